@@ -1,0 +1,43 @@
+# Every command a person needs. `make` alone lists them.
+SHELL := /bin/bash
+PY := .venv/bin/python
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what running needs (packages of the distribution, a virtual environment)
+	@scripts/setup
+
+run: setup ## Start the server on port 8090, with its data under var/
+	@exec env VELOCITY_DATA_DIR="$${VELOCITY_DATA_DIR:-$(CURDIR)/var}" .venv/bin/velocity serve
+
+test: ## Run every test: unit, port, API, and journeys with real guests
+	@scripts/setup dev
+	@$(PY) -m pytest
+
+unit: ## Run only the tests that boot nothing
+	@scripts/setup dev
+	@$(PY) -m pytest -m "not guest"
+
+check: ## Lint, types, imports, generated docs up to date
+	@scripts/setup dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(PY) scripts/docs --check
+
+docs: ## Generate docs/reference and the client's methods from the code
+	@scripts/setup dev
+	@$(PY) scripts/docs
+
+fix: ## Format, and mend what the linter can mend
+	@scripts/setup dev
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+clean: ## Remove caches and the virtual environment (not var/, where the machines are)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
+
+.PHONY: help setup run test unit check docs fix clean
