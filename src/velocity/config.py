@@ -1,0 +1,209 @@
+"""The settings: declared here once, read once, frozen. The reference page is generated from this file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+PREFIX = "VELOCITY_"
+
+
+class ConfigError(Exception):
+    """A setting is unknown or wrong; the message names where it stands and the cure."""
+
+
+class PoolSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A media pool: a directory that the administrator declares under a stable id."""
+
+    mpid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    path: Path
+
+
+class NicSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A host NIC that machines may be bridged to: a Linux bridge or an ordinary interface."""
+
+    nicid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    identifier: Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}\Z")]
+    description: str = ""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set, in the TOML file or as VELOCITY_<NAME> in the environment."""
+
+    listen: Annotated[
+        str,
+        Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}\Z", description="`address:port` to serve on"),
+    ] = "127.0.0.1:8090"
+    data_dir: Annotated[Path, Meta(description="where everything is kept that must survive")] = Path()
+    database: Annotated[
+        str, Meta(description="the URL of the database; empty: SQLite in `data_dir`", pattern=r"^(\Z|sqlite)")
+    ] = ""
+    pools: Annotated[
+        list[PoolSetting],
+        Meta(description="media pools: `mpid`, `name`, `path`; empty: one pool `default` (1) in `data_dir`"),
+    ] = []
+    nics: Annotated[
+        list[NicSetting], Meta(description="host NICs for BRIDGE: `nicid`, `identifier`, `description`")
+    ] = []
+    cors_origins: Annotated[list[str], Meta(description="origins of other sites that browsers may call from")] = []
+    authkey_lifetime: Annotated[int, Meta(ge=60, le=31_536_000, description="seconds that an authkey is valid")] = 3600
+    root_password: Annotated[
+        str, Meta(description="the password of `root` at the first start, 8 to 1,024 characters; empty: a random one")
+    ] = ""
+    accelerator: Annotated[
+        Literal["auto", "kvm", "tcg"],
+        Meta(description="what executes guests: found by a probe, or forced"),
+    ] = "auto"
+    tls_cert: Annotated[str, Meta(description="file of the certificate chain (PEM); empty: no TLS")] = ""
+    tls_key: Annotated[str, Meta(description="file of the private key (PEM)")] = ""
+    runtime_dir: Annotated[
+        str, Meta(description="sockets of running machines; empty: /run/velocity, or below the user's runtime directory")
+    ] = ""
+    uid_base: Annotated[
+        int, Meta(ge=1000, le=2**31, description="first of 10,000 uids for the machines' processes (as root)")
+    ] = 20000
+    body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="bytes that a JSON body may have")] = 1_048_576
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data_dir / 'velocity.db'}"
+
+    @property
+    def media_pools(self) -> list[PoolSetting]:
+        return self.pools or [PoolSetting(mpid=1, name="default", path=self.data_dir / "media")]
+
+    @property
+    def key_file(self) -> Path:
+        """Holds an authkey of `root` for the account that the server runs under."""
+        return self.data_dir / "root.key"
+
+    @property
+    def base_url(self) -> str:
+        """The address for a client on this machine."""
+        host, port = self.address
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+        return f"{'https' if self.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from the file (or the one that VELOCITY_CONFIG names) and, above it, the environment."""
+    if file is None and environ.get(PREFIX + "CONFIG"):
+        file = Path(environ[PREFIX + "CONFIG"])
+    values = _from_file(file) if file else {}
+    values |= _from_environment(environ)
+    settings = _convert(values, f"{file}" if file else "the environment")
+    if not values.get("data_dir"):
+        settings = msgspec.structs.replace(settings, data_dir=default_data_dir(environ))
+    settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.expanduser().absolute())
+    return _check(settings)
+
+
+def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """`var` in a checkout; else /var/lib/velocity for root, and the user's data directory for others."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "Makefile").is_file() and (checkout / "pyproject.toml").is_file():
+        return checkout / "var"
+    if os.geteuid() == 0:
+        return Path("/var/lib/velocity")
+    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "velocity"
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    for name, value in values.items():
+        try:
+            _convert({name: value}, str(file))
+        except ConfigError as error:
+            raise ConfigError(f"{file}, line {_line(text, name)}: {error}") from None
+    base = file.parent
+    for key in ("data_dir", "tls_cert", "tls_key"):
+        if values.get(key):
+            values[key] = str(base / Path(values[key]).expanduser())
+    for pool in values.get("pools", []):
+        pool["path"] = str(base / Path(pool["path"]).expanduser())
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        field = _FIELDS.get(name)
+        if field is None:
+            raise ConfigError(f"{variable}: there is no such setting; known are {', '.join(_FIELDS)}")
+        value: Any = text
+        if field.type is not str and not isinstance(field.default, str | Path):
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                raise ConfigError(f"{variable}: {text!r} is not a TOML value") from None
+        try:
+            _convert({name: value}, variable)
+        except ConfigError as error:
+            raise ConfigError(f"{variable}: {error}") from None
+        values[name] = value
+    return values
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+_OTHER_VARIABLES = {PREFIX + "CONFIG", PREFIX + "SERVER", PREFIX + "AUTHKEY"}
+"""Variables of ours that are no settings: where the file is, and what the client reads."""
+
+
+def _convert(values: dict[str, Any], where: str) -> Settings:
+    unknown = [name for name in values if name not in _FIELDS]
+    if unknown:
+        raise ConfigError(f"`{unknown[0]}` is no setting; known are {', '.join(_FIELDS)}")
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error).replace("`$.", "`").replace("Object contains", "contains")) from None
+
+
+def _line(text: str, name: str) -> int:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*(\[+\s*)?[\"']?{re.escape(name)}[\"']?\s*[\].=]", line):
+            return number
+    return 1
+
+
+def _check(settings: Settings) -> Settings:
+    if settings.address[1] > 65535:
+        raise ConfigError(f"listen: there is no port {settings.address[1]}")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("tls_cert and tls_key go together: set both, or neither")
+    if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
+        raise ConfigError("root_password has 8 to 1,024 characters")
+    for what, ids in (
+        ("pools: the mpid", [pool.mpid for pool in settings.pools]),
+        ("pools: the name", [pool.name for pool in settings.pools]),
+        ("nics: the nicid", [nic.nicid for nic in settings.nics]),
+    ):
+        twice = [one for one in ids if ids.count(one) > 1]
+        if twice:
+            raise ConfigError(f"{what} {twice[0]!r} stands there twice")
+    return settings

@@ -1,0 +1,60 @@
+"""Route 1: signing in and out, and renewing an authkey."""
+
+from __future__ import annotations
+
+from velocity.contract.fields import GivenPassword, UnixTime
+from velocity.contract.operation import Alias, Anyone, Failure, Method, Nothing, Operation, Wire
+from velocity.contract.problems import Problem
+
+
+class SignIn(Wire, frozen=True):
+    name: GivenPassword
+    password: GivenPassword
+
+
+class Session(Wire, frozen=True):
+    authkey: str
+    expires: UnixTime
+
+
+SIGN_IN = Operation(
+    name="sign_in",
+    summary="Sign in with a name and a password",
+    method=Method.POST,
+    path="/u/auth",
+    route=1,
+    request=SignIn,
+    response=Session,
+    needs=Anyone("this is how one gets an authkey"),
+    failures=(Failure(1100, 403, Problem.WRONG_CREDENTIALS, "wrong name or password"),),
+    aliases=(Alias("username", "name"),),
+)
+
+SIGN_OUT = Operation(
+    name="sign_out",
+    summary="End the session of the authkey; one that is unknown is no failure",
+    method=Method.DELETE,
+    path="/u/auth",
+    route=1,
+    request=Nothing,
+    response=Nothing,
+    needs=Anyone("the authkey itself is what ends"),
+    failures=(),
+)
+
+RENEW = Operation(
+    name="renew",
+    summary="Exchange the authkey for a new one; the old one stops working at once",
+    method=Method.PATCH,
+    path="/u/auth",
+    route=1,
+    request=Nothing,
+    response=Session,
+    needs=Anyone("the authkey itself is what is renewed, and an expired one has an answer of its own"),
+    failures=(
+        Failure(1400, 403, Problem.UNKNOWN_AUTHKEY, "the authkey is unknown"),
+        Failure(1401, 403, Problem.EXPIRED_AUTHKEY, "the authkey has expired (known for a day)"),
+    ),
+)
+
+OPERATIONS = (SIGN_IN, SIGN_OUT, RENEW)

@@ -1,0 +1,41 @@
+"""The field types that requests and responses share, each with its range and alphabet."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+_PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
+
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Uid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a user")]
+Gid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a group")]
+Pid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a permission")]
+Mpid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a media pool")]
+Nicid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host NIC")]
+Vmid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a virtual machine")]
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=_PRINTABLE,
+        description="1 to 128 printable characters, at least one of them visible",
+    ),
+]
+MediaType = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=32,
+        pattern=_PRINTABLE,
+        description="free text; ISO, DISK and IPSW are the customary ones",
+    ),
+]
+Password = Annotated[str, Meta(min_length=8, max_length=1024, description="8 to 1,024 characters")]
+GivenPassword = Annotated[str, Meta(max_length=1024, description="a password to be verified")]
+Word = Annotated[str, Meta(max_length=64)]
+Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
+UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]

@@ -1,0 +1,300 @@
+"""Routes 12, 13, 16, 17 and 19: virtual machines, their states and their consoles."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Gid, Int64, Name, Nicid, UnixTime, Vmid, Word
+from velocity.contract.operation import Alias, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class State(enum.Enum):
+    """The seven states of a VM. Only STOPPED, RUNNING and PAUSED can be requested."""
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    RESUMING = "RESUMING"
+    STOPPING = "STOPPING"
+
+
+class MediaMode(enum.Enum):
+    """How a medium is attached: USB mass storage, virtio block device, disk on a virtio SCSI controller."""
+
+    USB = "USB"
+    BLOCK = "BLOCK"
+    VIRTIO = "VIRTIO"
+
+
+class NicType(enum.Enum):
+    """NAT: a private address with DHCP, DNS and the way out. BRIDGE: on a host NIC."""
+
+    NAT = "NAT"
+    BRIDGE = "BRIDGE"
+
+
+Pixels = Annotated[int, Meta(ge=1, le=16384, description="pixels, 1 to 16,384")]
+
+
+class Display(Wire, frozen=True):
+    name: Name
+    width: Pixels
+    height: Pixels
+    ppi: Annotated[int, Meta(ge=1, le=10000, description="pixels per inch; kept and reported")] = 96
+
+
+class Attachment(Wire, frozen=True):
+    mid: UUID
+    mode: Annotated[Word, Meta(description="USB, BLOCK or VIRTIO")]
+    readonly: bool = False
+
+
+class Nic(Wire, frozen=True):
+    type: Annotated[Word, Meta(description="NAT or BRIDGE")]
+    host: Nicid | UnsetType = UNSET
+    """The host NIC to bridge (BRIDGE only)."""
+
+
+Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
+Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
+Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
+
+
+class CreateVm(Wire, frozen=True):
+    name: Name
+    gid: Gid
+    cpus: Int64
+    memory_mib: Int64
+    displays: Displays = []
+    media: Attachments = []
+    nics: Nics = []
+    rosetta: bool = False
+    autostart: bool = False
+
+
+class VmCreated(Wire, frozen=True):
+    vmid: Vmid
+    warnings: list[str] | UnsetType = UNSET
+    """What will not work as one might expect, known before the start."""
+
+
+class ListVms(Wire, frozen=True):
+    gid: Gid
+
+
+class VmSummary(Wire, frozen=True):
+    vmid: Vmid
+    name: str
+    cpus: int
+    memory_mib: int
+    state: State
+
+
+class Vms(Wire, frozen=True):
+    vms: list[VmSummary]
+
+
+class VmRequest(Wire, frozen=True):
+    vmid: Vmid
+
+
+class Reason(Wire, frozen=True):
+    """Why the VM is in its state."""
+
+    cause: Annotated[str, Meta(description="a word for programs, such as guest-shutdown, guest-panicked, killed")]
+    message: Annotated[str, Meta(description="a sentence for people")]
+    since: UnixTime
+
+
+class Isolation(Wire, frozen=True):
+    """What holds of the VM's process, read back from /proc of it while it runs."""
+
+    uid: int
+    own_uid: bool
+    supplementary_groups: list[int]
+    capability_bounding_set: Annotated[str, Meta(description="hexadecimal, as in /proc/PID/status")]
+    no_new_privileges: bool
+    seccomp: bool
+    nat_reaches_host_loopback: bool
+    gaps: Annotated[list[str], Meta(description="what does not hold here, and how to gain it")]
+
+
+class VmInfo(Wire, frozen=True):
+    vmid: Vmid
+    name: str
+    type: str
+    state: State
+    cpus: int
+    memory_mib: int
+    displays: list[Display]
+    media: list[Attachment]
+    nics: list[Nic]
+    rosetta: bool
+    autostart: bool
+    gid: Gid
+    wanted: Annotated[State, Meta(description="the state that was last asked for")]
+    machine_type: Annotated[str, Meta(description="QEMU's machine type, pinned when the VM was created")]
+    firmware: Annotated[str, Meta(description="the firmware build, pinned when the VM was created")]
+    reason: Reason | UnsetType = UNSET
+    stopping_since: UnixTime | UnsetType = UNSET
+    unreachable_since: UnixTime | UnsetType = UNSET
+    isolation: Isolation | UnsetType = UNSET
+
+
+class SetState(Wire, frozen=True):
+    vmid: Vmid
+    state: Word
+    force: bool = False
+
+
+class VmState(Wire, frozen=True):
+    vmid: Vmid
+    state: State
+    reason: Reason | UnsetType = UNSET
+    stopping_since: UnixTime | UnsetType = UNSET
+
+
+class OpenConsole(Wire, frozen=True):
+    vmid: Vmid
+    kind: Literal["serial", "display"]
+    display: Annotated[str, Meta(max_length=128, description="its name; absent: the first")] | UnsetType = UNSET
+
+
+class ConsoleTicket(Wire, frozen=True):
+    ticket: str
+    path: Annotated[str, Meta(description="where to open the websocket, once, within 30 seconds")]
+    expires: UnixTime
+
+
+CREATE = Operation(
+    name="create_vm",
+    summary="Create an EFI virtual machine",
+    method=Method.PUT,
+    path="/v/vm/efi",
+    route=12,
+    request=CreateVm,
+    response=VmCreated,
+    needs=Holds(Permission.VM_CREATE, On.GROUP),
+    failures=(
+        Failure(12200, 401, Problem.NO_PERMISSION, "velocity.vm.create is needed on the group"),
+        Failure(12210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(12211, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
+        Failure(12214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
+        Failure(12220, 406, Problem.CPU_LIMIT, "the number of CPUs is none that this VM could ever have"),
+        Failure(12221, 406, Problem.MEMORY_LIMIT, "the memory is none that this VM could ever have"),
+        Failure(12222, 406, Problem.VM_QUOTA, "another quota does not hold it"),
+        Failure(12225, 406, Problem.MEDIA_MODE, "the media mode is none of USB, BLOCK, VIRTIO"),
+        Failure(12226, 406, Problem.NIC_TYPE, "the NIC type is none of NAT, BRIDGE"),
+        Failure(12227, 406, Problem.BRIDGE_WITHOUT_HOST, "BRIDGE without a host NIC"),
+        Failure(12223, 409, Problem.VM_NAME_TAKEN, "the group has a VM of that name"),
+        Failure(12224, 409, Problem.DISPLAY_NAME_TAKEN, "two displays have the same name"),
+        Failure(12228, 409, Problem.MEDIUM_IN_USE, "the medium is attached writable to another VM, or twice"),
+    ),
+    aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),
+)
+
+STATE = Operation(
+    name="vm_state",
+    summary="Show the state of a virtual machine",
+    method=Method.POST,
+    path="/v/vm/state",
+    route=13,
+    request=VmRequest,
+    response=VmState,
+    needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
+    failures=(
+        Failure(13100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
+        Failure(13110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+    ),
+)
+
+SET_STATE = Operation(
+    name="set_vm_state",
+    summary="Request a state: STOPPED, RUNNING or PAUSED",
+    method=Method.PUT,
+    path="/v/vm/state",
+    route=13,
+    request=SetState,
+    response=VmState,
+    needs=Holds(Permission.VM_STATE, On.VM, Hides.STRANGERS),
+    failures=(
+        Failure(13200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
+        Failure(13210, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+        Failure(13220, 406, Problem.NOT_FROM_THIS_STATE, "not possible from the present state"),
+        Failure(13221, 406, Problem.NOT_A_STATE, "not a state that can be requested"),
+        Failure(13222, 406, Problem.MEMORY_SHORT, "the host has not the memory free now"),
+        Failure(13230, 500, Problem.HYPERVISOR, "the hypervisor failed, with its own words"),
+    ),
+)
+
+SHOW = Operation(
+    name="show_vm",
+    summary="Show a virtual machine",
+    method=Method.POST,
+    path="/v/vm",
+    route=16,
+    request=VmRequest,
+    response=VmInfo,
+    needs=Holds(Permission.VM_VIEW, On.VM, Hides.NON_VIEWERS),
+    failures=(Failure(16110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),),
+)
+
+DELETE = Operation(
+    name="delete_vm",
+    summary="Remove a stopped virtual machine with its firmware variables; its media stay",
+    method=Method.DELETE,
+    path="/v/vm",
+    route=16,
+    request=VmRequest,
+    response=Nothing,
+    needs=Holds(Permission.VM_REMOVE, On.VM),
+    failures=(
+        Failure(16300, 403, Problem.NO_PERMISSION, "velocity.vm.remove is needed on the VM's group"),
+        Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
+        Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
+    ),
+    ours=True,
+)
+
+LIST = Operation(
+    name="list_vms",
+    summary="List the virtual machines of a group",
+    method=Method.POST,
+    path="/v/vm/list",
+    route=17,
+    request=ListVms,
+    response=Vms,
+    needs=Holds(Permission.VM_VIEW, On.GROUP),
+    failures=(
+        Failure(17100, 401, Problem.NO_PERMISSION, "velocity.vm.view is needed on the group"),
+        Failure(17110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+)
+
+CONSOLE = Operation(
+    name="open_console",
+    summary="Get a ticket for one websocket to the serial console or a display",
+    method=Method.POST,
+    path="/v/vm/console",
+    route=19,
+    request=OpenConsole,
+    response=ConsoleTicket,
+    needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
+    failures=(
+        Failure(19100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
+        Failure(19110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),
+        Failure(19120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
+        Failure(19121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, LIST, CONSOLE)

@@ -1,0 +1,188 @@
+"""Routes 7 to 10 and 14: media pools and media."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name
+from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class ListPools(Wire, frozen=True):
+    gid: Gid
+
+
+class PoolInfo(Wire, frozen=True):
+    mpid: Mpid
+    name: str
+    write: bool
+    manage: bool
+    quota: Annotated[int, Meta(description="bytes that the group's media may have here; 0: no limit of its own")]
+    used: Annotated[int, Meta(description="bytes that the group's media declare here")]
+    free: Annotated[int, Meta(description="bytes free in the pool's file system")]
+
+
+class Pools(Wire, frozen=True):
+    pools: list[PoolInfo]
+
+
+class ListMedia(Wire, frozen=True):
+    gid: Gid
+
+
+class Content(Wire, frozen=True):
+    """What the bytes of a medium were found to be; nothing is attached on the strength of it."""
+
+    format: Annotated[str, Meta(description="iso9660, gpt, mbr, qcow2, vmdk, vdi, vhdx, blank or unknown")]
+    label: str | UnsetType = UNSET
+    boots_efi: bool | UnsetType = UNSET
+    architectures: list[str] | UnsetType = UNSET
+    warning: Annotated[str, Meta(description="what to know before attaching it")] | UnsetType = UNSET
+
+
+class MediumInfo(Wire, frozen=True):
+    mid: UUID
+    mpid: Mpid
+    name: str
+    type: str
+    size: Bytes
+    readonly: bool
+    format: str
+    content: Content | UnsetType = UNSET
+
+
+class Media(Wire, frozen=True):
+    media: list[MediumInfo]
+
+
+class CreateMedium(Wire, frozen=True):
+    mpid: Mpid
+    gid: Gid
+    name: Name
+    size: Annotated[int, Meta(ge=1, le=2**63 - 1, description="bytes, at least 1")]
+    type: MediaType = "DISK"
+    format: Literal["raw", "qcow2"] = "raw"
+
+
+class UploadMedium(Wire, frozen=True):
+    """Sent as headers: Content-Length (or x-velocity-length), x-velocity-mpid, -gid, -name, -type, -readonly, -sha256."""
+
+    length: Bytes
+    mpid: Mpid
+    gid: Gid
+    name: Name
+    type: MediaType
+    readonly: bool
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | UnsetType = UNSET
+
+
+class MediumCreated(Wire, frozen=True):
+    mid: UUID
+    size: Bytes
+    content: Content | UnsetType = UNSET
+
+
+class DeleteMedium(Wire, frozen=True):
+    mid: UUID
+
+
+LIST_POOLS = Operation(
+    name="list_pools",
+    summary="List the media pools that a group sees, with what it may do there and has used",
+    method=Method.POST,
+    path="/m/pool/list",
+    route=7,
+    request=ListPools,
+    response=Pools,
+    needs=Holds(Permission.POOL_LIST, On.GROUP),
+    failures=(
+        Failure(7100, 403, Problem.NO_PERMISSION, "velocity.pool.list is needed on the group"),
+        Failure(7110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+)
+
+CREATE = Operation(
+    name="create_medium",
+    summary="Create an empty medium; space is sparse, its declared size counts",
+    method=Method.PUT,
+    path="/m/media/create",
+    route=8,
+    request=CreateMedium,
+    response=MediumCreated,
+    needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
+    failures=(
+        Failure(8200, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
+        Failure(8201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        Failure(8210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(8211, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
+        Failure(8220, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
+        Failure(8221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
+    ),
+)
+
+UPLOAD = Operation(
+    name="upload_medium",
+    summary="Upload a medium; the body is the file, and nothing remains of one that fails",
+    method=Method.PUT,
+    path="/m/media/upload",
+    route=9,
+    request=UploadMedium,
+    response=MediumCreated,
+    needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
+    failures=(
+        Failure(9200, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
+        Failure(9201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        Failure(9210, 400, Problem.NO_LENGTH, "Content-Length (x-velocity-length if chunked) missing or unreadable"),
+        Failure(9211, 400, Problem.NO_AUTHKEY, "the authkey is missing"),
+        Failure(9212, 400, Problem.NO_MPID, "x-velocity-mpid missing or unreadable"),
+        Failure(9213, 400, Problem.NO_GID, "x-velocity-gid missing or unreadable"),
+        Failure(9214, 400, Problem.NO_NAME, "x-velocity-name missing or unreadable"),
+        Failure(9215, 400, Problem.NO_TYPE, "x-velocity-type missing or unreadable"),
+        Failure(9216, 400, Problem.NO_READONLY, "x-velocity-readonly is neither true nor false"),
+        Failure(9217, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(9218, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
+        Failure(9220, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
+        Failure(9221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
+        Failure(9222, 413, Problem.MORE_THAN_PROMISED, "more bytes than promised"),
+        Failure(9223, 406, Problem.WRONG_CHECKSUM, "the bytes do not have the promised SHA-256"),
+    ),
+    streams=True,
+)
+
+LIST = Operation(
+    name="list_media",
+    summary="List the media of a group",
+    method=Method.POST,
+    path="/m/media/list",
+    route=10,
+    request=ListMedia,
+    response=Media,
+    needs=Holds(Permission.MEDIA_LIST, On.GROUP),
+    failures=(
+        Failure(10100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),
+        Failure(10110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+)
+
+DELETE = Operation(
+    name="delete_medium",
+    summary="Remove a medium that is attached to no VM",
+    method=Method.DELETE,
+    path="/m/media",
+    route=14,
+    request=DeleteMedium,
+    response=Nothing,
+    needs=Holds(Permission.MEDIA_REMOVE, On.MEDIUM),
+    failures=(
+        Failure(14300, 403, Problem.NO_PERMISSION, "velocity.media.remove is needed on the medium's group"),
+        Failure(14310, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+        Failure(14320, 409, Problem.MEDIUM_ATTACHED, "the medium is attached to a VM, running or not"),
+    ),
+)
+
+OPERATIONS = (LIST_POOLS, CREATE, UPLOAD, LIST, DELETE)

@@ -1,0 +1,33 @@
+"""Route 11: the host NICs that virtual machines can be bridged to."""
+
+from __future__ import annotations
+
+from velocity.contract.fields import Nicid
+from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class HostNic(Wire, frozen=True):
+    nicid: Nicid
+    description: str
+    identifier: str
+
+
+class HostNics(Wire, frozen=True):
+    host_nics: list[HostNic]
+
+
+LIST = Operation(
+    name="list_nics",
+    summary="List the host NICs available for BRIDGE",
+    method=Method.POST,
+    path="/v/nic/list",
+    route=11,
+    request=Nothing,
+    response=HostNics,
+    needs=Holds(Permission.NIC_LIST, On.SOMEWHERE),
+    failures=(Failure(11100, 403, Problem.NO_PERMISSION, "velocity.nic.list is needed somewhere"),),
+)
+
+OPERATIONS = (LIST,)

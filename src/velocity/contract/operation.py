@@ -1,0 +1,183 @@
+"""How one operation of the API is declared, and what a declaration must hold to be accepted at import."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class Wire(Struct, frozen=True, kw_only=True):
+    """What every request and response is made of: an absent field is UNSET, never null."""
+
+
+class Nothing(Wire, frozen=True):
+    """An empty object."""
+
+
+Request = TypeVar("Request", bound=Wire)
+Response = TypeVar("Response", bound=Wire)
+
+
+class Method(enum.Enum):
+    """The verbs of the contract, with the digit that stands for them in error codes."""
+
+    POST = 1
+    PUT = 2
+    DELETE = 3
+    PATCH = 4
+
+
+class On(enum.Enum):
+    """Where a permission is looked for; the value is the request's field that names it."""
+
+    SOMEWHERE = ""
+    GROUP = "gid"
+    PARENT_GROUP = "parent_gid"
+    USER = "uid"
+    MEDIUM = "mid"
+    VM = "vmid"
+
+
+class Hides(enum.Enum):
+    """From whom an object is hidden: they get the 404 of one that does not exist."""
+
+    NOBODY = "nobody"
+    STRANGERS = "those with no permission at all on its group"
+    NON_VIEWERS = "those without velocity.vm.view on its group"
+
+
+@dataclass(frozen=True)
+class Anyone:
+    """No permission is needed; the reason says why that is right."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Any valid authkey will do; the reason says why that is right."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Holds:
+    """The caller must hold the permission there, directly or by inheritance.
+
+    An object that does not exist counts as group 0's, so that nobody learns what exists elsewhere.
+    """
+
+    permission: Permission
+    on: On
+    hides: Hides = Hides.NOBODY
+
+
+Needs = Anyone | SignedIn | Holds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One declared way to fail: the wire's code and status for a problem that an area may raise."""
+
+    code: int
+    status: int
+    problem: Problem
+    text: str
+
+
+COMMON = (
+    Failure(400, 400, Problem.MALFORMED, "malformed JSON, a missing or mistyped field, a value out of range"),
+    Failure(100, 401, Problem.UNAUTHENTICATED, "no authkey, an unknown one, or an expired one"),
+    Failure(404, 404, Problem.NO_SUCH_ROUTE, "no such route"),
+    Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not know this method"),
+    Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is over the limit"),
+    Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts"),
+    Failure(503, 503, Problem.UNAVAILABLE, "shutting down, or the database does not answer"),
+)
+"""What every operation can meet; the numbers are the contract's "Conventions"."""
+
+INTERNAL = 500
+"""Code and status of our own faults; the message never shows a traceback or a path of the host."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A name that existing clients send for a field; `inside` names the list whose elements bear it."""
+
+    sent: str
+    means: str
+    inside: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(Generic[Request, Response]):
+    """One endpoint, whole. `needs` and `failures` have no default, so that nobody forgets them.
+
+    `streams` says that the request's body is a file and its fields come as headers.
+    Wrong declarations raise `TypeError` at import.
+    """
+
+    name: str
+    summary: str
+    method: Method
+    path: str
+    route: int
+    request: type[Request]
+    response: type[Response]
+    needs: Needs
+    failures: tuple[Failure, ...]
+    aliases: tuple[Alias, ...] = ()
+    streams: bool = False
+    ours: bool = False
+    by_problem: Mapping[Problem, Failure] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        declared = {failure.problem: failure for failure in self.failures}
+        if len(declared) != len(self.failures):
+            raise TypeError(f"{self.name}: a problem is declared twice")
+        for failure in self.failures:
+            self._check_number(failure)
+        self._check_needs(set(declared))
+        known = {failure.problem: failure for failure in COMMON} | declared
+        object.__setattr__(self, "by_problem", MappingProxyType(known))
+
+    def _check_number(self, failure: Failure) -> None:
+        HTTPStatus(failure.status)
+        prefix = f"{self.route}{self.method.value}"
+        rest = str(failure.code).removeprefix(prefix)
+        if rest == str(failure.code) or len(rest) != 2:
+            raise TypeError(f"{self.name}: {failure.code} is not {prefix}<kind><n>")
+        if self.streams:
+            return  # headers are numbered 10 to 16 whatever their kind, as the contract lists them
+        statuses = {"0": {401, 403}, "1": {404}, "2": {403, 406, 409, 413}, "3": {500}}
+        if failure.status not in statuses.get(rest[0], set()):
+            raise TypeError(f"{self.name}: kind {rest[0]} of {failure.code} does not go with status {failure.status}")
+
+    def _check_needs(self, declared: set[Problem]) -> None:
+        if not isinstance(self.needs, Holds):
+            return
+        if self.needs.on.value and not hasattr(self.request, self.needs.on.value):
+            raise TypeError(f"{self.name}: its request has no field {self.needs.on.value}")
+        wanted = {NOT_FOUND[self.needs.on]} if self.needs.on is not On.SOMEWHERE else set()
+        if self.needs.hides is not Hides.NON_VIEWERS or self.needs.permission is not Permission.VM_VIEW:
+            wanted.add(Problem.NO_PERMISSION)
+        if missing := wanted - declared:
+            raise TypeError(f"{self.name}: no code for {', '.join(sorted(p.value for p in missing))}")
+
+
+NOT_FOUND: Mapping[On, Problem] = {
+    On.GROUP: Problem.GROUP_NOT_FOUND,
+    On.PARENT_GROUP: Problem.GROUP_NOT_FOUND,
+    On.USER: Problem.USER_NOT_FOUND,
+    On.MEDIUM: Problem.MEDIUM_NOT_FOUND,
+    On.VM: Problem.VM_NOT_FOUND,
+}

@@ -1,0 +1,83 @@
+"""The permissions of the contract, with their stable ids."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Permission(enum.Enum):
+    """One permission; its value is the name on the wire, `pid` its stable id, `bit` its place in a set of them.
+
+    The order is the contract's ("Groups, users, permissions") and gives the ids from 1: append only.
+    """
+
+    USER_CREATE = "velocity.user.create"
+    USER_REMOVE = "velocity.user.remove"
+    USER_ASSIGN = "velocity.user.assign"
+    USER_REVOKE = "velocity.user.revoke"
+    USER_VIEW = "velocity.user.view"
+    USER_LIST = "velocity.user.list"
+    GROUP_CREATE = "velocity.group.create"
+    GROUP_REMOVE = "velocity.group.remove"
+    GROUP_VIEW = "velocity.group.view"
+    POOL_LIST = "velocity.pool.list"
+    POOL_ASSIGN = "velocity.pool.assign"
+    POOL_REVOKE = "velocity.pool.revoke"
+    MEDIA_CREATE = "velocity.media.create"
+    MEDIA_LIST = "velocity.media.list"
+    MEDIA_REMOVE = "velocity.media.remove"
+    VM_CREATE = "velocity.vm.create"
+    VM_REMOVE = "velocity.vm.remove"
+    VM_ALTER = "velocity.vm.alter"
+    VM_VIEW = "velocity.vm.view"
+    VM_INTERACT = "velocity.vm.interact"
+    VM_STATE = "velocity.vm.state"
+    NIC_LIST = "velocity.nic.list"
+
+    @property
+    def pid(self) -> int:
+        return _PIDS[self]
+
+    @property
+    def bit(self) -> int:
+        return 1 << _PIDS[self]
+
+    @property
+    def description(self) -> str:
+        return _DESCRIPTIONS[self]
+
+
+_PIDS = {permission: number for number, permission in enumerate(Permission, start=1)}
+
+ALL = sum(permission.bit for permission in Permission)
+"""The set of every permission, as bits."""
+
+_DESCRIPTIONS = {
+    Permission.USER_CREATE: "Create users",
+    Permission.USER_REMOVE: "Remove users that are members of the group",
+    Permission.USER_ASSIGN: "Give users permissions on the group that one holds there oneself",
+    Permission.USER_REVOKE: "Take permissions on the group away from users",
+    Permission.USER_VIEW: "See the members of the group and their permissions",
+    Permission.USER_LIST: "List all users by name",
+    Permission.GROUP_CREATE: "Create subgroups and set their quotas",
+    Permission.GROUP_REMOVE: "Remove subgroups with all that they hold",
+    Permission.GROUP_VIEW: "See the group, its members and its quota",
+    Permission.POOL_LIST: "List the media pools that the group may use",
+    Permission.POOL_ASSIGN: "Assign media pools to the group",
+    Permission.POOL_REVOKE: "Take media pools away from the group",
+    Permission.MEDIA_CREATE: "Create and upload media",
+    Permission.MEDIA_LIST: "List the group's media and attach them",
+    Permission.MEDIA_REMOVE: "Remove media",
+    Permission.VM_CREATE: "Create virtual machines",
+    Permission.VM_REMOVE: "Remove virtual machines",
+    Permission.VM_ALTER: "Change virtual machines",
+    Permission.VM_VIEW: "See virtual machines and their states",
+    Permission.VM_INTERACT: "Use the consoles of virtual machines",
+    Permission.VM_STATE: "Start, stop, pause and resume virtual machines",
+    Permission.NIC_LIST: "List the host NICs that virtual machines can be bridged to",
+}
+
+
+def members(bits: int) -> list[Permission]:
+    """The permissions in a set of bits, by their ids."""
+    return [permission for permission in Permission if bits & permission.bit]

@@ -1,0 +1,79 @@
+"""What can go wrong, by name: the areas know these, only the contract knows their numbers."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Problem(enum.Enum):
+    """Why a request was refused. Each operation maps the ones that it can meet to its own status and code."""
+
+    # Every operation can meet these; their numbers are the contract's "Conventions".
+    MALFORMED = "malformed"
+    UNAUTHENTICATED = "unauthenticated"
+    NO_SUCH_ROUTE = "no such route"
+    METHOD_NOT_ALLOWED = "method not allowed"
+    BODY_TOO_LARGE = "body too large"
+    TOO_MANY_ATTEMPTS = "too many attempts"
+    UNAVAILABLE = "unavailable"
+
+    NO_PERMISSION = "no permission"
+
+    WRONG_CREDENTIALS = "wrong name or password"
+    UNKNOWN_AUTHKEY = "unknown authkey"
+    EXPIRED_AUTHKEY = "expired authkey"
+
+    USER_NOT_FOUND = "user not found"
+    USER_NAME_TAKEN = "user name taken"
+    GROUP_NOT_FOUND = "group not found"
+    GROUP_NAME_TAKEN = "group name taken"
+    PERMISSION_NOT_FOUND = "permission not found"
+    PERMISSION_NOT_HELD = "permission not held"
+
+    POOL_NOT_FOUND = "pool not found"
+    POOL_NOT_MANAGED = "pool not managed"
+    POOL_QUOTA = "pool quota"
+    MEDIUM_NOT_FOUND = "medium not found"
+    MEDIUM_NAME_TAKEN = "medium name taken"
+    MEDIUM_ATTACHED = "medium attached"
+    MEDIUM_IN_USE = "medium in use"
+    NO_LENGTH = "no length"
+    NO_AUTHKEY = "no authkey"
+    NO_MPID = "no mpid"
+    NO_GID = "no gid"
+    NO_NAME = "no name"
+    NO_TYPE = "no type"
+    NO_READONLY = "no readonly"
+    MORE_THAN_PROMISED = "more bytes than promised"
+    WRONG_CHECKSUM = "wrong checksum"
+
+    VM_NOT_FOUND = "vm not found"
+    VM_NAME_TAKEN = "vm name taken"
+    VM_NOT_STOPPED = "vm not stopped"
+    VM_STOPPED = "vm stopped"
+    CPU_LIMIT = "cpu limit"
+    MEMORY_LIMIT = "memory limit"
+    VM_QUOTA = "vm quota"
+    MEDIA_MODE = "media mode"
+    NIC_TYPE = "nic type"
+    BRIDGE_WITHOUT_HOST = "bridge without host"
+    NIC_NOT_FOUND = "nic not found"
+    DISPLAY_NAME_TAKEN = "display name taken"
+    DISPLAY_NOT_FOUND = "display not found"
+    NOT_FROM_THIS_STATE = "not possible from this state"
+    NOT_A_STATE = "not a state to request"
+    MEMORY_SHORT = "memory short"
+    HYPERVISOR = "hypervisor"
+
+
+class Refused(Exception):
+    """A request that cannot be served, with a message that names the cure. Nothing has changed.
+
+    `field` names the field of the request that is at fault, where there is one.
+    """
+
+    def __init__(self, problem: Problem, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.message = message
+        self.field = field

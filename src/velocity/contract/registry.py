@@ -1,0 +1,31 @@
+"""Every operation, in one place; two that would collide fail at import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from velocity.contract import auth, groups, machines, media, nics, users
+from velocity.contract.operation import Operation
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    *auth.OPERATIONS,
+    *users.OPERATIONS,
+    *groups.OPERATIONS,
+    *media.OPERATIONS,
+    *nics.OPERATIONS,
+    *machines.OPERATIONS,
+)
+
+
+def _refuse_collisions() -> None:
+    for what, keys in (
+        ("name", [operation.name for operation in OPERATIONS]),
+        ("endpoint", [f"{operation.method.name} {operation.path}" for operation in OPERATIONS]),
+        ("code", [failure.code for operation in OPERATIONS for failure in operation.failures]),
+    ):
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise TypeError(f"the same {what} is declared twice: {sorted(map(str, twice))}")
+
+
+_refuse_collisions()

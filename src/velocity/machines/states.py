@@ -1,0 +1,92 @@
+"""The states of a VM: one table, (state, cause) -> state. Diagram, tests and docs come from it."""
+
+from __future__ import annotations
+
+import enum
+
+from velocity.contract.machines import State
+
+
+class Cause(enum.Enum):
+    """What moves a VM. ASK_* come from users, the others from the hypervisor."""
+
+    ASK_RUN = "RUNNING requested"
+    ASK_PAUSE = "PAUSED requested"
+    ASK_STOP = "STOPPED requested"
+    ASK_KILL = "STOPPED requested with force"
+    RUNS = "the guest runs"
+    HALTED = "the guest is halted"
+    BROKE = "the guest panicked or met a full disk"
+    ENDED = "the process has ended"
+    FAILED = "the hypervisor refused"
+
+
+ASKED = frozenset({Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_STOP, Cause.ASK_KILL})
+
+_S = State
+_C = Cause
+
+TRANSITIONS: dict[tuple[State, Cause], State] = {
+    (_S.STOPPED, _C.ASK_RUN): _S.STARTING,
+    (_S.STOPPED, _C.ASK_PAUSE): _S.STARTING,
+    (_S.STOPPED, _C.ASK_STOP): _S.STOPPED,
+    (_S.STOPPED, _C.ASK_KILL): _S.STOPPED,
+    (_S.STARTING, _C.RUNS): _S.RUNNING,
+    (_S.STARTING, _C.HALTED): _S.PAUSED,
+    (_S.STARTING, _C.BROKE): _S.PAUSED,
+    (_S.STARTING, _C.ENDED): _S.STOPPED,
+    (_S.STARTING, _C.FAILED): _S.STOPPED,
+    (_S.RUNNING, _C.ASK_RUN): _S.RUNNING,
+    (_S.RUNNING, _C.ASK_PAUSE): _S.PAUSING,
+    (_S.RUNNING, _C.ASK_STOP): _S.STOPPING,
+    (_S.RUNNING, _C.ASK_KILL): _S.STOPPING,
+    (_S.RUNNING, _C.RUNS): _S.RUNNING,
+    (_S.RUNNING, _C.HALTED): _S.PAUSED,
+    (_S.RUNNING, _C.BROKE): _S.PAUSED,
+    (_S.RUNNING, _C.ENDED): _S.STOPPED,
+    (_S.PAUSING, _C.HALTED): _S.PAUSED,
+    (_S.PAUSING, _C.RUNS): _S.RUNNING,
+    (_S.PAUSING, _C.BROKE): _S.PAUSED,
+    (_S.PAUSING, _C.ENDED): _S.STOPPED,
+    (_S.PAUSING, _C.FAILED): _S.RUNNING,
+    (_S.PAUSED, _C.ASK_RUN): _S.RESUMING,
+    (_S.PAUSED, _C.ASK_PAUSE): _S.PAUSED,
+    (_S.PAUSED, _C.ASK_STOP): _S.STOPPING,
+    (_S.PAUSED, _C.ASK_KILL): _S.STOPPING,
+    (_S.PAUSED, _C.RUNS): _S.RUNNING,
+    (_S.PAUSED, _C.HALTED): _S.PAUSED,
+    (_S.PAUSED, _C.BROKE): _S.PAUSED,
+    (_S.PAUSED, _C.ENDED): _S.STOPPED,
+    (_S.RESUMING, _C.RUNS): _S.RUNNING,
+    (_S.RESUMING, _C.HALTED): _S.PAUSED,
+    (_S.RESUMING, _C.BROKE): _S.PAUSED,
+    (_S.RESUMING, _C.ENDED): _S.STOPPED,
+    (_S.RESUMING, _C.FAILED): _S.PAUSED,
+    (_S.STOPPING, _C.ASK_STOP): _S.STOPPING,
+    (_S.STOPPING, _C.ASK_KILL): _S.STOPPING,
+    (_S.STOPPING, _C.RUNS): _S.STOPPING,
+    (_S.STOPPING, _C.HALTED): _S.STOPPING,
+    (_S.STOPPING, _C.BROKE): _S.PAUSED,
+    (_S.STOPPING, _C.ENDED): _S.STOPPED,
+    (_S.STOPPING, _C.FAILED): _S.RUNNING,
+}
+
+REQUESTABLE: dict[State, Cause] = {
+    _S.STOPPED: _C.ASK_STOP,
+    _S.RUNNING: _C.ASK_RUN,
+    _S.PAUSED: _C.ASK_PAUSE,
+}
+
+
+def after(state: State, cause: Cause) -> State | None:
+    """The state that follows, or None where the cause has no meaning in that state."""
+    return TRANSITIONS.get((state, cause))
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, self-loops left out."""
+    lines = ["stateDiagram-v2", "    [*] --> STOPPED"]
+    for (state, cause), following in TRANSITIONS.items():
+        if state is not following:
+            lines.append(f"    {state.value} --> {following.value}: {cause.value}")
+    return "\n".join(lines)
