@@ -179,7 +179,7 @@ def _convert(values: dict[str, Any], where: str) -> Settings:
     if unknown:
         raise ConfigError(f"`{unknown[0]}` is no setting; known are {', '.join(_FIELDS)}")
     try:
-        return msgspec.convert(values, Settings)
+        return msgspec.convert(values, Settings, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         raise ConfigError(str(error).replace("`$.", "`").replace("Object contains", "contains")) from None
 

@@ -223,7 +223,11 @@ class Machines(Protocol):
         """
 
     def news(self) -> AsyncIterator[News]:
-        """What happens to machines by itself or by a call, in order for each one. One reader only."""
+        """What happens to machines by itself, in order for each one. One reader only.
+
+        What a call brought about is told by its return alone. A call that raised `NotRunning` is followed or preceded
+        by the news of the end.
+        """
 
     async def forget(self, machine: UUID) -> None:
         """Remove what is kept for a machine that is no more: its firmware variables and logs."""

@@ -1,0 +1,54 @@
+"""Passwords: argon2id at the library's defaults, in threads, at most one verification per core at once.
+
+RFC 9106; https://argon2-cffi.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from velocity.contract.problems import Problem, Refused
+
+QUEUE = 64
+"""Sign-ins that may wait for a core; more are told to come back."""
+
+
+class Passwords:
+    """Hashes and verifies. A name that does not exist costs the same time as a wrong password."""
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._cores = asyncio.Semaphore(os.cpu_count() or 1)
+        self._waiting = 0
+        self._nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """The PHC string of the password."""
+        async with self._cores:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        """Whether the password is the one of that hash; None stands for a user that does not exist.
+
+        Raises `Refused(TOO_MANY_ATTEMPTS)` when too many wait already.
+        """
+        if self._waiting >= QUEUE:
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many people are signing in: try again in some seconds")
+        self._waiting += 1
+        try:
+            async with self._cores:
+                if self._nobody is None:
+                    self._nobody = await asyncio.to_thread(self._hasher.hash, os.urandom(16).hex())
+                return await asyncio.to_thread(self._matches, hashed or self._nobody, password) and hashed is not None
+        finally:
+            self._waiting -= 1
+
+    def _matches(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False

@@ -1,0 +1,28 @@
+"""What machines need to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from velocity.contract.machines import State
+from velocity.hypervisor.port import HostId
+from velocity.machines.rules import Machine, Progress, Spec
+
+
+class MachineStore(Protocol):
+    """Each call is one transaction; what returns is durable. A vmid is never given twice."""
+
+    def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]: ...
+
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
+        """Its vmid."""
+
+    async def remove(self, vmid: int) -> None: ...
+
+    async def begin_run(self, vmid: int, wanted: State) -> int:
+        """The epoch of a new run, one more than the last; the old reason goes."""
+
+    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+        """All but the epoch, and only if the run is still that of `progress.epoch`."""

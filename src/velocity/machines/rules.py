@@ -1,0 +1,134 @@
+"""The decisions about machines: pure functions over frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.contract.machines import Attachment, CreateVm, Display, MediaMode, Nic, NicType, Reason, State
+from velocity.contract.operation import Wire
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import HostFacts, Why
+
+
+class Spec(Wire, frozen=True):
+    """What a machine is made of, as it is kept. Machine type and firmware build are pinned at its creation."""
+
+    cpus: int
+    memory_mib: int
+    displays: list[Display]
+    media: list[Attachment]
+    nics: list[Nic]
+    rosetta: bool
+    autostart: bool
+    machine_type: str
+    firmware: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as it was created. `uuid` names it to the hypervisor, `vmid` to the users."""
+
+    vmid: int
+    uuid: UUID
+    gid: int
+    name: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does."""
+
+    epoch: int = 0
+    wanted: State = State.STOPPED
+    reason: Reason | None = None
+    stopping_since: int | None = None
+
+
+def check_host(request: CreateVm, facts: HostFacts) -> None:
+    """Refuse what this VM alone could never have on this host (contract, route 12)."""
+    if not 1 <= request.cpus <= facts.max_cpus:
+        raise Refused(
+            Problem.CPU_LIMIT, f"cpus is {request.cpus}: this host can give a VM 1 to {facts.max_cpus}", field="cpus"
+        )
+    if not 1 <= request.memory_mib <= facts.memory:
+        raise Refused(
+            Problem.MEMORY_LIMIT,
+            f"memory_mib is {request.memory_mib}: this host can give a VM 1 to {facts.memory} MiB",
+            field="memory_mib",
+        )
+
+
+def check_words(request: CreateVm) -> None:
+    """Refuse unknown media modes and NIC types, and BRIDGE without a host NIC."""
+    for number, attachment in enumerate(request.media):
+        if attachment.mode not in MediaMode.__members__:
+            raise Refused(
+                Problem.MEDIA_MODE,
+                f"media mode {attachment.mode!r} is not known: use {_or(MediaMode)}",
+                field=f"media[{number}].mode",
+            )
+    for number, nic in enumerate(request.nics):
+        if nic.type not in NicType.__members__:
+            raise Refused(
+                Problem.NIC_TYPE, f"NIC type {nic.type!r} is not known: use {_or(NicType)}", field=f"nics[{number}].type"
+            )
+        if nic.type == NicType.BRIDGE.value and not isinstance(nic.host, int):
+            raise Refused(
+                Problem.BRIDGE_WITHOUT_HOST,
+                "a BRIDGE NIC needs `host`, the id of a host NIC: see POST /v/nic/list",
+                field=f"nics[{number}].host",
+            )
+
+
+def check_display_names(displays: Sequence[Display]) -> None:
+    names = [display.name for display in displays]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise Refused(
+                Problem.DISPLAY_NAME_TAKEN,
+                f"two displays are named {name!r}: give each a name of its own",
+                field=f"displays[{number}].name",
+            )
+
+
+def _or(words: type[MediaMode] | type[NicType]) -> str:
+    names = list(words.__members__)
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+SENTENCES: dict[Why, str] = {
+    Why.GUEST_SHUTDOWN: "the guest powered itself off",
+    Why.GUEST_RESET: "the guest restarted",
+    Why.GUEST_PANICKED: "the guest's kernel panicked: look at its console, then stop it with force or resume it",
+    Why.DISK_FULL: "the guest wrote to a medium whose pool is full: free space there, then resume it",
+    Why.DISK_ERROR: "the host could not read or write one of the media: look at the host's disks, then resume it",
+    Why.HOST_SIGNAL: "somebody on the host ended its process with a signal",
+    Why.KILLED: "its process was killed: by somebody on the host, or for want of memory",
+    Why.INTERNAL_ERROR: "the accelerator could not execute the guest: see `velocity doctor`",
+    Why.UNKNOWN: "its process has ended for a reason that is not known",
+}
+"""Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
+
+
+def reason(why: Why, detail: str, now: int, *, asked: bool) -> Reason | None:
+    """What is kept of a piece of news; None for what was simply asked for."""
+    if why is Why.ASKED:
+        return None
+    message = SENTENCES[why]
+    if why is Why.GUEST_SHUTDOWN and asked:
+        message = "the guest shut down after its power button was pressed"
+    if detail:
+        message = f"{message} ({detail})"
+    return Reason(cause=why.value, message=message, since=now)
+
+
+PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
+"""Seconds between one press of the power button and the next, for a guest that does not listen yet; then the last."""
+
+
+def next_press(count: int) -> float:
+    """Seconds to wait after so many presses."""
+    return PRESSES[min(count, len(PRESSES)) - 1]

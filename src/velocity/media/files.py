@@ -1,0 +1,166 @@
+"""The files of one pool: `<mid>.<format>` in its directory, and `.moving` for those that come or go.
+
+A file lies in `.moving` while the database does not yet, or no longer, know it. After a crash the database decides:
+what it knows is moved into place, the rest is removed. So nothing that was acknowledged is lost, and nothing remains
+of what was not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from velocity.contract.problems import Problem, Refused
+
+GATHER = 1 << 20
+"""Bytes that are gathered before they are written at once."""
+SLOW = 0.02
+"""Seconds: a write that took longer says that the disk is slow; the next one goes to a thread."""
+
+
+class PoolFiles:
+    """One pool's directory. Names are of our making; nothing that a user sent becomes part of one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._moving = path / ".moving"
+
+    def open(self, known: Collection[str]) -> None:
+        """Make the directories, and finish or undo what a crash interrupted. `known` are the database's names."""
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._moving.mkdir(mode=0o700, exist_ok=True)
+        for file in self._moving.iterdir():
+            if file.name in known and not self.path(file.name).exists():
+                file.rename(self.path(file.name))
+            else:
+                file.unlink()
+        _sync(self._path)
+
+    def path(self, name: str) -> Path:
+        return self._path / name
+
+    def moving(self, name: str) -> Path:
+        return self._moving / name
+
+    def free(self) -> int:
+        """Bytes that may still be written here."""
+        facts = os.statvfs(self._path)
+        return facts.f_bavail * facts.f_frsize
+
+    def create(self, name: str, size: int, format_: str) -> None:
+        """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""
+        target = self.moving(name)
+        try:
+            if format_ == "qcow2":
+                _qcow2(target, size)
+            descriptor = os.open(target, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                if format_ == "raw":
+                    os.ftruncate(descriptor, size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise no_space(error, size) from None
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        _sync(self._moving)
+
+    def settle(self, name: str) -> None:
+        """Into place, now that the database knows it."""
+        self.moving(name).rename(self.path(name))
+        _sync(self._path)
+
+    def lift(self, name: str) -> None:
+        """Out of place, before the database forgets it. A file that is not there any more is no failure."""
+        if self.path(name).exists():
+            self.path(name).rename(self.moving(name))
+
+    def drop(self, name: str) -> None:
+        self.moving(name).unlink(missing_ok=True)
+
+
+class Incoming:
+    """An upload under way: gathers what comes and writes it in large pieces. Constant memory."""
+
+    def __init__(self, files: PoolFiles, name: str) -> None:
+        self._files = files
+        self._name = name
+        self._descriptor = os.open(files.moving(name), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self.slow = False
+        self.size = 0
+
+    def add(self, piece: bytes) -> bool:
+        """Take a piece; True says that it is time to `flush`."""
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        self.size += len(piece)
+        return self._gathered >= GATHER or len(self._pieces) >= 512
+
+    def flush(self) -> None:
+        """Write what was gathered. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+        begun = time.monotonic()
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        try:
+            while pieces:
+                written = os.writev(self._descriptor, pieces)
+                while pieces and written >= len(pieces[0]):
+                    written -= len(pieces.pop(0))
+                if pieces and written:
+                    pieces[0] = pieces[0][written:]
+        except OSError as error:
+            raise no_space(error, self.size) from None
+        self.slow = time.monotonic() - begun > SLOW
+
+    def sync(self) -> None:
+        """To the disk, with the rest of what was gathered."""
+        self.flush()
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise no_space(error, self.size) from None
+        _sync(self._files.moving(self._name).parent)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def no_space(error: OSError, size: int) -> Exception:
+    """The refusal that a full or too small file system means; any other error as it is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
+        return Refused(
+            Problem.POOL_QUOTA,
+            f"the pool's file system cannot hold {size} bytes: remove media, or choose another pool or a smaller size",
+            field="size",
+        )
+    return error
+
+
+def _qcow2(target: Path, size: int) -> None:
+    done = subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", str(target), str(size)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(errno.EFBIG, "qemu-img cannot make it")
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""The decisions about media: pure functions over frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.contract.media import Content
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool as the API knows it; its path is the host's business alone."""
+
+    mpid: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A medium. `size` is declared, in bytes; `format` is how its bytes are to be read, never guessed."""
+
+    mid: UUID
+    mpid: int
+    gid: int
+    name: str
+    type: str
+    size: int
+    readonly: bool
+    format: str
+    content: Content
+
+    @property
+    def is_iso(self) -> bool:
+        return self.type.upper() == "ISO"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a group may do in a pool. `quota` is in bytes; 0: no limit of its own."""
+
+    quota: int
+    write: bool
+    manage: bool
+
+
+EVERYTHING = Assignment(quota=0, write=True, manage=True)
+"""What group 0 has, of every pool (contract, "Media")."""
+
+Assignments = Mapping[tuple[int, int], Assignment]
+"""(gid, mpid) -> what is assigned there."""
+
+
+def assigned(assignments: Assignments, line: Sequence[int], mpid: int) -> Assignment | None:
+    """What a group may do in a pool: the nearest assignment, its own or an ancestor's. None: it does not see it.
+
+    `line` is the group and its ancestors. Group 0 has everything for itself, but passes nothing on by itself.
+    """
+    if line[0] == 0:
+        return EVERYTHING
+    return next((assignments[gid, mpid] for gid in line if (gid, mpid) in assignments), None)
+
+
+def declared(media: Iterable[Medium], gid: int, mpid: int) -> int:
+    """Bytes that a group's media declare in a pool."""
+    return sum(medium.size for medium in media if medium.gid == gid and medium.mpid == mpid)
+
+
+def boot_warning(medium: Medium) -> str | None:
+    """What a person should know before trying to boot from it here, or None."""
+    content = medium.content
+    if medium.is_iso and content.format != "iso9660":
+        return f"{medium.name!r} is of type ISO, but holds no ISO 9660 file system ({content.format}): it will not boot"
+    if content.format == "iso9660" and content.boots_efi is False:
+        return f"{medium.name!r} does not boot under EFI: use an image made for EFI"
+    architectures = content.architectures
+    if isinstance(architectures, list) and architectures and "x86_64" not in architectures:
+        return f"{medium.name!r} boots {', '.join(architectures)} only, not x86_64"
+    if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx"):
+        return f"{medium.name!r} is a {content.format} image kept as raw bytes: the guest sees the container itself"
+    return None

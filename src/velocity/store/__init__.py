@@ -1,0 +1,1 @@
+"""What is kept: tables, migrations and the queries of each area. Nothing else imports SQLAlchemy."""

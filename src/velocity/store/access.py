@@ -1,0 +1,89 @@
+"""The queries of access."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from velocity.access.port import Kept
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, Session, User
+from velocity.contract.permissions import Permission
+from velocity.store.database import Database
+from velocity.store.tables import authkeys, grants, groups, users
+
+
+class SqlAccess:
+    """Keeps `velocity.access.port.AccessStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> Kept:
+        def work(connection: Connection) -> Kept:
+            return Kept(
+                users=[User(*row) for row in connection.execute(select(users.c.uid, users.c.name, users.c.password))],
+                groups=[
+                    Group(*row) for row in connection.execute(select(groups.c.gid, groups.c.parent_gid, groups.c.name))
+                ],
+                grants=[tuple(row) for row in connection.execute(select(grants.c.uid, grants.c.gid, grants.c.pid))],
+                sessions=[
+                    Session(*row)
+                    for row in connection.execute(select(authkeys.c.hash, authkeys.c.uid, authkeys.c.expires))
+                ],
+            )
+
+        return self._database.read(work)
+
+    async def add_root(self, name: str, password: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(insert(groups).values(gid=ROOT_GROUP, parent_gid=ROOT_GROUP, name="root"))
+            connection.execute(insert(users).values(uid=ROOT_USER, name=name, password=password))
+            rows = [{"uid": ROOT_USER, "gid": ROOT_GROUP, "pid": permission.pid} for permission in Permission]
+            connection.execute(insert(grants), rows)
+
+        await self._database.write(work)
+
+    async def add_user(self, name: str, password: str) -> int:
+        def work(connection: Connection) -> int:
+            row = connection.execute(insert(users).values(name=name, password=password))
+            return int(row.inserted_primary_key[0])
+
+        return await self._database.write(work)
+
+    async def set_password(self, uid: int, password: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(update(users).where(users.c.uid == uid).values(password=password))
+            connection.execute(delete(authkeys).where(authkeys.c.uid == uid))
+
+        await self._database.write(work)
+
+    async def add_group(self, name: str, parent_gid: int) -> int:
+        def work(connection: Connection) -> int:
+            row = connection.execute(insert(groups).values(name=name, parent_gid=parent_gid))
+            return int(row.inserted_primary_key[0])
+
+        return await self._database.write(work)
+
+    async def add_grant(self, uid: int, gid: int, pid: int) -> None:
+        def work(connection: Connection) -> None:
+            where = (grants.c.uid == uid) & (grants.c.gid == gid) & (grants.c.pid == pid)
+            if connection.execute(select(grants.c.pid).where(where)).first() is None:
+                connection.execute(insert(grants).values(uid=uid, gid=gid, pid=pid))
+
+        await self._database.write(work)
+
+    async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(authkeys).where(authkeys.c.expires < forget_before))
+            if replaces is not None:
+                connection.execute(delete(authkeys).where(authkeys.c.hash == replaces))
+            connection.execute(
+                insert(authkeys).values(hash=session.hash, uid=session.uid, expires=session.expires)
+            )
+
+        await self._database.write(work)
+
+    async def remove_session(self, key: bytes) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(authkeys).where(authkeys.c.hash == key))
+
+        await self._database.write(work)

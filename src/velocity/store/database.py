@@ -1,0 +1,177 @@
+"""One database, one writer: a thread that commits what arrives together in one transaction (group commit)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from velocity.contract.problems import Problem, Refused
+
+HEAD = "0001"
+"""The newest revision in migrations/versions."""
+
+MOST_TOGETHER = 128
+
+T = TypeVar("T")
+_Job = tuple[Callable[[Connection], Any], "asyncio.Future[Any]"]
+
+
+class Database:
+    """The writer. What `write` returns is durable; what raises has changed nothing.
+
+    Work runs in the writer's thread, one after the other; work that arrives while a commit is under way shares the
+    next one, each in a savepoint of its own so that one failure does not touch the others.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Bring the schema to the newest revision. Raises `sqlalchemy.exc.SQLAlchemyError`."""
+        with self._engine.begin() as connection:
+            if _revision(connection) != HEAD:
+                _migrate(connection)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a read, in the caller's thread: for the start only, as all that is asked often is in memory."""
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction and return its result once that is committed and on the disk.
+
+        Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock).
+        """
+        self._loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+            self._thread.start()
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((work, done))
+        # A caller that goes away does not undo what is committed: its future alone is dropped.
+        return await asyncio.shield(done)
+
+    async def close(self) -> None:
+        if self._thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+        self._engine.dispose()
+
+    def _run(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            jobs: list[_Job] = [first]
+            ends = False
+            while len(jobs) < MOST_TOGETHER:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    ends = True
+                    break
+                jobs.append(job)
+            self._commit(jobs)
+            if ends:
+                return
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        outcomes: list[tuple[Any, BaseException | None]] = []
+        try:
+            with self._engine.begin() as connection:
+                for work, _ in jobs:
+                    outcomes.append(_attempt(connection, work, alone=len(jobs) == 1))
+                if len(jobs) == 1 and outcomes[0][1] is not None:
+                    raise _Undo
+        except _Undo:
+            pass
+        except Exception as error:
+            outcomes = [(None, error)] * len(jobs)
+        assert self._loop is not None
+        for (_, done), (result, failure) in zip(jobs, outcomes, strict=True):
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, done, result, _translated(failure))
+
+
+class _Undo(Exception):
+    """Rolls a transaction back whose only work failed."""
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> tuple[Any, Exception | None]:
+    try:
+        if alone:
+            return work(connection), None
+        with connection.begin_nested():
+            return work(connection), None
+    except Exception as error:
+        return None, error
+
+
+def _translated(failure: BaseException | None) -> BaseException | None:
+    if isinstance(failure, sa.exc.OperationalError):
+        refusal = Refused(Problem.UNAVAILABLE, "the database does not answer; nothing was changed: try again later")
+        refusal.__cause__ = failure
+        return refusal
+    return failure
+
+
+def _settle(done: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
+    if done.cancelled():
+        return
+    if failure is not None:
+        done.set_exception(failure)
+    else:
+        done.set_result(result)
+
+
+def _engine(url: str) -> Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed)
+    if parsed.database and parsed.database != ":memory:":
+        path = Path(parsed.database)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = sa.create_engine(parsed, poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(sa.text("select version_num from alembic_version"))
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command  # a fifth of a second that only a change of the schema has to pay
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

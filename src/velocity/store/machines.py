@@ -1,0 +1,91 @@
+"""The queries of machines."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from velocity.contract.machines import Reason, State
+from velocity.hypervisor.port import HostId
+from velocity.machines.rules import Machine, Progress, Spec
+from velocity.store.database import Database
+from velocity.store.tables import hosts, machines
+
+_reason = msgspec.json.Decoder(Reason)
+_spec = msgspec.json.Decoder(Spec)
+
+
+class SqlMachines:
+    """Keeps `velocity.machines.port.MachineStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self, host: HostId) -> list[tuple[Machine, Progress]]:
+        def work(connection: Connection) -> list[tuple[Machine, Progress]]:
+            if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
+                connection.execute(insert(hosts).values(host_id=host, name="this host"))
+            rows = connection.execute(select(machines).where(machines.c.host_id == host))
+            return [
+                (
+                    Machine(row.vmid, UUID(row.uuid), row.gid, row.name, _spec.decode(row.spec)),
+                    Progress(
+                        epoch=row.epoch,
+                        wanted=State(row.wanted),
+                        reason=None if row.reason is None else _reason.decode(row.reason),
+                        stopping_since=row.stopping_since,
+                    ),
+                )
+                for row in rows
+            ]
+
+        return self._database.read(work)
+
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
+        values = {
+            "uuid": str(uuid),
+            "host_id": host,
+            "gid": gid,
+            "name": name,
+            "spec": msgspec.json.encode(spec).decode(),
+            "epoch": 0,
+            "wanted": State.STOPPED.value,
+        }
+
+        def work(connection: Connection) -> int:
+            return int(connection.execute(insert(machines).values(values)).inserted_primary_key[0])
+
+        return await self._database.write(work)
+
+    async def remove(self, vmid: int) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(machines).where(machines.c.vmid == vmid))
+
+        await self._database.write(work)
+
+    async def begin_run(self, vmid: int, wanted: State) -> int:
+        def work(connection: Connection) -> int:
+            row = connection.execute(select(machines.c.epoch).where(machines.c.vmid == vmid)).one()
+            epoch = int(row.epoch) + 1
+            connection.execute(
+                update(machines)
+                .where(machines.c.vmid == vmid)
+                .values(epoch=epoch, wanted=wanted.value, reason=None, stopping_since=None)
+            )
+            return epoch
+
+        return await self._database.write(work)
+
+    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+        reason = None if progress.reason is None else msgspec.json.encode(progress.reason).decode()
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(machines)
+                .where((machines.c.vmid == vmid) & (machines.c.epoch == progress.epoch))
+                .values(wanted=progress.wanted.value, reason=reason, stopping_since=progress.stopping_since)
+            )
+
+        await self._database.write(work)

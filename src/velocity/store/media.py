@@ -1,0 +1,59 @@
+"""The queries of media."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select
+
+from velocity.contract.media import Content
+from velocity.media.rules import Medium
+from velocity.store.database import Database
+from velocity.store.tables import media
+
+
+class SqlMedia:
+    """Keeps `velocity.media.port.MediaStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> list[Medium]:
+        def work(connection: Connection) -> list[Medium]:
+            return [
+                Medium(
+                    mid=UUID(row.mid),
+                    mpid=row.mpid,
+                    gid=row.gid,
+                    name=row.name,
+                    type=row.type,
+                    size=row.size,
+                    readonly=row.readonly,
+                    format=row.format,
+                    content=msgspec.json.decode(row.content, type=Content),
+                )
+                for row in connection.execute(select(media).order_by(media.c.name))
+            ]
+
+        return self._database.read(work)
+
+    async def add(self, medium: Medium) -> None:
+        row = {
+            "mid": str(medium.mid),
+            "mpid": medium.mpid,
+            "gid": medium.gid,
+            "name": medium.name,
+            "type": medium.type,
+            "size": medium.size,
+            "readonly": medium.readonly,
+            "format": medium.format,
+            "content": msgspec.json.encode(medium.content).decode(),
+        }
+        await self._database.write(lambda connection: connection.execute(insert(media).values(row)) and None)
+
+    async def remove(self, mid: UUID) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(media).where(media.c.mid == str(mid)))
+
+        await self._database.write(work)

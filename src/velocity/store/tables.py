@@ -1,0 +1,110 @@
+"""The tables. Ids are never given twice: AUTOINCREMENT holds that even for the last row of a table.
+
+https://www.sqlite.org/autoinc.html
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host_id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("uid", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("gid", Id, primary_key=True),
+    Column("parent_gid", Id, ForeignKey("groups.gid"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("parent_gid", "name"),
+    sqlite_autoincrement=True,
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), primary_key=True),
+    Column("gid", Id, ForeignKey("groups.gid", ondelete="CASCADE"), primary_key=True),
+    Column("pid", Integer, primary_key=True),
+)
+
+authkeys = Table(
+    "authkeys",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("mid", Text, primary_key=True),
+    Column("mpid", BigInteger, nullable=False),
+    Column("gid", Id, ForeignKey("groups.gid"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("readonly", Boolean, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    UniqueConstraint("gid", "mpid", "name"),
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("vmid", Id, primary_key=True),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("host_id", Id, ForeignKey("hosts.host_id"), nullable=False),
+    Column("gid", Id, ForeignKey("groups.gid"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("reason", Text),
+    Column("stopping_since", BigInteger),
+    UniqueConstraint("gid", "name"),
+    sqlite_autoincrement=True,
+)
