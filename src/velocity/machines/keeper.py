@@ -183,7 +183,8 @@ class Keeper:
                 Problem.HYPERVISOR, f"the hypervisor did not answer in time ({error}): VM is {self.state.value}"
             ) from None
         except HypervisorError as error:
-            self._move(Cause.FAILED)
+            if self.state is not State.STOPPING:  # there, the button is pressed again, and force remains
+                self._move(Cause.FAILED)
             raise Refused(Problem.HYPERVISOR, str(error)) from None
         return self.state
 
@@ -233,12 +234,10 @@ class Keeper:
             self._ended(None)
             await self._keep()
             return
-        if paused:
-            await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
         self._presses = 0
-        await self._with_keeping(self._press())
+        await self._with_keeping(self._press(resume=paused))
 
-    async def _press(self) -> None:
+    async def _press(self, *, resume: bool = False) -> None:
         """Press the power button, and again later: a guest that still boots does not hear it."""
         self._presses += 1
         self._silence()
@@ -246,6 +245,8 @@ class Keeper:
         self._timer = loop.call_later(
             rules.next_press(self._presses), lambda: self._post(PressAgain(self.progress.epoch))
         )
+        if resume:
+            await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
         await self._house.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
 
     # News
@@ -294,6 +295,11 @@ class Keeper:
                 )
             )
         self.progress = replace(self.progress, stopping_since=None)
+
+    def could_not_autostart(self, message: str) -> None:
+        """Say why it does not run although it should have started with the server."""
+        if self.state is State.STOPPED:
+            self._note(Reason(cause="autostart-failed", message=message, since=self._now()))
 
     async def _ask_for_facts(self) -> None:
         for news in await self._house.hypervisor.adopt(self._house.host):

@@ -68,7 +68,6 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.STOPPING, _C.HALTED): _S.STOPPING,
     (_S.STOPPING, _C.BROKE): _S.PAUSED,
     (_S.STOPPING, _C.ENDED): _S.STOPPED,
-    (_S.STOPPING, _C.FAILED): _S.RUNNING,
 }
 
 REQUESTABLE: dict[State, Cause] = {

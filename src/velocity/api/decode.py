@@ -1,0 +1,88 @@
+"""From a body to a request: nulls are absent fields, aliases become names, messages name the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from velocity.contract.operation import Operation, Wire
+from velocity.contract.problems import Problem, Refused
+
+Request = TypeVar("Request", bound=Wire)
+
+_raw = msgspec.json.Decoder()
+_key = msgspec.json.Decoder(dict[str, Any])
+
+
+def body(operation: Operation[Request, Any], data: bytes) -> tuple[Request, str | None]:
+    """The request, and the authkey that the body carries. Raises `Refused(MALFORMED)`."""
+    if not data.strip():
+        fields: dict[str, Any] = {}
+    else:
+        try:
+            decoded = _raw.decode(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise Refused(Problem.MALFORMED, f"the body is not JSON: {error}") from None
+        if not isinstance(decoded, dict):
+            raise Refused(Problem.MALFORMED, 'the body must be a JSON object, such as {"gid": 0}')
+        fields = _without_nulls(decoded) if b"null" in data else decoded
+    for alias in operation.aliases:
+        _rename(fields, alias.sent, alias.means, alias.inside)
+    authkey = fields.get("authkey")
+    if authkey is not None and not isinstance(authkey, str):
+        raise Refused(Problem.MALFORMED, "authkey: expected a string", field="authkey")
+    return convert(operation.request, fields), authkey
+
+
+def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
+    """The fields as that request; numbers may come as strings. Raises `Refused(MALFORMED)`, naming the field."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        field, message = explain(str(error))
+        raise Refused(Problem.MALFORMED, message, field=field) from None
+
+
+def explain(error: str) -> tuple[str | None, str]:
+    """The field that msgspec's message is about, and the message in our words."""
+    text, _, path = error.partition(" - at `$")
+    field = path.rstrip("`").removeprefix(".") or None
+    if missing := re.match(r"Object missing required field `(\w+)`", text):
+        field = f"{field}.{missing[1]}" if field else missing[1]
+        return field, f"{field}: this field is missing"
+    text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
+    text = re.sub(r"^Expected `str` of length (.*)", r"expected a string of length \1", text)
+    text = re.sub(r"^Expected `array` of length (.*)", r"expected a list of length \1", text)
+    text = re.sub(r"`(\w+)`", lambda found: _WORDS.get(found[1], found[1]), text)
+    text = text[:1].lower() + text[1:]
+    return field, f"{field}: {text}" if field else text
+
+
+_WORDS = {
+    "int": "an integer",
+    "str": "a string",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "float": "a number",
+    "null": "null",
+    "uuid": "a UUID",
+}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value
+
+
+def _rename(fields: dict[str, Any], sent: str, means: str, inside: str | None) -> None:
+    targets = fields.get(inside, []) if inside else [fields]
+    for target in targets if isinstance(targets, list) else []:
+        if isinstance(target, dict) and sent in target and means not in target:
+            target[means] = target[sent]

@@ -1,0 +1,92 @@
+"""The whole ASGI application: tolerant paths, the table of operations, and what is not an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from velocity.api import errors
+from velocity.api.console import console
+from velocity.api.dispatch import Dispatch
+from velocity.api.handlers.base import Services
+from velocity.api.handlers.machines import CONSOLE_PATH
+from velocity.api.upload import UploadEdge
+from velocity.contract import OPERATIONS
+from velocity.contract.openapi import document
+from velocity.contract.problems import Problem, Refused
+
+
+class Edge:
+    """Finds the operation of a request by two dictionary look-ups; everything else is Starlette's."""
+
+    def __init__(self, services: Services, *, body_limit: int, rest: ASGIApp) -> None:
+        self._rest = rest
+        self._table: dict[str, dict[str, ASGIApp]] = {}
+        for operation in OPERATIONS:
+            served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
+            self._table.setdefault(operation.path, {})[operation.method.name] = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._rest(scope, receive, send)
+            return
+        path = tidy(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        methods = self._table.get(path) if scope["type"] == "http" else None
+        if methods is None:
+            await self._rest(scope, receive, send)
+        elif scope["method"] in methods:
+            await methods[scope["method"]](scope, receive, send)
+        else:
+            allowed = ", ".join(methods)
+            refused = Refused(Problem.METHOD_NOT_ALLOWED, f"{path} knows {allowed}, not {scope['method']}")
+            response = errors.refusal(refused)
+            response.headers["allow"] = allowed
+            await response(scope, receive, send)
+
+
+def tidy(path: str) -> str:
+    """Without a trailing slash and a doubled leading one: existing clients send both."""
+    stripped = path.strip("/")
+    return f"/{stripped}" if stripped else "/"
+
+
+def application(services: Services, *, body_limit: int, cors_origins: Sequence[str], **starlette: Any) -> ASGIApp:
+    """The ASGI application over these services."""
+    schema = Response(document(), media_type="application/json")
+
+    async def openapi(_request: Request) -> Response:
+        return schema
+
+    async def not_found(request: Request, _error: Exception) -> Response:
+        return errors.refusal(Refused(Problem.NO_SUCH_ROUTE, f"there is no route {request.url.path}"))
+
+    async def method(request: Request, _error: Exception) -> Response:
+        return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} knows GET only"))
+
+    async def open_console(websocket: WebSocket) -> None:
+        await console(websocket, services)
+
+    rest = Starlette(
+        routes=[
+            Route("/openapi.json", openapi, methods=["GET"]),
+            WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),
+        ],
+        exception_handlers={404: not_found, 405: method},
+        **starlette,
+    )
+    edge: ASGIApp = Edge(services, body_limit=body_limit, rest=rest)
+    if cors_origins:
+        cors = partial(CORSMiddleware, allow_methods=["POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
+        edge = cors(edge, allow_origins=list(cors_origins))
+    return edge

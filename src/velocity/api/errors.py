@@ -1,0 +1,47 @@
+"""Refusals on the wire: `{"code", "message", "reason", "error": true}`, and `field` where one is at fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from velocity.contract.operation import COMMON, INTERNAL, Failure, Operation
+from velocity.contract.problems import Problem, Refused
+
+_encode = msgspec.json.Encoder().encode
+_COMMON = {failure.problem: failure for failure in COMMON}
+
+
+class Undeclared(Exception):
+    """An operation met a problem that it does not declare: our fault, never shown to a client."""
+
+
+def refusal(refused: Refused, operation: Operation[Any, Any] | None = None) -> Response:
+    """The answer to a refused request. Raises `Undeclared`."""
+    failures = _COMMON if operation is None else operation.by_problem
+    failure = failures.get(refused.problem)
+    if failure is None:
+        name = operation.name if operation else "no operation"
+        raise Undeclared(f"{name} does not declare {refused.problem}: {refused.message}") from refused
+    return answer(failure, refused.message, refused.field)
+
+
+def answer(failure: Failure, message: str, field: str | None = None) -> Response:
+    body: dict[str, Any] = {"code": failure.code, "message": message, "reason": message, "error": True}
+    if field is not None:
+        body["field"] = field
+    headers = {}
+    if failure.problem is Problem.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
+    if failure.problem in (Problem.TOO_MANY_ATTEMPTS, Problem.UNAVAILABLE):
+        headers["retry-after"] = "5"
+    return Response(_encode(body), failure.status, headers, media_type="application/json")
+
+
+def internal() -> Response:
+    """Our own fault. The log knows more; the client is told nothing of the inside."""
+    message = "an internal error: the server's log says more"
+    body = {"code": INTERNAL, "message": message, "reason": message, "error": True}
+    return Response(_encode(body), INTERNAL, media_type="application/json")

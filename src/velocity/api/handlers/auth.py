@@ -1,0 +1,23 @@
+"""Route 1."""
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import auth
+from velocity.contract.operation import Nothing
+
+
+@handles(auth.SIGN_IN)
+async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
+    authkey, expires = await call.services.access.sign_in(call.request.name, call.request.password)
+    return auth.Session(authkey=authkey, expires=expires)
+
+
+@handles(auth.SIGN_OUT)
+async def sign_out(call: Call[Nothing]) -> Nothing:
+    await call.services.access.sign_out(call.authkey)
+    return Nothing()
+
+
+@handles(auth.RENEW)
+async def renew(call: Call[Nothing]) -> auth.Session:
+    authkey, expires = await call.services.access.renew(call.authkey)
+    return auth.Session(authkey=authkey, expires=expires)

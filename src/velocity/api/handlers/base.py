@@ -1,0 +1,61 @@
+"""How a handler is bound to its operation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from velocity.access.service import Access, Caller
+from velocity.config import NicSetting
+from velocity.contract.operation import Operation, Wire
+from velocity.machines.consoles import Desk
+from velocity.machines.service import Fleet
+from velocity.media.service import Library
+
+Request = TypeVar("Request", bound=Wire)
+Response = TypeVar("Response", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What handlers work with."""
+
+    access: Access
+    library: Library
+    fleet: Fleet
+    desk: Desk
+    nics: Sequence[NicSetting]
+
+
+@dataclass(frozen=True)
+class Call(Generic[Request]):
+    """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is."""
+
+    services: Services
+    request: Request
+    authkey: str | None
+    signed_in: Caller | None
+
+    @property
+    def caller(self) -> Caller:
+        assert self.signed_in is not None, "only operations that need no permission have no caller"
+        return self.signed_in
+
+
+Handler = Callable[[Call[Any]], Awaitable[Wire]]
+HANDLERS: dict[str, Handler] = {}
+
+
+def handles(
+    operation: Operation[Request, Response],
+) -> Callable[[Callable[[Call[Request]], Awaitable[Response]]], Callable[[Call[Request]], Awaitable[Response]]]:
+    """Bind a handler; mypy holds that it takes that request and gives that response."""
+
+    def bind(handler: Callable[[Call[Request]], Awaitable[Response]]) -> Callable[[Call[Request]], Awaitable[Response]]:
+        if operation.name in HANDLERS:
+            raise TypeError(f"{operation.name} has two handlers")
+        HANDLERS[operation.name] = handler
+        return handler
+
+    return bind

@@ -1,0 +1,114 @@
+"""Routes 12, 13, 16, 17 and 19."""
+
+import time
+
+from msgspec import UNSET
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import machines
+from velocity.contract.operation import Nothing
+from velocity.hypervisor.port import Confinement
+from velocity.machines.consoles import LIFETIME
+from velocity.machines.keeper import Keeper
+
+CONSOLE_PATH = "/v/vm/console/"
+
+
+@handles(machines.CREATE)
+async def create(call: Call[machines.CreateVm]) -> machines.VmCreated:
+    vmid, warnings = await call.services.fleet.create(call.caller, call.request)
+    return machines.VmCreated(vmid=vmid, warnings=warnings or UNSET)
+
+
+@handles(machines.STATE)
+async def state(call: Call[machines.VmRequest]) -> machines.VmState:
+    return _state(call.services.fleet.get(call.request.vmid))
+
+
+@handles(machines.SET_STATE)
+async def set_state(call: Call[machines.SetState]) -> machines.VmState:
+    request = call.request
+    return _state(await call.services.fleet.request(request.vmid, request.state, force=request.force))
+
+
+@handles(machines.SHOW)
+async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
+    keeper = call.services.fleet.get(call.request.vmid)
+    return _info(keeper, await call.services.fleet.confinement(keeper))
+
+
+@handles(machines.DELETE)
+async def delete(call: Call[machines.VmRequest]) -> Nothing:
+    await call.services.fleet.delete(call.request.vmid)
+    return Nothing()
+
+
+@handles(machines.LIST)
+async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
+    return machines.Vms(
+        vms=[
+            machines.VmSummary(
+                vmid=keeper.machine.vmid,
+                name=keeper.machine.name,
+                cpus=keeper.machine.spec.cpus,
+                memory_mib=keeper.machine.spec.memory_mib,
+                state=keeper.state,
+            )
+            for keeper in call.services.fleet.of_group(call.request.gid)
+        ]
+    )
+
+
+@handles(machines.CONSOLE)
+async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTicket:
+    keeper = call.services.fleet.get(call.request.vmid)
+    ticket = call.services.desk.issue(call.caller, keeper, call.request)
+    return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
+
+
+def _state(keeper: Keeper) -> machines.VmState:
+    progress = keeper.progress
+    return machines.VmState(
+        vmid=keeper.machine.vmid,
+        state=keeper.state,
+        reason=progress.reason or UNSET,
+        stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+    )
+
+
+def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
+    machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
+    return machines.VmInfo(
+        vmid=machine.vmid,
+        name=machine.name,
+        type="EFI",
+        state=keeper.state,
+        cpus=spec.cpus,
+        memory_mib=spec.memory_mib,
+        displays=spec.displays,
+        media=spec.media,
+        nics=spec.nics,
+        rosetta=spec.rosetta,
+        autostart=spec.autostart,
+        gid=machine.gid,
+        wanted=progress.wanted,
+        machine_type=spec.machine_type,
+        firmware=spec.firmware,
+        reason=progress.reason or UNSET,
+        stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
+        isolation=UNSET if confinement is None else _isolation(confinement),
+    )
+
+
+def _isolation(holds: Confinement) -> machines.Isolation:
+    return machines.Isolation(
+        uid=holds.uid,
+        own_uid=holds.own_uid,
+        supplementary_groups=list(holds.groups),
+        capability_bounding_set=holds.bounding_set,
+        no_new_privileges=holds.no_new_privileges,
+        seccomp=holds.seccomp,
+        nat_reaches_host_loopback=holds.nat_reaches_loopback,
+        gaps=list(holds.gaps),
+    )

@@ -1,0 +1,56 @@
+"""Routes 7 to 10 and 14."""
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import media
+from velocity.contract.operation import Nothing
+from velocity.media.rules import Medium
+from velocity.media.service import Library
+
+
+@handles(media.LIST_POOLS)
+async def list_pools(call: Call[media.ListPools]) -> media.Pools:
+    return media.Pools(
+        pools=[
+            media.PoolInfo(
+                mpid=use.pool.mpid,
+                name=use.pool.name,
+                write=use.assignment.write,
+                manage=use.assignment.manage,
+                quota=use.assignment.quota,
+                used=use.used,
+                free=use.free,
+            )
+            for use in call.services.library.pools(call.request.gid)
+        ]
+    )
+
+
+@handles(media.CREATE)
+async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
+    medium = await call.services.library.create(call.caller, call.request)
+    return media.MediumCreated(mid=medium.mid, size=medium.size)
+
+
+@handles(media.LIST)
+async def list_media(call: Call[media.ListMedia]) -> media.Media:
+    library = call.services.library
+    return media.Media(media=[_info(library, medium) for medium in library.of_group(call.request.gid)])
+
+
+@handles(media.DELETE)
+async def delete(call: Call[media.DeleteMedium]) -> Nothing:
+    await call.services.library.delete(call.request.mid)
+    return Nothing()
+
+
+def _info(library: Library, medium: Medium) -> media.MediumInfo:
+    return media.MediumInfo(
+        mid=medium.mid,
+        mpid=medium.mpid,
+        name=medium.name,
+        type=medium.type,
+        size=medium.size,
+        readonly=library.readonly(medium),
+        format=medium.format,
+        content=medium.content,
+    )

@@ -1,0 +1,15 @@
+"""Route 11."""
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import nics
+from velocity.contract.operation import Nothing
+
+
+@handles(nics.LIST)
+async def list_nics(call: Call[Nothing]) -> nics.HostNics:
+    return nics.HostNics(
+        host_nics=[
+            nics.HostNic(nicid=nic.nicid, description=nic.description, identifier=nic.identifier)
+            for nic in call.services.nics
+        ]
+    )

@@ -1,0 +1,120 @@
+"""Route 9: an upload, whose fields come as headers and whose body is the file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from velocity.api import decode, errors
+from velocity.api.dispatch import carried
+from velocity.api.handlers.base import Services
+from velocity.contract import media
+from velocity.contract.media import UploadMedium
+from velocity.contract.operation import Holds
+from velocity.contract.problems import Problem, Refused
+
+log = logging.getLogger(__name__)
+
+PREFIX = "x-velocity-"
+MISSING = {
+    "length": Problem.NO_LENGTH,
+    "authkey": Problem.NO_AUTHKEY,
+    "mpid": Problem.NO_MPID,
+    "gid": Problem.NO_GID,
+    "name": Problem.NO_NAME,
+    "type": Problem.NO_TYPE,
+    "readonly": Problem.NO_READONLY,
+    "sha256": Problem.MALFORMED,
+}
+
+
+class UploadEdge:
+    """Serves uploads in constant memory. An ASGI application."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return  # cut off: what had come is gone by now
+        except Refused as refused:
+            response = errors.refusal(refused, media.UPLOAD)
+            # The rest of the body is not read, so the connection cannot be used again.
+            response.headers["connection"] = "close"
+        except Exception:
+            log.exception("an upload failed")
+            response = errors.internal()
+            response.headers["connection"] = "close"
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        authkey = carried(request, None)
+        wanted = fields(request.headers, authkey)
+        caller = self._services.access.caller(authkey)
+        needs = media.UPLOAD.needs
+        assert isinstance(needs, Holds)
+        self._services.access.admit(needs, caller, wanted.gid)
+        async with self._services.library.receive(caller, wanted) as upload:
+            async for piece in request.stream():
+                if piece:
+                    await upload.write(piece)
+            medium = await upload.finish()
+        answer = media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
+    """The request that the headers make. Raises `Refused` with the problem of the first header that is wrong."""
+    length = headers.get("content-length") or headers.get(PREFIX + "length")
+    sent: dict[str, Any] = {"length": length, "authkey": authkey}
+    for name in ("mpid", "gid", "name", "type", "readonly", "sha256"):
+        sent[name] = headers.get(PREFIX + name)
+    for name in ("length", "authkey", "mpid", "gid", "name", "type", "readonly"):
+        if sent[name] is None:
+            raise Refused(MISSING[name], f"the header {_header(name)} is missing", field=_header(name))
+    for name in ("length", "mpid", "gid"):
+        sent[name] = _number(name, sent[name])
+    sent["name"] = _name(sent["name"])
+    if sent["readonly"] not in ("true", "false"):
+        raise Refused(Problem.NO_READONLY, f"{_header('readonly')} is neither true nor false", field=_header("readonly"))
+    sent["readonly"] = sent["readonly"] == "true"
+    if sent["sha256"] is None:
+        sent["sha256"] = UNSET
+    try:
+        return decode.convert(UploadMedium, {key: value for key, value in sent.items() if value is not UNSET})
+    except Refused as refused:
+        name = refused.field or "length"
+        raise Refused(MISSING[name], f"{_header(name)}: {refused.message}", field=_header(name)) from None
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        number = int(text) if text.isascii() and text.lstrip("-").isdigit() else None
+    except ValueError:
+        number = None
+    if number is None or (name == "length" and number < 1):
+        raise Refused(MISSING[name], f"{_header(name)} is {text!r}, not a number that can be", field=_header(name))
+    return number
+
+
+def _name(text: str) -> str:
+    """Header values are bytes in Latin-1 to HTTP; the name may be UTF-8 as it is, or percent-encoded."""
+    try:
+        return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
+    except UnicodeError:
+        raise Refused(Problem.NO_NAME, f"{_header('name')} is not UTF-8", field=_header("name")) from None
+
+
+def _header(name: str) -> str:
+    return {"length": "Content-Length (or x-velocity-length)"}.get(name, PREFIX + name)

@@ -1,0 +1,111 @@
+"""The one place that wires everything."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from velocity.access.passwords import Passwords
+from velocity.access.service import Access
+from velocity.api.edge import application
+from velocity.api.handlers.base import Services
+from velocity.config import Settings
+from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.machines.consoles import Desk
+from velocity.machines.service import Fleet
+from velocity.media.rules import Pool
+from velocity.media.service import Library
+from velocity.store.access import SqlAccess
+from velocity.store.database import Database
+from velocity.store.machines import SqlMachines
+from velocity.store.media import SqlMedia
+
+HOST = HostId(1)
+"""This host; the first schema has one row for it."""
+
+
+class InUse(Exception):
+    """Another server works on the same data directory."""
+
+
+@dataclass
+class App:
+    """A server without its sockets. `root_password` is the one made at the first start, shown once."""
+
+    asgi: ASGIApp
+    services: Services
+    hypervisor: Hypervisor
+    database: Database
+    lock: int
+    root_password: str | None
+
+    async def close(self) -> int:
+        """Let go of everything; guests go on. How many run is returned."""
+        running = await self.services.fleet.close()
+        await self.database.close()
+        os.close(self.lock)
+        return running
+
+
+HypervisorFactory = Callable[[Library], Hypervisor]
+
+
+async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords: Passwords | None = None) -> App:
+    """Open the data directory and wire a server over it. Raises `InUse`."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = leadership(settings.data_dir)
+    database = Database(settings.database_url)
+    try:
+        await asyncio.to_thread(database.open)
+        access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
+        root_password = await access.open(settings.root_password)
+        access.accept_key(local_key(settings.key_file))
+        pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
+        library = Library(SqlMedia(database), access, pools)
+        library.open()
+        driver = hypervisor(library)
+        nics = {nic.nicid: nic.identifier for nic in settings.nics}
+        fleet = Fleet(SqlMachines(database), access, library, driver, host=HOST, nics=nics)
+        await fleet.open()
+    except BaseException:
+        await database.close()
+        os.close(lock)
+        raise
+    services = Services(access, library, fleet, Desk(driver), settings.nics)
+    asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
+    return App(asgi, services, driver, database, lock, root_password)
+
+
+def leadership(data_dir: Path) -> int:
+    """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
+    descriptor = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise InUse("another Velocity server works on this data directory: stop it first") from None
+    return descriptor
+
+
+def local_key(file: Path) -> str:
+    """The key that stands for `root` to whoever may read the file; made at the first start."""
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        key = secrets.token_urlsafe(32)
+        draft = file.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(key + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        draft.rename(file)
+        return key

@@ -1,0 +1,139 @@
+"""The OpenAPI document, from the declarations alone. https://spec.openapis.org/oas/v3.1.0"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from velocity import __version__
+from velocity.contract.operation import COMMON, Anyone, Holds, Needs, On, Operation
+from velocity.contract.registry import OPERATIONS
+
+_REF = "#/components/schemas/{name}"
+
+
+def document() -> bytes:
+    """The whole document as JSON."""
+    return msgspec.json.encode(build())
+
+
+def build() -> dict[str, Any]:
+    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(types, schemas, strict=True))
+    components = _portable(components)
+    components["Error"] = _error()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.name.lower()] = _operation(operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Velocity",
+            "version": __version__,
+            "description": "Virtual machines for small teams and homelabs.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "x-velocity-authkey"},
+            },
+        },
+    }
+
+
+def permission_text(needs: Needs) -> str:
+    """What an operation needs, as a sentence."""
+    if not isinstance(needs, Holds):
+        return f"No permission is needed: {needs.reason}."
+    where = {
+        On.SOMEWHERE: "somewhere",
+        On.GROUP: "on the group `gid`",
+        On.PARENT_GROUP: "on the group `parent_gid`",
+        On.USER: "on a group that the user is a member of (oneself: none)",
+        On.MEDIUM: "on the medium's group",
+        On.VM: "on the VM's group",
+    }[needs.on]
+    return f"Needs `{needs.permission.value}` {where}."
+
+
+def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "200": {"description": "done", "content": {"application/json": {"schema": by_type[operation.response]}}}
+    }
+    common = [failure for failure in COMMON if failure.status != 401 or not isinstance(operation.needs, Anyone)]
+    for failure in sorted([*common, *operation.failures], key=lambda one: (one.status, one.code)):
+        entry = answers.setdefault(
+            str(failure.status),
+            {"description": "", "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}},
+        )
+        entry["description"] += f"{'; ' if entry['description'] else ''}{failure.code}: {failure.text}"
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": permission_text(operation.needs),
+        "tags": [operation.path.split("/")[1]],
+        "responses": answers,
+    }
+    if not isinstance(operation.needs, Anyone):
+        described["security"] = [{"bearer": []}, {"header": []}]
+    if operation.streams:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+        described["parameters"] = [_header(field) for field in msgspec.structs.fields(operation.request)]
+    elif msgspec.structs.fields(operation.request):
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_type[operation.request]}},
+        }
+    return described
+
+
+def _header(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    schema = _portable(msgspec.json.schema(field.type))
+    if field.name in ("readonly",):
+        schema = {"type": "string", "enum": ["true", "false"]}
+    return {
+        "name": f"x-velocity-{field.name}",
+        "in": "header",
+        "required": field.required and field.name != "length",
+        "schema": schema,
+    }
+
+
+def _error() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["code", "message", "reason", "error"],
+        "properties": {
+            "code": {"type": "integer"},
+            "message": {"type": "string"},
+            "reason": {"type": "string", "description": "the same as message"},
+            "error": {"type": "boolean", "const": True},
+            "field": {"type": "string", "description": "the field of the request that is at fault"},
+        },
+    }
+
+
+def _portable(schema: Any) -> Any:
+    r"""Python's `\Z` is `$` to a JSON schema, whose patterns are ECMA-262's; surrogates cannot be in UTF-8 anyway."""
+    if isinstance(schema, dict):
+        return {
+            key: _pattern(value) if key == "pattern" and isinstance(value, str) else _portable(value)
+            for key, value in schema.items()
+        }
+    if isinstance(schema, list):
+        return [_portable(one) for one in schema]
+    return schema
+
+
+def _pattern(pattern: str) -> str:
+    return re.sub(r"\\ud800-\\udfff", "", pattern).replace(r"\Z", "$")

@@ -1,0 +1,1 @@
+"""What executes machines: the port, QEMU behind it, and a fake that keeps the same law."""

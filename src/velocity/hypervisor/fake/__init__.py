@@ -1,0 +1,194 @@
+"""A hypervisor in memory. It keeps the law of the port, and lets a test play the guest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from velocity.hypervisor.port import (
+    ByteStream,
+    Changed,
+    Confinement,
+    Fact,
+    Found,
+    HostFacts,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    News,
+    NotRunning,
+    Screen,
+    Serial,
+    Stop,
+    Why,
+)
+
+FACTS = HostFacts(
+    accelerator="fake",
+    accelerator_reason="nothing is executed",
+    hypervisor="fake 1.0",
+    machine_type="fake-1.0",
+    firmware="0123456789abcdef",
+    max_cpus=8,
+    memory=4096,
+)
+
+
+@dataclass
+class Run:
+    """One machine in memory. `deaf` guests do not hear the power button."""
+
+    who: Incarnation
+    spec: MachineSpec
+    fact: Fact
+    why: Why = Why.ASKED
+    deaf: bool = False
+    presses: int = 0
+    streams: list[FakeStream] = field(default_factory=list)
+
+
+class FakeHypervisor:
+    """Keeps `velocity.hypervisor.port.Hypervisor`. Machines outlive `close` in `runs`, as processes do.
+
+    What a test may set: `refuse` (the words with which the next start fails), `hold` (an event that starts wait for),
+    `deaf` (whether new guests hear the power button), `free` (MiB).
+    """
+
+    def __init__(self, host_facts: HostFacts = FACTS) -> None:
+        self.host_facts = host_facts
+        self.runs: dict[UUID, Run] = {}
+        self.started: list[Incarnation] = []
+        self.forgotten: list[UUID] = []
+        self.refuse: str | None = None
+        self.hold: asyncio.Event | None = None
+        self.deaf = False
+        self.free = host_facts.memory
+        self._epochs: dict[UUID, int] = {}
+        self._unseen: list[Found] = []
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+
+    # Machines
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> None:
+        last = self._epochs.get(who.machine, 0)
+        if who.epoch < last:
+            raise HypervisorError(f"epoch {who.epoch} is older than {last}")
+        if who.epoch == last and who.machine in self.runs:
+            return
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuse is not None:
+            words, self.refuse = self.refuse, None
+            raise HypervisorError(words)
+        self._epochs[who.machine] = who.epoch
+        self.started.append(who)
+        self.runs[who.machine] = Run(who, spec, Fact.HELD if spec.held else Fact.RUNNING, deaf=self.deaf)
+
+    async def pause(self, who: Incarnation, *, deadline: float) -> None:
+        run = self._run(who)
+        run.fact = Fact.HELD if run.fact is Fact.HELD else Fact.PAUSED
+
+    async def resume(self, who: Incarnation, *, deadline: float) -> None:
+        self._run(who).fact = Fact.RUNNING
+
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> None:
+        run = self.runs.get(who.machine)
+        if run is None or run.who != who:
+            return
+        if how is Stop.NOW:
+            self._remove(run)
+            return
+        run.presses += 1
+        if not run.deaf and run.fact is Fact.RUNNING:
+            self._remove(run)
+            self._news.put_nowait(Changed(who, Fact.ENDED, Why.GUEST_SHUTDOWN))
+
+    async def adopt(self, host: HostId) -> Sequence[Found]:
+        unseen, self._unseen = self._unseen, []
+        running = [Changed(run.who, run.fact, run.why) for run in self.runs.values() if run.who.host == host]
+        return [*unseen, *running]
+
+    async def news(self) -> AsyncIterator[News]:
+        while True:
+            yield await self._news.get()
+
+    async def forget(self, machine: UUID) -> None:
+        self.forgotten.append(machine)
+
+    async def close(self) -> None:
+        self._news = asyncio.Queue()
+
+    # Consoles and hosts
+
+    async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
+        stream = FakeStream()
+        self._run(who).streams.append(stream)
+        return stream
+
+    def facts(self, host: HostId) -> HostFacts:
+        return self.host_facts
+
+    async def memory_free(self, host: HostId) -> int:
+        return self.free
+
+    async def confinement(self, who: Incarnation) -> Confinement | None:
+        if who.machine not in self.runs:
+            return None
+        return Confinement(
+            uid=0,
+            own_uid=False,
+            groups=(),
+            bounding_set="0" * 16,
+            no_new_privileges=True,
+            seccomp=True,
+            nat_reaches_loopback=False,
+            gaps=("nothing is executed here, so nothing is confined",),
+        )
+
+    # What a test plays
+
+    def play(self, machine: UUID, fact: Fact, why: Why, *, seen: bool = True) -> None:
+        """The guest does something by itself; `seen=False`: while no server watches."""
+        run = self.runs[machine]
+        if fact is Fact.ENDED:
+            self._remove(run)
+        else:
+            run.fact, run.why = fact, why
+        if seen:
+            self._news.put_nowait(Changed(run.who, fact, why))
+        elif fact is Fact.ENDED:
+            self._unseen.append(Changed(run.who, fact, why))
+
+    def _run(self, who: Incarnation) -> Run:
+        run = self.runs.get(who.machine)
+        if run is None or run.who != who:
+            raise NotRunning("this run has ended")
+        return run
+
+    def _remove(self, run: Run) -> None:
+        del self.runs[run.who.machine]
+        for stream in run.streams:
+            stream.end()
+
+
+class FakeStream:
+    """A console that answers each write with the same bytes."""
+
+    def __init__(self) -> None:
+        self._bytes: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def read(self) -> bytes:
+        return await self._bytes.get()
+
+    async def write(self, data: bytes) -> None:
+        if data:
+            self._bytes.put_nowait(data)
+
+    async def close(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._bytes.put_nowait(b"")

@@ -1,0 +1,82 @@
+"""Tickets for consoles: each opens one websocket, once, within 30 seconds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from velocity.access.service import Caller
+from velocity.contract.machines import OpenConsole, State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial
+from velocity.machines.keeper import Keeper
+
+LIFETIME = 30.0
+MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a ticket opens, for whom, and until when (monotonic seconds)."""
+
+    caller: Caller
+    vmid: int
+    gid: int
+    who: Incarnation
+    which: Serial | Screen
+    expires: float
+
+
+class Desk:
+    """Issues tickets and redeems them."""
+
+    def __init__(self, consoles: Consoles, clock: Callable[[], float] = time.monotonic) -> None:
+        self._consoles = consoles
+        self._clock = clock
+        self._tickets: dict[str, Ticket] = {}
+
+    def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
+        if keeper.state in (State.STOPPED, State.STARTING):
+            raise Refused(
+                Problem.VM_STOPPED, f"VM {request.vmid} is {keeper.state.value}: start it first", field="vmid"
+            )
+        now = self._clock()
+        self._tickets = {name: one for name, one in self._tickets.items() if one.expires > now}
+        if len(self._tickets) >= MOST:
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are open: try again in 30 seconds")
+        name = secrets.token_urlsafe(24)
+        which = Serial() if request.kind == "serial" else _screen(keeper, request)
+        machine = keeper.machine
+        self._tickets[name] = Ticket(caller, machine.vmid, machine.gid, keeper.who, which, now + LIFETIME)
+        return name
+
+    def redeem(self, name: str) -> Ticket | None:
+        """The ticket, which is then used up; None when there is none (any more)."""
+        ticket = self._tickets.pop(name, None)
+        return ticket if ticket is not None and ticket.expires > self._clock() else None
+
+    async def open(self, ticket: Ticket) -> ByteStream | None:
+        """The stream; None when the run that the ticket was for has ended."""
+        try:
+            return await self._consoles.open(ticket.who, ticket.which)
+        except NotRunning:
+            return None
+
+
+def _screen(keeper: Keeper, request: OpenConsole) -> Screen:
+    displays = keeper.machine.spec.displays
+    if not isinstance(request.display, str):
+        if displays:
+            return Screen(0)
+        raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {request.vmid} has no display", field="display")
+    for index, display in enumerate(displays):
+        if display.name == request.display:
+            return Screen(index)
+    names = ", ".join(repr(display.name) for display in displays) or "none"
+    raise Refused(
+        Problem.DISPLAY_NOT_FOUND,
+        f"VM {request.vmid} has no display {request.display!r}; it has: {names}",
+        field="display",
+    )
