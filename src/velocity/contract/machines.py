@@ -41,7 +41,7 @@ class NicType(enum.Enum):
     BRIDGE = "BRIDGE"
 
 
-Pixels = Annotated[int, Meta(ge=1, le=16384, description="pixels, 1 to 16,384")]
+Pixels = Annotated[int, Meta(ge=1, le=8192, description="pixels, 1 to 8,192")]
 
 
 class Display(Wire, frozen=True):

@@ -221,8 +221,8 @@ class Fleet:
         keeper.retire()
         await self._hypervisor.forget(keeper.machine.uuid)
 
-    async def request(self, vmid: int, state: str, *, force: bool) -> Keeper:
-        """Serve a request for a state; the keeper then stands where it led."""
+    async def request(self, vmid: int, state: str, *, force: bool) -> tuple[Keeper, State]:
+        """Serve a request for a state; the state is the one that it led to."""
         keeper = self.get(vmid)
         wanted = State.__members__.get(state)
         if wanted is None or wanted not in REQUESTABLE:
@@ -232,8 +232,7 @@ class Fleet:
                 field="state",
             )
         cause = REQUESTABLE[wanted]
-        await keeper.ask(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
-        return keeper
+        return keeper, await keeper.ask(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
 
     def _check_nic(self, number: int, nic: Nic) -> None:
         if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:

@@ -21,14 +21,15 @@ async def create(call: Call[machines.CreateVm]) -> machines.VmCreated:
 
 
 @handles(machines.STATE)
-async def state(call: Call[machines.VmRequest]) -> machines.VmState:
-    return _state(call.services.fleet.get(call.request.vmid))
+async def vm_state(call: Call[machines.VmRequest]) -> machines.VmState:
+    keeper = call.services.fleet.get(call.request.vmid)
+    return _state(keeper, keeper.state)
 
 
 @handles(machines.SET_STATE)
 async def set_state(call: Call[machines.SetState]) -> machines.VmState:
     request = call.request
-    return _state(await call.services.fleet.request(request.vmid, request.state, force=request.force))
+    return _state(*await call.services.fleet.request(request.vmid, request.state, force=request.force))
 
 
 @handles(machines.SHOW)
@@ -66,11 +67,11 @@ async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTick
     return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
 
 
-def _state(keeper: Keeper) -> machines.VmState:
+def _state(keeper: Keeper, state: machines.State) -> machines.VmState:
     progress = keeper.progress
     return machines.VmState(
         vmid=keeper.machine.vmid,
-        state=keeper.state,
+        state=state,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
     )

@@ -1,0 +1,1 @@
+"""The driver of QEMU on one host: processes that outlive the server, driven over QMP, ended and adopted by facts."""

@@ -1,0 +1,40 @@
+"""What is costly to learn of the host, kept in a file together with what it depends on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def load(file: Path, key: dict[str, Any], kind: type[T]) -> T | None:
+    """What was kept under exactly this key, or None."""
+    try:
+        kept = msgspec.json.decode(file.read_bytes())
+        return msgspec.convert(kept["value"], kind) if kept["key"] == msgspec.to_builtins(key) else None
+    except (OSError, KeyError, TypeError, msgspec.MsgspecError):
+        return None
+
+
+def store(file: Path, key: dict[str, Any], value: Any) -> None:
+    """Keep it, 0600, whole or not at all."""
+    draft = file.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(msgspec.json.encode({"key": key, "value": value}))
+    draft.rename(file)
+
+
+def program_key(binary: str) -> dict[str, Any]:
+    """What says that a program is still the same one."""
+    path = shutil.which(binary) or binary
+    try:
+        status = os.stat(path)  # noqa: PTH116 - `path` may be a name that is not there
+    except OSError:
+        return {"binary": path}
+    return {"binary": path, "size": status.st_size, "mtime": status.st_mtime_ns}

@@ -1,0 +1,208 @@
+"""From a specification to QEMU's command line: pure. Files and sockets are named by descriptors, never by paths.
+
+https://www.qemu.org/docs/master/system/invocation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
+
+USB_PORTS = 13
+"""USB disks on one controller: it has 15 ports, and the first one also carries keyboard and tablet."""
+FUNCTIONS = 8
+"""Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
+
+SLOT_XHCI, SLOT_SCSI, SLOT_RNG, SLOT_PANIC, SLOT_DISPLAYS, SLOT_NICS, SLOT_BLOCKS = 4, 8, 9, 10, 1, 11, 12
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """Descriptors of listening sockets that QEMU inherits."""
+
+    qmp: int
+    serial: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """Descriptors of open files, their access modes fitting the use exactly. `log` takes the serial console's bytes."""
+
+    code: int
+    variables: int
+    log: int
+    disks: Sequence[int]
+
+
+@dataclass(frozen=True)
+class NatDevice:
+    mac: str
+
+
+@dataclass(frozen=True)
+class TapDevice:
+    mac: str
+    fd: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the command line is made of. `own` is the one directory that QEMU may write to."""
+
+    binary: str
+    uuid: UUID
+    epoch: int
+    accelerator: str
+    spec: MachineSpec
+    files: Files
+    sockets: Sockets
+    nics: Sequence[NatDevice | TapDevice]
+    own: str
+
+
+def arguments(plan: Plan) -> list[str]:
+    """QEMU's arguments, the program first. The user's words reach none of them."""
+    return [
+        plan.binary,
+        *_base(plan),
+        *_firmware(plan),
+        *_usb(plan),
+        *_disks(plan),
+        *_displays(plan),
+        *_nics(plan),
+        *_serial(plan),
+        *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
+    ]
+
+
+def escaped(text: str) -> str:
+    """A value inside an option: QEMU reads a doubled comma as one."""
+    return text.replace(",", ",,")
+
+
+def _base(plan: Plan) -> list[str]:
+    spec = plan.spec
+    kvm = plan.accelerator.startswith("kvm")
+    return [
+        *("-name", f"guest=vm-{plan.uuid},process=vm-{str(plan.uuid)[:8]},debug-threads=on"),
+        *("-uuid", str(plan.uuid)),
+        *("-no-user-config", "-nodefaults", "-S"),
+        *("-msg", "timestamp=on"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-pidfile", escaped(f"{plan.own}/pid")),
+        *("-machine", f"{spec.machine_type},vmport=off,hpet=off,smm=off,pflash0=fw,pflash1=vars,memory-backend=ram"),
+        *("-accel", plan.accelerator),
+        *("-cpu", "host" if kvm else "max"),
+        *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
+        *("-m", f"{spec.memory}M"),
+        *("-smp", str(spec.cpus)),
+        *("-object", "rng-builtin,id=rng"),
+        *("-device", f"virtio-rng-pci,rng=rng,addr={SLOT_RNG:#x}"),
+        *("-device", f"pvpanic-pci,addr={SLOT_PANIC:#x}"),
+        *("-action", "panic=pause"),
+        *("-rtc", "base=utc"),
+        *("-display", "none"),
+    ]
+
+
+def _firmware(plan: Plan) -> Iterator[str]:
+    yield from _fdset(1, plan.files.code)
+    yield from ("-blockdev", "driver=raw,node-name=fw,read-only=on,file.driver=file,"
+                "file.filename=/dev/fdset/1,file.read-only=on")  # fmt: skip
+    yield from _fdset(2, plan.files.variables)
+    yield from ("-blockdev", "driver=qcow2,node-name=vars,file.driver=file,file.filename=/dev/fdset/2")
+
+
+def _usb(plan: Plan) -> Iterator[str]:
+    disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
+    for number in range(max(1, -(-disks // USB_PORTS))):
+        yield from ("-device", f"qemu-xhci,id=xhci{number},p2=15,p3=15,addr={SLOT_XHCI + number:#x}")
+    if plan.spec.displays:
+        yield from ("-device", "usb-kbd,bus=xhci0.0", "-device", "usb-tablet,bus=xhci0.0")
+
+
+def _disks(plan: Plan) -> Iterator[str]:
+    if any(disk.bus is Bus.VIRTIO for disk in plan.spec.disks):
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={SLOT_SCSI:#x}")
+    counts = {Bus.USB: 0, Bus.BLOCK: 0, Bus.VIRTIO: 0}
+    for number, (disk, descriptor) in enumerate(zip(plan.spec.disks, plan.files.disks, strict=True)):
+        fdset = 10 + number
+        yield from _fdset(fdset, descriptor)
+        yield from ("-blockdev", _node(disk, f"disk{number}", fdset))
+        yield from _device(disk, number, counts[disk.bus])
+        counts[disk.bus] += 1
+
+
+def _node(disk: DiskSpec, name: str, fdset: int) -> str:
+    node = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
+    if disk.readonly:
+        return f"{node},read-only=on,file.read-only=on"
+    return f"{node},discard=unmap"
+
+
+def _device(disk: DiskSpec, number: int, place: int) -> Iterator[str]:
+    common = f"drive=disk{number},id=dev{number},bootindex={number + 1}"
+    serial = f"serial={disk.media.medium.hex[:20]}"
+    errors = "werror=stop,rerror=stop"
+    controller = f"xhci{place // USB_PORTS}.0"
+    match disk.bus, disk.cdrom:
+        case Bus.USB, True:
+            yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
+            yield from ("-device", f"scsi-cd,bus=bot{number}.0,{common}")
+        case Bus.USB, False:
+            yield from ("-device", f"usb-storage,bus={controller},removable=on,{serial},{errors},{common}")
+        case Bus.VIRTIO, True:
+            yield from ("-device", f"scsi-cd,bus=scsi.0,scsi-id={place},{common}")
+        case Bus.VIRTIO, False:
+            yield from ("-device", f"scsi-hd,bus=scsi.0,scsi-id={place},{serial},{errors},{common}")
+        case _:
+            yield from ("-device", f"virtio-blk-pci,{_address(SLOT_BLOCKS, place)},{serial},{errors},{common}")
+
+
+def _displays(plan: Plan) -> Iterator[str]:
+    for number, display in enumerate(plan.spec.displays):
+        yield from ("-device", _display(display, number))
+        path = escaped(f"{plan.own}/{screen_socket(number)}")
+        yield from ("-vnc", f"unix:{path},id=vnc{number},display=display{number},head=0")
+
+
+def _display(display: DisplaySpec, number: int) -> str:
+    size = f"xres={display.width},yres={display.height}"
+    if number == 0:
+        return f"virtio-vga,id=display0,{size},addr={SLOT_DISPLAYS:#x}"
+    return f"virtio-gpu-pci,id=display{number},{size},{_address(SLOT_DISPLAYS + 1, number - 1)}"
+
+
+def screen_socket(index: int) -> str:
+    """The name of a display's RFB socket in the machine's own directory."""
+    return f"display{index}.sock"
+
+
+def _nics(plan: Plan) -> Iterator[str]:
+    for number, nic in enumerate(plan.nics):
+        match nic:
+            case NatDevice():
+                yield from ("-netdev", f"user,id=net{number}")
+            case TapDevice(fd=descriptor):
+                yield from ("-netdev", f"tap,id=net{number},fd={descriptor}")
+        address = _address(SLOT_NICS, number)
+        yield from ("-device", f"virtio-net-pci,netdev=net{number},mac={nic.mac},romfile=,{address}")
+
+
+def _serial(plan: Plan) -> Iterator[str]:
+    yield from _fdset(3, plan.files.log)
+    yield from ("-chardev", f"socket,id=serial,fd={plan.sockets.serial},server=on,wait=off,"
+                "logfile=/dev/fdset/3,logappend=on")  # fmt: skip
+    yield from ("-serial", "chardev:serial")
+
+
+def _fdset(number: int, descriptor: int) -> tuple[str, str]:
+    return ("-add-fd", f"fd={descriptor},set={number}")
+
+
+def _address(slot: int, place: int) -> str:
+    """The PCI address of the n-th device that begins at that slot, eight functions to a slot."""
+    return f"addr={slot + place // FUNCTIONS:#x}.{place % FUNCTIONS:#x},multifunction=on"

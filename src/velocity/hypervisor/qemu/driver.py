@@ -1,0 +1,327 @@
+"""The port, kept by QEMU on this host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from velocity.hypervisor.port import (
+    ByteStream,
+    Changed,
+    Confinement,
+    Fact,
+    Found,
+    HostFacts,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    MediaFiles,
+    News,
+    NotRunning,
+    Screen,
+    Serial,
+    Stop,
+    Unknown,
+    Why,
+)
+from velocity.hypervisor.qemu import confine, facts, firmware, probe
+from velocity.hypervisor.qemu.command import screen_socket
+from velocity.hypervisor.qemu.launch import Place, launch
+from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, boot_id
+from velocity.hypervisor.qemu.serial import SerialHub, SocketStream
+from velocity.hypervisor.qemu.session import Session
+from velocity.network import fence, wire
+
+log = logging.getLogger(__name__)
+
+ADOPT_DEADLINE = 3.0
+FENCE_LOOK = 10.0
+"""Seconds for which a look at the packet filter is believed."""
+
+TRANSLATION_CACHE = 128
+"""MiB for the code that TCG translates; it is not part of the guest's memory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the administrator can set of this host. `uids` is None where the server is no root."""
+
+    data_dir: Path
+    runtime_dir: Path
+    accelerator: str
+    uids: range | None
+    binary: str = "qemu-system-x86_64"
+
+
+def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -> Options:
+    """The options that the settings and the account of the server make."""
+    root = os.geteuid() == 0
+    if runtime_dir:
+        runtime = Path(runtime_dir)
+    elif root:
+        runtime = Path("/run/velocity")
+    elif os.environ.get("XDG_RUNTIME_DIR"):
+        runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / "velocity"
+    else:
+        runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
+    return Options(data_dir, runtime, accelerator, range(uid_base, uid_base + UID_COUNT) if root else None)
+
+
+class QemuHypervisor:
+    """Keeps `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
+
+    def __init__(self, options: Options, media: MediaFiles) -> None:
+        self._options = options
+        self._media = media
+        self._sessions: dict[UUID, Session] = {}
+        self._starting: set[UUID] = set()
+        self._runs_of: dict[UUID, Run] = {}
+        self._epochs: dict[UUID, int] = {}
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._fenced: tuple[float, bool] = (0.0, False)
+
+    async def prepare(self) -> None:
+        """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        chosen = self._options
+        cache = chosen.data_dir / "cache"
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._verdict = probe.choose(chosen.accelerator, cache / "accelerator.json", chosen.binary)
+            self._host = facts.read(chosen.binary, cache / "qemu.json")
+            image = firmware.keep(firmware.find(), chosen.data_dir / "firmware")
+        except (probe.BrokenHost, firmware.NoFirmware) as error:
+            raise HypervisorError(str(error)) from None
+        instance = hashlib.sha256(str(chosen.data_dir.resolve()).encode()).hexdigest()[:8]
+        runs = Runs(chosen.runtime_dir, instance, chosen.uids)
+        runs.open()
+        name = self._verdict.accelerator.value
+        if name == "tcg":
+            name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
+        self._place = Place(
+            binary=chosen.binary,
+            accelerator=name,
+            firmware=chosen.data_dir / "firmware",
+            state=chosen.data_dir / "machines",
+            runs=runs,
+            media=self._media,
+            privileged=chosen.uids is not None,
+        )
+        self._facts = HostFacts(
+            accelerator=self._verdict.accelerator.value,
+            accelerator_reason=self._verdict.reason,
+            hypervisor=f"QEMU {self._host.version}",
+            machine_type=self._host.machine_type,
+            firmware=image.build,
+            max_cpus=self._host.max_cpus,
+            memory=self._host.memory_mib,
+        )
+        if chosen.uids is not None:
+            try:
+                fence.raise_fence(chosen.uids)
+            except fence.CannotFence as error:
+                log.warning("NAT guests can reach this host's loopback: %s", error)
+
+    # Machines
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> None:
+        last = self._epochs.get(who.machine, 0)
+        if who.epoch < last:
+            raise HypervisorError(f"run {who.epoch} is older than run {last}")
+        if who.machine in self._sessions:
+            if who.epoch == last:
+                return
+            raise HypervisorError("an older run of this machine has not ended yet")
+        self._epochs[who.machine] = who.epoch
+        self._starting.add(who.machine)
+        try:
+            await self._start(who, spec, deadline)
+        finally:
+            self._starting.discard(who.machine)
+
+    async def _start(self, who: Incarnation, spec: MachineSpec, deadline: float) -> None:
+        run = await asyncio.to_thread(launch, self._place, who, spec)
+        session = self._watch(who, run)
+        try:
+            await session.connect(self._place.qmp(who), deadline=deadline)
+            await session.serial.connect(self._place.serial(who))
+            await session.execute("query-status" if spec.held else "cont", deadline=deadline)
+            if session.ended.is_set():
+                raise NotRunning("it ended at once")
+        except BaseException as error:
+            session.kill()
+            await session.ended.wait()
+            if isinstance(error, Unknown):
+                raise HypervisorError(f"QEMU did not answer within {deadline:.0f} seconds and was ended") from None
+            if isinstance(error, NotRunning | OSError):
+                raise HypervisorError(session.last_words() or "QEMU ended at its start") from None
+            raise
+
+    async def pause(self, who: Incarnation, *, deadline: float) -> None:
+        await self._session(who).execute("stop", deadline=deadline)
+
+    async def resume(self, who: Incarnation, *, deadline: float) -> None:
+        await self._session(who).execute("cont", deadline=deadline)
+
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> None:
+        session = self._sessions.get(who.machine)
+        if session is None or session.who != who:
+            return
+        if how is Stop.NOW:
+            await session.end(deadline=deadline)
+        else:
+            with contextlib.suppress(NotRunning):
+                await session.execute("system_powerdown", deadline=deadline)
+
+    async def adopt(self, host: HostId) -> Sequence[Found]:
+        runs = await asyncio.to_thread(lambda: list(self._place.runs.all()))
+        return [
+            found
+            for found in await asyncio.gather(
+                *(self._adopt(host, run) for run in runs if run.machine not in self._starting)
+            )
+            if found is not None
+        ]
+
+    async def _adopt(self, host: HostId, run: Run) -> Found | None:
+        who = Incarnation(run.machine, host, run.epoch)
+        session = self._sessions.get(run.machine)
+        if session is None:
+            pid = self._place.runs.process(run)
+            if pid is None:
+                return await asyncio.to_thread(self._bury, who, run)
+            try:
+                session = self._watch(who, msgspec.structs.replace(run, pid=pid))
+            except ProcessLookupError:
+                return await asyncio.to_thread(self._bury, who, run)
+            self._epochs[run.machine] = run.epoch
+            try:
+                await session.connect(self._place.qmp(who), deadline=ADOPT_DEADLINE)
+                await session.serial.connect(self._place.serial(who))
+            except (HypervisorError, OSError) as error:
+                log.warning("the machine %s runs, but its monitor does not answer: %s", run.machine, error)
+                return Changed(who, Fact.RUNNING, Why.UNKNOWN, "its monitor does not answer")
+        try:
+            fact, why = await session.status(deadline=ADOPT_DEADLINE)
+        except HypervisorError as error:
+            return None if session.ended.is_set() else Changed(who, Fact.RUNNING, Why.UNKNOWN, str(error))
+        return Changed(who, fact, why)
+
+    def _bury(self, who: Incarnation, run: Run) -> Found:
+        """The process is gone: tell why, as far as it left a trace, and clear what remains."""
+        orderly = run.boot == boot_id() and not (self._place.runs.own(run.machine) / "pid").exists()
+        why = Why.KILLED
+        if orderly:
+            signalled = "terminating on signal" in _tail(self._place.qemu_log(who))
+            why = Why.HOST_SIGNAL if signalled else Why.GUEST_SHUTDOWN
+        self._clear(run)
+        return Changed(who, Fact.ENDED, why, "seen when the server came back")
+
+    async def news(self) -> AsyncIterator[News]:
+        while True:
+            yield await self._news.get()
+
+    async def forget(self, machine: UUID) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._place.state / str(machine), True)
+        self._epochs.pop(machine, None)
+
+    async def close(self) -> None:
+        sessions, self._sessions = self._sessions, {}
+        await asyncio.gather(*(session.close() for session in sessions.values()))
+
+    # Consoles and hosts
+
+    async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
+        session = self._session(who)
+        if isinstance(which, Serial):
+            return session.serial.open()
+        path = self._place.runs.own(who.machine) / screen_socket(which.index)
+        try:
+            return SocketStream(*await asyncio.open_unix_connection(str(path)))
+        except OSError:
+            raise NotRunning("its display does not answer") from None
+
+    def facts(self, host: HostId) -> HostFacts:
+        return self._facts
+
+    async def memory_free(self, host: HostId) -> int:
+        return facts.memory_free_mib()
+
+    async def confinement(self, who: Incarnation) -> Confinement | None:
+        session = self._sessions.get(who.machine)
+        run = self._runs_of.get(who.machine)
+        if session is None or run is None or session.who != who:
+            return None
+        reaches = run.nat and not await self._fence_holds()
+        try:
+            status = confine.status(session.pid)
+            return confine.read_back(status, server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+        except (OSError, KeyError):
+            return None  # it has ended while we looked
+
+    async def _fence_holds(self) -> bool:
+        uids = self._options.uids
+        if uids is None:
+            return False
+        looked, holds = self._fenced
+        if time.monotonic() - looked > FENCE_LOOK:
+            holds = await asyncio.to_thread(fence.holds, uids)
+            self._fenced = (time.monotonic(), holds)
+        return holds
+
+    # Sessions
+
+    def _session(self, who: Incarnation) -> Session:
+        session = self._sessions.get(who.machine)
+        if session is None or session.who != who:
+            raise NotRunning("this run has ended")
+        return session
+
+    def _watch(self, who: Incarnation, run: Run) -> Session:
+        serial = SerialHub(self._place.serial_log(who))
+        session = Session(who, run.pid, serial, self._place.qemu_log(who), self._tell)
+
+        def ended() -> None:
+            self._sessions.pop(who.machine, None)
+            self._runs_of.pop(who.machine, None)
+            self._clear(run)
+
+        session.on_end = ended
+        self._sessions[who.machine] = session
+        self._runs_of[who.machine] = run
+        return session
+
+    def _tell(self, news: News) -> None:
+        if isinstance(news, Changed) and news.who.machine in self._starting:
+            return  # the start itself tells how it went
+        self._news.put_nowait(news)
+
+    def _clear(self, run: Run) -> None:
+        for link in run.links:
+            with contextlib.suppress(wire.CannotConnect):
+                wire.disconnect(link)
+        self._place.runs.end(run)
+
+
+def _tail(file: Path) -> str:
+    """What was said in the last run."""
+    try:
+        return file.read_text("utf-8", "replace")[-4096:].rpartition("--- run ")[2]
+    except OSError:
+        return ""
+

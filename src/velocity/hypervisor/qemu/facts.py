@@ -1,0 +1,75 @@
+"""What QEMU and this host can give a machine. https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from velocity.hypervisor.qemu import cached
+from velocity.hypervisor.qemu.probe import BrokenHost
+
+XAPIC_CPUS = 255
+"""More need x2APIC, which q35 has only with an interrupt remapper or KVM's split irqchip: QEMU refuses them."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`machine_type` is what the alias q35 stands for now; memory in MiB."""
+
+    version: str
+    machine_type: str
+    max_cpus: int
+    memory_mib: int
+
+
+def read(binary: str, cache: Path) -> Facts:
+    """Ask QEMU once, and again only when it has changed. Raises `BrokenHost`."""
+    key = cached.program_key(binary)
+    kept = cached.load(cache, key, dict[str, Any])
+    if kept is None:
+        kept = _ask(binary)
+        cached.store(cache, key, kept)
+    return Facts(kept["version"], kept["machine_type"], kept["max_cpus"], memory_mib("MemTotal"))
+
+
+def memory_free_mib() -> int:
+    """MiB that could be used now without swapping: MemAvailable of proc(5)."""
+    return memory_mib("MemAvailable")
+
+
+def memory_mib(field: str) -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) // 1024
+    raise BrokenHost(f"/proc/meminfo has no {field}")
+
+
+def _ask(binary: str) -> dict[str, Any]:
+    commands = ["qmp_capabilities", "query-version", "query-machines", "quit"]
+    sent = "".join(json.dumps({"execute": command, "id": command}) for command in commands)
+    arguments = ["-no-user-config", "-nodefaults", "-machine", "none", "-display", "none", "-qmp", "stdio"]
+    try:
+        done = subprocess.run([binary, *arguments], input=sent, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BrokenHost(f"{binary} cannot be asked what it can do: {error}") from None
+    answers: dict[str, Any] = {}
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if "return" in message:
+            answers[message.get("id")] = message["return"]
+    try:
+        version = answers["query-version"]["qemu"]
+        machine = next(one for one in answers["query-machines"] if one.get("alias") == "q35" or one["name"] == "q35")
+    except (KeyError, StopIteration):
+        raise BrokenHost(f"{binary} does not know the machine type q35: {done.stderr.strip()[:200]}") from None
+    facts = Facts(
+        version=f"{version['major']}.{version['minor']}.{version['micro']}",
+        machine_type=machine["name"],
+        max_cpus=min(machine["cpu-max"], XAPIC_CPUS),
+        memory_mib=0,
+    )
+    return asdict(facts)

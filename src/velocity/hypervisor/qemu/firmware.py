@@ -1,0 +1,121 @@
+"""EFI firmware, found through the descriptors that the distributions install, and kept per build.
+
+https://www.qemu.org/docs/master/interop/firmware.json (the schema, and how directories mask each other)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEFAULT_DIRECTORIES = (Path("/etc/qemu/firmware"), Path("/usr/local/share/qemu/firmware"), Path("/usr/share/qemu/firmware"))
+"""The first one wins."""
+
+UNWANTED = frozenset({"secure-boot", "enrolled-keys", "requires-smm"})
+"""Features that a firmware for any guest must not have: it would refuse unsigned loaders, or need SMM."""
+
+
+class NoFirmware(Exception):
+    """This host has no EFI firmware that fits; the message has the cure."""
+
+
+class MissingFirmware(Exception):
+    """The build that a machine is pinned to is not kept here."""
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What a descriptor names. `build` tells one build from another by its content."""
+
+    code: Path
+    variables: Path
+    variables_format: str
+    description: str
+    build: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A build as it is kept: `code` raw, `vars` the qcow2 template of a machine's own variables."""
+
+    code: Path
+    vars: Path
+    build: str
+
+
+def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:
+    """The first fitting firmware in the order of the descriptors' names. Raises `NoFirmware`."""
+    for descriptor in _descriptors(directories):
+        try:
+            described = json.loads(descriptor.read_text("utf-8"))
+            files = _fitting(described)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a descriptor of somebody else's making that makes no sense is not ours to mend
+        if files is not None and files[0].is_file() and files[1].is_file():
+            code, variables, kind = files
+            digest = hashlib.sha256(code.read_bytes() + b"\0" + variables.read_bytes()).hexdigest()
+            return Firmware(code, variables, kind, str(described.get("description", "")), digest[:16])
+    raise NoFirmware(
+        "no EFI firmware for x86_64 is installed: `apt install ovmf` on Debian and Ubuntu, "
+        "`dnf install edk2-ovmf` on Fedora"
+    )
+
+
+def keep(firmware: Firmware, store: Path) -> Kept:
+    """Keep a copy, so that machines pinned to this build boot it after the distribution's package has changed."""
+    target = store / firmware.build
+    if not target.is_dir():
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store, prefix=".draft-") as scratch:
+            draft = Path(scratch) / "build"
+            draft.mkdir()
+            shutil.copyfile(firmware.code, draft / "code.fd")
+            subprocess.run(
+                ["qemu-img", "convert", "-f", firmware.variables_format, "-O", "qcow2",
+                 str(firmware.variables), str(draft / "vars.qcow2")],
+                check=True, capture_output=True, timeout=60,
+            )  # fmt: skip
+            if not target.is_dir():
+                draft.rename(target)
+    return kept(firmware.build, store)
+
+
+def kept(build: str, store: Path) -> Kept:
+    """The kept build. Raises `MissingFirmware`."""
+    directory = store / build
+    if not (directory / "vars.qcow2").is_file():
+        raise MissingFirmware(f"the firmware build {build} that this VM is pinned to is not kept on this host")
+    return Kept(directory / "code.fd", directory / "vars.qcow2", build)
+
+
+def _descriptors(directories: Sequence[Path]) -> list[Path]:
+    """By name; a file masks those of the same name in later directories, an empty one masks without standing in."""
+    found: dict[str, Path] = {}
+    for directory in directories:
+        if directory.is_dir():
+            for file in directory.glob("*.json"):
+                found.setdefault(file.name, file)
+    return [file for _, file in sorted(found.items()) if file.is_file() and file.stat().st_size]
+
+
+def _fitting(described: dict[str, Any]) -> tuple[Path, Path, str] | None:
+    if "uefi" not in described["interface-types"] or UNWANTED & set(described["features"]):
+        return None
+    fits = any(
+        target["architecture"] == "x86_64" and any("q35" in machine for machine in target["machines"])
+        for target in described["targets"]
+    )
+    mapping = described["mapping"]
+    if not fits or mapping["device"] != "flash" or mapping.get("mode", "split") != "split":
+        return None
+    code, variables = mapping["executable"], mapping["nvram-template"]
+    if code["format"] != "raw" or variables["format"] not in ("raw", "qcow2"):
+        return None
+    return Path(code["filename"]), Path(variables["filename"]), variables["format"]

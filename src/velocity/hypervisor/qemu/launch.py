@@ -1,0 +1,182 @@
+"""A start, step by step, each with its undo: directory, uid, files, sockets, NICs, process. Runs in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, MediaFiles, NatSpec
+from velocity.hypervisor.qemu import confine
+from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
+from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
+from velocity.hypervisor.qemu.runs import Run, Runs, start_time
+from velocity.network import wire
+from velocity.network.rules import link_name, mac
+
+LOG_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one host keeps what machines need. `state` has a directory per machine: variables and logs."""
+
+    binary: str
+    accelerator: str
+    firmware: Path
+    state: Path
+    runs: Runs
+    media: MediaFiles
+    privileged: bool
+
+    def variables(self, who: Incarnation) -> Path:
+        return self.state / str(who.machine) / "vars.qcow2"
+
+    def serial_log(self, who: Incarnation) -> Path:
+        return self.state / str(who.machine) / "serial.log"
+
+    def qemu_log(self, who: Incarnation) -> Path:
+        return self.state / str(who.machine) / "qemu.log"
+
+    def qmp(self, who: Incarnation) -> Path:
+        return self.runs.directory(who.machine) / "qmp.sock"
+
+    def serial(self, who: Incarnation) -> Path:
+        return self.runs.directory(who.machine) / "serial.sock"
+
+
+def launch(place: Place, who: Incarnation, spec: MachineSpec) -> Run:
+    """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing."""
+    try:
+        with contextlib.ExitStack() as undo:
+            run = _launch(place, who, spec, undo)
+            undo.pop_all()
+            return run
+    except (OSError, wire.CannotConnect, MissingFirmware) as error:
+        raise HypervisorError(_words(error)) from error
+
+
+def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.ExitStack) -> Run:
+    _prepare_state(place, who, spec)
+    nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
+    run = place.runs.begin(who.machine, who.epoch, nat=nat)
+    undo.callback(place.runs.end, run)
+    # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
+    with contextlib.ExitStack() as copies:
+        files = _open_files(place, who, spec, copies)
+        sockets = Sockets(qmp=_listen(place.qmp(who), copies), serial=_listen(place.serial(who), copies))
+        nics, links = _connect_nics(who, run, spec, copies, undo)
+        run = msgspec.structs.replace(run, links=links)
+        place.runs.write(run)
+        plan = Plan(
+            binary=place.binary,
+            uuid=who.machine,
+            epoch=who.epoch,
+            accelerator=place.accelerator,
+            spec=spec,
+            files=files,
+            sockets=sockets,
+            nics=nics,
+            own=str(place.runs.own(who.machine)),
+        )
+        pid = _spawn(place, who, plan, run)
+    run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
+    place.runs.write(run)
+    return run
+
+
+def _prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
+    variables = place.variables(who)
+    variables.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not variables.exists():
+        draft = variables.with_suffix(".draft")
+        shutil.copyfile(kept(spec.firmware, place.firmware).vars, draft)
+        draft.chmod(0o600)
+        draft.rename(variables)
+
+
+def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
+    def opened(path: Path, flags: int) -> int:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        copies.callback(os.close, descriptor)
+        return descriptor
+
+    return Files(
+        code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
+        variables=opened(place.variables(who), os.O_RDWR),
+        log=opened(place.serial_log(who), os.O_WRONLY | os.O_APPEND | os.O_CREAT),
+        disks=[
+            opened(place.media.path(disk.media), os.O_RDONLY if disk.readonly else os.O_RDWR) for disk in spec.disks
+        ],
+    )
+
+
+def _listen(path: Path, copies: contextlib.ExitStack) -> int:
+    listener = copies.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(1)
+    return listener.fileno()
+
+
+def _connect_nics(
+    who: Incarnation, run: Run, spec: MachineSpec, copies: contextlib.ExitStack, undo: contextlib.ExitStack
+) -> tuple[list[NatDevice | TapDevice], tuple[str, ...]]:
+    nics: list[NatDevice | TapDevice] = []
+    links: list[str] = []
+    for number, nic in enumerate(spec.nics):
+        address = mac(who.machine, number)
+        if not isinstance(nic, BridgeSpec):
+            nics.append(NatDevice(address))
+            continue
+        link = wire.connect(nic.identifier, address, link_name("vt", run.uid, number))
+        for descriptor in link.fds:
+            copies.callback(os.close, descriptor)
+        if link.device is not None:
+            undo.callback(wire.disconnect, link.device)
+            links.append(link.device)
+        nics.append(TapDevice(address, link.fds[0]))
+    return nics, tuple(links)
+
+
+def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
+    log = place.qemu_log(who)
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_LIMIT:
+            log.rename(log.with_suffix(".log.1"))
+    descriptors = [plan.files.code, plan.files.variables, plan.files.log, *plan.files.disks]
+    descriptors += [plan.sockets.qmp, plan.sockets.serial]
+    descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
+    command = [*confine.prefix(run.uid if place.privileged else None), *arguments(plan)]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as out:
+        out.write(f"--- run {who.epoch}\n".encode())
+        out.flush()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=descriptors,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        )
+    process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here
+    return process.pid
+
+
+def _words(error: Exception) -> str:
+    """What failed, without a path of the host."""
+    if isinstance(error, FileNotFoundError):
+        return "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
+    if isinstance(error, OSError):
+        return f"the host refused: {error.strerror}"
+    return str(error)
+
+

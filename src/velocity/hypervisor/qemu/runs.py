@@ -1,0 +1,150 @@
+"""The run directories: where a running machine is found again, and which uid it has.
+
+`<runtime>/<instance>/<machine>/run.json` says which process it is; `own/` beside it is the only place that QEMU may
+write to. Both lie on a file system that does not outlive the host's restart. A uid is claimed by a symbolic link
+`<runtime>/uids/<uid>`, so that two servers on one host never give the same one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+UID_COUNT = 10_000
+
+
+class Run(Struct, frozen=True):
+    """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
+
+    A pid alone proves nothing: pid, start time and boot together name a process.
+    """
+
+    machine: UUID
+    epoch: int
+    boot: str
+    pid: int = 0
+    started: int = 0
+    uid: int = -1
+    nat: bool = False
+    links: tuple[str, ...] = ()
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def start_time(pid: int) -> int | None:
+    """The process's start time, or None when there is no such process (a zombie is none)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+class Runs:
+    """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid."""
+
+    def __init__(self, runtime: Path, instance: str, uids: range | None) -> None:
+        self._root = runtime / instance
+        self._claims = runtime / "uids"
+        self._uids = uids
+        self._boot = boot_id()
+
+    def open(self) -> None:
+        for directory in (self._root.parent, self._root, self._claims):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            directory.chmod(0o711 if self._uids is not None else 0o700)
+
+    def directory(self, machine: UUID) -> Path:
+        return self._root / str(machine)
+
+    def own(self, machine: UUID) -> Path:
+        return self.directory(machine) / "own"
+
+    def begin(self, machine: UUID, epoch: int, *, nat: bool) -> Run:
+        """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there."""
+        directory = self.directory(machine)
+        directory.mkdir(mode=0o711)
+        uid = os.getuid()
+        try:
+            if self._uids is not None:
+                uid = self._claim(machine)
+            self.own(machine).mkdir(mode=0o700)
+            if self._uids is not None:
+                os.chown(self.own(machine), uid, uid)
+            run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat)
+            self.write(run)
+        except BaseException:
+            self.end(Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid))
+            raise
+        return run
+
+    def write(self, run: Run) -> None:
+        file = self.directory(run.machine) / "run.json"
+        draft = file.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(run))
+        draft.rename(file)
+
+    def end(self, run: Run) -> None:
+        """Remove the directory and give the uid back. Done already is success."""
+        if self._uids is not None and run.uid in self._uids:
+            claim = self._claims / str(run.uid)
+            with contextlib.suppress(OSError):
+                if os.readlink(claim) == str(self.directory(run.machine)):
+                    claim.unlink()
+        shutil.rmtree(self.directory(run.machine), ignore_errors=True)
+
+    def all(self) -> Iterator[Run]:
+        """Every run directory that is there; one that makes no sense is removed."""
+        for directory in sorted(self._root.iterdir()):
+            try:
+                yield msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
+            except (OSError, msgspec.DecodeError):
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def process(self, run: Run) -> int | None:
+        """The pid of the run's process if it is still that very process, else None."""
+        if run.boot != self._boot:
+            return None
+        if run.pid:
+            return run.pid if start_time(run.pid) == run.started else None
+        # The server ended between the spawn and the note of it: the command line tells.
+        return _by_command_line(run.machine)
+
+    def _claim(self, machine: UUID) -> int:
+        assert self._uids is not None
+        target = str(self.directory(machine))
+        for uid in self._uids:
+            claim = self._claims / str(uid)
+            try:
+                claim.symlink_to(target)
+            except FileExistsError:
+                with contextlib.suppress(OSError):
+                    holder = Path(os.readlink(claim))
+                    if not holder.exists():  # its server is gone without a trace
+                        claim.unlink()
+                        claim.symlink_to(target)
+                        return uid
+                continue
+            return uid
+        raise OSError("every uid for machines is taken: widen uid_base's range")
+
+
+def _by_command_line(machine: UUID) -> int | None:
+    wanted = f"-uuid\0{machine}\0".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes()
+                if wanted in line and start_time(int(entry.name)) is not None:
+                    return int(entry.name)
+    return None

@@ -1,0 +1,245 @@
+"""One running QEMU: its monitor, its events as facts, and its end, seen by a pidfd.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html; pidfd_open(2)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
+
+from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, News, NotRunning, Unknown, Why
+from velocity.hypervisor.qemu.serial import SerialHub
+
+log = logging.getLogger(__name__)
+
+QUIT_PATIENCE = 2.0
+"""Seconds that QEMU gets to end in order before it is killed."""
+
+STATUS: dict[str, tuple[Fact, Why]] = {
+    "running": (Fact.RUNNING, Why.ASKED),
+    "prelaunch": (Fact.HELD, Why.ASKED),
+    "paused": (Fact.PAUSED, Why.ASKED),
+    "debug": (Fact.PAUSED, Why.UNKNOWN),
+    "inmigrate": (Fact.PAUSED, Why.ASKED),
+    "postmigrate": (Fact.PAUSED, Why.ASKED),
+    "finish-migrate": (Fact.PAUSED, Why.ASKED),
+    "save-vm": (Fact.PAUSED, Why.ASKED),
+    "restore-vm": (Fact.PAUSED, Why.ASKED),
+    "suspended": (Fact.RUNNING, Why.ASKED),
+    "watchdog": (Fact.PAUSED, Why.UNKNOWN),
+    "shutdown": (Fact.PAUSED, Why.GUEST_SHUTDOWN),
+    "guest-panicked": (Fact.PAUSED, Why.GUEST_PANICKED),
+    "io-error": (Fact.PAUSED, Why.DISK_ERROR),
+    "internal-error": (Fact.PAUSED, Why.INTERNAL_ERROR),
+}
+"""QMP's RunState -> what it means here."""
+
+SHUTDOWN: dict[str, Why] = {
+    "guest-shutdown": Why.GUEST_SHUTDOWN,
+    "guest-reset": Why.GUEST_SHUTDOWN,
+    "guest-panic": Why.GUEST_PANICKED,
+    "host-signal": Why.HOST_SIGNAL,
+    "host-qmp-quit": Why.ASKED,
+}
+"""QMP's ShutdownCause -> why the process ended."""
+
+Tell = Callable[[News], None]
+
+
+class Session:
+    """The one QMP client of a machine. `tell` gets its news; `ended` is set when the process is gone.
+
+    After the process has ended nothing is told but that, once, and only if nobody asked for it.
+    """
+
+    def __init__(self, who: Incarnation, pid: int, serial: SerialHub, qemu_log: Path, tell: Tell) -> None:
+        self.who = who
+        self.pid = pid
+        self.serial = serial
+        self.ended = asyncio.Event()
+        self.on_end: Callable[[], None] = lambda: None
+        self._pidfd = os.pidfd_open(pid)
+        self._log = qemu_log
+        self._tell = tell
+        self._client = QMPClient(f"vm-{str(who.machine)[:8]}")
+        self._listener: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._asked_to_end = False
+        self._calls = 0
+        self._why = Why.ASKED
+        self._detail = ""
+        self._shutdown: str | None = None
+        asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
+
+    async def connect(self, path: Path, *, deadline: float) -> None:
+        """Be QEMU's client. Raises `HypervisorError` with QEMU's own words, `Unknown` when it does not answer."""
+        plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        plug.setblocking(False)
+        try:
+            plug.connect(str(path))
+            await asyncio.wait_for(self._client.connect(plug), deadline)
+        except TimeoutError:
+            plug.close()
+            raise Unknown("QEMU does not answer") from None
+        except (QMPError, OSError, EOFError) as error:
+            plug.close()
+            raise HypervisorError(self.last_words() or f"QEMU ended at its start: {error}") from None
+        self._listener = asyncio.create_task(self._listen())
+
+    async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any:
+        """One command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+        if self.ended.is_set():
+            raise NotRunning("QEMU has ended")
+        self._calls += 1
+        try:
+            return await asyncio.wait_for(self._client.execute(command, arguments or None), deadline)
+        except TimeoutError:
+            raise Unknown(f"QEMU did not answer {command}") from None
+        except ExecuteError as error:
+            raise HypervisorError(str(error)) from None
+        except (QMPError, OSError, EOFError) as error:
+            if await self._ends_within(1.0):
+                raise NotRunning("QEMU has ended") from None
+            raise HypervisorError(f"QEMU's monitor does not work: {error}") from None
+        finally:
+            self._calls -= 1
+
+    async def status(self, *, deadline: float) -> tuple[Fact, Why]:
+        """What the guest does now."""
+        answer = await self.execute("query-status", deadline=deadline)
+        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
+        if why is Why.DISK_ERROR and await self._no_space(deadline):
+            why = Why.DISK_FULL
+        return fact, why
+
+    async def end(self, *, deadline: float) -> None:
+        """End QEMU now, in order if it listens, else by SIGKILL. Returns when the process is gone."""
+        self._asked_to_end = True
+        with contextlib.suppress(HypervisorError):
+            await self.execute("quit", deadline=QUIT_PATIENCE)
+        if not await self._ends_within(QUIT_PATIENCE):
+            self.kill()
+            if not await self._ends_within(deadline):
+                raise Unknown("QEMU's process does not end")
+
+    def kill(self) -> None:
+        self._asked_to_end = True
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Let go of it; it goes on."""
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self.serial.close()
+        if self._listener is not None:
+            self._listener.cancel()
+        await self._disconnect()
+
+    def last_words(self) -> str:
+        """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
+        try:
+            said = self._log.read_bytes()[-8192:].decode("utf-8", "replace").rpartition("--- run ")[2]
+        except OSError:
+            return ""
+        lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in said.splitlines()[1:]]
+        return "; ".join(line for line in lines if line)[:500]
+
+    # Events
+
+    async def _listen(self) -> None:
+        async for event in self._client.events:
+            self._event(str(event["event"]), event.get("data") or {})  # type: ignore[call-overload, attr-defined]
+
+    def _event(self, name: str, data: dict[str, Any]) -> None:
+        match name:
+            case "SHUTDOWN":
+                self._shutdown = str(data.get("reason", ""))
+            case "GUEST_PANICKED":
+                self._why, self._detail = Why.GUEST_PANICKED, ""
+            case "BLOCK_IO_ERROR" if data.get("action") == "stop":
+                self._why = Why.DISK_FULL if data.get("nospace") else Why.DISK_ERROR
+                self._detail = str(data.get("reason", ""))
+            case "STOP" if self._why is not Why.ASKED:
+                self._tell(Changed(self.who, Fact.PAUSED, self._why, self._detail))
+                self._why, self._detail = Why.ASKED, ""
+            case "RESET" if data.get("guest"):
+                self._tell(Changed(self.who, Fact.RUNNING, Why.GUEST_RESET))
+            case _:
+                pass
+
+    # The end
+
+    def _gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        await self._hear_out()
+        status = _reap(self.pid)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self.serial.close()
+        if self._listener is not None:
+            self._listener.cancel()
+        await self._disconnect()
+        self.on_end()
+        self.ended.set()
+        if not self._asked_to_end:
+            why, detail = self._cause(status)
+            self._tell(Changed(self.who, Fact.ENDED, why, detail))
+
+    def _cause(self, status: int | None) -> tuple[Why, str]:
+        if self._shutdown is not None:
+            return SHUTDOWN.get(self._shutdown, Why.UNKNOWN), ""
+        if status is not None and os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            detail = signal.Signals(number).name
+            return (Why.KILLED, detail) if number == signal.SIGKILL else (Why.UNKNOWN, detail)
+        if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            return Why.UNKNOWN, self.last_words()
+        return Why.KILLED, ""  # without a last word: no child of ours, so nothing else is known
+
+    async def _hear_out(self) -> None:
+        """Take the events that QEMU sent before its end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while self._client.runstate is Runstate.RUNNING:
+                    await self._client.runstate_changed()
+        for _ in range(100):
+            if self._client.events.empty():
+                break
+            await asyncio.sleep(0)
+
+    async def _disconnect(self) -> None:
+        with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
+            await asyncio.wait_for(self._client.disconnect(), 1.0)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), seconds)
+        return self.ended.is_set()
+
+    async def _no_space(self, deadline: float) -> bool:
+        devices = await self.execute("query-block", deadline=deadline)
+        return any(device.get("io-status") == "nospace" for device in devices)
+
+
+def _reap(pid: int) -> int | None:
+    """The wait status of a child of ours; None for a process that another server started."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[1]
+    except ChildProcessError:
+        return None

@@ -1,0 +1,1 @@
+"""How machines reach a network: taps on bridges, macvtaps on interfaces, and the fence around NAT."""

@@ -1,0 +1,86 @@
+"""The fence around NAT: a packet filter that keeps the machines' uids away from the host's loopback.
+
+QEMU's user network opens the guest's connections as its own process does, and hands what goes to the guest's gateway
+to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. The host's
+other addresses stay reachable, as for any machine on its network. nft(8)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class CannotFence(Exception):
+    """The packet filter cannot be set; the message has the cure."""
+
+
+def table(uids: range) -> str:
+    """One table for each range, so that two servers on one host never touch each other's."""
+    return f"velocity_{uids.start}"
+
+
+def script(uids: range, resolvers: Sequence[str]) -> str:
+    """The nft script, one transaction. DNS to a resolver on the loopback stays open: guests' queries go there."""
+    who = f"meta skuid {uids.start}-{uids.stop - 1}"
+    lines = [f"add table inet {table(uids)}", f"delete table inet {table(uids)}", f"table inet {table(uids)} {{"]
+    lines += ["chain out { type filter hook output priority 0; policy accept;"]
+    for resolver in resolvers:
+        family = "ip6" if ":" in resolver else "ip"
+        lines += [f"{who} {family} daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept"]
+    lines += [f"{who} ip daddr 127.0.0.0/8 reject", f"{who} ip6 daddr ::1 reject", "}", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def raise_fence(uids: range) -> None:
+    """Set the filter, in place of an older one for the same range. Raises `CannotFence`."""
+    try:
+        done = subprocess.run(
+            ["nft", "-f", "-"],
+            input=script(uids, loopback_resolvers()),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotFence(f"nft cannot be run ({error}): install nftables") from None
+    if done.returncode:
+        raise CannotFence(f"nft says: {done.stderr.strip().splitlines()[0]}")
+
+
+def holds(uids: range) -> bool:
+    """Whether the kernel has the filter for that range, read back from it."""
+    try:
+        done = subprocess.run(
+            ["nft", "-j", "list", "table", "inet", table(uids)], capture_output=True, text=True, timeout=10, check=False
+        )
+        rules = [one["rule"] for one in json.loads(done.stdout)["nftables"] if "rule" in one]
+    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
+        return False
+    text = [json.dumps(rule["expr"]) for rule in rules]
+    span = json.dumps({"range": [uids.start, uids.stop - 1]})
+    closed = [one for one in text if span in one and '"reject"' in one]
+    return any('"127.0.0.0"' in one for one in closed) and any('"::1"' in one for one in closed)
+
+
+def loopback_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
+    """The resolvers of this host that are loopback addresses, such as 127.0.0.53. resolv.conf(5)"""
+    found = []
+    try:
+        lines = resolv_conf.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                address = ipaddress.ip_address(words[1])
+            except ValueError:
+                continue
+            if address.is_loopback:
+                found.append(str(address))
+    return found

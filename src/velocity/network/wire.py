@@ -1,0 +1,119 @@
+"""Connects one NIC of a machine to a host NIC: a tap on a bridge, a macvtap on an ordinary interface.
+
+https://www.kernel.org/doc/html/latest/networking/tuntap.html; ip-link(8)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+CAP_NET_ADMIN = 12
+
+_NAME = re.compile(r"[^\s/:]{1,15}\Z")
+_SYS = Path("/sys/class/net")
+
+
+class CannotConnect(Exception):
+    """The NIC cannot be connected: what failed, and the cure. Nothing of the attempt remains."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """An open NIC. `device` is a link that must be removed at the end; a tap vanishes with its descriptor."""
+
+    fds: tuple[int, ...]
+    device: str | None = None
+
+
+def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
+    """What the host has under that name."""
+    if not _NAME.match(identifier) or identifier in (".", "..") or not (_SYS / identifier).exists():
+        return "absent"
+    return "bridge" if (_SYS / identifier / "bridge").is_dir() else "interface"
+
+
+def connect(identifier: str, mac: str, name: str) -> Link:
+    """Connect to that host NIC under the link name `name`. Raises `CannotConnect`."""
+    if (reason := can_connect()) is not None:
+        raise CannotConnect(reason)
+    match kind(identifier):
+        case "bridge":
+            return _tap(identifier, name)
+        case "interface":
+            return _macvtap(identifier, mac, name)
+        case _:
+            raise CannotConnect(f"this host has no NIC {identifier!r}: see `ip link`, and the setting `nics`")
+
+
+def disconnect(device: str) -> None:
+    """Remove the link; gone already is success."""
+    if (_SYS / device).exists():
+        with contextlib.suppress(CannotConnect):
+            _ip("link", "delete", device)
+        if (_SYS / device).exists():
+            raise CannotConnect(f"the link {device} cannot be removed: ip link delete {device}")
+
+
+def can_connect() -> str | None:
+    """None if this process may connect NICs, else why not, and the cure."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:") and not int(line.split()[1], 16) >> CAP_NET_ADMIN & 1:
+            return "BRIDGE needs the right to administer the network: run the server as root, or use NAT"
+    if not Path("/dev/net/tun").exists():
+        return "this host has no /dev/net/tun: modprobe tun"
+    return None
+
+
+def _tap(bridge: str, name: str) -> Link:
+    with contextlib.ExitStack() as undo:
+        descriptor = _open_tap(Path("/dev/net/tun"), name)
+        undo.callback(os.close, descriptor)
+        mtu = (_SYS / bridge / "mtu").read_text().strip()
+        _ip("link", "set", name, "mtu", mtu, "master", bridge, "up")
+        undo.pop_all()
+    return Link((descriptor,))
+
+
+def _macvtap(interface: str, mac: str, name: str) -> Link:
+    if (_SYS / interface / "wireless").exists() or (_SYS / interface / "phy80211").exists():
+        raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries one address only: use NAT")
+    with contextlib.ExitStack() as undo:
+        _ip("link", "add", "link", interface, "name", name, "address", mac, "type", "macvtap", "mode", "bridge")
+        undo.callback(disconnect, name)
+        _ip("link", "set", name, "up")
+        with tempfile.TemporaryDirectory(prefix="velocity-") as private:
+            device = next((_SYS / name / "macvtap").iterdir())
+            major, _, minor = (device / "dev").read_text().strip().partition(":")
+            node = Path(private) / "tap"
+            os.mknod(node, 0o600 | 0o020000, os.makedev(int(major), int(minor)))
+            descriptor = _open_tap(node, "")
+        undo.pop_all()
+    return Link((descriptor,), name)
+
+
+def _open_tap(node: Path, name: str) -> int:
+    descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), FLAGS))
+    except OSError as error:
+        os.close(descriptor)
+        raise CannotConnect(f"the kernel gives no tap: {error.strerror}") from None
+    return descriptor
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
+    if done.returncode:
+        raise CannotConnect(f"`ip {' '.join(words[:3])} ...` says: {done.stderr.strip()}")
