@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class App:
         return running
 
 
-HypervisorFactory = Callable[[Library], Hypervisor]
+HypervisorFactory = Callable[[Library], Awaitable[Hypervisor]]
 
 
 async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords: Passwords | None = None) -> App:
@@ -70,7 +70,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools)
         library.open()
-        driver = hypervisor(library)
+        driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
         fleet = Fleet(SqlMachines(database), access, library, driver, host=HOST, nics=nics)
         await fleet.open()

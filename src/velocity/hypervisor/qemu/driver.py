@@ -65,6 +65,11 @@ class Options:
     uids: range | None
     binary: str = "qemu-system-x86_64"
 
+    @property
+    def instance(self) -> str:
+        """Tells this server's run directories from those of others on this host."""
+        return hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
+
 
 def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -> Options:
     """The options that the settings and the account of the server make."""
@@ -107,8 +112,7 @@ class QemuHypervisor:
             image = firmware.keep(firmware.find(), chosen.data_dir / "firmware")
         except (probe.BrokenHost, firmware.NoFirmware) as error:
             raise HypervisorError(str(error)) from None
-        instance = hashlib.sha256(str(chosen.data_dir.resolve()).encode()).hexdigest()[:8]
-        runs = Runs(chosen.runtime_dir, instance, chosen.uids)
+        runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
         runs.open()
         name = self._verdict.accelerator.value
         if name == "tcg":

@@ -1,0 +1,58 @@
+"""`velocity login`, `logout`, `whoami`."""
+
+from __future__ import annotations
+
+import click
+
+from velocity.cli import session
+from velocity.cli.output import as_json, clean, json_option, show_json, table
+from velocity.client import Client
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def login(name: str | None, password_stdin: bool) -> None:
+    """Sign in as NAME and keep the session in this account's configuration."""
+    client = session.connect()
+    name = name or click.prompt("Name", default="root")
+    password = click.get_text_stream("stdin").readline().rstrip("\n") if password_stdin else _ask()
+    answer = client.sign_in(name=name, password=password)
+    kept = session.read()
+    session.write(session.Kept(client.server, {**kept.authkeys, client.server: answer.authkey}))
+    click.echo(f"signed in to {client.server} as {clean(name)}", err=True)
+
+
+@click.command()
+def logout() -> None:
+    """End the kept session."""
+    kept = session.read()
+    client = session.connect()
+    authkey = kept.authkeys.get(client.server)
+    if authkey is None:
+        click.echo("no session was kept", err=True)
+        return
+    Client(client.server, authkey).sign_out()
+    rest = {server: key for server, key in kept.authkeys.items() if server != client.server}
+    session.write(session.Kept(None, rest))
+    click.echo(f"signed out of {client.server}", err=True)
+
+
+@click.command()
+@json_option
+def whoami() -> None:
+    """Show who you are and what you may do where."""
+    user = session.connect().show_user()
+    if as_json():
+        show_json(user)
+        return
+    click.echo(f"{clean(user.name)} (uid {user.uid})")
+    rows = [
+        (member.gid, member.name, ", ".join(one.name.removeprefix("velocity.") for one in member.permissions))
+        for member in user.memberships
+    ]
+    table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask somebody to grant some")
+
+
+def _ask() -> str:
+    return str(click.prompt("Password", hide_input=True))

@@ -1,0 +1,28 @@
+"""`velocity api`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import msgspec
+
+from velocity.cli import session
+
+
+@click.command()
+@click.argument("method", type=click.Choice(["POST", "PUT", "PATCH", "DELETE", "GET"], case_sensitive=False))
+@click.argument("path")
+@click.argument("body", required=False)
+def api(method: str, path: str, body: str | None) -> None:
+    """Send METHOD PATH with the JSON BODY (`-` reads it from standard input) and print the answer.
+
+    \b
+    velocity api POST /v/vm/list '{"gid": 0}'
+    """
+    content = sys.stdin.buffer.read() if body == "-" else (body or "").encode()
+    answer = session.connect().send(method.upper(), path, content)
+    try:
+        click.echo(msgspec.json.format(answer, indent=2).decode())
+    except msgspec.DecodeError:
+        click.echo(answer)

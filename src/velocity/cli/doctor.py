@@ -1,0 +1,125 @@
+"""`velocity doctor`: what this host can do, and how to gain what it lacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from velocity.cli.output import as_json, json_option, show_json, size
+from velocity.config import ConfigError, Settings, load
+from velocity.hypervisor.qemu import confine, facts, firmware, probe
+from velocity.hypervisor.qemu.driver import options
+from velocity.hypervisor.qemu.runs import Runs
+from velocity.network import fence, wire
+
+LOW_DISK = 5 << 30
+MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
+
+
+class Finding(Struct, frozen=True):
+    """One thing looked at. `verdict`: ok, limited (it works, with less), missing (guests cannot run)."""
+
+    what: str
+    verdict: str
+    text: str
+
+
+@click.command()
+@json_option
+def doctor() -> int:
+    """Say what this host can do for guests. Exit status 1 when something that is needed is missing."""
+    try:
+        settings = load()
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    findings = list(examine(settings))
+    if as_json():
+        show_json(findings)
+    else:
+        for one in findings:
+            word, colour = MARKS[one.verdict]
+            click.echo(f"{click.style(word.ljust(8), fg=colour)} {one.what.ljust(13)} {one.text}")
+    return int(any(one.verdict == "missing" for one in findings))
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that guests need."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache = settings.data_dir / "cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    yield from _qemu(settings, cache)
+    yield from _firmware()
+    total, free = facts.memory_mib("MemTotal"), facts.memory_free_mib()
+    yield Finding("memory", "ok" if free > 512 else "limited", f"{free} of {total} MiB free")
+    for pool in settings.media_pools:
+        where = pool.path if pool.path.exists() else settings.data_dir
+        disk = shutil.disk_usage(where).free
+        hint = "" if disk > LOW_DISK else ": little for media"
+        yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
+    yield from _network(settings)
+    yield from _isolation(settings)
+
+
+def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
+    try:
+        qemu = facts.read("qemu-system-x86_64", cache / "qemu.json")
+        yield Finding("qemu", "ok", f"QEMU {qemu.version}, machine type {qemu.machine_type}, up to {qemu.max_cpus} CPUs")
+        verdict = probe.choose(settings.accelerator, cache / "accelerator.json")
+        fast = verdict.kvm == "works"
+        yield Finding("accelerator", "ok" if fast else "limited", f"{verdict.accelerator.value}: {verdict.reason}")
+    except probe.BrokenHost as error:
+        yield Finding("qemu", "missing", f"{error}: install qemu-system-x86 (Fedora: qemu-system-x86-core)")
+    if shutil.which("qemu-img") is None:
+        yield Finding("qemu-img", "missing", "install qemu-utils (Fedora: qemu-img)")
+
+
+def _firmware() -> Iterator[Finding]:
+    try:
+        found = firmware.find()
+        yield Finding("firmware", "ok", f"build {found.build}: {found.description}")
+    except firmware.NoFirmware as error:
+        yield Finding("firmware", "missing", str(error))
+
+
+def _network(settings: Settings) -> Iterator[Finding]:
+    reason = wire.can_connect()
+    yield Finding("bridge", "ok" if reason is None else "limited", reason or "NICs can be bridged")
+    for nic in settings.nics:
+        kind = wire.kind(nic.identifier)
+        text = f"{nic.identifier} is {'a Linux bridge (tap)' if kind == 'bridge' else 'an interface (macvtap)'}"
+        if kind == "absent":
+            text = f"{nic.identifier} is declared, but this host has no such NIC: see `ip link`"
+        yield Finding(f"nic {nic.nicid}", "limited" if kind == "absent" else "ok", text)
+    uids = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base).uids
+    if uids is None:
+        text = "NAT guests reach this host's 127.0.0.1: run the server as root to close that"
+    elif fence.holds(uids):
+        text = "NAT guests cannot reach this host's loopback (nftables, read back)"
+    else:
+        text = "the packet filter is not set: it is by `velocity serve`, and needs nftables"
+    yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
+
+
+def _isolation(settings: Settings) -> Iterator[Finding]:
+    """What holds of each guest's process, read back from /proc."""
+    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    if chosen.uids is None:
+        yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
+    else:
+        yield Finding("isolation", "ok", f"each guest gets a uid of its own from {chosen.uids.start} on")
+    if shutil.which("setpriv") is None:
+        yield Finding("setpriv", "missing", "install util-linux")
+    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
+    for run in runs.all() if (chosen.runtime_dir / chosen.instance).is_dir() else ():
+        pid = runs.process(run)
+        if pid is None:
+            continue
+        reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
+        holds = confine.read_back(confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+        text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
+        yield Finding(f"guest {str(run.machine)[:8]}", "limited" if holds.gaps else "ok", "; ".join([text, *holds.gaps]))

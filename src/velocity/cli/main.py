@@ -1,0 +1,86 @@
+"""The `velocity` command: its verbs are imported when they are called, so that each call is quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from velocity import __version__
+from velocity.cli.output import complain
+
+VERBS: dict[str, tuple[str, str]] = {
+    "serve": ("velocity.cli.serve", "Start the server"),
+    "doctor": ("velocity.cli.doctor", "Say what this host can do, and how to gain what it lacks"),
+    "demo": ("velocity.cli.demo.command", "Build a small guest and boot it, from nothing to its console"),
+    "passwd": ("velocity.cli.passwd", "Set a user's password on the data directory itself"),
+    "login": ("velocity.cli.account", "Sign in and keep the session"),
+    "logout": ("velocity.cli.account", "End the kept session"),
+    "whoami": ("velocity.cli.account", "Show who you are and what you may do"),
+    "vm": ("velocity.cli.vm", "Virtual machines: create, list, show, start, stop, pause, resume, rm, console"),
+    "media": ("velocity.cli.media", "Media: upload, create, list, rm"),
+    "pool": ("velocity.cli.media", "Media pools: list"),
+    "nic": ("velocity.cli.nic", "Host NICs: list"),
+    "api": ("velocity.cli.api", "Call any endpoint of the API"),
+    "completion": ("velocity.cli.completion", "Print the completion script of a shell"),
+}
+
+EXITS = """\b
+Exit status:
+  0    done
+  1    refused or failed
+  2    wrong usage
+  3    not signed in, or not allowed
+  4    not found
+  5    no server answers
+  130  interrupted
+"""
+
+
+class Lazy(click.Group):
+    """Imports a verb's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Lazy, epilog=EXITS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="velocity %(version)s")
+@click.option("--server", envvar="VELOCITY_SERVER", metavar="URL", help="The server to talk to (else: the last login's, or this machine's).")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's own JSON.")
+@click.pass_context
+def velocity(context: click.Context, server: str | None, as_json: bool) -> None:
+    """Virtual machines for small teams and homelabs."""
+    context.obj = {"server": server, "json": as_json}
+
+
+def main() -> None:
+    """The entry point. No traceback reaches a user."""
+    try:
+        status = velocity.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        sys.exit(complain(error))
+    sys.exit(status if isinstance(status, int) else 0)

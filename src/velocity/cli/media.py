@@ -1,0 +1,157 @@
+"""`velocity media` and `velocity pool`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, clean, json_option, show_json, size, table
+from velocity.client import Client
+from velocity.contract.media import MediumCreated
+
+GROUP = click.option("--group", type=int, default=0, metavar="GID", help="The group (0: the root group).")
+POOL = click.option("--pool", type=int, default=1, metavar="MPID", help="The media pool.")
+
+
+@click.group()
+def media() -> None:
+    """Media: ISOs and disks."""
+
+
+@click.group()
+def pool() -> None:
+    """Media pools."""
+
+
+@pool.command("list")
+@GROUP
+@json_option
+def list_pools(group: int) -> None:
+    """List the pools that a group sees."""
+    answer = session.connect().list_pools(gid=group)
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (one.mpid, one.name, "yes" if one.write else "no", "yes" if one.manage else "no", size(one.used), size(one.free))
+        for one in answer.pools
+    ]
+    table(("MPID", "NAME", "WRITE", "MANAGE", "USED", "FREE"), rows, "the group sees no pool: ask for one")
+
+
+@media.command("list")
+@GROUP
+@json_option
+def list_media(group: int) -> None:
+    """List the media of a group."""
+    answer = session.connect().list_media(gid=group)
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (one.name, one.type, size(one.size), one.format, _content(one.content), "yes" if one.readonly else "no", one.mid)
+        for one in answer.media
+    ]
+    table(("NAME", "TYPE", "SIZE", "FORMAT", "HOLDS", "READONLY", "MID"), rows, "no media: `velocity media upload FILE`")
+
+
+@media.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="Its name (else: the file's).")
+@click.option("--type", "type_", help="ISO, DISK or any other word (else: by the file's ending).")
+@click.option("--readonly", is_flag=True, help="Block writing for good.")
+@GROUP
+@POOL
+@json_option
+def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int, pool: int) -> None:
+    """Upload FILE."""
+    type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
+    answer = send(session.connect(), file, name or file.name, type_, group, pool, readonly)
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(answer.mid)
+    if answer.content and isinstance(answer.content.warning, str):
+        click.secho(f"warning: {clean(answer.content.warning)}", fg="yellow", err=True)
+
+
+@media.command()
+@click.argument("name")
+@click.option("--size", "size_", required=True, metavar="SIZE", help="Such as 10G, 512M, or bytes.")
+@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
+@click.option("--type", "type_", default="DISK", show_default=True)
+@GROUP
+@POOL
+@json_option
+def create(name: str, size_: str, format_: str, type_: str, group: int, pool: int) -> None:
+    """Create an empty medium NAME; its space is sparse."""
+    answer = session.connect().create_medium(
+        name=name,
+        size=to_bytes(size_),
+        gid=group,
+        mpid=pool,
+        type=type_,
+        format="qcow2" if format_ == "qcow2" else "raw",
+    )
+    if as_json():
+        show_json(answer)
+    else:
+        click.echo(answer.mid)
+
+
+@media.command()
+@click.argument("medium", shell_complete=resolve.complete_media)
+@GROUP
+def rm(medium: str, group: int) -> None:
+    """Remove MEDIUM (its name or id)."""
+    client = session.connect()
+    found = resolve.medium(client, group, medium)
+    client.delete_medium(mid=found.mid)
+    click.echo(f"removed {clean(found.name)}", err=True)
+
+
+def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:
+    """Upload with a progress bar on stderr."""
+    bar = Progress(
+        TextColumn("uploading {task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+    )
+    with bar:
+        task = bar.add_task(clean(name).replace("[", "\\["), total=file.stat().st_size)
+        return client.upload(
+            file,
+            mpid=mpid,
+            gid=gid,
+            name=name,
+            type=type_,
+            readonly=readonly,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def to_bytes(text: str) -> int:
+    """10G, 512M, 64K or plain bytes; the units are binary."""
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size: write 10G, 512M, or bytes")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
+
+
+def _content(content: object) -> str:
+    parts = [getattr(content, "format", "")]
+    label = getattr(content, "label", None)
+    if isinstance(label, str):
+        parts.append(label)
+    if getattr(content, "boots_efi", None) is True:
+        parts.append("boots EFI")
+    return " ".join(str(part) for part in parts if part)

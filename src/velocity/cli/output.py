@@ -1,0 +1,92 @@
+"""What the command line prints: tables for people, the API's JSON for programs, errors with the cure."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from velocity.client import ApiError, ClientError, Unreachable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SIGN_IN_CODES = frozenset({100, 1100, 1400, 1401})
+
+
+def clean(text: object) -> str:
+    """Text from elsewhere, without control characters: an escape sequence in a name must not reach the terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in str(text))
+
+
+def complain(error: Exception) -> int:
+    """Say what went wrong on stderr; the exit status is returned."""
+    if os.environ.get("VELOCITY_TRACEBACK"):
+        raise error
+    message = clean(error) if isinstance(error, ClientError) else f"{type(error).__name__}: {clean(error)}"
+    click.secho(f"velocity: {message}", fg="red", err=True)
+    if isinstance(error, Unreachable):
+        return 5
+    if isinstance(error, ApiError):
+        if error.status == 404:
+            return 4
+        if error.code in SIGN_IN_CODES:
+            click.echo("Sign in with: velocity login", err=True)
+        return 3 if error.status in (401, 403) else 1
+    return 1
+
+
+def as_json() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.find_root().obj and context.find_root().obj.get("json"))
+
+
+def show_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """A table on stdout; `empty` is said on stderr when there is nothing."""
+    lines = [[clean(cell) for cell in row] for row in rows]
+    if not lines:
+        click.echo(empty, err=True)
+        return
+    widths = [max(len(line[column]) for line in [list(headings), *lines]) for column in range(len(headings))]
+    for number, line in enumerate([list(headings), *lines]):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.secho(text, bold=number == 0)
+
+
+def size(count: float) -> str:
+    """Bytes for people, in binary units."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def program() -> str:
+    """How the user called us, for hints that can be typed again."""
+    called = sys.argv[0]
+    name = os.path.basename(called)  # noqa: PTH119 - a word to print, not a path to open
+    for directory in os.environ.get("PATH", "").split(os.pathsep):
+        if os.path.join(directory, name) == os.path.abspath(called):  # noqa: PTH118, PTH100
+            return name
+    return called if name == "velocity" else "velocity"
+
+
+def json_option(command: Function) -> Function:
+    """`--json` behind the verb as well as before it."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        if as_json:
+            click.get_current_context().find_root().obj["json"] = True
+        return command(*args, **kwargs)
+
+    return click.option("--json", "as_json", is_flag=True, help="Print the API's own JSON.")(wrapped)  # type: ignore[return-value]

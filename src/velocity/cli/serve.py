@@ -1,0 +1,151 @@
+"""`velocity serve`: the server in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import uvicorn
+import uvloop
+
+from velocity import app
+from velocity.cli.output import program
+from velocity.config import ConfigError, Settings, load
+from velocity.hypervisor.port import HypervisorError
+from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.media.service import Library
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+GRACE = 5
+"""Seconds that open requests get at the end."""
+
+
+@click.command()
+@click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings, a TOML file.")
+def serve(file: Path | None) -> None:
+    """Start the server. Ctrl-C ends the server only: guests go on."""
+    try:
+        settings = load(file)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _keep_memory()
+    try:
+        uvloop.run(_serve(settings))
+    except StartError as error:
+        raise click.ClickException(str(error)) from None
+
+
+class StartError(Exception):
+    """The server cannot start; the message has the cure."""
+
+
+class Server(uvicorn.Server):
+    """Ends at `end` without raising the signal again: what the end means is ours to tell."""
+
+    def end(self) -> None:
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(settings: Settings) -> None:
+    async def hypervisor(library: Library) -> QemuHypervisor:
+        chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+        driver = QemuHypervisor(chosen, library)
+        await driver.prepare()
+        return driver
+
+    listener = _listen(settings)
+    try:
+        built = await app.build(settings, hypervisor)
+    except (app.InUse, HypervisorError) as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
+    config = uvicorn.Config(
+        built.asgi,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=1 << 20,
+        timeout_graceful_shutdown=GRACE,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.end)
+    loop.call_soon(_greet, settings, built)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        running = await built.close()
+        what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
+        click.echo(f"\nThe server has ended; {what}.", err=True)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.address
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        raise StartError(
+            f"{settings.listen} cannot be listened on ({error.strerror}): end what listens there, "
+            "or choose another address with VELOCITY_LISTEN"
+        ) from None
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(address[0]).is_loopback and not settings.tls_cert:
+            click.secho(
+                f"warning: {settings.listen} is open to the network without TLS: passwords and authkeys can be read "
+                "on the way. Set tls_cert and tls_key.",
+                fg="yellow",
+                err=True,
+            )
+    return listener
+
+
+def _greet(settings: Settings, built: app.App) -> None:
+    facts = built.hypervisor.facts(app.HOST)
+    lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
+    if built.root_password is not None:
+        lines.append(f"User root, password {built.root_password}   (shown this once; `passwd` sets another)")
+    lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
+    lines.append(f"Next, in a second terminal: {_hint(program())} demo")
+    click.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def _hint(program: str) -> str:
+    """The command as it can be typed from where the user stands."""
+    with contextlib.suppress(ValueError):
+        return str(Path(program).absolute().relative_to(Path.cwd()))
+    return program
+
+
+def _keep_memory() -> None:
+    """Let glibc keep the buffers of uploads instead of mapping and unmapping each one. mallopt(3)"""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)

@@ -1,0 +1,236 @@
+"""`velocity vm`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+
+from velocity.cli import resolve, session
+from velocity.cli.media import GROUP, to_bytes
+from velocity.cli.output import as_json, clean, json_option, program, show_json, size, table
+from velocity.client import Client
+from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, VmState
+
+Decorated = Callable[..., Any]
+
+
+@click.group()
+def vm() -> None:
+    """Virtual machines. VM is a name in the group, or an id."""
+
+
+def which(command: Decorated) -> Decorated:
+    """The argument VM and the option --group."""
+    return click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)(GROUP(command))
+
+
+@vm.command("list")
+@GROUP
+@json_option
+def list_(group: int) -> None:
+    """List the VMs of a group."""
+    answer = session.connect().list_vms(gid=group)
+    if as_json():
+        show_json(answer)
+        return
+    rows = [(one.vmid, one.name, one.state.value, one.cpus, size(one.memory_mib << 20)) for one in answer.vms]
+    table(("VMID", "NAME", "STATE", "CPUS", "MEMORY"), rows, f"no VMs: `{program()} vm create NAME`, or `{program()} demo`")
+
+
+@vm.command()
+@click.argument("name")
+@click.option("--cpus", type=int, default=1, show_default=True)
+@click.option("--memory", default="1G", show_default=True, metavar="SIZE", help="Such as 512M or 4G.")
+@click.option("--display", "displays", multiple=True, metavar="[NAME=]WxH", help="A display; may be given several times.")
+@click.option("--media", multiple=True, metavar="MEDIUM[:MODE][:ro]", help="A medium, in boot order; MODE is usb, block or virtio.")
+@click.option("--nic", "nics", multiple=True, metavar="nat|bridge:NICID", help="A NIC.")
+@click.option("--autostart", is_flag=True, help="Start it with the server.")
+@click.option("--rosetta", is_flag=True, help="Ask for the translation layer, where the host has one.")
+@GROUP
+@json_option
+def create(
+    name: str, cpus: int, memory: str, displays: tuple[str, ...], media: tuple[str, ...], nics: tuple[str, ...],
+    autostart: bool, rosetta: bool, group: int,
+) -> None:  # fmt: skip
+    """Create the VM NAME."""
+    client = session.connect()
+    answer = client.create_vm(
+        name=name,
+        gid=group,
+        cpus=cpus,
+        memory_mib=to_bytes(memory) >> 20,
+        displays=[to_display(number, text) for number, text in enumerate(displays)],
+        media=[to_attachment(client, group, text) for text in media],
+        nics=[to_nic(text) for text in nics],
+        autostart=autostart,
+        rosetta=rosetta,
+    )
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(answer.vmid)
+    for warning in answer.warnings or []:
+        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
+
+
+@vm.command()
+@which
+@json_option
+def show(vm_: str, group: int) -> None:
+    """Show everything about VM."""
+    client = session.connect()
+    info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
+    if as_json():
+        show_json(info)
+        return
+    for name, value in _facts(info):
+        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+
+
+@vm.command()
+@which
+@click.option("--paused", is_flag=True, help="Load it and hold it before its first instruction.")
+@json_option
+def start(vm_: str, group: int, paused: bool) -> None:
+    """Start VM, or resume it."""
+    _request(vm_, group, "PAUSED" if paused else "RUNNING")
+
+
+@vm.command()
+@which
+@json_option
+def pause(vm_: str, group: int) -> None:
+    """Pause VM."""
+    _request(vm_, group, "PAUSED")
+
+
+@vm.command()
+@which
+@json_option
+def resume(vm_: str, group: int) -> None:
+    """Resume VM."""
+    _request(vm_, group, "RUNNING")
+
+
+@vm.command()
+@which
+@click.option("--force", is_flag=True, help="End it now, as if its power were cut.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
+@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
+@json_option
+def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
+    """Press VM's power button and wait until it is STOPPED."""
+    client = session.connect()
+    vmid = resolve.vmid(client, group, vm_)
+    state = client.set_vm_state(vmid=vmid, state="STOPPED", force=force)
+    if wait and state.state is not State.STOPPED:
+        state = _wait(client, vmid, timeout)
+    _said(vm_, state)
+    if wait and state.state is not State.STOPPED:
+        hint = f"`{program()} vm stop {vm_} --force` ends it now"
+        raise click.ClickException(f"{clean(vm_)} is still {state.state.value} after {timeout:.0f} s: {hint}")
+
+
+@vm.command()
+@which
+@click.option("--force", is_flag=True, help="Stop it first, with force.")
+def rm(vm_: str, group: int, force: bool) -> None:
+    """Remove VM; its media stay."""
+    client = session.connect()
+    vmid = resolve.vmid(client, group, vm_)
+    if force:
+        client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+    client.delete_vm(vmid=vmid)
+    click.echo(f"removed {clean(vm_)}", err=True)
+
+
+@vm.command()
+@which
+def console(vm_: str, group: int) -> None:
+    """Open the serial console of VM; Ctrl-] leaves it."""
+    from velocity.cli.terminal import converse
+
+    client = session.connect()
+    ticket = client.open_console(vmid=resolve.vmid(client, group, vm_), kind="serial")
+    converse(client.console(ticket))
+
+
+def to_display(number: int, text: str) -> Display:
+    match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no display: write 1280x720, or NAME=1280x720")
+    return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
+
+
+def to_attachment(client: Client, gid: int, text: str) -> Attachment:
+    word, *rest = text.split(":")
+    options = [option.upper() for option in rest]
+    readonly = "RO" in options
+    modes = [option for option in options if option != "RO"] or ["VIRTIO"]
+    return Attachment(mid=resolve.medium(client, gid, word).mid, mode=modes[0], readonly=readonly)
+
+
+def to_nic(text: str) -> Nic:
+    kind, _, host = text.partition(":")
+    if not host:
+        return Nic(type=kind.upper())
+    if not host.isdigit():
+        raise click.BadParameter(f"{text!r} is no NIC: write nat, or bridge:NICID")
+    return Nic(type=kind.upper(), host=int(host))
+
+
+def _request(name: str, group: int, state: str) -> None:
+    client = session.connect()
+    vmid = resolve.vmid(client, group, name)
+    with Console(file=sys.stderr).status(f"{clean(name)}: asking for {state}"):
+        answer = client.set_vm_state(vmid=vmid, state=state)
+    _said(name, answer)
+
+
+def _said(name: str, answer: VmState) -> None:
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(f"{clean(name)} is {answer.state.value}")
+    if answer.reason:
+        click.echo(f"  {clean(answer.reason.message)}", err=True)
+
+
+def _wait(client: Client, vmid: int, timeout: float) -> VmState:
+    """Ask until it is STOPPED or the time is over; the API has no longer answer than the state."""
+    begun = time.monotonic()
+    with Console(file=sys.stderr).status("STOPPING") as status:
+        while True:
+            state = client.vm_state(vmid=vmid)
+            passed = time.monotonic() - begun
+            if state.state is State.STOPPED or passed > timeout:
+                return state
+            since = f" since {time.strftime('%H:%M:%S', time.localtime(state.stopping_since))}" if state.stopping_since else ""
+            status.update(f"{state.state.value}{since}: the power button is pressed until the guest hears it")
+            time.sleep(0.2)
+
+
+def _facts(info: VmInfo) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [
+        ("name", info.name),
+        ("vmid", info.vmid),
+        ("group", info.gid),
+        ("state", info.state.value + (f" (wanted: {info.wanted.value})" if info.wanted is not info.state else "")),
+    ]
+    if info.reason:
+        facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
+    facts += [("cpus", info.cpus), ("memory", size(info.memory_mib << 20))]
+    facts += [("display", f"{one.name} {one.width}x{one.height}, {one.ppi} ppi") for one in info.displays]
+    facts += [("medium", f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}") for one in info.media]
+    facts += [("nic", one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")) for one in info.nics]
+    facts += [("autostart", "yes" if info.autostart else "no"), ("machine", info.machine_type), ("firmware", info.firmware)]
+    if info.isolation:
+        facts.append(("isolation", f"uid {info.isolation.uid}, seccomp {'on' if info.isolation.seccomp else 'off'}"))
+        facts += [("", f"gap: {gap}") for gap in info.isolation.gaps]
+    return facts

@@ -1,0 +1,169 @@
+"""One server as a Python object; requests and answers are the contract's own types."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from velocity.client.errors import ApiError, ClientError, Unreachable
+from velocity.client.methods import Methods
+from velocity.contract import media
+from velocity.contract.machines import ConsoleTicket
+from velocity.contract.operation import Operation, Wire
+
+Request = TypeVar("Request", bound=Wire)
+Response = TypeVar("Response", bound=Wire)
+Progress = Callable[[int, int], None]
+
+PIECE = 1 << 20
+TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+"""Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
+
+
+class Client(Methods):
+    """A server, and who one is there. Not for use by several threads at once.
+
+    Every method raises `ApiError` when the server refuses and `Unreachable` when none answers.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        authkey: str | None = None,
+        *,
+        verify: bool | ssl.SSLContext = True,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.server = server.rstrip("/")
+        self.authkey = authkey
+        self._http = httpx.Client(
+            base_url=self.server, timeout=TIMEOUT, verify=verify, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, operation: Operation[Request, Response], request: Request) -> Response:
+        """Any operation of the contract."""
+        content = msgspec.json.encode(request)
+        answer = self.send(operation.method.name, operation.path, content)
+        return msgspec.json.decode(answer, type=operation.response)
+
+    def send(self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+        """A raw request; the answer's body is returned."""
+        return self._exchange(method, path, content, {"content-type": "application/json", **(headers or {})})
+
+    def upload(
+        self,
+        file: Path,
+        *,
+        mpid: int,
+        gid: int,
+        name: str,
+        type: str,
+        readonly: bool = False,
+        sha256: str | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> media.MediumCreated:
+        """Upload a file in constant memory; `progress` is told the bytes sent and the bytes in all."""
+        size = file.stat().st_size
+        headers = {
+            "content-length": str(size),
+            "x-velocity-mpid": str(mpid),
+            "x-velocity-gid": str(gid),
+            "x-velocity-name": quote(name),
+            "x-velocity-type": type,
+            "x-velocity-readonly": "true" if readonly else "false",
+        }
+        if sha256 is not None:
+            headers["x-velocity-sha256"] = sha256
+        with file.open("rb") as source:
+            answer = self._exchange("PUT", media.UPLOAD.path, _pieces(source, size, progress), headers)
+        return msgspec.json.decode(answer, type=media.MediumCreated)
+
+    def console(self, ticket: ConsoleTicket) -> Console:
+        """Open the websocket of a ticket."""
+        return Console(self.server, ticket.path)
+
+    def _exchange(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> bytes:
+        if self.authkey is not None:
+            headers = {"authorization": f"Bearer {self.authkey}", **headers}
+        try:
+            response = self._http.request(method, path, content=content, headers=headers)
+        except httpx.ConnectError as error:
+            raise Unreachable(
+                f"no server answers at {self.server} ({error}): start one with `velocity serve`, "
+                "or name another with --server"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
+        if response.is_success:
+            return response.content
+        raise _api_error(response)
+
+
+class Console:
+    """One console as a websocket. Serial: raw bytes; display: RFB (RFC 6143)."""
+
+    def __init__(self, server: str, path: str) -> None:
+        from websockets.exceptions import InvalidHandshake  # a tenth of a second that only consoles have to pay
+        from websockets.sync.client import connect
+
+        url = "ws" + server.removeprefix("http") + path
+        try:
+            self._socket = connect(url, max_size=None, proxy=None, compression=None)
+        except (OSError, InvalidHandshake) as error:
+            raise ClientError(f"the console cannot be opened: {error}") from None
+
+    def receive(self, timeout: float | None = None) -> bytes | None:
+        """The next bytes; empty when the console has ended, None when `timeout` seconds passed without any."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            message = self._socket.recv(timeout)
+        except TimeoutError:
+            return None
+        except ConnectionClosed:
+            return b""
+        return message.encode() if isinstance(message, str) else bytes(message)
+
+    def send(self, data: bytes) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            self._socket.send(data)
+        except ConnectionClosed:
+            raise ClientError("the console has ended") from None
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _pieces(source: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    progress(0, size)
+    while piece := source.read(PIECE):
+        yield piece
+        done += len(piece)
+        progress(done, size)
+
+
+def _api_error(response: httpx.Response) -> ApiError:
+    try:
+        body: dict[str, Any] = response.json()
+        return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
+    except (ValueError, KeyError, TypeError):
+        return ApiError(response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}")
