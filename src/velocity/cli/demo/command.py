@@ -1,0 +1,160 @@
+"""`velocity demo`: the main job on real input, each step with its time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from velocity.cli import session
+from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
+from velocity.cli.media import send
+from velocity.cli.output import clean, program
+from velocity.client import Client
+from velocity.config import load
+from velocity.contract.machines import Attachment, Display, Nic, State
+
+PATIENCE = 120.0
+"""Seconds that the guest gets to say that it is ready; software emulation needs about twenty."""
+
+
+class Steps:
+    """Says what happens, and remembers how long each step took."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[str, float]] = []
+        self._begun = time.monotonic()
+
+    def begin(self, text: str) -> None:
+        click.secho(f"==> {text}", bold=True, err=True)
+        self._begun = time.monotonic()
+
+    def end(self, what: str) -> None:
+        self._done.append((what, time.monotonic() - self._begun))
+
+    def show(self) -> None:
+        for what, seconds in self._done:
+            click.echo(f"  {what.ljust(34)} {seconds:7.2f} s", err=True)
+
+
+@click.command()
+@click.option("--iso", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Boot this image instead.")
+@click.option("--name", default="demo", show_default=True, help="The name of the VM and of its medium.")
+@click.option("--remove", is_flag=True, help="Take the VM and its medium away again.")
+def demo(iso: Path | None, name: str, remove: bool) -> None:
+    """Build a small guest from this distribution's kernel, upload it, boot it, and show its console."""
+    client = session.connect()
+    if remove:
+        _remove(client, name)
+        return
+    steps = Steps()
+    image = iso or _build(steps).iso
+    mid = _medium(client, steps, image, name)
+    vmid = _vm(client, steps, mid, name)
+    ready = _watch(client, steps, vmid, wait=iso is None)
+    click.echo(err=True)
+    steps.show()
+    _farewell(name)
+    if not ready:
+        raise click.ClickException(f"the guest did not say that it is ready within {PATIENCE:.0f} s: look at its console")
+
+
+def _build(steps: Steps) -> Guest:
+    steps.begin("Building a guest from this distribution's kernel and busybox")
+    try:
+        with Console(file=sys.stderr).status("looking") as status:
+            guest = build(cache_directory(load().data_dir), status.update)
+    except CannotBuild as error:
+        raise click.ClickException(str(error)) from None
+    steps.end(f"guest with Linux {guest.kernel}")
+    return guest
+
+
+def _medium(client: Client, steps: Steps, image: Path, name: str) -> object:
+    for medium in client.list_media(gid=0).media:
+        if medium.name == name:
+            click.echo(f"the medium {clean(name)} is there already", err=True)
+            return medium.mid
+    steps.begin(f"Uploading {image.name}")
+    answer = send(client, image, name, "ISO", 0, 1, readonly=True)
+    steps.end("upload")
+    return answer.mid
+
+
+def _vm(client: Client, steps: Steps, mid: object, name: str) -> int:
+    for one in client.list_vms(gid=0).vms:
+        if one.name == name:
+            click.echo(f"the VM {clean(name)} is there already", err=True)
+            return one.vmid
+    steps.begin(f"Creating the VM {clean(name)}: 1 CPU, 256 MiB, a display, a NAT NIC")
+    from uuid import UUID
+
+    answer = client.create_vm(
+        name=name,
+        gid=0,
+        cpus=1,
+        memory_mib=256,
+        displays=[Display(name="screen", width=1280, height=720)],
+        media=[Attachment(mid=UUID(str(mid)), mode="VIRTIO", readonly=True)],
+        nics=[Nic(type="NAT")],
+    )
+    steps.end("create")
+    return answer.vmid
+
+
+def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
+    """Start it if it does not run, and show its console until it says that it is ready."""
+    running = client.vm_state(vmid=vmid).state is State.RUNNING
+    steps.begin("Its serial console" if running else "Starting it; its serial console")
+    client.set_vm_state(vmid=vmid, state="RUNNING")
+    if not running:
+        steps.end("start, until RUNNING is answered")
+    console = client.console(client.open_console(vmid=vmid, kind="serial"))
+    seen, end = b"", time.monotonic() + (PATIENCE if wait else 15.0)
+    while time.monotonic() < end and READY not in seen:
+        piece = console.receive(timeout=1.0)
+        if piece == b"":
+            break
+        if piece:
+            seen += piece
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    console.close()
+    if READY in seen:
+        click.echo()
+        steps.end("boot, until the guest is ready")
+    return READY in seen or not wait
+
+
+def _remove(client: Client, name: str) -> None:
+    gone = False
+    for one in client.list_vms(gid=0).vms:
+        if one.name == name:
+            client.set_vm_state(vmid=one.vmid, state="STOPPED", force=True)
+            client.delete_vm(vmid=one.vmid)
+            click.echo(f"stopped and removed the VM {clean(name)}", err=True)
+            gone = True
+    for medium in client.list_media(gid=0).media:
+        if medium.name == name:
+            client.delete_medium(mid=medium.mid)
+            click.echo(f"removed the medium {clean(name)}", err=True)
+            gone = True
+    if not gone:
+        click.echo(f"there is nothing named {clean(name)}", err=True)
+
+
+def _farewell(name: str) -> None:
+    velocity = program()
+    click.echo(
+        f"""
+{clean(name)} goes on running. Play with it:
+  {velocity} vm console {name}      its console; Ctrl-] leaves
+  {velocity} vm show {name}         everything about it
+  {velocity} vm pause {name}        and: resume
+  {velocity} vm stop {name}         press its power button
+  {velocity} {"demo --remove" if name == "demo" else f"demo --name {name} --remove"}        take it all away again""",
+        err=True,
+    )
