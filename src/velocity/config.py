@@ -65,7 +65,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_cert: Annotated[str, Meta(description="file of the certificate chain (PEM); empty: no TLS")] = ""
     tls_key: Annotated[str, Meta(description="file of the private key (PEM)")] = ""
     runtime_dir: Annotated[
-        str, Meta(description="sockets of running machines; empty: /run/velocity, or below the user's runtime directory")
+        str,
+        Meta(description="sockets of running machines; empty: /run/velocity, or below the user's runtime directory"),
     ] = ""
     uid_base: Annotated[
         int, Meta(ge=1000, le=2**31, description="first of 10,000 uids for the machines' processes (as root)")
@@ -198,11 +199,12 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("tls_cert and tls_key go together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password has 8 to 1,024 characters")
-    for what, ids in (
+    named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),
         ("nics: the nicid", [nic.nicid for nic in settings.nics]),
-    ):
+    )
+    for what, ids in named:
         twice = [one for one in ids if ids.count(one) > 1]
         if twice:
             raise ConfigError(f"{what} {twice[0]!r} stands there twice")

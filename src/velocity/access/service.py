@@ -96,7 +96,7 @@ class Access:
         """An authkey and when it expires, in unix seconds."""
         uid = self._uids.get(name)
         user = None if uid is None else self._users[uid]
-        if not await self._passwords.verify(user and user.password, password) or user is None:
+        if not await self._passwords.verify(None if user is None else user.password, password) or user is None:
             raise Refused(Problem.WRONG_CREDENTIALS, "wrong name or password")
         return await self._new_session(user.uid, None)
 
@@ -274,7 +274,9 @@ class Access:
             if permission is None:
                 known = ", ".join(one.value for one in Permission)
                 raise Refused(
-                    Problem.PERMISSION_NOT_FOUND, f"there is no permission {name!r}; there are: {known}", field="permission"
+                    Problem.PERMISSION_NOT_FOUND,
+                    f"there is no permission {name!r}; there are: {known}",
+                    field="permission",
                 )
             await self._store.add_grant(uid, gid, permission.pid)
             held = self._grants.setdefault(uid, {})
@@ -295,5 +297,3 @@ def _missing(needs: Holds) -> str:
         On.VM: "on the VM's group",
     }[needs.on]
     return f"you need {needs.permission.value} {where}: ask someone who may assign it there"
-
-

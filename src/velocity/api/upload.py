@@ -87,7 +87,9 @@ def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
         sent[name] = _number(name, sent[name])
     sent["name"] = _name(sent["name"])
     if sent["readonly"] not in ("true", "false"):
-        raise Refused(Problem.NO_READONLY, f"{_header('readonly')} is neither true nor false", field=_header("readonly"))
+        raise Refused(
+            Problem.NO_READONLY, f"{_header('readonly')} is neither true nor false", field=_header("readonly")
+        )
     sent["readonly"] = sent["readonly"] == "true"
     if sent["sha256"] is None:
         sent["sha256"] = UNSET

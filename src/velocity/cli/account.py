@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from velocity.cli import session
@@ -16,7 +18,7 @@ def login(name: str | None, password_stdin: bool) -> None:
     """Sign in as NAME and keep the session in this account's configuration."""
     client = session.connect()
     name = name or click.prompt("Name", default="root")
-    password = click.get_text_stream("stdin").readline().rstrip("\n") if password_stdin else _ask()
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask()
     answer = client.sign_in(name=name, password=password)
     kept = session.read()
     session.write(session.Kept(client.server, {**kept.authkeys, client.server: answer.authkey}))

@@ -68,7 +68,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
     try:
         qemu = facts.read("qemu-system-x86_64", cache / "qemu.json")
-        yield Finding("qemu", "ok", f"QEMU {qemu.version}, machine type {qemu.machine_type}, up to {qemu.max_cpus} CPUs")
+        yield Finding(
+            "qemu", "ok", f"QEMU {qemu.version}, machine type {qemu.machine_type}, up to {qemu.max_cpus} CPUs"
+        )
         verdict = probe.choose(settings.accelerator, cache / "accelerator.json")
         fast = verdict.kvm == "works"
         yield Finding("accelerator", "ok" if fast else "limited", f"{verdict.accelerator.value}: {verdict.reason}")
@@ -122,4 +124,6 @@ def _isolation(settings: Settings) -> Iterator[Finding]:
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
         holds = confine.read_back(confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches)
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
-        yield Finding(f"guest {str(run.machine)[:8]}", "limited" if holds.gaps else "ok", "; ".join([text, *holds.gaps]))
+        yield Finding(
+            f"guest {str(run.machine)[:8]}", "limited" if holds.gaps else "ok", "; ".join([text, *holds.gaps])
+        )

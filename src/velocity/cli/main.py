@@ -59,7 +59,12 @@ class Lazy(click.Group):
 
 @click.group(cls=Lazy, epilog=EXITS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="velocity %(version)s")
-@click.option("--server", envvar="VELOCITY_SERVER", metavar="URL", help="The server to talk to (else: the last login's, or this machine's).")
+@click.option(
+    "--server",
+    envvar="VELOCITY_SERVER",
+    metavar="URL",
+    help="The server to talk to (else: the last login's, or this machine's).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the API's own JSON.")
 @click.pass_context
 def velocity(context: click.Context, server: str | None, as_json: bool) -> None:

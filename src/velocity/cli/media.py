@@ -39,7 +39,14 @@ def list_pools(group: int) -> None:
         show_json(answer)
         return
     rows = [
-        (one.mpid, one.name, "yes" if one.write else "no", "yes" if one.manage else "no", size(one.used), size(one.free))
+        (
+            one.mpid,
+            one.name,
+            "yes" if one.write else "no",
+            "yes" if one.manage else "no",
+            size(one.used),
+            size(one.free),
+        )
         for one in answer.pools
     ]
     table(("MPID", "NAME", "WRITE", "MANAGE", "USED", "FREE"), rows, "the group sees no pool: ask for one")
@@ -55,10 +62,20 @@ def list_media(group: int) -> None:
         show_json(answer)
         return
     rows = [
-        (one.name, one.type, size(one.size), one.format, _content(one.content), "yes" if one.readonly else "no", one.mid)
+        (
+            one.name,
+            one.type,
+            size(one.size),
+            one.format,
+            _content(one.content),
+            "yes" if one.readonly else "no",
+            one.mid,
+        )
         for one in answer.media
     ]
-    table(("NAME", "TYPE", "SIZE", "FORMAT", "HOLDS", "READONLY", "MID"), rows, "no media: `velocity media upload FILE`")
+    table(
+        ("NAME", "TYPE", "SIZE", "FORMAT", "HOLDS", "READONLY", "MID"), rows, "no media: `velocity media upload FILE`"
+    )
 
 
 @media.command()

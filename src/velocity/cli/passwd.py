@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 
@@ -24,13 +25,15 @@ def passwd(name: str, password_stdin: bool) -> None:
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\n")
+        password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt(f"New password of {clean(name)}", hide_input=True, confirmation_prompt=True)
     if not 8 <= len(password) <= 1024:
         raise click.ClickException("a password has 8 to 1,024 characters")
     if not (settings.data_dir / "velocity.db").exists() and not settings.database:
-        raise click.ClickException(f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data")
+        raise click.ClickException(
+            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data"
+        )
     try:
         asyncio.run(_set(settings, name, password))
     except app.InUse as error:

@@ -40,15 +40,26 @@ def list_(group: int) -> None:
         show_json(answer)
         return
     rows = [(one.vmid, one.name, one.state.value, one.cpus, size(one.memory_mib << 20)) for one in answer.vms]
-    table(("VMID", "NAME", "STATE", "CPUS", "MEMORY"), rows, f"no VMs: `{program()} vm create NAME`, or `{program()} demo`")
+    table(
+        ("VMID", "NAME", "STATE", "CPUS", "MEMORY"),
+        rows,
+        f"no VMs: `{program()} vm create NAME`, or `{program()} demo`",
+    )
 
 
 @vm.command()
 @click.argument("name")
 @click.option("--cpus", type=int, default=1, show_default=True)
 @click.option("--memory", default="1G", show_default=True, metavar="SIZE", help="Such as 512M or 4G.")
-@click.option("--display", "displays", multiple=True, metavar="[NAME=]WxH", help="A display; may be given several times.")
-@click.option("--media", multiple=True, metavar="MEDIUM[:MODE][:ro]", help="A medium, in boot order; MODE is usb, block or virtio.")
+@click.option(
+    "--display", "displays", multiple=True, metavar="[NAME=]WxH", help="A display; may be given several times."
+)
+@click.option(
+    "--media",
+    multiple=True,
+    metavar="MEDIUM[:MODE][:ro]",
+    help="A medium, in boot order; MODE is usb, block or virtio.",
+)
 @click.option("--nic", "nics", multiple=True, metavar="nat|bridge:NICID", help="A NIC.")
 @click.option("--autostart", is_flag=True, help="Start it with the server.")
 @click.option("--rosetta", is_flag=True, help="Ask for the translation layer, where the host has one.")
@@ -211,7 +222,11 @@ def _wait(client: Client, vmid: int, timeout: float) -> VmState:
             passed = time.monotonic() - begun
             if state.state is State.STOPPED or passed > timeout:
                 return state
-            since = f" since {time.strftime('%H:%M:%S', time.localtime(state.stopping_since))}" if state.stopping_since else ""
+            since = (
+                f" since {time.strftime('%H:%M:%S', time.localtime(state.stopping_since))}"
+                if state.stopping_since
+                else ""
+            )
             status.update(f"{state.state.value}{since}: the power button is pressed until the guest hears it")
             time.sleep(0.2)
 
@@ -228,8 +243,14 @@ def _facts(info: VmInfo) -> list[tuple[str, object]]:
     facts += [("cpus", info.cpus), ("memory", size(info.memory_mib << 20))]
     facts += [("display", f"{one.name} {one.width}x{one.height}, {one.ppi} ppi") for one in info.displays]
     facts += [("medium", f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}") for one in info.media]
-    facts += [("nic", one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")) for one in info.nics]
-    facts += [("autostart", "yes" if info.autostart else "no"), ("machine", info.machine_type), ("firmware", info.firmware)]
+    facts += [
+        ("nic", one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")) for one in info.nics
+    ]
+    facts += [
+        ("autostart", "yes" if info.autostart else "no"),
+        ("machine", info.machine_type),
+        ("firmware", info.firmware),
+    ]
     if info.isolation:
         facts.append(("isolation", f"uid {info.isolation.uid}, seccomp {'on' if info.isolation.seccomp else 'off'}"))
         facts += [("", f"gap: {gap}") for gap in info.isolation.gaps]

@@ -50,7 +50,9 @@ class Client(Methods):
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -166,4 +168,6 @@ def _api_error(response: httpx.Response) -> ApiError:
         body: dict[str, Any] = response.json()
         return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
     except (ValueError, KeyError, TypeError):
-        return ApiError(response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}")
+        return ApiError(
+            response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}"
+        )

@@ -70,7 +70,7 @@ class CreateMedium(Wire, frozen=True):
 
 
 class UploadMedium(Wire, frozen=True):
-    """Sent as headers: Content-Length (or x-velocity-length), x-velocity-mpid, -gid, -name, -type, -readonly, -sha256."""
+    """Sent as headers: Content-Length (or x-velocity-length), x-velocity-mpid, -gid, -name, -type, -readonly."""
 
     length: Bytes
     mpid: Mpid

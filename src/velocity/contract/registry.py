@@ -18,11 +18,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
 
 
 def _refuse_collisions() -> None:
-    for what, keys in (
+    declared: tuple[tuple[str, list[object]], ...] = (
         ("name", [operation.name for operation in OPERATIONS]),
         ("endpoint", [f"{operation.method.name} {operation.path}" for operation in OPERATIONS]),
         ("code", [failure.code for operation in OPERATIONS for failure in operation.failures]),
-    ):
+    )
+    for what, keys in declared:
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
             raise TypeError(f"the same {what} is declared twice: {sorted(map(str, twice))}")

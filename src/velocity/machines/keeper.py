@@ -20,8 +20,8 @@ from velocity.hypervisor.port import (
     HostId,
     HypervisorError,
     Incarnation,
-    MachineSpec,
     Machines,
+    MachineSpec,
     NotRunning,
     Stop,
     Unknown,
@@ -73,8 +73,8 @@ class Keeper:
     """One VM's observed state, what was last asked for, and the only hand that moves it."""
 
     __slots__ = (
-        "_inbox",
         "_house",
+        "_inbox",
         "_presses",
         "_pump",
         "_timer",

@@ -73,7 +73,9 @@ def check_words(request: CreateVm) -> None:
     for number, nic in enumerate(request.nics):
         if nic.type not in NicType.__members__:
             raise Refused(
-                Problem.NIC_TYPE, f"NIC type {nic.type!r} is not known: use {_or(NicType)}", field=f"nics[{number}].type"
+                Problem.NIC_TYPE,
+                f"NIC type {nic.type!r} is not known: use {_or(NicType)}",
+                field=f"nics[{number}].type",
             )
         if nic.type == NicType.BRIDGE.value and not isinstance(nic.host, int):
             raise Refused(

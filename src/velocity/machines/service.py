@@ -208,9 +208,7 @@ class Fleet:
         keeper = self.get(vmid)
         await keeper.settle()
         if keeper.state is not State.STOPPED:
-            raise Refused(
-                Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid"
-            )
+            raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
         self.get(vmid)
         self._remove(keeper)  # from here on nobody can start it
         try:

@@ -73,16 +73,13 @@ class Library:
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)
 
     def visible(self, caller: Caller, gid: int, mid: UUID) -> Medium:
-        """The medium, if the group may attach it: its own, an ancestor's, or of a group whose media the caller lists."""
+        """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)
         if medium is not None and (
-            medium.gid in self._access.line(gid)
-            or self._access.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
+            medium.gid in self._access.line(gid) or self._access.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
         ):
             return medium
-        raise Refused(
-            Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field="media"
-        )
+        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field="media")
 
     def readonly(self, medium: Medium) -> bool:
         """Whether writing is blocked: by the medium, or because its group lacks `write` on the pool."""

@@ -44,8 +44,8 @@ class SqlAccess:
 
     async def add_user(self, name: str, password: str) -> int:
         def work(connection: Connection) -> int:
-            row = connection.execute(insert(users).values(name=name, password=password))
-            return int(row.inserted_primary_key[0])
+            statement = insert(users).values(name=name, password=password).returning(users.c.uid)
+            return int(connection.execute(statement).scalar_one())
 
         return await self._database.write(work)
 
@@ -58,8 +58,8 @@ class SqlAccess:
 
     async def add_group(self, name: str, parent_gid: int) -> int:
         def work(connection: Connection) -> int:
-            row = connection.execute(insert(groups).values(name=name, parent_gid=parent_gid))
-            return int(row.inserted_primary_key[0])
+            statement = insert(groups).values(name=name, parent_gid=parent_gid).returning(groups.c.gid)
+            return int(connection.execute(statement).scalar_one())
 
         return await self._database.write(work)
 
@@ -76,9 +76,7 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.expires < forget_before))
             if replaces is not None:
                 connection.execute(delete(authkeys).where(authkeys.c.hash == replaces))
-            connection.execute(
-                insert(authkeys).values(hash=session.hash, uid=session.uid, expires=session.expires)
-            )
+            connection.execute(insert(authkeys).values(hash=session.hash, uid=session.uid, expires=session.expires))
 
         await self._database.write(work)
 

@@ -163,7 +163,7 @@ def _engine(url: str) -> Engine:
 def _revision(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(sa.text("select version_num from alembic_version"))
+    return str(connection.scalar(sa.text("select version_num from alembic_version")))
 
 
 def _migrate(connection: Connection) -> None:

@@ -55,7 +55,7 @@ class SqlMachines:
         }
 
         def work(connection: Connection) -> int:
-            return int(connection.execute(insert(machines).values(values)).inserted_primary_key[0])
+            return int(connection.execute(insert(machines).values(values).returning(machines.c.vmid)).scalar_one())
 
         return await self._database.write(work)
 

@@ -59,7 +59,9 @@ def demo(iso: Path | None, name: str, remove: bool) -> None:
     steps.show()
     _farewell(name)
     if not ready:
-        raise click.ClickException(f"the guest did not say that it is ready within {PATIENCE:.0f} s: look at its console")
+        raise click.ClickException(
+            f"the guest did not say that it is ready within {PATIENCE:.0f} s: look at its console"
+        )
 
 
 def _build(steps: Steps) -> Guest:

@@ -24,9 +24,7 @@ READY = b"GUEST READY"
 HERE = Path(__file__).parent
 VERSION = 1
 
-COMMAND_LINE = (
-    "console=tty0 console=ttyS0 quiet loglevel=3 panic=-1 tsc=reliable no_timer_check random.trust_cpu=on"
-)
+COMMAND_LINE = "console=tty0 console=ttyS0 quiet loglevel=3 panic=-1 tsc=reliable no_timer_check random.trust_cpu=on"
 MODULES = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "xhci_pci", "usb_storage", "uas", "virtio_net",
     "virtio_gpu", "usbhid", "hid_generic", "button", "evdev", "virtio_console", "virtio_rng", "pvpanic_pci",
@@ -99,7 +97,11 @@ def _fetch(work: Path, say: Say) -> Path:
     root.mkdir()
     for package in packages:
         say(f"fetching {package}")
-        _run(["apt-get", "download", package], work, f"{package} cannot be fetched: run `sudo apt-get update`, then try again")
+        _run(
+            ["apt-get", "download", package],
+            work,
+            f"{package} cannot be fetched: run `sudo apt-get update`, then try again",
+        )
     for file in sorted(work.glob("*.deb")):
         _run(["dpkg", "-x", str(file), str(root)], work, f"{file.name} cannot be unpacked")
         file.unlink()
@@ -205,7 +207,9 @@ def _iso(work: Path, kernel: Path, initrd: Path, root: Path) -> Path:
     headers = _run(["objdump", "-h", str(stub)], work, "the EFI stub cannot be read")
     sections = [(".cmdline", work / "cmdline"), (".linux", kernel), (".initrd", initrd)]
     command = ["objcopy"]
-    for (name, file), address in zip(sections, addresses(headers, [file.stat().st_size for _, file in sections]), strict=True):
+    for (name, file), address in zip(
+        sections, addresses(headers, [file.stat().st_size for _, file in sections]), strict=True
+    ):
         command += ["--add-section", f"{name}={file}", "--change-section-vma", f"{name}={address:#x}"]
     loader = work / "BOOTX64.EFI"
     _run([*command, str(stub), str(loader)], work, "the EFI program cannot be built")
@@ -228,7 +232,9 @@ def _iso(work: Path, kernel: Path, initrd: Path, root: Path) -> Path:
 
 def addresses(headers: str, sizes: list[int]) -> Iterator[int]:
     """Where the sections go: behind all that `objdump -h` says the stub has, each behind the one before."""
-    ends = [int(vma, 16) + int(size, 16) for size, vma in re.findall(r"^\s*\d+ \S+\s+(\w{8})\s+(\w{16})", headers, re.M)]
+    ends = [
+        int(vma, 16) + int(size, 16) for size, vma in re.findall(r"^\s*\d+ \S+\s+(\w{8})\s+(\w{16})", headers, re.M)
+    ]
     place = max(ends)
     for size in sizes:
         place = -(-place // ALIGNMENT) * ALIGNMENT

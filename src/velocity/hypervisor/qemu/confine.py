@@ -55,9 +55,7 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
     if not seccomp:
         gaps.append("no system call filter is on: QEMU was built without seccomp")
     if nat_reaches_loopback:
-        gaps.append(
-            "its NAT reaches the host's own 127.0.0.1: run the server as root, with nftables, to close that"
-        )
+        gaps.append("its NAT reaches the host's own 127.0.0.1: run the server as root, with nftables, to close that")
     return Confinement(
         uid=uid,
         own_uid=own,

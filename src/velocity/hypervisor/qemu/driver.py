@@ -328,4 +328,3 @@ def _tail(file: Path) -> str:
         return file.read_text("utf-8", "replace")[-4096:].rpartition("--- run ")[2]
     except OSError:
         return ""
-

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DEFAULT_DIRECTORIES = (Path("/etc/qemu/firmware"), Path("/usr/local/share/qemu/firmware"), Path("/usr/share/qemu/firmware"))
+DEFAULT_DIRECTORIES = (
+    Path("/etc/qemu/firmware"),
+    Path("/usr/local/share/qemu/firmware"),
+    Path("/usr/share/qemu/firmware"),
+)
 """The first one wins."""
 
 UNWANTED = frozenset({"secure-boot", "enrolled-keys", "requires-smm"})

@@ -174,9 +174,9 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
 def _words(error: Exception) -> str:
     """What failed, without a path of the host."""
     if isinstance(error, FileNotFoundError):
-        return "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
+        return (
+            "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
+        )
     if isinstance(error, OSError):
         return f"the host refused: {error.strerror}"
     return str(error)
-
-

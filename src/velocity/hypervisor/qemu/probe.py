@@ -1,7 +1,7 @@
 """Which accelerator executes guests here: found by executing guest code, not by looking at /dev/kvm.
 
-A KVM that opens may still be unable to run a guest (nested, or a kernel without full hardware support), and code in real
-mode alone does not show it. So the probe is a firmware image of our own that goes through protected mode with the FPU
+A KVM that opens may still be unable to run a guest (nested, or without full hardware support), and code in real mode
+alone does not show it. So the probe is a firmware image of our own that goes through protected mode with the FPU
 and long mode with SSE and exceptions, and says so through QEMU's debug exit.
 """
 
@@ -26,7 +26,7 @@ AwAAAGYPbsBmD3DAAA8oyGYP/sEPKQQlAGAAAIM8JQxgAAAGdVG4PwEPAL9gQAAA6EwAAAC4SQEPAL/g
 QIoGkIP7A3UavpgBDwC5CQAAAGa66QDzbrAQZroBBe706/2wfma6AQXu9Ov9ZokHZsdHAhgAZsdHBACOwegQiUcGw4PDAUiDBCQCSM9Ig8QIDyDQ
 SD0AAABAdceDwwJIgwQkAkjPZg8fRAAAAAAAAAAAAAD//wAAAJvPAP//AAAAk88A//8AAACbrwAfAGgBDwD/DwBAAAAAAAAAcHJvYmUgb2sK"""
 """At F000:0000: lgdt, 32-bit protected mode, x87 (pi + 1 rounds to 4), a 2 MiB page table, long mode, SSE2 (paddd,
-movaps), an IDT whose handlers for #UD and #PF must both fire and return, `probe ok` to port 0xE9, 0x10 to port 0x501."""
+movaps), an IDT whose handlers for #UD and #PF must both fire and return; `probe ok` to port 0xE9 and 0x10 to 0x501."""
 
 PASSED = 33
 """QEMU's exit status for 0x10 at isa-debug-exit: 2 * 0x10 + 1."""

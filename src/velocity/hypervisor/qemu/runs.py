@@ -99,7 +99,7 @@ class Runs:
         if self._uids is not None and run.uid in self._uids:
             claim = self._claims / str(run.uid)
             with contextlib.suppress(OSError):
-                if os.readlink(claim) == str(self.directory(run.machine)):
+                if claim.readlink() == self.directory(run.machine):
                     claim.unlink()
         shutil.rmtree(self.directory(run.machine), ignore_errors=True)
 
@@ -129,7 +129,7 @@ class Runs:
                 claim.symlink_to(target)
             except FileExistsError:
                 with contextlib.suppress(OSError):
-                    holder = Path(os.readlink(claim))
+                    holder = claim.readlink()
                     if not holder.exists():  # its server is gone without a trace
                         claim.unlink()
                         claim.symlink_to(target)

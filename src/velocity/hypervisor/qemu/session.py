@@ -161,7 +161,8 @@ class Session:
 
     async def _listen(self) -> None:
         async for event in self._client.events:
-            self._event(str(event["event"]), event.get("data") or {})  # type: ignore[call-overload, attr-defined]
+            data = event.get("data")
+            self._event(str(event["event"]), data if isinstance(data, dict) else {})
 
     def _event(self, name: str, data: dict[str, Any]) -> None:
         match name:
