@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,7 +127,8 @@ class Console:
 
         url = "ws" + server.removeprefix("http") + path
         try:
-            self._socket = connect(url, max_size=None, proxy=None, compression=None)
+            self._open = contextlib.ExitStack()
+            self._socket = self._open.enter_context(connect(url, max_size=None, proxy=None, compression=None))
         except (OSError, InvalidHandshake) as error:
             raise ClientError(f"the console cannot be opened: {error}") from None
 
@@ -151,7 +153,7 @@ class Console:
             raise ClientError("the console has ended") from None
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
 
 def _pieces(source: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:

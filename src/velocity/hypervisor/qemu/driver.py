@@ -40,7 +40,7 @@ from velocity.hypervisor.port import (
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.command import screen_socket
 from velocity.hypervisor.qemu.launch import Place, launch
-from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, boot_id
+from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, TooLong, boot_id
 from velocity.hypervisor.qemu.serial import SerialHub, SocketStream
 from velocity.hypervisor.qemu.session import Session
 from velocity.network import fence, wire
@@ -113,7 +113,10 @@ class QemuHypervisor:
         except (probe.BrokenHost, firmware.NoFirmware) as error:
             raise HypervisorError(str(error)) from None
         runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
-        runs.open()
+        try:
+            runs.open()
+        except TooLong as error:
+            raise HypervisorError(str(error)) from None
         name = self._verdict.accelerator.value
         if name == "tcg":
             name += f",thread=multi,tb-size={TRANSLATION_CACHE}"

@@ -178,5 +178,5 @@ def _words(error: Exception) -> str:
             "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
         )
     if isinstance(error, OSError):
-        return f"the host refused: {error.strerror}"
+        return f"the host refused: {error.strerror or error}"
     return str(error)

@@ -19,6 +19,13 @@ from msgspec import Struct
 
 UID_COUNT = 10_000
 
+SOCKET_PATH = 107
+"""Bytes that the path of a unix socket may have. unix(7)"""
+
+
+class TooLong(Exception):
+    """The runtime directory's path is too long for the sockets below it; the message has the cure."""
+
 
 class Run(Struct, frozen=True):
     """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
@@ -60,6 +67,13 @@ class Runs:
         self._boot = boot_id()
 
     def open(self) -> None:
+        """Make the directories. Raises `TooLong`."""
+        longest = len(os.fsencode(self._root)) + len("/00000000-0000-0000-0000-000000000000/own/display00.sock")
+        if longest > SOCKET_PATH:
+            raise TooLong(
+                f"the path of the runtime directory is {longest - SOCKET_PATH} bytes too long for unix sockets: "
+                "set runtime_dir to a shorter one, such as /run/velocity"
+            )
         for directory in (self._root.parent, self._root, self._claims):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             directory.chmod(0o711 if self._uids is not None else 0o700)

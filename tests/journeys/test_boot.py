@@ -1,0 +1,206 @@
+"""A guest from an uploaded ISO sees the machine that was asked for, and lives through every state."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import StartServer
+from tests.journeys.server import Server, Terminal, in_namespace
+from velocity.cli.demo.guest import Guest
+
+pytestmark = pytest.mark.guest
+
+
+def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: StartServer, guest: Guest) -> None:
+    server = start_server()
+    vmid = create(server, guest)
+    assert server.state(vmid)["state"] == "STOPPED"
+    assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")["state"] == "RUNNING"
+    terminal = server.console(vmid)
+    said = terminal.boot()
+    sees_its_devices(said, terminal)
+    cannot_write_what_is_readonly(terminal)
+    reaches_the_world_but_not_the_loopback(terminal)
+    is_confined(server, vmid)
+    pauses_and_resumes(server, vmid, terminal)
+    stops_by_its_power_button_even_when_it_does_not_listen_yet(server, vmid, terminal)
+    assert (server.data / "machines").joinpath(next((server.data / "machines").iterdir()), "serial.log").stat().st_size
+    server.ok("DELETE", "/v/vm", vmid=vmid)
+    assert list((server.data / "machines").iterdir()) == []
+
+
+def create(server: Server, guest: Guest) -> int:
+    def disk(name: str, **more: object) -> str:
+        return str(server.ok("PUT", "/m/media/create", mpid=1, gid=0, name=name, size=8 << 20, **more)["mid"])
+
+    answer = server.ok(
+        "PUT",
+        "/v/vm/efi",
+        name="everything, even ,commas=on",
+        gid="0",
+        cpus=2,
+        memory_mib="384",
+        displays=[
+            {"name": "left", "width": 1280, "height": 720, "ppi": 110},
+            {"description": "right", "width": 1600, "height": 900},
+        ],
+        media=[
+            {"mid": server.upload("guest ü.iso", guest.iso.read_bytes()), "mode": "VIRTIO"},
+            {"mid": disk("usb"), "mode": "USB", "readonly": False},
+            {"mid": disk("block"), "mode": "BLOCK", "readonly": True},
+            {"mid": disk("scsi", format="qcow2"), "mode": "VIRTIO", "readonly": False},
+        ],
+        nics=[{"type": "NAT", "host": None}],
+    )
+    return int(answer["vmid"])
+
+
+def sees_its_devices(said: str, terminal: Terminal) -> None:
+    report = said + terminal.run("sleep 3; report; ip -4 addr show eth0")
+    assert re.search(r"GUEST cpus 2 mem_kib 3[0-9]{5}\b", report), report
+    disks = dict(re.findall(r"GUEST disk (\w+) (sectors \d+ ro \d at \S+)", report))
+    on = {name: facts.split(" at ")[1] for name, facts in disks.items()}
+    usb = [name for name, path in on.items() if "/usb" in path]
+    scsi = [name for name, path in on.items() if "/virtio" in path and "/host" in path and name.startswith("sd")]
+    assert len(usb) == 1 and len(scsi) == 1, disks
+    assert "sectors 16384 ro 0" in disks[usb[0]]
+    assert "sectors 16384 ro 0" in disks[scsi[0]]
+    assert "sectors 16384 ro 1" in disks["vda"]
+    assert disks["sr0"], "an ISO is a CD-ROM"
+    modes = re.findall(r"GUEST display \S+ connected mode (\S+)", report)
+    assert sorted(set(modes)) == ["1280x720", "1600x900"]
+    assert "inet 10.0.2.15/24" in report
+
+
+def cannot_write_what_is_readonly(terminal: Terminal) -> None:
+    denied = terminal.run("dd if=/dev/zero of=/dev/vda bs=512 count=1 conv=fsync; echo status=$?")
+    assert "status=0" not in denied
+    written = terminal.run("dd if=/dev/zero of=/dev/sda bs=512 count=1 conv=fsync; echo status=$?")
+    assert "status=0" in written
+
+
+def reaches_the_world_but_not_the_loopback(terminal: Terminal) -> None:
+    with the_world() as world, listener("127.0.0.1") as port:
+        assert "hello" in terminal.run(f"nc -w 5 {world} </dev/null"), "the way out works"
+        # The user network hands its gateway's address to the host's loopback: from inside nobody answers there.
+        for address in ("10.0.2.2", "127.0.0.1", "0.0.0.0"):
+            assert "hello" not in terminal.run(f"nc -w 3 {address} {port} </dev/null")
+        with socket.create_connection(("127.0.0.1", port), timeout=3) as here:
+            assert here.recv(5) == b"hello", "the service is there for the host itself"
+        assert "bytes from" not in terminal.run("ping -c 1 -W 2 10.0.2.16"), "no other guest is on its network"
+
+
+def is_confined(server: Server, vmid: int) -> None:
+    holds = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
+    assert holds["gaps"] == []
+    (pid,) = server.processes()
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert set(status["Uid"].split()) == {str(holds["uid"])} and holds["uid"] >= 20000
+    assert set(status["Gid"].split()) == {str(holds["uid"])}
+    assert status["Groups"].strip() == ""
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    opened = {str(Path(f"/proc/{pid}/fd/{one.name}").readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    files = {one for one in opened if one.startswith("/") and not one.startswith("/dev/")}
+    allowed = (str(server.data / "media"), str(server.data / "machines"), str(server.data / "firmware"))
+    assert {one for one in files if not one.startswith(allowed)} <= {
+        one for one in files if one.endswith("/own/pid")
+    }, files
+    assert (server.data / "velocity.db").stat().st_mode & 0o777 == 0o600
+    assert (server.data / "root.key").stat().st_mode & 0o777 == 0o600
+
+
+def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
+    assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")["state"] == "PAUSED"
+    assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")["state"] == "PAUSED"
+    assert server.state(vmid)["state"] == "PAUSED"
+    assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")["state"] == "RUNNING"
+    assert "42" in terminal.run("echo $((6 * 7))")
+
+
+def stops_by_its_power_button_even_when_it_does_not_listen_yet(
+    server: Server, vmid: int, terminal: Terminal
+) -> None:
+    terminal.type("reboot -f\n")
+    terminal.until(b"BdsDxe", 60)
+    answer = server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
+    assert answer["state"] == "STOPPING"
+    assert answer["stopping_since"] > 1_700_000_000
+    status, refused = server.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert (status, refused["code"]) == (406, 13220)
+    ended = server.wait_for(vmid, "STOPPED", 120)
+    assert ended["reason"]["cause"] == "guest-shutdown"
+    assert server.processes() == []
+
+
+@contextmanager
+def listener(address: str) -> Iterator[int]:
+    """A service that greets whoever connects."""
+    with socket.create_server((address, 0)) as server:
+        server.settimeout(0.2)
+        over = threading.Event()
+
+        def greet() -> None:
+            while not over.is_set():
+                try:
+                    plug, _ = server.accept()
+                except TimeoutError:
+                    continue
+                with plug:
+                    plug.sendall(b"hello\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextmanager
+def the_world() -> Iterator[str]:
+    """A host of the test's own behind a link of its own: address and port of its service."""
+    name = f"vw{uuid.uuid4().hex[:8]}"
+    near, far = f"{name}a", f"{name}b"
+    ip("netns", "add", name)
+    try:
+        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", name)
+        ip("addr", "add", "198.51.100.1/30", "dev", near)
+        ip("link", "set", near, "up")
+        ip("-n", name, "addr", "add", "198.51.100.2/30", "dev", far)
+        ip("-n", name, "link", "set", far, "up")
+        service = in_namespace(name, lambda: socket.create_server(("198.51.100.2", 0)))
+        thread = threading.Thread(target=greet_once, args=(service,))
+        thread.start()
+        yield f"198.51.100.2 {service.getsockname()[1]}"
+        thread.join(10)
+        service.close()
+    finally:
+        subprocess.run(["ip", "link", "delete", near], check=False, capture_output=True)
+        ip("netns", "delete", name)
+
+
+def greet_once(service: socket.socket) -> None:
+    service.settimeout(10)
+    try:
+        plug, _ = service.accept()
+    except TimeoutError:
+        return
+    with plug:
+        plug.sendall(b"hello\n")
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)

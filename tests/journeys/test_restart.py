@@ -1,0 +1,143 @@
+"""The server dies and comes back; guests do not notice, and nothing that happened meanwhile is missed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import StartServer
+from tests.journeys.server import Server
+from velocity.cli.demo.guest import Guest
+
+pytestmark = pytest.mark.guest
+
+
+def vm(server: Server, name: str, *media: dict[str, object], **more: object) -> int:
+    body = {"name": name, "gid": 0, "cpus": 1, "memory_mib": 256, "media": list(media), **more}
+    return int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+
+
+def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest) -> None:
+    server = start_server()
+    iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
+    first, second = vm(server, "first", iso), vm(server, "second")
+    sleeper, autostarted = vm(server, "sleeper"), vm(server, "autostarted", autostart=True)
+    for one in (first, second):
+        server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    server.ok("PUT", "/v/vm/state", vmid=second, state="PAUSED")
+    terminal = server.console(first)
+    terminal.boot()
+
+    before = server.processes()
+    assert len(before) == 2
+    server.kill()
+    assert server.processes() == before, "the guests go on"
+
+    server.start()
+    assert server.state(first)["state"] == "RUNNING"
+    assert server.state(second)["state"] == "PAUSED"
+    assert server.state(sleeper)["state"] == "STOPPED"
+    server.wait_for(autostarted, "RUNNING", 10)
+    assert set(before) < set(server.processes())
+    again = server.console(first)
+    assert "42" in again.run("echo $((6 * 7))"), "the console of an adopted guest works"
+
+    # While nobody watches, one guest powers itself off and the process of another is killed.
+    again.type("(sleep 3; poweroff -f) &\n")
+    time.sleep(0.5)
+    of_second = pid_of(server, second)
+    server.kill()
+    os.kill(of_second, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while len(server.processes()) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    server.start()
+    assert reason(server, first) == ("STOPPED", "guest-shutdown")
+    assert reason(server, second) == ("STOPPED", "killed")
+    assert server.state(autostarted)["state"] == "RUNNING"
+    assert len(server.processes()) == 1
+
+    last = server.end()
+    assert last == "The server has ended; 1 guest still running."
+    assert len(server.processes()) == 1
+    server.start()
+
+
+def test_adoption_is_quick_and_a_reused_pid_is_no_guest(start_server: StartServer) -> None:
+    server = start_server()
+    one = vm(server, "one")
+    server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    (pid,) = server.processes()
+    server.kill()
+    # The process ends, and its pid belongs to another one as far as the note of the run can tell.
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        time.sleep(0.01)
+    (note,) = runs(server)
+    note.write_text(note.read_text().replace(f'"pid":{pid}', f'"pid":{os.getpid()}'))
+    server.start()
+    assert reason(server, one) == ("STOPPED", "killed")
+    os.kill(os.getpid(), 0)
+
+
+def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest) -> None:
+    server = start_server()
+    iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
+    one = vm(server, "one", iso)
+    server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    terminal = server.console(one)
+    terminal.boot()
+    terminal.type("echo c >/proc/sysrq-trigger\n")
+    panicked = server.wait_for(one, "PAUSED", 20)
+    assert panicked["reason"]["cause"] == "guest-panicked"
+    assert server.ok("PUT", "/v/vm/state", vmid=one, state="STOPPED", force=True)["state"] == "STOPPED"
+
+    assert server.ok("PUT", "/v/vm/state", vmid=one, state="PAUSED")["state"] == "PAUSED", "held"
+    assert "reason" not in server.state(one)
+    assert server.ok("PUT", "/v/vm/state", vmid=one, state="STOPPED")["state"] == "STOPPED", "held just ends"
+    server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    os.kill(pid_of(server, one), signal.SIGKILL)
+    assert server.wait_for(one, "STOPPED", 5)["reason"]["cause"] == "killed"
+    server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    os.kill(pid_of(server, one), signal.SIGTERM)
+    assert server.wait_for(one, "STOPPED", 5)["reason"]["cause"] == "host-signal"
+    assert runs(server) == []
+    assert list(Path(server.settings["runtime_dir"], "uids").iterdir()) == []
+
+
+def test_a_start_that_fails_leaves_nothing(start_server: StartServer) -> None:
+    server = start_server()
+    mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="d", size=1 << 20)["mid"]
+    one = vm(server, "one", {"mid": mid, "mode": "BLOCK"})
+    (file,) = (server.data / "media").glob("*.raw")
+    file.rename(file.with_suffix(".away"))
+    status, answer = server.call("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+    assert (status, answer["code"]) == (500, 13230)
+    assert str(server.data) not in answer["message"]
+    assert reason(server, one) == ("STOPPED", "start-failed")
+    assert server.processes() == []
+    assert runs(server) == []
+    file.with_suffix(".away").rename(file)
+    assert server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")["state"] == "RUNNING"
+
+
+def runs(server: Server) -> list[Path]:
+    """The notes of runs; `uids` holds links to the same ones."""
+    return [note for note in Path(server.settings["runtime_dir"]).glob("*/*/run.json") if "uids" not in note.parts]
+
+
+def reason(server: Server, vmid: int) -> tuple[str, str]:
+    info = server.ok("POST", "/v/vm", vmid=vmid)
+    return info["state"], info["reason"]["cause"]
+
+
+def pid_of(server: Server, vmid: int) -> int:
+    """The process of that VM: the one whose uid its isolation names."""
+    uid = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]["uid"]
+    (pid,) = [pid for pid in server.processes() if Path(f"/proc/{pid}").stat().st_uid == uid]
+    return pid
