@@ -129,9 +129,7 @@ def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
     assert "42" in terminal.run("echo $((6 * 7))")
 
 
-def stops_by_its_power_button_even_when_it_does_not_listen_yet(
-    server: Server, vmid: int, terminal: Terminal
-) -> None:
+def stops_by_its_power_button_even_when_it_does_not_listen_yet(server: Server, vmid: int, terminal: Terminal) -> None:
     terminal.type("reboot -f\n")
     terminal.until(b"BdsDxe", 60)
     answer = server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
