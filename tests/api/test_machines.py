@@ -1,0 +1,237 @@
+"""Routes 11, 12, 13, 16, 17 and 19."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.api.world import World, world
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import Fact, Why
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_vm_reads_back_as_it_was_made(w: World) -> None:
+    mid = await w.medium()
+    body = {
+        "name": "web, the ../first",
+        "cpus": 2,
+        "memory_mib": 512,
+        "displays": [{"name": "d", "width": 800, "height": 600, "ppi": 110}],
+        "media": [{"mid": mid, "mode": "USB", "readonly": False}],
+        "nics": [{"type": "NAT"}, {"type": "BRIDGE", "host": 5}],
+        "rosetta": True,
+        "autostart": True,
+    }
+    created = await w.ok("PUT", "/v/vm/efi", gid=0, **body)
+    assert created.body == {"vmid": 1}
+    shown = (await w.ok("POST", "/v/vm", vmid=1)).body
+    assert {name: shown[name] for name in body} == body
+    assert (shown["type"], shown["state"], shown["gid"], shown["wanted"]) == ("EFI", "STOPPED", 0, "STOPPED")
+    assert shown["machine_type"] == "fake-1.0"
+    assert (await w.ok("POST", "/v/vm/list", gid=0)).body == {
+        "vms": [{"vmid": 1, "name": "web, the ../first", "cpus": 2, "memory_mib": 512, "state": "STOPPED"}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"cpus": 0}, (406, 12220)),
+        ({"cpus": -3}, (406, 12220)),
+        ({"cpus": 9}, (406, 12220)),
+        ({"memory_mib": 0}, (406, 12221)),
+        ({"memory_mib": 4097}, (406, 12221)),
+        ({"gid": 99}, (404, 12210)),
+        ({"media": [{"mid": str(uuid4()), "mode": "USB"}]}, (404, 12211)),
+        ({"nics": [{"type": "BRIDGE", "host": 6}]}, (404, 12214)),
+        ({"nics": [{"type": "BRIDGE"}]}, (406, 12227)),
+        ({"nics": [{"type": "WIFI"}]}, (406, 12226)),
+        ({"nics": [{"type": "NAT"}] * 9}, (400, 400)),
+        ({"displays": [{"name": "d", "width": 1, "height": 1}] * 2}, (409, 12224)),
+        ({"displays": [{"name": "d", "width": 8193, "height": 1}]}, (400, 400)),
+        ({"displays": [{"name": "d", "width": 1, "height": 1, "ppi": 0}]}, (400, 400)),
+    ],
+)
+async def test_what_creating_refuses(w: World, change: dict[str, object], expected: tuple[int, int]) -> None:
+    body = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 64, **change}
+    assert await w.refused("PUT", "/v/vm/efi", **body) == expected
+    assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
+
+
+async def test_media_modes_and_writers(w: World) -> None:
+    mid = await w.medium()
+    body = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 64}
+    assert await w.refused("PUT", "/v/vm/efi", **body, media=[{"mid": mid, "mode": "SATA"}]) == (406, 12225)
+    twice = [{"mid": mid, "mode": "USB"}, {"mid": mid, "mode": "BLOCK"}]
+    assert await w.refused("PUT", "/v/vm/efi", **body, media=twice) == (409, 12228)
+    await w.ok("PUT", "/v/vm/efi", **body, media=[{"mid": mid, "mode": "BLOCK"}])
+    assert await w.refused("PUT", "/v/vm/efi", **body) == (409, 12223)
+    other = {**body, "name": "other"}
+    assert await w.refused("PUT", "/v/vm/efi", **other, media=[{"mid": mid, "mode": "BLOCK"}]) == (409, 12228)
+    await w.ok("PUT", "/v/vm/efi", **other, media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
+
+
+async def test_of_two_at_once_with_one_name_or_one_disk_one_wins(w: World) -> None:
+    mid = await w.medium()
+    body = {"gid": 0, "cpus": 1, "memory_mib": 64}
+    same = await asyncio.gather(*(w.call("PUT", "/v/vm/efi", **body, name="same") for _ in range(8)))
+    assert sorted(one.status for one in same) == [200] + [409] * 7
+    media = [{"mid": mid, "mode": "USB"}]
+    disk = await asyncio.gather(*(w.call("PUT", "/v/vm/efi", **body, name=f"n{n}", media=media) for n in range(8)))
+    assert sorted(one.status for one in disk) == [200] + [409] * 7
+
+
+async def test_media_of_other_groups(w: World) -> None:
+    gid = await w.group("a")
+    mid = await w.medium()
+    key = await w.user("bob", (gid, "vm.create"))
+    body = {"name": "vm", "cpus": 1, "memory_mib": 64, "media": [{"mid": mid, "mode": "USB"}]}
+    assert (await w.call("PUT", "/v/vm/efi", key, gid=gid, **body)).status == 200, "an ancestor's medium is visible"
+    other = await w.group("b")
+    theirs = await w.user("eve", (other, "vm.create"))
+    assert await w.refused("PUT", "/v/vm/efi", theirs, gid=gid, **body) == (401, 12200)
+    assert await w.refused("PUT", "/v/vm/efi", theirs, gid=99, **body) == (401, 12200)
+
+
+async def test_who_sees_what(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await w.vm(gid=gid)
+    stranger, viewer = await w.user("stranger"), await w.user("viewer", (gid, "vm.view"))
+    user = await w.user("user", (gid, "vm.state"))
+    assert await w.refused("POST", "/v/vm/list", stranger, gid=gid) == (401, 17100)
+    assert await w.refused("POST", "/v/vm/list", gid=99) == (404, 17110)
+    assert await w.refused("POST", "/v/vm", stranger, vmid=vmid) == (404, 16110)
+    assert await w.refused("POST", "/v/vm", user, vmid=vmid) == (404, 16110)
+    assert await w.refused("POST", "/v/vm", vmid=99) == (404, 16110)
+    assert await w.refused("POST", "/v/vm/state", stranger, vmid=vmid) == (404, 13110)
+    assert await w.refused("POST", "/v/vm/state", user, vmid=vmid) == (403, 13100)
+    assert (await w.call("POST", "/v/vm/state", viewer, vmid=vmid)).status == 200
+    assert await w.refused("PUT", "/v/vm/state", stranger, vmid=vmid, state="RUNNING") == (404, 13210)
+    assert await w.refused("PUT", "/v/vm/state", viewer, vmid=vmid, state="RUNNING") == (403, 13200)
+    assert (await w.call("PUT", "/v/vm/state", user, vmid=vmid, state="RUNNING")).status == 200
+    assert await w.refused("DELETE", "/v/vm", viewer, vmid=vmid) == (403, 16300)
+    assert await w.refused("DELETE", "/v/vm", viewer, vmid=99) == (403, 16300)
+    assert await w.refused("POST", "/v/nic/list", viewer) == (403, 11100)
+    assert await w.refused("POST", "/v/vm/console", stranger, vmid=vmid, kind="serial") == (404, 19110)
+    assert await w.refused("POST", "/v/vm/console", viewer, vmid=vmid, kind="serial") == (403, 19100)
+    hidden = (await w.call("POST", "/v/vm", stranger, vmid=vmid)).body
+    absent = (await w.call("POST", "/v/vm", stranger, vmid=99)).body
+    assert hidden == {name: str(value).replace("99", "1") if name in ("message", "reason") else value
+                      for name, value in absent.items()}, "the same answer for both"  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["STOPPED", "RUNNING", "PAUSED"])
+@pytest.mark.parametrize("second", ["STOPPED", "RUNNING", "PAUSED"])
+async def test_all_nine_pairs(w: World, first: str, second: str) -> None:
+    vmid = await w.vm()
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state=first, force=True)
+    answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state=second, force=True)
+    assert answer["state"] == second
+    assert (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] == second
+
+
+async def test_states_that_cannot_be_requested(w: World) -> None:
+    vmid = await w.vm()
+    for state in ("STARTING", "stopped", ""):
+        assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state=state) == (406, 13221)
+    assert await w.refused("PUT", "/v/vm/state", vmid=vmid) == (400, 400)
+    assert await w.refused("PUT", "/v/vm/state", vmid=99, state="RUNNING") == (404, 13210)
+
+
+async def test_someone_who_polls_sees_starting(w: World) -> None:
+    vmid = await w.vm()
+    w.hypervisor.hold = asyncio.Event()
+    start = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    while (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] != "STARTING":
+        await asyncio.sleep(0)
+    w.hypervisor.hold.set()
+    assert (await start)["state"] == "RUNNING"
+
+
+async def test_a_graceful_stop_answers_at_once(w: World) -> None:
+    w.hypervisor.deaf = True
+    vmid = await w.vm()
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
+    assert answer["state"] == "STOPPING"
+    assert answer["stopping_since"] > 0
+    for state in ("RUNNING", "PAUSED"):
+        assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state=state) == (406, 13220)
+    assert await w.refused("DELETE", "/v/vm", vmid=vmid) == (409, 16320)
+    assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True))["state"] == "STOPPED"
+
+
+async def test_a_failing_start_has_the_hypervisors_words(w: World) -> None:
+    vmid = await w.vm()
+    w.hypervisor.refuse = "the moon is full"
+    answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert (answer.status, answer.code, answer["message"]) == (500, 13230, "the moon is full")
+    assert (await w.ok("POST", "/v/vm", vmid=vmid))["reason"]["cause"] == "start-failed"
+    w.hypervisor.free = 63
+    assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (406, 13222)
+    w.hypervisor.free = 64
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+async def test_a_vmid_is_never_given_twice(w: World) -> None:
+    first = await w.vm()
+    await w.ok("DELETE", "/v/vm", vmid=first)
+    assert await w.vm() == first + 1
+    assert len(w.hypervisor.forgotten) == 1
+
+
+async def test_a_restart_adopts_what_runs(tmp_path: Path) -> None:
+    fake = FakeHypervisor()
+    async with world(tmp_path / "data", fake) as w:
+        fake.deaf = True
+        vms = [await w.vm(name) for name in ("goes on", "paused", "powers off", "stopping", "stays stopped")]
+        for vmid in vms[:4]:
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.ok("PUT", "/v/vm/state", vmid=vms[1], state="PAUSED")
+        await w.ok("PUT", "/v/vm/state", vmid=vms[3], state="STOPPED")
+        by_vm = {who.machine: number for number, who in enumerate(fake.started)}
+    third = next(machine for machine, number in by_vm.items() if number == 2)
+    fake.play(third, Fact.ENDED, Why.KILLED, seen=False)
+    async with world(tmp_path / "data", fake) as w:
+        states = [(await w.ok("POST", "/v/vm/state", vmid=vmid)) for vmid in vms]
+        assert [one["state"] for one in states] == ["RUNNING", "PAUSED", "STOPPED", "STOPPING", "STOPPED"]
+        assert states[2]["reason"]["cause"] == "killed"
+        assert states[3]["stopping_since"] > 0
+
+
+async def test_what_the_host_lost_is_said(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm()
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    async with world(tmp_path / "data", FakeHypervisor()) as w:
+        shown = await w.ok("POST", "/v/vm", vmid=vmid)
+        assert (shown["state"], shown["wanted"], shown["reason"]["cause"]) == ("STOPPED", "RUNNING", "host-restarted")
+
+
+async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vms = [await w.vm(name, autostart=True) for name in ("a", "b", "c")]
+    fake = FakeHypervisor()
+    fake.refuse = "not this one"
+    async with world(tmp_path / "data", fake) as w:
+        await asyncio.sleep(0.1)
+        states = [(await w.ok("POST", "/v/vm", vmid=vmid)).body for vmid in vms]
+        assert sorted(one["state"] for one in states) == ["RUNNING", "RUNNING", "STOPPED"]
+        (failed,) = [one for one in states if one["state"] == "STOPPED"]
+        assert failed["reason"]["cause"] == "autostart-failed"
+        assert "not this one" in failed["reason"]["message"]
+
+
+async def test_consoles_need_a_running_vm_and_a_display(w: World) -> None:
+    vmid = await w.vm(displays=[{"name": "left", "width": 10, "height": 10}])
+    assert await w.refused("POST", "/v/vm/console", vmid=vmid, kind="serial") == (406, 19120)
+    assert await w.refused("POST", "/v/vm/console", vmid=vmid, kind="telex") == (400, 400)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert await w.refused("POST", "/v/vm/console", vmid=vmid, kind="display", display="right") == (406, 19121)
+    ticket = await w.ok("POST", "/v/vm/console", vmid=vmid, kind="display", display="left")
+    assert ticket["path"].endswith(ticket["ticket"])

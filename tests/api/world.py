@@ -1,0 +1,127 @@
+"""A whole server in memory: the real application over the fake hypervisor, without sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from argon2 import PasswordHasher
+
+from velocity import app
+from velocity.access.passwords import Passwords
+from velocity.config import NicSetting, Settings
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.media.service import Library
+
+PASSWORD = "correct horse"
+
+
+def quick_passwords() -> Passwords:
+    """argon2id at its smallest: the tests are not about its cost."""
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@dataclass
+class Answer:
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def code(self) -> int:
+        return int(self.body["code"])
+
+    def __getitem__(self, name: str) -> Any:
+        return self.body[name]
+
+
+@dataclass
+class World:
+    """`key` is root's; requests go with it unless another (or "" for none) is given."""
+
+    server: app.App
+    hypervisor: FakeHypervisor
+    data: Path
+    http: httpx.AsyncClient
+    key: str = ""
+    _users: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    async def raw(self, method: str, path: str, content: Any = b"", **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = await self.http.request(method, "http://velocity" + path, content=content, headers=named)
+        return Answer(response.status_code, response.json())
+
+    async def call(self, method: str, path: str, _key: str | None = None, **body: Any) -> Answer:
+        key = self.key if _key is None else _key
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return await self.raw(method, path, json.dumps(body).encode(), **headers)
+
+    async def ok(self, method: str, path: str, _key: str | None = None, **body: Any) -> Answer:
+        answer = await self.call(method, path, _key, **body)
+        assert answer.status == 200, answer
+        return answer
+
+    async def refused(self, method: str, path: str, _key: str | None = None, **body: Any) -> tuple[int, int]:
+        answer = await self.call(method, path, _key, **body)
+        assert answer["error"] is True
+        assert answer["message"] == answer["reason"]
+        assert len(answer["message"]) > 5
+        return answer.status, answer.code
+
+    async def user(self, name: str, *grants: tuple[int, str]) -> str:
+        """A user with these (gid, permission without its prefix), signed in: the authkey."""
+        uid = (await self.ok("PUT", "/u/user", name=name, password=PASSWORD))["uid"]
+        for gid, permission in grants:
+            await self.ok("PUT", "/u/user/permission", uid=uid, gid=gid, permission=f"velocity.{permission}")
+        return str((await self.ok("POST", "/u/auth", "", name=name, password=PASSWORD))["authkey"])
+
+    async def group(self, name: str, parent: int = 0) -> int:
+        return int((await self.ok("PUT", "/u/group", name=name, parent_gid=parent))["gid"])
+
+    async def vm(self, name: str = "vm", gid: int = 0, **more: Any) -> int:
+        body = {"name": name, "gid": gid, "cpus": 1, "memory_mib": 64, **more}
+        return int((await self.ok("PUT", "/v/vm/efi", **body))["vmid"])
+
+    async def medium(self, name: str = "disk", **more: Any) -> str:
+        body = {"mpid": 1, "gid": 0, "name": name, "size": 1 << 20, **more}
+        return str((await self.ok("PUT", "/m/media/create", **body))["mid"])
+
+    async def upload(self, content: Any, _key: str | None = None, **headers: str) -> Answer:
+        sent = {
+            "x_velocity_authkey": self.key if _key is None else _key,
+            "x_velocity_mpid": "1",
+            "x_velocity_gid": "0",
+            "x_velocity_name": "upload",
+            "x_velocity_type": "ISO",
+            "x_velocity_readonly": "false",
+            **headers,
+        }
+        return await self.raw("PUT", "/m/media/upload", content, **{k: v for k, v in sent.items() if v is not None})
+
+    def files(self) -> list[str]:
+        """Everything in the media pool, what comes and goes included."""
+        pool = self.data / "media"
+        return sorted(str(file.relative_to(pool)) for file in pool.rglob("*") if file.is_file())
+
+
+@asynccontextmanager
+async def world(data: Path, hypervisor: FakeHypervisor | None = None, **settings: Any) -> AsyncIterator[World]:
+    fake = hypervisor or FakeHypervisor()
+
+    async def factory(_library: Library) -> FakeHypervisor:
+        return fake
+
+    nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
+    chosen = Settings(data_dir=data, root_password=PASSWORD, nics=nics, **settings)
+    server = await app.build(chosen, factory, passwords=quick_passwords())
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
+            made = World(server, fake, data, http)
+            made.key = (await made.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
+            yield made
+    finally:
+        await server.close()
