@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,14 @@ from velocity.cli.demo.guest import Guest, build
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A short directory for sockets: a unix socket's path has at most 107 bytes."""
+    made = Path(tempfile.mkdtemp(prefix="vel-"))
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ async def test_create_list_and_delete(w: World) -> None:
     assert made["size"] == 1048577
     (file,) = [name for name in w.files() if not name.startswith(".")]
     assert file == f"{made['mid']}.raw"
-    assert os.stat(w.data / "media" / file).st_size == 1048577
-    assert os.stat(w.data / "media" / file).st_blocks == 0, "sparse"
+    assert (w.data / "media" / file).stat().st_size == 1048577
+    assert (w.data / "media" / file).stat().st_blocks == 0, "sparse"
     (listed,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
     assert listed["name"] == "a,b ../c"
     assert (listed["type"], listed["readonly"], listed["mpid"], listed["format"]) == ("DISK", False, 1, "raw")
@@ -151,7 +151,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing_and_frees_its_name(w: Wo
     async def send(message: object) -> None:
         raise AssertionError(f"nobody is there to be answered: {message}")
 
-    await w.server.asgi(scope, receive, send)  # type: ignore[arg-type]
+    await w.server.asgi(scope, receive, send)
     assert any(name.startswith(".moving/") for name in during), "it was under way"
     assert w.files() == []
     assert (await w.upload(b"x", x_velocity_name="cut")).status == 200

@@ -55,17 +55,17 @@ class World:
         response = await self.http.request(method, "http://velocity" + path, content=content, headers=named)
         return Answer(response.status_code, response.json())
 
-    async def call(self, method: str, path: str, _key: str | None = None, **body: Any) -> Answer:
+    async def call(self, method: str, path: str, _key: Any = None, **body: Any) -> Answer:
         key = self.key if _key is None else _key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return await self.raw(method, path, json.dumps(body).encode(), **headers)
 
-    async def ok(self, method: str, path: str, _key: str | None = None, **body: Any) -> Answer:
+    async def ok(self, method: str, path: str, _key: Any = None, **body: Any) -> Answer:
         answer = await self.call(method, path, _key, **body)
         assert answer.status == 200, answer
         return answer
 
-    async def refused(self, method: str, path: str, _key: str | None = None, **body: Any) -> tuple[int, int]:
+    async def refused(self, method: str, path: str, _key: Any = None, **body: Any) -> tuple[int, int]:
         answer = await self.call(method, path, _key, **body)
         assert answer["error"] is True
         assert answer["message"] == answer["reason"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +13,11 @@ StartServer = Callable[..., Server]
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, runtime: Path) -> Iterator[StartServer]:
     servers: list[Server] = []
-    runtime = tempfile.mkdtemp(prefix="vel-")  # short: a unix socket's path has at most 107 bytes
 
     def start(**options: str) -> Server:
-        server = Server(tmp_path / f"data{len(servers)}", runtime_dir=runtime, **options)
+        server = Server(tmp_path / f"data{len(servers)}", runtime_dir=str(runtime), **options)
         servers.append(server)
         server.start()
         return server
@@ -29,4 +26,3 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     for server in servers:
         server.close()
         assert server.processes() == [], "a journey left machines behind"
-    shutil.rmtree(runtime)

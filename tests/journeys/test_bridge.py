@@ -48,10 +48,9 @@ def namespace() -> Iterator[str]:
         shutil.rmtree(directory)
 
 
-def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, guest: Guest) -> None:
-    runtime = tempfile.mkdtemp(prefix="vel-")
+def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
     nics = '[{nicid=7, identifier="br0", description="a bridge"}, {nicid=8, identifier="up0"}]'
-    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=runtime)
+    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
     try:
         server.start()
         declared = server.ok("POST", "/v/nic/list")["host_nics"]
@@ -81,7 +80,6 @@ def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, gues
         assert links(namespace) == {"br0", "vb0", "up0", "lo"}, "no link outlives its VM"
     finally:
         server.close()
-        shutil.rmtree(runtime)
 
 
 def links(namespace: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = pytest.mark.guest
 
 
-def vm(server: Server, name: str, *media: dict[str, object], **more: object) -> int:
+def vm(server: Server, name: str, *media: Mapping[str, object], **more: object) -> int:
     body = {"name": name, "gid": 0, "cpus": 1, "memory_mib": 256, "media": list(media), **more}
     return int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
 

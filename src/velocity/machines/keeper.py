@@ -67,6 +67,7 @@ class House:
     gate: asyncio.Semaphore
     clock: Callable[[], float]
     prepare: Callable[[Machine], Awaitable[MachineSpec]]
+    next_press: Callable[[int], float] = rules.next_press
 
 
 class Keeper:
@@ -243,7 +244,7 @@ class Keeper:
         self._silence()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(
-            rules.next_press(self._presses), lambda: self._post(PressAgain(self.progress.epoch))
+            self._house.next_press(self._presses), lambda: self._post(PressAgain(self.progress.epoch))
         )
         if resume:
             await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)

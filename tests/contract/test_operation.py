@@ -1,0 +1,107 @@
+"""A wrong declaration fails at import; the right ones say what the contract says."""
+
+from __future__ import annotations
+
+import pytest
+from openapi_spec_validator import validate
+
+from velocity.contract import OPERATIONS
+from velocity.contract.auth import SIGN_IN, SignIn
+from velocity.contract.machines import VmRequest
+from velocity.contract.openapi import build
+from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, SignedIn
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+GOOD = {
+    "name": "x",
+    "summary": "x",
+    "method": Method.POST,
+    "path": "/x",
+    "route": 13,
+    "request": VmRequest,
+    "response": Nothing,
+    "needs": Holds(Permission.VM_VIEW, On.VM),
+    "failures": (
+        Failure(13100, 403, Problem.NO_PERMISSION, "x"),
+        Failure(13110, 404, Problem.VM_NOT_FOUND, "x"),
+    ),
+}
+
+
+def test_a_right_declaration() -> None:
+    Operation(**GOOD)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("forgotten", ["needs", "failures", "route", "request"])
+def test_nothing_can_be_forgotten(forgotten: str) -> None:
+    with pytest.raises(TypeError):
+        Operation(**{key: value for key, value in GOOD.items() if key != forgotten})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        (Failure(13110, 404, Problem.VM_NOT_FOUND, "no number for the missing permission"),),
+        (Failure(13100, 403, Problem.NO_PERMISSION, "no number for the missing object"),),
+        (*GOOD["failures"], Failure(12121, 406, Problem.VM_QUOTA, "of another route")),  # type: ignore[misc]
+        (*GOOD["failures"], Failure(13221, 406, Problem.VM_QUOTA, "of another method")),  # type: ignore[misc]
+        (*GOOD["failures"], Failure(13121, 404, Problem.VM_QUOTA, "kind and status differ")),  # type: ignore[misc]
+        (*GOOD["failures"], Failure(13111, 404, Problem.VM_NOT_FOUND, "twice")),  # type: ignore[misc]
+    ],
+)
+def test_wrong_numbers_are_refused(failures: tuple[Failure, ...]) -> None:
+    with pytest.raises(TypeError):
+        Operation(**{**GOOD, "failures": failures})  # type: ignore[arg-type]
+
+
+def test_a_permission_needs_the_field_that_names_its_object() -> None:
+    with pytest.raises(TypeError):
+        Operation(**{**GOOD, "request": SignIn})  # type: ignore[arg-type]
+
+
+def test_permissions_have_the_contracts_ids() -> None:
+    assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
+    assert len({permission.description for permission in Permission}) == len(Permission)
+
+
+def test_openapi_passes_a_public_validator() -> None:
+    document = build()
+    validate(document)
+    described = sum(len(methods) for methods in document["paths"].values())
+    assert described == len(OPERATIONS)
+
+
+CONTRACT = """
+POST /u/auth 1100:403 | DELETE /u/auth | PATCH /u/auth 1400:403 1401:403
+POST /u/user 2100:403 2110:404 | PUT /u/user 2200:403 2220:409
+PUT /u/user/permission 4200:403 4210:404 4211:404 4212:404 4220:403
+PUT /u/group 5200:403 5210:404 5220:409
+POST /m/pool/list 7100:403 7110:404
+PUT /m/media/create 8200:403 8201:403 8210:404 8211:404 8220:409 8221:406
+PUT /m/media/upload 9200:403 9201:403 9210:400 9211:400 9212:400 9213:400 9214:400 9215:400 9216:400 9217:404 9218:404 9220:409 9221:406 9222:413 9223:406
+POST /m/media/list 10100:403 10110:404 | DELETE /m/media 14300:403 14310:404 14320:409
+POST /v/nic/list 11100:403
+PUT /v/vm/efi 12200:401 12210:404 12211:404 12214:404 12220:406 12221:406 12222:406 12223:409 12224:409 12225:406 12226:406 12227:406 12228:409
+POST /v/vm/state 13100:403 13110:404 | PUT /v/vm/state 13200:403 13210:404 13220:406 13221:406 13222:406 13230:500
+POST /v/vm 16110:404 | DELETE /v/vm 16300:403 16310:404 16320:409
+POST /v/vm/list 17100:401 17110:404
+POST /v/vm/console 19100:403 19110:404 19120:406 19121:406
+"""  # noqa: E501 - one line an endpoint
+
+
+def test_every_number_and_status_is_the_contracts() -> None:
+    expected = {}
+    for entry in CONTRACT.replace("\n", "|").split("|"):
+        if words := entry.split():
+            expected[f"{words[0]} {words[1]}"] = set(words[2:])
+    declared = {
+        f"{one.method.name} {one.path}": {f"{failure.code}:{failure.status}" for failure in one.failures}
+        for one in OPERATIONS
+    }
+    assert declared == expected
+
+
+def test_signing_in_needs_nothing_and_says_why() -> None:
+    assert not isinstance(SIGN_IN.needs, SignedIn | Holds)
+    assert SIGN_IN.needs.reason

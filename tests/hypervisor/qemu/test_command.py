@@ -1,0 +1,97 @@
+"""The command line, as data."""
+
+from __future__ import annotations
+
+import itertools
+from uuid import UUID
+
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, MediaRef, NatSpec
+from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments, escaped
+
+ID = UUID(int=7)
+
+
+def plan(**more: object) -> Plan:
+    spec = MachineSpec("evil,-name=x\n../", 2, 512, "pc-q35-7.2", "0", **more)  # type: ignore[arg-type]
+    files = Files(code=3, variables=4, log=5, disks=list(range(20, 20 + len(spec.disks))))
+    nics = [
+        NatDevice("52:54:00:00:00:01") if isinstance(nic, NatSpec) else TapDevice("52:54:00:00:00:02", 9)
+        for nic in spec.nics
+    ]
+    return Plan("qemu", ID, 1, "tcg", spec, files, Sockets(6, 7), nics, "/run/a,b")
+
+
+def disk(bus: Bus, *, readonly: bool = False, cdrom: bool = False, format: str = "raw") -> DiskSpec:
+    return DiskSpec(MediaRef(1, ID, format), bus, readonly, cdrom)
+
+
+def options(made: Plan, name: str) -> list[str]:
+    words = arguments(made)
+    return [value for option, value in itertools.pairwise(words) if option == name]
+
+
+def test_the_users_words_reach_no_option() -> None:
+    assert not any("evil" in word for word in arguments(plan()))
+
+
+def test_what_every_machine_is_started_with() -> None:
+    words = arguments(plan())
+    assert {"-no-user-config", "-nodefaults", "-S"} < set(words)
+    (sandbox,) = options(plan(), "-sandbox")
+    assert {"obsolete=deny", "elevateprivileges=deny", "spawn=deny", "resourcecontrol=deny"} < set(sandbox.split(","))
+    assert options(plan(), "-pidfile") == ["/run/a,,b/pid"]
+
+
+def test_no_path_of_a_medium_is_named_and_no_format_is_guessed() -> None:
+    made = plan(disks=(disk(Bus.BLOCK, format="qcow2"), disk(Bus.USB, readonly=True)))
+    nodes = options(made, "-blockdev")
+    assert all("file.filename=/dev/fdset/" in node for node in nodes)
+    assert nodes[2].startswith("driver=qcow2,")
+    assert "read-only=on,file.read-only=on" in nodes[3]
+
+
+def test_buses_and_boot_order() -> None:
+    made = plan(
+        disks=(
+            disk(Bus.VIRTIO, cdrom=True),
+            disk(Bus.USB),
+            disk(Bus.USB, cdrom=True),
+            disk(Bus.VIRTIO),
+            disk(Bus.BLOCK),
+        )
+    )
+    disks = [device for device in options(made, "-device") if "bootindex" in device]
+    assert [device.split(",")[0] for device in disks] == [
+        "scsi-cd",
+        "usb-storage",
+        "scsi-cd",
+        "scsi-hd",
+        "virtio-blk-pci",
+    ]
+    assert [device.rsplit("=", 1)[1] for device in disks] == ["1", "2", "3", "4", "5"]
+
+
+def test_displays_are_devices_of_their_own() -> None:
+    made = plan(displays=(DisplaySpec("a", 800, 600), DisplaySpec("b", 1600, 900)))
+    devices = options(made, "-device")
+    assert "virtio-vga,id=display0,xres=800,yres=600,addr=0x1" in devices
+    assert any(one.startswith("virtio-gpu-pci,id=display1,xres=1600,yres=900") for one in devices)
+    assert [one.split(",id")[0] for one in options(made, "-vnc")] == [
+        "unix:/run/a,,b/display0.sock",
+        "unix:/run/a,,b/display1.sock",
+    ]
+
+
+def test_a_machine_at_every_limit_has_a_place_for_each_device() -> None:
+    many = plan(
+        disks=tuple(disk(bus) for bus in (Bus.BLOCK,) * 32),
+        displays=tuple(DisplaySpec(str(number), 1, 1) for number in range(8)),
+        nics=(NatSpec(),) * 8,
+    )
+    addresses = [word for device in options(many, "-device") for word in device.split(",") if word.startswith("addr=")]
+    assert len(addresses) == len(set(addresses))
+    assert max(int(one[5:].split(".")[0], 16) for one in addresses) < 0x1F
+
+
+def test_commas_are_doubled() -> None:
+    assert escaped("a,b") == "a,,b"

@@ -1,0 +1,129 @@
+"""The probe, the firmware and the facts of the host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from velocity.hypervisor.qemu import facts, firmware, probe
+from velocity.hypervisor.qemu.confine import read_back
+from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.guest
+def test_software_emulation_passes_the_probe(tmp_path: Path) -> None:
+    assert fault("tcg", "qemu-system-x86_64", probe.TCG_PATIENCE) is None
+
+
+@pytest.mark.guest
+def test_the_choice_has_a_reason_and_is_cached(tmp_path: Path) -> None:
+    first = choose("auto", tmp_path / "c.json")
+    assert first.reason
+    assert (first.accelerator is Accelerator.KVM) == (first.kvm == "works")
+    assert (tmp_path / "c.json").stat().st_mode & 0o777 == 0o600
+    kept = json.loads((tmp_path / "c.json").read_text())
+    kept["value"]["reason"] = "from the cache"
+    (tmp_path / "c.json").write_text(json.dumps(kept))
+    assert choose("auto", tmp_path / "c.json").reason == "from the cache"
+    assert choose("tcg", tmp_path / "c.json").kvm == "not asked", "another wish is another question"
+
+
+def test_a_kvm_that_cannot_execute_a_guest_is_broken(tmp_path: Path) -> None:
+    """A QEMU that fails under kvm as it does where KVM is there but incomplete, and passes under tcg."""
+    binary = script(
+        tmp_path / "qemu",
+        'case "$*" in *"-accel kvm"*) echo "KVM internal error. Suberror: 1" >&2; exit 1;; esac\n'
+        'for word in "$@"; do case $word in file:*) printf "probe ok\\n" >"${word#file:}";; esac; done; exit 33\n',
+    )
+    device = tmp_path / "kvm"
+    device.write_text("")
+    verdict = choose("auto", tmp_path / "c.json", binary, device)
+    assert (verdict.accelerator, verdict.kvm) == (Accelerator.TCG, "broken")
+    assert "KVM internal error" in verdict.reason
+    forced = choose("kvm", tmp_path / "c.json", binary, device)
+    assert (forced.accelerator, forced.kvm) == (Accelerator.KVM, "broken")
+    absent = choose("auto", tmp_path / "c.json", binary, tmp_path / "none")
+    assert (absent.accelerator, absent.kvm) == (Accelerator.TCG, "absent")
+
+
+def test_a_probe_that_says_nothing_has_not_passed(tmp_path: Path) -> None:
+    assert fault("tcg", script(tmp_path / "a", "exit 33"), 5) == "QEMU ended with status 33"
+    assert "cannot be run" in str(fault("tcg", str(tmp_path / "none"), 5))
+    with pytest.raises(BrokenHost):
+        choose("auto", tmp_path / "c.json", str(tmp_path / "none"), tmp_path / "no-kvm")
+
+
+@pytest.mark.guest
+def test_a_probe_that_hangs_is_ended(tmp_path: Path) -> None:
+    assert "did not end" in str(fault("tcg", script(tmp_path / "a", "exec sleep 60"), 0.2))
+
+
+def descriptor(directory: Path, name: str, files: Path, **more: object) -> None:
+    directory.mkdir(exist_ok=True)
+    code, variables = files / f"{name}.code", files / f"{name}.vars"
+    code.write_text(name)
+    variables.write_text("v")
+    described = {
+        "description": name,
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": str(code), "format": "raw"},
+            "nvram-template": {"filename": str(variables), "format": "raw"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
+        "features": ["acpi-s3", "amd-sev"],
+        **more,
+    }
+    (directory / f"{name}.json").write_text(json.dumps(described))
+
+
+def test_firmware_is_chosen_by_its_descriptors(tmp_path: Path) -> None:
+    vendor, admin = tmp_path / "usr", tmp_path / "etc"
+    descriptor(vendor, "10-secure", tmp_path, features=["secure-boot", "requires-smm"])
+    descriptor(vendor, "20-arm", tmp_path, targets=[{"architecture": "aarch64", "machines": ["virt"]}])
+    descriptor(vendor, "30-bios", tmp_path, **{"interface-types": ["bios"]})
+    descriptor(vendor, "50-plain", tmp_path)
+    descriptor(vendor, "60-other", tmp_path)
+    (vendor / "40-broken.json").write_text("{")
+    assert firmware.find([admin, vendor]).description == "50-plain"
+    admin.mkdir()
+    (admin / "50-plain.json").write_text("")
+    assert firmware.find([admin, vendor]).description == "60-other", "an empty file masks"
+    with pytest.raises(firmware.NoFirmware, match="apt install ovmf"):
+        firmware.find([admin])
+
+
+@pytest.mark.guest
+def test_a_build_is_kept_and_told_apart(tmp_path: Path) -> None:
+    found = firmware.find()
+    kept = firmware.keep(found, tmp_path / "store")
+    assert kept == firmware.keep(found, tmp_path / "store")
+    assert kept.code.read_bytes() == found.code.read_bytes()
+    assert kept.vars.read_bytes()[:4] == b"QFI\xfb"
+    with pytest.raises(firmware.MissingFirmware):
+        firmware.kept("0123", tmp_path / "store")
+
+
+@pytest.mark.guest
+def test_the_facts_of_qemu(tmp_path: Path) -> None:
+    found = facts.read("qemu-system-x86_64", tmp_path / "f.json")
+    assert found.machine_type.startswith("pc-q35-")
+    assert 1 < found.max_cpus <= 255
+    assert 0 < facts.memory_free_mib() <= found.memory_mib
+
+
+def test_what_status_says_of_confinement() -> None:
+    status = {"Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+    assert read_back(status, server_uid=0, nat_reaches_loopback=False).gaps == ()
+    loose = {"Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0"}
+    gaps = read_back(loose, server_uid=1000, nat_reaches_loopback=True).gaps
+    assert len(gaps) == 5

@@ -1,0 +1,73 @@
+"""Run directories, claims of uids, and the bound of the serial log."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from velocity.hypervisor.qemu.runs import Runs, TooLong, start_time
+from velocity.hypervisor.qemu.serial import LOG_LIMIT, bound
+
+
+@pytest.fixture
+def runs(runtime: Path) -> Runs:
+    made = Runs(runtime, "here", None)
+    made.open()
+    return made
+
+
+def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
+    run = runs.begin(uuid4(), 1, nat=False)
+    started = start_time(os.getpid())
+    assert started is not None
+    mine = msgspec.structs.replace(run, pid=os.getpid(), started=started)
+    assert runs.process(mine) == os.getpid()
+    assert runs.process(msgspec.structs.replace(mine, started=started + 1)) is None, "the pid was reused"
+    assert runs.process(msgspec.structs.replace(mine, boot="another")) is None, "the host was restarted"
+    assert runs.process(run) is None, "no process was noted, and none bears this machine's name"
+
+
+def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path) -> None:
+    run = runs.begin(uuid4(), 3, nat=True)
+    (runtime / "here" / "broken").mkdir()
+    assert list(runs.all()) == [run]
+    assert not (runtime / "here" / "broken").exists()
+    runs.end(run)
+    runs.end(run)
+    assert list(runs.all()) == []
+
+
+def test_the_socket_paths_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(TooLong, match="runtime_dir"):
+        Runs(tmp_path / ("x" * 80), "here", None).open()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
+def test_two_servers_never_claim_one_uid(runtime: Path) -> None:
+    uids = range(50000, 50003)
+    left, right = Runs(runtime, "left", uids), Runs(runtime, "right", uids)
+    left.open()
+    right.open()
+    one, two, three = (runs.begin(uuid4(), 1, nat=False) for runs in (left, right, left))
+    assert {one.uid, two.uid, three.uid} == set(uids)
+    with pytest.raises(OSError, match="every uid"):
+        right.begin(uuid4(), 1, nat=False)
+    left.end(one)
+    assert right.begin(uuid4(), 1, nat=False).uid == one.uid
+
+
+def test_the_serial_log_is_bounded(tmp_path: Path) -> None:
+    log = tmp_path / "serial.log"
+    log.write_bytes(b"a" * 10 + b"b" * LOG_LIMIT)
+    writer = os.open(log, os.O_WRONLY | os.O_APPEND)
+    bound(log)
+    os.write(writer, b"next")
+    os.close(writer)
+    assert log.read_bytes() == b"next", "an appending writer begins anew without a hole"
+    assert (tmp_path / "serial.log.1").read_bytes() == b"b" * LOG_LIMIT
+    bound(log)
+    assert log.read_bytes() == b"next"

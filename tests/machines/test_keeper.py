@@ -1,0 +1,220 @@
+"""The keeper of one VM, on the fake hypervisor and a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import (
+    Changed,
+    Fact,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    Stop,
+    Unknown,
+    Why,
+)
+from velocity.machines import rules
+from velocity.machines.keeper import House, Keeper
+from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.states import Cause
+
+pytestmark = pytest.mark.anyio
+
+
+class MemoryStore:
+    """Keeps `velocity.machines.port.MachineStore` for one machine."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+
+    def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]:
+        return []
+
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
+        return 1
+
+    async def remove(self, vmid: int) -> None:
+        return None
+
+    async def begin_run(self, vmid: int, wanted: State) -> int:
+        self.progress = Progress(epoch=self.progress.epoch + 1, wanted=wanted)
+        return self.progress.epoch
+
+    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+        if progress.epoch == self.progress.epoch:
+            self.progress = progress
+
+
+class Keeping:
+    def __init__(self, hypervisor: FakeHypervisor, next_press: Callable[[int], float] = rules.next_press) -> None:
+        self.hypervisor = hypervisor
+        self.store = MemoryStore()
+        spec = Spec(
+            cpus=1, memory_mib=64, displays=[], media=[], nics=[], rosetta=False, autostart=False,
+            machine_type="fake-1.0", firmware="0",
+        )  # fmt: skip
+        self.machine = Machine(1, uuid4(), 0, "vm", spec)
+        house = House(HostId(1), hypervisor, self.store, asyncio.Semaphore(4), lambda: 1000.0, self.prepare, next_press)
+        self.keeper = Keeper(house, self.machine, Progress())
+
+    async def prepare(self, machine: Machine) -> MachineSpec:
+        return MachineSpec(machine.name, 1, 64, "fake-1.0", "0")
+
+    async def tell(self, fact: Fact, why: Why, epoch: int | None = None) -> None:
+        who = self.keeper.who if epoch is None else replace(self.keeper.who, epoch=epoch)
+        self.keeper.hear(Changed(who, fact, why))
+        await self.keeper.settle()
+
+
+@pytest.fixture
+def k(anyio_backend: str) -> Keeping:
+    return Keeping(FakeHypervisor())
+
+
+async def test_each_start_has_a_new_epoch(k: Keeping) -> None:
+    for epoch in (1, 2, 3):
+        await k.keeper.ask(Cause.ASK_RUN)
+        assert k.keeper.who.epoch == epoch == k.hypervisor.started[-1].epoch
+        await k.keeper.ask(Cause.ASK_KILL)
+    assert k.keeper.state is State.STOPPED
+
+
+async def test_news_of_an_older_run_is_dropped(k: Keeping) -> None:
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.ask(Cause.ASK_KILL)
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.tell(Fact.ENDED, Why.KILLED, epoch=1)
+    assert k.keeper.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("fact", "why", "state"),
+    [
+        (Fact.PAUSED, Why.GUEST_PANICKED, State.PAUSED),
+        (Fact.PAUSED, Why.DISK_FULL, State.PAUSED),
+        (Fact.ENDED, Why.GUEST_SHUTDOWN, State.STOPPED),
+        (Fact.ENDED, Why.KILLED, State.STOPPED),
+        (Fact.RUNNING, Why.GUEST_RESET, State.RUNNING),
+    ],
+)
+async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: Why, state: State) -> None:
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.tell(fact, why)
+    assert k.keeper.state is state
+    assert k.keeper.progress.reason is not None
+    assert k.keeper.progress.reason.cause == why.value
+    assert k.store.progress == k.keeper.progress, "and it is kept"
+
+
+async def test_requests_are_served_in_order(k: Keeping) -> None:
+    causes = [Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_RUN, Cause.ASK_KILL, Cause.ASK_PAUSE]
+    states = await asyncio.gather(*(k.keeper.ask(cause) for cause in causes))
+    assert states == [State.RUNNING, State.PAUSED, State.RUNNING, State.STOPPED, State.PAUSED]
+    assert k.keeper.held
+
+
+async def test_a_held_vm_just_ends(k: Keeping) -> None:
+    await k.keeper.ask(Cause.ASK_PAUSE)
+    assert await k.keeper.ask(Cause.ASK_STOP) is State.STOPPED
+
+
+async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> None:
+    k.hypervisor.deaf = True
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.ask(Cause.ASK_PAUSE)
+    assert await k.keeper.ask(Cause.ASK_STOP) is State.STOPPING
+    assert k.hypervisor.runs[k.machine.uuid].fact is Fact.RUNNING
+    assert k.keeper.progress.stopping_since == 1000
+    k.keeper.retire()
+
+
+async def test_the_button_is_pressed_until_it_is_heard() -> None:
+    k = Keeping(FakeHypervisor(), next_press=lambda count: 0.001)
+    k.hypervisor.deaf = True
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.ask(Cause.ASK_STOP)
+    while k.hypervisor.runs[k.machine.uuid].presses < 4:
+        await asyncio.sleep(0.001)
+    await k.tell(Fact.ENDED, Why.GUEST_SHUTDOWN)
+    assert k.keeper.state is State.STOPPED
+    assert k.keeper.progress.stopping_since is None
+
+
+async def test_stopping_refuses_to_run_and_gives_way_to_force(k: Keeping) -> None:
+    k.hypervisor.deaf = True
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.ask(Cause.ASK_STOP)
+    with pytest.raises(Refused) as refused:
+        await k.keeper.ask(Cause.ASK_RUN)
+    assert refused.value.problem is Problem.NOT_FROM_THIS_STATE
+    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
+
+
+async def test_a_panic_while_stopping_is_paused(k: Keeping) -> None:
+    k.hypervisor.deaf = True
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.ask(Cause.ASK_STOP)
+    await k.tell(Fact.PAUSED, Why.GUEST_PANICKED)
+    assert k.keeper.state is State.PAUSED
+    assert k.keeper.progress.stopping_since is None
+
+
+async def test_a_failed_start_is_stopped_with_the_words(k: Keeping) -> None:
+    k.hypervisor.refuse = "no luck"
+    with pytest.raises(Refused) as refused:
+        await k.keeper.ask(Cause.ASK_RUN)
+    assert (refused.value.problem, refused.value.message) == (Problem.HYPERVISOR, "no luck")
+    assert k.keeper.state is State.STOPPED
+    assert k.store.progress.reason is not None
+    assert k.store.progress.reason.cause == "start-failed"
+
+
+class Mute(FakeHypervisor):
+    """Starts, but its answer gets lost."""
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> None:
+        await super().start(who, spec, deadline=deadline)
+        raise Unknown("no answer")
+
+
+async def test_unknown_is_answered_by_facts_never_by_a_second_start() -> None:
+    k = Keeping(Mute())
+    with pytest.raises(Refused):
+        await k.keeper.ask(Cause.ASK_RUN)
+    assert k.keeper.state is State.RUNNING
+    assert len(k.hypervisor.started) == 1
+
+
+class Stubborn(FakeHypervisor):
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> None:
+        raise HypervisorError("not now")
+
+
+async def test_a_stop_that_fails_can_be_asked_again() -> None:
+    k = Keeping(Stubborn())
+    await k.keeper.ask(Cause.ASK_RUN)
+    for cause in (Cause.ASK_STOP, Cause.ASK_KILL):
+        with pytest.raises(Refused):
+            await k.keeper.ask(cause)
+        assert k.keeper.state is State.STOPPING
+    k.keeper.retire()
+
+
+async def test_found_facts_win_and_wishes_go_on(k: Keeping) -> None:
+    who = Incarnation(k.machine.uuid, HostId(1), 3)
+    k.keeper.progress = Progress(epoch=3, wanted=State.RUNNING)
+    k.store.progress = k.keeper.progress
+    await k.hypervisor.start(who, MachineSpec("vm", 1, 64, "fake-1.0", "0", held=True), deadline=1)
+    await k.keeper.found(Changed(who, Fact.HELD, Why.ASKED))
+    await k.keeper.settle()
+    assert k.keeper.state is State.RUNNING, "the start that was asked for is brought to its end"

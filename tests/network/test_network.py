@@ -1,0 +1,155 @@
+"""Addresses and names; taps, macvtaps and the fence in the kernel itself."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.journeys.server import in_namespace
+from velocity.network import fence, wire
+from velocity.network.rules import link_name, mac
+
+
+def test_addresses_are_stable_and_local() -> None:
+    one = UUID(int=1)
+    assert mac(one, 0) == mac(one, 0)
+    assert len({mac(one, 0), mac(one, 1), mac(UUID(int=2), 0)}) == 3
+    assert mac(one, 0).startswith("52:54:00:")
+    assert len(link_name("vt", 29999, 7)) <= 15
+
+
+def test_the_fence_is_one_transaction_on_one_range() -> None:
+    script = fence.script(range(20000, 30000), ["127.0.0.53"])
+    accept, closed = script.index("127.0.0.53"), script.index("127.0.0.0/8 reject")
+    assert accept < closed, "DNS to the host's own resolver stays open"
+    assert script.count("meta skuid 20000-29999") == 3
+    assert "ip6 daddr ::1 reject" in script
+
+
+def test_only_loopback_resolvers_are_exempt(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# x\nnameserver 127.0.0.53\nnameserver 192.0.2.9\nnameserver ::1\nnameserver nonsense\nsearch x\n")
+    assert fence.loopback_resolvers(file) == ["127.0.0.53", "::1"]
+    assert fence.loopback_resolvers(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "x" * 16, "no-such-nic"])
+def test_names_that_are_no_nic(name: str) -> None:
+    assert wire.kind(name) == "absent"
+    with pytest.raises(wire.CannotConnect):
+        wire.connect(name, "52:54:00:00:00:01", "vttest")
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"vn{uuid.uuid4().hex[:8]}"
+    ip("netns", "add", name)
+    try:
+        ip("-n", name, "link", "set", "lo", "up")
+        yield name
+    finally:
+        ip("netns", "delete", name)
+
+
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.guest
+def test_taps_and_macvtaps_come_and_go(namespace: str) -> None:
+    """Run in a process of its own inside the namespace, where /sys shows that namespace's links."""
+    ip("-n", namespace, "link", "add", "br0", "type", "bridge")
+    ip("-n", namespace, "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    program = """
+import os
+from pathlib import Path
+from velocity.network import wire
+net = Path("/sys/class/net")
+assert (wire.kind("br0"), wire.kind("v0")) == ("bridge", "interface")
+tap = wire.connect("br0", "52:54:00:00:00:01", "vt1n0")
+assert tap.device is None and (net / "br0/brif/vt1n0").exists()
+os.close(tap.fds[0])
+assert not (net / "vt1n0").exists(), "a tap vanishes with its descriptor"
+macvtap = wire.connect("v0", "52:54:00:00:00:02", "vt1n1")
+assert macvtap.device == "vt1n1" and (net / "vt1n1/address").read_text().strip() == "52:54:00:00:00:02"
+os.close(macvtap.fds[0])
+assert (net / "vt1n1").exists()
+before = sorted(os.listdir(net))
+try:
+    wire.connect("v0", "no address", "vt1n2")
+except wire.CannotConnect:
+    pass
+assert sorted(os.listdir(net)) == before, "a failure leaves no link"
+wire.disconnect("vt1n1")
+wire.disconnect("vt1n1")
+assert not (net / "vt1n1").exists()
+"""
+    subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", program], check=True)
+
+
+CONNECT = """
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+with socket.socket(family, socket.SOCK_STREAM) as plug:
+    plug.settimeout(2)
+    plug.connect((sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.guest
+def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> None:
+    uids = range(41000, 42000)
+    subprocess.run(
+        ["ip", "netns", "exec", namespace, "nft", "-f", "-"],
+        input=fence.script(uids, ["127.0.0.53"]),
+        text=True,
+        check=True,
+    )
+    servers = in_namespace(
+        namespace,
+        lambda: [
+            socket.create_server(("0.0.0.0", 0)),
+            socket.create_server(("::1", 0), family=socket.AF_INET6),
+            socket.create_server(("127.0.0.53", 53)),
+        ],
+    )
+    v4, v6, _ = (server.getsockname()[1] for server in servers)
+
+    def reaches(uid: int, address: str, port: int) -> bool:
+        # The interpreter is root's own: it becomes that uid only after its start.
+        command = [sys.executable, "-c", CONNECT, str(uid), address, str(port)]
+        done = subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, check=False)
+        return done.returncode == 0
+
+    try:
+        for address, port in (("127.0.0.1", v4), ("127.9.9.9", v4), ("0.0.0.0", v4), ("::1", v6), ("127.0.0.1", 53)):
+            assert not reaches(41001, address, port), address
+        assert reaches(40999, "127.0.0.1", v4)
+        assert reaches(40999, "::1", v6)
+        assert reaches(41001, "127.0.0.53", 53), "DNS"
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.mark.guest
+@pytest.mark.skipif(os.geteuid() != 0, reason="the packet filter is root's")
+def test_the_fence_is_read_back_from_the_kernel() -> None:
+    uids = range(43000, 43010)
+    assert not fence.holds(uids)
+    try:
+        fence.raise_fence(uids)
+        fence.raise_fence(uids)
+        assert fence.holds(uids)
+        assert not fence.holds(range(43000, 43011))
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", fence.table(uids)], check=False)

@@ -1,0 +1,181 @@
+"""The law of `velocity.hypervisor.port`, kept by every implementation: the fake, and QEMU with its firmware shell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import (
+    Changed,
+    DisplaySpec,
+    Fact,
+    HostId,
+    Hypervisor,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    MediaRef,
+    NotRunning,
+    Screen,
+    Serial,
+    Stop,
+    Why,
+)
+from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+
+pytestmark = pytest.mark.anyio
+
+HOST = HostId(1)
+
+
+class NoMedia:
+    def path(self, media: MediaRef) -> Path:
+        raise HypervisorError(f"medium {media.medium} is not there")
+
+
+@pytest.fixture(params=["fake", pytest.param("qemu", marks=pytest.mark.guest)])
+async def hypervisor(
+    request: pytest.FixtureRequest, tmp_path: Path, runtime: Path, anyio_backend: str
+) -> AsyncIterator[Hypervisor]:
+    if request.param == "fake":
+        yield FakeHypervisor()
+        return
+    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    await driver.prepare()
+    yield driver
+    for found in await driver.adopt(HOST):
+        await driver.stop(found.who, Stop.NOW, deadline=10)
+    await driver.close()
+    assert [note for note in runtime.glob("*/*/run.json") if "uids" not in note.parts] == []
+
+
+def machine(epoch: int = 1) -> Incarnation:
+    return Incarnation(uuid4(), HOST, epoch)
+
+
+def spec(hypervisor: Hypervisor, *, held: bool = False) -> MachineSpec:
+    facts = hypervisor.facts(HOST)
+    display = DisplaySpec("screen", 800, 600)
+    return MachineSpec("a name", 1, 64, facts.machine_type, facts.firmware, displays=(display,), held=held)
+
+
+async def test_a_life(hypervisor: Hypervisor) -> None:
+    who = machine()
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    assert await found(hypervisor, who) is Fact.RUNNING
+    await hypervisor.start(who, spec(hypervisor), deadline=20)  # the same epoch again is success
+    await hypervisor.pause(who, deadline=5)
+    assert await found(hypervisor, who) is Fact.PAUSED
+    await hypervisor.pause(who, deadline=5)
+    await hypervisor.resume(who, deadline=5)
+    assert await found(hypervisor, who) is Fact.RUNNING
+    await hypervisor.stop(who, Stop.POWER_BUTTON, deadline=5)
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    assert await found(hypervisor, who) is None
+    await hypervisor.stop(who, Stop.NOW, deadline=10)  # already gone is success
+    with pytest.raises(NotRunning):
+        await hypervisor.pause(who, deadline=5)
+
+
+async def test_held_before_its_first_instruction(hypervisor: Hypervisor) -> None:
+    who = machine()
+    await hypervisor.start(who, spec(hypervisor, held=True), deadline=20)
+    assert await found(hypervisor, who) is Fact.HELD
+    await hypervisor.resume(who, deadline=5)
+    assert await found(hypervisor, who) is Fact.RUNNING
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+
+
+async def test_an_older_epoch_is_refused(hypervisor: Hypervisor) -> None:
+    who = machine(epoch=5)
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    with pytest.raises(HypervisorError):
+        await hypervisor.start(replace(who, epoch=4), spec(hypervisor), deadline=20)
+    await hypervisor.stop(replace(who, epoch=4), Stop.NOW, deadline=5)
+    assert await found(hypervisor, who) is Fact.RUNNING, "what names an older run touches nothing"
+    with pytest.raises(NotRunning):
+        await hypervisor.pause(replace(who, epoch=4), deadline=5)
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    await hypervisor.start(replace(who, epoch=6), spec(hypervisor), deadline=20)
+    await hypervisor.stop(replace(who, epoch=6), Stop.NOW, deadline=10)
+
+
+async def test_what_a_call_does_is_no_news(hypervisor: Hypervisor) -> None:
+    who = machine()
+    news = hypervisor.news()
+    first = asyncio.ensure_future(anext(news))
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    await hypervisor.pause(who, deadline=5)
+    await hypervisor.resume(who, deadline=5)
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    await asyncio.sleep(0.1)
+    assert not first.done()
+    first.cancel()
+
+
+async def test_consoles(hypervisor: Hypervisor) -> None:
+    who = machine()
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    serial = await hypervisor.open(who, Serial())
+    screen = await hypervisor.open(who, Screen(0))
+    await serial.write(b"x")
+    assert await asyncio.wait_for(serial.read(), 20)
+    await screen.write(b"")
+    await screen.close()
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    while await asyncio.wait_for(serial.read(), 10):
+        pass  # what was said until the end, and then the end
+    with pytest.raises(NotRunning):
+        await hypervisor.open(who, Serial())
+
+
+async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> None:
+    who = machine()
+    assert await hypervisor.confinement(who) is None
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    holds = await hypervisor.confinement(who)
+    assert holds is not None
+    assert holds.no_new_privileges
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    assert await hypervisor.confinement(who) is None
+
+
+@pytest.mark.guest
+async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path) -> None:
+    """QEMU's firmware shell powers off when told to; a second driver, which adopted it, hears that."""
+    first = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    await first.prepare()
+    who = machine()
+    shell = MachineSpec("x", 1, 128, first.facts(HOST).machine_type, first.facts(HOST).firmware)
+    await first.start(who, shell, deadline=20)
+    await first.close()
+
+    second = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    await second.prepare()
+    (adopted,) = await second.adopt(HOST)
+    assert adopted == Changed(who, Fact.RUNNING, Why.ASKED)
+    serial = await second.open(who, Serial())
+    said = b""
+    while b"Shell>" not in said:
+        said += await asyncio.wait_for(serial.read(), 60)
+        if b"any other key" in said:
+            await serial.write(b"\x1b")
+    await serial.write(b"reset -s\r")
+    news = await asyncio.wait_for(anext(second.news()), 30)
+    assert news == Changed(who, Fact.ENDED, Why.GUEST_SHUTDOWN)
+    log = tmp_path / "machines" / str(who.machine) / "serial.log"
+    assert b"Shell>" in log.read_bytes()
+    await second.forget(who.machine)
+    assert not log.exists()
+    await second.close()
+
+
+async def found(hypervisor: Hypervisor, who: Incarnation) -> Fact | None:
+    facts = [one.fact for one in await hypervisor.adopt(HOST) if one.who == who]
+    return facts[0] if facts else None

@@ -1,0 +1,40 @@
+"""Rules about the repository itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    done = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_every_module_opens_with_what_it_owns() -> None:
+    for file in tracked("src/*.py"):
+        assert file.read_text().startswith('"""'), file
+
+
+def test_files_have_one_subject() -> None:
+    for file in tracked("src/*.py"):
+        assert len(file.read_text().splitlines()) <= 400 or file.name == "methods.py", file
+        assert not re.search(r"(utils?|helpers?|common|manager)\.py$", file.name), file
+
+
+def test_lock_files_name_no_host() -> None:
+    for file in tracked("requirements/*.txt"):
+        text = file.read_text()
+        assert "://" not in text, file
+        assert "--index-url" not in text, file
+        assert all("==" in line for line in text.splitlines() if re.match(r"\w", line)), file
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for file in tracked("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text()):
+            if "://" not in target:
+                assert (file.parent / target).exists(), f"{file.name}: {target}"

@@ -1,0 +1,88 @@
+"""The writer: durable, together, and each failure alone. The schema is what the migrations make."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from velocity.contract.problems import Problem, Refused
+from velocity.store.database import Database
+from velocity.store.tables import groups, instance, metadata
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def database(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Database]:
+    made = Database(f"sqlite:///{tmp_path}/v.db")
+    made.open()
+    yield made
+    await made.close()
+
+
+def add(name: str) -> sa.Insert:
+    return sa.insert(instance).values(name=name, value="x")
+
+
+def put(connection: sa.Connection, *, name: str) -> None:
+    connection.execute(add(name))
+
+
+def names(database: Database) -> set[str]:
+    return database.read(lambda connection: {row.name for row in connection.execute(sa.select(instance))})
+
+
+async def test_one_failure_of_many_touches_no_other(database: Database) -> None:
+    await database.write(lambda connection: connection.execute(add("taken")) and None)
+    gate = threading.Event()
+    blocker = asyncio.ensure_future(database.write(lambda connection: gate.wait(5)))
+    await asyncio.sleep(0.05)
+    wanted = ["a", "taken", "b", "taken", "c"]
+    together = [asyncio.ensure_future(database.write(partial(put, name=name))) for name in wanted]
+    gate.set()
+    results = await asyncio.gather(*together, return_exceptions=True)
+    await blocker
+    assert [isinstance(one, sa.exc.IntegrityError) for one in results] == [False, True, False, True, False]
+    assert names(database) == {"taken", "a", "b", "c"}
+
+
+async def test_a_lonely_failure_leaves_nothing(database: Database) -> None:
+    def work(connection: sa.Connection) -> None:
+        connection.execute(add("half"))
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        await database.write(work)
+    assert names(database) == set()
+
+
+async def test_foreign_keys_hold(database: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        await database.write(
+            lambda connection: connection.execute(sa.insert(groups).values(parent_gid=77, name="x")) and None
+        )
+
+
+async def test_a_database_that_does_not_answer_is_a_503(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/v.db")
+    database.open()
+    database.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only=ON"))
+    with pytest.raises(Refused) as refused:
+        await database.write(lambda connection: connection.execute(add("x")) and None)
+    assert refused.value.problem is Problem.UNAVAILABLE
+    await database.close()
+
+
+async def test_the_migrations_make_the_tables(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    assert database.read(differences) == []

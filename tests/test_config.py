@@ -1,0 +1,65 @@
+"""Settings: from the file and the environment; what is wrong is refused with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from velocity.config import ConfigError, load
+
+
+def test_with_nothing_at_all_it_serves() -> None:
+    settings = load(environ={})
+    assert settings.listen == "127.0.0.1:8090"
+    assert [(pool.mpid, pool.name) for pool in settings.media_pools] == [(1, "default")]
+    assert settings.nics == []
+    assert settings.data_dir.is_absolute()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "velocity.toml"
+    file.write_text('listen = "127.0.0.1:1"\nauthkey_lifetime = 60\n[[pools]]\nmpid = 4\nname = "p"\npath = "pool"\n')
+    settings = load(environ={"VELOCITY_CONFIG": str(file), "VELOCITY_LISTEN": "[::1]:2", "VELOCITY_NICS": "[]"})
+    assert settings.address == ("::1", 2)
+    assert settings.base_url == "http://[::1]:2"
+    assert settings.authkey_lifetime == 60
+    assert settings.media_pools[0].path == tmp_path / "pool"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('listen = "x:1"\ncolour = 3\n', "line 2"),
+        ("\n\nauthkey_lifetime = 5\n", "line 3"),
+        ('a = 1\n[[pools]]\nmpid = "x"\n', "line 1"),
+        ('[[pools]]\nmpid = "x"\n', "line 1"),
+        ("listen = \n", "line 1"),
+    ],
+)
+def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "velocity.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=line):
+        load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VELOCITY_COLOUR", "red"),
+        ("VELOCITY_LISTEN", "nowhere"),
+        ("VELOCITY_LISTEN", "127.0.0.1:70000"),
+        ("VELOCITY_AUTHKEY_LIFETIME", "soon"),
+        ("VELOCITY_ACCELERATOR", "warp"),
+        ("VELOCITY_ROOT_PASSWORD", "short"),
+        ("VELOCITY_TLS_CERT", "/alone"),
+        ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a"}, {mpid=1, name="b", path="/b"}]'),
+        ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a", size=3}]'),
+        ("VELOCITY_NICS", '[{nicid=1, identifier="a/b"}]'),
+    ],
+)
+def test_the_environment_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(environ={name: value})
+    assert name.removeprefix("VELOCITY_").lower() in str(refused.value).lower()
