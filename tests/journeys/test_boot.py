@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server, Terminal, in_namespace
@@ -31,6 +33,7 @@ def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: St
     cannot_write_what_is_readonly(terminal)
     reaches_the_world_but_not_the_loopback(terminal)
     is_confined(server, vmid)
+    shows_its_second_display(server, vmid)
     pauses_and_resumes(server, vmid, terminal)
     stops_by_its_power_button_even_when_it_does_not_listen_yet(server, vmid, terminal)
     assert (server.data / "machines").joinpath(next((server.data / "machines").iterdir()), "serial.log").stat().st_size
@@ -121,6 +124,15 @@ def is_confined(server: Server, vmid: int) -> None:
     assert (server.data / "root.key").stat().st_mode & 0o777 == 0o600
 
 
+def shows_its_second_display(server: Server, vmid: int) -> None:
+    ticket = server.ok("POST", "/v/vm/console", vmid=vmid, kind="display", display="right")
+    url = f"ws://127.0.0.1:{server.port}{ticket['path']}"
+    with connect(url, proxy=None) as screen:
+        assert screen.recv(5) == b"RFB 003.008\n"
+    with connect(url, proxy=None) as again, pytest.raises(ConnectionClosed):
+        again.recv(5)  # a ticket opens once
+
+
 def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
     assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")["state"] == "PAUSED"
     assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")["state"] == "PAUSED"
@@ -132,6 +144,7 @@ def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
 def stops_by_its_power_button_even_when_it_does_not_listen_yet(server: Server, vmid: int, terminal: Terminal) -> None:
     terminal.type("reboot -f\n")
     terminal.until(b"BdsDxe", 60)
+    assert server.ok("POST", "/v/vm", vmid=vmid)["reason"]["cause"] == "guest-reset"
     answer = server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
     assert answer["state"] == "STOPPING"
     assert answer["stopping_since"] > 1_700_000_000

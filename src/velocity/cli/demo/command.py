@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import click
 from rich.console import Console
@@ -16,6 +18,9 @@ from velocity.cli.output import clean, program
 from velocity.client import Client
 from velocity.config import load
 from velocity.contract.machines import Attachment, Display, Nic, State
+
+CONTROL = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
+"""Escape sequences of terminals. ECMA-48"""
 
 PATIENCE = 120.0
 """Seconds that the guest gets to say that it is ready; software emulation needs about twenty."""
@@ -75,7 +80,7 @@ def _build(steps: Steps) -> Guest:
     return guest
 
 
-def _medium(client: Client, steps: Steps, image: Path, name: str) -> object:
+def _medium(client: Client, steps: Steps, image: Path, name: str) -> UUID:
     for medium in client.list_media(gid=0).media:
         if medium.name == name:
             click.echo(f"the medium {clean(name)} is there already", err=True)
@@ -86,21 +91,19 @@ def _medium(client: Client, steps: Steps, image: Path, name: str) -> object:
     return answer.mid
 
 
-def _vm(client: Client, steps: Steps, mid: object, name: str) -> int:
+def _vm(client: Client, steps: Steps, mid: UUID, name: str) -> int:
     for one in client.list_vms(gid=0).vms:
         if one.name == name:
             click.echo(f"the VM {clean(name)} is there already", err=True)
             return one.vmid
     steps.begin(f"Creating the VM {clean(name)}: 1 CPU, 256 MiB, a display, a NAT NIC")
-    from uuid import UUID
-
     answer = client.create_vm(
         name=name,
         gid=0,
         cpus=1,
         memory_mib=256,
         displays=[Display(name="screen", width=1280, height=720)],
-        media=[Attachment(mid=UUID(str(mid)), mode="VIRTIO", readonly=True)],
+        media=[Attachment(mid=mid, mode="VIRTIO", readonly=True)],
         nics=[Nic(type="NAT")],
     )
     steps.end("create")
@@ -115,20 +118,30 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
     if not running:
         steps.end("start, until RUNNING is answered")
     console = client.console(client.open_console(vmid=vmid, kind="serial"))
-    seen, end = b"", time.monotonic() + (PATIENCE if wait else 15.0)
+    seen, shown, end = b"", 0, time.monotonic() + (PATIENCE if wait else 15.0)
     while time.monotonic() < end and READY not in seen:
         piece = console.receive(timeout=1.0)
         if piece == b"":
             break
         if piece:
             seen += piece
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            shown += _show(seen[shown:])
     console.close()
     if READY in seen:
-        click.echo()
         steps.end("boot, until the guest is ready")
     return READY in seen or not wait
+
+
+def _show(said: bytes) -> int:
+    """Print the whole lines of what was said; how many bytes that were.
+
+    The firmware clears the screen and moves the cursor: here its lines join those of the demo instead.
+    """
+    whole = said.rfind(b"\n") + 1
+    for line in CONTROL.sub(b"", said[:whole]).decode("utf-8", "replace").splitlines():
+        if line.strip():
+            click.echo(f"    {clean(line.rstrip())}")
+    return whole
 
 
 def _remove(client: Client, name: str) -> None:
