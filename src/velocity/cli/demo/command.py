@@ -127,6 +127,7 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
             seen += piece
             shown += _show(seen[shown:])
     console.close()
+    _show(seen[shown:] + b"\n")
     if READY in seen:
         steps.end("boot, until the guest is ready")
     return READY in seen or not wait
