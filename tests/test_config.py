@@ -31,7 +31,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ('listen = "x:1"\ncolour = 3\n', "line 2"),
-        ("\n\nauthkey_lifetime = 5\n", "line 3"),
+        ("\n\nauthkey_lifetime = 0\n", "line 3"),
         ('a = 1\n[[pools]]\nmpid = "x"\n', "line 1"),
         ('[[pools]]\nmpid = "x"\n', "line 1"),
         ("listen = \n", "line 1"),

@@ -54,7 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[NicSetting], Meta(description="host NICs for BRIDGE: `nicid`, `identifier`, `description`")
     ] = []
     cors_origins: Annotated[list[str], Meta(description="origins of other sites that browsers may call from")] = []
-    authkey_lifetime: Annotated[int, Meta(ge=60, le=31_536_000, description="seconds that an authkey is valid")] = 3600
+    authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds that an authkey is valid")] = 3600
     root_password: Annotated[
         str, Meta(description="the password of `root` at the first start, 8 to 1,024 characters; empty: a random one")
     ] = ""

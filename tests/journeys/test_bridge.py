@@ -68,7 +68,8 @@ def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runt
         )["vmid"]
         assert server.ok("POST", "/v/vm", vmid=vmid)["nics"][0] == {"type": "BRIDGE", "host": 7}
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        assert links(namespace) == {"br0", "vb0", "up0", "lo", "vt20000n0", "vt20000n1"}
+        ours = links(namespace) - {"br0", "vb0", "up0", "lo"}
+        assert [name[:2] + name[-2:] for name in sorted(ours)] == ["vtn0", "vtn1"]
         terminal = server.console(vmid)
         terminal.boot()
         for nic in ("eth0", "eth1"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from velocity.hypervisor.qemu import facts, firmware, probe
+from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.confine import read_back
 from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
 
@@ -119,6 +121,25 @@ def test_the_facts_of_qemu(tmp_path: Path) -> None:
     assert found.machine_type.startswith("pc-q35-")
     assert 1 < found.max_cpus <= 255
     assert 0 < facts.memory_free_mib() <= found.memory_mib
+
+
+@pytest.mark.guest
+@pytest.mark.skipif(os.geteuid() != 0 or not confine.KVM.exists(), reason="needs root and a /dev/kvm to lend")
+def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None:
+    look = ["sh", "-c", "exec 3<>/dev/kvm && id -u && grep CapBnd /proc/self/status"]
+    mode = confine.KVM.stat().st_mode & 0o777
+    confine.KVM.chmod(0o600)
+    try:
+        assert not confine.is_open_to_all(confine.KVM)
+        alone = subprocess.run([*confine.prefix(40000), *look], capture_output=True, text=True, check=False)
+        assert alone.returncode != 0
+        lent = [*confine.lend_kvm(40000, str(tmp_path)), *confine.prefix(40000), *look]
+        done = subprocess.run(lent, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == ["40000", "CapBnd:", "0" * 16], done.stderr
+        assert list(tmp_path.iterdir()) == [], "nothing of it is seen outside"
+        assert confine.KVM.stat().st_uid == 0
+    finally:
+        confine.KVM.chmod(mode)
 
 
 def test_what_status_says_of_confinement() -> None:

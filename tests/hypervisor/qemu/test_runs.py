@@ -49,7 +49,8 @@ def test_the_socket_paths_must_fit(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
 def test_two_servers_never_claim_one_uid(runtime: Path) -> None:
     uids = range(50000, 50003)
-    left, right = Runs(runtime, "left", uids), Runs(runtime, "right", uids)
+    claims = runtime / "claims"
+    left, right = Runs(runtime / "a", "left", uids, claims), Runs(runtime / "b", "right", uids, claims)
     left.open()
     right.open()
     one, two, three = (runs.begin(uuid4(), 1, nat=False) for runs in (left, right, left))

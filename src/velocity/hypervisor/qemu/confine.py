@@ -5,10 +5,13 @@ setpriv(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.ht
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from velocity.hypervisor.port import Confinement
+
+KVM = Path("/dev/kvm")
 
 
 def prefix(uid: int | None) -> list[str]:
@@ -26,6 +29,35 @@ def prefix(uid: int | None) -> list[str]:
         "--bounding-set=-all",
         "--",
     ]
+
+
+LEND_KVM = """
+set -e
+mount -t tmpfs -o mode=0755,size=64k velocity "$1"
+mknod -m 0600 "$1/kvm" c "$3" "$4"
+chown "$2" "$1/kvm"
+mount --bind "$1/kvm" /dev/kvm
+umount -l "$1"
+shift 4
+exec "$@"
+"""
+
+
+def is_open_to_all(device: Path) -> bool:
+    """Whether every uid may read and write it."""
+    return device.stat().st_mode & 0o006 == 0o006
+
+
+def lend_kvm(uid: int, directory: str) -> list[str]:
+    """The command before `prefix` where /dev/kvm is not open to all: the machine sees one that is its own.
+
+    QEMU opens /dev/kvm by its path. In a mount namespace of the machine's own a second node of the same device, which
+    belongs to its uid, lies over it; it ends with the process. `directory` is covered for a moment. mount_namespaces(7)
+    """
+    device = KVM.stat().st_rdev
+    numbers = [str(os.major(device)), str(os.minor(device))]
+    unshare = ["unshare", "--mount", "--propagation", "private", "--"]
+    return [*unshare, "sh", "-c", LEND_KVM, "sh", directory, str(uid), *numbers]
 
 
 def status(pid: int) -> dict[str, str]:

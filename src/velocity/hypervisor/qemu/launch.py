@@ -71,9 +71,11 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
         sockets = Sockets(qmp=_listen(place.qmp(who), copies), serial=_listen(place.serial(who), copies))
-        nics, links = _connect_nics(who, run, spec, copies, undo)
-        run = msgspec.structs.replace(run, links=links)
+        # Noted before they are made: after a crash in between, what is not there needs no removing.
+        bridged = (number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec))
+        run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
         place.runs.write(run)
+        nics = _connect_nics(who, run, spec, copies, undo)
         plan = Plan(
             binary=place.binary,
             uuid=who.machine,
@@ -127,9 +129,8 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
 
 def _connect_nics(
     who: Incarnation, run: Run, spec: MachineSpec, copies: contextlib.ExitStack, undo: contextlib.ExitStack
-) -> tuple[list[NatDevice | TapDevice], tuple[str, ...]]:
+) -> list[NatDevice | TapDevice]:
     nics: list[NatDevice | TapDevice] = []
-    links: list[str] = []
     for number, nic in enumerate(spec.nics):
         address = mac(who.machine, number)
         if not isinstance(nic, BridgeSpec):
@@ -140,9 +141,8 @@ def _connect_nics(
             copies.callback(os.close, descriptor)
         if link.device is not None:
             undo.callback(wire.disconnect, link.device)
-            links.append(link.device)
         nics.append(TapDevice(address, link.fds[0]))
-    return nics, tuple(links)
+    return nics
 
 
 def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
@@ -153,7 +153,7 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
     descriptors = [plan.files.code, plan.files.variables, plan.files.log, *plan.files.disks]
     descriptors += [plan.sockets.qmp, plan.sockets.serial]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
-    command = [*confine.prefix(run.uid if place.privileged else None), *arguments(plan)]
+    command = [*_prefix(place, plan, run), *arguments(plan)]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as out:
         out.write(f"--- run {who.epoch}\n".encode())
         out.flush()
@@ -169,6 +169,14 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
         )
     process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here
     return process.pid
+
+
+def _prefix(place: Place, plan: Plan, run: Run) -> list[str]:
+    """What gives the privileges up before QEMU begins."""
+    if not place.privileged:
+        return confine.prefix(None)
+    kvm = plan.accelerator.startswith("kvm") and not confine.is_open_to_all(confine.KVM)
+    return [*(confine.lend_kvm(run.uid, plan.own) if kvm else ()), *confine.prefix(run.uid)]
 
 
 def _words(error: Exception) -> str:

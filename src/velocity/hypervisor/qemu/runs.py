@@ -2,7 +2,7 @@
 
 `<runtime>/<instance>/<machine>/run.json` says which process it is; `own/` beside it is the only place that QEMU may
 write to. Both lie on a file system that does not outlive the host's restart. A uid is claimed by a symbolic link
-`<runtime>/uids/<uid>`, so that two servers on one host never give the same one.
+/run/velocity/uids/<uid>, one place for the whole host, so that two servers on it never give the same one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Struct
 
 UID_COUNT = 10_000
+
+CLAIMS = Path("/run/velocity/uids")
 
 SOCKET_PATH = 107
 """Bytes that the path of a unix socket may have. unix(7)"""
@@ -60,9 +62,9 @@ def start_time(pid: int) -> int | None:
 class Runs:
     """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid."""
 
-    def __init__(self, runtime: Path, instance: str, uids: range | None) -> None:
+    def __init__(self, runtime: Path, instance: str, uids: range | None, claims: Path = CLAIMS) -> None:
         self._root = runtime / instance
-        self._claims = runtime / "uids"
+        self._claims = claims
         self._uids = uids
         self._boot = boot_id()
 
@@ -74,9 +76,11 @@ class Runs:
                 f"the path of the runtime directory is {longest - SOCKET_PATH} bytes too long for unix sockets: "
                 "set runtime_dir to a shorter one, such as /run/velocity"
             )
-        for directory in (self._root.parent, self._root, self._claims):
+        for directory in (self._root.parent, self._root):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             directory.chmod(0o711 if self._uids is not None else 0o700)
+        if self._uids is not None:
+            self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def directory(self, machine: UUID) -> Path:
         return self._root / str(machine)
