@@ -7,6 +7,7 @@ import contextlib
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from velocity.api import errors
 from velocity.api.handlers.base import Services
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.port import ByteStream
@@ -14,22 +15,22 @@ from velocity.machines.consoles import Ticket
 
 LOOK = 1.0
 """Seconds between two looks at whether the authkey and the right still hold."""
-GONE, FORBIDDEN, ENDED = 4404, 4403, 4410
-"""Close codes of ours: no such ticket (any more); the authkey or the right has ended; the VM has ended."""
+FORBIDDEN, ENDED = 4403, 4410
+"""Close codes of ours: the authkey or the right has ended; the VM has ended."""
 
 
 async def console(websocket: WebSocket, services: Services) -> None:
     """Serve one console."""
     ticket = services.desk.redeem(websocket.path_params["ticket"])
     if ticket is None:
-        await websocket.close(GONE, "this ticket is unknown, used, or older than 30 seconds")
+        await _deny(websocket, 404, "this ticket is unknown, used, or older than 30 seconds: ask for a new one")
         return
     if not _may(services, ticket):
-        await websocket.close(FORBIDDEN, "the authkey or the permission has ended")
+        await _deny(websocket, 403, "the authkey or the permission has ended")
         return
     stream = await services.desk.open(ticket)
     if stream is None:
-        await websocket.close(ENDED, "the VM has ended")
+        await _deny(websocket, 410, "the VM has ended: start it, then ask for a new ticket")
         return
     offered = websocket.scope.get("subprotocols") or []
     await websocket.accept(subprotocol="binary" if "binary" in offered else None)
@@ -39,6 +40,11 @@ async def console(websocket: WebSocket, services: Services) -> None:
         await stream.close()
     with contextlib.suppress(RuntimeError):
         await websocket.close(code, reason)
+
+
+async def _deny(websocket: WebSocket, status: int, message: str) -> None:
+    """Refuse the handshake, with the contract's shape of an error."""
+    await websocket.send_denial_response(errors.plain(status, message))
 
 
 async def _carry(websocket: WebSocket, stream: ByteStream, services: Services, ticket: Ticket) -> tuple[int, str]:

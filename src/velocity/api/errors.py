@@ -40,8 +40,12 @@ def answer(failure: Failure, message: str, field: str | None = None) -> Response
     return Response(_encode(body), failure.status, headers, media_type="application/json")
 
 
+def plain(status: int, message: str) -> Response:
+    """An answer that no operation numbers: the code is the status."""
+    body = {"code": status, "message": message, "reason": message, "error": True}
+    return Response(_encode(body), status, media_type="application/json")
+
+
 def internal() -> Response:
     """Our own fault. The log knows more; the client is told nothing of the inside."""
-    message = "an internal error: the server's log says more"
-    body = {"code": INTERNAL, "message": message, "reason": message, "error": True}
-    return Response(_encode(body), INTERNAL, media_type="application/json")
+    return plain(INTERNAL, "an internal error: the server's log says more")

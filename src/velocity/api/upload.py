@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +26,9 @@ from velocity.contract.problems import Problem, Refused
 log = logging.getLogger(__name__)
 
 PREFIX = "x-velocity-"
+LINGER_BYTES = 64 << 20
+LINGER_SECONDS = 5.0
+"""How much of a refused body is still taken, so that the client reads the answer."""
 MISSING = {
     "length": Problem.NO_LENGTH,
     "authkey": Problem.NO_AUTHKEY,
@@ -49,13 +54,12 @@ class UploadEdge:
         except ClientDisconnect:
             return  # cut off: what had come is gone by now
         except Refused as refused:
-            response = errors.refusal(refused, media.UPLOAD)
-            # The rest of the body is not read, so the connection cannot be used again.
-            response.headers["connection"] = "close"
+            await _refuse(errors.refusal(refused, media.UPLOAD), receive, send)
+            return
         except Exception:
             log.exception("an upload failed")
-            response = errors.internal()
-            response.headers["connection"] = "close"
+            await _refuse(errors.internal(), receive, send)
+            return
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -72,6 +76,25 @@ class UploadEdge:
             medium = await upload.finish()
         answer = media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)
         return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+async def _refuse(response: Response, receive: Receive, send: Send) -> None:
+    """Answer at once, then let a bounded rest of the body run out.
+
+    A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
+    """
+    response.headers["connection"] = "close"
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    break
+    await send({"type": "http.response.body", "body": b""})
 
 
 def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:

@@ -8,7 +8,6 @@ import click
 
 from velocity.cli import session
 from velocity.cli.output import as_json, clean, json_option, show_json, table
-from velocity.client import Client
 
 
 @click.command()
@@ -34,7 +33,8 @@ def logout() -> None:
     if authkey is None:
         click.echo("no session was kept", err=True)
         return
-    Client(client.server, authkey).sign_out()
+    client.authkey = authkey
+    client.sign_out()
     rest = {server: key for server, key in kept.authkeys.items() if server != client.server}
     session.write(session.Kept(None, rest))
     click.echo(f"signed out of {client.server}", err=True)

@@ -32,7 +32,9 @@ def connect() -> Client:
             authkey = settings.key_file.read_text().strip()
         except OSError:
             authkey = None  # not the account that the server runs under: sign in like anybody else
-    return Client(server, authkey)
+    client = Client(server, authkey)
+    click.get_current_context().call_on_close(client.close)
+    return client
 
 
 def read() -> Kept:

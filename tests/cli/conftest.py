@@ -1,0 +1,91 @@
+"""A real HTTP server over the fake hypervisor, in a thread, and the command line against it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+from tests.api.world import PASSWORD, quick_passwords
+from velocity import app
+from velocity.cli.main import velocity
+from velocity.cli.output import complain
+from velocity.client import Client, ClientError
+from velocity.config import Settings
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.media.service import Library
+
+
+class Quiet(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    def install_signal_handlers(self) -> None:
+        return None
+
+
+@dataclass
+class Host:
+    url: str
+    key: str
+    data: Path
+    hypervisor: FakeHypervisor
+    environment: dict[str, str]
+
+    def run(self, *words: str, typed: str | None = None, **environment: str) -> Result:
+        """The command line, as `main` calls it: the exit status is the process's."""
+        result = CliRunner().invoke(velocity, words, input=typed, env=self.environment | environment)
+        if isinstance(result.exception, ClientError):
+            result.exit_code = complain(result.exception)
+        return result
+
+    def ok(self, *words: str, typed: str | None = None) -> str:
+        result = self.run(*words, typed=typed)
+        assert result.exit_code == 0, (result.output, result.stderr, result.exception)
+        return result.stdout
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    data = tmp_path / "data"
+    fake = FakeHypervisor()
+    ready = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    running: list[uvicorn.Server] = []
+
+    async def factory(_library: Library) -> FakeHypervisor:
+        return fake
+
+    async def serve() -> None:
+        settings = Settings(data_dir=data, root_password=PASSWORD)
+        built = await app.build(settings, factory, passwords=quick_passwords())
+        config = uvicorn.Config(built.asgi, lifespan="off", log_level="error", ws="websockets-sansio")
+        server = Quiet(config)
+        running.append(server)
+        ready.set()
+        await server.serve(sockets=[listener])
+        await built.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(10)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with Client(url) as client:
+        key = client.sign_in(name="root", password=PASSWORD).authkey
+    environment = {
+        "VELOCITY_SERVER": url,
+        "VELOCITY_AUTHKEY": key,
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "VELOCITY_DATA_DIR": str(data),
+        "COLUMNS": "200",
+    }
+    yield Host(url, key, data, fake, environment)
+    running[0].should_exit = True
+    thread.join()
+    listener.close()

@@ -1,0 +1,53 @@
+"""The builder of the demo guest: its pure parts. That it boots is shown by the journeys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from velocity.cli.demo.command import CONTROL
+from velocity.cli.demo.guest import Guest, addresses, build, entry, ordered
+
+
+def test_a_cpio_member_is_read_back() -> None:
+    data = entry("bin/x", b"hello", mode=0o100755)
+    assert data[:6] == b"070701"
+    fields = [int(data[6 + 8 * index : 14 + 8 * index], 16) for index in range(13)]
+    assert (fields[1], fields[6], fields[11]) == (0o100755, 5, len("bin/x") + 1)
+    assert data[110:116] == b"bin/x\0"
+    assert len(data) % 4 == 0
+    assert data[116:121] == b"hello"
+
+
+def test_modules_come_after_what_they_depend_on() -> None:
+    there = {
+        "a": lambda: b"\0license=x\0depends=b,c-d\0",
+        "b": lambda: b"\0depends=\0",
+        "c_d": lambda: b"\0depends=b\0",
+    }
+    assert list(ordered(("a", "built_in", "b"), there)) == ["b.ko", "c_d.ko", "a.ko"]
+
+
+def test_sections_lie_behind_the_stub_and_each_other() -> None:
+    headers = """
+  0 .text         00009c00  0000000140001000  0000000140001000  00000400  2**4
+  6 .sbat         00000100  0000000140030000  0000000140030000  00010000  2**2
+"""
+    assert list(addresses(headers, [10, 0x2001, 5])) == [0x140031000, 0x140032000, 0x140035000]
+
+
+def test_the_cache_answers_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get here: whatever needs it would fail
+    from velocity.cli.demo.guest import CannotBuild, _recipe
+
+    with pytest.raises(CannotBuild, match="--iso"):
+        build(tmp_path)
+    (tmp_path / f"guest-{_recipe()}.iso").write_bytes(b"x")
+    (tmp_path / f"guest-{_recipe()}.json").write_text('{"kernel": "6.1"}')
+    assert build(tmp_path) == Guest(tmp_path / f"guest-{_recipe()}.iso", "6.1")
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".draft")] == []
+
+
+def test_the_firmwares_escape_sequences_are_left_out() -> None:
+    assert CONTROL.sub(b"", b"\x1b[2J\x1b[01;01H\x1b[=3hBdsDxe") == b"BdsDxe"

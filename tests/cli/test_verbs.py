@@ -1,0 +1,126 @@
+"""The verbs of the command line, through HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.api.world import PASSWORD
+from tests.cli.conftest import Host
+from velocity.cli.main import VERBS, Lazy, velocity
+from velocity.cli.media import to_bytes
+from velocity.cli.output import clean
+
+
+def test_every_verb_can_be_asked_for_help(host: Host) -> None:
+    for verb in VERBS:
+        assert "Usage:" in host.ok(verb, "--help")
+    assert "Exit status" in host.ok("--help")
+    assert isinstance(velocity, Lazy)
+
+
+def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:
+    image = tmp_path / "install.iso"
+    image.write_bytes(b"no iso at all")
+    uploaded = host.run("media", "upload", str(image))
+    assert uploaded.exit_code == 0
+    assert "holds no ISO 9660" in uploaded.stderr
+    host.ok("media", "create", "system", "--size", "2M", "--format", "qcow2")
+    listed = host.ok("media", "list")
+    assert "install.iso" in listed
+    assert "2.0 MiB" in listed
+    made = host.ok(
+        "vm", "create", "web", "--memory", "64M", "--display", "left=800x600", "--display", "640x480",
+        "--media", "system:block", "--media", "install.iso:usb:ro", "--nic", "nat",
+    )  # fmt: skip
+    assert made.splitlines()[0] == "1"
+    shown = json.loads(host.ok("vm", "show", "web", "--json"))
+    assert [one["name"] for one in shown["displays"]] == ["left", "display1"]
+    assert [(one["mode"], one["readonly"]) for one in shown["media"]] == [("BLOCK", False), ("USB", True)]
+    assert "web is RUNNING" in host.ok("vm", "start", "web")
+    assert "web is PAUSED" in host.ok("vm", "pause", "web")
+    assert "1 is RUNNING" in host.ok("vm", "resume", "1"), "ids do as well"
+    assert "RUNNING" in host.ok("vm", "list")
+    assert host.run("vm", "rm", "web").exit_code == 1
+    assert "web is STOPPED" in host.ok("vm", "stop", "web")
+    host.ok("vm", "rm", "web")
+    host.ok("media", "rm", "system")
+    host.ok("media", "rm", "install.iso")
+    assert json.loads(host.ok("--json", "media", "list")) == {"media": []}
+
+
+def test_a_guest_that_does_not_hear_the_button(host: Host) -> None:
+    host.hypervisor.deaf = True
+    host.ok("vm", "create", "deaf", "--memory", "64M")
+    host.ok("vm", "start", "deaf")
+    patient = host.run("vm", "stop", "deaf", "--timeout", "0.5")
+    assert patient.exit_code == 1
+    assert "--force" in str(patient.stderr)
+    assert "deaf is STOPPED" in host.ok("vm", "stop", "deaf", "--force")
+
+
+def test_exit_statuses(host: Host) -> None:
+    assert host.run("vm", "show", "nobody").exit_code == 4
+    assert host.run("vm", "show", "99").exit_code == 4
+    assert host.run("vm", "create", "x", "--cpus", "0").exit_code == 1
+    assert host.run("vm", "create", "x", "--memory", "much").exit_code == 2
+    assert host.run("vm", "create", "x", "--display", "big").exit_code == 2
+    assert host.run("vm", "list", VELOCITY_AUTHKEY="wrong").exit_code == 3
+    assert host.run("vm", "list", VELOCITY_SERVER="http://127.0.0.1:9").exit_code == 5
+
+
+def test_login_keeps_a_session_for_this_account_alone(host: Host, tmp_path: Path) -> None:
+    without = {**host.environment}
+    del without["VELOCITY_AUTHKEY"]
+    host.environment = without
+    assert host.run("whoami").exit_code == 3
+    assert host.run("login", "root", "--password-stdin", typed="wrong\n").exit_code == 3
+    host.ok("login", "root", "--password-stdin", typed=PASSWORD + "\n")
+    kept = tmp_path / "config" / "velocity" / "session.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "root (uid 0)" in host.ok("whoami")
+    host.ok("logout")
+    assert host.run("whoami").exit_code == 3
+
+
+def test_the_key_file_stands_for_root_on_the_servers_own_machine(host: Host) -> None:
+    address = host.url.removeprefix("http://")
+    host.environment = {
+        name: value for name, value in host.environment.items() if name not in ("VELOCITY_AUTHKEY", "VELOCITY_SERVER")
+    } | {"VELOCITY_LISTEN": address}
+    assert "root (uid 0)" in host.ok("whoami")
+
+
+def test_any_endpoint(host: Host) -> None:
+    assert json.loads(host.ok("api", "POST", "/v/vm/list", '{"gid": 0}')) == {"vms": []}
+    assert host.run("api", "POST", "/nothing").exit_code == 4
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(host: Host, shell: str) -> None:
+    assert "_VELOCITY_COMPLETE" in host.ok("completion", shell)
+
+
+def test_passwd_works_on_the_data_only_while_no_server_does(host: Host) -> None:
+    busy = host.run("passwd", "--password-stdin", typed="another password\n")
+    assert busy.exit_code == 1
+    assert "another Velocity server" in busy.stderr
+
+
+def test_escape_sequences_do_not_reach_the_terminal() -> None:
+    assert clean("a\x1b[2Jb\r\n") == "a\ufffd[2Jb\ufffd\ufffd"
+    assert clean("Häuser 家") == "Häuser 家"
+
+
+@pytest.mark.parametrize(("text", "count"), [("10G", 10 << 30), ("512m", 512 << 20), ("7", 7), ("1 KiB", 1024)])
+def test_sizes(text: str, count: int) -> None:
+    assert to_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "G", "1.5G", "-1"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        to_bytes(text)

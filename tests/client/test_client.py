@@ -1,0 +1,100 @@
+"""The Python client, through HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import Host, host
+from velocity.client import ApiError, Client, ClientError, Unreachable
+from velocity.contract import OPERATIONS
+from velocity.contract.machines import Nic, State
+
+__all__ = ["host"]
+
+
+def test_every_operation_has_a_method() -> None:
+    for operation in OPERATIONS:
+        assert callable(getattr(Client, "upload" if operation.streams else operation.name))
+
+
+def test_errors_are_the_contracts(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        with pytest.raises(ApiError) as refused:
+            client.create_vm(name="x", gid=0, cpus=0, memory_mib=64)
+        assert (refused.value.status, refused.value.code, refused.value.field) == (406, 12220, "cpus")
+    with Client(host.url) as stranger, pytest.raises(ApiError) as refused:
+        stranger.list_nics()
+    assert refused.value.code == 100
+
+
+def test_what_is_absent_is_not_sent(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="x", gid=0, cpus=1, memory_mib=64, nics=[Nic(type="NAT")]).vmid
+        shown = client.show_vm(vmid=vmid)
+        assert shown.nics == [Nic(type="NAT")]
+        assert shown.state is State.STOPPED
+        assert client.show_user().uid == 0
+
+
+def test_uploads_tell_their_progress(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 3_000_000)
+    told: list[tuple[int, int]] = []
+    with Client(host.url, host.key) as client:
+        made = client.upload(
+            file,
+            mpid=1,
+            gid=0,
+            name="a, ü",
+            type="DISK",
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            progress=lambda done, total: told.append((done, total)),
+        )
+        assert made.size == 3_000_000
+        assert told[0] == (0, 3_000_000)
+        assert told[-1] == (3_000_000, 3_000_000)
+        assert client.list_media(gid=0).media[0].name == "a, ü"
+        with pytest.raises(ApiError) as refused:
+            client.upload(file, mpid=1, gid=0, name="a, ü", type="DISK")
+        assert refused.value.code == 9220
+
+
+def test_consoles_carry_bytes_and_a_ticket_opens_once(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="x", gid=0, cpus=1, memory_mib=64).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        ticket = client.open_console(vmid=vmid, kind="serial")
+        console = client.console(ticket)
+        console.send(b"\x00\xffecho")
+        assert console.receive(timeout=5) == b"\x00\xffecho"
+        assert console.receive(timeout=0.1) is None
+        client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+        assert console.receive(timeout=5) == b"", "it ends with the VM"
+        console.close()
+        with pytest.raises(ClientError):
+            client.console(ticket)
+
+
+def test_a_console_ends_with_the_authkey(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        vmid = client.create_vm(name="x", gid=0, cpus=1, memory_mib=64).vmid
+        client.set_vm_state(vmid=vmid, state="RUNNING")
+        console = client.console(client.open_console(vmid=vmid, kind="serial"))
+        client.sign_out()
+        assert console.receive(timeout=5) == b""
+        console.close()
+
+
+def test_no_server_is_said_with_the_cure() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="velocity serve"):
+        client.list_nics()
+
+
+def test_an_answer_that_is_not_ours() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<html>a proxy</html>"))
+    with Client("http://x", transport=transport) as client, pytest.raises(ApiError, match="not Velocity's"):
+        client.list_nics()
