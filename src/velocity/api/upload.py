@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from velocity.api import decode, errors
 from velocity.api.dispatch import carried
@@ -48,17 +48,18 @@ class UploadEdge:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        body = Body(receive)
+        request = Request(scope, body.receive)
         try:
             response = await self._answer(request)
         except ClientDisconnect:
             return  # cut off: what had come is gone by now
         except Refused as refused:
-            await _refuse(errors.refusal(refused, media.UPLOAD), receive, send)
+            await _refuse(errors.refusal(refused, media.UPLOAD), body, send)
             return
         except Exception:
             log.exception("an upload failed")
-            await _refuse(errors.internal(), receive, send)
+            await _refuse(errors.internal(), body, send)
             return
         await response(scope, receive, send)
 
@@ -78,7 +79,20 @@ class UploadEdge:
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
-async def _refuse(response: Response, receive: Receive, send: Send) -> None:
+class Body:
+    """The request's messages, and whether the last one has come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.ended = not message.get("more_body", False)
+        return message
+
+
+async def _refuse(response: Response, body: Body, send: Send) -> None:
     """Answer at once, then let a bounded rest of the body run out.
 
     A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
@@ -89,11 +103,8 @@ async def _refuse(response: Response, receive: Receive, send: Send) -> None:
     left = LINGER_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b""))
-                if not message.get("more_body"):
-                    break
+            while left > 0 and not body.ended:
+                left -= len((await body.receive()).get("body", b""))
     await send({"type": "http.response.body", "body": b""})
 
 
