@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests.api.world import World, world
+from velocity.config import PoolSetting
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +158,30 @@ async def test_an_upload_that_is_cut_off_leaves_nothing_and_frees_its_name(w: Wo
     assert any(name.startswith(".moving/") for name in during), "it was under way"
     assert w.files() == []
     assert (await w.upload(b"x", x_velocity_name="cut")).status == 200
+
+
+@pytest.mark.guest
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+async def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    pool = tmp_path / "small"
+    pool.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(pool)], check=True)
+    try:
+        async with world(tmp_path / "data", pools=[PoolSetting(mpid=1, name="small", path=pool)]) as w:
+
+            async def fills_up() -> object:
+                for number in range(3):
+                    if number == 1:
+                        (pool / "somebody else's").write_bytes(b"x" * (2 << 20))
+                    yield b"x" * (1 << 20)
+
+            assert (await w.upload(b"x" * (5 << 20))).code == 9221, "known before it begins"
+            answer = await w.upload(fills_up(), x_velocity_length=str(3 << 20))
+            assert (answer.status, answer.code) == (406, 9221)
+            assert [file.name for file in pool.rglob("*") if file.is_file()] == ["somebody else's"]
+            assert (await w.ok("POST", "/m/media/list", gid=0))["media"] == []
+    finally:
+        subprocess.run(["umount", str(pool)], check=True)
 
 
 async def test_a_crash_in_the_middle_is_undone_or_finished(tmp_path: Path) -> None:

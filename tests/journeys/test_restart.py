@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,6 +113,34 @@ def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest
     assert [
         claim for claim in CLAIMS.iterdir() if str(claim.readlink()).startswith(server.settings["runtime_dir"])
     ] == []
+
+
+def test_a_guest_that_fills_its_pool_is_paused_and_goes_on(
+    start_server: StartServer, guest: Guest, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(small)], check=True)
+    try:
+        pools = f'[{{mpid=1, name="default", path="{tmp_path}/big"}}, {{mpid=2, name="small", path="{small}"}}]'
+        server = start_server(pools=pools)
+        iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
+        ballast = server.ok("PUT", "/m/media/create", mpid=2, gid=0, name="ballast", size=1 << 20)["mid"]
+        (small / f"{ballast}.raw").write_bytes(b"x" * (1 << 20))
+        disk = server.ok("PUT", "/m/media/create", mpid=2, gid=0, name="disk", size=64 << 20)["mid"]
+        one = vm(server, "one", iso, {"mid": disk, "mode": "BLOCK"})
+        server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
+        terminal = server.console(one)
+        terminal.boot()
+        terminal.type("dd if=/dev/zero of=/dev/vda bs=64k count=40 conv=fsync; echo wrote=$?\n")
+        assert server.wait_for(one, "PAUSED", 20)["reason"]["cause"] == "disk-full"
+        server.ok("DELETE", "/m/media", mid=ballast)
+        assert server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")["state"] == "RUNNING"
+        terminal.until(b"wrote=0", 20)
+        assert server.state(one)["state"] == "RUNNING"
+        server.close()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_start_that_fails_leaves_nothing(start_server: StartServer) -> None:

@@ -38,7 +38,7 @@ async def console(websocket: WebSocket, services: Services) -> None:
         code, reason = await _carry(websocket, stream, services, ticket)
     finally:
         await stream.close()
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be gone already
         await websocket.close(code, reason)
 
 
