@@ -48,7 +48,7 @@ def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:
     assert "web is STOPPED" in host.ok("vm", "stop", "web")
     host.ok("vm", "rm", "web")
     host.ok("media", "rm", "system")
-    host.ok("media", "rm", "install.iso")
+    assert json.loads(host.ok("media", "rm", "install.iso", "--json")) == {}
     assert json.loads(host.ok("--json", "media", "list")) == {"media": []}
 
 

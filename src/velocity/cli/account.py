@@ -7,12 +7,13 @@ import sys
 import click
 
 from velocity.cli import session
-from velocity.cli.output import as_json, clean, json_option, show_json, table
+from velocity.cli.output import as_json, clean, done, json_option, show_json, table
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@json_option
 def login(name: str | None, password_stdin: bool) -> None:
     """Sign in as NAME and keep the session in this account's configuration."""
     client = session.connect()
@@ -21,23 +22,24 @@ def login(name: str | None, password_stdin: bool) -> None:
     answer = client.sign_in(name=name, password=password)
     kept = session.read()
     session.write(session.Kept(client.server, {**kept.authkeys, client.server: answer.authkey}))
-    click.echo(f"signed in to {client.server} as {clean(name)}", err=True)
+    done(f"signed in to {client.server} as {clean(name)}")
 
 
 @click.command()
+@json_option
 def logout() -> None:
     """End the kept session."""
     kept = session.read()
     client = session.connect()
     authkey = kept.authkeys.get(client.server)
     if authkey is None:
-        click.echo("no session was kept", err=True)
+        done("no session was kept")
         return
     client.authkey = authkey
     client.sign_out()
     rest = {server: key for server, key in kept.authkeys.items() if server != client.server}
     session.write(session.Kept(None, rest))
-    click.echo(f"signed out of {client.server}", err=True)
+    done(f"signed out of {client.server}")
 
 
 @click.command()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, json_option, show_json, size, table
+from velocity.cli.output import as_json, clean, done, json_option, show_json, size, table
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 
@@ -125,12 +125,13 @@ def create(name: str, size_: str, format_: str, type_: str, group: int, pool: in
 @media.command()
 @click.argument("medium", shell_complete=resolve.complete_media)
 @GROUP
+@json_option
 def rm(medium: str, group: int) -> None:
     """Remove MEDIUM (its name or id)."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
     client.delete_medium(mid=found.mid)
-    click.echo(f"removed {clean(found.name)}", err=True)
+    done(f"removed {clean(found.name)}")
 
 
 def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:

@@ -49,6 +49,13 @@ def show_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def done(message: str) -> None:
+    """Something that has no answer of its own is done: said to people on stderr, an empty object to programs."""
+    click.echo(message, err=True)
+    if as_json():
+        show_json({})
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table on stdout; `empty` is said on stderr when there is nothing."""
     lines = [[clean(cell) for cell in row] for row in rows]

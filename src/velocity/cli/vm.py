@@ -13,7 +13,7 @@ from rich.console import Console
 
 from velocity.cli import resolve, session
 from velocity.cli.media import GROUP, to_bytes
-from velocity.cli.output import as_json, clean, json_option, program, show_json, size, table
+from velocity.cli.output import as_json, clean, done, json_option, program, show_json, size, table
 from velocity.client import Client
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, VmState
 
@@ -151,6 +151,7 @@ def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
 @vm.command()
 @which
 @click.option("--force", is_flag=True, help="Stop it first, with force.")
+@json_option
 def rm(vm_: str, group: int, force: bool) -> None:
     """Remove VM; its media stay."""
     client = session.connect()
@@ -158,7 +159,7 @@ def rm(vm_: str, group: int, force: bool) -> None:
     if force:
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
     client.delete_vm(vmid=vmid)
-    click.echo(f"removed {clean(vm_)}", err=True)
+    done(f"removed {clean(vm_)}")
 
 
 @vm.command()
