@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 import types
 import typing
 from pathlib import Path
@@ -76,11 +77,17 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
 def _method(operation: Operation[Any, Any]) -> str:
     module, constant = _home(operation)
     fields = msgspec.structs.fields(operation.request)
-    parameters = "".join(f", {field.name}: {_annotation(field.type)}{_default(field)}" for field in fields)
+    parameters = "".join(
+        f", {field.name}: {_annotation(field.type)}{' | None' if _empty(field) else ''}{_default(field)}"
+        for field in fields
+    )
     star = ", *" if fields else ""
     response = _name(operation.response)
     arguments = ", ".join(_argument(field) for field in fields)
-    failures = "\n".join(f"        {one.status} {one.code}: {one.text}" for one in operation.failures)
+    failures = "\n".join(
+        textwrap.fill(f"{one.status} {one.code}: {one.text}", 118, initial_indent=" " * 8, subsequent_indent=" " * 12)
+        for one in operation.failures
+    )
     raises = f"\n\n        Refused with:\n{failures}\n        " if failures else ""
     return f'''
     def {operation.name}(self{star}{parameters}) -> {response}:
@@ -89,8 +96,13 @@ def _method(operation: Operation[Any, Any]) -> str:
 '''
 
 
+def _empty(field: msgspec.structs.FieldInfo) -> bool:
+    """Whether the field is a list that is empty when left out."""
+    return field.default_factory is not msgspec.NODEFAULT
+
+
 def _argument(field: msgspec.structs.FieldInfo) -> str:
-    if field.default_factory is not msgspec.NODEFAULT:
+    if _empty(field):
         return f"{field.name}={field.name} or []"
     return f"{field.name}={field.name}"
 
@@ -98,7 +110,7 @@ def _argument(field: msgspec.structs.FieldInfo) -> str:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return ""
-    if field.default_factory is not msgspec.NODEFAULT:
+    if _empty(field):
         return " = None"
     return " = UNSET" if field.default is UNSET else f" = {field.default!r}"
 
@@ -110,7 +122,7 @@ def _annotation(kind: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " | ".join(_annotation(one) for one in typing.get_args(kind))
     if origin is list:
-        return f"list[{_annotation(typing.get_args(kind)[0])}] | None"
+        return f"list[{_annotation(typing.get_args(kind)[0])}]"
     if origin is typing.Literal:
         return f"Literal[{', '.join(repr(one).replace(chr(39), chr(34)) for one in typing.get_args(kind))}]"
     if kind is UnsetType:

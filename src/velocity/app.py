@@ -66,7 +66,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         await asyncio.to_thread(database.open)
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
         root_password = await access.open(settings.root_password)
-        access.accept_key(local_key(settings.key_file))
+        access.sessions.accept_key(local_key(settings.key_file))
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools)
         library.open()

@@ -35,11 +35,11 @@ async def test_renewal(w: World) -> None:
 
 async def test_an_expired_authkey_is_known_as_such(w: World) -> None:
     key = (await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
-    access = w.server.services.access
-    access._clock = lambda: 4_000_000_000.0
+    sessions = w.server.services.access.sessions
+    sessions._clock = lambda: 4_000_000_000.0
     later = (await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
     assert await w.refused("PATCH", "/u/auth", key) == (403, 1400), "after a day it is unknown"
-    access._clock = lambda: 4_000_003_601.0
+    sessions._clock = lambda: 4_000_003_601.0
     assert await w.refused("POST", "/u/user", later) == (401, 100)
     assert await w.refused("PATCH", "/u/auth", later) == (403, 1401)
 

@@ -120,3 +120,15 @@ async def test_the_openapi_document_is_served(w: World) -> None:
 async def test_cors_is_off_by_default(w: World) -> None:
     response = await w.http.options("http://velocity/v/vm", headers={"origin": "http://elsewhere"})
     assert "access-control-allow-origin" not in response.headers
+
+
+async def test_a_database_that_cannot_write_is_a_503_and_changes_nothing(w: World) -> None:
+    database = w.server.database
+    database.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only=ON"))
+    assert await w.refused("PUT", "/u/group", name="a", parent_gid=0) == (503, 503)
+    assert await w.refused("PUT", "/v/vm/efi", name="a", gid=0, cpus=1, memory_mib=64) == (503, 503)
+    assert await w.refused("PUT", "/m/media/create", name="a", gid=0, mpid=1, size=1) == (503, 503)
+    assert w.files() == []
+    database._engine.raw_connection().cursor().execute("PRAGMA query_only=OFF")
+    assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
+    await w.group("a")

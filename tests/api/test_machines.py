@@ -116,6 +116,7 @@ async def test_who_sees_what(w: World) -> None:
     assert (await w.call("PUT", "/v/vm/state", user, vmid=vmid, state="RUNNING")).status == 200
     assert await w.refused("DELETE", "/v/vm", viewer, vmid=vmid) == (403, 16300)
     assert await w.refused("DELETE", "/v/vm", viewer, vmid=99) == (403, 16300)
+    assert await w.refused("DELETE", "/v/vm", vmid=99) == (404, 16310)
     assert await w.refused("POST", "/v/nic/list", viewer) == (403, 11100)
     assert await w.refused("POST", "/v/vm/console", stranger, vmid=vmid, kind="serial") == (404, 19110)
     assert await w.refused("POST", "/v/vm/console", viewer, vmid=vmid, kind="serial") == (403, 19100)

@@ -79,6 +79,10 @@ class World:
             await self.ok("PUT", "/u/user/permission", uid=uid, gid=gid, permission=f"velocity.{permission}")
         return str((await self.ok("POST", "/u/auth", "", name=name, password=PASSWORD))["authkey"])
 
+    async def uid(self, name: str) -> int:
+        users = (await self.ok("POST", "/u/user/list"))["users"]
+        return next(int(one["uid"]) for one in users if one["name"] == name)
+
     async def group(self, name: str, parent: int = 0) -> int:
         return int((await self.ok("PUT", "/u/group", name=name, parent_gid=parent))["gid"])
 

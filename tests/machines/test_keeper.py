@@ -46,13 +46,20 @@ class MemoryStore:
     async def remove(self, vmid: int) -> None:
         return None
 
-    async def begin_run(self, vmid: int, wanted: State) -> int:
+    async def alter(self, vmid: int, name: str, spec: Spec) -> None:
+        return None
+
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         self.progress = Progress(epoch=self.progress.epoch + 1, wanted=wanted)
         return self.progress.epoch
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
         if progress.epoch == self.progress.epoch:
             self.progress = progress
+
+
+async def nothing() -> None:
+    """An errand that waits until what was in the inbox is done."""
 
 
 class Keeping:
@@ -64,7 +71,17 @@ class Keeping:
             machine_type="fake-1.0", firmware="0",
         )  # fmt: skip
         self.machine = Machine(1, uuid4(), 0, "vm", spec)
-        house = House(HostId(1), hypervisor, self.store, asyncio.Semaphore(4), lambda: 1000.0, self.prepare, next_press)
+        self.ended: list[Machine] = []
+        house = House(
+            HostId(1),
+            hypervisor,
+            self.store,
+            asyncio.Semaphore(4),
+            lambda: 1000.0,
+            self.prepare,
+            self.ended.append,
+            next_press,
+        )
         self.keeper = Keeper(house, self.machine, Progress())
 
     async def prepare(self, machine: Machine) -> MachineSpec:
@@ -73,7 +90,7 @@ class Keeping:
     async def tell(self, fact: Fact, why: Why, epoch: int | None = None) -> None:
         who = self.keeper.who if epoch is None else replace(self.keeper.who, epoch=epoch)
         self.keeper.hear(Changed(who, fact, why))
-        await self.keeper.settle()
+        await self.keeper.alone(nothing)
 
 
 @pytest.fixture
@@ -216,5 +233,5 @@ async def test_found_facts_win_and_wishes_go_on(k: Keeping) -> None:
     k.store.progress = k.keeper.progress
     await k.hypervisor.start(who, MachineSpec("vm", 1, 64, "fake-1.0", "0", held=True), deadline=1)
     await k.keeper.found(Changed(who, Fact.HELD, Why.ASKED))
-    await k.keeper.settle()
+    await k.keeper.alone(nothing)
     assert k.keeper.state is State.RUNNING, "the start that was asked for is brought to its end"

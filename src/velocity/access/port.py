@@ -1,22 +1,23 @@
-"""What access needs to be kept."""
+"""What access needs: a store, and a word with those who keep what groups own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from velocity.access.rules import Group, Session, User
+from velocity.access.rules import Group, Limits, Session, User
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Everything of access that is in the store. `grants` are (uid, gid, pid)."""
+    """Everything of access that is in the store. `grants` are (uid, gid, pid), `limits` are by gid."""
 
     users: Sequence[User]
     groups: Sequence[Group]
     grants: Sequence[tuple[int, int, int]]
     sessions: Sequence[Session]
+    limits: Mapping[int, Limits]
 
 
 class AccessStore(Protocol):
@@ -29,15 +30,46 @@ class AccessStore(Protocol):
 
     async def add_user(self, name: str, password: str) -> int: ...
 
+    async def remove_user(self, uid: int) -> None:
+        """With his grants and sessions."""
+
     async def set_password(self, uid: int, password: str) -> None:
         """Sets the hash and ends every session of the user."""
 
     async def add_group(self, name: str, parent_gid: int) -> int: ...
 
+    async def remove_groups(self, gids: Sequence[int]) -> None:
+        """With all that they own, in every area. Children come after their parents."""
+
+    async def set_limits(self, gid: int, limits: Limits) -> None: ...
+
     async def add_grant(self, uid: int, gid: int, pid: int) -> None:
         """Held already is success."""
+
+    async def remove_grants(self, uid: int, gid: int, pids: Sequence[int]) -> None:
+        """Not held is success."""
 
     async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
         """Adds it, removes the one that it replaces, and those that expired before `forget_before`."""
 
     async def remove_session(self, key: bytes) -> None: ...
+
+
+class Withdrawal(Protocol):
+    """What an area has taken out of use for groups that are being deleted."""
+
+    async def restore(self) -> None:
+        """The deletion has failed: everything is as it was, but for what was ended by force."""
+
+    def committed(self) -> None:
+        """The deletion is committed: names and quota are free. The groups are still in the directory."""
+
+    async def finish(self) -> None:
+        """Remove what is left of it on the host."""
+
+
+class Belongings(Protocol):
+    """An area that keeps what groups own."""
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> Withdrawal:
+        """Take what these groups own out of use. Raises `Refused`, and then has changed nothing."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from velocity.contract.permissions import Permission
+from velocity.contract.permissions import Permission, members
 
 ROOT_GROUP = 0
 ROOT_USER = 0
@@ -37,6 +37,34 @@ class Session:
     expires: int | None
 
 
+@dataclass(frozen=True)
+class Amount:
+    """What machines take of a quota."""
+
+    cpus: int = 0
+    memory_mib: int = 0
+    vms: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.cpus + other.cpus, self.memory_mib + other.memory_mib, self.vms + other.vms)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.cpus - other.cpus, self.memory_mib - other.memory_mib, self.vms - other.vms)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a group with its subgroups may have; None: no limit of its own."""
+
+    cpus: int | None = None
+    memory_mib: int | None = None
+    vms: int | None = None
+
+
+LIMITED = tuple(field.name for field in fields(Limits))
+"""What a quota limits; the names of `Amount` and `Limits`."""
+NO_LIMITS = Limits()
+
 Groups = Mapping[int, Group]
 Grants = Mapping[int, int]
 """What one user holds directly: gid -> permissions as bits."""
@@ -49,6 +77,18 @@ def line(groups: Groups, gid: int) -> Iterator[int]:
         if gid == ROOT_GROUP:
             return
         gid = groups[gid].parent_gid
+
+
+def subtree(groups: Groups, gid: int) -> list[int]:
+    """The group and all that is below it, parents before their children."""
+    children: dict[int, list[int]] = {}
+    for group in groups.values():
+        if group.gid != ROOT_GROUP:
+            children.setdefault(group.parent_gid, []).append(group.gid)
+    found = [gid]
+    for one in found:
+        found.extend(sorted(children.get(one, ())))
+    return found
 
 
 def held(groups: Groups, grants: Grants, gid: int) -> int:
@@ -68,6 +108,25 @@ def holds_somewhere(grants: Grants, permission: Permission) -> bool:
     return any(bits & permission.bit for bits in grants.values())
 
 
+def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
+    """Whether someone holds, wherever another holds something, all that the other holds there."""
+    return all(bits & ~held(groups, grants, gid) == 0 for gid, bits in others.items())
+
+
 def visible_memberships(groups: Groups, viewer: Grants, memberships: Iterable[int]) -> list[int]:
     """Of someone's groups, those whose members the viewer may see."""
     return [gid for gid in sorted(memberships) if holds(groups, viewer, Permission.USER_VIEW, gid)]
+
+
+def shown_groups(groups: Groups, grants: Grants) -> list[int]:
+    """The groups where something is held, by inheritance too, and the ancestors needed to draw the tree."""
+    shown: set[int] = set()
+    for gid in groups:
+        if held(groups, grants, gid):
+            shown.update(line(groups, gid))
+    return sorted(shown)
+
+
+def names(bits: int) -> str:
+    """A set of permissions, for people."""
+    return ", ".join(permission.value for permission in members(bits))

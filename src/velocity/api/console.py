@@ -85,4 +85,6 @@ async def _watch(services: Services, ticket: Ticket) -> None:
 
 def _may(services: Services, ticket: Ticket) -> bool:
     access = services.access
-    return access.still_signed_in(ticket.caller) and access.holds(ticket.caller.uid, Permission.VM_INTERACT, ticket.gid)
+    return access.sessions.still_signed_in(ticket.caller) and access.holds(
+        ticket.caller.uid, Permission.VM_INTERACT, ticket.gid
+    )

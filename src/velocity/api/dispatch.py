@@ -51,11 +51,11 @@ class Dispatch:
         wanted, in_body = decode.body(self._operation, data)
         authkey = carried(request, in_body)
         needs = self._operation.needs
-        caller = None if isinstance(needs, Anyone) else self._services.access.caller(authkey)
+        caller = None if isinstance(needs, Anyone) else self._services.access.sessions.caller(authkey)
         if isinstance(needs, Holds):
-            target = getattr(wanted, needs.on.value) if needs.on.value else None
+            target = getattr(wanted, needs.on.field) if needs.on.field else None
             self._services.access.admit(needs, caller, target)
-        answer = await self._handler(Call(self._services, wanted, authkey, caller))
+        answer = await self._handler(Call(self._services, wanted, authkey, caller, address(request)))
         return Response(_encode(answer), media_type="application/json")
 
     def _refusal(self, refused: Refused) -> Response:
@@ -64,6 +64,11 @@ class Dispatch:
         except errors.Undeclared:
             log.exception("%s met a problem that it does not declare", self._operation.name)
             return errors.internal()
+
+
+def address(request: Request) -> str:
+    """Where a request came from; on a unix socket, from this machine."""
+    return request.client.host if request.client else "local"
 
 
 async def read(request: Request, limit: int) -> bytes:

@@ -66,7 +66,7 @@ class UploadEdge:
     async def _answer(self, request: Request) -> Response:
         authkey = carried(request, None)
         wanted = fields(request.headers, authkey)
-        caller = self._services.access.caller(authkey)
+        caller = self._services.access.sessions.caller(authkey)
         needs = media.UPLOAD.needs
         assert isinstance(needs, Holds)
         self._services.access.admit(needs, caller, wanted.gid)

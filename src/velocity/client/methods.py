@@ -61,6 +61,36 @@ class Methods(abc.ABC):
         """
         return self.call(users.CREATE, users.CreateUser(name=name, password=password))
 
+    def remove_user(self, *, uid: int) -> Nothing:
+        """Remove a user; every authkey and permission of that user ends.
+
+        Refused with:
+        403 2300: velocity.user.remove is needed on every group of the user
+        404 2310: no such user
+        406 2320: the root user, or oneself
+        """
+        return self.call(users.REMOVE, users.UserRequest(uid=uid))
+
+    def change_user(
+        self, *, password: str, uid: int | UnsetType = UNSET, old_password: str | UnsetType = UNSET
+    ) -> Nothing:
+        """Set a password; every authkey of that user ends.
+
+        Refused with:
+        403 2400: the old password is wrong; or, for another user: velocity.user.remove is needed on every group of
+            the user, and every permission that the user holds there
+        404 2410: no such user
+        """
+        return self.call(users.CHANGE, users.ChangeUser(password=password, uid=uid, old_password=old_password))
+
+    def list_users(self) -> users.Users:
+        """List all users by name.
+
+        Refused with:
+        403 3100: velocity.user.list is needed somewhere
+        """
+        return self.call(users.LIST, Nothing())
+
     def grant_permission(self, *, uid: int, gid: int, permission: str) -> Nothing:
         """Give a user a permission on a group that the caller holds there.
 
@@ -73,6 +103,27 @@ class Methods(abc.ABC):
         """
         return self.call(users.GRANT, users.Grant(uid=uid, gid=gid, permission=permission))
 
+    def revoke_permission(self, *, uid: int, gid: int, permission: str | UnsetType = UNSET) -> Nothing:
+        """Take a permission on a group, or all of them, away from a user; one that is not held is no failure.
+
+        Refused with:
+        403 4300: velocity.user.revoke is needed on the group, and the permission itself
+        404 4310: no such user
+        404 4311: no such group
+        404 4312: no such permission
+        406 4320: the root user's permissions on group 0 stay
+        """
+        return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission))
+
+    def show_group(self, *, gid: int) -> groups.GroupInfo:
+        """Show a group with its members and what they hold directly on it.
+
+        Refused with:
+        403 5100: velocity.group.view is needed on the group
+        404 5110: no such group
+        """
+        return self.call(groups.SHOW, groups.GroupRequest(gid=gid))
+
     def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
         """Create a group under another one.
 
@@ -82,6 +133,71 @@ class Methods(abc.ABC):
         409 5220: a group of that name exists under that parent
         """
         return self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
+
+    def delete_group(self, *, gid: int, force: bool = False) -> Nothing:
+        """Delete a group with its subgroups, VMs and media.
+
+        Refused with:
+        403 5300: velocity.group.remove is needed on the parent
+        404 5310: no such group
+        406 5320: group 0 stays
+        409 5321: one of its VMs is not STOPPED, and `force` is not true
+        409 5322: one of its media is attached to a VM of a group that remains
+        """
+        return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, force=force))
+
+    def list_groups(self) -> groups.Groups:
+        """List the groups where the caller holds a permission, and the ancestors needed to draw the tree."""
+        return self.call(groups.LIST, Nothing())
+
+    def show_quota(self, *, gid: int) -> groups.QuotaInfo:
+        """Show what a group with its subgroups may have, has, and may still add.
+
+        Refused with:
+        403 18100: velocity.group.view is needed on the group
+        404 18110: no such group
+        """
+        return self.call(groups.SHOW_QUOTA, groups.GroupRequest(gid=gid))
+
+    def set_quota(
+        self,
+        *,
+        gid: int,
+        cpus: int | UnsetType = UNSET,
+        memory_mib: int | UnsetType = UNSET,
+        vms: int | UnsetType = UNSET,
+    ) -> groups.QuotaInfo:
+        """Set what a group with its subgroups may have; a limit that is absent or null is lifted.
+
+        Refused with:
+        403 18200: velocity.group.create is needed on the parent
+        404 18210: no such group
+        406 18220: a limit is above an ancestor's, or below one of a subgroup
+        """
+        return self.call(groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms))
+
+    def assign_pool(self, *, gid: int, mpid: int, quota: int = 0, write: bool = False, manage: bool = False) -> Nothing:
+        """Assign a pool to a group, or change what is assigned.
+
+        Refused with:
+        403 6200: velocity.pool.assign is needed on the group; nobody passes on what the group's parent lacks
+        404 6210: no such group
+        404 6211: no such pool
+        406 6220: group 0 has every pool
+        """
+        return self.call(
+            media.ASSIGN_POOL, media.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage)
+        )
+
+    def revoke_pool(self, *, gid: int, mpid: int) -> Nothing:
+        """Take a pool away from a group and its subgroups; their media stay.
+
+        Refused with:
+        403 6300: velocity.pool.revoke is needed on the group
+        404 6310: no such group
+        404 6311: no such pool is assigned to the group
+        """
+        return self.call(media.REVOKE_POOL, media.RevokePool(gid=gid, mpid=mpid))
 
     def list_pools(self, *, gid: int) -> media.Pools:
         """List the media pools that a group sees, with what it may do there and has used.
@@ -156,9 +272,9 @@ class Methods(abc.ABC):
         404 12210: no such group
         404 12211: no such medium for this group
         404 12214: no such host NIC
-        406 12220: the number of CPUs is none that this VM could ever have
-        406 12221: the memory is none that this VM could ever have
-        406 12222: another quota does not hold it
+        406 12220: a VM cannot have so many CPUs here, or the group's quota does not hold them
+        406 12221: a VM cannot have this memory here, or the group's quota does not hold it
+        406 12222: a quota on the number of VMs does not hold it
         406 12225: the media mode is none of USB, BLOCK, VIRTIO
         406 12226: the NIC type is none of NAT, BRIDGE
         406 12227: BRIDGE without a host NIC
@@ -220,6 +336,50 @@ class Methods(abc.ABC):
         409 16320: the VM is not STOPPED
         """
         return self.call(machines.DELETE, machines.VmRequest(vmid=vmid))
+
+    def alter_vm(
+        self,
+        *,
+        vmid: int,
+        name: str | UnsetType = UNSET,
+        cpus: int | UnsetType = UNSET,
+        memory_mib: int | UnsetType = UNSET,
+        displays: list[machines.Display] | UnsetType = UNSET,
+        media: list[machines.Attachment] | UnsetType = UNSET,
+        nics: list[machines.Nic] | UnsetType = UNSET,
+        rosetta: bool | UnsetType = UNSET,
+        autostart: bool | UnsetType = UNSET,
+    ) -> machines.VmAltered:
+        """Change a virtual machine; what cannot change while it runs waits for the next start.
+
+        Refused with:
+        403 16400: velocity.vm.alter is needed on the VM's group
+        404 16410: no such VM
+        404 16411: no such medium for this group
+        404 16414: no such host NIC
+        406 16420: a VM cannot have so many CPUs here, or the group's quota does not hold them
+        406 16421: a VM cannot have this memory here, or the group's quota does not hold it
+        406 16425: the media mode is none of USB, BLOCK, VIRTIO
+        406 16426: the NIC type is none of NAT, BRIDGE
+        406 16427: BRIDGE without a host NIC
+        409 16423: the group has a VM of that name
+        409 16424: two displays have the same name
+        409 16428: the medium is attached writable to another VM, or twice
+        """
+        return self.call(
+            machines.ALTER,
+            machines.AlterVm(
+                vmid=vmid,
+                name=name,
+                cpus=cpus,
+                memory_mib=memory_mib,
+                displays=displays,
+                media=media,
+                nics=nics,
+                rosetta=rosetta,
+                autostart=autostart,
+            ),
+        )
 
     def list_vms(self, *, gid: int) -> machines.Vms:
         """List the virtual machines of a group.

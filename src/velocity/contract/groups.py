@@ -1,11 +1,35 @@
-"""Route 5: groups."""
+"""Routes 5, 15 and 18: groups, and what they may have in all."""
 
 from __future__ import annotations
 
-from velocity.contract.fields import Gid, Name
-from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Gid, Name, Uid
+from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, SignedIn, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+from velocity.contract.users import PermissionInfo
+
+
+class GroupRequest(Wire, frozen=True):
+    gid: Gid
+
+
+class Member(Wire, frozen=True):
+    """A user and what he holds directly on the group."""
+
+    uid: Uid
+    name: str
+    permissions: list[PermissionInfo]
+
+
+class GroupInfo(Wire, frozen=True):
+    gid: Gid
+    parent_gid: Gid
+    name: str
+    memberships: list[Member]
 
 
 class CreateGroup(Wire, frozen=True):
@@ -18,6 +42,72 @@ class GroupCreated(Wire, frozen=True):
     name: str
     parent_gid: Gid
 
+
+class DeleteGroup(Wire, frozen=True):
+    gid: Gid
+    force: Annotated[bool, Meta(description="end those of its VMs that run, as if their power were cut")] = False
+
+
+class GroupSummary(Wire, frozen=True):
+    gid: Gid
+    parent_gid: Gid
+    name: str
+    permissions: Annotated[list[PermissionInfo], Meta(description="what the caller holds there directly")]
+
+
+class Groups(Wire, frozen=True):
+    groups: list[GroupSummary]
+
+
+Limit = Annotated[int, Meta(ge=0, le=2**63 - 1, description="absent: no limit of its own")]
+
+
+class Quota(Wire, frozen=True):
+    """What a group with all its subgroups may have."""
+
+    cpus: Limit | UnsetType = UNSET
+    memory_mib: Limit | UnsetType = UNSET
+    vms: Limit | UnsetType = UNSET
+
+
+class Usage(Wire, frozen=True):
+    """What the VMs of a group and its subgroups have, running or not."""
+
+    cpus: int
+    memory_mib: int
+    vms: int
+
+
+class QuotaInfo(Wire, frozen=True):
+    gid: Gid
+    limits: Quota
+    usage: Usage
+    left: Annotated[Quota, Meta(description="what may still be added, by the limits of the group and its ancestors")]
+
+
+class SetQuota(Wire, frozen=True):
+    """States the whole quota: a limit that is absent or null is lifted."""
+
+    gid: Gid
+    cpus: Limit | UnsetType = UNSET
+    memory_mib: Limit | UnsetType = UNSET
+    vms: Limit | UnsetType = UNSET
+
+
+SHOW = Operation(
+    name="show_group",
+    summary="Show a group with its members and what they hold directly on it",
+    method=Method.POST,
+    path="/u/group",
+    route=5,
+    request=GroupRequest,
+    response=GroupInfo,
+    needs=Holds(Permission.GROUP_VIEW, On.GROUP),
+    failures=(
+        Failure(5100, 403, Problem.NO_PERMISSION, "velocity.group.view is needed on the group"),
+        Failure(5110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+)
 
 CREATE = Operation(
     name="create_group",
@@ -35,4 +125,69 @@ CREATE = Operation(
     ),
 )
 
-OPERATIONS = (CREATE,)
+DELETE = Operation(
+    name="delete_group",
+    summary="Delete a group with its subgroups, VMs and media",
+    method=Method.DELETE,
+    path="/u/group",
+    route=5,
+    request=DeleteGroup,
+    response=Nothing,
+    needs=Holds(Permission.GROUP_REMOVE, On.GROUPS_PARENT),
+    failures=(
+        Failure(5300, 403, Problem.NO_PERMISSION, "velocity.group.remove is needed on the parent"),
+        Failure(5310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(5320, 406, Problem.GROUP_STAYS, "group 0 stays"),
+        Failure(5321, 409, Problem.GROUP_BUSY, "one of its VMs is not STOPPED, and `force` is not true"),
+        Failure(
+            5322, 409, Problem.GROUP_MEDIUM_ATTACHED, "one of its media is attached to a VM of a group that remains"
+        ),
+    ),
+)
+
+LIST = Operation(
+    name="list_groups",
+    summary="List the groups where the caller holds a permission, and the ancestors needed to draw the tree",
+    method=Method.POST,
+    path="/u/group/list",
+    route=15,
+    request=Nothing,
+    response=Groups,
+    needs=SignedIn("everyone may see where he himself holds something"),
+    failures=(),
+)
+
+SHOW_QUOTA = Operation(
+    name="show_quota",
+    summary="Show what a group with its subgroups may have, has, and may still add",
+    method=Method.POST,
+    path="/u/group/quota",
+    route=18,
+    request=GroupRequest,
+    response=QuotaInfo,
+    needs=Holds(Permission.GROUP_VIEW, On.GROUP),
+    failures=(
+        Failure(18100, 403, Problem.NO_PERMISSION, "velocity.group.view is needed on the group"),
+        Failure(18110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+    ours=True,
+)
+
+SET_QUOTA = Operation(
+    name="set_quota",
+    summary="Set what a group with its subgroups may have; a limit that is absent or null is lifted",
+    method=Method.PUT,
+    path="/u/group/quota",
+    route=18,
+    request=SetQuota,
+    response=QuotaInfo,
+    needs=Holds(Permission.GROUP_CREATE, On.GROUPS_PARENT),
+    failures=(
+        Failure(18200, 403, Problem.NO_PERMISSION, "velocity.group.create is needed on the parent"),
+        Failure(18210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(18220, 406, Problem.QUOTA_ABOVE, "a limit is above an ancestor's, or below one of a subgroup"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (SHOW, CREATE, DELETE, LIST, SHOW_QUOTA, SET_QUOTA)

@@ -143,10 +143,32 @@ class VmInfo(Wire, frozen=True):
     wanted: Annotated[State, Meta(description="the state that was last asked for")]
     machine_type: Annotated[str, Meta(description="QEMU's machine type, pinned when the VM was created")]
     firmware: Annotated[str, Meta(description="the firmware build, pinned when the VM was created")]
+    waiting: Annotated[list[str], Meta(description="the fields whose change takes effect at the next start")]
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnixTime | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
+
+
+class AlterVm(Wire, frozen=True):
+    """What is absent stays as it is."""
+
+    vmid: Vmid
+    name: Name | UnsetType = UNSET
+    cpus: Int64 | UnsetType = UNSET
+    memory_mib: Int64 | UnsetType = UNSET
+    displays: Displays | UnsetType = UNSET
+    media: Attachments | UnsetType = UNSET
+    nics: Nics | UnsetType = UNSET
+    rosetta: bool | UnsetType = UNSET
+    autostart: bool | UnsetType = UNSET
+
+
+class VmAltered(Wire, frozen=True):
+    vmid: Vmid
+    waiting: Annotated[list[str], Meta(description="the fields that take effect at the next start")]
+    warnings: list[str] | UnsetType = UNSET
+    """What will not work as one might expect, known before the start."""
 
 
 class SetState(Wire, frozen=True):
@@ -188,9 +210,13 @@ CREATE = Operation(
         Failure(12210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(12211, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(12214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
-        Failure(12220, 406, Problem.CPU_LIMIT, "the number of CPUs is none that this VM could ever have"),
-        Failure(12221, 406, Problem.MEMORY_LIMIT, "the memory is none that this VM could ever have"),
-        Failure(12222, 406, Problem.VM_QUOTA, "another quota does not hold it"),
+        Failure(
+            12220, 406, Problem.CPU_LIMIT, "a VM cannot have so many CPUs here, or the group's quota does not hold them"
+        ),
+        Failure(
+            12221, 406, Problem.MEMORY_LIMIT, "a VM cannot have this memory here, or the group's quota does not hold it"
+        ),
+        Failure(12222, 406, Problem.VM_QUOTA, "a quota on the number of VMs does not hold it"),
         Failure(12225, 406, Problem.MEDIA_MODE, "the media mode is none of USB, BLOCK, VIRTIO"),
         Failure(12226, 406, Problem.NIC_TYPE, "the NIC type is none of NAT, BRIDGE"),
         Failure(12227, 406, Problem.BRIDGE_WITHOUT_HOST, "BRIDGE without a host NIC"),
@@ -264,6 +290,30 @@ DELETE = Operation(
     ours=True,
 )
 
+ALTER = Operation(
+    name="alter_vm",
+    summary="Change a virtual machine; what cannot change while it runs waits for the next start",
+    method=Method.PATCH,
+    path="/v/vm",
+    route=16,
+    request=AlterVm,
+    response=VmAltered,
+    needs=Holds(Permission.VM_ALTER, On.VM),
+    failures=(
+        Failure(16400, 403, Problem.NO_PERMISSION, "velocity.vm.alter is needed on the VM's group"),
+        Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
+        Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
+        Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
+        *(
+            Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)
+            for failure in CREATE.failures
+            if failure.status in (406, 409) and failure.problem is not Problem.VM_QUOTA
+        ),
+    ),
+    aliases=CREATE.aliases,
+    ours=True,
+)
+
 LIST = Operation(
     name="list_vms",
     summary="List the virtual machines of a group",
@@ -297,4 +347,4 @@ CONSOLE = Operation(
     ours=True,
 )
 
-OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, LIST, CONSOLE)
+OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, ALTER, LIST, CONSOLE)

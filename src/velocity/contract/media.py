@@ -1,4 +1,4 @@
-"""Routes 7 to 10 and 14: media pools and media."""
+"""Routes 6 to 10 and 14: media pools and media."""
 
 from __future__ import annotations
 
@@ -22,13 +22,32 @@ class PoolInfo(Wire, frozen=True):
     name: str
     write: bool
     manage: bool
-    quota: Annotated[int, Meta(description="bytes that the group's media may have here; 0: no limit of its own")]
-    used: Annotated[int, Meta(description="bytes that the group's media declare here")]
+    quota: Annotated[int, Meta(description="bytes that the nearest assignment allows; 0: no limit of its own")]
+    used: Annotated[int, Meta(description="bytes that the media of the group and its subgroups declare here")]
     free: Annotated[int, Meta(description="bytes free in the pool's file system")]
+    left: (
+        Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
+        | UnsetType
+    ) = UNSET
 
 
 class Pools(Wire, frozen=True):
     pools: list[PoolInfo]
+
+
+class AssignPool(Wire, frozen=True):
+    gid: Gid
+    mpid: Mpid
+    quota: Annotated[
+        int, Meta(ge=0, le=2**63 - 1, description="bytes, counted over the group's subtree; 0: no limit of its own")
+    ] = 0
+    write: bool = False
+    manage: bool = False
+
+
+class RevokePool(Wire, frozen=True):
+    gid: Gid
+    mpid: Mpid
 
 
 class ListMedia(Wire, frozen=True):
@@ -90,6 +109,44 @@ class MediumCreated(Wire, frozen=True):
 class DeleteMedium(Wire, frozen=True):
     mid: UUID
 
+
+ASSIGN_POOL = Operation(
+    name="assign_pool",
+    summary="Assign a pool to a group, or change what is assigned",
+    method=Method.PUT,
+    path="/m/pool/assign",
+    route=6,
+    request=AssignPool,
+    response=Nothing,
+    needs=Holds(Permission.POOL_ASSIGN, On.GROUP),
+    failures=(
+        Failure(
+            6200,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.pool.assign is needed on the group; nobody passes on what the group's parent lacks",
+        ),
+        Failure(6210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(6211, 404, Problem.POOL_NOT_FOUND, "no such pool"),
+        Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 has every pool"),
+    ),
+)
+
+REVOKE_POOL = Operation(
+    name="revoke_pool",
+    summary="Take a pool away from a group and its subgroups; their media stay",
+    method=Method.DELETE,
+    path="/m/pool/assign",
+    route=6,
+    request=RevokePool,
+    response=Nothing,
+    needs=Holds(Permission.POOL_REVOKE, On.GROUP),
+    failures=(
+        Failure(6300, 403, Problem.NO_PERMISSION, "velocity.pool.revoke is needed on the group"),
+        Failure(6310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(6311, 404, Problem.POOL_NOT_FOUND, "no such pool is assigned to the group"),
+    ),
+)
 
 LIST_POOLS = Operation(
     name="list_pools",
@@ -185,4 +242,4 @@ DELETE = Operation(
     ),
 )
 
-OPERATIONS = (LIST_POOLS, CREATE, UPLOAD, LIST, DELETE)
+OPERATIONS = (ASSIGN_POOL, REVOKE_POOL, LIST_POOLS, CREATE, UPLOAD, LIST, DELETE)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from velocity import __version__
-from velocity.contract.operation import COMMON, Anyone, Holds, Needs, On, Operation
+from velocity.contract.operation import COMMON, Anyone, Holds, Needs, Operation
 from velocity.contract.registry import OPERATIONS
 
 _REF = "#/components/schemas/{name}"
@@ -52,15 +52,7 @@ def permission_text(needs: Needs) -> str:
     """What an operation needs, as a sentence."""
     if not isinstance(needs, Holds):
         return f"No permission is needed: {needs.reason}."
-    where = {
-        On.SOMEWHERE: "somewhere",
-        On.GROUP: "on the group `gid`",
-        On.PARENT_GROUP: "on the group `parent_gid`",
-        On.USER: "on a group that the user is a member of (oneself: none)",
-        On.MEDIUM: "on the medium's group",
-        On.VM: "on the VM's group",
-    }[needs.on]
-    return f"Needs `{needs.permission.value}` {where}."
+    return f"Needs `{needs.permission.value}` {needs.on.value}{' (oneself: none)' if needs.oneself else ''}."
 
 
 def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:

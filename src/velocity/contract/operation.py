@@ -37,14 +37,31 @@ class Method(enum.Enum):
 
 
 class On(enum.Enum):
-    """Where a permission is looked for; the value is the request's field that names it."""
+    """Where a permission is looked for, as a sentence ends; `field` is the request's field that names it."""
 
-    SOMEWHERE = ""
-    GROUP = "gid"
-    PARENT_GROUP = "parent_gid"
-    USER = "uid"
-    MEDIUM = "mid"
-    VM = "vmid"
+    SOMEWHERE = "somewhere"
+    GROUP = "on the group"
+    PARENT_GROUP = "on the parent group"
+    GROUPS_PARENT = "on the parent of the group"
+    USER = "on a group that the user is a member of"
+    ALL_OF_USER = "on every group that the user is a member of (group 0 if none)"
+    MEDIUM = "on the medium's group"
+    VM = "on the VM's group"
+
+    @property
+    def field(self) -> str | None:
+        return _FIELDS.get(self)
+
+
+_FIELDS = {
+    On.GROUP: "gid",
+    On.PARENT_GROUP: "parent_gid",
+    On.GROUPS_PARENT: "gid",
+    On.USER: "uid",
+    On.ALL_OF_USER: "uid",
+    On.MEDIUM: "mid",
+    On.VM: "vmid",
+}
 
 
 class Hides(enum.Enum):
@@ -74,11 +91,13 @@ class Holds:
     """The caller must hold the permission there, directly or by inheritance.
 
     An object that does not exist counts as group 0's, so that nobody learns what exists elsewhere.
+    `oneself` says that users need no permission on themselves.
     """
 
     permission: Permission
     on: On
     hides: Hides = Hides.NOBODY
+    oneself: bool = False
 
 
 Needs = Anyone | SignedIn | Holds
@@ -165,8 +184,8 @@ class Operation(Generic[Request, Response]):
     def _check_needs(self, declared: set[Problem]) -> None:
         if not isinstance(self.needs, Holds):
             return
-        if self.needs.on.value and not hasattr(self.request, self.needs.on.value):
-            raise TypeError(f"{self.name}: its request has no field {self.needs.on.value}")
+        if self.needs.on.field and not hasattr(self.request, self.needs.on.field):
+            raise TypeError(f"{self.name}: its request has no field {self.needs.on.field}")
         wanted = {NOT_FOUND[self.needs.on]} if self.needs.on is not On.SOMEWHERE else set()
         if self.needs.hides is not Hides.NON_VIEWERS or self.needs.permission is not Permission.VM_VIEW:
             wanted.add(Problem.NO_PERMISSION)
@@ -177,7 +196,9 @@ class Operation(Generic[Request, Response]):
 NOT_FOUND: Mapping[On, Problem] = {
     On.GROUP: Problem.GROUP_NOT_FOUND,
     On.PARENT_GROUP: Problem.GROUP_NOT_FOUND,
+    On.GROUPS_PARENT: Problem.GROUP_NOT_FOUND,
     On.USER: Problem.USER_NOT_FOUND,
+    On.ALL_OF_USER: Problem.USER_NOT_FOUND,
     On.MEDIUM: Problem.MEDIUM_NOT_FOUND,
     On.VM: Problem.VM_NOT_FOUND,
 }

@@ -1,10 +1,10 @@
-"""Routes 2 and 4: users, and what they may do."""
+"""Routes 2, 3 and 4: users, and what they may do."""
 
 from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract.fields import Gid, Name, Password, Pid, Uid, Word
+from velocity.contract.fields import Gid, GivenPassword, Name, Password, Pid, Uid, Word
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -44,10 +44,38 @@ class UserCreated(Wire, frozen=True):
     name: str
 
 
+class UserRequest(Wire, frozen=True):
+    uid: Uid
+
+
+class ChangeUser(Wire, frozen=True):
+    password: Password
+    uid: Uid | UnsetType = UNSET
+    """Absent: the caller."""
+    old_password: GivenPassword | UnsetType = UNSET
+    """Required for oneself."""
+
+
+class UserSummary(Wire, frozen=True):
+    uid: Uid
+    name: str
+
+
+class Users(Wire, frozen=True):
+    users: list[UserSummary]
+
+
 class Grant(Wire, frozen=True):
     uid: Uid
     gid: Gid
     permission: Word
+
+
+class Revocation(Wire, frozen=True):
+    uid: Uid
+    gid: Gid
+    permission: Word | UnsetType = UNSET
+    """Absent: all that the user holds directly on the group."""
 
 
 SHOW = Operation(
@@ -58,7 +86,7 @@ SHOW = Operation(
     route=2,
     request=ShowUser,
     response=UserInfo,
-    needs=Holds(Permission.USER_VIEW, On.USER),
+    needs=Holds(Permission.USER_VIEW, On.USER, oneself=True),
     failures=(
         Failure(2100, 403, Problem.NO_PERMISSION, "velocity.user.view is needed somewhere the user is a member"),
         Failure(2110, 404, Problem.USER_NOT_FOUND, "no such user"),
@@ -80,6 +108,56 @@ CREATE = Operation(
     ),
 )
 
+REMOVE = Operation(
+    name="remove_user",
+    summary="Remove a user; every authkey and permission of that user ends",
+    method=Method.DELETE,
+    path="/u/user",
+    route=2,
+    request=UserRequest,
+    response=Nothing,
+    needs=Holds(Permission.USER_REMOVE, On.ALL_OF_USER),
+    failures=(
+        Failure(2300, 403, Problem.NO_PERMISSION, "velocity.user.remove is needed on every group of the user"),
+        Failure(2310, 404, Problem.USER_NOT_FOUND, "no such user"),
+        Failure(2320, 406, Problem.USER_STAYS, "the root user, or oneself"),
+    ),
+)
+
+CHANGE = Operation(
+    name="change_user",
+    summary="Set a password; every authkey of that user ends",
+    method=Method.PATCH,
+    path="/u/user",
+    route=2,
+    request=ChangeUser,
+    response=Nothing,
+    needs=Holds(Permission.USER_REMOVE, On.ALL_OF_USER, oneself=True),
+    failures=(
+        Failure(
+            2400,
+            403,
+            Problem.NO_PERMISSION,
+            "the old password is wrong; or, for another user: velocity.user.remove is needed on every group of the "
+            "user, and every permission that the user holds there",
+        ),
+        Failure(2410, 404, Problem.USER_NOT_FOUND, "no such user"),
+    ),
+    ours=True,
+)
+
+LIST = Operation(
+    name="list_users",
+    summary="List all users by name",
+    method=Method.POST,
+    path="/u/user/list",
+    route=3,
+    request=Nothing,
+    response=Users,
+    needs=Holds(Permission.USER_LIST, On.SOMEWHERE),
+    failures=(Failure(3100, 403, Problem.NO_PERMISSION, "velocity.user.list is needed somewhere"),),
+)
+
 GRANT = Operation(
     name="grant_permission",
     summary="Give a user a permission on a group that the caller holds there",
@@ -98,4 +176,24 @@ GRANT = Operation(
     ),
 )
 
-OPERATIONS = (SHOW, CREATE, GRANT)
+REVOKE = Operation(
+    name="revoke_permission",
+    summary="Take a permission on a group, or all of them, away from a user; one that is not held is no failure",
+    method=Method.DELETE,
+    path="/u/user/permission",
+    route=4,
+    request=Revocation,
+    response=Nothing,
+    needs=Holds(Permission.USER_REVOKE, On.GROUP),
+    failures=(
+        Failure(
+            4300, 403, Problem.NO_PERMISSION, "velocity.user.revoke is needed on the group, and the permission itself"
+        ),
+        Failure(4310, 404, Problem.USER_NOT_FOUND, "no such user"),
+        Failure(4311, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(4312, 404, Problem.PERMISSION_NOT_FOUND, "no such permission"),
+        Failure(4320, 406, Problem.GRANT_STAYS, "the root user's permissions on group 0 stay"),
+    ),
+)
+
+OPERATIONS = (SHOW, CREATE, REMOVE, CHANGE, LIST, GRANT, REVOKE)

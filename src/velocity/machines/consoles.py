@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from velocity.access.service import Caller
+from velocity.access.sessions import Caller
 from velocity.contract.machines import OpenConsole, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial
@@ -66,7 +66,7 @@ class Desk:
 
 
 def _screen(keeper: Keeper, request: OpenConsole) -> Screen:
-    displays = keeper.machine.spec.displays
+    displays = (keeper.progress.run or keeper.machine.spec).displays
     if not isinstance(request.display, str):
         if displays:
             return Screen(0)

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
@@ -54,12 +54,24 @@ class PressAgain:
     epoch: int
 
 
-Letter = Asked | Changed | PressAgain
+@dataclass(frozen=True)
+class Errand:
+    """Work that nothing else of this VM may come between, and where its result goes."""
+
+    work: Callable[[], Awaitable[Any]]
+    answer: asyncio.Future[Any]
+
+
+Letter = Asked | Changed | PressAgain | Errand
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class House:
-    """What every keeper works with. `prepare` builds the specification of a start, and refuses one that cannot be."""
+    """What every keeper works with.
+
+    `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end.
+    """
 
     host: HostId
     hypervisor: Machines
@@ -67,6 +79,7 @@ class House:
     gate: asyncio.Semaphore
     clock: Callable[[], float]
     prepare: Callable[[Machine], Awaitable[MachineSpec]]
+    ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
 
 
@@ -82,6 +95,7 @@ class Keeper:
         "held",
         "machine",
         "progress",
+        "retired",
         "state",
         "unreachable_since",
     )
@@ -92,6 +106,8 @@ class Keeper:
         self.progress = progress
         self.state = State.STOPPED
         self.held = False
+        self.retired = False
+        """It is being removed, or is: nothing that is asked of it is done any more."""
         self.unreachable_since: int | None = None
         self._inbox: deque[Letter] = deque()
         self._pump: asyncio.Task[None] | None = None
@@ -110,6 +126,12 @@ class Keeper:
         self._post(Asked(cause, answer))
         return await answer
 
+    async def alone(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something with the VM that no request and no news comes between."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._post(Errand(work, answer))
+        return await answer
+
     def hear(self, news: Changed) -> None:
         """Take news of this VM; news of another run than the present one is dropped when its turn comes."""
         self._post(news)
@@ -117,11 +139,6 @@ class Keeper:
     def retire(self) -> None:
         """The VM is removed: nothing happens any more."""
         self._silence()
-
-    async def settle(self) -> None:
-        """Wait until what is in the inbox is done."""
-        while self._pump is not None:
-            await asyncio.wait({self._pump})
 
     def _post(self, letter: Letter) -> None:
         self._inbox.append(letter)
@@ -138,15 +155,9 @@ class Keeper:
     async def _serve_one(self, letter: Letter) -> None:
         match letter:
             case Asked(cause, answer):
-                try:
-                    state = await self._request(cause)
-                except Exception as error:
-                    if not answer.done():
-                        answer.set_exception(error)
-                        answer.exception()  # whoever asked may be gone: that is no fault
-                else:
-                    if not answer.done():
-                        answer.set_result(state)
+                await _answered(self._request(cause), answer)
+            case Errand(work, answer):
+                await _answered(work(), answer)
             case Changed() if letter.who.epoch == self.progress.epoch:
                 await self._news(letter)
             case PressAgain(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
@@ -157,6 +168,8 @@ class Keeper:
     # Requests
 
     async def _request(self, cause: Cause) -> State:
+        if self.retired:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {self.machine.vmid}", field="vmid")
         following = after(self.state, cause)
         if following is None:
             raise Refused(
@@ -193,8 +206,8 @@ class Keeper:
         hold = cause is Cause.ASK_PAUSE
         spec = replace(await self._house.prepare(self.machine), held=hold)
         wanted = State.PAUSED if hold else State.RUNNING
-        epoch = await self._house.store.begin_run(self.machine.vmid, wanted)
-        self.progress = Progress(epoch=epoch, wanted=wanted)
+        epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
+        self.progress = Progress(epoch=epoch, wanted=wanted, run=self.machine.spec)
         self._move(cause)
         try:
             async with self._house.gate:
@@ -203,6 +216,7 @@ class Keeper:
             raise
         except HypervisorError as error:
             self._note(Reason(cause="start-failed", message=str(error), since=self._now()))
+            self._run_is_over()
             await self._keep()
             raise
         self.held = hold
@@ -296,6 +310,7 @@ class Keeper:
                 )
             )
         self.progress = replace(self.progress, stopping_since=None)
+        self._run_is_over()
 
     def could_not_autostart(self, message: str) -> None:
         """Say why it does not run although it should have started with the server."""
@@ -325,8 +340,14 @@ class Keeper:
         self.held = False
         self.progress = replace(self.progress, stopping_since=None)
         self._note(reason)
+        self._run_is_over()
         if self.state is not State.STOPPED:
             self._move(Cause.ENDED)
+
+    def _run_is_over(self) -> None:
+        if self.progress.run is not None:
+            self.progress = replace(self.progress, run=None)
+            self._house.ended(self.machine)
 
     def _note(self, reason: Reason | None) -> None:
         self.progress = replace(self.progress, reason=reason)
@@ -356,6 +377,18 @@ class Keeper:
             await work
         except Exception as error:
             log.warning("vm %d: %s", self.machine.vmid, error)
+
+
+async def _answered(work: Awaitable[T], answer: asyncio.Future[T]) -> None:
+    try:
+        result = await work
+    except Exception as error:
+        if not answer.done():
+            answer.set_exception(error)
+            answer.exception()  # whoever asked may be gone: that is no fault
+    else:
+        if not answer.done():
+            answer.set_result(result)
 
 
 def _nobody() -> asyncio.Future[State]:

@@ -21,8 +21,10 @@ class MachineStore(Protocol):
 
     async def remove(self, vmid: int) -> None: ...
 
-    async def begin_run(self, vmid: int, wanted: State) -> int:
-        """The epoch of a new run, one more than the last; the old reason goes."""
+    async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
+
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+        """The epoch of a new run with that specification, one more than the last; the old reason goes."""
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
-        """All but the epoch, and only if the run is still that of `progress.epoch`."""
+        """All but the epoch and the run, and only if the run is still that of `progress.epoch`."""

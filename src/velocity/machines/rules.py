@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from velocity.contract.machines import Attachment, CreateVm, Display, MediaMode, Nic, NicType, Reason, State
+from velocity.access.rules import Amount
+from velocity.contract.machines import Attachment, Display, MediaMode, Nic, NicType, Reason, State
 from velocity.contract.operation import Wire
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostFacts, Why
@@ -39,15 +40,34 @@ class Machine:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does."""
+    """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
+
+    `run` is what the present run was started with; None: it does not run.
+    """
 
     epoch: int = 0
     wanted: State = State.STOPPED
     reason: Reason | None = None
     stopping_since: int | None = None
+    run: Spec | None = None
 
 
-def check_host(request: CreateVm, facts: HostFacts) -> None:
+WAITING = ("cpus", "memory_mib", "displays", "media", "nics", "rosetta")
+"""What cannot change while a machine runs."""
+
+
+def waiting(spec: Spec, run: Spec | None) -> list[str]:
+    """The fields whose change takes effect at the next start."""
+    return [] if run is None else [name for name in WAITING if getattr(spec, name) != getattr(run, name)]
+
+
+def amount(specs: Iterable[Spec]) -> Amount:
+    """What a machine takes of its quotas: the most of what it is and what it runs with."""
+    chosen = list(specs)
+    return Amount(cpus=max(spec.cpus for spec in chosen), memory_mib=max(spec.memory_mib for spec in chosen), vms=1)
+
+
+def check_host(request: Spec, facts: HostFacts) -> None:
     """Refuse what this VM alone could never have on this host (contract, route 12)."""
     if not 1 <= request.cpus <= facts.max_cpus:
         raise Refused(
@@ -61,7 +81,7 @@ def check_host(request: CreateVm, facts: HostFacts) -> None:
         )
 
 
-def check_words(request: CreateVm) -> None:
+def check_words(request: Spec) -> None:
     """Refuse unknown media modes and NIC types, and BRIDGE without a host NIC."""
     for number, attachment in enumerate(request.media):
         if attachment.mode not in MediaMode.__members__:

@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from uuid import UUID, uuid4
 
-from velocity.access.service import Access, Caller
-from velocity.contract.machines import CreateVm, MediaMode, Nic, NicType, State
+import msgspec
+from msgspec import UNSET
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.machines import AlterVm, CreateVm, State
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import (
-    BridgeSpec,
-    Bus,
-    Changed,
-    Confinement,
-    DiskSpec,
-    DisplaySpec,
-    HostBack,
-    HostId,
-    HostLost,
-    Hypervisor,
-    MachineSpec,
-    MediaRef,
-    NatSpec,
-    NicSpec,
-)
+from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor
 from velocity.machines import rules
+from velocity.machines.builder import Builder
+from velocity.machines.claims import Claims
 from velocity.machines.keeper import House, Keeper
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Progress, Spec
 from velocity.machines.states import REQUESTABLE, Cause
-from velocity.media.rules import Medium, boot_warning
-from velocity.media.service import Library
+from velocity.media.service import Holder, Library
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +52,7 @@ class Fleet:
         self._library = library
         self._hypervisor = hypervisor
         self._host = host
-        self._nics = nics
+        self._builder = Builder(access, library, hypervisor, host, nics)
         self._clock = clock
         self._house = House(
             host=host,
@@ -70,23 +60,26 @@ class Fleet:
             store=store,
             gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
             clock=clock,
-            prepare=self._prepare,
+            prepare=self._builder.prepare,
+            ended=self._run_ended,
         )
+        self._claims = Claims(access.directory)
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
-        self._reserved: dict[tuple[int, str], CreateVm] = {}
         self._listening: asyncio.Task[None] | None = None
         self._autostarting: asyncio.Task[None] | None = None
         access.owns(On.VM, self._group_of)
-        library.held_by(self._holder)
+        access.groups.belongings(self)
+        library.held_by(self._holders)
 
     # The start and the end of the server
 
     async def open(self) -> None:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
         for machine, progress in self._store.load(self._host):
-            self._add(Keeper(self._house, machine, progress))
+            self.add(Keeper(self._house, machine, progress))
+            self._claims.put(machine.uuid, self._builder.claim(machine, progress.run))
         found = {news.who.machine for news in await self._adopt()}
         for uuid, keeper in self._by_uuid.items():
             if uuid not in found:
@@ -167,57 +160,119 @@ class Fleet:
         keeper = self._keepers.get(vmid) if isinstance(vmid, int) else None
         return None if keeper is None else keeper.machine.gid
 
-    def _holder(self, mid: UUID) -> str | None:
-        for keeper in self._keepers.values():
-            if any(attachment.mid == mid for attachment in keeper.machine.spec.media):
-                return str(keeper.machine.vmid)
-        for _, name in [key for key, one in self._reserved.items() if any(a.mid == mid for a in one.media)]:
-            return repr(name)
-        return None
+    def _holders(self, mid: UUID) -> list[Holder]:
+        return [Holder(claim.line[0], repr(claim.name)) for claim in self._claims.holders(mid)]
 
     # Changing
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
         self._access.group(request.gid)
-        media = [self._library.visible(caller, request.gid, one.mid) for one in request.media]
-        for number, nic in enumerate(request.nics):
-            self._check_nic(number, nic)
         facts = self._hypervisor.facts(self._host)
-        rules.check_host(request, facts)
-        rules.check_words(request)
-        with self._reservation(request, media):
-            spec = Spec(
-                cpus=request.cpus,
-                memory_mib=request.memory_mib,
-                displays=request.displays,
-                media=request.media,
-                nics=request.nics,
-                rosetta=request.rosetta,
-                autostart=request.autostart,
-                machine_type=facts.machine_type,
-                firmware=facts.firmware,
-            )
-            uuid = uuid4()
-            vmid = await self._store.add(uuid, self._host, request.gid, request.name, spec)
-            machine = Machine(vmid, uuid, request.gid, request.name, spec)
-            self._add(Keeper(self._house, machine, Progress()))
-        return vmid, [warning for medium in media if (warning := boot_warning(medium))]
+        spec = Spec(
+            cpus=request.cpus,
+            memory_mib=request.memory_mib,
+            displays=request.displays,
+            media=request.media,
+            nics=request.nics,
+            rosetta=request.rosetta,
+            autostart=request.autostart,
+            machine_type=facts.machine_type,
+            firmware=facts.firmware,
+        )
+        warnings = self._builder.check(caller, request.gid, spec)
+        draft = Machine(0, uuid4(), request.gid, request.name, spec)
+        with self._claims.taken(draft.uuid, self._builder.claim(draft, None)):
+            rules.check_display_names(spec.displays)
+            machine = await self._keep(draft)
+            self.add(Keeper(self._house, machine, Progress()))
+        return machine.vmid, warnings
+
+    async def _keep(self, draft: Machine) -> Machine:
+        """Commit it; its group may be deleted meanwhile."""
+        try:
+            vmid = await self._store.add(draft.uuid, self._host, draft.gid, draft.name, draft.spec)
+        except Exception:
+            self._access.group(draft.gid)
+            raise
+        try:
+            self._access.group(draft.gid)
+        except Refused:  # it came too late to be withdrawn with its group
+            await self._store.remove(vmid)
+            raise
+        return replace(draft, vmid=vmid)
+
+    async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
+        """Its keeper, and what will not work as one might expect."""
+        keeper = self.get(request.vmid)
+        return keeper, await keeper.alone(lambda: self._alter(caller, keeper, request))
+
+    async def _alter(self, caller: Caller, keeper: Keeper, request: AlterVm) -> list[str]:
+        old = keeper.machine
+        if keeper.retired:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
+        changes = {
+            name: value for name in (*rules.WAITING, "autostart") if (value := getattr(request, name)) is not UNSET
+        }
+        spec = msgspec.structs.replace(old.spec, **changes)
+        name = request.name if isinstance(request.name, str) else old.name
+        machine = replace(old, name=name, spec=spec)
+        warnings = self._builder.check(caller, old.gid, spec, has=old.spec)
+        with self._claims.taken(old.uuid, self._builder.claim(machine, keeper.progress.run)):
+            rules.check_display_names(spec.displays)
+            await self._store.alter(old.vmid, name, spec)
+            keeper.machine = machine
+        return warnings
+
+    def _run_ended(self, machine: Machine) -> None:
+        if machine.uuid in self._by_uuid:
+            self._claims.put(machine.uuid, self._builder.claim(machine, None))
 
     async def delete(self, vmid: int) -> None:
         keeper = self.get(vmid)
-        await keeper.settle()
+        await keeper.alone(lambda: self._delete(keeper))
+
+    async def _delete(self, keeper: Keeper) -> None:
+        vmid = keeper.machine.vmid
+        self.get(vmid)
         if keeper.state is not State.STOPPED:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
-        self.get(vmid)
-        self._remove(keeper)  # from here on nobody can start it
+        withdrawn = WithdrawnVms(self, self._hypervisor)
+        withdrawn.take(keeper)
         try:
             await self._store.remove(vmid)
         except BaseException:
-            self._add(keeper)
+            await withdrawn.restore()
             raise
-        keeper.retire()
-        await self._hypervisor.forget(keeper.machine.uuid)
+        withdrawn.committed()
+        await withdrawn.finish()
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
+        """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
+        keepers = [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
+        if not force:
+            for keeper in keepers:
+                _check_stopped(keeper)  # before anything is touched
+        withdrawn = WithdrawnVms(self, self._hypervisor)
+
+        async def take(keeper: Keeper) -> None:
+            _check_stopped(keeper)
+            withdrawn.take(keeper)
+
+        async def end(keeper: Keeper) -> None:
+            if force:
+                await keeper.ask(Cause.ASK_KILL)
+            await keeper.alone(lambda: take(keeper))
+
+        outcomes = await asyncio.gather(*(end(keeper) for keeper in keepers), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failures:
+            await withdrawn.restore()
+            raise Refused(Problem.GROUP_BUSY, f"not all of its VMs could be stopped: {failures[0]}")
+        return withdrawn
+
+    def drop_claim(self, machine: Machine) -> None:
+        self._claims.drop(machine.uuid)
 
     async def request(self, vmid: int, state: str, *, force: bool) -> tuple[Keeper, State]:
         """Serve a request for a state; the state is the one that it led to."""
@@ -232,103 +287,53 @@ class Fleet:
         cause = REQUESTABLE[wanted]
         return keeper, await keeper.ask(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
 
-    def _check_nic(self, number: int, nic: Nic) -> None:
-        if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:
-            raise Refused(
-                Problem.NIC_NOT_FOUND,
-                f"there is no host NIC {nic.host}: see POST /v/nic/list",
-                field=f"nics[{number}].host",
-            )
-
-    @contextlib.contextmanager
-    def _reservation(self, request: CreateVm, media: list[Medium]) -> Iterator[None]:
-        """The name and the right to write to its media are taken from here on."""
-        key = (request.gid, request.name)
-        if key in self._reserved or any(
-            keeper.machine.name == request.name for keeper in self._by_group.get(request.gid, {}).values()
-        ):
-            raise Refused(
-                Problem.VM_NAME_TAKEN,
-                f"the group has a VM named {request.name!r}: choose another name",
-                field="name",
-            )
-        rules.check_display_names(request.displays)
-        self._check_writers(request, media)
-        self._reserved[key] = request
-        try:
-            yield
-        finally:
-            del self._reserved[key]
-
-    def _check_writers(self, request: CreateVm, media: list[Medium]) -> None:
-        writable: set[UUID] = set()
-        for number, (attachment, medium) in enumerate(zip(request.media, media, strict=True)):
-            if attachment.readonly or self._blocked(medium):
-                continue
-            others = [keeper.machine.spec.media for keeper in self._keepers.values()]
-            others += [reserved.media for reserved in self._reserved.values()]
-            taken = any(one.mid == medium.mid and not one.readonly for media in others for one in media)
-            if taken or medium.mid in writable:
-                raise Refused(
-                    Problem.MEDIUM_IN_USE,
-                    f"medium {medium.mid} is attached writable already: attach it with `readonly`, or use another one",
-                    field=f"media[{number}].mid",
-                )
-            writable.add(medium.mid)
-
-    def _blocked(self, medium: Medium) -> bool:
-        """Whether writing is blocked whatever the attachment says; an ISO is a CD-ROM or a read-only disk."""
-        return medium.is_iso or self._library.readonly(medium)
-
-    async def _prepare(self, machine: Machine) -> MachineSpec:
-        """The specification of a start. Raises `Refused` when the host cannot have it now."""
-        spec = machine.spec
-        free = await self._hypervisor.memory_free(self._host)
-        if spec.memory_mib > free:
-            raise Refused(
-                Problem.MEMORY_SHORT,
-                f"VM {machine.vmid} needs {spec.memory_mib} MiB, the host has {free} MiB free now: stop another VM",
-            )
-        return MachineSpec(
-            name=machine.name,
-            cpus=spec.cpus,
-            memory=spec.memory_mib,
-            machine_type=spec.machine_type,
-            firmware=spec.firmware,
-            disks=tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media),
-            displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
-            nics=tuple(self._nic(nic) for nic in spec.nics),
-        )
-
-    def _disk(self, mid: UUID, mode: str, readonly: bool) -> DiskSpec:
-        try:
-            medium = self._library.get(mid)
-        except Refused as refusal:
-            raise Refused(Problem.HYPERVISOR, refusal.message) from None
-        return DiskSpec(
-            media=MediaRef(medium.mpid, mid, medium.format),
-            bus=Bus(mode),
-            readonly=readonly or self._blocked(medium),
-            cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
-        )
-
-    def _nic(self, nic: Nic) -> NicSpec:
-        if nic.type == NicType.NAT.value:
-            return NatSpec()
-        if not isinstance(nic.host, int) or nic.host not in self._nics:
-            raise Refused(
-                Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: declare it in the settings again"
-            )
-        return BridgeSpec(self._nics[nic.host])
-
-    def _add(self, keeper: Keeper) -> None:
+    def add(self, keeper: Keeper) -> None:
+        """Show a VM (again)."""
         machine = keeper.machine
         self._keepers[machine.vmid] = keeper
         self._by_uuid[machine.uuid] = keeper
         self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
 
-    def _remove(self, keeper: Keeper) -> None:
+    def remove(self, keeper: Keeper) -> None:
+        """Show a VM no more."""
         machine = keeper.machine
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
         del self._by_group[machine.gid][machine.vmid]
+
+
+class WithdrawnVms:
+    """VMs that are being deleted: nobody can start them any more."""
+
+    def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
+        self._fleet = fleet
+        self._hypervisor = hypervisor
+        self._keepers: list[Keeper] = []
+
+    def take(self, keeper: Keeper) -> None:
+        keeper.retired = True
+        self._fleet.remove(keeper)
+        self._keepers.append(keeper)
+
+    async def restore(self) -> None:
+        for keeper in self._keepers:
+            keeper.retired = False
+            self._fleet.add(keeper)
+
+    def committed(self) -> None:
+        for keeper in self._keepers:
+            keeper.retire()
+            self._fleet.drop_claim(keeper.machine)
+
+    async def finish(self) -> None:
+        for keeper in self._keepers:
+            await self._hypervisor.forget(keeper.machine.uuid)
+
+
+def _check_stopped(keeper: Keeper) -> None:
+    if keeper.state is not State.STOPPED:
+        raise Refused(
+            Problem.GROUP_BUSY,
+            f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",
+            field="force",
+        )

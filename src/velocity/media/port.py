@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from velocity.media.rules import Medium
+from velocity.media.rules import Assignment, Medium
 
 
 class MediaStore(Protocol):
     """Each call is one transaction; what returns is durable."""
 
     def load(self) -> Sequence[Medium]: ...
+
+    def load_assignments(self) -> Mapping[tuple[int, int], Assignment]:
+        """By (gid, mpid)."""
+
+    async def assign(self, gid: int, mpid: int, assignment: Assignment) -> None:
+        """Sets or updates."""
+
+    async def unassign(self, gid: int, mpid: int) -> None: ...
 
     async def add(self, medium: Medium) -> None: ...
 

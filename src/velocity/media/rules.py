@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -53,18 +53,38 @@ Assignments = Mapping[tuple[int, int], Assignment]
 
 
 def assigned(assignments: Assignments, line: Sequence[int], mpid: int) -> Assignment | None:
-    """What a group may do in a pool: the nearest assignment, its own or an ancestor's. None: it does not see it.
+    """What a group may do in a pool; None: it does not see it. `line` is the group and its ancestors.
 
-    `line` is the group and its ancestors. Group 0 has everything for itself, but passes nothing on by itself.
+    An assignment reaches down the tree, and one further down narrows it. So what a group loses, its subgroups lose too.
+    Group 0 has everything for itself, but passes nothing on by itself.
     """
     if line[0] == 0:
         return EVERYTHING
-    return next((assignments[gid, mpid] for gid in line if (gid, mpid) in assignments), None)
+    top = line[-2]
+    found = assignments.get((top, mpid))
+    for gid in reversed(line[:-2]):
+        own = assignments.get((gid, mpid))
+        if own is not None and found is not None:
+            found = _narrowed(found, own)
+    return found
 
 
-def declared(media: Iterable[Medium], gid: int, mpid: int) -> int:
-    """Bytes that a group's media declare in a pool."""
-    return sum(medium.size for medium in media if medium.gid == gid and medium.mpid == mpid)
+def _narrowed(above: Assignment, own: Assignment) -> Assignment:
+    quotas = [quota for quota in (above.quota, own.quota) if quota]
+    return Assignment(quota=min(quotas, default=0), write=above.write and own.write, manage=above.manage and own.manage)
+
+
+def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
+    """What of an assignment the group above lacks, in words; None: nothing."""
+    if above is None:
+        return "the pool"
+    if wanted.write and not above.write:
+        return "`write`"
+    if wanted.manage and not above.manage:
+        return "`manage`"
+    if above.quota and wanted.quota > above.quota:
+        return f"more quota than {above.quota} bytes"
+    return None
 
 
 def boot_warning(medium: Medium) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import UNSET
 
-from velocity.access.rules import ROOT_GROUP
-from velocity.access.service import Access, Caller
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission
@@ -23,41 +23,44 @@ from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media import rules
 from velocity.media.files import Incoming, PoolFiles
 from velocity.media.inspect import inspect
+from velocity.media.pools import Pools
 from velocity.media.port import MediaStore
-from velocity.media.rules import Assignment, Medium, Pool
+from velocity.media.rules import Medium, Pool
 
 
 @dataclass(frozen=True)
-class PoolUse:
-    """A pool as a group sees it; `used` and `free` in bytes."""
+class Holder:
+    """A machine that a medium is attached to; `name` is for people."""
 
-    pool: Pool
-    assignment: Assignment
-    used: int
-    free: int
+    gid: int
+    name: str
 
 
 class Library:
-    """The pools of the host and the media in them."""
+    """The media of the host."""
 
     def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path]) -> None:
         self._store = store
         self._access = access
-        self._pools = {pool.mpid: pool for pool in pools}
-        self._files = {pool.mpid: PoolFiles(path) for pool, path in pools.items()}
-        self._assignments: dict[tuple[int, int], Assignment] = {}
+        self.pools = Pools(store, access, pools)
         self._media: dict[UUID, Medium] = {}
-        self._reserved: dict[UUID, Medium] = {}
-        self._holders: Callable[[UUID], str | None] = lambda _: None
+        self._names: set[tuple[int, int, str]] = set()
+        self._reserved: set[UUID] = set()
+        self._holders: Callable[[UUID], Sequence[Holder]] = lambda _: ()
         access.owns(On.MEDIUM, self._group_of)
+        access.groups.belongings(self)
 
     def open(self) -> None:
-        self._media = {medium.mid: medium for medium in self._store.load()}
-        for mpid, files in self._files.items():
+        self.pools.open()
+        for medium in self._store.load():
+            self._media[medium.mid] = medium
+            self._names.add(_key(medium))
+            self.pools.count(self._access.line(medium.gid), medium.mpid, medium.size)
+        for mpid, files in self.pools.all_files().items():
             files.open({_file(medium) for medium in self._media.values() if medium.mpid == mpid})
 
-    def held_by(self, holders: Callable[[UUID], str | None]) -> None:
-        """Tell how to find out which machine a medium is attached to."""
+    def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
+        """Tell how to find out which machines a medium is attached to."""
         self._holders = holders
 
     # Reading
@@ -83,37 +86,20 @@ class Library:
 
     def readonly(self, medium: Medium) -> bool:
         """Whether writing is blocked: by the medium, or because its group lacks `write` on the pool."""
-        assignment = self._assignment(medium.gid, medium.mpid)
+        assignment = self.pools.assignment(medium.gid, medium.mpid)
         return medium.readonly or assignment is None or not assignment.write
-
-    def pools(self, gid: int) -> list[PoolUse]:
-        """The pools that the group sees."""
-        self._access.group(gid)
-        seen = ((pool, self._assignment(gid, mpid)) for mpid, pool in sorted(self._pools.items()))
-        return [
-            PoolUse(
-                pool,
-                assignment,
-                rules.declared(self._media.values(), gid, pool.mpid),
-                self._files[pool.mpid].free(),
-            )
-            for pool, assignment in seen
-            if assignment is not None
-        ]
 
     def path(self, media: MediaRef) -> Path:
         """Keeps `velocity.hypervisor.port.MediaFiles`."""
         medium = self._media.get(media.medium)
-        if medium is None or medium.mpid not in self._files:
+        files = None if medium is None else self.pools.files(medium.mpid)
+        if medium is None or files is None:
             raise HypervisorError(f"medium {media.medium} is not there: its pool is no longer declared")
-        return self._files[medium.mpid].path(_file(medium))
+        return files.path(_file(medium))
 
     def _group_of(self, mid: object) -> int | None:
         medium = self._media.get(mid) if isinstance(mid, UUID) else None
         return None if medium is None else medium.gid
-
-    def _assignment(self, gid: int, mpid: int) -> Assignment | None:
-        return rules.assigned(self._assignments, self._access.line(gid), mpid)
 
     # Changing
 
@@ -129,7 +115,7 @@ class Library:
             format=request.format,
             content=Content(format="blank"),
         )
-        files = self._may_manage(caller, medium)
+        files = self.pools.managed(caller, medium.gid, medium.mpid)
         with self._reservation(medium):
             await asyncio.to_thread(files.create, _file(medium), medium.size, medium.format)
             await self.keep(files, medium)
@@ -149,7 +135,7 @@ class Library:
             format="raw",
             content=Content(format="unknown"),
         )
-        files = self._may_manage(caller, medium)
+        files = self.pools.managed(caller, medium.gid, medium.mpid)
         if medium.size > files.free():
             raise Refused(
                 Problem.POOL_QUOTA,
@@ -167,64 +153,80 @@ class Library:
 
     async def delete(self, mid: UUID) -> None:
         medium = self.get(mid)
-        holder = self._holders(mid)
-        if holder is not None:
+        holders = self._holders(mid)
+        if holders:
             raise Refused(
-                Problem.MEDIUM_ATTACHED, f"the medium is attached to VM {holder}: remove that VM first", field="mid"
+                Problem.MEDIUM_ATTACHED,
+                f"the medium is attached to VM {holders[0].name}: detach it there, or remove that VM first",
+                field="mid",
             )
-        files = self._files.get(medium.mpid)
-        if files is None:
+        if self.pools.files(medium.mpid) is None:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
-        del self._media[mid]  # from here on nobody can attach it
+        withdrawn = await self._withdraw([medium])
         try:
-            await asyncio.to_thread(files.lift, _file(medium))
             await self._store.remove(mid)
         except BaseException:
-            self._media[mid] = medium
-            with contextlib.suppress(OSError):
-                files.settle(_file(medium))
+            await withdrawn.restore()
             raise
-        await asyncio.to_thread(files.drop, _file(medium))
+        withdrawn.committed()
+        await withdrawn.finish()
 
-    def _may_manage(self, caller: Caller, medium: Medium) -> PoolFiles:
-        self._access.group(medium.gid)
-        if medium.mpid not in self._pools and self._access.holds(caller.uid, Permission.MEDIA_CREATE, ROOT_GROUP):
-            raise Refused(
-                Problem.POOL_NOT_FOUND, f"there is no media pool {medium.mpid}: see POST /m/pool/list", field="mpid"
-            )
-        assignment = self._assignment(medium.gid, medium.mpid)
-        if assignment is None or not assignment.manage:
-            raise Refused(
-                Problem.POOL_NOT_MANAGED,
-                f"group {medium.gid} may not manage media in pool {medium.mpid}: ask for the pool to be assigned to it",
-                field="mpid",
-            )
-        return self._files[medium.mpid]
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
+        """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
+        media = [medium for medium in self._media.values() if medium.gid in gids]
+        for medium in media:
+            for holder in self._holders(medium.mid):
+                if holder.gid not in gids:
+                    raise Refused(
+                        Problem.GROUP_MEDIUM_ATTACHED,
+                        f"medium {medium.name!r} is attached to VM {holder.name} of a group that remains: "
+                        "detach it there first",
+                    )
+        return await self._withdraw(media, gids)
+
+    async def _withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> WithdrawnMedia:
+        for medium in media:
+            del self._media[medium.mid]  # from here on nobody can attach it
+        withdrawn = WithdrawnMedia(self, media, gids)
+        try:
+            for medium in media:
+                if files := self.pools.files(medium.mpid):
+                    await asyncio.to_thread(files.lift, _file(medium))
+        except BaseException:
+            await withdrawn.restore()
+            raise
+        return withdrawn
+
+    def back(self, medium: Medium) -> None:
+        """Show a withdrawn medium again."""
+        self._media[medium.mid] = medium
+
+    def gone(self, medium: Medium) -> None:
+        """A withdrawn medium is no more: its name and its bytes are free."""
+        self._names.discard(_key(medium))
+        self.pools.count(self._access.line(medium.gid), medium.mpid, -medium.size)
 
     @contextlib.contextmanager
     def _reservation(self, medium: Medium) -> Iterator[None]:
         """The name and the bytes are taken from here on; given back unless the medium has come to be."""
-        everyone = [*self._media.values(), *self._reserved.values()]
-        assignment = self._assignment(medium.gid, medium.mpid)
-        quota = assignment.quota if assignment else 0
-        used = rules.declared(everyone, medium.gid, medium.mpid)
-        if quota and used + medium.size > quota:
-            raise Refused(
-                Problem.POOL_QUOTA,
-                f"the group's quota in this pool is {quota} bytes, {used} of them used: remove media or ask for more",
-                field="size",
-            )
-        if any((one.gid, one.mpid, one.name) == (medium.gid, medium.mpid, medium.name) for one in everyone):
+        line = self._access.line(medium.gid)  # its group may be gone by the end
+        self.pools.take(line, medium.mpid, medium.size)
+        if _key(medium) in self._names:
+            self.pools.count(line, medium.mpid, -medium.size)
             raise Refused(
                 Problem.MEDIUM_NAME_TAKEN,
                 f"the group has a medium named {medium.name!r} in this pool: choose another name",
                 field="name",
             )
-        self._reserved[medium.mid] = medium
+        self._names.add(_key(medium))
+        self._reserved.add(medium.mid)
         try:
             yield
         finally:
-            del self._reserved[medium.mid]
+            if medium.mid in self._reserved:
+                self._reserved.remove(medium.mid)
+                self._names.discard(_key(medium))
+                self.pools.count(line, medium.mpid, -medium.size)
 
     async def keep(self, files: PoolFiles, medium: Medium) -> None:
         """Commit, then show. The file waits in `.moving` and is dropped when the commit fails."""
@@ -232,9 +234,44 @@ class Library:
             await self._store.add(medium)
         except Exception:
             await asyncio.to_thread(files.drop, _file(medium))
+            self._access.group(medium.gid)  # deleted meanwhile: then that is what went wrong
             raise
+        try:
+            self._access.group(medium.gid)
+        except Refused:  # it is being deleted, and this medium came too late to be withdrawn with it
+            await self._store.remove(medium.mid)
+            await asyncio.to_thread(files.drop, _file(medium))
+            raise
+        self._reserved.discard(medium.mid)
         self._media[medium.mid] = medium
         await asyncio.to_thread(files.settle, _file(medium))
+
+
+class WithdrawnMedia:
+    """Media that are being deleted: out of use, their files out of place."""
+
+    def __init__(self, library: Library, media: Sequence[Medium], gids: Collection[int]) -> None:
+        self._library = library
+        self._media = media
+        self._gids = gids
+
+    async def restore(self) -> None:
+        for medium in self._media:
+            if files := self._library.pools.files(medium.mpid):
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(files.settle, _file(medium))
+            self._library.back(medium)
+
+    def committed(self) -> None:
+        for medium in self._media:
+            self._library.gone(medium)
+        for gid in self._gids:
+            self._library.pools.forget(gid)
+
+    async def finish(self) -> None:
+        for medium in self._media:
+            if files := self._library.pools.files(medium.mpid):
+                await asyncio.to_thread(files.drop, _file(medium))
 
 
 class Upload:
@@ -292,3 +329,7 @@ def _described(medium: Medium, content: Content) -> Medium:
 
 def _file(medium: Medium) -> str:
     return f"{medium.mid}.{medium.format}"
+
+
+def _key(medium: Medium) -> tuple[int, int, str]:
+    return medium.gid, medium.mpid, medium.name

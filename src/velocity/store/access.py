@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, delete, insert, select, update
 
 from velocity.access.port import Kept
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, Session, User
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, Limits, Session, User
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
-from velocity.store.tables import authkeys, grants, groups, users
+from velocity.store.tables import authkeys, grants, groups, machines, media, quotas, users
 
 
 class SqlAccess:
@@ -29,6 +31,9 @@ class SqlAccess:
                     Session(*row)
                     for row in connection.execute(select(authkeys.c.hash, authkeys.c.uid, authkeys.c.expires))
                 ],
+                limits={
+                    row.gid: Limits(row.cpus, row.memory_mib, row.vms) for row in connection.execute(select(quotas))
+                },
             )
 
         return self._database.read(work)
@@ -49,6 +54,11 @@ class SqlAccess:
 
         return await self._database.write(work)
 
+    async def remove_user(self, uid: int) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(delete(users).where(users.c.uid == uid)) and None
+        )
+
     async def set_password(self, uid: int, password: str) -> None:
         def work(connection: Connection) -> None:
             connection.execute(update(users).where(users.c.uid == uid).values(password=password))
@@ -63,6 +73,24 @@ class SqlAccess:
 
         return await self._database.write(work)
 
+    async def remove_groups(self, gids: Sequence[int]) -> None:
+        def work(connection: Connection) -> None:
+            for table in (machines, media):
+                connection.execute(delete(table).where(table.c.gid.in_(gids)))
+            for gid in reversed(gids):
+                connection.execute(delete(groups).where(groups.c.gid == gid))
+
+        await self._database.write(work)
+
+    async def set_limits(self, gid: int, limits: Limits) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(quotas).where(quotas.c.gid == gid))
+            if limits != Limits():
+                row = {"cpus": limits.cpus, "memory_mib": limits.memory_mib, "vms": limits.vms}
+                connection.execute(insert(quotas).values(gid=gid, **row))
+
+        await self._database.write(work)
+
     async def add_grant(self, uid: int, gid: int, pid: int) -> None:
         def work(connection: Connection) -> None:
             where = (grants.c.uid == uid) & (grants.c.gid == gid) & (grants.c.pid == pid)
@@ -70,6 +98,10 @@ class SqlAccess:
                 connection.execute(insert(grants).values(uid=uid, gid=gid, pid=pid))
 
         await self._database.write(work)
+
+    async def remove_grants(self, uid: int, gid: int, pids: Sequence[int]) -> None:
+        where = (grants.c.uid == uid) & (grants.c.gid == gid) & grants.c.pid.in_(pids)
+        await self._database.write(lambda connection: connection.execute(delete(grants).where(where)) and None)
 
     async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
         def work(connection: Connection) -> None:

@@ -36,6 +36,7 @@ class SqlMachines:
                         wanted=State(row.wanted),
                         reason=None if row.reason is None else _reason.decode(row.reason),
                         stopping_since=row.stopping_since,
+                        run=None if row.run_spec is None else _spec.decode(row.run_spec),
                     ),
                 )
                 for row in rows
@@ -65,14 +66,21 @@ class SqlMachines:
 
         await self._database.write(work)
 
-    async def begin_run(self, vmid: int, wanted: State) -> int:
+    async def alter(self, vmid: int, name: str, spec: Spec) -> None:
+        values = {"name": name, "spec": msgspec.json.encode(spec).decode()}
+        statement = update(machines).where(machines.c.vmid == vmid).values(values)
+        await self._database.write(lambda connection: connection.execute(statement) and None)
+
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+        run_spec = msgspec.json.encode(spec).decode()
+
         def work(connection: Connection) -> int:
             row = connection.execute(select(machines.c.epoch).where(machines.c.vmid == vmid)).one()
             epoch = int(row.epoch) + 1
             connection.execute(
                 update(machines)
                 .where(machines.c.vmid == vmid)
-                .values(epoch=epoch, wanted=wanted.value, reason=None, stopping_since=None)
+                .values(epoch=epoch, wanted=wanted.value, reason=None, stopping_since=None, run_spec=run_spec)
             )
             return epoch
 

@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from velocity.contract.media import Content
-from velocity.media.rules import Medium
+from velocity.media.rules import Assignment, Medium
 from velocity.store.database import Database
-from velocity.store.tables import media
+from velocity.store.tables import assignments, media
 
 
 class SqlMedia:
@@ -38,6 +38,24 @@ class SqlMedia:
 
         return self._database.read(work)
 
+    def load_assignments(self) -> dict[tuple[int, int], Assignment]:
+        def work(connection: Connection) -> dict[tuple[int, int], Assignment]:
+            rows = connection.execute(select(assignments))
+            return {(row.gid, row.mpid): Assignment(row.quota, row.write, row.manage) for row in rows}
+
+        return self._database.read(work)
+
+    async def assign(self, gid: int, mpid: int, assignment: Assignment) -> None:
+        def work(connection: Connection) -> None:
+            _unassign(connection, gid, mpid)
+            row = {"quota": assignment.quota, "write": assignment.write, "manage": assignment.manage}
+            connection.execute(insert(assignments).values(gid=gid, mpid=mpid, **row))
+
+        await self._database.write(work)
+
+    async def unassign(self, gid: int, mpid: int) -> None:
+        await self._database.write(lambda connection: _unassign(connection, gid, mpid))
+
     async def add(self, medium: Medium) -> None:
         row = {
             "mid": str(medium.mid),
@@ -57,3 +75,7 @@ class SqlMedia:
             connection.execute(delete(media).where(media.c.mid == str(mid)))
 
         await self._database.write(work)
+
+
+def _unassign(connection: Connection, gid: int, mpid: int) -> None:
+    connection.execute(delete(assignments).where((assignments.c.gid == gid) & (assignments.c.mpid == mpid)))

@@ -69,12 +69,31 @@ grants = Table(
     Column("pid", Integer, primary_key=True),
 )
 
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("gid", Id, ForeignKey("groups.gid", ondelete="CASCADE"), primary_key=True),
+    Column("cpus", BigInteger),
+    Column("memory_mib", BigInteger),
+    Column("vms", BigInteger),
+)
+
 authkeys = Table(
     "authkeys",
     metadata,
     Column("hash", LargeBinary(32), primary_key=True),
     Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), nullable=False),
     Column("expires", BigInteger, nullable=False),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("gid", Id, ForeignKey("groups.gid", ondelete="CASCADE"), primary_key=True),
+    Column("mpid", BigInteger, primary_key=True, autoincrement=False),
+    Column("quota", BigInteger, nullable=False),
+    Column("write", Boolean, nullable=False),
+    Column("manage", Boolean, nullable=False),
 )
 
 media = Table(
@@ -105,6 +124,7 @@ machines = Table(
     Column("wanted", Text, nullable=False),
     Column("reason", Text),
     Column("stopping_since", BigInteger),
+    Column("run_spec", Text),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )

@@ -7,17 +7,17 @@ from velocity.contract.operation import Nothing
 
 @handles(auth.SIGN_IN)
 async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
-    authkey, expires = await call.services.access.sign_in(call.request.name, call.request.password)
+    authkey, expires = await call.services.access.users.sign_in(call.request.name, call.request.password, call.address)
     return auth.Session(authkey=authkey, expires=expires)
 
 
 @handles(auth.SIGN_OUT)
 async def sign_out(call: Call[Nothing]) -> Nothing:
-    await call.services.access.sign_out(call.authkey)
+    await call.services.access.sessions.end(call.authkey)
     return Nothing()
 
 
 @handles(auth.RENEW)
 async def renew(call: Call[Nothing]) -> auth.Session:
-    authkey, expires = await call.services.access.renew(call.authkey)
+    authkey, expires = await call.services.access.sessions.renew(call.authkey)
     return auth.Session(authkey=authkey, expires=expires)

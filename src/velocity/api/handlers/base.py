@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from velocity.access.service import Access, Caller
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.machines.consoles import Desk
@@ -30,12 +31,16 @@ class Services:
 
 @dataclass(frozen=True)
 class Call(Generic[Request]):
-    """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is."""
+    """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is.
+
+    `address` is where the request came from.
+    """
 
     services: Services
     request: Request
     authkey: str | None
     signed_in: Caller | None
+    address: str
 
     @property
     def caller(self) -> Caller:

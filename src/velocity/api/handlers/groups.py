@@ -1,10 +1,78 @@
-"""Route 5."""
+"""Routes 5, 15 and 18."""
 
+from dataclasses import asdict
+
+from velocity.access.groups import Account
+from velocity.access.rules import Limits
 from velocity.api.handlers.base import Call, handles
+from velocity.api.handlers.users import permission_infos
 from velocity.contract import groups
+from velocity.contract.operation import Nothing
+
+
+@handles(groups.SHOW)
+async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
+    group = call.services.access.group(call.request.gid)
+    return groups.GroupInfo(
+        gid=group.gid,
+        parent_gid=group.parent_gid,
+        name=group.name,
+        memberships=[
+            groups.Member(uid=one.user.uid, name=one.user.name, permissions=permission_infos(one.permissions))
+            for one in call.services.access.groups.members(group.gid)
+        ],
+    )
 
 
 @handles(groups.CREATE)
 async def create(call: Call[groups.CreateGroup]) -> groups.GroupCreated:
-    group = await call.services.access.create_group(call.request.name, call.request.parent_gid)
+    group = await call.services.access.groups.create(call.request.name, call.request.parent_gid)
     return groups.GroupCreated(gid=group.gid, name=group.name, parent_gid=group.parent_gid)
+
+
+@handles(groups.DELETE)
+async def delete(call: Call[groups.DeleteGroup]) -> Nothing:
+    await call.services.access.groups.delete(call.request.gid, force=call.request.force)
+    return Nothing()
+
+
+@handles(groups.LIST)
+async def list_groups(call: Call[Nothing]) -> groups.Groups:
+    return groups.Groups(
+        groups=[
+            groups.GroupSummary(
+                gid=group.gid,
+                parent_gid=group.parent_gid,
+                name=group.name,
+                permissions=permission_infos(permissions),
+            )
+            for group, permissions in call.services.access.groups.shown_to(call.caller)
+        ]
+    )
+
+
+@handles(groups.SHOW_QUOTA)
+async def show_quota(call: Call[groups.GroupRequest]) -> groups.QuotaInfo:
+    return _quota(call.request.gid, call.services.access.groups.account(call.request.gid))
+
+
+@handles(groups.SET_QUOTA)
+async def set_quota(call: Call[groups.SetQuota]) -> groups.QuotaInfo:
+    request = call.request
+    wanted = (request.cpus, request.memory_mib, request.vms)
+    limits = Limits(*(limit if isinstance(limit, int) else None for limit in wanted))
+    await call.services.access.groups.set_limits(request.gid, limits)
+    return _quota(request.gid, call.services.access.groups.account(request.gid))
+
+
+def _quota(gid: int, account: Account) -> groups.QuotaInfo:
+    return groups.QuotaInfo(
+        gid=gid,
+        limits=_limits(account.limits),
+        usage=groups.Usage(**asdict(account.used)),
+        left=_limits(account.left),
+    )
+
+
+def _limits(limits: Limits) -> groups.Quota:
+    return groups.Quota(**{name: limit for name, limit in asdict(limits).items() if limit is not None})

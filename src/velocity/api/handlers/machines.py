@@ -8,6 +8,7 @@ from velocity.api.handlers.base import Call, handles
 from velocity.contract import machines
 from velocity.contract.operation import Nothing
 from velocity.hypervisor.port import Confinement
+from velocity.machines import rules
 from velocity.machines.consoles import LIFETIME
 from velocity.machines.keeper import Keeper
 
@@ -44,6 +45,12 @@ async def delete(call: Call[machines.VmRequest]) -> Nothing:
     return Nothing()
 
 
+@handles(machines.ALTER)
+async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
+    keeper, warnings = await call.services.fleet.alter(call.caller, call.request)
+    return machines.VmAltered(vmid=keeper.machine.vmid, waiting=_waiting(keeper), warnings=warnings or UNSET)
+
+
 @handles(machines.LIST)
 async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
     return machines.Vms(
@@ -65,6 +72,10 @@ async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTick
     keeper = call.services.fleet.get(call.request.vmid)
     ticket = call.services.desk.issue(call.caller, keeper, call.request)
     return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
+
+
+def _waiting(keeper: Keeper) -> list[str]:
+    return rules.waiting(keeper.machine.spec, keeper.progress.run)
 
 
 def _state(keeper: Keeper, state: machines.State) -> machines.VmState:
@@ -95,6 +106,7 @@ def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
         wanted=progress.wanted,
         machine_type=spec.machine_type,
         firmware=spec.firmware,
+        waiting=_waiting(keeper),
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,

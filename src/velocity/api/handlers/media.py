@@ -1,10 +1,26 @@
-"""Routes 7 to 10 and 14."""
+"""Routes 6 to 10 and 14."""
+
+from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media
 from velocity.contract.operation import Nothing
-from velocity.media.rules import Medium
+from velocity.media.rules import Assignment, Medium
 from velocity.media.service import Library
+
+
+@handles(media.ASSIGN_POOL)
+async def assign_pool(call: Call[media.AssignPool]) -> Nothing:
+    request = call.request
+    assignment = Assignment(request.quota, request.write, request.manage)
+    await call.services.library.pools.assign(call.caller, request.gid, request.mpid, assignment)
+    return Nothing()
+
+
+@handles(media.REVOKE_POOL)
+async def revoke_pool(call: Call[media.RevokePool]) -> Nothing:
+    await call.services.library.pools.revoke(call.caller, call.request.gid, call.request.mpid)
+    return Nothing()
 
 
 @handles(media.LIST_POOLS)
@@ -19,8 +35,9 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 quota=use.assignment.quota,
                 used=use.used,
                 free=use.free,
+                left=UNSET if use.left is None else use.left,
             )
-            for use in call.services.library.pools(call.request.gid)
+            for use in call.services.library.pools.seen_by(call.request.gid)
         ]
     )
 

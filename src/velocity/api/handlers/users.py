@@ -1,39 +1,81 @@
-"""Routes 2 and 4."""
+"""Routes 2, 3 and 4."""
 
-from velocity.access.service import Membership
+from collections.abc import Iterable
+
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import users
 from velocity.contract.operation import Nothing
+from velocity.contract.permissions import Permission
 
 
 @handles(users.SHOW)
 async def show(call: Call[users.ShowUser]) -> users.UserInfo:
     uid = call.request.uid if isinstance(call.request.uid, int) else call.caller.uid
-    user = call.services.access.user(uid)
-    memberships = call.services.access.memberships(call.caller, uid)
-    return users.UserInfo(uid=user.uid, name=user.name, memberships=[_membership(one) for one in memberships])
+    user = call.services.access.directory.user(uid)
+    return users.UserInfo(
+        uid=uid,
+        name=user.name,
+        memberships=[
+            users.Membership(
+                gid=one.group.gid,
+                parent_gid=one.group.parent_gid,
+                name=one.group.name,
+                permissions=permission_infos(one.permissions),
+            )
+            for one in call.services.access.users.memberships(call.caller, uid)
+        ],
+    )
 
 
 @handles(users.CREATE)
 async def create(call: Call[users.CreateUser]) -> users.UserCreated:
-    user = await call.services.access.create_user(call.request.name, call.request.password)
+    user = await call.services.access.users.create(call.request.name, call.request.password)
     return users.UserCreated(uid=user.uid, name=user.name)
+
+
+@handles(users.REMOVE)
+async def remove(call: Call[users.UserRequest]) -> Nothing:
+    await call.services.access.users.remove(call.caller, call.request.uid)
+    return Nothing()
+
+
+@handles(users.CHANGE)
+async def change(call: Call[users.ChangeUser]) -> Nothing:
+    request = call.request
+    await call.services.access.users.set_password(
+        call.caller,
+        request.uid if isinstance(request.uid, int) else call.caller.uid,
+        request.password,
+        request.old_password if isinstance(request.old_password, str) else None,
+        call.address,
+    )
+    return Nothing()
+
+
+@handles(users.LIST)
+async def list_users(call: Call[Nothing]) -> users.Users:
+    return users.Users(
+        users=[users.UserSummary(uid=user.uid, name=user.name) for user in call.services.access.users.everyone()]
+    )
 
 
 @handles(users.GRANT)
 async def grant(call: Call[users.Grant]) -> Nothing:
     request = call.request
-    await call.services.access.grant(call.caller, request.uid, request.gid, request.permission)
+    await call.services.access.users.grant(call.caller, request.uid, request.gid, request.permission)
     return Nothing()
 
 
-def _membership(one: Membership) -> users.Membership:
-    return users.Membership(
-        gid=one.group.gid,
-        parent_gid=one.group.parent_gid,
-        name=one.group.name,
-        permissions=[
-            users.PermissionInfo(pid=permission.pid, name=permission.value, description=permission.description)
-            for permission in one.permissions
-        ],
-    )
+@handles(users.REVOKE)
+async def revoke(call: Call[users.Revocation]) -> Nothing:
+    request = call.request
+    permission = request.permission if isinstance(request.permission, str) else None
+    await call.services.access.users.revoke(call.caller, request.uid, request.gid, permission)
+    return Nothing()
+
+
+def permission_infos(permissions: Iterable[Permission]) -> list[users.PermissionInfo]:
+    return [
+        users.PermissionInfo(pid=permission.pid, name=permission.value, description=permission.description)
+        for permission in permissions
+    ]

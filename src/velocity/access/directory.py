@@ -1,0 +1,111 @@
+"""Everything of access that decisions need, in memory: users, groups, grants and quotas.
+
+Whoever changes it holds `changing`, has committed the change before, and shows it all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from velocity.access import rules
+from velocity.access.port import Kept
+from velocity.access.rules import NO_LIMITS, ROOT_GROUP, Amount, Group, Limits, User
+from velocity.contract.problems import Problem, Refused
+
+
+class Directory:
+    """`leaving` are the groups that are being deleted: they are there no more for whoever asks for them."""
+
+    def __init__(self) -> None:
+        self.changing = asyncio.Lock()
+        self.users: dict[int, User] = {}
+        self.uids: dict[str, int] = {}
+        self.groups: dict[int, Group] = {}
+        self.grants: dict[int, dict[int, int]] = {}
+        """uid -> gid -> permissions held directly, as bits."""
+        self.limits: dict[int, Limits] = {}
+        self.used: dict[int, Amount] = {}
+        """What the machines of a group and its subgroups take."""
+        self.leaving: set[int] = set()
+
+    def load(self, kept: Kept) -> None:
+        for user in kept.users:
+            self.learn(user)
+        self.groups = {group.gid: group for group in kept.groups}
+        for uid, gid, pid in kept.grants:
+            self.grant(uid, gid, 1 << pid)
+        self.limits = dict(kept.limits)
+
+    # Looking up
+
+    def user(self, uid: int) -> User:
+        try:
+            return self.users[uid]
+        except KeyError:
+            raise Refused(Problem.USER_NOT_FOUND, f"there is no user {uid}", field="uid") from None
+
+    def named(self, name: str) -> User | None:
+        uid = self.uids.get(name)
+        return None if uid is None else self.users[uid]
+
+    def group(self, gid: int, *, field: str = "gid") -> Group:
+        if gid not in self.groups or gid in self.leaving:
+            raise Refused(Problem.GROUP_NOT_FOUND, f"there is no group {gid}", field=field)
+        return self.groups[gid]
+
+    def existing(self, gid: object) -> int:
+        """That group; group 0 if there is none such."""
+        return gid if isinstance(gid, int) and gid in self.groups else ROOT_GROUP
+
+    def held(self, uid: int) -> Mapping[int, int]:
+        """What a user holds directly."""
+        return self.grants.get(uid, {})
+
+    def line(self, gid: int) -> list[int]:
+        """The group and its ancestors, up to the root."""
+        return list(rules.line(self.groups, gid))
+
+    # Changing
+
+    def learn(self, user: User) -> None:
+        self.users[user.uid] = user
+        self.uids[user.name] = user.uid
+
+    def forget_user(self, uid: int) -> None:
+        user = self.users.pop(uid)
+        del self.uids[user.name]
+        self.grants.pop(uid, None)
+
+    def grant(self, uid: int, gid: int, bits: int) -> None:
+        held = self.grants.setdefault(uid, {})
+        held[gid] = held.get(gid, 0) | bits
+
+    def revoke(self, uid: int, gid: int, bits: int) -> None:
+        held = self.grants.get(uid, {})
+        left = held.get(gid, 0) & ~bits
+        if left:
+            held[gid] = left
+        else:
+            held.pop(gid, None)
+
+    def forget_group(self, gid: int) -> None:
+        del self.groups[gid]
+        self.limits.pop(gid, None)
+        self.used.pop(gid, None)
+        for held in self.grants.values():
+            held.pop(gid, None)
+
+    # Quotas
+
+    def limits_of(self, gid: int) -> Limits:
+        return self.limits.get(gid, NO_LIMITS)
+
+    def used_by(self, gid: int) -> Amount:
+        return self.used.get(gid, Amount())
+
+    def count(self, line: Sequence[int], change: Amount) -> None:
+        """Count for a group and all above it; those that are no more do not count."""
+        for ancestor in line:
+            if ancestor in self.groups:
+                self.used[ancestor] = self.used_by(ancestor) + change

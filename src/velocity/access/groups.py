@@ -1,0 +1,148 @@
+"""The use cases of groups: the tree, what groups may have in all, and their end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from velocity.access import rules
+from velocity.access.directory import Directory
+from velocity.access.port import AccessStore, Belongings, Withdrawal
+from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Group, Limits
+from velocity.access.sessions import Caller
+from velocity.access.users import Membership
+from velocity.contract.permissions import Permission, members
+from velocity.contract.problems import Problem, Refused
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A group's quota: its own limits, what its subtree uses, and what may still be added by all limits above."""
+
+    limits: Limits
+    used: Amount
+    left: Limits
+
+
+class Groups:
+    """The tree and its quotas."""
+
+    def __init__(self, store: AccessStore, directory: Directory) -> None:
+        self._store = store
+        self._directory = directory
+        self._belongings: list[Belongings] = []
+
+    def belongings(self, keeper: Belongings) -> None:
+        """Tell who keeps something that groups own; what is told last is withdrawn first."""
+        self._belongings.insert(0, keeper)
+
+    def members(self, gid: int) -> list[Membership]:
+        """Who holds something directly on the group."""
+        directory = self._directory
+        group = directory.group(gid)
+        return [
+            Membership(directory.users[uid], group, members(held[gid]))
+            for uid, held in sorted(directory.grants.items())
+            if held.get(gid)
+        ]
+
+    def shown_to(self, caller: Caller) -> list[tuple[Group, list[Permission]]]:
+        """The part of the tree that the caller sees, and what he holds directly there."""
+        directory = self._directory
+        held = directory.held(caller.uid)
+        shown = rules.shown_groups(directory.groups, held)
+        return [(directory.groups[gid], members(held.get(gid, 0))) for gid in shown if gid not in directory.leaving]
+
+    async def create(self, name: str, parent_gid: int) -> Group:
+        directory = self._directory
+        async with directory.changing:
+            directory.group(parent_gid, field="parent_gid")
+            for group in directory.groups.values():
+                if (group.parent_gid, group.name) == (parent_gid, name):
+                    raise Refused(
+                        Problem.GROUP_NAME_TAKEN,
+                        f"group {parent_gid} has a subgroup named {name!r}: choose another name",
+                        field="name",
+                    )
+            group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)
+            directory.groups[group.gid] = group
+        return group
+
+    async def delete(self, gid: int, *, force: bool) -> None:
+        """With its subgroups and all that they own."""
+        directory = self._directory
+        async with directory.changing:
+            directory.group(gid)
+            if gid == ROOT_GROUP:
+                raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
+            leaving = rules.subtree(directory.groups, gid)
+            directory.leaving.update(leaving)  # from here on nothing new comes into them
+        withdrawn: list[Withdrawal] = []
+        try:
+            for keeper in self._belongings:
+                withdrawn.append(await keeper.withdraw(leaving, force=force))
+            async with directory.changing:
+                await self._store.remove_groups(leaving)
+        except BaseException:
+            for withdrawal in reversed(withdrawn):
+                await withdrawal.restore()
+            directory.leaving.difference_update(leaving)
+            raise
+        for withdrawal in withdrawn:
+            withdrawal.committed()
+        for one in reversed(leaving):
+            directory.forget_group(one)
+        directory.leaving.difference_update(leaving)
+        for withdrawal in withdrawn:
+            await withdrawal.finish()
+
+    # Quotas
+
+    def account(self, gid: int) -> Account:
+        directory = self._directory
+        directory.group(gid)
+        left: dict[str, int] = {}
+        for ancestor in directory.line(gid):
+            for name in LIMITED:
+                limit = getattr(directory.limits_of(ancestor), name)
+                if limit is not None:
+                    rest = max(0, limit - getattr(directory.used_by(ancestor), name))
+                    left[name] = min(rest, left.get(name, rest))
+        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left))
+
+    async def set_limits(self, gid: int, limits: Limits) -> None:
+        """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
+        directory = self._directory
+        async with directory.changing:
+            directory.group(gid)
+            for name in LIMITED:
+                wanted = getattr(limits, name)
+                if wanted is not None:
+                    self._check_above(gid, name, wanted)
+                    self._check_below(gid, name, wanted)
+            await self._store.set_limits(gid, limits)
+            directory.limits[gid] = limits
+
+    def _check_above(self, gid: int, name: str, wanted: int) -> None:
+        for ancestor in self._directory.line(gid)[1:]:
+            limit = getattr(self._directory.limits_of(ancestor), name)
+            if ancestor != gid and limit is not None and wanted > limit:
+                raise Refused(
+                    Problem.QUOTA_ABOVE,
+                    f"{name}: a group above this one has a limit of {limit}: ask for no more than that",
+                    field=name,
+                )
+
+    def _check_below(self, gid: int, name: str, wanted: int) -> None:
+        directory = self._directory
+        for below in rules.subtree(directory.groups, gid)[1:]:
+            limit = getattr(directory.limits_of(below), name)
+            if limit is not None and limit > wanted:
+                group = directory.groups[below]
+                raise Refused(
+                    Problem.QUOTA_ABOVE,
+                    f"{name}: the subgroup {group.name!r} ({below}) has a limit of {limit}: lower that first",
+                    field=name,
+                )

@@ -1,0 +1,98 @@
+"""Guesses at passwords, limited by address and by name.
+
+A stranger must not lock a user out: an address from which a name has signed in before has a measure of its own for
+that name, which nobody else's guesses touch.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from velocity.contract.problems import Problem, Refused
+
+MOST = 20_000
+"""Measures that are kept; the ones longest unused go first."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """So many guesses at once, and then one in so many seconds."""
+
+    burst: int
+    seconds: float
+
+
+PAIR = Measure(10, 10.0)
+"""One name from one address."""
+ADDRESS = Measure(50, 2.0)
+"""All names from one address."""
+NAME = Measure(100, 2.0)
+"""One name from all addresses that never signed in with it."""
+
+
+class Guesses:
+    """Counts wrong passwords; right ones cost nothing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    @contextmanager
+    def guess(self, name: str, address: str) -> Iterator[Callable[[], None]]:
+        """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work."""
+        address = network(address)
+        pair = (name, address)
+        measures: list[tuple[Hashable, Measure]] = [(("pair", pair), PAIR), (("address", address), ADDRESS)]
+        if pair not in self._known:
+            measures.append((("name", name), NAME))
+        for key, measure in measures:
+            wait = self._wait(key, measure)
+            if wait > 0:
+                raise Refused(
+                    Problem.TOO_MANY_ATTEMPTS,
+                    f"too many wrong passwords: try again in {wait:.0f} seconds",
+                )
+        for key, measure in measures:
+            self._change(key, measure, 1)
+
+        def right() -> None:
+            for key, measure in measures:
+                self._change(key, measure, -1)
+            self._known[pair] = None
+            self._known.move_to_end(pair)
+            if len(self._known) > MOST:
+                self._known.popitem(last=False)
+
+        yield right
+
+    def _level(self, key: Hashable, measure: Measure) -> float:
+        level, then = self._levels.get(key, (0.0, 0.0))
+        return max(0.0, level - (self._clock() - then) / measure.seconds)
+
+    def _wait(self, key: Hashable, measure: Measure) -> float:
+        """Seconds until one more guess fits."""
+        over = self._level(key, measure) + 1 - measure.burst
+        return max(0.0, over * measure.seconds)
+
+    def _change(self, key: Hashable, measure: Measure, by: int) -> None:
+        self._levels[key] = (max(0.0, self._level(key, measure) + by), self._clock())
+        self._levels.move_to_end(key)
+        if len(self._levels) > MOST:
+            self._levels.popitem(last=False)
+
+
+def network(address: str) -> str:
+    """What counts as one address: for IPv6 its /64, which one household or host has whole."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))

@@ -1,0 +1,175 @@
+"""The use cases of users: accounts, passwords, and what users may do where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velocity.access import rules
+from velocity.access.directory import Directory
+from velocity.access.guesses import Guesses
+from velocity.access.passwords import Passwords
+from velocity.access.port import AccessStore
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, User
+from velocity.access.sessions import Caller, Sessions
+from velocity.contract.permissions import Permission, members
+from velocity.contract.problems import Problem, Refused
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What a user holds directly on one group."""
+
+    user: User
+    group: Group
+    permissions: list[Permission]
+
+
+class Users:
+    """Accounts and grants."""
+
+    def __init__(
+        self, store: AccessStore, directory: Directory, sessions: Sessions, passwords: Passwords, guesses: Guesses
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._sessions = sessions
+        self._passwords = passwords
+        self._guesses = guesses
+
+    async def sign_in(self, name: str, password: str, address: str) -> tuple[str, int]:
+        """An authkey and when it expires, in unix seconds."""
+        with self._guesses.guess(name, address) as right:
+            user = self._directory.named(name)
+            hashed = None if user is None else user.password
+            matches = await self._passwords.verify(hashed, password)
+            if not matches or user is None or self._directory.users.get(user.uid) is not user:
+                raise Refused(Problem.WRONG_CREDENTIALS, "wrong name or password")
+            right()
+        return await self._sessions.begin(user.uid)
+
+    def memberships(self, caller: Caller, uid: int) -> list[Membership]:
+        """What the user holds directly, on the groups whose members the caller may see (one's own: all)."""
+        directory = self._directory
+        user = directory.user(uid)
+        held = directory.held(uid)
+        shown = sorted(held)
+        if uid != caller.uid:
+            shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), held)
+        return [Membership(user, directory.groups[gid], members(held[gid])) for gid in shown]
+
+    def everyone(self) -> list[User]:
+        return sorted(self._directory.users.values(), key=lambda user: user.name)
+
+    async def create(self, name: str, password: str) -> User:
+        self._free_name(name)
+        hashed = await self._passwords.hash(password)
+        async with self._directory.changing:
+            self._free_name(name)
+            user = User(await self._store.add_user(name, hashed), name, hashed)
+            self._directory.learn(user)
+        return user
+
+    async def remove(self, caller: Caller, uid: int) -> None:
+        async with self._directory.changing:
+            user = self._directory.user(uid)
+            if uid in (ROOT_USER, caller.uid):
+                who = "the root user" if uid == ROOT_USER else "yourself"
+                raise Refused(Problem.USER_STAYS, f"{who} cannot be removed: {user.name!r} stays", field="uid")
+            await self._store.remove_user(uid)
+            self._directory.forget_user(uid)
+            self._sessions.forget(uid)
+
+    async def set_password(
+        self, caller: Caller, uid: int, password: str, old_password: str | None, address: str
+    ) -> None:
+        """Of oneself, with the old one; of another, by someone who holds all that the other holds."""
+        user = self._directory.user(uid)
+        if uid == caller.uid:
+            await self._prove(user, old_password, address)
+        elif not self._dominates(caller, uid):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"{user.name!r} holds permissions that you do not: ask someone who holds them all to set this password",
+            )
+        hashed = await self._passwords.hash(password)
+        async with self._directory.changing:
+            user = self._directory.user(uid)
+            if uid != caller.uid and not self._dominates(caller, uid):
+                raise Refused(Problem.NO_PERMISSION, f"{user.name!r} has got permissions meanwhile that you lack")
+            await self._store.set_password(uid, hashed)
+            self._directory.learn(User(uid, user.name, hashed))
+            self._sessions.forget(uid)
+
+    async def _prove(self, user: User, old_password: str | None, address: str) -> None:
+        if old_password is None:
+            raise Refused(
+                Problem.MALFORMED, "old_password: this field is missing: it is needed for oneself", field="old_password"
+            )
+        with self._guesses.guess(user.name, address) as right:
+            if not await self._passwords.verify(user.password, old_password):
+                raise Refused(Problem.NO_PERMISSION, "the old password is wrong", field="old_password")
+            right()
+
+    def _dominates(self, caller: Caller, uid: int) -> bool:
+        directory = self._directory
+        return rules.dominates(directory.groups, directory.held(caller.uid), directory.held(uid))
+
+    def _free_name(self, name: str) -> None:
+        if name in self._directory.uids:
+            raise Refused(Problem.USER_NAME_TAKEN, f"a user named {name!r} exists: choose another name", field="name")
+
+    # Grants
+
+    async def grant(self, caller: Caller, uid: int, gid: int, name: str) -> None:
+        """Give a permission that the caller holds on that very group; held already is success."""
+        directory = self._directory
+        permission = _named(name)
+        async with directory.changing:
+            if permission is not None and permission.bit & ~self._held_on(caller, gid):
+                raise Refused(
+                    Problem.PERMISSION_NOT_HELD, f"you do not hold {name} on group {gid}, so you cannot give it"
+                )
+            directory.user(uid)
+            directory.group(gid)
+            if permission is None:
+                raise _unknown(name)
+            await self._store.add_grant(uid, gid, permission.pid)
+            directory.grant(uid, gid, permission.bit)
+
+    async def revoke(self, caller: Caller, uid: int, gid: int, name: str | None) -> None:
+        """Take a permission that the caller holds too, or all of them (None); not held is success."""
+        directory = self._directory
+        permission = None if name is None else _named(name)
+        async with directory.changing:
+            everything = directory.held(uid).get(gid, 0)
+            bits = everything if name is None else (permission.bit if permission else 0)
+            lacking = bits & ~self._held_on(caller, gid)
+            if lacking:
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"you do not hold {rules.names(lacking)} on group {gid}, so you cannot take it away",
+                )
+            directory.user(uid)
+            directory.group(gid)
+            if name is not None and permission is None:
+                raise _unknown(name)
+            if uid == ROOT_USER and gid == ROOT_GROUP:
+                raise Refused(Problem.GRANT_STAYS, "the root user's permissions on group 0 cannot be taken away")
+            await self._store.remove_grants(uid, gid, [one.pid for one in members(bits)])
+            directory.revoke(uid, gid, bits)
+
+    def _held_on(self, caller: Caller, gid: int) -> int:
+        """By inheritance too. A group that does not exist counts as group 0."""
+        directory = self._directory
+        return rules.held(directory.groups, directory.held(caller.uid), directory.existing(gid))
+
+
+def _named(name: str) -> Permission | None:
+    return next((known for known in Permission if known.value == name), None)
+
+
+def _unknown(name: str) -> Refused:
+    known = ", ".join(one.value for one in Permission)
+    return Refused(
+        Problem.PERMISSION_NOT_FOUND, f"there is no permission {name!r}; there are: {known}", field="permission"
+    )

@@ -1,0 +1,133 @@
+"""From a VM as it is kept to what it takes, what it lacks, and what the hypervisor is asked to start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.machines import MediaMode, Nic, NicType
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import (
+    BridgeSpec,
+    Bus,
+    DiskSpec,
+    DisplaySpec,
+    HostId,
+    Hypervisor,
+    MachineSpec,
+    MediaRef,
+    NatSpec,
+    NicSpec,
+)
+from velocity.machines import rules
+from velocity.machines.claims import Claim
+from velocity.machines.rules import Machine, Spec
+from velocity.media.rules import boot_warning
+from velocity.media.service import Library
+
+
+class Builder:
+    """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier."""
+
+    def __init__(
+        self, access: Access, library: Library, hypervisor: Hypervisor, host: HostId, nics: Mapping[int, str]
+    ) -> None:
+        self._access = access
+        self._library = library
+        self._hypervisor = hypervisor
+        self._host = host
+        self._nics = nics
+
+    def check(self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None) -> list[str]:
+        """What is linked must be there (what it has already, stays), and the host must be able to have it."""
+        had = {one.mid for one in has.media} if has else set()
+        media = [
+            self._library.get(one.mid) if one.mid in had else self._library.visible(caller, gid, one.mid)
+            for one in spec.media
+        ]
+        for number, nic in enumerate(spec.nics):
+            self._check_nic(number, nic)
+        rules.check_host(spec, self._hypervisor.facts(self._host))
+        rules.check_words(spec)
+        return [warning for medium in media if (warning := boot_warning(medium))]
+
+    def claim(self, machine: Machine, run: Spec | None) -> Claim:
+        """What it takes, by what it is and by what it runs with."""
+        specs = [machine.spec, *([run] if run else [])]
+        writable: dict[UUID, int] = {}
+        for spec in specs:
+            here: set[UUID] = set()
+            for number, attachment in enumerate(spec.media):
+                if attachment.readonly or self._blocked(attachment.mid):
+                    continue
+                if attachment.mid in here:
+                    raise Refused(
+                        Problem.MEDIUM_IN_USE,
+                        f"medium {attachment.mid} is attached writable twice: once is enough",
+                        field=f"media[{number}].mid",
+                    )
+                here.add(attachment.mid)
+                writable.setdefault(attachment.mid, number)
+        return Claim(
+            line=self._access.line(machine.gid),
+            name=machine.name,
+            amount=rules.amount(specs),
+            media=frozenset(one.mid for spec in specs for one in spec.media),
+            writable=writable,
+        )
+
+    async def prepare(self, machine: Machine) -> MachineSpec:
+        """The specification of a start. Raises `Refused` when the host cannot have it now."""
+        spec = machine.spec
+        free = await self._hypervisor.memory_free(self._host)
+        if spec.memory_mib > free:
+            raise Refused(
+                Problem.MEMORY_SHORT,
+                f"VM {machine.vmid} needs {spec.memory_mib} MiB, the host has {free} MiB free now: stop another VM",
+            )
+        return MachineSpec(
+            name=machine.name,
+            cpus=spec.cpus,
+            memory=spec.memory_mib,
+            machine_type=spec.machine_type,
+            firmware=spec.firmware,
+            disks=tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media),
+            displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
+            nics=tuple(self._nic(nic) for nic in spec.nics),
+        )
+
+    def _disk(self, mid: UUID, mode: str, readonly: bool) -> DiskSpec:
+        try:
+            medium = self._library.get(mid)
+        except Refused as refusal:
+            raise Refused(Problem.HYPERVISOR, refusal.message) from None
+        return DiskSpec(
+            media=MediaRef(medium.mpid, mid, medium.format),
+            bus=Bus(mode),
+            readonly=readonly or self._blocked(mid),
+            cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
+        )
+
+    def _nic(self, nic: Nic) -> NicSpec:
+        if nic.type == NicType.NAT.value:
+            return NatSpec()
+        if not isinstance(nic.host, int) or nic.host not in self._nics:
+            raise Refused(
+                Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: declare it in the settings again"
+            )
+        return BridgeSpec(self._nics[nic.host])
+
+    def _check_nic(self, number: int, nic: Nic) -> None:
+        if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:
+            raise Refused(
+                Problem.NIC_NOT_FOUND,
+                f"there is no host NIC {nic.host}: see POST /v/nic/list",
+                field=f"nics[{number}].host",
+            )
+
+    def _blocked(self, mid: UUID) -> bool:
+        """Whether writing is blocked whatever the attachment says; an ISO is a CD-ROM or a read-only disk."""
+        medium = self._library.get(mid)
+        return medium.is_iso or self._library.readonly(medium)

@@ -1,0 +1,118 @@
+"""What the VMs have taken: their names, their share of the quotas, and the right to write to media.
+
+Taken before anything is written down, and given back by whatever way a VM goes: so nobody gets what another has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.access.directory import Directory
+from velocity.access.rules import LIMITED, Amount
+from velocity.contract.problems import Problem, Refused
+
+OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one VM takes. `line` is its group and the groups above; `writable` tells where in the list a medium is."""
+
+    line: Sequence[int]
+    name: str
+    amount: Amount
+    media: frozenset[UUID]
+    writable: Mapping[UUID, int]
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.line[0], self.name
+
+
+class Claims:
+    """The claims of all VMs, by their uuid."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._claims: dict[UUID, Claim] = {}
+        self._names: dict[tuple[int, str], UUID] = {}
+        self._writers: dict[UUID, UUID] = {}
+        self._holders: dict[UUID, dict[UUID, None]] = {}
+
+    def holders(self, mid: UUID) -> list[Claim]:
+        """The VMs that a medium is attached to, or is about to be."""
+        return [self._claims[uuid] for uuid in self._holders.get(mid, ())]
+
+    def put(self, uuid: UUID, claim: Claim) -> None:
+        """Without asking whether it fits: for what is so already."""
+        self.drop(uuid)
+        self._claims[uuid] = claim
+        self._names[claim.key] = uuid
+        self._writers.update(dict.fromkeys(claim.writable, uuid))
+        for mid in claim.media:
+            self._holders.setdefault(mid, {})[uuid] = None
+        self._directory.count(claim.line, claim.amount)
+
+    def drop(self, uuid: UUID) -> None:
+        claim = self._claims.pop(uuid, None)
+        if claim is None:
+            return
+        del self._names[claim.key]
+        for mid in claim.writable:
+            if self._writers.get(mid) == uuid:
+                del self._writers[mid]
+        for mid in claim.media:
+            del self._holders[mid][uuid]
+            if not self._holders[mid]:
+                del self._holders[mid]
+        self._directory.count(claim.line, Amount() - claim.amount)
+
+    @contextlib.contextmanager
+    def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
+        """Take it, in the place of what the VM had; on a failure inside, it has again what it had."""
+        before = self._claims.get(uuid)
+        self._check_quotas(claim, before.amount if before else Amount())
+        self._check_name(uuid, claim)
+        self._check_writers(uuid, claim)
+        self.put(uuid, claim)
+        try:
+            yield
+        except BaseException:
+            self.drop(uuid)
+            if before is not None:
+                self.put(uuid, before)
+            raise
+
+    def _check_quotas(self, claim: Claim, had: Amount) -> None:
+        more = claim.amount - had
+        for gid in claim.line:
+            limits, used = self._directory.limits_of(gid), self._directory.used_by(gid)
+            for name in LIMITED:
+                limit, rest = getattr(limits, name), getattr(more, name)
+                left = None if limit is None else limit - getattr(used, name)
+                if left is None or rest <= max(left, 0):
+                    continue  # what was lowered below its use stays, but nothing is added
+                of = "the group's quota" if gid == claim.line[0] else "the quota of a group above"
+                raise Refused(
+                    OF_LIMIT[name],
+                    f"{name}: {of} is {limit}, {max(left, 0)} of it left: remove VMs, ask for less, or for more quota",
+                    field=None if name == "vms" else name,
+                )
+
+    def _check_name(self, uuid: UUID, claim: Claim) -> None:
+        if self._names.get(claim.key, uuid) != uuid:
+            raise Refused(
+                Problem.VM_NAME_TAKEN, f"the group has a VM named {claim.name!r}: choose another name", field="name"
+            )
+
+    def _check_writers(self, uuid: UUID, claim: Claim) -> None:
+        for mid, number in claim.writable.items():
+            if self._writers.get(mid, uuid) != uuid:
+                raise Refused(
+                    Problem.MEDIUM_IN_USE,
+                    f"medium {mid} is attached writable already: attach it with `readonly`, or use another one",
+                    field=f"media[{number}].mid",
+                )

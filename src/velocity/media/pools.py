@@ -1,0 +1,158 @@
+"""The pools of the host: which group may do what in them, and how many bytes its media declare there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity.access.rules import ROOT_GROUP
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.media import rules
+from velocity.media.files import PoolFiles
+from velocity.media.port import MediaStore
+from velocity.media.rules import Assignment, Pool
+
+
+@dataclass(frozen=True)
+class PoolUse:
+    """A pool as a group sees it; `used`, `free` and `left` in bytes, `left` None: no quota limits it."""
+
+    pool: Pool
+    assignment: Assignment
+    used: int
+    free: int
+    left: int | None
+
+
+class Pools:
+    """Pools, their assignments to groups, and what is used of them."""
+
+    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path]) -> None:
+        self._store = store
+        self._access = access
+        self._pools = {pool.mpid: pool for pool in pools}
+        self._files = {pool.mpid: PoolFiles(path) for pool, path in pools.items()}
+        self._assignments: dict[tuple[int, int], Assignment] = {}
+        self._used: dict[tuple[int, int], int] = {}
+        self._changing = asyncio.Lock()
+
+    def open(self) -> None:
+        self._assignments = dict(self._store.load_assignments())
+
+    def all_files(self) -> Mapping[int, PoolFiles]:
+        return self._files
+
+    def files(self, mpid: int) -> PoolFiles | None:
+        """None: the pool is no longer declared."""
+        return self._files.get(mpid)
+
+    def assignment(self, gid: int, mpid: int) -> Assignment | None:
+        """What a group may do there; None: it does not see the pool."""
+        return rules.assigned(self._assignments, self._access.line(gid), mpid)
+
+    def seen_by(self, gid: int) -> list[PoolUse]:
+        self._access.group(gid)
+        seen = ((pool, self.assignment(gid, mpid)) for mpid, pool in sorted(self._pools.items()))
+        return [
+            PoolUse(
+                pool,
+                assignment,
+                self._used.get((gid, pool.mpid), 0),
+                self._files[pool.mpid].free(),
+                self._left(gid, pool.mpid),
+            )
+            for pool, assignment in seen
+            if assignment is not None
+        ]
+
+    def managed(self, caller: Caller, gid: int, mpid: int) -> PoolFiles:
+        """The pool's files, for a group that may make media there. Raises `Refused`."""
+        self._access.group(gid)
+        self._check_exists(caller, Permission.MEDIA_CREATE, mpid)
+        assignment = self.assignment(gid, mpid)
+        if assignment is None or not assignment.manage or mpid not in self._files:
+            raise Refused(
+                Problem.POOL_NOT_MANAGED,
+                f"group {gid} may not manage media in pool {mpid}: ask for the pool to be assigned to it",
+                field="mpid",
+            )
+        return self._files[mpid]
+
+    # Quota
+
+    def take(self, line: Sequence[int], mpid: int, size: int) -> None:
+        """Count bytes for a group and all above it, if every quota on the way holds them."""
+        for ancestor in line:
+            quota = self._quota(ancestor, mpid)
+            used = self._used.get((ancestor, mpid), 0)
+            if quota and used + size > quota:
+                of = "the group's quota" if ancestor == line[0] else "the quota of a group above"
+                raise Refused(
+                    Problem.POOL_QUOTA,
+                    f"{of} in this pool is {quota} bytes, {used} of them used: remove media or ask for more",
+                    field="size",
+                )
+        self.count(line, mpid, size)
+
+    def count(self, line: Sequence[int], mpid: int, size: int) -> None:
+        """Count bytes, or give them back, whatever the quotas are."""
+        for ancestor in line:
+            if ancestor in self._access.directory.groups:
+                self._used[ancestor, mpid] = self._used.get((ancestor, mpid), 0) + size
+
+    def _quota(self, gid: int, mpid: int) -> int:
+        assignment = self._assignments.get((gid, mpid))
+        return assignment.quota if assignment else 0
+
+    def _left(self, gid: int, mpid: int) -> int | None:
+        line = self._access.line(gid)
+        quotas = [(self._quota(one, mpid), self._used.get((one, mpid), 0)) for one in line]
+        return min((max(0, quota - used) for quota, used in quotas if quota), default=None)
+
+    # Assigning
+
+    async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
+        """Set or update. Nobody passes on what the group's parent lacks."""
+        async with self._changing:
+            exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
+            parent = self._access.directory.groups[self._access.directory.existing(gid)].parent_gid
+            lacking = rules.more_than(wanted, self.assignment(parent, mpid) if exists else None)
+            if lacking:
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"the parent of group {gid} has not {lacking} in pool {mpid} and cannot pass it on",
+                )
+            self._access.group(gid)
+            if gid == ROOT_GROUP:
+                raise Refused(Problem.POOL_OF_ROOT, "group 0 has every pool with write and manage", field="gid")
+            await self._store.assign(gid, mpid, wanted)
+            self._assignments[gid, mpid] = wanted
+
+    async def revoke(self, caller: Caller, gid: int, mpid: int) -> None:
+        """Media that the group has there stay."""
+        async with self._changing:
+            if mpid not in self._pools and not self._access.holds(caller.uid, Permission.POOL_REVOKE, ROOT_GROUP):
+                raise Refused(Problem.NO_PERMISSION, f"pool {mpid} is none of yours to take away")
+            self._access.group(gid)
+            if (gid, mpid) not in self._assignments:
+                raise Refused(
+                    Problem.POOL_NOT_FOUND, f"pool {mpid} is not assigned to group {gid} itself", field="mpid"
+                )
+            await self._store.unassign(gid, mpid)
+            del self._assignments[gid, mpid]
+
+    def forget(self, gid: int) -> None:
+        """The group is no more."""
+        self._assignments = {key: one for key, one in self._assignments.items() if key[0] != gid}
+        self._used = {key: used for key, used in self._used.items() if key[0] != gid}
+
+    def _check_exists(self, caller: Caller, permission: Permission, mpid: int) -> bool:
+        """Whether there is such a pool; who holds the permission on group 0 is told at once that there is not."""
+        if mpid not in self._pools and self._access.holds(caller.uid, permission, ROOT_GROUP):
+            raise Refused(Problem.POOL_NOT_FOUND, f"there is no media pool {mpid}: see POST /m/pool/list", field="mpid")
+        return mpid in self._pools
