@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.postgres import Postgres
 from velocity.cli.demo.guest import Guest, build
 
 hypothesis.settings.register_profile("no clock", deadline=None)
@@ -28,6 +29,23 @@ def runtime() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="vel-"))
     yield made
     shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each of the two databases, empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/v.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()
 
 
 @pytest.fixture(scope="session")

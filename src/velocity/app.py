@@ -23,7 +23,7 @@ from velocity.machines.service import Fleet
 from velocity.media.rules import Pool
 from velocity.media.service import Library
 from velocity.store.access import SqlAccess
-from velocity.store.database import Database
+from velocity.store.database import Busy, Database
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 
@@ -63,7 +63,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
     lock = leadership(settings.data_dir)
     database = Database(settings.database_url)
     try:
-        await asyncio.to_thread(database.open)
+        await asyncio.to_thread(open_database, database)
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
         root_password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
@@ -92,6 +92,14 @@ def leadership(data_dir: Path) -> int:
         os.close(descriptor)
         raise InUse("another Velocity server works on this data directory: stop it first") from None
     return descriptor
+
+
+def open_database(database: Database) -> None:
+    """Raises `InUse`."""
+    try:
+        database.open()
+    except Busy:
+        raise InUse("another Velocity server works on this database: stop it first") from None
 
 
 def local_key(file: Path) -> str:

@@ -44,7 +44,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "127.0.0.1:8090"
     data_dir: Annotated[Path, Meta(description="where everything is kept that must survive")] = Path()
     database: Annotated[
-        str, Meta(description="the URL of the database; empty: SQLite in `data_dir`", pattern=r"^(\Z|sqlite)")
+        str,
+        Meta(
+            description="the URL of the database (`postgresql://...`); empty: SQLite in `data_dir`",
+            pattern=r"^(\Z|sqlite:|postgresql:)",
+        ),
     ] = ""
     pools: Annotated[
         list[PoolSetting],

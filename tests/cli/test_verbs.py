@@ -124,3 +124,18 @@ def test_sizes(text: str, count: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(click.BadParameter):
         to_bytes(text)
+
+
+def test_the_database_as_a_file(host: Host, tmp_path: Path) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    file = tmp_path / "backup"
+    assert "exported" in host.run("db", "export", str(file)).stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    elsewhere = {"VELOCITY_DATA_DIR": str(tmp_path / "elsewhere")}
+    assert "imported" in host.run("db", "import", str(file), **elsewhere).output
+    again = host.run("db", "import", str(file), **elsewhere)
+    assert again.exit_code == 1
+    assert "not empty" in again.stderr
+    busy = host.run("db", "import", str(file))
+    assert busy.exit_code == 1
+    assert "another Velocity server" in busy.stderr

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def database(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/v.db")
+async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
+    made = Database(database_url)
     made.open()
     yield made
     await made.close()

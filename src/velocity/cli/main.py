@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("velocity.cli.doctor", "Say what this host can do, and how to gain what it lacks"),
     "demo": ("velocity.cli.demo.command", "Build a small guest and boot it, from nothing to its console"),
     "passwd": ("velocity.cli.passwd", "Set a user's password on the data directory itself"),
+    "db": ("velocity.cli.db", "The database as a file: export, import"),
     "login": ("velocity.cli.account", "Sign in and keep the session"),
     "logout": ("velocity.cli.account", "End the kept session"),
     "whoami": ("velocity.cli.account", "Show who you are and what you may do"),

@@ -45,7 +45,7 @@ async def _set(settings: Settings, name: str, password: str) -> None:
     lock = app.leadership(settings.data_dir)
     assert lock >= 0
     database = Database(settings.database_url)
-    database.open()
+    app.open_database(database)
     store = SqlAccess(database)
     try:
         found = [user for user in store.load().users if user.name == name]

@@ -20,9 +20,15 @@ HEAD = "0002"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128
+LEADER = 0x56454C4F
+"""The advisory lock of the one server on a PostgreSQL database."""
 
 T = TypeVar("T")
 _Job = tuple[Callable[[Connection], Any], "asyncio.Future[Any]"]
+
+
+class Busy(Exception):
+    """Another server works on this database."""
 
 
 class Database:
@@ -37,12 +43,37 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._leader: Connection | None = None
 
     def open(self) -> None:
-        """Bring the schema to the newest revision. Raises `sqlalchemy.exc.SQLAlchemyError`."""
+        """Bring the schema to the newest revision, as the one who may write.
+
+        Raises `Busy`, and `sqlalchemy.exc.SQLAlchemyError` when the database does not answer.
+        """
+        if self._engine.dialect.name == "postgresql":
+            self._lead()
         with self._engine.begin() as connection:
             if _revision(connection) != HEAD:
                 _migrate(connection)
+
+    def _lead(self) -> None:
+        """Hold an advisory lock for as long as this server lives; SQLite has the lock file of the data directory.
+
+        https://www.postgresql.org/docs/current/explicit-locking.html
+        """
+        leader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not leader.scalar(sa.select(sa.func.pg_try_advisory_lock(LEADER))):
+            leader.close()
+            raise Busy
+        self._leader = leader
+
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run a read that sees one moment of all tables, and holds up nobody."""
+        options = {"snapshot": True}
+        if self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            return work(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run a read, in the caller's thread: for the start only, as all that is asked often is in memory."""
@@ -67,6 +98,8 @@ class Database:
         if self._thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
+        if self._leader is not None:
+            self._leader.close()
         self._engine.dispose()
 
     def _run(self) -> None:
@@ -137,8 +170,8 @@ def _settle(done: asyncio.Future[Any], result: Any, failure: BaseException | Non
 
 def _engine(url: str) -> Engine:
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
         path = Path(parsed.database)
         if not path.exists():
@@ -155,7 +188,7 @@ def _engine(url: str) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("snapshot") else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -1,0 +1,96 @@
+"""`velocity db`: the database as a file, to move it or to keep it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from velocity import app
+from velocity.cli.output import clean
+from velocity.config import ConfigError, Settings, load
+from velocity.store import transfer
+from velocity.store.database import Database
+
+T = TypeVar("T")
+
+
+@click.group()
+def db() -> None:
+    """The database of this installation: all that there is but the bytes of media and firmware variables."""
+
+
+CONFIG = click.option(
+    "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="The settings, a TOML file."
+)
+
+
+@db.command("export")
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+def export(file: Path, config: Path | None) -> None:
+    """Write everything to FILE (`-` for standard output). The server may be running.
+
+    The file holds the hashes of passwords and authkeys: it is made readable to you alone.
+    """
+    settings = _settings(config)
+    if not settings.database and not (settings.data_dir / "velocity.db").exists():
+        raise click.ClickException(
+            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data"
+        )
+    lines = _with(settings, transfer.export)
+    data = b"".join(line + b"\n" for line in lines)
+    if str(file) == "-":
+        sys.stdout.buffer.write(data)
+    else:
+        draft = file.with_name(f".{file.name}.draft")
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.rename(file)
+    click.echo(f"exported {len(lines) - 2} rows", err=True)
+
+
+@db.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+def import_(file: Path, config: Path | None) -> None:
+    """Fill an empty database with what FILE (`-` for standard input) holds. No server may work on it."""
+    settings = _settings(config)
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+
+    def work(database: Database) -> int:
+        lock = app.leadership(settings.data_dir)
+        try:
+            app.open_database(database)
+            return transfer.load(database, data.splitlines())
+        finally:
+            os.close(lock)
+
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        count = _with(settings, work)
+    except (app.InUse, transfer.TransferError) as error:
+        raise click.ClickException(f"{clean(file)}: {error}") from None
+    click.echo(f"imported {count} rows; media and firmware variables are not in it: keep or copy their directories")
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load(config)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _with(settings: Settings, work: Callable[[Database], T]) -> T:
+    database = Database(settings.database_url)
+    try:
+        return work(database)
+    finally:
+        asyncio.run(database.close())

@@ -1,0 +1,128 @@
+"""A whole database as lines of JSON: how an installation moves to another database, and its backup.
+
+The first line says what it is, each further one holds a row, the last one their number: so one cut short is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from velocity import __version__
+from velocity.store.database import HEAD, Database
+from velocity.store.tables import metadata
+
+COUNTED = ("users", "groups", "machines")
+"""The tables whose ids are never given twice; the last ones given are carried over."""
+
+
+class TransferError(Exception):
+    """What is to be imported cannot be; nothing was changed."""
+
+
+class Head(Struct, frozen=True):
+    velocity: str
+    schema: str
+    last_ids: dict[str, int]
+
+
+class Row(Struct, frozen=True):
+    table: str
+    row: dict[str, Any]
+
+
+class End(Struct, frozen=True):
+    rows: int
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def export(database: Database) -> list[bytes]:
+    """The lines, as of one moment; a server may be running."""
+    return database.snapshot(lambda connection: list(_lines(connection)))
+
+
+def _lines(connection: Connection) -> Iterator[bytes]:
+    yield _encode(Head(__version__, HEAD, {name: _last_id(connection, name) for name in COUNTED}))
+    count = 0
+    for table in metadata.sorted_tables:
+        # Parents of groups are older than their children, so the order of the ids keeps the references whole.
+        for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)):
+            yield _encode(Row(f"{table.name}", {f"{name}": value for name, value in row._mapping.items()}))
+            count += 1
+    yield _encode(End(count))
+
+
+def load(database: Database, lines: Iterable[bytes]) -> int:
+    """Fill an empty database; the number of rows is returned. Raises `TransferError`, and has changed nothing then."""
+    return database.read(lambda connection: _load(connection, iter(lines)))
+
+
+def _load(connection: Connection, lines: Iterator[bytes]) -> int:
+    head = _decode(next(lines, b""), Head)
+    if head.schema != HEAD:
+        raise TransferError(
+            f"it was exported with schema {head.schema}, this version has {HEAD}: "
+            "export it with this version, or import it with the version that exported it and upgrade"
+        )
+    for table in metadata.sorted_tables:
+        if connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
+            raise TransferError("the database is not empty: choose an empty one")
+    for count, line in enumerate(lines):
+        if line.startswith(b'{"rows"'):
+            if _decode(line, End).rows != count or next(lines, None) is not None:
+                break
+            for name in COUNTED:
+                _set_last_id(connection, name, head.last_ids.get(name, 0))
+            return count
+        row = _decode(line, Row)
+        connection.execute(sa.insert(_table(row.table)).values(_values(_table(row.table), row.row)))
+    raise TransferError("it is not whole: rows are missing at its end, or there are too many")
+
+
+def _decode(line: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.MsgspecError as error:
+        raise TransferError(f"it is no export of Velocity's: {error}") from None
+
+
+def _table(name: str) -> sa.Table:
+    try:
+        return metadata.tables[name]
+    except KeyError:
+        raise TransferError(f"there is no table {name!r}") from None
+
+
+def _values(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    binary = {column.name for column in table.columns if isinstance(column.type, sa.LargeBinary)}
+    return {
+        name: msgspec.convert(value, bytes) if name in binary and value is not None else value
+        for name, value in row.items()
+    }
+
+
+def _last_id(connection: Connection, name: str) -> int:
+    if connection.dialect.name == "sqlite":
+        found = connection.execute(sa.text("select seq from sqlite_sequence where name = :name"), {"name": name})
+        return int(found.scalar() or 0)
+    return int(connection.scalar(sa.text("select coalesce(pg_sequence_last_value(:s), 0)"), {"s": _sequence(name)}))
+
+
+def _set_last_id(connection: Connection, name: str, last: int) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.execute(sa.text("delete from sqlite_sequence where name = :name"), {"name": name})
+        connection.execute(sa.text("insert into sqlite_sequence values (:name, :last)"), {"name": name, "last": last})
+    elif last:
+        connection.execute(sa.text("select setval(:s, :last)"), {"s": _sequence(name), "last": last})
+
+
+def _sequence(name: str) -> str:
+    (key,) = metadata.tables[name].primary_key.columns
+    return f"{name}_{key.name}_seq"

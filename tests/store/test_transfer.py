@@ -1,0 +1,101 @@
+"""A whole installation goes through a file into another database, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.world import World, world
+from tests.postgres import Postgres
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.store import transfer
+from velocity.store.database import Database
+from velocity.store.transfer import TransferError
+
+pytestmark = pytest.mark.anyio
+
+
+async def everything(w: World, key: str) -> list[Any]:
+    asked = [
+        ("/u/user/list", {}), ("/u/group/list", {}), ("/u/group/quota", {"gid": 1}), ("/m/pool/list", {"gid": 1}),
+        ("/m/media/list", {"gid": 1}), ("/v/vm/list", {"gid": 1}), ("/v/vm", {"vmid": 1}), ("/u/user", {"uid": 1}),
+    ]  # fmt: skip
+    answers = [(await w.ok("POST", path, **body)).body for path, body in asked]
+    for pool in answers[3]["pools"]:
+        del pool["free"]
+    return [*answers, (await w.ok("POST", "/u/user", key)).body]
+
+
+async def exported(url: str) -> list[bytes]:
+    database = Database(url)
+    lines = transfer.export(database)
+    await database.close()
+    return lines
+
+
+async def move(source: str, target: str) -> int:
+    lines = await exported(source)
+    database = Database(target)
+    database.open()
+    count = transfer.load(database, lines)
+    assert transfer.export(database) == lines, "nothing is lost or changed on the way"
+    await database.close()
+    return count
+
+
+async def test_sqlite_to_postgresql_and_back(tmp_path: Path, postgres: Postgres) -> None:
+    fake = FakeHypervisor()
+    data = tmp_path / "data"
+    async with world(data, fake) as w:
+        gid = await w.group("Häuser, ../家")
+        key = await w.user("bob", (gid, "vm.view"))
+        await w.user("eve")
+        await w.ok("DELETE", "/u/user", uid=2)
+        await w.ok("PUT", "/u/group/quota", gid=gid, vms=5)
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, manage=True, write=True)
+        mid = await w.medium("disk", gid=gid)
+        vmid = await w.vm("vm", gid, media=[{"mid": mid, "mode": "BLOCK"}])
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        before = await everything(w, key)
+    url = postgres.database()
+    assert await move(f"sqlite:///{data}/velocity.db", url) > 30
+    async with world(data, fake, database=url) as w:
+        assert await everything(w, key) == before, "the guest was adopted, and bob is still signed in"
+        assert (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] == "RUNNING"
+        await w.user("next")
+        assert await w.uid("next") == 3, "ids go on"
+        assert await w.group("next") == gid + 1
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    back = f"sqlite:///{tmp_path}/back.db"
+    await move(url, back)
+    async with world(data, fake, database=back) as w:
+        assert await w.group("third") == gid + 2
+
+
+async def test_only_a_whole_export_goes_into_an_empty_database(tmp_path: Path) -> None:
+    async with world(tmp_path / "data"):
+        pass
+    lines = await exported(f"sqlite:///{tmp_path}/data/velocity.db")
+    target = Database(f"sqlite:///{tmp_path}/target.db")
+    target.open()
+    for wrong in (lines[:-1], [*lines, lines[-2]], lines[:4] + lines[5:], [b"x"], [], [lines[0].replace(b"0", b"9")]):
+        with pytest.raises(TransferError):
+            transfer.load(target, wrong)
+    transfer.load(target, lines)
+    with pytest.raises(TransferError, match="not empty"):
+        transfer.load(target, lines)
+    await target.close()
+
+
+async def test_two_servers_on_one_postgresql_database(tmp_path: Path, postgres: Postgres) -> None:
+    from velocity import app
+
+    url = postgres.database()
+    async with world(tmp_path / "one", database=url):
+        with pytest.raises(app.InUse, match="another Velocity server"):
+            async with world(tmp_path / "two", database=url):
+                pass
+    async with world(tmp_path / "two", database=url):
+        pass
