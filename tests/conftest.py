@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +16,20 @@ from velocity.cli.demo.guest import Guest, build
 
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
+
+
+_said: list[str] = []
+
+
+@pytest.fixture
+def say() -> Callable[[str], None]:
+    """For what a test has measured or counted: it stands at the end of the report."""
+    return _said.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _said:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture
