@@ -65,6 +65,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.media
     import velocity.contract.nics
     import velocity.contract.users
+    import velocity.contract.why
 
     for name, module in vars(velocity.contract).items():
         if isinstance(module, types.ModuleType):

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -119,7 +120,7 @@ class Comparison(RuleBasedStateMachine):
             for permission in PERMISSIONS[uid::2]:
                 self.grant(0, uid, 0, PERMISSIONS.index(permission))
 
-    def _settings(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, Any]:
         url = type(self).database()
         return {"database": url} if url else {}
 
@@ -227,6 +228,6 @@ def test_access_does_what_a_model_of_a_few_lines_does(
         stateful_step_count=STEPS, max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    run_state_machine_as_test(Chosen, settings=quick)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Chosen, settings=quick)
     say(f"access against its model on {kind}: {Chosen.steps} steps, no difference")
     assert Chosen.steps >= 10_000

@@ -11,9 +11,10 @@ from velocity.access.groups import Groups
 from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
-from velocity.access.rules import ROOT_GROUP, Group
+from velocity.access.rules import ROOT_GROUP, Grants, Group
 from velocity.access.sessions import Caller, Sessions
 from velocity.access.users import Users
+from velocity.access.why import Why
 from velocity.contract.operation import Anyone, Hides, Holds, Needs, On, SignedIn
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -32,6 +33,7 @@ class Access:
         self.sessions = Sessions(store, lifetime)
         self.users = Users(store, self.directory, self.sessions, passwords, Guesses())
         self.groups = Groups(store, self.directory)
+        self.why = Why(self)
         self._owners: dict[On, Owner] = {}
 
     async def open(self, root_password: str) -> str | None:
@@ -71,27 +73,34 @@ class Access:
         if isinstance(needs, Anyone | SignedIn):
             return
         assert caller is not None
-        if not self._allowed(needs, caller, target):
+        held = self.directory.held(caller.uid)
+        if self._hidden(needs, held, target):
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
+        if not self.allowed(needs, caller.uid, held, target):
             raise Refused(Problem.NO_PERMISSION, _missing(needs))
 
-    def _allowed(self, needs: Holds, caller: Caller, target: object) -> bool:
-        directory = self.directory
-        held = directory.held(caller.uid)
+    def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
+        """Whether a user who holds this has what is needed."""
+        groups = self.directory.groups
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
+        if needs.oneself and (target == uid or not isinstance(target, int)):
+            return True  # absent: the caller himself
+        found = (rules.holds(groups, held, needs.permission, gid) for gid in self.places(needs, target))
+        return any(found) if needs.on is On.USER else all(found)
+
+    def places(self, needs: Holds, target: object) -> list[int]:
+        """The groups where a permission is looked for; group 0 for an object that does not exist."""
+        directory = self.directory
         if needs.on in (On.USER, On.ALL_OF_USER):
-            if needs.oneself and (target == caller.uid or not isinstance(target, int)):
-                return True  # absent: the caller himself
-            where = directory.held(target) if isinstance(target, int) else {}
-            found = [self.holds(caller.uid, needs.permission, gid) for gid in where or (ROOT_GROUP,)]
-            return any(found) if needs.on is On.USER else all(found)
-        bits = rules.held(directory.groups, held, self._owner(needs.on, target))
-        hidden = (needs.hides is Hides.STRANGERS and not bits) or (
-            needs.hides is Hides.NON_VIEWERS and not bits & Permission.VM_VIEW.bit
-        )
-        if hidden:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
-        return bool(bits & needs.permission.bit)
+            return sorted(directory.held(target) if isinstance(target, int) else ()) or [ROOT_GROUP]
+        return [self._owner(needs.on, target)]
+
+    def _hidden(self, needs: Holds, held: Grants, target: object) -> bool:
+        if needs.hides is Hides.NOBODY:
+            return False
+        bits = rules.held(self.directory.groups, held, self._owner(needs.on, target))
+        return not bits if needs.hides is Hides.STRANGERS else not bits & Permission.VM_VIEW.bit
 
     def _owner(self, on: On, target: object) -> int:
         directory = self.directory
@@ -104,4 +113,5 @@ class Access:
 
 
 def _missing(needs: Holds) -> str:
-    return f"you need {needs.permission.value} {needs.on.value}: ask someone who may assign it there"
+    wanted = f"{needs.permission.value} {needs.on.value}"
+    return f"you need {wanted}: ask someone who may assign it there (`velocity why`, POST /u/why, says who)"

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, json_option, show_json, size, table
+from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, size, table
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 
-GROUP = click.option("--group", type=int, default=0, metavar="GID", help="The group (0: the root group).")
+GROUP = click.option(
+    "--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="The group: id, name or path (/: the root)."
+)
 POOL = click.option("--pool", type=int, default=1, metavar="MPID", help="The media pool.")
 
 
@@ -31,7 +33,7 @@ def pool() -> None:
 
 @pool.command("list")
 @GROUP
-@json_option
+@listing
 def list_pools(group: int) -> None:
     """List the pools that a group sees."""
     answer = session.connect().list_pools(gid=group)
@@ -44,17 +46,46 @@ def list_pools(group: int) -> None:
             one.name,
             "yes" if one.write else "no",
             "yes" if one.manage else "no",
+            size(one.quota) if one.quota else "-",
             size(one.used),
+            size(one.left) if isinstance(one.left, int) else "-",
             size(one.free),
         )
         for one in answer.pools
     ]
-    table(("MPID", "NAME", "WRITE", "MANAGE", "USED", "FREE"), rows, "the group sees no pool: ask for one")
+    table(
+        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
+        rows,
+        "the group sees no pool: ask for one",
+    )
+
+
+@pool.command()
+@click.argument("pool", type=int)
+@click.argument("group", type=resolve.GroupType())
+@click.option("--quota", default="0", metavar="SIZE", help="Such as 50G; 0: no limit of its own.")
+@click.option("--write", is_flag=True, help="Its VMs may write to the media.")
+@click.option("--manage", is_flag=True, help="It may make and upload media there.")
+@json_option
+def assign(pool: int, group: int, quota: str, write: bool, manage: bool) -> None:
+    """Assign POOL (its id) to GROUP, or change what is assigned."""
+    session.connect().assign_pool(mpid=pool, gid=group, quota=to_bytes(quota), write=write, manage=manage)
+    done(f"assigned pool {pool} to group {group}")
+
+
+@pool.command()
+@click.argument("pool", type=int)
+@click.argument("group", type=resolve.GroupType())
+@json_option
+def revoke(pool: int, group: int) -> None:
+    """Take POOL away from GROUP and its subgroups; their media stay."""
+    session.connect().revoke_pool(mpid=pool, gid=group)
+    done(f"took pool {pool} away from group {group}")
 
 
 @media.command("list")
 @GROUP
-@json_option
+@listing
 def list_media(group: int) -> None:
     """List the media of a group."""
     answer = session.connect().list_media(gid=group)

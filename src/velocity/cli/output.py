@@ -58,7 +58,7 @@ def done(message: str) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table on stdout; `empty` is said on stderr when there is nothing."""
-    lines = [[clean(cell) for cell in row] for row in rows]
+    lines = _chosen(headings, [list(row) for row in rows])
     if not lines:
         click.echo(empty, err=True)
         return
@@ -66,6 +66,35 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str)
     for number, line in enumerate([list(headings), *lines]):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         click.secho(text, bold=number == 0)
+
+
+def _chosen(headings: Sequence[str], rows: list[list[object]]) -> list[list[str]]:
+    """What `--match` leaves, in the order of `--sort`."""
+    chosen = click.get_current_context().meta
+    if column := chosen.get(SORT):
+        if column.upper() not in headings:
+            raise click.BadParameter(f"there is no column {column!r}; there are: {', '.join(headings)}")
+        at = list(headings).index(column.upper())
+        rows.sort(key=lambda row: (isinstance(row[at], str), row[at]))
+    lines = [[clean(cell) for cell in row] for row in rows]
+    wanted = (chosen.get(MATCH) or "").casefold()
+    return [line for line in lines if any(wanted in cell.casefold() for cell in line)]
+
+
+SORT, MATCH = "velocity.sort", "velocity.match"
+
+
+def listing(command: Function) -> Function:
+    """`--sort` and `--match` of every verb that prints a table, and `--json`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, sort: str | None, match: str | None, **kwargs: Any) -> Any:
+        click.get_current_context().meta.update({SORT: sort, MATCH: match})
+        return command(*args, **kwargs)
+
+    wrapped = click.option("--match", metavar="TEXT", help="Only the lines that hold TEXT.")(wrapped)
+    wrapped = click.option("--sort", metavar="COLUMN", help="Sort by that column.")(wrapped)
+    return json_option(wrapped)  # type: ignore[return-value]
 
 
 def size(count: float) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import auth, groups, machines, media, nics, users
+from velocity.contract import auth, groups, machines, media, nics, users, why
 from velocity.contract.operation import Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
@@ -402,3 +402,36 @@ class Methods(abc.ABC):
         406 19121: the VM has no such display
         """
         return self.call(machines.CONSOLE, machines.OpenConsole(vmid=vmid, kind=kind, display=display))
+
+    def explain(
+        self,
+        *,
+        operation: str,
+        uid: int | UnsetType = UNSET,
+        gid: int | UnsetType = UNSET,
+        vmid: int | UnsetType = UNSET,
+        mid: UUID | UnsetType = UNSET,
+        member: int | UnsetType = UNSET,
+        granted: list[why.Supposed] | None = None,
+        revoked: list[why.Supposed] | None = None,
+    ) -> why.Explanation:
+        """Say why a user may do something or not, or what would be if permissions were given or taken.
+
+        Refused with:
+        403 20100: velocity.user.view is needed there to ask about another user
+        404 20110: no such user
+        404 20111: no such operation or permission
+        """
+        return self.call(
+            why.EXPLAIN,
+            why.Explain(
+                operation=operation,
+                uid=uid,
+                gid=gid,
+                vmid=vmid,
+                mid=mid,
+                member=member,
+                granted=granted or [],
+                revoked=revoked or [],
+            ),
+        )

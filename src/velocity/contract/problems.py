@@ -28,6 +28,7 @@ class Problem(enum.Enum):
     GROUP_NOT_FOUND = "group not found"
     GROUP_NAME_TAKEN = "group name taken"
     PERMISSION_NOT_FOUND = "permission not found"
+    OPERATION_NOT_FOUND = "operation not found"
     PERMISSION_NOT_HELD = "permission not held"
     USER_STAYS = "user stays"
     GRANT_STAYS = "grant stays"

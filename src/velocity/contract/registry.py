@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from velocity.contract import auth, groups, machines, media, nics, users
+from velocity.contract import auth, groups, machines, media, nics, users, why
 from velocity.contract.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -14,6 +14,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *media.OPERATIONS,
     *nics.OPERATIONS,
     *machines.OPERATIONS,
+    *why.OPERATIONS,
 )
 
 

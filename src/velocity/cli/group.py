@@ -1,0 +1,130 @@
+"""`velocity group`: the tree, and what its parts may have."""
+
+from __future__ import annotations
+
+import click
+from msgspec import UNSET, UnsetType
+
+from velocity.cli import resolve, session
+from velocity.cli.media import to_bytes
+from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, size, table
+from velocity.contract.groups import Quota, QuotaInfo
+
+GROUP = click.argument("group_", metavar="GROUP", type=resolve.GroupType())
+
+
+@click.group()
+def group() -> None:
+    """Groups. GROUP is an id, a name where that is unique, or a path such as team/web."""
+
+
+@group.command("list")
+@listing
+def list_groups() -> None:
+    """List the groups where you hold something, and those above them."""
+    client = session.connect()
+    answer = client.list_groups()
+    if as_json():
+        show_json(answer)
+        return
+    paths = resolve.paths(client)
+    rows = [
+        (one.gid, paths.get(one.gid, one.name), ", ".join(p.name.removeprefix("velocity.") for p in one.permissions))
+        for one in answer.groups
+    ]
+    table(("GID", "GROUP", "YOU HOLD"), [(g, p, _short(held)) for g, p, held in rows], "you hold nothing anywhere yet")
+
+
+@group.command()
+@GROUP
+@json_option
+def show(group_: int) -> None:
+    """Show GROUP and its members."""
+    answer = session.connect().show_group(gid=group_)
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(f"{clean(answer.name)} (gid {answer.gid}, under {answer.parent_gid})")
+    rows = [
+        (one.uid, one.name, _short(", ".join(p.name.removeprefix("velocity.") for p in one.permissions)))
+        for one in answer.memberships
+    ]
+    table(("UID", "NAME", "HOLDS"), rows, "nobody holds anything on it directly")
+
+
+@group.command()
+@click.argument("name")
+@click.option("--under", type=resolve.GroupType(), default="0", metavar="GROUP", help="The parent (/: the root).")
+@json_option
+def create(name: str, under: int) -> None:
+    """Create the group NAME."""
+    answer = session.connect().create_group(name=name, parent_gid=under)
+    if as_json():
+        show_json(answer)
+    else:
+        click.echo(answer.gid)
+
+
+@group.command()
+@GROUP
+@click.option("--force", is_flag=True, help="End those of its VMs that run.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def rm(group_: int, force: bool, yes: bool) -> None:
+    """Delete GROUP with its subgroups, VMs and media."""
+    if not yes:
+        click.confirm(f"Delete group {group_} with its subgroups, VMs and media?", abort=True, err=True)
+    session.connect().delete_group(gid=group_, force=force)
+    done(f"deleted group {group_}")
+
+
+@group.command()
+@GROUP
+@click.option("--cpus", metavar="COUNT", help="`none` lifts it.")
+@click.option("--memory", metavar="SIZE", help="Such as 16G; `none` lifts it.")
+@click.option("--vms", metavar="COUNT", help="`none` lifts it.")
+@json_option
+def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
+    """Show what GROUP with its subgroups may have, or set it. What is not named stays."""
+    client = session.connect()
+    answer = client.show_quota(gid=group_)
+    if (cpus, memory, vms) != (None, None, None):
+        limits = answer.limits
+        mebibytes = memory if memory is None or memory == "none" else str(to_bytes(memory) >> 20)
+        answer = client.set_quota(
+            gid=group_,
+            cpus=_limit(cpus, limits.cpus),
+            memory_mib=_limit(mebibytes, limits.memory_mib),
+            vms=_limit(vms, limits.vms),
+        )
+    if as_json():
+        show_json(answer)
+        return
+    table(("OF", "LIMIT", "USED", "LEFT"), _rows(answer), "")
+
+
+def _limit(word: str | None, present: int | UnsetType) -> int | UnsetType:
+    if word is None:
+        return present
+    if word == "none":
+        return UNSET
+    if not word.isdigit():
+        raise click.BadParameter(f"{word!r} is no number; `none` lifts a limit")
+    return int(word)
+
+
+def _rows(answer: QuotaInfo) -> list[tuple[str, str, str, str]]:
+    def shown(quota: Quota, name: str) -> str:
+        value = getattr(quota, name)
+        if not isinstance(value, int):
+            return "-"
+        return size(value << 20) if name == "memory_mib" else str(value)
+
+    usage = answer.usage
+    used = {"cpus": str(usage.cpus), "memory_mib": size(usage.memory_mib << 20), "vms": str(usage.vms)}
+    labels = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
+    return [(labels[name], shown(answer.limits, name), used[name], shown(answer.left, name)) for name in used]
+
+
+def _short(held: str) -> str:
+    return held if len(held) <= 60 else f"{held[:57]}..."

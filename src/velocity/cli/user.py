@@ -1,0 +1,143 @@
+"""`velocity user`: accounts, and what they may do where."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, table
+from velocity.contract.permissions import Permission
+
+USER = click.argument("user_", metavar="USER", type=resolve.UserType())
+ON = click.option("--group", type=resolve.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
+PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
+PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+SETS = {
+    "viewer": "See everything, change nothing",
+    "operator": "viewer, and start, stop and use VMs",
+    "maker": "operator, and make, change and remove VMs and media",
+    "admin": "Everything, subgroups and members included",
+}
+VIEW = ("user.view", "group.view", "pool.list", "media.list", "vm.view")
+OPERATE = (*VIEW, "vm.state", "vm.interact")
+MAKE = (*OPERATE, "vm.create", "vm.alter", "vm.remove", "media.create", "media.remove", "nic.list")
+
+
+@click.group()
+def user() -> None:
+    """Users. USER is a name, or a uid; PERMISSION is such as `vm.view`, or a set: viewer, operator, maker, admin."""
+
+
+@user.command("list")
+@listing
+def list_users() -> None:
+    """List all users."""
+    answer = session.connect().list_users()
+    if as_json():
+        show_json(answer)
+        return
+    table(("UID", "NAME"), [(one.uid, one.name) for one in answer.users], "no users")
+
+
+@user.command()
+@USER
+@json_option
+def show(user_: int) -> None:
+    """Show USER with the permissions that you may see."""
+    answer = session.connect().show_user(uid=user_)
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(f"{clean(answer.name)} (uid {answer.uid})")
+    rows = [
+        (one.gid, one.name, ", ".join(each.name.removeprefix("velocity.") for each in one.permissions))
+        for one in answer.memberships
+    ]
+    table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
+
+
+@user.command()
+@click.argument("name")
+@PASSWORD
+@json_option
+def create(name: str, password_stdin: bool) -> None:
+    """Create the user NAME, who holds no permission yet."""
+    answer = session.connect().create_user(name=name, password=_new_password(password_stdin))
+    if as_json():
+        show_json(answer)
+    else:
+        click.echo(answer.uid)
+
+
+@user.command()
+@USER
+@json_option
+def rm(user_: int) -> None:
+    """Remove USER."""
+    session.connect().remove_user(uid=user_)
+    done(f"removed user {user_}")
+
+
+@user.command()
+@click.argument("user_", metavar="[USER]", type=resolve.UserType(), required=False)
+@PASSWORD
+@json_option
+def passwd(user_: int | None, password_stdin: bool) -> None:
+    """Set the password of USER, or your own. Every session of that user ends."""
+    client = session.connect()
+    oneself = user_ is None or user_ == client.show_user().uid
+    old = (_line() if password_stdin else str(click.prompt("Old password", hide_input=True))) if oneself else UNSET
+    new = _new_password(password_stdin)
+    client.change_user(uid=UNSET if user_ is None else user_, password=new, old_password=old)
+    done("the password is set; sign in again: `velocity login`" if oneself else "the password is set")
+
+
+@user.command()
+@USER
+@PERMISSIONS
+@ON
+@json_option
+def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
+    """Give USER PERMISSIONS on a group and all below it."""
+    client = session.connect()
+    for permission in _expanded(permissions):
+        client.grant_permission(uid=user_, gid=group, permission=permission)
+    done(f"granted: {', '.join(permissions)}")
+
+
+@user.command()
+@USER
+@PERMISSIONS
+@ON
+@json_option
+def revoke(user_: int, permissions: tuple[str, ...], group: int) -> None:
+    """Take PERMISSIONS on a group away from USER; all, if none is named."""
+    client = session.connect()
+    if not permissions:
+        client.revoke_permission(uid=user_, gid=group)
+    for permission in _expanded(permissions) if permissions else ():
+        client.revoke_permission(uid=user_, gid=group, permission=permission)
+    done(f"revoked: {', '.join(permissions) or 'all'}")
+
+
+def _expanded(words: tuple[str, ...]) -> list[str]:
+    """Permissions by their names, each once; sets are taken apart."""
+    if not words:
+        raise click.BadParameter(f"name permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
+    admin = tuple(one.value for one in Permission)
+    sets = {"viewer": VIEW, "operator": OPERATE, "maker": MAKE, "admin": admin}
+    found = [resolve.permission(one) for word in words for one in sets.get(word, (word,))]
+    return list(dict.fromkeys(found))
+
+
+def _new_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return _line()
+    return str(click.prompt("New password", hide_input=True, confirmation_prompt=True))
+
+
+def _line() -> str:
+    return sys.stdin.readline().rstrip("\n")

@@ -1,0 +1,62 @@
+"""`velocity why`."""
+
+from __future__ import annotations
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, clean, json_option, show_json
+from velocity.contract.why import Supposed
+
+
+@click.command()
+@click.argument("operation")
+@click.option("--user", type=resolve.UserType(), metavar="USER", help="Who would do it (else: you).")
+@click.option("--group", type=resolve.GroupType(), metavar="GROUP", help="The group that it would be done to or in.")
+@click.option("--vm", metavar="VM", help="The VM, by its id, or by its name in --group.")
+@click.option("--medium", metavar="MEDIUM", help="The medium, by its id, or by its name in --group.")
+@click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that it would be done to.")
+@click.option("--if-granted", multiple=True, metavar="GROUP:PERMISSION", help="As if that were given.")
+@click.option("--if-revoked", multiple=True, metavar="GROUP:PERMISSION", help="As if that were taken.")
+@json_option
+def why(
+    operation: str, user: int | None, group: int | None, vm: str | None, medium: str | None, to: int | None,
+    if_granted: tuple[str, ...], if_revoked: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Say why somebody may do OPERATION or not, and who could give what is missing.
+
+    OPERATION is the name of an operation (set_vm_state) or of a permission (vm.state).
+
+    \b
+    velocity why set_vm_state --vm 7 --user bob
+    velocity why vm.create --group team/web --if-granted team:vm.create
+    """
+    client = session.connect()
+    answer = client.explain(
+        operation=operation,
+        uid=UNSET if user is None else user,
+        gid=UNSET if group is None else group,
+        vmid=UNSET if vm is None else resolve.vmid(client, group or 0, vm) if not vm.isdigit() else int(vm),
+        mid=UNSET if medium is None else resolve.medium(client, group or 0, medium).mid,
+        member=UNSET if to is None else to,
+        granted=[_supposed(one) for one in if_granted],
+        revoked=[_supposed(one) for one in if_revoked],
+    )
+    if as_json():
+        show_json(answer)
+        return
+    click.secho("yes" if answer.allowed else "no", fg="green" if answer.allowed else "red", bold=True)
+    click.echo(clean(answer.message))
+    for place in answer.line:
+        click.echo(f"  {'*' if place.held else '.'} {clean(place.name)} ({place.gid})")
+    if answer.ask:
+        click.echo(f"ask: {', '.join(clean(one.name) for one in answer.ask)}")
+
+
+def _supposed(text: str) -> Supposed:
+    group, _, permission = text.rpartition(":")
+    if not group:
+        raise click.BadParameter(f"{text!r}: write GROUP:PERMISSION, such as team:vm.view")
+    gid = resolve.GroupType().convert(group, None, None)
+    return Supposed(gid=gid, permission=resolve.permission(permission))
