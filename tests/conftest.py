@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.host import host as host
 from tests.postgres import Postgres
 from velocity.cli.demo.guest import Guest, build
 

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.cli.conftest import Host
+from tests.host import Host
 
 PAGE = Path(__file__).parents[2] / "docs" / "tenants.md"
 PASSWORD = "a first password"

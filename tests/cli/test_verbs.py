@@ -9,7 +9,7 @@ import click
 import pytest
 
 from tests.api.world import PASSWORD
-from tests.cli.conftest import Host
+from tests.host import Host
 from velocity.cli.main import VERBS, Lazy, velocity
 from velocity.cli.media import to_bytes
 from velocity.cli.output import clean

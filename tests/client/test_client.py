@@ -8,12 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.conftest import Host, host
+from tests.host import Host
 from velocity.client import ApiError, Client, ClientError, Unreachable
 from velocity.contract import OPERATIONS
 from velocity.contract.machines import Nic, State
-
-__all__ = ["host"]
 
 
 def test_every_operation_has_a_method() -> None:

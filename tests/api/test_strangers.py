@@ -1,0 +1,125 @@
+"""Two teams on one host: whatever a user of one tries on what is the other's, is answered as the contract says.
+
+What is not theirs looks like what does not exist: in status and body, and in the time that it takes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.world import World
+from velocity.contract import OPERATIONS
+from velocity.contract.permissions import Permission
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = 10**6
+
+
+class Team:
+    """A group with a pool, a VM, a medium, and a user who holds every permission on it."""
+
+    async def make(self, w: World, name: str) -> Team:
+        self.gid = await w.group(name)
+        await w.ok("PUT", "/m/pool/assign", gid=self.gid, mpid=1, quota=1 << 30, write=True, manage=True)
+        everything = [(self.gid, permission.value.removeprefix("velocity.")) for permission in Permission]
+        self.key = await w.user(name, *everything)
+        self.uid = await w.uid(name)
+        self.mid = await w.medium("disk", gid=self.gid)
+        self.vmid = await w.vm("vm", self.gid, media=[{"mid": self.mid, "mode": "BLOCK"}])
+        self.low = await w.group("low", self.gid)
+        return self
+
+
+EXPECTED = {
+    ("POST", "/u/user"): (403, 2100), ("DELETE", "/u/user"): (403, 2300), ("PATCH", "/u/user"): (403, 2400),
+    ("PUT", "/u/user/permission"): (403, 4200), ("DELETE", "/u/user/permission"): (403, 4300),
+    ("POST", "/u/group"): (403, 5100), ("PUT", "/u/group"): (403, 5200), ("DELETE", "/u/group"): (403, 5300),
+    ("POST", "/u/group/quota"): (403, 18100), ("PUT", "/u/group/quota"): (403, 18200),
+    ("PUT", "/m/pool/assign"): (403, 6200), ("DELETE", "/m/pool/assign"): (403, 6300),
+    ("POST", "/m/pool/list"): (403, 7100), ("PUT", "/m/media/create"): (403, 8200),
+    ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
+    ("PUT", "/v/vm/efi"): (401, 12200), ("POST", "/v/vm/list"): (401, 17100),
+    ("POST", "/v/vm/state"): (404, 13110), ("PUT", "/v/vm/state"): (404, 13210),
+    ("POST", "/v/vm"): (404, 16110), ("DELETE", "/v/vm"): (403, 16300), ("PATCH", "/v/vm"): (403, 16400),
+    ("POST", "/v/vm/console"): (404, 19110),
+}  # fmt: skip
+"""What a stranger gets of each operation that works on an object."""
+
+OF_NO_OBJECT = {
+    ("POST", "/u/auth"), ("DELETE", "/u/auth"), ("PATCH", "/u/auth"), ("PUT", "/u/user"), ("POST", "/u/user/list"),
+    ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
+}  # fmt: skip
+"""Nothing of another's is named in them; uploads and `why` have tests of their own below."""
+
+
+def body(operation: tuple[str, str], uid: int, gid: int, low: int, vmid: int, mid: str) -> dict[str, Any]:
+    ids: dict[str, Any] = {"uid": uid, "gid": gid, "vmid": vmid, "mid": mid, "mpid": 1, "parent_gid": gid}
+    if operation in (("DELETE", "/u/group"), ("PUT", "/u/group/quota")):
+        ids["gid"] = low  # decided by what is held on the parent
+    return ids | {
+        "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
+        "state": "RUNNING", "kind": "serial", "password": "long enough",
+    }  # fmt: skip
+
+
+async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
+    ours, theirs = await Team().make(w, "ours"), await Team().make(w, "theirs")
+    every = {(one.method.name, one.path) for one in OPERATIONS}
+    assert every == set(EXPECTED) | OF_NO_OBJECT, "a new operation has to be decided here"
+    for operation, refusal in EXPECTED.items():
+        sent = body(operation, theirs.uid, theirs.gid, theirs.low, theirs.vmid, theirs.mid)
+        unknown = body(operation, NOWHERE, NOWHERE, NOWHERE, NOWHERE, str(uuid4()))
+        there = await w.call(*operation, ours.key, **sent)
+        nowhere = await w.call(*operation, ours.key, **unknown)
+        assert (there.status, there.code) == refusal, operation
+        for ids in (sent, unknown):
+            for answer in (there, nowhere):
+                for value in (ids["uid"], ids["gid"], ids["vmid"], ids["mid"]):
+                    for key in ("message", "reason"):
+                        answer.body[key] = answer.body[key].replace(str(value), "ID")
+        assert there == nowhere, f"{operation} tells what exists"
+    for gid in (theirs.gid, NOWHERE):
+        assert (await w.upload(b"x", ours.key, x_velocity_gid=str(gid))).code == 9200
+    media = [{"mid": theirs.mid, "mode": "BLOCK"}]
+    taken = await w.refused("PUT", "/v/vm/efi", ours.key, name="x", gid=ours.gid, cpus=1, memory_mib=64, media=media)
+    assert taken == (404, 12211), "a medium of the other cannot be attached"
+    assert await w.refused("PATCH", "/v/vm", ours.key, vmid=ours.vmid, media=media) == (404, 16411)
+    groups = (await w.ok("POST", "/u/group/list", ours.key))["groups"]
+    assert {one["gid"] for one in groups} == {0, ours.gid, ours.low}
+    assert (await w.ok("POST", "/v/vm", theirs.key, vmid=theirs.vmid))["state"] == "STOPPED", "nothing was changed"
+
+
+@pytest.mark.parametrize(("path", "name"), [("/v/vm", "vmid"), ("/v/vm/state", "vmid"), ("/u/group", "gid")])
+async def test_it_takes_the_same_time(w: World, path: str, name: str, say: Callable[[str], None]) -> None:
+    """Interleaved; were one of the two looked up longer, its distribution would lie beside the other's."""
+    ours, theirs = await Team().make(w, "ours"), await Team().make(w, "theirs")
+    existing = {"vmid": theirs.vmid, "gid": theirs.gid}[name]
+    times: dict[int, list[float]] = {existing: [], NOWHERE: []}
+    for turn in range(1200):
+        for target in (existing, NOWHERE) if turn % 2 else (NOWHERE, existing):
+            begun = time.perf_counter()
+            await w.call("POST", path, ours.key, **{name: target})
+            times[target].append(time.perf_counter() - begun)
+    there, nowhere = (sorted(one[200:]) for one in (times[existing], times[NOWHERE]))
+    overlap = chance_of_less(there, nowhere)
+    median = statistics.median
+    say(f"POST {path}: {median(there) * 1e6:.0f} us of another's, {median(nowhere) * 1e6:.0f} us of nobody's, "
+        f"P(less) {overlap:.2f}")  # fmt: skip
+    assert 0.35 < overlap < 0.65, "one can be told from the other by its time"
+
+
+def chance_of_less(left: list[float], right: list[float]) -> float:
+    """How probably a value of the left is less than one of the right: 0.5 when they cannot be told apart.
+
+    The Mann-Whitney statistic, over its largest value.
+    """
+    both = sorted([(value, 0) for value in left] + [(value, 1) for value in right])
+    ranks = sum(rank for rank, (_, side) in enumerate(both, start=1) if side == 1)
+    return (ranks - len(right) * (len(right) + 1) / 2) / (len(left) * len(right))
