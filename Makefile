@@ -15,9 +15,9 @@ test: ## Run every test: unit, port, API, and journeys with real guests
 	@scripts/setup dev
 	@$(PY) -m pytest
 
-unit: ## Run only the tests that boot nothing
+unit: ## Run only the tests that boot nothing and take no thousands of steps
 	@scripts/setup dev
-	@$(PY) -m pytest -m "not guest"
+	@$(PY) -m pytest -m "not guest and not long"
 
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev

@@ -64,6 +64,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.machines
     import velocity.contract.media
     import velocity.contract.nics
+    import velocity.contract.tasks
     import velocity.contract.users
     import velocity.contract.why
 

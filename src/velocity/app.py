@@ -20,12 +20,16 @@ from velocity.config import Settings
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
+from velocity.media.images import Images
+from velocity.media.making import Making
 from velocity.media.rules import Pool
 from velocity.media.service import Library
 from velocity.store.access import SqlAccess
 from velocity.store.database import Busy, Database
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
+from velocity.store.tasks import SqlTasks
+from velocity.tasks.service import Tasks
 
 HOST = HostId(1)
 """This host; the first schema has one row for it."""
@@ -48,6 +52,7 @@ class App:
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
+        await self.services.tasks.close()
         running = await self.services.fleet.close()
         await self.database.close()
         os.close(self.lock)
@@ -67,6 +72,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
         root_password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
+        tasks = Tasks(SqlTasks(database), access)
+        await tasks.open()
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools)
         library.open()
@@ -78,7 +85,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         await database.close()
         os.close(lock)
         raise
-    services = Services(access, library, fleet, Desk(driver), settings.nics)
+    making = Making(library, tasks, Images(settings.image_uid if os.geteuid() == 0 else None))
+    services = Services(access, library, fleet, Desk(driver), tasks, making, settings.nics)
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
     return App(asgi, services, driver, database, lock, root_password)
 

@@ -73,7 +73,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="sockets of running machines; empty: /run/velocity, or below the user's runtime directory"),
     ] = ""
     uid_base: Annotated[
-        int, Meta(ge=1000, le=2**31, description="first of 10,000 uids for the machines' processes (as root)")
+        int,
+        Meta(
+            ge=1000,
+            le=2**31,
+            description="first of 10,001 uids: for the machines' processes, and the last for reading images (as root)",
+        ),
     ] = 20000
     body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="bytes that a JSON body may have")] = 1_048_576
 
@@ -89,6 +94,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def media_pools(self) -> list[PoolSetting]:
         return self.pools or [PoolSetting(mpid=1, name="default", path=self.data_dir / "media")]
+
+    @property
+    def image_uid(self) -> int:
+        """The uid that images are read under (as root): the one after those of the machines."""
+        return self.uid_base + 10_000
 
     @property
     def key_file(self) -> Path:

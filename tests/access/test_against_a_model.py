@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.api.world import World, world
 
 STEPS = 500
-EXAMPLES = 40
+EXAMPLES = 80
 NOWHERE = 10**6
 """The id of no user and no group."""
 
@@ -215,6 +215,7 @@ class Comparison(RuleBasedStateMachine):
             }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_access_does_what_a_model_of_a_few_lines_does(
     kind: str, request: pytest.FixtureRequest, say: Callable[[str], None]

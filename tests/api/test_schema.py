@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis
+import pytest
 import schemathesis
 from hypothesis import HealthCheck
 from schemathesis.checks import CheckFunction, not_a_server_error
@@ -32,6 +33,7 @@ CHECKS: list[CheckFunction] = [
 ]
 
 
+@pytest.mark.long
 def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None]) -> None:
     host.ok("group", "create", "one")
     host.ok("media", "create", "disk", "--size", "1M")

@@ -34,6 +34,8 @@ class Team:
         self.mid = await w.medium("disk", gid=self.gid)
         self.vmid = await w.vm("vm", self.gid, media=[{"mid": self.mid, "mode": "BLOCK"}])
         self.low = await w.group("low", self.gid)
+        started = await w.ok("PUT", "/m/media/clone", mid=self.mid, gid=self.gid, mpid=1, name="clone")
+        self.tid = int(started["tid"])
         return self
 
 
@@ -45,6 +47,8 @@ EXPECTED = {
     ("PUT", "/m/pool/assign"): (403, 6200), ("DELETE", "/m/pool/assign"): (403, 6300),
     ("POST", "/m/pool/list"): (403, 7100), ("PUT", "/m/media/create"): (403, 8200),
     ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
+    ("PUT", "/m/media/import"): (403, 21200), ("PUT", "/m/media/clone"): (403, 22200),
+    ("POST", "/t/task"): (403, 23100), ("DELETE", "/t/task"): (403, 23300), ("POST", "/t/task/list"): (403, 24100),
     ("PUT", "/v/vm/efi"): (401, 12200), ("POST", "/v/vm/list"): (401, 17100),
     ("POST", "/v/vm/state"): (404, 13110), ("PUT", "/v/vm/state"): (404, 13210),
     ("POST", "/v/vm"): (404, 16110), ("DELETE", "/v/vm"): (403, 16300), ("PATCH", "/v/vm"): (403, 16400),
@@ -59,8 +63,8 @@ OF_NO_OBJECT = {
 """Nothing of another's is named in them; uploads and `why` have tests of their own below."""
 
 
-def body(operation: tuple[str, str], uid: int, gid: int, low: int, vmid: int, mid: str) -> dict[str, Any]:
-    ids: dict[str, Any] = {"uid": uid, "gid": gid, "vmid": vmid, "mid": mid, "mpid": 1, "parent_gid": gid}
+def body(operation: tuple[str, str], uid: int, gid: int, low: int, vmid: int, tid: int, mid: str) -> dict[str, Any]:
+    ids: dict[str, Any] = {"uid": uid, "gid": gid, "vmid": vmid, "tid": tid, "mid": mid, "mpid": 1, "parent_gid": gid}
     if operation in (("DELETE", "/u/group"), ("PUT", "/u/group/quota")):
         ids["gid"] = low  # decided by what is held on the parent
     return ids | {
@@ -74,14 +78,14 @@ async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
     every = {(one.method.name, one.path) for one in OPERATIONS}
     assert every == set(EXPECTED) | OF_NO_OBJECT, "a new operation has to be decided here"
     for operation, refusal in EXPECTED.items():
-        sent = body(operation, theirs.uid, theirs.gid, theirs.low, theirs.vmid, theirs.mid)
-        unknown = body(operation, NOWHERE, NOWHERE, NOWHERE, NOWHERE, str(uuid4()))
+        sent = body(operation, theirs.uid, theirs.gid, theirs.low, theirs.vmid, theirs.tid, theirs.mid)
+        unknown = body(operation, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, str(uuid4()))
         there = await w.call(*operation, ours.key, **sent)
         nowhere = await w.call(*operation, ours.key, **unknown)
         assert (there.status, there.code) == refusal, operation
         for ids in (sent, unknown):
             for answer in (there, nowhere):
-                for value in (ids["uid"], ids["gid"], ids["vmid"], ids["mid"]):
+                for value in (ids["uid"], ids["gid"], ids["vmid"], ids["tid"], ids["mid"]):
                     for key in ("message", "reason"):
                         answer.body[key] = answer.body[key].replace(str(value), "ID")
         assert there == nowhere, f"{operation} tells what exists"
@@ -96,6 +100,7 @@ async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
     assert (await w.ok("POST", "/v/vm", theirs.key, vmid=theirs.vmid))["state"] == "STOPPED", "nothing was changed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("path", "name"), [("/v/vm", "vmid"), ("/v/vm/state", "vmid"), ("/u/group", "gid")])
 async def test_it_takes_the_same_time(w: World, path: str, name: str, say: Callable[[str], None]) -> None:
     """Interleaved; were one of the two looked up longer, its distribution would lie beside the other's."""

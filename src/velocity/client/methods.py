@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import auth, groups, machines, media, nics, users, why
+from velocity.contract import auth, groups, machines, media, nics, tasks, users, why
 from velocity.contract.operation import Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
@@ -225,6 +225,42 @@ class Methods(abc.ABC):
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
         )
 
+    def import_medium(
+        self, *, mid: UUID, gid: int, mpid: int, name: str, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
+    ) -> tasks.TaskStarted:
+        """Make a medium of an uploaded qcow2, VMDK, VDI or VHDX image, or of a raw one packed with xz or zstd.
+
+        Refused with:
+        403 21200: velocity.media.create is needed on the group
+        403 21201: the group may not manage media in this pool
+        404 21210: no such group
+        404 21211: no such pool for this group
+        404 21212: no such medium for this group
+        409 21220: the group has a medium of that name in this pool
+        406 21221: the quota, or the space of the pool, does not hold it
+        406 21222: the bytes are no image that can be imported, or name other files
+        """
+        return self.call(
+            media.IMPORT, media.ImportMedium(mid=mid, gid=gid, mpid=mpid, name=name, type=type, format=format)
+        )
+
+    def clone_medium(
+        self, *, mid: UUID, gid: int, mpid: int, name: str, format: Literal["raw", "qcow2"] | UnsetType = UNSET
+    ) -> tasks.TaskStarted:
+        """Copy a medium, sharing blocks where the file system can.
+
+        Refused with:
+        403 22200: velocity.media.create is needed on the group
+        403 22201: the group may not manage media in this pool
+        404 22210: no such group
+        404 22211: no such pool for this group
+        404 22212: no such medium for this group
+        409 22220: the group has a medium of that name in this pool
+        406 22221: the quota, or the space of the pool, does not hold it
+        409 22223: a VM is writing to it
+        """
+        return self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
+
     def list_media(self, *, gid: int) -> media.Media:
         """List the media of a group.
 
@@ -435,3 +471,30 @@ class Methods(abc.ABC):
                 revoked=revoked or [],
             ),
         )
+
+    def show_task(self, *, tid: int) -> tasks.TaskInfo:
+        """Show a task and how far it has come.
+
+        Refused with:
+        403 23100: velocity.media.list is needed on the task's group
+        404 23110: no such task
+        """
+        return self.call(tasks.SHOW, tasks.TaskRequest(tid=tid))
+
+    def cancel_task(self, *, tid: int) -> tasks.TaskInfo:
+        """Cancel a task, of which nothing remains then; one that has ended stays as it is.
+
+        Refused with:
+        403 23300: velocity.media.create is needed on the task's group
+        404 23310: no such task
+        """
+        return self.call(tasks.CANCEL, tasks.TaskRequest(tid=tid))
+
+    def list_tasks(self, *, gid: int) -> tasks.Tasks:
+        """List the tasks of a group, the newest first; those that ended are kept for a day.
+
+        Refused with:
+        403 24100: velocity.media.list is needed on the group
+        404 24110: no such group
+        """
+        return self.call(tasks.LIST, tasks.ListTasks(gid=gid))

@@ -1,4 +1,4 @@
-"""Routes 6 to 10 and 14: media pools and media."""
+"""Routes 6 to 10, 14, 21 and 22: media pools and media."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+from velocity.contract.tasks import TaskStarted
 
 
 class ListPools(Wire, frozen=True):
@@ -57,8 +58,9 @@ class ListMedia(Wire, frozen=True):
 class Content(Wire, frozen=True):
     """What the bytes of a medium were found to be; nothing is attached on the strength of it."""
 
-    format: Annotated[str, Meta(description="iso9660, gpt, mbr, qcow2, vmdk, vdi, vhdx, blank or unknown")]
+    format: Annotated[str, Meta(description="iso9660, gpt, mbr, qcow2, vmdk, vdi, vhdx, xz, zstd, blank or unknown")]
     label: str | UnsetType = UNSET
+    volume_size: Annotated[int, Meta(description="bytes that its file system says it has")] | UnsetType = UNSET
     boots_efi: bool | UnsetType = UNSET
     architectures: list[str] | UnsetType = UNSET
     warning: Annotated[str, Meta(description="what to know before attaching it")] | UnsetType = UNSET
@@ -104,6 +106,27 @@ class MediumCreated(Wire, frozen=True):
     mid: UUID
     size: Bytes
     content: Content | UnsetType = UNSET
+
+
+class ImportMedium(Wire, frozen=True):
+    """The bytes of `mid`, an uploaded image or packed file, become a medium of their own."""
+
+    mid: UUID
+    gid: Gid
+    mpid: Mpid
+    name: Name
+    type: MediaType = "DISK"
+    format: Literal["raw", "qcow2"] = "raw"
+    """Packed files become raw."""
+
+
+class CloneMedium(Wire, frozen=True):
+    mid: UUID
+    gid: Gid
+    mpid: Mpid
+    name: Name
+    format: Literal["raw", "qcow2"] | UnsetType = UNSET
+    """Absent: as it is."""
 
 
 class DeleteMedium(Wire, frozen=True):
@@ -226,6 +249,52 @@ LIST = Operation(
     ),
 )
 
+
+def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, ...]:
+    """What can go wrong in making one medium of another."""
+    failures: tuple[tuple[int, int, Problem, str], ...] = (
+        (0, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
+        (1, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        (10, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        (11, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
+        (12, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
+        (20, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
+        (21, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
+        *more,
+    )
+    return tuple(
+        Failure(route * 1000 + 200 + number, status, problem, text) for number, status, problem, text in failures
+    )
+
+
+IMPORT = Operation(
+    name="import_medium",
+    summary="Make a medium of an uploaded qcow2, VMDK, VDI or VHDX image, or of a raw one packed with xz or zstd",
+    method=Method.PUT,
+    path="/m/media/import",
+    route=21,
+    request=ImportMedium,
+    response=TaskStarted,
+    needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
+    failures=_making(
+        21, (22, 406, Problem.NOT_AN_IMAGE, "the bytes are no image that can be imported, or name other files")
+    ),
+    ours=True,
+)
+
+CLONE = Operation(
+    name="clone_medium",
+    summary="Copy a medium, sharing blocks where the file system can",
+    method=Method.PUT,
+    path="/m/media/clone",
+    route=22,
+    request=CloneMedium,
+    response=TaskStarted,
+    needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
+    failures=_making(22, (23, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it")),
+    ours=True,
+)
+
 DELETE = Operation(
     name="delete_medium",
     summary="Remove a medium that is attached to no VM",
@@ -242,4 +311,4 @@ DELETE = Operation(
     ),
 )
 
-OPERATIONS = (ASSIGN_POOL, REVOKE_POOL, LIST_POOLS, CREATE, UPLOAD, LIST, DELETE)
+OPERATIONS = (ASSIGN_POOL, REVOKE_POOL, LIST_POOLS, CREATE, UPLOAD, IMPORT, CLONE, LIST, DELETE)

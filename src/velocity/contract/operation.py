@@ -47,6 +47,7 @@ class On(enum.Enum):
     ALL_OF_USER = "on every group that the user is a member of (group 0 if none)"
     MEDIUM = "on the medium's group"
     VM = "on the VM's group"
+    TASK = "on the task's group"
 
     @property
     def field(self) -> str | None:
@@ -61,6 +62,7 @@ _FIELDS = {
     On.ALL_OF_USER: "uid",
     On.MEDIUM: "mid",
     On.VM: "vmid",
+    On.TASK: "tid",
 }
 
 
@@ -201,4 +203,5 @@ NOT_FOUND: Mapping[On, Problem] = {
     On.ALL_OF_USER: Problem.USER_NOT_FOUND,
     On.MEDIUM: Problem.MEDIUM_NOT_FOUND,
     On.VM: Problem.VM_NOT_FOUND,
+    On.TASK: Problem.TASK_NOT_FOUND,
 }

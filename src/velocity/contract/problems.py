@@ -53,7 +53,10 @@ class Problem(enum.Enum):
     NO_TYPE = "no type"
     NO_READONLY = "no readonly"
     MORE_THAN_PROMISED = "more bytes than promised"
+    NOT_AN_IMAGE = "not an image that can be imported"
     WRONG_CHECKSUM = "wrong checksum"
+
+    TASK_NOT_FOUND = "task not found"
 
     VM_NOT_FOUND = "vm not found"
     VM_NAME_TAKEN = "vm name taken"

@@ -42,9 +42,9 @@ class Claims:
         self._writers: dict[UUID, UUID] = {}
         self._holders: dict[UUID, dict[UUID, None]] = {}
 
-    def holders(self, mid: UUID) -> list[Claim]:
+    def holders(self, mid: UUID) -> dict[UUID, Claim]:
         """The VMs that a medium is attached to, or is about to be."""
-        return [self._claims[uuid] for uuid in self._holders.get(mid, ())]
+        return {uuid: self._claims[uuid] for uuid in self._holders.get(mid, ())}
 
     def put(self, uuid: UUID, claim: Claim) -> None:
         """Without asking whether it fits: for what is so already."""

@@ -161,7 +161,14 @@ class Fleet:
         return None if keeper is None else keeper.machine.gid
 
     def _holders(self, mid: UUID) -> list[Holder]:
-        return [Holder(claim.line[0], repr(claim.name)) for claim in self._claims.holders(mid)]
+        return [
+            Holder(claim.line[0], repr(claim.name), mid in claim.writable and self._runs(uuid))
+            for uuid, claim in self._claims.holders(mid).items()
+        ]
+
+    def _runs(self, uuid: UUID) -> bool:
+        keeper = self._by_uuid.get(uuid)
+        return keeper is not None and keeper.state is not State.STOPPED
 
     # Changing
 

@@ -59,6 +59,7 @@ class PoolFiles:
                 _qcow2(target, size)
             descriptor = os.open(target, os.O_CREAT | os.O_RDWR, 0o600)
             try:
+                os.fchmod(descriptor, 0o600)
                 if format_ == "raw":
                     os.ftruncate(descriptor, size)
                 os.fsync(descriptor)

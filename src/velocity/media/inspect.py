@@ -27,6 +27,8 @@ MAGICS = (
     (0, b"# Disk DescriptorFile", "vmdk"),
     (64, b"\x7f\x10\xda\xbe", "vdi"),
     (0, b"vhdxfile", "vhdx"),
+    (0, b"\xfd7zXZ\0", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd"),
     (512, b"EFI PART", "gpt"),
     (510, b"\x55\xaa", "mbr"),
 )
@@ -60,8 +62,10 @@ def _iso(read: Read, size: int) -> Content:
     label = "".join(character for character in label if character.isprintable())
     images = _efi_images(read)
     found = sorted({name for image in images for name in _architectures(read, image, size)})
+    volume = struct.unpack_from("<I", read(16 * SECTOR + 80, 4).ljust(4, b"\0"))[0] * SECTOR
     return Content(
         format="iso9660",
+        volume_size=volume,
         label=label or UNSET,
         boots_efi=bool(images),
         architectures=found or UNSET,

@@ -92,11 +92,19 @@ def boot_warning(medium: Medium) -> str | None:
     content = medium.content
     if medium.is_iso and content.format != "iso9660":
         return f"{medium.name!r} is of type ISO, but holds no ISO 9660 file system ({content.format}): it will not boot"
+    if isinstance(content.volume_size, int) and content.volume_size > medium.size:
+        return (
+            f"{medium.name!r} is cut short: its file system says {content.volume_size} bytes, the medium has "
+            f"{medium.size}: upload it again"
+        )
     if content.format == "iso9660" and content.boots_efi is False:
         return f"{medium.name!r} does not boot under EFI: use an image made for EFI"
     architectures = content.architectures
     if isinstance(architectures, list) and architectures and "x86_64" not in architectures:
         return f"{medium.name!r} boots {', '.join(architectures)} only, not x86_64"
-    if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx"):
-        return f"{medium.name!r} is a {content.format} image kept as raw bytes: the guest sees the container itself"
+    if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"):
+        return (
+            f"{medium.name!r} is {content.format} kept as raw bytes, and the guest would see just these: "
+            "import it (`velocity media import`, PUT /m/media/import)"
+        )
     return None

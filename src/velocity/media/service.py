@@ -30,10 +30,31 @@ from velocity.media.rules import Medium, Pool
 
 @dataclass(frozen=True)
 class Holder:
-    """A machine that a medium is attached to; `name` is for people."""
+    """A machine that a medium is attached to; `name` is for people, `writing` says that it runs and may write."""
 
     gid: int
     name: str
+    writing: bool
+
+
+class Reservation:
+    """Bytes of a pool that are taken before they are written. `line` is kept: the group may be gone by the end."""
+
+    def __init__(self, pools: Pools, line: Sequence[int], mpid: int) -> None:
+        self._pools = pools
+        self._line = line
+        self._mpid = mpid
+        self.size = 0
+
+    def take(self, size: int) -> None:
+        """So many more. Raises `Refused(POOL_QUOTA)`."""
+        self._pools.take(self._line, self._mpid, size)
+        self.size += size
+
+    def fit(self, size: int) -> None:
+        """No more than these."""
+        self._pools.count(self._line, self._mpid, size - self.size)
+        self.size = size
 
 
 class Library:
@@ -57,7 +78,7 @@ class Library:
             self._names.add(_key(medium))
             self.pools.count(self._access.line(medium.gid), medium.mpid, medium.size)
         for mpid, files in self.pools.all_files().items():
-            files.open({_file(medium) for medium in self._media.values() if medium.mpid == mpid})
+            files.open({file_name(medium) for medium in self._media.values() if medium.mpid == mpid})
 
     def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
         """Tell how to find out which machines a medium is attached to."""
@@ -75,14 +96,25 @@ class Library:
         self._access.group(gid)
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)
 
-    def visible(self, caller: Caller, gid: int, mid: UUID) -> Medium:
+    def holders(self, mid: UUID) -> Sequence[Holder]:
+        """The machines that it is attached to."""
+        return self._holders(mid)
+
+    def file(self, medium: Medium) -> Path:
+        """Where its bytes are. Raises `Refused` when its pool is no longer declared."""
+        files = self.pools.files(medium.mpid)
+        if files is None:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
+        return files.path(file_name(medium))
+
+    def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
         """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)
         if medium is not None and (
             medium.gid in self._access.line(gid) or self._access.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
         ):
             return medium
-        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field="media")
+        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field=field)
 
     def readonly(self, medium: Medium) -> bool:
         """Whether writing is blocked: by the medium, or because its group lacks `write` on the pool."""
@@ -95,7 +127,7 @@ class Library:
         files = None if medium is None else self.pools.files(medium.mpid)
         if medium is None or files is None:
             raise HypervisorError(f"medium {media.medium} is not there: its pool is no longer declared")
-        return files.path(_file(medium))
+        return files.path(file_name(medium))
 
     def _group_of(self, mid: object) -> int | None:
         medium = self._media.get(mid) if isinstance(mid, UUID) else None
@@ -116,8 +148,8 @@ class Library:
             content=Content(format="blank"),
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
-        with self._reservation(medium):
-            await asyncio.to_thread(files.create, _file(medium), medium.size, medium.format)
+        with self.reservation(medium):
+            await asyncio.to_thread(files.create, file_name(medium), medium.size, medium.format)
             await self.keep(files, medium)
         return medium
 
@@ -141,15 +173,15 @@ class Library:
                 Problem.POOL_QUOTA,
                 f"the pool has {files.free()} bytes free, this needs {medium.size}: remove media or use another pool",
             )
-        with self._reservation(medium):
-            incoming = Incoming(files, _file(medium))
+        with self.reservation(medium):
+            incoming = Incoming(files, file_name(medium))
             upload = Upload(self, medium, files, incoming, request)
             try:
                 yield upload
             finally:
                 incoming.close()
                 if not upload.kept:
-                    await asyncio.to_thread(files.drop, _file(medium))
+                    await asyncio.to_thread(files.drop, file_name(medium))
 
     async def delete(self, mid: UUID) -> None:
         medium = self.get(mid)
@@ -160,8 +192,7 @@ class Library:
                 f"the medium is attached to VM {holders[0].name}: detach it there, or remove that VM first",
                 field="mid",
             )
-        if self.pools.files(medium.mpid) is None:
-            raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
+        self.file(medium)
         withdrawn = await self._withdraw([medium])
         try:
             await self._store.remove(mid)
@@ -191,7 +222,7 @@ class Library:
         try:
             for medium in media:
                 if files := self.pools.files(medium.mpid):
-                    await asyncio.to_thread(files.lift, _file(medium))
+                    await asyncio.to_thread(files.lift, file_name(medium))
         except BaseException:
             await withdrawn.restore()
             raise
@@ -207,12 +238,12 @@ class Library:
         self.pools.count(self._access.line(medium.gid), medium.mpid, -medium.size)
 
     @contextlib.contextmanager
-    def _reservation(self, medium: Medium) -> Iterator[None]:
+    def reservation(self, medium: Medium) -> Iterator[Reservation]:
         """The name and the bytes are taken from here on; given back unless the medium has come to be."""
-        line = self._access.line(medium.gid)  # its group may be gone by the end
-        self.pools.take(line, medium.mpid, medium.size)
+        reservation = Reservation(self.pools, self._access.line(medium.gid), medium.mpid)
+        reservation.take(medium.size)
         if _key(medium) in self._names:
-            self.pools.count(line, medium.mpid, -medium.size)
+            reservation.fit(0)
             raise Refused(
                 Problem.MEDIUM_NAME_TAKEN,
                 f"the group has a medium named {medium.name!r} in this pool: choose another name",
@@ -221,30 +252,30 @@ class Library:
         self._names.add(_key(medium))
         self._reserved.add(medium.mid)
         try:
-            yield
+            yield reservation
         finally:
             if medium.mid in self._reserved:
                 self._reserved.remove(medium.mid)
                 self._names.discard(_key(medium))
-                self.pools.count(line, medium.mpid, -medium.size)
+                reservation.fit(0)
 
     async def keep(self, files: PoolFiles, medium: Medium) -> None:
         """Commit, then show. The file waits in `.moving` and is dropped when the commit fails."""
         try:
             await self._store.add(medium)
         except Exception:
-            await asyncio.to_thread(files.drop, _file(medium))
+            await asyncio.to_thread(files.drop, file_name(medium))
             self._access.group(medium.gid)  # deleted meanwhile: then that is what went wrong
             raise
         try:
             self._access.group(medium.gid)
         except Refused:  # it is being deleted, and this medium came too late to be withdrawn with it
             await self._store.remove(medium.mid)
-            await asyncio.to_thread(files.drop, _file(medium))
+            await asyncio.to_thread(files.drop, file_name(medium))
             raise
         self._reserved.discard(medium.mid)
         self._media[medium.mid] = medium
-        await asyncio.to_thread(files.settle, _file(medium))
+        await asyncio.to_thread(files.settle, file_name(medium))
 
 
 class WithdrawnMedia:
@@ -259,7 +290,7 @@ class WithdrawnMedia:
         for medium in self._media:
             if files := self._library.pools.files(medium.mpid):
                 with contextlib.suppress(OSError):
-                    await asyncio.to_thread(files.settle, _file(medium))
+                    await asyncio.to_thread(files.settle, file_name(medium))
             self._library.back(medium)
 
     def committed(self) -> None:
@@ -271,7 +302,7 @@ class WithdrawnMedia:
     async def finish(self) -> None:
         for medium in self._media:
             if files := self._library.pools.files(medium.mpid):
-                await asyncio.to_thread(files.drop, _file(medium))
+                await asyncio.to_thread(files.drop, file_name(medium))
 
 
 class Upload:
@@ -314,20 +345,20 @@ class Upload:
                 f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
             )
         await asyncio.to_thread(self._incoming.sync)
-        content = await asyncio.to_thread(inspect, self._files.moving(_file(self._medium)))
-        medium = _described(self._medium, content)
+        content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
+        medium = described(self._medium, content)
         self.kept = True  # from here on the database decides
         await self._library.keep(self._files, medium)
         return medium
 
 
-def _described(medium: Medium, content: Content) -> Medium:
+def described(medium: Medium, content: Content) -> Medium:
     medium = replace(medium, content=content)
     warning = rules.boot_warning(medium)
     return replace(medium, content=msgspec.structs.replace(content, warning=warning)) if warning else medium
 
 
-def _file(medium: Medium) -> str:
+def file_name(medium: Medium) -> str:
     return f"{medium.mid}.{medium.format}"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from velocity.contract.problems import Problem, Refused
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128

@@ -128,3 +128,22 @@ machines = Table(
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("tid", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("uid", Id, nullable=False),
+    Column("gid", Id, ForeignKey("groups.gid", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("message", Text),
+    Column("mid", Text),
+    sqlite_autoincrement=True,
+)

@@ -1,10 +1,10 @@
 """One function per operation, of a few lines: call the area, shape the answer."""
 
-from velocity.api.handlers import auth, groups, machines, media, nics, users, why
+from velocity.api.handlers import auth, groups, machines, media, nics, tasks, users, why
 from velocity.api.handlers.base import HANDLERS, Call, Handler
 from velocity.contract import OPERATIONS
 
-__all__ = ["HANDLERS", "Call", "Handler", "auth", "groups", "machines", "media", "nics", "users", "why"]
+__all__ = ["HANDLERS", "Call", "Handler", "auth", "groups", "machines", "media", "nics", "tasks", "users", "why"]
 
 _missing = [operation.name for operation in OPERATIONS if operation.name not in HANDLERS and not operation.streams]
 if _missing:

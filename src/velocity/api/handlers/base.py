@@ -12,7 +12,9 @@ from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
+from velocity.media.making import Making
 from velocity.media.service import Library
+from velocity.tasks.service import Tasks
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -26,6 +28,8 @@ class Services:
     library: Library
     fleet: Fleet
     desk: Desk
+    tasks: Tasks
+    making: Making
     nics: Sequence[NicSetting]
 
 

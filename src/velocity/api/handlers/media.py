@@ -1,10 +1,11 @@
-"""Routes 6 to 10 and 14."""
+"""Routes 6 to 10, 14, 21 and 22."""
 
 from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media
 from velocity.contract.operation import Nothing
+from velocity.contract.tasks import TaskStarted
 from velocity.media.rules import Assignment, Medium
 from velocity.media.service import Library
 
@@ -46,6 +47,16 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
 async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
     medium = await call.services.library.create(call.caller, call.request)
     return media.MediumCreated(mid=medium.mid, size=medium.size)
+
+
+@handles(media.IMPORT)
+async def import_medium(call: Call[media.ImportMedium]) -> TaskStarted:
+    return TaskStarted(tid=await call.services.making.import_(call.caller, call.request))
+
+
+@handles(media.CLONE)
+async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
+    return TaskStarted(tid=await call.services.making.clone(call.caller, call.request))
 
 
 @handles(media.LIST)

@@ -1,0 +1,108 @@
+"""Routes 23 and 24: tasks."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Gid, UnixTime
+from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+Tid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a task")]
+
+
+class TaskState(enum.Enum):
+    """A task is RUNNING until it has ended in one of the three other ways."""
+
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class TaskInfo(Wire, frozen=True):
+    tid: Tid
+    kind: Annotated[str, Meta(description="import or clone")]
+    uid: Annotated[int, Meta(description="whose task it is")]
+    gid: Gid
+    name: Annotated[str, Meta(description="what it makes")]
+    state: TaskState
+    done: Annotated[int, Meta(description="how far it has come, in its unit")]
+    total: Annotated[int, Meta(description="how far it has to go; 0: not known")]
+    unit: str
+    begun: UnixTime
+    ended: UnixTime | UnsetType = UNSET
+    message: Annotated[str, Meta(description="why it failed")] | UnsetType = UNSET
+    mid: Annotated[UUID, Meta(description="the medium that it made")] | UnsetType = UNSET
+
+
+class TaskRequest(Wire, frozen=True):
+    tid: Tid
+
+
+class ListTasks(Wire, frozen=True):
+    gid: Gid
+
+
+class Tasks(Wire, frozen=True):
+    tasks: list[TaskInfo]
+
+
+class TaskStarted(Wire, frozen=True):
+    tid: Tid
+
+
+SHOW = Operation(
+    name="show_task",
+    summary="Show a task and how far it has come",
+    method=Method.POST,
+    path="/t/task",
+    route=23,
+    request=TaskRequest,
+    response=TaskInfo,
+    needs=Holds(Permission.MEDIA_LIST, On.TASK),
+    failures=(
+        Failure(23100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the task's group"),
+        Failure(23110, 404, Problem.TASK_NOT_FOUND, "no such task"),
+    ),
+    ours=True,
+)
+
+CANCEL = Operation(
+    name="cancel_task",
+    summary="Cancel a task, of which nothing remains then; one that has ended stays as it is",
+    method=Method.DELETE,
+    path="/t/task",
+    route=23,
+    request=TaskRequest,
+    response=TaskInfo,
+    needs=Holds(Permission.MEDIA_CREATE, On.TASK),
+    failures=(
+        Failure(23300, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the task's group"),
+        Failure(23310, 404, Problem.TASK_NOT_FOUND, "no such task"),
+    ),
+    ours=True,
+)
+
+LIST = Operation(
+    name="list_tasks",
+    summary="List the tasks of a group, the newest first; those that ended are kept for a day",
+    method=Method.POST,
+    path="/t/task/list",
+    route=24,
+    request=ListTasks,
+    response=Tasks,
+    needs=Holds(Permission.MEDIA_LIST, On.GROUP),
+    failures=(
+        Failure(24100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),
+        Failure(24110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (SHOW, CANCEL, LIST)

@@ -1,0 +1,201 @@
+"""Turning images into media: qemu-img in a process that may do little, and unpacking that stops at the quota.
+
+The format is always stated, never probed. https://www.qemu.org/docs/master/tools/qemu-img.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import lzma
+import os
+import re
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from velocity.contract.problems import Problem, Refused
+from velocity.media.formats import refused
+
+AT_ONCE = 2
+INFO_SECONDS = 20.0
+PIECE = 1 << 20
+MEMORY = 1 << 30
+"""Bytes of address space that qemu-img gets, and bytes that unpacking may need."""
+FICLONE = 0x40049409
+"""ioctl_ficlone(2)"""
+
+Told = Callable[[int], None]
+
+
+class Images:
+    """`worker` is the uid that images are read under, where the server may change it (as root)."""
+
+    def __init__(self, worker: int | None) -> None:
+        self._worker = worker
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def virtual_size(self, path: Path, kind: str) -> int:
+        """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`."""
+        source = self._open_source(path)
+        try:
+            words = ["info", "--output=json", "-f", kind, _name(source)]
+            async with self._turn:
+                said = await self._run(words, (source,), 0, None)
+        finally:
+            os.close(source)
+        facts = json.loads(said)
+        inside = facts.get("format-specific", {}).get("data", {})
+        if facts.get("backing-filename") or inside.get("data-file") or facts.get("encrypted"):
+            raise refused("it names another file, or is encrypted")
+        return int(facts["virtual-size"])
+
+    async def convert(self, source_path: Path, kind: str, target: Path, format_: str, size: int, told: Told) -> None:
+        """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`."""
+        source = self._open_source(source_path)
+        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if kind == format_ and _cloned(source, descriptor):
+                return
+            if self._worker is not None:
+                os.fchown(descriptor, self._worker, self._worker)
+            words = ["convert", "-p", "-n", "--target-is-zero", "-f", kind, "-O", format_]
+            async with self._turn:
+                await self._run([*words, _name(source), _name(descriptor)], (source, descriptor), size, told)
+        finally:
+            if self._worker is not None:
+                os.fchown(descriptor, os.getuid(), os.getgid())
+            os.fsync(descriptor)
+            os.close(descriptor)
+            os.close(source)
+
+    def _open_source(self, path: Path) -> int:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if self._worker is not None:  # its directory stays closed to the worker
+            os.fchown(source, -1, self._worker)
+            os.fchmod(source, 0o640)
+        return source
+
+    async def _run(self, words: list[str], files: tuple[int, ...], size: int, told: Told | None) -> str:
+        """qemu-img without privileges, with bounded memory and files. What it printed; raises `Refused`."""
+        limits = ["prlimit", f"--as={MEMORY}", "--core=0", f"--fsize={size + size // 64 + (64 << 20)}", "--"]
+        process = await asyncio.create_subprocess_exec(
+            *_privileges(self._worker), *limits, "qemu-img", *words,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        errors = asyncio.create_task(process.stderr.read())
+        try:
+            async with asyncio.timeout(INFO_SECONDS if told is None else None):
+                said = await _listen(process.stdout, size, told)
+                await process.wait()
+        except TimeoutError:
+            raise refused("it could not be read in time") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await asyncio.shield(process.wait())
+            words_of_its_own = (await errors).decode(errors="replace")
+        if process.returncode:
+            raise refused(_clean(words_of_its_own))
+        return said
+
+
+async def unpacked(path: Path, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
+    """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(source)) as pieces:
+            async for piece in pieces:
+                told(os.lseek(source, 0, os.SEEK_CUR))
+                yield piece
+    finally:
+        os.close(source)
+
+
+async def _xz(source: int) -> AsyncGenerator[bytes, None]:
+    """All streams of the file, one after the other."""
+    unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
+    packed = b""
+    try:
+        while True:
+            if unpack.eof:
+                packed = unpack.unused_data.lstrip(b"\0") or await asyncio.to_thread(os.read, source, PIECE)
+                if not packed.strip(b"\0"):
+                    return
+                unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
+            elif unpack.needs_input and not packed:
+                packed = await asyncio.to_thread(os.read, source, PIECE)
+                if not packed:
+                    raise refused("the xz file is cut short")
+            piece = await asyncio.to_thread(unpack.decompress, packed, PIECE)
+            packed = b""
+            if piece:
+                yield piece
+    except lzma.LZMAError as error:
+        raise refused(f"the xz file cannot be unpacked ({error})") from None
+
+
+async def _zstd(source: int) -> AsyncGenerator[bytes, None]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "zstd", "-dcq", f"--memory={MEMORY >> 20}MB", stdin=source, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise refused("`zstd` is not installed on the server") from None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        while piece := await process.stdout.read(PIECE):
+            yield piece
+        if await process.wait():
+            raise refused(_clean((await process.stderr.read()).decode(errors="replace")))
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+
+
+async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:
+    said = b""
+    while piece := await stream.read(4096):
+        if told is None:
+            said += piece
+        elif percents := re.findall(rb"\((\d+\.\d+)/100%\)", piece):
+            told(int(size * float(percents[-1]) / 100))
+    return said.decode(errors="replace")
+
+
+def _privileges(worker: int | None) -> list[str]:
+    drop = [f"--reuid={worker}", f"--regid={worker}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    return ["setpriv", *(drop if worker is not None else []), "--no-new-privs", "--"]
+
+
+def _cloned(source: int, target: int) -> bool:
+    """Share the blocks where the file system can: done at once, without a byte copied."""
+    try:
+        fcntl.ioctl(target, FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def _name(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _clean(words: str) -> str:
+    """qemu-img's own words, without the paths of the host."""
+    return re.sub(
+        r"/proc/self/fd/\d+", "the image", words.strip().splitlines()[-1] if words.strip() else "it is broken"
+    )
+
+
+def no_room(left: int) -> Refused:
+    return Refused(Problem.POOL_QUOTA, f"it unpacks to more than the {left} bytes that the pool has free", field="mid")

@@ -1,0 +1,193 @@
+"""Media made out of others, as tasks: imports of images and of packed files, and clones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from velocity.access.sessions import Caller
+from velocity.contract.media import CloneMedium, Content, ImportMedium
+from velocity.contract.problems import Problem, Refused
+from velocity.media.files import PoolFiles, no_space
+from velocity.media.formats import IMAGES, PACKED, check_alone, refused
+from velocity.media.images import Images, no_room, unpacked
+from velocity.media.inspect import inspect
+from velocity.media.rules import Medium
+from velocity.media.service import Library, Reservation, described, file_name
+from velocity.tasks.service import Progress, Tasks
+
+STEP = 256 << 20
+"""Bytes of quota that unpacking takes at a time, as nobody knows how much it will be."""
+BLOCK = 1 << 16
+
+
+class Making:
+    """Imports and clones."""
+
+    def __init__(self, library: Library, tasks: Tasks, images: Images) -> None:
+        self._library = library
+        self._tasks = tasks
+        self._images = images
+
+    async def import_(self, caller: Caller, request: ImportMedium) -> int:
+        """The task that makes a medium of what the bytes of another one are. Raises `Refused`, before it begins."""
+        source, files = self._look(caller, request.mid, request.gid, request.mpid)
+        kind = source.content.format
+        if source.format != "raw" or kind not in IMAGES | PACKED:
+            raise refused(
+                f"{source.name!r} is {kind}: only {', '.join(sorted(IMAGES | PACKED))} are imported; clone a medium, "
+                "or attach it as it is"
+            )
+        path = self._library.file(source)
+        medium = Medium(
+            mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
+            readonly=False, format=request.format, content=Content(format="unknown"),
+        )  # fmt: skip
+        if kind in PACKED:
+            medium = replace(medium, format="raw")
+            return await self._begin(caller, "import", medium, files, lambda making: making.unpack(path, kind))
+        await asyncio.to_thread(_check, path, kind)
+        size = await self._images.virtual_size(path, kind)
+        if size < 1:
+            raise refused("its disk has no size")
+        medium = replace(medium, size=size)
+        return await self._begin(
+            caller, "import", medium, files, lambda making: making.convert(self._images, path, kind)
+        )
+
+    async def clone(self, caller: Caller, request: CloneMedium) -> int:
+        """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
+        source, files = self._look(caller, request.mid, request.gid, request.mpid)
+        writer = next((holder for holder in self._library.holders(source.mid) if holder.writing), None)
+        if writer is not None:
+            raise Refused(
+                Problem.MEDIUM_IN_USE, f"VM {writer.name} is writing to {source.name!r}: stop it first", field="mid"
+            )
+        path = self._library.file(source)
+        format_ = request.format if isinstance(request.format, str) else source.format
+        medium = replace(
+            source, mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, readonly=False, format=format_
+        )
+        return await self._begin(
+            caller, "clone", medium, files, lambda making: making.convert(self._images, path, source.format)
+        )
+
+    def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> tuple[Medium, PoolFiles]:
+        """The source, and the files of the pool that the new medium goes to."""
+        files = self._library.pools.managed(caller, gid, mpid)
+        return self._library.visible(caller, gid, mid, field="mid"), files
+
+    async def _begin(
+        self,
+        caller: Caller,
+        kind: str,
+        medium: Medium,
+        files: PoolFiles,
+        fill: Callable[[_Making], Awaitable[Medium]],
+    ) -> int:
+        held = contextlib.ExitStack()
+        reservation = held.enter_context(self._library.reservation(medium))
+
+        async def work(progress: Progress) -> UUID:
+            with held:
+                return await _Making(self._library, medium, files, reservation, progress).make(fill)
+
+        try:
+            return await self._tasks.begin(caller, kind, medium.gid, medium.name, work)
+        except BaseException:
+            held.close()
+            raise
+
+
+class _Making:
+    """One medium being made. Whatever goes wrong, nothing of it remains."""
+
+    def __init__(
+        self, library: Library, medium: Medium, files: PoolFiles, reservation: Reservation, progress: Progress
+    ) -> None:
+        self._library = library
+        self._medium = medium
+        self._files = files
+        self._reservation = reservation
+        self._progress = progress
+        self._path = files.moving(file_name(medium))
+
+    async def make(self, fill: Callable[[_Making], Awaitable[Medium]]) -> UUID:
+        medium = self._medium
+        try:
+            medium = await fill(self)
+            medium = described(medium, await asyncio.to_thread(inspect, self._path))
+            await _whole(self._library.keep(self._files, medium))
+        finally:
+            await _whole(asyncio.to_thread(self._files.drop, file_name(medium)))
+        return medium.mid
+
+    async def convert(self, images: Images, source: Path, kind: str) -> Medium:
+        medium = self._medium
+        self._progress.total = medium.size
+        await asyncio.to_thread(self._files.create, file_name(medium), medium.size, medium.format)
+        await images.convert(source, kind, self._path, medium.format, medium.size, self._tell)
+        return medium
+
+    async def unpack(self, source: Path, kind: str) -> Medium:
+        """It may be no more than the quota, and no more than the pool has free, sparse or not."""
+        medium = self._medium
+        self._progress.total = await asyncio.to_thread(lambda: source.stat().st_size)
+        most = self._files.free()
+        size = 0
+        descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            async with aclosing(unpacked(source, kind, self._tell)) as pieces:
+                async for piece in pieces:
+                    if size + len(piece) > most:
+                        raise no_room(most)
+                    if size + len(piece) > self._reservation.size:
+                        self._reservation.take(min(STEP, most - self._reservation.size))
+                    await asyncio.to_thread(_write, descriptor, piece, size)
+                    size += len(piece)
+            if not size:
+                raise refused("it unpacks to nothing")
+            os.ftruncate(descriptor, size)
+            await asyncio.to_thread(os.fsync, descriptor)
+        finally:
+            os.close(descriptor)
+        self._reservation.fit(size)
+        return replace(medium, size=size)
+
+    def _tell(self, done: int) -> None:
+        self._progress.done = done
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
+    doing = asyncio.ensure_future(work)
+    while not doing.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({doing})
+    doing.result()
+
+
+def _write(descriptor: int, piece: bytes, offset: int) -> None:
+    """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+    try:
+        for at in range(0, len(piece), BLOCK):
+            block = piece[at : at + BLOCK]
+            if block.strip(b"\0"):
+                os.pwrite(descriptor, block, offset + at)
+    except OSError as error:
+        raise no_space(error, offset + len(piece)) from None
+
+
+def _check(path: Path, kind: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
+    finally:
+        os.close(descriptor)

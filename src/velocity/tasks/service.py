@@ -1,0 +1,162 @@
+"""The use cases of tasks: begin, watch, cancel. Progress is in memory; beginning and end are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from uuid import UUID
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.operation import On
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.tasks import TaskState
+from velocity.tasks.port import TaskStore
+from velocity.tasks.rules import KEPT, Task
+
+log = logging.getLogger(__name__)
+
+RESTARTED = "the server was restarted meanwhile; nothing of it remains: begin it again"
+
+
+class Progress:
+    """How far the work has come; told by the work itself."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total = 0
+
+
+Work = Callable[[Progress], Awaitable[UUID]]
+"""Does it, telling its progress, and gives what it made. When cancelled or failed, nothing of it remains."""
+
+
+class Tasks:
+    """The tasks of this server."""
+
+    def __init__(self, store: TaskStore, access: Access, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._access = access
+        self._clock = clock
+        self._tasks: dict[int, Task] = {}
+        self._progress: dict[int, Progress] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._closing = False
+        access.owns(On.TASK, self._group_of)
+        access.groups.belongings(self)
+
+    async def open(self) -> None:
+        """Load them; what ran when the server ended has failed."""
+        for task in self._store.load():
+            if task.state is TaskState.RUNNING:
+                task = replace(
+                    task,
+                    state=TaskState.FAILED,
+                    ended=int(self._clock()),
+                    message=RESTARTED,
+                )
+                await self._store.end(task)
+            self._tasks[task.tid] = task
+
+    async def close(self) -> None:
+        """End what runs: it has failed, and nothing of it remains."""
+        self._closing = True
+        for running in self._running.values():
+            running.cancel()
+        if self._running:
+            await asyncio.wait(self._running.values())
+
+    # Reading
+
+    def get(self, tid: int) -> Task:
+        if tid not in self._tasks:
+            raise Refused(Problem.TASK_NOT_FOUND, f"there is no task {tid}", field="tid")
+        task = self._tasks[tid]
+        progress = self._progress.get(tid)
+        return task if progress is None else replace(task, done=progress.done, total=progress.total)
+
+    def of_group(self, gid: int) -> list[Task]:
+        self._access.group(gid)
+        return [self.get(tid) for tid in sorted(self._tasks, reverse=True) if self._tasks[tid].gid == gid]
+
+    def _group_of(self, tid: object) -> int | None:
+        task = self._tasks.get(tid) if isinstance(tid, int) else None
+        return None if task is None else task.gid
+
+    # Doing
+
+    async def begin(self, caller: Caller, kind: str, gid: int, name: str, work: Work) -> int:
+        """Begin it; its tid. `work` is called in any case, or never was when this raises."""
+        now = int(self._clock())
+        draft = Task(0, kind, caller.uid, gid, name, "bytes", now)
+        tid = await self._store.add(draft, now - KEPT)
+        self._tasks = {key: one for key, one in self._tasks.items() if one.ended is None or one.ended >= now - KEPT}
+        self._tasks[tid] = replace(draft, tid=tid)
+        self._progress[tid] = Progress()
+        self._running[tid] = asyncio.create_task(self._run(tid, work))
+        await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
+        return tid
+
+    async def cancel(self, tid: int) -> Task:
+        """Returns when nothing of it remains; one that has ended stays as it is."""
+        self.get(tid)
+        running = self._running.get(tid)
+        if running is not None:
+            running.cancel()
+            await asyncio.wait({running})
+        return self.get(tid)
+
+    async def _run(self, tid: int, work: Work) -> None:
+        state, message, mid = TaskState.FAILED, None, None
+        try:
+            mid = await work(self._progress[tid])
+            state = TaskState.DONE
+        except asyncio.CancelledError:
+            if self._closing:
+                message = RESTARTED
+            else:
+                state = TaskState.CANCELLED
+        except Refused as refused:
+            message = refused.message
+        except Exception:
+            log.exception("task %d failed", tid)
+            message = "an internal error: the server's log says more"
+        task = replace(self.get(tid), state=state, message=message, mid=mid, ended=int(self._clock()))
+        if state is TaskState.DONE:
+            task = replace(task, done=task.total)
+        try:
+            await self._store.end(task)
+        except Refused as refused:
+            log.warning("the end of task %d is not kept: %s", tid, refused.message)
+        self._tasks[tid] = task
+        self._progress.pop(tid, None)
+        self._running.pop(tid, None)
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnTasks:
+        """Keeps `velocity.access.port.Belongings`: what works for groups that are being deleted is cancelled."""
+        for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
+            await self.cancel(tid)
+        return WithdrawnTasks(self, gids)
+
+    def forget(self, gids: Collection[int]) -> None:
+        self._tasks = {tid: task for tid, task in self._tasks.items() if task.gid not in gids}
+
+
+class WithdrawnTasks:
+    """Tasks of groups that are being deleted."""
+
+    def __init__(self, tasks: Tasks, gids: Collection[int]) -> None:
+        self._tasks = tasks
+        self._gids = gids
+
+    async def restore(self) -> None:
+        return None
+
+    def committed(self) -> None:
+        self._tasks.forget(self._gids)
+
+    async def finish(self) -> None:
+        return None
