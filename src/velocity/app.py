@@ -22,6 +22,7 @@ from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
 from velocity.media.images import Images
 from velocity.media.making import Making
+from velocity.media.resumable import Resumables
 from velocity.media.rules import Pool
 from velocity.media.service import Library
 from velocity.store.access import SqlAccess
@@ -52,6 +53,7 @@ class App:
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
+        await self.services.resumables.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
         await self.database.close()
@@ -77,6 +79,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools)
         library.open()
+        resumables = Resumables(library, access)
         driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
         fleet = Fleet(SqlMachines(database), access, library, driver, host=HOST, nics=nics)
@@ -86,7 +89,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         os.close(lock)
         raise
     making = Making(library, tasks, Images(settings.image_uid if os.geteuid() == 0 else None))
-    services = Services(access, library, fleet, Desk(driver), tasks, making, settings.nics)
+    services = Services(access, library, fleet, Desk(driver), tasks, making, resumables, settings.nics)
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
     return App(asgi, services, driver, database, lock, root_password)
 

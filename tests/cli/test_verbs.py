@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
+import subprocess
+import threading
 from pathlib import Path
 
 import click
@@ -139,3 +144,82 @@ def test_the_database_as_a_file(host: Host, tmp_path: Path) -> None:
     busy = host.run("db", "import", str(file))
     assert busy.exit_code == 1
     assert "another Velocity server" in busy.stderr
+
+
+def test_images_clones_and_downloads(host: Host, tmp_path: Path) -> None:
+    raw, image = tmp_path / "disk.raw", tmp_path / "disk.vmdk"
+    raw.write_bytes(os.urandom(3 << 20))
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", raw, image], check=True)
+    host.ok("media", "import", str(image))
+    assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["disk"], (
+        "no upload left"
+    )
+    host.ok("media", "clone", "disk", "copy", "--format", "qcow2")
+    host.ok("media", "download", "disk", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == raw.read_bytes()
+    again = host.run("media", "download", "disk", str(tmp_path / "back"))
+    assert again.exit_code == 1
+    assert (tmp_path / "back").exists(), "what was there stays"
+    tid = host.ok("media", "clone", "disk", "third", "--detach").strip()
+    host.ok("task", "wait", tid)
+    assert "DONE" in host.ok("task", "show", tid)
+    assert "100%" in host.ok("task", "list", "--sort", "tid")
+    assert "DONE" in host.ok("task", "cancel", tid)
+    bad = tmp_path / "bad.vmdk"
+    bad.write_text("# Disk DescriptorFile")
+    refused = host.run("media", "import", str(bad))
+    assert "other files" in str(refused.exception)
+    assert len(json.loads(host.ok("media", "list", "--json"))["media"]) == 3, "and its upload is removed"
+
+
+class Cutting(threading.Thread):
+    """A proxy in front of the server that cuts the first connections after so many bytes."""
+
+    def __init__(self, port: int, cuts: list[int]) -> None:
+        super().__init__(daemon=True)
+        self.cuts = cuts
+        self.made = 0
+        self._server = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._server))
+            threading.Thread(target=self._carry, args=(server, client, None), daemon=True).start()
+            threading.Thread(target=self._carry, args=(client, server, self.cuts), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, cuts: list[int] | None) -> None:
+        carried = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                carried += len(data)
+                if cuts and carried > cuts[0]:
+                    cuts.pop(0)
+                    self.made += 1
+                    break
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_an_upload_that_is_cut_three_times_is_bit_exact(host: Host, tmp_path: Path) -> None:
+    data = os.urandom(20 << 20)
+    file = tmp_path / "big.iso"
+    file.write_bytes(data)
+    proxy = Cutting(int(host.url.rpartition(":")[2]), [5 << 20, 3 << 20, 7 << 20])
+    proxy.start()
+    host.environment = {**host.environment, "VELOCITY_SERVER": f"http://127.0.0.1:{proxy.port}"}
+    mid = host.ok("media", "upload", str(file)).splitlines()[0]
+    assert proxy.made == 3
+    assert (host.data / "media" / f"{mid}.raw").read_bytes() == data
+    proxy.close()

@@ -17,8 +17,11 @@ from starlette.websockets import WebSocket
 from velocity.api import errors
 from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
+from velocity.api.download import PATH as DOWNLOAD_PATH
+from velocity.api.download import download
 from velocity.api.handlers.base import Services
 from velocity.api.handlers.machines import CONSOLE_PATH
+from velocity.api.resumable import TusEdge
 from velocity.api.upload import UploadEdge
 from velocity.contract import OPERATIONS
 from velocity.contract.openapi import document
@@ -77,9 +80,14 @@ def application(services: Services, *, body_limit: int, cors_origins: Sequence[s
     async def open_console(websocket: WebSocket) -> None:
         await console(websocket, services)
 
+    async def get_medium(request: Request) -> Response:
+        return await download(request, services)
+
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
+            Route(DOWNLOAD_PATH, get_medium, methods=["GET"]),
+            *TusEdge(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),
         ],
         exception_handlers={404: not_found, 405: method},

@@ -55,11 +55,11 @@ class UploadEdge:
         except ClientDisconnect:
             return  # cut off: what had come is gone by now
         except Refused as refused:
-            await _refuse(errors.refusal(refused, media.UPLOAD), body, send)
+            await refuse(errors.refusal(refused, media.UPLOAD), body, send)
             return
         except Exception:
             log.exception("an upload failed")
-            await _refuse(errors.internal(), body, send)
+            await refuse(errors.internal(), body, send)
             return
         await response(scope, receive, send)
 
@@ -92,7 +92,7 @@ class Body:
         return message
 
 
-async def _refuse(response: Response, body: Body, send: Send) -> None:
+async def refuse(response: Response, body: Body, send: Send) -> None:
     """Answer at once, then let a bounded rest of the body run out.
 
     A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
+from msgspec import UNSET, UnsetType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session
 from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, size, table
+from velocity.cli.task import follow
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 
@@ -19,6 +23,8 @@ GROUP = click.option(
     "--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="The group: id, name or path (/: the root)."
 )
 POOL = click.option("--pool", type=int, default=1, metavar="MPID", help="The media pool.")
+
+FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
 
 @click.group()
@@ -130,6 +136,70 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 
 
 @media.command()
+@click.argument("medium", shell_complete=resolve.complete_media)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@GROUP
+def download(medium: str, file: Path | None, group: int) -> None:
+    """Download MEDIUM (its name or id) into FILE."""
+    client = session.connect()
+    found = resolve.medium(client, group, medium)
+    target = file or Path(found.name.replace("/", "_"))
+    with _bar("downloading") as bar:
+        task = bar.add_task(_label(found.name), total=None)
+        client.download(found.mid, target, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    done(f"downloaded {clean(target)}")
+
+
+@media.command("import")
+@click.argument("source", metavar="FILE|MEDIUM")
+@click.option("--name", help="Its name (else: the source's, without its ending).")
+@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
+@click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
+@GROUP
+@POOL
+@json_option
+def import_(source: str, name: str | None, format_: str, detach: bool, group: int, pool: int) -> None:
+    """Make a disk of an image: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd.
+
+    A FILE is uploaded first, and that upload removed again in the end (but with --detach).
+    """
+    client = session.connect()
+    file = Path(source)
+    uploaded = None
+    if file.is_file():
+        uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", group, pool, readonly=True).mid
+    found = uploaded or resolve.medium(client, group, source).mid
+    try:
+        started = client.import_medium(
+            mid=found,
+            gid=group,
+            mpid=pool,
+            name=name or _stem(file.name),
+            format="qcow2" if format_ == "qcow2" else "raw",
+        )
+        follow(client, started.tid, detach)
+    finally:
+        if uploaded is not None and not detach:
+            client.delete_medium(mid=uploaded)
+
+
+@media.command()
+@click.argument("medium", shell_complete=resolve.complete_media)
+@click.argument("name")
+@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), help="Another format.")
+@click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
+@GROUP
+@POOL
+@json_option
+def clone(medium: str, name: str, format_: str | None, detach: bool, group: int, pool: int) -> None:
+    """Copy MEDIUM under the name NAME."""
+    client = session.connect()
+    found = resolve.medium(client, group, medium)
+    started = client.clone_medium(mid=found.mid, gid=group, mpid=pool, name=name, format=FORMATS[format_])
+    follow(client, started.tid, detach)
+
+
+@media.command()
 @click.argument("name")
 @click.option("--size", "size_", required=True, metavar="SIZE", help="Such as 10G, 512M, or bytes.")
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
@@ -167,16 +237,8 @@ def rm(medium: str, group: int) -> None:
 
 def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:
     """Upload with a progress bar on stderr."""
-    bar = Progress(
-        TextColumn("uploading {task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-    )
-    with bar:
-        task = bar.add_task(clean(name).replace("[", "\\["), total=file.stat().st_size)
+    with _bar("uploading") as bar:
+        task = bar.add_task(_label(name), total=file.stat().st_size)
         return client.upload(
             file,
             mpid=mpid,
@@ -186,6 +248,26 @@ def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int,
             readonly=readonly,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def _bar(verb: str) -> Progress:
+    return Progress(
+        TextColumn(f"{verb} {{task.description}}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+    )
+
+
+def _label(name: str) -> str:
+    return clean(name).replace("[", "\\[")
+
+
+def _stem(name: str) -> str:
+    """Without the endings of images and packers."""
+    return re.sub(r"(\.(qcow2|vmdk|vdi|vhdx|raw|img|xz|zst))+$", "", name, flags=re.IGNORECASE) or name
 
 
 def to_bytes(text: str) -> int:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 import msgspec
 
 from velocity.client.errors import ApiError, ClientError, Unreachable
 from velocity.client.methods import Methods
+from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
 from velocity.contract.machines import ConsoleTicket
 from velocity.contract.operation import Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
-Progress = Callable[[int, int], None]
-
-PIECE = 1 << 20
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 """Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
 
@@ -80,28 +78,54 @@ class Client(Methods):
         readonly: bool = False,
         sha256: str | None = None,
         progress: Progress = lambda done, total: None,
+        patience: float = 60.0,
     ) -> media.MediumCreated:
-        """Upload a file in constant memory; `progress` is told the bytes sent and the bytes in all."""
-        size = file.stat().st_size
-        headers = {
-            "content-length": str(size),
-            "x-velocity-mpid": str(mpid),
-            "x-velocity-gid": str(gid),
-            "x-velocity-name": quote(name),
-            "x-velocity-type": type,
-            "x-velocity-readonly": "true" if readonly else "false",
-        }
-        if sha256 is not None:
-            headers["x-velocity-sha256"] = sha256
-        with file.open("rb") as source:
-            answer = self._exchange("PUT", media.UPLOAD.path, _pieces(source, size, progress), headers)
-        return msgspec.json.decode(answer, type=media.MediumCreated)
+        """Upload a file in constant memory; `progress` is told the bytes sent and the bytes in all.
+
+        A connection that breaks is made again, and the upload goes on where it broke off, until nothing has come
+        through for `patience` seconds.
+        """
+        return Upload(self, file, progress, patience).run(
+            {"mpid": mpid, "gid": gid, "name": name, "type": type, "readonly": "true" if readonly else "false"}
+            | ({} if sha256 is None else {"sha256": sha256})
+        )
+
+    def download(self, mid: UUID, file: Path, *, progress: Progress = lambda done, total: None) -> None:
+        """Download a medium into a new file; what a broken connection leaves of it is removed."""
+        try:
+            with file.open("xb") as target:
+                self._download(mid, target, progress)
+        except FileExistsError:
+            raise ClientError(f"{file} exists: choose another name, or remove it") from None
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+
+    def _download(self, mid: UUID, target: BinaryIO, progress: Progress) -> None:
+        headers = {"authorization": f"Bearer {self.authkey}"} if self.authkey else {}
+        try:
+            with self._http.stream("GET", f"/m/media/content/{mid}", headers=headers) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _api_error(response)
+                total = int(response.headers.get("content-length", "0"))
+                for piece in response.iter_raw(PIECE):
+                    target.write(piece)
+                    progress(target.tell(), total)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
 
     def console(self, ticket: ConsoleTicket) -> Console:
         """Open the websocket of a ticket."""
         return Console(self.server, ticket.path)
 
     def _exchange(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> bytes:
+        return self.exchange(method, path, content, headers).content
+
+    def exchange(
+        self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]
+    ) -> httpx.Response:
+        """A request of any protocol, with the authkey; the answer to one that was granted."""
         if self.authkey is not None:
             headers = {"authorization": f"Bearer {self.authkey}", **headers}
         try:
@@ -114,7 +138,7 @@ class Client(Methods):
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
         if response.is_success:
-            return response.content
+            return response
         raise _api_error(response)
 
 
@@ -154,15 +178,6 @@ class Console:
 
     def close(self) -> None:
         self._open.close()
-
-
-def _pieces(source: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:
-    done = 0
-    progress(0, size)
-    while piece := source.read(PIECE):
-        yield piece
-        done += len(piece)
-        progress(done, size)
 
 
 def _api_error(response: httpx.Response) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -233,6 +234,36 @@ UPLOAD = Operation(
     ),
     streams=True,
 )
+
+RESUMABLE = replace(
+    UPLOAD,
+    name="upload_resumable",
+    path="/m/media/tus",
+    failures=(
+        *UPLOAD.failures,
+        Failure(9219, 404, Problem.MEDIUM_NOT_FOUND, "no such upload of the caller's (any more)"),
+        Failure(9224, 409, Problem.UPLOAD_OFFSET, "the offset is not where the upload goes on"),
+    ),
+)
+"""The same over several requests, in a protocol of its own (tus 1.0): its refusals only."""
+
+DOWNLOAD = Operation(
+    name="download_medium",
+    summary="Download a medium, or ranges of it, by GET /m/media/content/<mid>",
+    method=Method.POST,
+    path="/m/media/content",
+    route=14,
+    request=DeleteMedium,
+    response=Nothing,
+    needs=Holds(Permission.MEDIA_LIST, On.MEDIUM),
+    failures=(
+        Failure(14100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the medium's group"),
+        Failure(14110, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+        Failure(14120, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it"),
+    ),
+    ours=True,
+)
+"""A download keeps HTTP's own verb and statuses: its refusals only."""
 
 LIST = Operation(
     name="list_media",

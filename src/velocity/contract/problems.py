@@ -54,6 +54,7 @@ class Problem(enum.Enum):
     NO_READONLY = "no readonly"
     MORE_THAN_PROMISED = "more bytes than promised"
     NOT_AN_IMAGE = "not an image that can be imported"
+    UPLOAD_OFFSET = "not where the upload goes on"
     WRONG_CHECKSUM = "wrong checksum"
 
     TASK_NOT_FOUND = "task not found"

@@ -18,6 +18,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *tasks.OPERATIONS,
 )
 
+APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD)
+"""What keeps a protocol's own verbs and statuses, and shares only its refusals with the rest."""
+
 
 def _refuse_collisions() -> None:
     declared: tuple[tuple[str, list[object]], ...] = (

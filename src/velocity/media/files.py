@@ -7,12 +7,15 @@ of what was not.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import os
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from pathlib import Path
+from typing import Any
 
 from velocity.contract.problems import Problem, Refused
 
@@ -165,3 +168,12 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+async def whole(work: Coroutine[Any, Any, None]) -> None:
+    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
+    doing = asyncio.ensure_future(work)
+    while not doing.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({doing})
+    doing.result()

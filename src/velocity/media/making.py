@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import PoolFiles, no_space
+from velocity.media.files import PoolFiles, no_space, whole
 from velocity.media.formats import IMAGES, PACKED, check_alone, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
@@ -124,9 +123,9 @@ class _Making:
         try:
             medium = await fill(self)
             medium = described(medium, await asyncio.to_thread(inspect, self._path))
-            await _whole(self._library.keep(self._files, medium))
+            await whole(self._library.keep(self._files, medium))
         finally:
-            await _whole(asyncio.to_thread(self._files.drop, file_name(medium)))
+            await whole(asyncio.to_thread(self._files.drop, file_name(medium)))
         return medium.mid
 
     async def convert(self, images: Images, source: Path, kind: str) -> Medium:
@@ -163,15 +162,6 @@ class _Making:
 
     def _tell(self, done: int) -> None:
         self._progress.done = done
-
-
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
-    doing = asyncio.ensure_future(work)
-    while not doing.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({doing})
-    doing.result()
 
 
 def _write(descriptor: int, piece: bytes, offset: int) -> None:

@@ -21,7 +21,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media import rules
-from velocity.media.files import Incoming, PoolFiles
+from velocity.media.files import Incoming, PoolFiles, whole
 from velocity.media.inspect import inspect
 from velocity.media.pools import Pools
 from velocity.media.port import MediaStore
@@ -320,6 +320,11 @@ class Upload:
         self.kept = False
         self._sum = hashlib.sha256() if self._wanted is not UNSET else None
 
+    @property
+    def size(self) -> int:
+        """The bytes that have come."""
+        return self._incoming.size
+
     async def write(self, piece: bytes) -> None:
         """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
         if self._incoming.size + len(piece) > self._promised:
@@ -328,9 +333,13 @@ class Upload:
             self._sum.update(piece)
         if self._incoming.add(piece):
             if self._incoming.slow:
-                await asyncio.to_thread(self._incoming.flush)
+                await self.flush()
             else:
                 self._incoming.flush()
+
+    async def flush(self) -> None:
+        """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+        await whole(asyncio.to_thread(self._incoming.flush))
 
     async def finish(self) -> Medium:
         """The medium, durable. Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`."""

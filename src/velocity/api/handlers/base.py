@@ -13,6 +13,7 @@ from velocity.contract.operation import Operation, Wire
 from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
+from velocity.media.resumable import Resumables
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
 
@@ -30,6 +31,7 @@ class Services:
     desk: Desk
     tasks: Tasks
     making: Making
+    resumables: Resumables
     nics: Sequence[NicSetting]
 
 

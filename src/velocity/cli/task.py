@@ -1,0 +1,103 @@
+"""`velocity task`: what takes longer than a moment."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, clean, json_option, listing, show_json, table
+from velocity.client import Client, ClientError
+from velocity.contract.tasks import TaskInfo, TaskState
+
+LOOK = 0.2
+TID = click.argument("tid", type=int)
+
+
+@click.group()
+def task() -> None:
+    """Tasks: imports and clones."""
+
+
+@task.command("list")
+@click.option("--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="The group: id, name or path.")
+@listing
+def list_tasks(group: int) -> None:
+    """List the tasks of a group, the newest first."""
+    answer = session.connect().list_tasks(gid=group)
+    if as_json():
+        show_json(answer)
+        return
+    rows = [(one.tid, one.kind, one.name, one.state.value, _percent(one), one.message or "") for one in answer.tasks]
+    table(("TID", "KIND", "NAME", "STATE", "DONE", "MESSAGE"), rows, "no tasks in the last day")
+
+
+@task.command()
+@TID
+@json_option
+def show(tid: int) -> None:
+    """Show a task."""
+    one = session.connect().show_task(tid=tid)
+    if as_json():
+        show_json(one)
+        return
+    click.echo(f"{one.kind} {clean(one.name)}: {one.state.value} {_percent(one)}")
+    if isinstance(one.message, str):
+        click.echo(clean(one.message), err=True)
+
+
+@task.command()
+@TID
+@json_option
+def cancel(tid: int) -> None:
+    """Cancel a task; nothing of it remains."""
+    one = session.connect().cancel_task(tid=tid)
+    if as_json():
+        show_json(one)
+    else:
+        click.echo(one.state.value)
+
+
+@task.command()
+@TID
+@json_option
+def wait(tid: int) -> None:
+    """Wait for a task, with a bar."""
+    follow(session.connect(), tid, detach=False)
+
+
+def follow(client: Client, tid: int, detach: bool) -> None:
+    """Show its progress until it has ended, and print what it made; detached, print the task alone."""
+    if detach:
+        if as_json():
+            show_json(client.show_task(tid=tid))
+        else:
+            click.echo(tid)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+    )  # fmt: skip
+    with bar:
+        shown = bar.add_task("", total=None)
+        while True:
+            one = client.show_task(tid=tid)
+            label = f"{one.kind} {clean(one.name)}".replace("[", "\\[")
+            bar.update(shown, description=label, completed=one.done, total=one.total or None)
+            if one.state is not TaskState.RUNNING:
+                break
+            time.sleep(LOOK)
+    if as_json():
+        show_json(one)
+    elif one.state is TaskState.DONE:
+        click.echo(one.mid)
+    if one.state is not TaskState.DONE:
+        raise ClientError(f"{one.kind} {one.name} {one.state.value}: {one.message or 'by request'}")
+
+
+def _percent(one: TaskInfo) -> str:
+    return f"{one.done * 100 // one.total}%" if one.total else "-"

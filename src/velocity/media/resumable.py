@@ -1,0 +1,149 @@
+"""Uploads that go on where they broke off, over as many requests as it takes. In memory: a restart ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.media import UploadMedium
+from velocity.contract.problems import Problem, Refused
+from velocity.media.rules import Medium
+from velocity.media.service import Library, Upload
+
+IDLE = 24 * 3600
+"""Seconds for which an upload waits for more of it."""
+MOST = 1000
+
+
+class Resumable:
+    """One upload: what has come of it lies on the disk, its name and its bytes are taken."""
+
+    def __init__(self, name: str, caller: Caller, request: UploadMedium, upload: Upload, held: AsyncExitStack) -> None:
+        self.name = name
+        self.uid = caller.uid
+        self.request = request
+        self.timer: asyncio.TimerHandle | None = None
+        self._upload = upload
+        self._held = held
+        self._turn = 0
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[object] | None = None
+
+    @property
+    def offset(self) -> int:
+        """The bytes that have come."""
+        return self._upload.size
+
+    async def write(self, offset: int, pieces: AsyncIterator[bytes]) -> Medium | None:
+        """Take more, from `offset` on; the medium when it is whole. A newer call ends an older one that hangs.
+
+        Raises `Refused(UPLOAD_OFFSET)` when the offset is not where it goes on.
+        """
+        self._turn += 1
+        turn = self._turn
+        if self._task is not None:
+            self._task.cancel()
+        async with self._writing:
+            self._check(turn, offset)
+            self._task = asyncio.current_task()
+            try:
+                async for piece in pieces:
+                    self._check(turn, None)
+                    if piece:
+                        await self._upload.write(piece)
+            except asyncio.CancelledError:
+                if turn == self._turn or self._task is None:
+                    raise
+                self._task.uncancel()
+                self._check(turn, None)
+            finally:
+                self._task = None
+                await self._upload.flush()
+            if self.offset < self.request.length:
+                return None
+            return await self._upload.finish()
+
+    def _check(self, turn: int, offset: int | None) -> None:
+        if turn != self._turn or offset not in (None, self.offset):
+            raise Refused(
+                Problem.UPLOAD_OFFSET, f"{self.offset} bytes have come: go on from there", field="upload-offset"
+            )
+
+    async def close(self) -> None:
+        """Unless it has become a medium, nothing of it remains."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self._turn += 1
+        await self._held.aclose()
+
+
+class Resumables:
+    """The uploads under way."""
+
+    def __init__(self, library: Library, access: Access) -> None:
+        self._library = library
+        self._uploads: dict[str, Resumable] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        access.groups.belongings(self)
+
+    async def begin(self, caller: Caller, request: UploadMedium) -> Resumable:
+        """Take its name and its bytes. Raises `Refused`."""
+        if len(self._uploads) >= MOST:
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or end some first")
+        held = AsyncExitStack()
+        upload = await held.enter_async_context(self._library.receive(caller, request))
+        resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
+        self._uploads[resumable.name] = resumable
+        self._wait(resumable)
+        return resumable
+
+    def get(self, caller: Caller, name: str) -> Resumable:
+        """One's own upload. Raises `Refused`."""
+        found = self._uploads.get(name)
+        if found is None or found.uid != caller.uid:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "there is no such upload (any more): begin it again")
+        self._wait(found)
+        return found
+
+    async def end(self, upload: Resumable) -> None:
+        self._uploads.pop(upload.name, None)
+        await upload.close()
+
+    async def close(self) -> None:
+        for upload in list(self._uploads.values()):
+            await self.end(upload)
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _wait(self, upload: Resumable) -> None:
+        if upload.timer is not None:
+            upload.timer.cancel()
+        upload.timer = asyncio.get_running_loop().call_later(IDLE, self._expire, upload)
+
+    def _expire(self, upload: Resumable) -> None:
+        ending = asyncio.ensure_future(self.end(upload))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> EndedUploads:
+        """Keeps `velocity.access.port.Belongings`: uploads into groups that are being deleted are ended."""
+        for upload in [one for one in self._uploads.values() if one.request.gid in gids]:
+            await self.end(upload)
+        return EndedUploads()
+
+
+class EndedUploads:
+    """Uploads that were ended have nothing left to restore or to finish."""
+
+    async def restore(self) -> None:
+        return None
+
+    def committed(self) -> None:
+        return None
+
+    async def finish(self) -> None:
+        return None
