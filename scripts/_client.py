@@ -65,6 +65,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.media
     import velocity.contract.nics
     import velocity.contract.tasks
+    import velocity.contract.trash
     import velocity.contract.users
     import velocity.contract.why
 

@@ -113,12 +113,16 @@ def _shown(root: Path) -> dict[int, list[str]]:
     """Code -> the tests that name it. They speak HTTP; each compares the code that it names with an answer's."""
     found: dict[int, list[str]] = {}
     for file in sorted(path for room in ("api", "journeys") for path in (root / "tests" / room).glob("test_*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                numbers = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
-                for number in numbers:
-                    if isinstance(number, int):
-                        found.setdefault(number, []).append(f"{file.relative_to(root)}::{node.name}")
+        functions = {
+            node.name: list(ast.walk(node))
+            for node in ast.parse(file.read_text()).body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        for name in (name for name in functions if name.startswith("test_")):
+            called = [one.id for one in functions[name] if isinstance(one, ast.Name) and one.id in functions]
+            nodes = [*functions[name], *(node for one in called for node in functions[one])]
+            for number in {one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, int)}:
+                found.setdefault(int(number), []).append(f"{file.relative_to(root)}::{name}")
     return found
 
 

@@ -30,7 +30,9 @@ from velocity.store.database import Busy, Database
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
+from velocity.store.trash import SqlTrash
 from velocity.tasks.service import Tasks
+from velocity.trash.service import Trash
 
 HOST = HostId(1)
 """This host; the first schema has one row for it."""
@@ -53,6 +55,7 @@ class App:
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
+        await self.services.trash.close()
         await self.services.resumables.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
@@ -88,8 +91,10 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         await database.close()
         os.close(lock)
         raise
+    trash = Trash(SqlTrash(database), access, library, fleet, settings.trash_days * 86_400)
+    trash.open()
     making = Making(library, tasks, Images(settings.image_uid if os.geteuid() == 0 else None))
-    services = Services(access, library, fleet, Desk(driver), tasks, making, resumables, settings.nics)
+    services = Services(access, library, fleet, Desk(driver), tasks, making, resumables, trash, settings.nics)
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
     return App(asgi, services, driver, database, lock, root_password)
 

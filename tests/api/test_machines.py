@@ -181,7 +181,7 @@ async def test_a_failing_start_has_the_hypervisors_words(w: World) -> None:
 
 async def test_a_vmid_is_never_given_twice(w: World) -> None:
     first = await w.vm()
-    await w.ok("DELETE", "/v/vm", vmid=first)
+    await w.ok("DELETE", "/v/vm", vmid=first, purge=True)
     assert await w.vm() == first + 1
     assert len(w.hypervisor.forgotten) == 1
 

@@ -140,7 +140,7 @@ async def test_images_that_name_other_files_are_refused_and_leave_nothing(w: Wor
         assert any(one in answer["message"] for one in word.split("|")), (word, answer["message"])
         assert str(tmp_path) not in answer["message"], "no path of the host is shown"
         assert w.files() == before
-        await w.ok("DELETE", "/m/media", mid=made["mid"])
+        await w.ok("DELETE", "/m/media", mid=made["mid"], purge=True)
     assert (await w.ok("POST", "/t/task/list", gid=0))["tasks"] == []
 
 
@@ -278,7 +278,7 @@ async def test_a_task_ends_with_its_group(w: World, tmp_path: Path, monkeypatch:
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, manage=True)
     mid = await upload(w, disk(tmp_path), x_velocity_gid=str(gid))
     tid = (await w.ok("PUT", "/m/media/clone", **{**body(mid), "gid": gid}))["tid"]
-    await w.ok("DELETE", "/u/group", gid=gid)
+    await w.ok("DELETE", "/u/group", gid=gid, purge=True)
     assert await w.refused("POST", "/t/task", tid=tid) == (404, 23110)
     assert w.files() == []
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0

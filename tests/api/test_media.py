@@ -47,7 +47,7 @@ async def test_create_list_and_delete(w: World) -> None:
     assert await w.refused("DELETE", "/m/media", key, mid=str(uuid4())) == (403, 14300)
     assert await w.refused("DELETE", "/m/media", mid=str(uuid4())) == (404, 14310)
     assert await w.refused("DELETE", "/m/media", mid="7") == (400, 400)
-    await w.ok("DELETE", "/m/media", mid=made["mid"])
+    await w.ok("DELETE", "/m/media", mid=made["mid"], purge=True)
     assert w.files() == []
 
 

@@ -36,6 +36,9 @@ class Team:
         self.low = await w.group("low", self.gid)
         started = await w.ok("PUT", "/m/media/clone", mid=self.mid, gid=self.gid, mpid=1, name="clone")
         self.tid = int(started["tid"])
+        gone = await w.vm("gone", self.gid)
+        await w.ok("DELETE", "/v/vm", vmid=gone)
+        self.trid = int((await w.ok("POST", "/t/trash/list"))["items"][0]["trid"])
         return self
 
 
@@ -49,6 +52,7 @@ EXPECTED = {
     ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
     ("PUT", "/m/media/import"): (403, 21200), ("PUT", "/m/media/clone"): (403, 22200),
     ("POST", "/t/task"): (403, 23100), ("DELETE", "/t/task"): (403, 23300), ("POST", "/t/task/list"): (403, 24100),
+    ("PUT", "/t/trash"): (403, 25200), ("DELETE", "/t/trash"): (403, 25300),
     ("PUT", "/v/vm/efi"): (401, 12200), ("POST", "/v/vm/list"): (401, 17100),
     ("POST", "/v/vm/state"): (404, 13110), ("PUT", "/v/vm/state"): (404, 13210),
     ("POST", "/v/vm"): (404, 16110), ("DELETE", "/v/vm"): (403, 16300), ("PATCH", "/v/vm"): (403, 16400),
@@ -59,12 +63,16 @@ EXPECTED = {
 OF_NO_OBJECT = {
     ("POST", "/u/auth"), ("DELETE", "/u/auth"), ("PATCH", "/u/auth"), ("PUT", "/u/user"), ("POST", "/u/user/list"),
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
+    ("POST", "/t/trash/list"),
 }  # fmt: skip
 """Nothing of another's is named in them; uploads and `why` have tests of their own below."""
 
 
-def body(operation: tuple[str, str], uid: int, gid: int, low: int, vmid: int, tid: int, mid: str) -> dict[str, Any]:
-    ids: dict[str, Any] = {"uid": uid, "gid": gid, "vmid": vmid, "tid": tid, "mid": mid, "mpid": 1, "parent_gid": gid}
+def body(
+    operation: tuple[str, str], mid: str, uid: int, gid: int, low: int, vmid: int, tid: int, trid: int
+) -> dict[str, Any]:
+    ids: dict[str, Any] = {"uid": uid, "gid": gid, "vmid": vmid, "mid": mid, "mpid": 1, "parent_gid": gid}
+    ids |= {"tid": tid, "trid": trid}
     if operation in (("DELETE", "/u/group"), ("PUT", "/u/group/quota")):
         ids["gid"] = low  # decided by what is held on the parent
     return ids | {
@@ -78,14 +86,15 @@ async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
     every = {(one.method.name, one.path) for one in OPERATIONS}
     assert every == set(EXPECTED) | OF_NO_OBJECT, "a new operation has to be decided here"
     for operation, refusal in EXPECTED.items():
-        sent = body(operation, theirs.uid, theirs.gid, theirs.low, theirs.vmid, theirs.tid, theirs.mid)
-        unknown = body(operation, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, str(uuid4()))
+        ids_of = (theirs.uid, theirs.gid, theirs.low, theirs.vmid, theirs.tid, theirs.trid)
+        sent = body(operation, theirs.mid, *ids_of)
+        unknown = body(operation, str(uuid4()), *[NOWHERE] * 6)
         there = await w.call(*operation, ours.key, **sent)
         nowhere = await w.call(*operation, ours.key, **unknown)
         assert (there.status, there.code) == refusal, operation
         for ids in (sent, unknown):
             for answer in (there, nowhere):
-                for value in (ids["uid"], ids["gid"], ids["vmid"], ids["tid"], ids["mid"]):
+                for value in (ids["uid"], ids["gid"], ids["vmid"], ids["tid"], ids["trid"], ids["mid"]):
                     for key in ("message", "reason"):
                         answer.body[key] = answer.body[key].replace(str(value), "ID")
         assert there == nowhere, f"{operation} tells what exists"

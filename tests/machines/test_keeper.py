@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
@@ -43,7 +44,7 @@ class MemoryStore:
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         return 1
 
-    async def remove(self, vmid: int) -> None:
+    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
         return None
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, Belongings, Withdrawal
-from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Group, Limits
+from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
 from velocity.access.users import Membership
 from velocity.contract.permissions import Permission, members
@@ -59,22 +61,16 @@ class Groups:
         directory = self._directory
         async with directory.changing:
             directory.group(parent_gid, field="parent_gid")
-            for group in directory.groups.values():
-                if (group.parent_gid, group.name) == (parent_gid, name):
-                    raise Refused(
-                        Problem.GROUP_NAME_TAKEN,
-                        f"group {parent_gid} has a subgroup named {name!r}: choose another name",
-                        field="name",
-                    )
+            self._check_name(name, parent_gid)
             group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)
             directory.groups[group.gid] = group
         return group
 
-    async def delete(self, gid: int, *, force: bool) -> None:
-        """With its subgroups and all that they own."""
+    async def delete(self, caller: Caller, gid: int, *, force: bool, purge: bool) -> None:
+        """With its subgroups and all that they own; into the trash, or for good."""
         directory = self._directory
         async with directory.changing:
-            directory.group(gid)
+            group = directory.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
             leaving = rules.subtree(directory.groups, gid)
@@ -84,7 +80,9 @@ class Groups:
             for keeper in self._belongings:
                 withdrawn.append(await keeper.withdraw(leaving, force=force))
             async with directory.changing:
-                await self._store.remove_groups(leaving)
+                size = sum(withdrawal.size for withdrawal in withdrawn)
+                discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
+                await self._store.remove_groups(leaving, None if purge else discarded)
         except BaseException:
             for withdrawal in reversed(withdrawn):
                 await withdrawal.restore()
@@ -96,7 +94,45 @@ class Groups:
             directory.forget_group(one)
         directory.leaving.difference_update(leaving)
         for withdrawal in withdrawn:
-            await withdrawal.finish()
+            await withdrawal.finish(purge=purge)
+
+    @asynccontextmanager
+    async def returning(
+        self, groups: Sequence[Group], limits: Mapping[int, Limits], grants: Sequence[tuple[int, int, int]]
+    ) -> AsyncIterator[None]:
+        """Groups that come back from the trash: within, they are there for their belongings, and for nobody else.
+
+        Parents come before their children. Raises `Refused`; what raises inside undoes it.
+        """
+        directory = self._directory
+        gids = [group.gid for group in groups]
+        async with directory.changing:
+            top = groups[0]
+            directory.group(top.parent_gid)
+            self._check_name(top.name, top.parent_gid)
+            directory.leaving.update(gids)
+            directory.groups.update({group.gid: group for group in groups})
+            directory.limits.update(limits)
+            try:
+                yield
+            except BaseException:
+                for gid in gids:
+                    directory.forget_group(gid)
+                raise
+            else:
+                for uid, gid, pid in grants:
+                    if uid in directory.users:
+                        directory.grant(uid, gid, 1 << pid)
+            finally:
+                directory.leaving.difference_update(gids)
+
+    def _check_name(self, name: str, parent_gid: int) -> None:
+        if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
+            raise Refused(
+                Problem.GROUP_NAME_TAKEN,
+                f"group {parent_gid} has a subgroup named {name!r}: choose another name",
+                field="name",
+            )
 
     # Quotas
 

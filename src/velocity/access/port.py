@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from velocity.access.rules import Group, Limits, Session, User
+from velocity.access.rules import Discarded, Group, Limits, Session, User
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class AccessStore(Protocol):
 
     async def add_group(self, name: str, parent_gid: int) -> int: ...
 
-    async def remove_groups(self, gids: Sequence[int]) -> None:
-        """With all that they own, in every area. Children come after their parents."""
+    async def remove_groups(self, gids: Sequence[int], discarded: Discarded | None) -> None:
+        """With all that they own, in every area; into the trash, or for good (None). Children come after parents."""
 
     async def set_limits(self, gid: int, limits: Limits) -> None: ...
 
@@ -58,14 +58,18 @@ class AccessStore(Protocol):
 class Withdrawal(Protocol):
     """What an area has taken out of use for groups that are being deleted."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that its media declare."""
+
     async def restore(self) -> None:
         """The deletion has failed: everything is as it was, but for what was ended by force."""
 
     def committed(self) -> None:
         """The deletion is committed: names and quota are free. The groups are still in the directory."""
 
-    async def finish(self) -> None:
-        """Remove what is left of it on the host."""
+    async def finish(self, *, purge: bool) -> None:
+        """Put what is left of it on the host aside, or remove it."""
 
 
 class Belongings(Protocol):

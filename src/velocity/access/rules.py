@@ -65,6 +65,19 @@ LIMITED = tuple(field.name for field in fields(Limits))
 """What a quota limits; the names of `Amount` and `Limits`."""
 NO_LIMITS = Limits()
 
+
+@dataclass(frozen=True)
+class Discarded:
+    """What the trash notes of something deleted. `gid` is the group that it belonged to, of a group its parent."""
+
+    kind: str
+    id: str
+    gid: int
+    name: str
+    uid: int
+    size: int = 0
+
+
 Groups = Mapping[int, Group]
 Grants = Mapping[int, int]
 """What one user holds directly: gid -> permissions as bits."""

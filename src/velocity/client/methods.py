@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import auth, groups, machines, media, nics, tasks, users, why
+from velocity.contract import auth, groups, machines, media, nics, tasks, trash, users, why
 from velocity.contract.operation import Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
@@ -134,8 +134,8 @@ class Methods(abc.ABC):
         """
         return self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
 
-    def delete_group(self, *, gid: int, force: bool = False) -> Nothing:
-        """Delete a group with its subgroups, VMs and media.
+    def delete_group(self, *, gid: int, force: bool = False, purge: bool = False) -> Nothing:
+        """Delete a group with its subgroups, VMs and media, into the trash.
 
         Refused with:
         403 5300: velocity.group.remove is needed on the parent
@@ -144,7 +144,7 @@ class Methods(abc.ABC):
         409 5321: one of its VMs is not STOPPED, and `force` is not true
         409 5322: one of its media is attached to a VM of a group that remains
         """
-        return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, force=force))
+        return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, force=force, purge=purge))
 
     def list_groups(self) -> groups.Groups:
         """List the groups where the caller holds a permission, and the ancestors needed to draw the tree."""
@@ -270,15 +270,15 @@ class Methods(abc.ABC):
         """
         return self.call(media.LIST, media.ListMedia(gid=gid))
 
-    def delete_medium(self, *, mid: UUID) -> Nothing:
-        """Remove a medium that is attached to no VM.
+    def delete_medium(self, *, mid: UUID, purge: bool = False) -> Nothing:
+        """Delete a medium that is attached to no VM, into the trash.
 
         Refused with:
         403 14300: velocity.media.remove is needed on the medium's group
         404 14310: no such medium
         409 14320: the medium is attached to a VM, running or not
         """
-        return self.call(media.DELETE, media.DeleteMedium(mid=mid))
+        return self.call(media.DELETE, media.DeleteMedium(mid=mid, purge=purge))
 
     def list_nics(self) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
@@ -363,15 +363,15 @@ class Methods(abc.ABC):
         """
         return self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
-    def delete_vm(self, *, vmid: int) -> Nothing:
-        """Remove a stopped virtual machine with its firmware variables; its media stay.
+    def delete_vm(self, *, vmid: int, purge: bool = False) -> Nothing:
+        """Delete a stopped virtual machine with its firmware variables, into the trash; its media stay.
 
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group
         404 16310: no such VM
         409 16320: the VM is not STOPPED
         """
-        return self.call(machines.DELETE, machines.VmRequest(vmid=vmid))
+        return self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, purge=purge))
 
     def alter_vm(
         self,
@@ -498,3 +498,38 @@ class Methods(abc.ABC):
         404 24110: no such group
         """
         return self.call(tasks.LIST, tasks.ListTasks(gid=gid))
+
+    def list_trash(self) -> trash.Trash:
+        """List what was deleted and can be restored, as far as the caller could have deleted it; the newest first."""
+        return self.call(trash.LIST, Nothing())
+
+    def restore(self, *, trid: int) -> trash.TrashItem:
+        """Restore what was deleted, with its id; it takes its quota again.
+
+        Refused with:
+        403 25200: what was needed to delete it is needed: velocity.vm.remove, media.remove, or group.remove on the
+            parent
+        404 25210: no such thing in the trash
+        404 25211: the group that it belonged to is no more
+        404 25212: a medium that the VM has is no more, or is in the trash itself
+        404 25213: the pool that the medium lies in is no longer declared
+        409 25220: the group has a VM of that name now
+        409 25221: the group has a medium of that name now
+        409 25222: the parent has a group of that name now
+        409 25223: another VM writes to a medium of the VM now
+        406 25224: the quota does not hold its CPUs
+        406 25225: the quota does not hold its memory
+        406 25226: the quota does not hold one more VM
+        406 25227: the quota of the pool does not hold it
+        """
+        return self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
+
+    def purge(self, *, trid: int) -> Nothing:
+        """Remove something in the trash for good.
+
+        Refused with:
+        403 25300: what was needed to delete it is needed: velocity.vm.remove, media.remove, or group.remove on the
+            parent
+        404 25310: no such thing in the trash
+        """
+        return self.call(trash.PURGE, trash.TrashRequest(trid=trid))

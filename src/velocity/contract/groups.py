@@ -46,6 +46,7 @@ class GroupCreated(Wire, frozen=True):
 class DeleteGroup(Wire, frozen=True):
     gid: Gid
     force: Annotated[bool, Meta(description="end those of its VMs that run, as if their power were cut")] = False
+    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
 
 
 class GroupSummary(Wire, frozen=True):
@@ -127,7 +128,7 @@ CREATE = Operation(
 
 DELETE = Operation(
     name="delete_group",
-    summary="Delete a group with its subgroups, VMs and media",
+    summary="Delete a group with its subgroups, VMs and media, into the trash",
     method=Method.DELETE,
     path="/u/group",
     route=5,

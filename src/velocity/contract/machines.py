@@ -106,6 +106,11 @@ class VmRequest(Wire, frozen=True):
     vmid: Vmid
 
 
+class DeleteVm(Wire, frozen=True):
+    vmid: Vmid
+    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
+
+
 class Reason(Wire, frozen=True):
     """Why the VM is in its state."""
 
@@ -275,11 +280,11 @@ SHOW = Operation(
 
 DELETE = Operation(
     name="delete_vm",
-    summary="Remove a stopped virtual machine with its firmware variables; its media stay",
+    summary="Delete a stopped virtual machine with its firmware variables, into the trash; its media stay",
     method=Method.DELETE,
     path="/v/vm",
     route=16,
-    request=VmRequest,
+    request=DeleteVm,
     response=Nothing,
     needs=Holds(Permission.VM_REMOVE, On.VM),
     failures=(

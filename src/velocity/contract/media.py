@@ -132,6 +132,7 @@ class CloneMedium(Wire, frozen=True):
 
 class DeleteMedium(Wire, frozen=True):
     mid: UUID
+    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
 
 
 ASSIGN_POOL = Operation(
@@ -328,7 +329,7 @@ CLONE = Operation(
 
 DELETE = Operation(
     name="delete_medium",
-    summary="Remove a medium that is attached to no VM",
+    summary="Delete a medium that is attached to no VM, into the trash",
     method=Method.DELETE,
     path="/m/media",
     route=14,

@@ -58,6 +58,7 @@ class Problem(enum.Enum):
     WRONG_CHECKSUM = "wrong checksum"
 
     TASK_NOT_FOUND = "task not found"
+    TRASH_NOT_FOUND = "not in the trash"
 
     VM_NOT_FOUND = "vm not found"
     VM_NAME_TAKEN = "vm name taken"

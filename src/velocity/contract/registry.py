@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from velocity.contract import auth, groups, machines, media, nics, tasks, users, why
+from velocity.contract import auth, groups, machines, media, nics, tasks, trash, users, why
 from velocity.contract.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -16,6 +16,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *machines.OPERATIONS,
     *why.OPERATIONS,
     *tasks.OPERATIONS,
+    *trash.OPERATIONS,
 )
 
 APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD)

@@ -129,5 +129,5 @@ class Builder:
 
     def _blocked(self, mid: UUID) -> bool:
         """Whether writing is blocked whatever the attachment says; an ISO is a CD-ROM or a read-only disk."""
-        medium = self._library.get(mid)
+        medium = self._library.known(mid)
         return medium.is_iso or self._library.readonly(medium)

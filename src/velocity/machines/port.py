@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, Progress, Spec
@@ -19,7 +20,8 @@ class MachineStore(Protocol):
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         """Its vmid."""
 
-    async def remove(self, vmid: int) -> None: ...
+    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
+        """Into the trash, or for good (None)."""
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import UNSET
 
+from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.machines import AlterVm, CreateVm, State
@@ -235,11 +237,12 @@ class Fleet:
         if machine.uuid in self._by_uuid:
             self._claims.put(machine.uuid, self._builder.claim(machine, None))
 
-    async def delete(self, vmid: int) -> None:
+    async def delete(self, caller: Caller, vmid: int, *, purge: bool) -> None:
+        """Into the trash, or for good."""
         keeper = self.get(vmid)
-        await keeper.alone(lambda: self._delete(keeper))
+        await keeper.alone(lambda: self._delete(caller, keeper, purge))
 
-    async def _delete(self, keeper: Keeper) -> None:
+    async def _delete(self, caller: Caller, keeper: Keeper, purge: bool) -> None:
         vmid = keeper.machine.vmid
         self.get(vmid)
         if keeper.state is not State.STOPPED:
@@ -247,12 +250,28 @@ class Fleet:
         withdrawn = WithdrawnVms(self, self._hypervisor)
         withdrawn.take(keeper)
         try:
-            await self._store.remove(vmid)
+            machine = keeper.machine
+            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid)
+            await self._store.remove(vmid, None if purge else discarded)
         except BaseException:
             await withdrawn.restore()
             raise
         withdrawn.committed()
-        await withdrawn.finish()
+        await withdrawn.finish(purge=purge)
+
+    @contextlib.contextmanager
+    def returning(self, machines: Sequence[tuple[Machine, Progress]]) -> Iterator[None]:
+        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
+        with contextlib.ExitStack() as undo:
+            for machine, _ in machines:
+                undo.enter_context(self._claims.taken(machine.uuid, self._builder.claim(machine, None)))
+            yield
+            for machine, progress in machines:
+                self.add(Keeper(self._house, machine, replace(progress, wanted=State.STOPPED, run=None)))
+
+    async def forget(self, machine: Machine) -> None:
+        """One of the trash is removed for good: its firmware variables and logs go."""
+        await self._hypervisor.forget(machine.uuid)
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
@@ -312,6 +331,8 @@ class Fleet:
 class WithdrawnVms:
     """VMs that are being deleted: nobody can start them any more."""
 
+    size = 0
+
     def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
         self._fleet = fleet
         self._hypervisor = hypervisor
@@ -332,8 +353,8 @@ class WithdrawnVms:
             keeper.retire()
             self._fleet.drop_claim(keeper.machine)
 
-    async def finish(self) -> None:
-        for keeper in self._keepers:
+    async def finish(self, *, purge: bool) -> None:
+        for keeper in self._keepers if purge else ():
             await self._hypervisor.forget(keeper.machine.uuid)
 
 

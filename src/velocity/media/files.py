@@ -1,4 +1,4 @@
-"""The files of one pool: `<mid>.<format>` in its directory, and `.moving` for those that come or go.
+"""The files of one pool: `<mid>.<format>` in its directory, `.moving` for those that come or go, and `.trash`.
 
 A file lies in `.moving` while the database does not yet, or no longer, know it. After a crash the database decides:
 what it knows is moved into place, the rest is removed. So nothing that was acknowledged is lost, and nothing remains
@@ -31,16 +31,24 @@ class PoolFiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._moving = path / ".moving"
+        self._trash = path / ".trash"
 
-    def open(self, known: Collection[str]) -> None:
-        """Make the directories, and finish or undo what a crash interrupted. `known` are the database's names."""
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._moving.mkdir(mode=0o700, exist_ok=True)
-        for file in self._moving.iterdir():
-            if file.name in known and not self.path(file.name).exists():
-                file.rename(self.path(file.name))
-            else:
-                file.unlink()
+    def open(self, known: Collection[str], discarded: Collection[str]) -> None:
+        """Make the directories, and finish or undo what a crash interrupted.
+
+        The names are the database's: those of its media, and of those in the trash.
+        """
+        for directory in (self._path, self._moving, self._trash):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for names, place in ((known, self._path), (discarded, self._trash)):
+            for name in names:
+                for other in {self._path, self._moving, self._trash} - {place}:
+                    if (other / name).exists() and not (place / name).exists():
+                        (other / name).rename(place / name)
+        for directory, names in ((self._moving, ()), (self._trash, discarded)):
+            for file in directory.iterdir():
+                if file.name not in names:
+                    file.unlink()
         _sync(self._path)
 
     def path(self, name: str) -> Path:
@@ -88,6 +96,19 @@ class PoolFiles:
 
     def drop(self, name: str) -> None:
         self.moving(name).unlink(missing_ok=True)
+
+    def discard(self, name: str) -> None:
+        """From `.moving` into the trash, now that the database has it there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.moving(name).rename(self._trash / name)
+
+    def bring_back(self, name: str) -> None:
+        """From the trash to `.moving`, before the database has it again."""
+        (self._trash / name).rename(self.moving(name))
+
+    def empty(self, name: str) -> None:
+        """Out of the trash, for good."""
+        (self._trash / name).unlink(missing_ok=True)
 
 
 class Incoming:

@@ -18,8 +18,8 @@ from velocity.media.files import PoolFiles, no_space, whole
 from velocity.media.formats import IMAGES, PACKED, check_alone, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
-from velocity.media.rules import Medium
-from velocity.media.service import Library, Reservation, described, file_name
+from velocity.media.rules import Medium, described, file_name
+from velocity.media.service import Library, Reservation
 from velocity.tasks.service import Progress, Tasks
 
 STEP = 256 << 20

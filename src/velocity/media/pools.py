@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +146,17 @@ class Pools:
                 )
             await self._store.unassign(gid, mpid)
             del self._assignments[gid, mpid]
+
+    @contextmanager
+    def returning(self, assignments: Mapping[tuple[int, int], Assignment]) -> Iterator[None]:
+        """Assignments that come back from the trash with their groups. What raises inside undoes it."""
+        self._assignments.update(assignments)
+        try:
+            yield
+        except BaseException:
+            for key in assignments:
+                self._assignments.pop(key, None)
+            raise
 
     def forget(self, gid: int) -> None:
         """The group is no more."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from velocity.access.rules import Discarded
 from velocity.media.rules import Assignment, Medium
 
 
@@ -24,4 +25,8 @@ class MediaStore(Protocol):
 
     async def add(self, medium: Medium) -> None: ...
 
-    async def remove(self, mid: UUID) -> None: ...
+    def load_discarded(self) -> Sequence[Medium]:
+        """The media that lie in the trash, by themselves or with their groups."""
+
+    async def remove(self, mid: UUID, discarded: Discarded | None = None) -> None:
+        """Into the trash, or for good (None)."""

@@ -12,7 +12,8 @@ from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import Medium
-from velocity.media.service import Library, Upload
+from velocity.media.service import Library
+from velocity.media.upload import Upload
 
 IDLE = 24 * 3600
 """Seconds for which an upload waits for more of it."""
@@ -139,11 +140,13 @@ class Resumables:
 class EndedUploads:
     """Uploads that were ended have nothing left to restore or to finish."""
 
+    size = 0
+
     async def restore(self) -> None:
         return None
 
     def committed(self) -> None:
         return None
 
-    async def finish(self) -> None:
+    async def finish(self, *, purge: bool) -> None:
         return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
+
+import msgspec
 
 from velocity.contract.media import Content
 
@@ -108,3 +110,13 @@ def boot_warning(medium: Medium) -> str | None:
             "import it (`velocity media import`, PUT /m/media/import)"
         )
     return None
+
+
+def described(medium: Medium, content: Content) -> Medium:
+    medium = replace(medium, content=content)
+    warning = boot_warning(medium)
+    return replace(medium, content=msgspec.structs.replace(content, warning=warning)) if warning else medium
+
+
+def file_name(medium: Medium) -> str:
+    return f"{medium.mid}.{medium.format}"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import msgspec
-from msgspec import UNSET
-
+from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
@@ -20,12 +17,11 @@ from velocity.contract.operation import On
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HypervisorError, MediaRef
-from velocity.media import rules
-from velocity.media.files import Incoming, PoolFiles, whole
-from velocity.media.inspect import inspect
+from velocity.media.files import Incoming, PoolFiles
 from velocity.media.pools import Pools
 from velocity.media.port import MediaStore
-from velocity.media.rules import Medium, Pool
+from velocity.media.rules import Medium, Pool, file_name
+from velocity.media.upload import Upload
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,8 @@ class Library:
         self._media: dict[UUID, Medium] = {}
         self._names: set[tuple[int, int, str]] = set()
         self._reserved: set[UUID] = set()
+        self._returning: dict[UUID, Medium] = {}
+        self._make_room: Callable[[int, int], Awaitable[None]] = _nowhere
         self._holders: Callable[[UUID], Sequence[Holder]] = lambda _: ()
         access.owns(On.MEDIUM, self._group_of)
         access.groups.belongings(self)
@@ -77,8 +75,16 @@ class Library:
             self._media[medium.mid] = medium
             self._names.add(_key(medium))
             self.pools.count(self._access.line(medium.gid), medium.mpid, medium.size)
+        discarded = self._store.load_discarded()
         for mpid, files in self.pools.all_files().items():
-            files.open({file_name(medium) for medium in self._media.values() if medium.mpid == mpid})
+            names = (
+                {file_name(one) for one in media if one.mpid == mpid} for media in (self._media.values(), discarded)
+            )
+            files.open(*names)
+
+    def short_of_space(self, make_room: Callable[[int, int], Awaitable[None]]) -> None:
+        """Tell who can make room in a pool, by its mpid and the bytes wanted."""
+        self._make_room = make_room
 
     def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
         """Tell how to find out which machines a medium is attached to."""
@@ -91,6 +97,10 @@ class Library:
             return self._media[mid]
         except KeyError:
             raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid}", field="mid") from None
+
+    def known(self, mid: UUID) -> Medium:
+        """One that is there, or just coming back from the trash."""
+        return self._returning.get(mid) or self.get(mid)
 
     def of_group(self, gid: int) -> list[Medium]:
         self._access.group(gid)
@@ -169,13 +179,15 @@ class Library:
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
         if medium.size > files.free():
+            await self._make_room(medium.mpid, medium.size)
+        if medium.size > files.free():
             raise Refused(
                 Problem.POOL_QUOTA,
                 f"the pool has {files.free()} bytes free, this needs {medium.size}: remove media or use another pool",
             )
         with self.reservation(medium):
             incoming = Incoming(files, file_name(medium))
-            upload = Upload(self, medium, files, incoming, request)
+            upload = Upload(medium, files, incoming, request, self.keep)
             try:
                 yield upload
             finally:
@@ -183,7 +195,8 @@ class Library:
                 if not upload.kept:
                     await asyncio.to_thread(files.drop, file_name(medium))
 
-    async def delete(self, mid: UUID) -> None:
+    async def delete(self, caller: Caller, mid: UUID, *, purge: bool) -> None:
+        """Into the trash, or for good."""
         medium = self.get(mid)
         holders = self._holders(mid)
         if holders:
@@ -195,12 +208,13 @@ class Library:
         self.file(medium)
         withdrawn = await self._withdraw([medium])
         try:
-            await self._store.remove(mid)
+            discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
+            await self._store.remove(mid, None if purge else discarded)
         except BaseException:
             await withdrawn.restore()
             raise
         withdrawn.committed()
-        await withdrawn.finish()
+        await withdrawn.finish(purge=purge)
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
         """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
@@ -227,6 +241,33 @@ class Library:
             await withdrawn.restore()
             raise
         return withdrawn
+
+    @contextlib.asynccontextmanager
+    async def returning(self, media: Sequence[Medium]) -> AsyncIterator[None]:
+        """Media that come back from the trash, with their names and quota. What raises inside undoes it."""
+        with contextlib.ExitStack() as undo:
+            for medium in media:
+                undo.enter_context(self.reservation(medium))
+                self._returning[medium.mid] = medium
+                undo.callback(self._returning.pop, medium.mid)
+                files = self.pools.files(medium.mpid)
+                if files is None:
+                    raise Refused(
+                        Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
+                    )
+                await asyncio.to_thread(files.bring_back, file_name(medium))
+                undo.callback(files.discard, file_name(medium))
+            yield
+            for medium in media:
+                self._reserved.discard(medium.mid)
+                self._media[medium.mid] = medium
+                if files := self.pools.files(medium.mpid):
+                    await asyncio.to_thread(files.settle, file_name(medium))
+
+    async def empty(self, medium: Medium) -> None:
+        """One of the trash is removed for good."""
+        if files := self.pools.files(medium.mpid):
+            await asyncio.to_thread(files.empty, file_name(medium))
 
     def back(self, medium: Medium) -> None:
         """Show a withdrawn medium again."""
@@ -285,6 +326,7 @@ class WithdrawnMedia:
         self._library = library
         self._media = media
         self._gids = gids
+        self.size = sum(medium.size for medium in media)
 
     async def restore(self) -> None:
         for medium in self._media:
@@ -299,76 +341,14 @@ class WithdrawnMedia:
         for gid in self._gids:
             self._library.pools.forget(gid)
 
-    async def finish(self) -> None:
+    async def finish(self, *, purge: bool) -> None:
         for medium in self._media:
             if files := self._library.pools.files(medium.mpid):
-                await asyncio.to_thread(files.drop, file_name(medium))
+                await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
 
 
-class Upload:
-    """One upload under way, as `Library.receive` gives it."""
-
-    def __init__(
-        self, library: Library, medium: Medium, files: PoolFiles, incoming: Incoming, request: UploadMedium
-    ) -> None:
-        self._library = library
-        self._medium = medium
-        self._files = files
-        self._incoming = incoming
-        self._promised = request.length
-        self._wanted = request.sha256
-        self.kept = False
-        self._sum = hashlib.sha256() if self._wanted is not UNSET else None
-
-    @property
-    def size(self) -> int:
-        """The bytes that have come."""
-        return self._incoming.size
-
-    async def write(self, piece: bytes) -> None:
-        """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
-        if self._incoming.size + len(piece) > self._promised:
-            raise Refused(Problem.MORE_THAN_PROMISED, f"more than the promised {self._promised} bytes have come")
-        if self._sum is not None:
-            self._sum.update(piece)
-        if self._incoming.add(piece):
-            if self._incoming.slow:
-                await self.flush()
-            else:
-                self._incoming.flush()
-
-    async def flush(self) -> None:
-        """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
-        await whole(asyncio.to_thread(self._incoming.flush))
-
-    async def finish(self) -> Medium:
-        """The medium, durable. Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`."""
-        if self._incoming.size != self._promised:
-            raise Refused(
-                Problem.NO_LENGTH,
-                f"{self._promised} bytes were promised, {self._incoming.size} have come: send the file again",
-            )
-        if self._sum is not None and self._sum.hexdigest() != str(self._wanted).lower():
-            raise Refused(
-                Problem.WRONG_CHECKSUM,
-                f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
-            )
-        await asyncio.to_thread(self._incoming.sync)
-        content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
-        medium = described(self._medium, content)
-        self.kept = True  # from here on the database decides
-        await self._library.keep(self._files, medium)
-        return medium
-
-
-def described(medium: Medium, content: Content) -> Medium:
-    medium = replace(medium, content=content)
-    warning = rules.boot_warning(medium)
-    return replace(medium, content=msgspec.structs.replace(content, warning=warning)) if warning else medium
-
-
-def file_name(medium: Medium) -> str:
-    return f"{medium.mid}.{medium.format}"
+async def _nowhere(_mpid: int, _size: int) -> None:
+    """Where nobody can make room."""
 
 
 def _key(medium: Medium) -> tuple[int, int, str]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 
 from velocity.access.port import Kept
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, Limits, Session, User
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Session, User
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
-from velocity.store.tables import authkeys, grants, groups, machines, media, quotas, users
+from velocity.store.discard import discard
+from velocity.store.tables import assignments, authkeys, grants, groups, machines, media, quotas, users
 
 
 class SqlAccess:
@@ -73,8 +74,11 @@ class SqlAccess:
 
         return await self._database.write(work)
 
-    async def remove_groups(self, gids: Sequence[int]) -> None:
+    async def remove_groups(self, gids: Sequence[int], discarded: Discarded | None) -> None:
         def work(connection: Connection) -> None:
+            if discarded is not None:
+                owned = (groups, grants, quotas, assignments, media, machines)
+                discard(connection, discarded, {table.name: table.c.gid.in_(gids) for table in owned})
             for table in (machines, media):
                 connection.execute(delete(table).where(table.c.gid.in_(gids)))
             for gid in reversed(gids):

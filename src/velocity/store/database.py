@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from velocity.contract.problems import Problem, Refused
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128

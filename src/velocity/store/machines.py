@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, Progress, Spec
 from velocity.store.database import Database
+from velocity.store.discard import discard
 from velocity.store.tables import hosts, machines
 
 _reason = msgspec.json.Decoder(Reason)
@@ -28,19 +32,7 @@ class SqlMachines:
             if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
                 connection.execute(insert(hosts).values(host_id=host, name="this host"))
             rows = connection.execute(select(machines).where(machines.c.host_id == host))
-            return [
-                (
-                    Machine(row.vmid, UUID(row.uuid), row.gid, row.name, _spec.decode(row.spec)),
-                    Progress(
-                        epoch=row.epoch,
-                        wanted=State(row.wanted),
-                        reason=None if row.reason is None else _reason.decode(row.reason),
-                        stopping_since=row.stopping_since,
-                        run=None if row.run_spec is None else _spec.decode(row.run_spec),
-                    ),
-                )
-                for row in rows
-            ]
+            return [machine_of(row._mapping) for row in rows]
 
         return self._database.read(work)
 
@@ -60,8 +52,10 @@ class SqlMachines:
 
         return await self._database.write(work)
 
-    async def remove(self, vmid: int) -> None:
+    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
         def work(connection: Connection) -> None:
+            if discarded is not None:
+                discard(connection, discarded, {"machines": machines.c.vmid == vmid})
             connection.execute(delete(machines).where(machines.c.vmid == vmid))
 
         await self._database.write(work)
@@ -97,3 +91,16 @@ class SqlMachines:
             )
 
         await self._database.write(work)
+
+
+def machine_of(row: Mapping[Any, Any]) -> tuple[Machine, Progress]:
+    return (
+        Machine(row["vmid"], UUID(row["uuid"]), row["gid"], row["name"], _spec.decode(row["spec"])),
+        Progress(
+            epoch=row["epoch"],
+            wanted=State(row["wanted"]),
+            reason=None if row["reason"] is None else _reason.decode(row["reason"]),
+            stopping_since=row["stopping_since"],
+            run=None if row["run_spec"] is None else _spec.decode(row["run_spec"]),
+        ),
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
+from velocity.access.rules import Discarded
 from velocity.contract.media import Content
 from velocity.media.rules import Assignment, Medium
 from velocity.store.database import Database
+from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import assignments, media
 
 
@@ -21,20 +25,7 @@ class SqlMedia:
 
     def load(self) -> list[Medium]:
         def work(connection: Connection) -> list[Medium]:
-            return [
-                Medium(
-                    mid=UUID(row.mid),
-                    mpid=row.mpid,
-                    gid=row.gid,
-                    name=row.name,
-                    type=row.type,
-                    size=row.size,
-                    readonly=row.readonly,
-                    format=row.format,
-                    content=msgspec.json.decode(row.content, type=Content),
-                )
-                for row in connection.execute(select(media).order_by(media.c.name))
-            ]
+            return [medium_of(row._mapping) for row in connection.execute(select(media).order_by(media.c.name))]
 
         return self._database.read(work)
 
@@ -70,11 +61,30 @@ class SqlMedia:
         }
         await self._database.write(lambda connection: connection.execute(insert(media).values(row)) and None)
 
-    async def remove(self, mid: UUID) -> None:
+    def load_discarded(self) -> list[Medium]:
+        return [medium_of(row) for rows in self._database.read(discarded_rows) for row in rows.get("media", ())]
+
+    async def remove(self, mid: UUID, discarded: Discarded | None = None) -> None:
         def work(connection: Connection) -> None:
+            if discarded is not None:
+                discard(connection, discarded, {"media": media.c.mid == str(mid)})
             connection.execute(delete(media).where(media.c.mid == str(mid)))
 
         await self._database.write(work)
+
+
+def medium_of(row: Mapping[Any, Any]) -> Medium:
+    return Medium(
+        mid=UUID(row["mid"]),
+        mpid=row["mpid"],
+        gid=row["gid"],
+        name=row["name"],
+        type=row["type"],
+        size=row["size"],
+        readonly=bool(row["readonly"]),
+        format=row["format"],
+        content=msgspec.json.decode(row["content"], type=Content),
+    )
 
 
 def _unassign(connection: Connection, gid: int, mpid: int) -> None:

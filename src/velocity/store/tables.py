@@ -147,3 +147,18 @@ tasks = Table(
     Column("mid", Text),
     sqlite_autoincrement=True,
 )
+
+trash = Table(
+    "trash",
+    metadata,
+    Column("trid", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("gid", Id, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("uid", Id, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("deleted", BigInteger, nullable=False),
+    Column("rows", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

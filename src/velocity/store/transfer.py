@@ -17,7 +17,7 @@ from velocity import __version__
 from velocity.store.database import HEAD, Database
 from velocity.store.tables import metadata
 
-COUNTED = ("users", "groups", "machines", "tasks")
+COUNTED = ("users", "groups", "machines", "tasks", "trash")
 """The tables whose ids are never given twice; the last ones given are carried over."""
 
 

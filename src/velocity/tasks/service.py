@@ -152,11 +152,13 @@ class WithdrawnTasks:
         self._tasks = tasks
         self._gids = gids
 
+    size = 0
+
     async def restore(self) -> None:
         return None
 
     def committed(self) -> None:
         self._tasks.forget(self._gids)
 
-    async def finish(self) -> None:
+    async def finish(self, *, purge: bool) -> None:
         return None

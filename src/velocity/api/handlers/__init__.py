@@ -1,10 +1,23 @@
 """One function per operation, of a few lines: call the area, shape the answer."""
 
-from velocity.api.handlers import auth, groups, machines, media, nics, tasks, users, why
+from velocity.api.handlers import auth, groups, machines, media, nics, tasks, trash, users, why
 from velocity.api.handlers.base import HANDLERS, Call, Handler
 from velocity.contract import OPERATIONS
 
-__all__ = ["HANDLERS", "Call", "Handler", "auth", "groups", "machines", "media", "nics", "tasks", "users", "why"]
+__all__ = [
+    "HANDLERS",
+    "Call",
+    "Handler",
+    "auth",
+    "groups",
+    "machines",
+    "media",
+    "nics",
+    "tasks",
+    "trash",
+    "users",
+    "why",
+]
 
 _missing = [operation.name for operation in OPERATIONS if operation.name not in HANDLERS and not operation.streams]
 if _missing:

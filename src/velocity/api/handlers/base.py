@@ -16,6 +16,7 @@ from velocity.media.making import Making
 from velocity.media.resumable import Resumables
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
+from velocity.trash.service import Trash
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -32,6 +33,7 @@ class Services:
     tasks: Tasks
     making: Making
     resumables: Resumables
+    trash: Trash
     nics: Sequence[NicSetting]
 
 
@@ -47,6 +49,10 @@ class Call(Generic[Request]):
     authkey: str | None
     signed_in: Caller | None
     address: str
+
+    def purges(self, purge: bool) -> bool:
+        """Whether what is deleted goes for good: by request, or because there is no trash."""
+        return purge or not self.services.trash.kept
 
     @property
     def caller(self) -> Caller:

@@ -32,7 +32,9 @@ async def create(call: Call[groups.CreateGroup]) -> groups.GroupCreated:
 
 @handles(groups.DELETE)
 async def delete(call: Call[groups.DeleteGroup]) -> Nothing:
-    await call.services.access.groups.delete(call.request.gid, force=call.request.force)
+    await call.services.access.groups.delete(
+        call.caller, call.request.gid, force=call.request.force, purge=call.purges(call.request.purge)
+    )
     return Nothing()
 
 

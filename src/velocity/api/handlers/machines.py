@@ -40,8 +40,8 @@ async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
 
 
 @handles(machines.DELETE)
-async def delete(call: Call[machines.VmRequest]) -> Nothing:
-    await call.services.fleet.delete(call.request.vmid)
+async def delete(call: Call[machines.DeleteVm]) -> Nothing:
+    await call.services.fleet.delete(call.caller, call.request.vmid, purge=call.purges(call.request.purge))
     return Nothing()
 
 

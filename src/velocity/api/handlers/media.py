@@ -67,7 +67,7 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
 
 @handles(media.DELETE)
 async def delete(call: Call[media.DeleteMedium]) -> Nothing:
-    await call.services.library.delete(call.request.mid)
+    await call.services.library.delete(call.caller, call.request.mid, purge=call.purges(call.request.purge))
     return Nothing()
 
 

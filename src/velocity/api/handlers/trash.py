@@ -1,0 +1,39 @@
+"""Routes 25 and 26."""
+
+from typing import Literal, cast
+
+from velocity.api.handlers.base import Call, Services, handles
+from velocity.contract import trash
+from velocity.contract.operation import Nothing
+from velocity.trash.port import Item
+
+
+@handles(trash.LIST)
+async def list_trash(call: Call[Nothing]) -> trash.Trash:
+    return trash.Trash(items=[_info(call.services, one) for one in await call.services.trash.seen_by(call.caller)])
+
+
+@handles(trash.RESTORE)
+async def restore(call: Call[trash.TrashRequest]) -> trash.TrashItem:
+    return _info(call.services, await call.services.trash.restore(call.caller, call.request.trid))
+
+
+@handles(trash.PURGE)
+async def purge(call: Call[trash.TrashRequest]) -> Nothing:
+    await call.services.trash.purge(call.caller, call.request.trid)
+    return Nothing()
+
+
+def _info(services: Services, item: Item) -> trash.TrashItem:
+    what = item.what
+    return trash.TrashItem(
+        trid=item.trid,
+        kind=cast(Literal["vm", "medium", "group"], what.kind),
+        id=what.id,
+        gid=what.gid,
+        name=what.name,
+        uid=what.uid,
+        deleted=item.deleted,
+        expires=services.trash.expires(item),
+        size=what.size,
+    )

@@ -1,0 +1,76 @@
+"""One upload on its way to a medium: bytes come in, the end is checked, and what came is described."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from msgspec import UNSET
+
+from velocity.contract.media import UploadMedium
+from velocity.contract.problems import Problem, Refused
+from velocity.media.files import Incoming, PoolFiles, whole
+from velocity.media.inspect import inspect
+from velocity.media.rules import Medium, described, file_name
+
+
+class Upload:
+    """One upload under way, as `Library.receive` gives it. `keep` commits the medium and shows it."""
+
+    def __init__(
+        self,
+        medium: Medium,
+        files: PoolFiles,
+        incoming: Incoming,
+        request: UploadMedium,
+        keep: Callable[[PoolFiles, Medium], Awaitable[None]],
+    ) -> None:
+        self._keep = keep
+        self._medium = medium
+        self._files = files
+        self._incoming = incoming
+        self._promised = request.length
+        self._wanted = request.sha256
+        self.kept = False
+        self._sum = hashlib.sha256() if self._wanted is not UNSET else None
+
+    @property
+    def size(self) -> int:
+        """The bytes that have come."""
+        return self._incoming.size
+
+    async def write(self, piece: bytes) -> None:
+        """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
+        if self._incoming.size + len(piece) > self._promised:
+            raise Refused(Problem.MORE_THAN_PROMISED, f"more than the promised {self._promised} bytes have come")
+        if self._sum is not None:
+            self._sum.update(piece)
+        if self._incoming.add(piece):
+            if self._incoming.slow:
+                await self.flush()
+            else:
+                self._incoming.flush()
+
+    async def flush(self) -> None:
+        """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
+        await whole(asyncio.to_thread(self._incoming.flush))
+
+    async def finish(self) -> Medium:
+        """The medium, durable. Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`."""
+        if self._incoming.size != self._promised:
+            raise Refused(
+                Problem.NO_LENGTH,
+                f"{self._promised} bytes were promised, {self._incoming.size} have come: send the file again",
+            )
+        if self._sum is not None and self._sum.hexdigest() != str(self._wanted).lower():
+            raise Refused(
+                Problem.WRONG_CHECKSUM,
+                f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
+            )
+        await asyncio.to_thread(self._incoming.sync)
+        content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
+        medium = described(self._medium, content)
+        self.kept = True  # from here on the database decides
+        await self._keep(self._files, medium)
+        return medium

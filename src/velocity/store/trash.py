@@ -1,0 +1,76 @@
+"""The queries of the trash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from velocity.access.rules import Discarded, Group, Limits
+from velocity.media.rules import Assignment
+from velocity.store.database import Database
+from velocity.store.discard import Rows, decoded
+from velocity.store.machines import machine_of
+from velocity.store.media import medium_of
+from velocity.store.tables import metadata, trash, users
+from velocity.trash.port import Contents, Item
+
+ORDER = ("groups", "grants", "quotas", "assignments", "media", "machines")
+"""The tables in the order in which their rows can come back."""
+
+
+class SqlTrash:
+    """Keeps `velocity.trash.port.TrashStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def items(self) -> Sequence[Item]:
+        columns = (trash.c.trid, trash.c.kind, trash.c.id, trash.c.gid, trash.c.name, trash.c.uid, trash.c.size)
+
+        def work(connection: Connection) -> list[Item]:
+            rows = connection.execute(select(*columns, trash.c.deleted).order_by(trash.c.trid.desc()))
+            return [Item(trid, Discarded(*what), deleted) for trid, *what, deleted in rows]
+
+        return await self._database.write(work)
+
+    async def contents(self, trid: int) -> Contents | None:
+        def work(connection: Connection) -> Contents | None:
+            text = connection.scalar(select(trash.c.rows).where(trash.c.trid == trid))
+            return None if text is None else _contents(decoded(text))
+
+        return await self._database.write(work)
+
+    async def restore(self, trid: int) -> None:
+        def work(connection: Connection) -> None:
+            rows = decoded(connection.execute(select(trash.c.rows).where(trash.c.trid == trid)).scalar_one())
+            there = set(connection.scalars(select(users.c.uid)))
+            for name in ORDER:
+                found = [row for row in rows.get(name, ()) if name != "grants" or row["uid"] in there]
+                if name == "groups":
+                    found.sort(key=lambda row: row["gid"])  # a parent is older than its children
+                if found:
+                    connection.execute(insert(metadata.tables[name]), found)
+            connection.execute(delete(trash).where(trash.c.trid == trid))
+
+        await self._database.write(work)
+
+    async def purge(self, trid: int) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(delete(trash).where(trash.c.trid == trid)) and None
+        )
+
+
+def _contents(rows: Rows) -> Contents:
+    groups = [Group(row["gid"], row["parent_gid"], row["name"]) for row in rows.get("groups", ())]
+    return Contents(
+        groups=sorted(groups, key=lambda group: group.gid),
+        grants=[(row["uid"], row["gid"], row["pid"]) for row in rows.get("grants", ())],
+        limits={row["gid"]: Limits(row["cpus"], row["memory_mib"], row["vms"]) for row in rows.get("quotas", ())},
+        assignments={
+            (row["gid"], row["mpid"]): Assignment(row["quota"], bool(row["write"]), bool(row["manage"]))
+            for row in rows.get("assignments", ())
+        },
+        media=[medium_of(row) for row in rows.get("media", ())],
+        machines=[machine_of(row) for row in rows.get("machines", ())],
+    )

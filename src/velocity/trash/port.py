@@ -1,0 +1,47 @@
+"""What the trash needs to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from velocity.access.rules import Discarded, Group, Limits
+from velocity.machines.rules import Machine, Progress
+from velocity.media.rules import Assignment, Medium
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something deleted; `deleted` in unix seconds."""
+
+    trid: int
+    what: Discarded
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that it was made of. Groups come parents first."""
+
+    groups: Sequence[Group]
+    grants: Sequence[tuple[int, int, int]]
+    limits: Mapping[int, Limits]
+    assignments: Mapping[tuple[int, int], Assignment]
+    media: Sequence[Medium]
+    machines: Sequence[tuple[Machine, Progress]]
+
+
+class TrashStore(Protocol):
+    """Each call is one transaction; what returns is durable."""
+
+    async def items(self) -> Sequence[Item]:
+        """The newest first."""
+
+    async def contents(self, trid: int) -> Contents | None:
+        """None: there is no such thing."""
+
+    async def restore(self, trid: int) -> None:
+        """Put everything back where it was, but for grants of users that are no more."""
+
+    async def purge(self, trid: int) -> None: ...

@@ -1,0 +1,132 @@
+"""The use cases of the trash: list, restore, remove for good; by age, on demand, and when a pool runs short."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.machines.service import Fleet
+from velocity.media.service import Library
+from velocity.trash.port import Contents, Item, TrashStore
+
+log = logging.getLogger(__name__)
+
+NEEDED = {"vm": Permission.VM_REMOVE, "medium": Permission.MEDIA_REMOVE, "group": Permission.GROUP_REMOVE}
+"""What deleting it needed, on the group that it belonged to (a group: its parent)."""
+LOOK = 3600.0
+"""Seconds between two looks for what is too old."""
+
+
+class Trash:
+    """What was deleted. `kept` is for how many seconds; 0: there is no trash."""
+
+    def __init__(
+        self,
+        store: TrashStore,
+        access: Access,
+        library: Library,
+        fleet: Fleet,
+        kept: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._library = library
+        self._fleet = fleet
+        self.kept = kept
+        self._clock = clock
+        self._changing = asyncio.Lock()
+        self._sweeping: asyncio.Task[None] | None = None
+        library.short_of_space(self.make_room)
+
+    def open(self) -> None:
+        self._sweeping = asyncio.create_task(self._sweep_ever())
+
+    async def close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
+
+    async def seen_by(self, caller: Caller) -> list[Item]:
+        """What the caller could have deleted himself; the newest first."""
+        return [item for item in await self._store.items() if self._may(caller, item)]
+
+    def expires(self, item: Item) -> int:
+        """When it is removed for good, in unix seconds."""
+        return item.deleted + self.kept
+
+    async def restore(self, caller: Caller, trid: int) -> Item:
+        """With its id, its name and its quota. Raises `Refused`, and has changed nothing then."""
+        async with self._changing:
+            item, contents = await self._find(caller, trid)
+            async with AsyncExitStack() as undo:
+                if contents.groups:
+                    returning = self._access.groups.returning(contents.groups, contents.limits, contents.grants)
+                    await undo.enter_async_context(returning)
+                    undo.enter_context(self._library.pools.returning(contents.assignments))
+                else:
+                    self._access.group(item.what.gid)
+                await undo.enter_async_context(self._library.returning(contents.media))
+                undo.enter_context(self._fleet.returning(contents.machines))
+                await self._store.restore(trid)
+        return item
+
+    async def purge(self, caller: Caller, trid: int) -> None:
+        async with self._changing:
+            item, contents = await self._find(caller, trid)
+            await self._purge(item, contents)
+
+    async def make_room(self, mpid: int, size: int) -> None:
+        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove."""
+        async with self._changing:
+            for item in reversed(await self._store.items()):
+                files = self._library.pools.files(mpid)
+                if files is None or files.free() >= size:
+                    return
+                contents = await self._store.contents(item.trid)
+                if contents is not None and any(medium.mpid == mpid for medium in contents.media):
+                    log.info("pool %d runs short: %s %r leaves the trash", mpid, item.what.kind, item.what.name)
+                    await self._purge(item, contents)
+
+    async def sweep(self) -> None:
+        """Remove what is too old."""
+        async with self._changing:
+            now = self._clock()
+            for item in await self._store.items():
+                if self.expires(item) <= now and (contents := await self._store.contents(item.trid)) is not None:
+                    await self._purge(item, contents)
+
+    async def _sweep_ever(self) -> None:
+        while True:
+            with contextlib.suppress(Refused):  # the database does not answer: the next look will do
+                await self.sweep()
+            await asyncio.sleep(LOOK)
+
+    async def _purge(self, item: Item, contents: Contents) -> None:
+        await self._store.purge(item.trid)
+        for medium in contents.media:
+            await self._library.empty(medium)
+        for machine, _ in contents.machines:
+            await self._fleet.forget(machine)
+
+    def _may(self, caller: Caller, item: Item) -> bool:
+        return self._access.holds(caller.uid, NEEDED[item.what.kind], item.what.gid)
+
+    async def _find(self, caller: Caller, trid: int) -> tuple[Item, Contents]:
+        """What is not there looks like what is another's, but to those who could see everything."""
+        item = next((one for one in await self._store.items() if one.trid == trid), None)
+        contents = None if item is None else await self._store.contents(trid)
+        if item is None or contents is None:
+            if self._access.holds(caller.uid, Permission.GROUP_REMOVE, 0):
+                raise Refused(Problem.TRASH_NOT_FOUND, f"there is nothing numbered {trid} in the trash", field="trid")
+        elif self._may(caller, item):
+            return item, contents
+        raise Refused(Problem.NO_PERMISSION, f"nothing numbered {trid} in the trash is yours: see POST /t/trash/list")

@@ -1,0 +1,207 @@
+"""What was deleted can be had back, with its id and its quota: routes 25 and 26."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.world import World, world
+from velocity.config import PoolSetting
+from velocity.hypervisor.fake import FakeHypervisor
+
+pytestmark = pytest.mark.anyio
+
+
+async def trid(w: World, name: str) -> int:
+    items = (await w.ok("POST", "/t/trash/list"))["items"]
+    return next(int(one["trid"]) for one in items if one["name"] == name)
+
+
+async def test_a_vm_comes_back_as_it_was(w: World) -> None:
+    mid = await w.medium()
+    vmid = await w.vm(
+        "vm", cpus=2, media=[{"mid": mid, "mode": "BLOCK"}], displays=[{"name": "a", "width": 1, "height": 1}]
+    )
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    before = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    assert await w.refused("POST", "/v/vm", vmid=vmid) == (404, 16110)
+    (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+    assert (item["kind"], item["id"], item["name"], item["uid"], item["gid"]) == ("vm", str(vmid), "vm", 0, 0)
+    assert item["expires"] - item["deleted"] == 7 * 86_400
+    assert (await w.ok("POST", "/u/group/quota", gid=0))["usage"]["vms"] == 0, "its quota is free at once"
+    assert (await w.ok("PUT", "/t/trash", trid=item["trid"]))["id"] == str(vmid)
+    assert (await w.ok("POST", "/v/vm", vmid=vmid)).body == before
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+    assert (await w.ok("POST", "/u/group/quota", gid=0))["usage"]["vms"] == 1
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+async def test_a_medium_comes_back_with_its_bytes(w: World) -> None:
+    mid = (await w.upload(b"what it holds", x_velocity_type="DISK"))["mid"]
+    await w.ok("DELETE", "/m/media", mid=mid)
+    assert w.files() == [f".trash/{mid}.raw"]
+    assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
+    assert (await w.ok("POST", "/t/trash/list"))["items"][0]["size"] == 13
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "upload"))
+    assert (w.data / "media" / f"{mid}.raw").read_bytes() == b"what it holds"
+    assert (await w.ok("POST", "/m/media/list", gid=0))["media"][0]["mid"] == mid
+    await w.ok("DELETE", "/m/media", mid=mid)
+    await w.ok("DELETE", "/t/trash", trid=await trid(w, "upload"))
+    assert w.files() == []
+    again = (await w.upload(b"x"))["mid"]
+    await w.ok("DELETE", "/m/media", mid=again, purge=True)
+    assert w.files() == []
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+
+
+async def test_a_group_comes_back_with_all_that_it_had(w: World) -> None:
+    top = await w.group("top")
+    low = await w.group("low", top)
+    await w.ok("PUT", "/u/group/quota", gid=top, vms=3)
+    await w.ok("PUT", "/m/pool/assign", gid=top, mpid=1, quota=1 << 30, manage=True, write=True)
+    key = await w.user("bob", (low, "vm.view"), (low, "group.view"), (low, "pool.list"), (low, "media.list"))
+    await w.user("eve", (low, "vm.view"))
+    mid = await w.medium("disk", gid=low)
+    vmid = await w.vm("vm", low, media=[{"mid": mid, "mode": "BLOCK"}])
+
+    async def seen() -> list[Any]:
+        asked = [("/v/vm/list", {"gid": low}), ("/v/vm", {"vmid": vmid}), ("/m/media/list", {"gid": low}),
+                 ("/u/group/quota", {"gid": low}), ("/m/pool/list", {"gid": low}), ("/u/user", {})]  # fmt: skip
+        answers = [(await w.ok("POST", path, key, **body)).body for path, body in asked]
+        del answers[4]["pools"][0]["free"]
+        return answers
+
+    before = await seen()
+    await w.ok("DELETE", "/u/group", gid=top)
+    assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []
+    await w.ok("DELETE", "/u/user", uid=await w.uid("eve"))
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "top"))
+    assert await seen() == before
+    assert [one["name"] for one in (await w.ok("POST", "/u/group", gid=low))["memberships"]] == ["bob"]
+    await w.vm("second", low)
+    await w.vm("third", low)
+    body = {"name": "fourth", "gid": low, "cpus": 1, "memory_mib": 64}
+    assert await w.refused("PUT", "/v/vm/efi", **body) == (406, 12222), "its quota is back too"
+
+
+async def test_who_may(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await w.vm("vm", gid)
+    remover = await w.user("remover", (gid, "vm.remove"))
+    stranger = await w.user("stranger", (gid, "vm.view"))
+    await w.ok("DELETE", "/v/vm", remover, vmid=vmid)
+    number = await trid(w, "vm")
+    assert (await w.ok("POST", "/t/trash/list", stranger))["items"] == []
+    assert await w.refused("PUT", "/t/trash", stranger, trid=number) == (403, 25200)
+    assert await w.refused("PUT", "/t/trash", stranger, trid=99) == (403, 25200)
+    assert await w.refused("DELETE", "/t/trash", stranger, trid=number) == (403, 25300)
+    assert await w.refused("PUT", "/t/trash", trid=99) == (404, 25210)
+    assert await w.refused("DELETE", "/t/trash", trid=99) == (404, 25310)
+    assert len((await w.ok("POST", "/t/trash/list", remover))["items"]) == 1
+    await w.ok("PUT", "/t/trash", remover, trid=number)
+
+
+async def test_what_a_restore_refuses(tmp_path: Path) -> None:
+    other = PoolSetting(mpid=2, name="other", path=tmp_path / "other")
+    pools = [PoolSetting(mpid=1, name="default", path=tmp_path / "data" / "media"), other]
+    async with world(tmp_path / "data", pools=pools) as w:
+        await refusals(w)
+        await w.medium("elsewhere", mpid=2)
+        await w.ok("DELETE", "/m/media", mid=(await w.ok("POST", "/m/media/list", gid=0))["media"][0]["mid"])
+    async with world(tmp_path / "data", pools=pools[:1]) as w:
+        assert await w.refused("PUT", "/t/trash", trid=await trid(w, "elsewhere")) == (404, 25213)
+
+
+async def refusals(w: World) -> None:
+    """Each leaves everything as it was: the same restore works when what was in its way is gone."""
+
+    async def refused(name: str) -> tuple[int, int]:
+        files, usage = w.files(), (await w.ok("POST", "/u/group/quota", gid=0)).body
+        answer = await w.refused("PUT", "/t/trash", trid=await trid(w, name))
+        assert w.files() == files
+        assert (await w.ok("POST", "/u/group/quota", gid=0)).body == usage
+        return answer
+
+    gid = await w.group("a")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1 << 20, manage=True, write=True)
+    mid = await w.medium("disk", gid=gid)
+    vmid = await w.vm("vm", gid, cpus=2, media=[{"mid": mid, "mode": "BLOCK"}])
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    rival = await w.vm("vm", gid)
+    assert await refused("vm") == (409, 25220)
+    await w.ok("DELETE", "/v/vm", vmid=rival, purge=True)
+    rival = await w.vm("rival", gid, media=[{"mid": mid, "mode": "BLOCK"}])
+    assert await refused("vm") == (409, 25223)
+    await w.ok("DELETE", "/v/vm", vmid=rival, purge=True)
+    for limit, code in (("cpus", 25224), ("memory_mib", 25225), ("vms", 25226)):
+        await w.ok("PUT", "/u/group/quota", gid=gid, **{limit: 0})
+        assert await refused("vm") == (406, code)
+    await w.ok("PUT", "/u/group/quota", gid=gid)
+    await w.ok("DELETE", "/m/media", mid=mid)
+    assert await refused("vm") == (404, 25212)
+    second = await w.medium("disk", gid=gid, size=1 << 19)
+    assert await refused("disk") == (406, 25227)
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, manage=True, write=True)
+    assert await refused("disk") == (409, 25221)
+    await w.ok("DELETE", "/m/media", mid=second, purge=True)
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "disk"))
+    await w.ok("DELETE", "/v/vm", vmid=await w.vm("last", gid))
+    await w.ok("DELETE", "/u/group", gid=gid)
+    assert await refused("last") == (404, 25211)
+    rival = await w.group("a")
+    assert await refused("a") == (409, 25222)
+    await w.ok("DELETE", "/u/group", gid=rival, purge=True)
+    await w.ok("PUT", "/t/trash", trid=await trid(w, "a"))
+    for name in ("vm", "last"):
+        await w.ok("PUT", "/t/trash", trid=await trid(w, name))
+    assert len((await w.ok("POST", "/v/vm/list", gid=gid))["vms"]) == 2
+    await w.ok("DELETE", "/u/group", gid=gid, purge=True)
+    assert [file for file in w.files() if "other" not in file] == []
+
+
+async def test_the_trash_outlives_a_restart_and_a_crash(tmp_path: Path) -> None:
+    fake = FakeHypervisor()
+    async with world(tmp_path / "data", fake) as w:
+        first, second = await w.medium("first"), await w.medium("second")
+        vmid = await w.vm("vm", media=[{"mid": first, "mode": "BLOCK"}])
+        await w.ok("DELETE", "/v/vm", vmid=vmid)
+        await w.ok("DELETE", "/m/media", mid=second)
+        media = tmp_path / "data" / "media"
+        (media / ".trash" / f"{second}.raw").rename(media / ".moving" / f"{second}.raw")
+        (media / f"{first}.raw").rename(media / ".trash" / f"{first}.raw")
+        (media / ".trash" / "of nobody").touch()
+    async with world(tmp_path / "data", fake) as w:
+        assert w.files() == [f".trash/{second}.raw", f"{first}.raw"], "the database decides"
+        for name in ("vm", "second"):
+            await w.ok("PUT", "/t/trash", trid=await trid(w, name))
+        assert await w.vm("next") == vmid + 1
+
+
+async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) -> None:
+    for name in ("old", "new"):
+        await w.ok("DELETE", "/m/media", mid=await w.medium(name))
+    await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))
+    pools = w.server.services.library.pools
+    files = pools.files(1)
+    assert files is not None
+    free = files.free
+    files.free = lambda: free() if len(w.files()) < 2 else 10  # type: ignore[method-assign]
+    assert (await w.upload(b"x" * 1000)).status == 200
+    left = [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
+    assert left == ["vm", "new"], "the oldest medium goes first, and no more than is needed"
+    trash = w.server.services.trash
+    trash._clock = lambda: 4_000_000_000.0
+    await trash.sweep()
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+    assert len(w.files()) == 1
+
+
+async def test_without_a_trash_what_is_deleted_is_gone(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", trash_days=0) as w:
+        await w.ok("DELETE", "/m/media", mid=await w.medium())
+        assert w.files() == []
+        assert (await w.ok("POST", "/t/trash/list"))["items"] == []
