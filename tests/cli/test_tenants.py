@@ -58,6 +58,14 @@ def test_two_teams_by_the_page_alone(host: Host) -> None:
     host.ok("pool", "revoke", "1", "attic")
     host.ok("group", "rm", "attic", "--yes")
     assert host.run("group", "show", "attic").exit_code == 4
+    assert "attic" in host.ok("trash", "list")
+    host.ok("trash", "restore", "attic")
+    host.ok("group", "show", "attic")
+    host.ok("group", "rm", "attic", "--yes")
+    host.ok("trash", "rm", "attic")
+    assert host.run("trash", "restore", "attic").exit_code == 4
+    host.ok("vm", "rm", "small", "--group", "lab")
+    host.ok("trash", "empty", "--yes")
     host.ok("user", "passwd", "--password-stdin", typed=f"{PASSWORD}\nanother password\n")
     assert host.run("whoami").exit_code == 3, "every session has ended"
 

@@ -68,13 +68,14 @@ def create(name: str, under: int) -> None:
 @group.command()
 @GROUP
 @click.option("--force", is_flag=True, help="End those of its VMs that run.")
+@click.option("--purge", is_flag=True, help="For good, past the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def rm(group_: int, force: bool, yes: bool) -> None:
-    """Delete GROUP with its subgroups, VMs and media."""
+def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
+    """Delete GROUP with its subgroups, VMs and media, into the trash."""
     if not yes:
         click.confirm(f"Delete group {group_} with its subgroups, VMs and media?", abort=True, err=True)
-    session.connect().delete_group(gid=group_, force=force)
+    session.connect().delete_group(gid=group_, force=force, purge=purge)
     done(f"deleted group {group_}")
 
 

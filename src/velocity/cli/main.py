@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "vm": ("velocity.cli.vm", "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console"),
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),
     "pool": ("velocity.cli.media", "Media pools: list, assign, revoke"),
+    "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
     "nic": ("velocity.cli.nic", "Host NICs: list"),
     "api": ("velocity.cli.api", "Call any endpoint of the API"),

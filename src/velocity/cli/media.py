@@ -180,7 +180,7 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
         follow(client, started.tid, detach)
     finally:
         if uploaded is not None and not detach:
-            client.delete_medium(mid=uploaded)
+            client.delete_medium(mid=uploaded, purge=True)
 
 
 @media.command()
@@ -225,13 +225,14 @@ def create(name: str, size_: str, format_: str, type_: str, group: int, pool: in
 
 @media.command()
 @click.argument("medium", shell_complete=resolve.complete_media)
+@click.option("--purge", is_flag=True, help="For good, past the trash.")
 @GROUP
 @json_option
-def rm(medium: str, group: int) -> None:
-    """Remove MEDIUM (its name or id)."""
+def rm(medium: str, purge: bool, group: int) -> None:
+    """Remove MEDIUM (its name or id) into the trash."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
-    client.delete_medium(mid=found.mid)
+    client.delete_medium(mid=found.mid, purge=purge)
     done(f"removed {clean(found.name)}")
 
 

@@ -215,14 +215,15 @@ def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
 @vm.command()
 @which
 @click.option("--force", is_flag=True, help="Stop it first, with force.")
+@click.option("--purge", is_flag=True, help="For good, past the trash.")
 @json_option
-def rm(vm_: str, group: int, force: bool) -> None:
-    """Remove VM; its media stay."""
+def rm(vm_: str, group: int, force: bool, purge: bool) -> None:
+    """Remove VM into the trash; its media stay."""
     client = session.connect()
     vmid = resolve.vmid(client, group, vm_)
     if force:
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
-    client.delete_vm(vmid=vmid)
+    client.delete_vm(vmid=vmid, purge=purge)
     done(f"removed {clean(vm_)}")
 
 

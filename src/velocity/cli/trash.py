@@ -1,0 +1,97 @@
+"""`velocity trash`: what was deleted."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
+from velocity.client import Client
+from velocity.contract.trash import TrashItem
+
+ITEM = click.argument("item", metavar="ITEM")
+
+
+@click.group()
+def trash() -> None:
+    """What was deleted and can be restored. ITEM is a name where that is unique, or a number of `trash list`."""
+
+
+@trash.command("list")
+@listing
+def list_trash() -> None:
+    """List what you could have deleted yourself, the newest first."""
+    answer = session.connect().list_trash()
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (
+            one.trid,
+            one.kind,
+            one.name,
+            one.gid,
+            size(one.size) if one.size else "-",
+            _day(one.deleted),
+            _day(one.expires),
+        )
+        for one in answer.items
+    ]
+    table(("NUMBER", "KIND", "NAME", "GROUP", "SIZE", "DELETED", "GONE"), rows, "the trash is empty")
+
+
+@trash.command()
+@ITEM
+@json_option
+def restore(item: str) -> None:
+    """Restore ITEM with its id; it takes its quota again."""
+    client = session.connect()
+    answer = client.restore(trid=_find(client, item).trid)
+    if as_json():
+        show_json(answer)
+    else:
+        click.echo(f"{answer.kind} {clean(answer.name)} is back, with its id {answer.id}")
+
+
+@trash.command()
+@ITEM
+@json_option
+def rm(item: str) -> None:
+    """Remove ITEM for good."""
+    client = session.connect()
+    found = _find(client, item)
+    client.purge(trid=found.trid)
+    done(f"{found.kind} {clean(found.name)} is gone for good")
+
+
+@trash.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def empty(yes: bool) -> None:
+    """Remove everything that you see in the trash for good."""
+    client = session.connect()
+    items = client.list_trash().items
+    if items and not yes:
+        click.confirm(f"Remove {len(items)} things for good?", abort=True, err=True)
+    for one in items:
+        client.purge(trid=one.trid)
+    done(f"removed {len(items)} things for good")
+
+
+def _find(client: Client, word: str) -> TrashItem:
+    items = client.list_trash().items
+    found = [one for one in items if one.name == word] or [one for one in items if str(one.trid) == word]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = ", ".join(str(one.trid) for one in found)
+        raise resolve.Missing(
+            f"several things named {clean(word)!r} are in the trash: name one by its number ({numbers})"
+        )
+    raise resolve.Missing(f"there is no {clean(word)!r} in the trash: `{program()} trash list`")
+
+
+def _day(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

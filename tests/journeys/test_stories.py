@@ -1,0 +1,96 @@
+"""Whole stories through the command line, with real guests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import StartServer
+from tests.journeys.server import Server
+from tests.postgres import Postgres
+from velocity.cli.demo.guest import Guest
+
+pytestmark = pytest.mark.guest
+
+
+def cli(server: Server, *words: object, **settings: str) -> str:
+    """`velocity`, as an administrator on the server's own machine types it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
+    environment |= {
+        "VELOCITY_SERVER": f"http://127.0.0.1:{server.port}",
+        "VELOCITY_AUTHKEY": server.key,
+        "VELOCITY_DATA_DIR": str(server.data),
+        **settings,
+    }
+    command = [sys.executable, "-m", "velocity", *map(str, words)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+    return done.stdout.strip()
+
+
+def test_a_vmdk_is_imported_boots_is_deleted_and_restored_and_boots(
+    start_server: StartServer, guest: Guest, tmp_path: Path
+) -> None:
+    server = start_server()
+    raw, image = tmp_path / "disk.raw", tmp_path / "appliance.vmdk"
+    extract = ["xorriso", "-osirrox", "on", "-indev", str(guest.iso), "-extract", "/esp.img", str(raw)]
+    subprocess.run(extract, check=True, capture_output=True)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", raw, image], check=True)
+    cli(server, "media", "import", image)
+    vmid = int(cli(server, "vm", "create", "appliance", "--memory", "256M", "--media", "appliance:block"))
+    cli(server, "vm", "start", "appliance")
+    terminal = server.console(vmid)
+    said = terminal.boot()
+    assert "GUEST disk vda" in said
+    terminal.close()
+    variables = server.data / "machines"
+    cli(server, "vm", "stop", "appliance", "--force")
+    before = {file.name: file.read_bytes() for file in variables.rglob("*vars*")}
+    assert before, "its firmware has written its variables"
+    cli(server, "vm", "rm", "appliance")
+    cli(server, "media", "rm", "appliance")
+    assert cli(server, "vm", "list") == ""
+    cli(
+        server,
+        "trash",
+        "restore",
+        next(line for line in cli(server, "trash", "list").splitlines() if "medium" in line).split()[0],
+    )
+    cli(server, "trash", "restore", "appliance")
+    assert {file.name: file.read_bytes() for file in variables.rglob("*vars*")} == before
+    cli(server, "vm", "start", "appliance")
+    terminal = server.console(vmid)
+    assert "GUEST disk vda" in terminal.boot()
+    terminal.close()
+
+
+def test_an_installation_moves_to_postgresql_under_a_running_guest(
+    start_server: StartServer, guest: Guest, tmp_path: Path, postgres: Postgres
+) -> None:
+    server = start_server()
+    iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
+    body = {"name": "runs", "gid": 0, "cpus": 1, "memory_mib": 256, "media": [iso]}
+    vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    terminal = server.console(vmid)
+    terminal.boot()
+    terminal.run("stays=here")
+    before = server.processes()
+    terminal.close()
+    server.end()
+    url, file = postgres.database(), tmp_path / "backup"
+    cli(server, "db", "export", file)
+    cli(server, "db", "import", file, VELOCITY_DATABASE=url)
+    (server.data / "velocity.db").rename(tmp_path / "old.db")
+    server.settings["database"] = url
+    server.start()
+    assert server.state(vmid)["state"] == "RUNNING"
+    assert server.processes() == before, "adopted, not started again"
+    terminal = server.console(vmid)
+    assert "it is here" in terminal.run("echo it is $stays")
+    terminal.close()
+    assert not (server.data / "velocity.db").exists()
