@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "whoami": ("velocity.cli.account", "Show who you are and what you may do"),
     "user": ("velocity.cli.user", "Users: list, show, create, rm, passwd, grant, revoke"),
     "group": ("velocity.cli.group", "Groups: list, show, create, rm, quota"),
+    "apply": ("velocity.cli.apply.command", "Bring an installation to what a file says"),
     "why": ("velocity.cli.why", "Say why somebody may do something or not"),
     "vm": ("velocity.cli.vm", "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console"),
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),

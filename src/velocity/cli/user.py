@@ -103,7 +103,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
     """Give USER PERMISSIONS on a group and all below it."""
     client = session.connect()
-    for permission in _expanded(permissions):
+    for permission in expanded(permissions):
         client.grant_permission(uid=user_, gid=group, permission=permission)
     done(f"granted: {', '.join(permissions)}")
 
@@ -118,12 +118,12 @@ def revoke(user_: int, permissions: tuple[str, ...], group: int) -> None:
     client = session.connect()
     if not permissions:
         client.revoke_permission(uid=user_, gid=group)
-    for permission in _expanded(permissions) if permissions else ():
+    for permission in expanded(permissions) if permissions else ():
         client.revoke_permission(uid=user_, gid=group, permission=permission)
     done(f"revoked: {', '.join(permissions) or 'all'}")
 
 
-def _expanded(words: tuple[str, ...]) -> list[str]:
+def expanded(words: tuple[str, ...]) -> list[str]:
     """Permissions by their names, each once; sets are taken apart."""
     if not words:
         raise click.BadParameter(f"name permissions (`vm.view`), or a set of them: {', '.join(SETS)}")

@@ -1,0 +1,1 @@
+"""`velocity apply`: an installation as a file says."""

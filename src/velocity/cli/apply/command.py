@@ -1,0 +1,40 @@
+"""`velocity apply`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from velocity.cli import session
+from velocity.cli.apply.file import read
+from velocity.cli.apply.plan import Plan
+from velocity.cli.output import as_json, json_option, show_json
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def apply(file: Path, only_plan: bool, yes: bool) -> None:
+    """Bring groups, grants, media and VMs to what FILE (TOML) says.
+
+    The plan comes first, then the work; a second run does nothing. What FILE does not name stays as it is.
+    """
+    steps = Plan(session.connect(), read(file), file.parent).steps()
+    if as_json():
+        show_json({"steps": [step.text for step in steps]})
+    elif not steps:
+        click.echo("nothing to do: everything is as the file says")
+    else:
+        for step in steps:
+            click.echo(f"  + {step.text}")
+    if only_plan or not steps:
+        return
+    if not yes:
+        click.confirm(f"Do these {len(steps)} steps?", abort=True, err=True)
+    for number, step in enumerate(steps, start=1):
+        click.echo(f"[{number}/{len(steps)}] {step.text}", err=True)
+        step.do()
+    click.echo(f"done: {len(steps)} steps", err=True)

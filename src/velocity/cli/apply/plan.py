@@ -1,0 +1,216 @@
+"""From what a file says and what there is to the steps between them. Nothing is removed that the file does not name."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from velocity.cli import resolve
+from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
+from velocity.cli.media import send, to_bytes
+from velocity.cli.output import clean
+from velocity.cli.task import follow
+from velocity.cli.user import expanded
+from velocity.cli.vm import to_attachment, to_display, to_nic
+from velocity.client import Client, ClientError
+from velocity.contract.groups import Quota
+from velocity.contract.machines import State, VmInfo
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change, in words and as a call."""
+
+    text: str
+    do: Callable[[], object]
+
+
+class Plan:
+    """The steps from what is to what should be, in the order in which they can be done."""
+
+    def __init__(self, client: Client, file: File, base: Path) -> None:
+        self._client = client
+        self._file = file
+        self._base = base
+        self._gids = {path: gid for gid, path in resolve.paths(client).items()}
+        self._planned: set[str] = set()
+
+    def steps(self) -> list[Step]:
+        """Raises `ClientError` for a group that is neither there nor in the file."""
+        return [
+            *(step for group in self._file.groups for step in self._group(group)),
+            *(step for user in self._file.users for step in self._user(user)),
+            *(step for medium in self._file.media for step in self._medium(medium)),
+            *(step for vm in self._file.vms for step in self._vm(vm)),
+        ]
+
+    def _gid(self, path: str) -> int | None:
+        """None: not there yet, but planned."""
+        path = path.strip("/") or "/"
+        if path in self._gids:
+            return self._gids[path]
+        if path in self._planned:
+            return None
+        raise ClientError(f"there is no group {clean(path)!r}, and the file does not make it: name it under [[groups]]")
+
+    def _now(self, path: str) -> int:
+        """When its turn has come, it is there."""
+        return self._gids[path.strip("/") or "/"]
+
+    # Groups
+
+    def _group(self, entry: GroupEntry) -> Iterator[Step]:
+        path = entry.path.strip("/")
+        parent, _, name = path.rpartition("/")
+        if path not in self._gids:
+            self._gid(parent)
+            self._planned.add(path)
+            yield Step(f"create group {path}", lambda: self._create_group(path, parent, name))
+        gid = self._gids.get(path)
+        quota = entry.quota
+        if quota is not None:
+            memory = None if quota.memory is None else to_bytes(quota.memory) >> 20
+            limits = {"cpus": quota.cpus, "memory_mib": memory, "vms": quota.vms}
+            wanted = Quota(**{key: value for key, value in limits.items() if value is not None})
+            if gid is None or self._client.show_quota(gid=gid).limits != wanted:
+                words = ", ".join(f"{key} {value}" for key, value in limits.items() if value is not None)
+                yield Step(
+                    f"set the quota of {path}: {words or 'no limits'}",
+                    lambda: self._client.set_quota(
+                        gid=self._now(path), cpus=wanted.cpus, memory_mib=wanted.memory_mib, vms=wanted.vms
+                    ),
+                )
+        there = {} if gid is None else {one.mpid: one for one in self._client.list_pools(gid=gid).pools}
+        for pool in entry.pools:
+            assignment = {"quota": to_bytes(pool.quota), "write": pool.write, "manage": pool.manage}
+            present = there.get(pool.pool)
+            if present is None or any(getattr(present, key) != value for key, value in assignment.items()):
+                yield Step(f"assign pool {pool.pool} to {path}", self._assigning(path, pool.pool, assignment))
+
+    def _create_group(self, path: str, parent: str, name: str) -> None:
+        self._gids[path] = self._client.create_group(name=name, parent_gid=self._now(parent)).gid
+
+    def _assigning(self, path: str, mpid: int, assignment: dict[str, Any]) -> Callable[[], object]:
+        return lambda: self._client.assign_pool(gid=self._now(path), mpid=mpid, **assignment)
+
+    # Users
+
+    def _user(self, entry: UserEntry) -> Iterator[Step]:
+        known = {one.name: one.uid for one in self._client.list_users().users}
+        if entry.name not in known:
+            yield Step(f"create user {clean(entry.name)}", lambda: self._create_user(entry))
+        held: dict[int, set[str]] = {}
+        if entry.name in known:
+            for membership in self._client.show_user(uid=known[entry.name]).memberships:
+                held[membership.gid] = {one.name for one in membership.permissions}
+        for grant in entry.grants:
+            gid = self._gid(grant.group)
+            missing = [one for one in expanded(tuple(grant.permissions)) if gid is None or one not in held.get(gid, ())]
+            if missing:
+                words = ", ".join(grant.permissions)
+                yield Step(
+                    f"grant {clean(entry.name)} {words} on {grant.group}",
+                    self._granting(entry.name, grant.group, missing),
+                )
+
+    def _create_user(self, entry: UserEntry) -> None:
+        made = None
+        if entry.password_file is not None:
+            password = (self._base / entry.password_file).read_text(encoding="utf-8").rstrip("\n")
+        else:
+            password = made = secrets.token_urlsafe(12)
+        self._client.create_user(name=entry.name, password=password)
+        if made is not None:
+            click.echo(f"  the first password of {clean(entry.name)}: {made}   (shown this once)")
+
+    def _granting(self, name: str, group: str, permissions: list[str]) -> Callable[[], object]:
+        def grant() -> None:
+            uid = resolve.uid(self._client, name)
+            for permission in permissions:
+                self._client.grant_permission(uid=uid, gid=self._now(group), permission=permission)
+
+        return grant
+
+    # Media
+
+    def _medium(self, entry: MediumEntry) -> Iterator[Step]:
+        gid = self._gid(entry.group)
+        there = [] if gid is None else self._client.list_media(gid=gid).media
+        if any((one.name, one.mpid) == (entry.name, entry.pool) for one in there):
+            return
+        source = entry.size or entry.file or entry.image
+        verb = "create" if entry.size else "upload" if entry.file else "import"
+        yield Step(f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", lambda: self._make_medium(entry))
+
+    def _make_medium(self, entry: MediumEntry) -> None:
+        gid = self._now(entry.group)
+        if entry.size is not None:
+            self._client.create_medium(
+                name=entry.name, size=to_bytes(entry.size), gid=gid, mpid=entry.pool, type=entry.type or "DISK",
+                format=entry.format,
+            )  # fmt: skip
+            return
+        file = self._base / str(entry.file or entry.image)
+        kind = entry.type or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
+        if entry.file is not None:
+            send(self._client, file, entry.name, kind, gid, entry.pool, readonly=False)
+            return
+        uploaded = send(self._client, file, f"import of {entry.name}", "DISK", gid, entry.pool, readonly=True).mid
+        try:
+            started = self._client.import_medium(
+                mid=uploaded, gid=gid, mpid=entry.pool, name=entry.name, type=kind, format=entry.format
+            )
+            follow(self._client, started.tid, detach=False)
+        finally:
+            self._client.delete_medium(mid=uploaded, purge=True)
+
+    # VMs
+
+    def _vm(self, entry: VmEntry) -> Iterator[Step]:
+        gid = self._gid(entry.group)
+        there = [] if gid is None else [one for one in self._client.list_vms(gid=gid).vms if one.name == entry.name]
+        label = f"VM {clean(entry.name)} in {entry.group}"
+        if not there:
+            yield Step(f"create {label}", lambda: self._client.create_vm(**self._wanted(entry), **self._place(entry)))
+        else:
+            info = self._client.show_vm(vmid=there[0].vmid)
+            changes = self._changes(entry, info)
+            if changes:
+                yield Step(
+                    f"change {label}: {', '.join(changes)}",
+                    lambda: self._client.alter_vm(vmid=info.vmid, **changes),
+                )
+        state = there[0].state if there else State.STOPPED
+        if entry.state is not None and entry.state != state.value:
+            verb = "start" if entry.state == "RUNNING" else "stop"
+            yield Step(f"{verb} {label}", lambda: self._set_state(entry))
+
+    def _place(self, entry: VmEntry) -> dict[str, Any]:
+        return {"gid": self._now(entry.group), "name": entry.name}
+
+    def _wanted(self, entry: VmEntry) -> dict[str, Any]:
+        gid = self._now(entry.group)
+        return {
+            "cpus": entry.cpus,
+            "memory_mib": to_bytes(entry.memory) >> 20,
+            "displays": [to_display(number, text) for number, text in enumerate(entry.displays)],
+            "media": [to_attachment(self._client, gid, text) for text in entry.media],
+            "nics": [to_nic(text) for text in entry.nics],
+            "autostart": entry.autostart,
+        }
+
+    def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
+        try:
+            wanted = self._wanted(entry)
+        except resolve.Missing as error:
+            raise ClientError(f"VM {clean(entry.name)}: {error.message}; apply the media first, then the VM") from None
+        return {name: value for name, value in wanted.items() if getattr(info, name) != value}
+
+    def _set_state(self, entry: VmEntry) -> None:
+        vmid = resolve.vmid(self._client, self._now(entry.group), entry.name)
+        self._client.set_vm_state(vmid=vmid, state=str(entry.state))
