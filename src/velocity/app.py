@@ -17,7 +17,9 @@ from velocity.access.service import Access
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
+from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
 from velocity.media.images import Images
@@ -27,6 +29,8 @@ from velocity.media.rules import Pool
 from velocity.media.service import Library
 from velocity.store.access import SqlAccess
 from velocity.store.database import Busy, Database
+from velocity.store.history import SqlHistory
+from velocity.store.idempotency import SqlIdempotency
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
@@ -59,6 +63,7 @@ class App:
         await self.services.resumables.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
+        await self.services.history.close()
         await self.database.close()
         os.close(self.lock)
         return running
@@ -94,7 +99,21 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
     trash = Trash(SqlTrash(database), access, library, fleet, settings.trash_days * 86_400)
     trash.open()
     making = Making(library, tasks, Images(settings.image_uid if os.geteuid() == 0 else None))
-    services = Services(access, library, fleet, Desk(driver), tasks, making, resumables, trash, settings.nics)
+    history = History(SqlHistory(database), access, settings.history_days)
+    history.open()
+    services = Services(
+        access=access,
+        library=library,
+        fleet=fleet,
+        desk=Desk(driver),
+        tasks=tasks,
+        making=making,
+        resumables=resumables,
+        trash=trash,
+        idempotency=Idempotency(SqlIdempotency(database)),
+        history=history,
+        nics=settings.nics,
+    )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
     return App(asgi, services, driver, database, lock, root_password)
 

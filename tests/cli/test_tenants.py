@@ -66,6 +66,8 @@ def test_two_teams_by_the_page_alone(host: Host) -> None:
     assert host.run("trash", "restore", "attic").exit_code == 4
     host.ok("vm", "rm", "small", "--group", "lab")
     host.ok("trash", "empty", "--yes")
+    assert "refused 12220" in host.ok("history", "--group", "lab", "--refused")
+    assert "create_vm" in host.ok("history", "--group", "lab", "--match", "name=small")
     host.ok("user", "passwd", "--password-stdin", typed=f"{PASSWORD}\nanother password\n")
     assert host.run("whoami").exit_code == 3, "every session has ended"
 

@@ -89,6 +89,13 @@ class Access:
         found = (rules.holds(groups, held, needs.permission, gid) for gid in self.places(needs, target))
         return any(found) if needs.on is On.USER else all(found)
 
+    def place(self, needs: Needs, target: object) -> int:
+        """The group that a request is about; group 0 where it is about none, or about several."""
+        if not isinstance(needs, Holds) or needs.on is On.SOMEWHERE:
+            return ROOT_GROUP
+        places = self.places(needs, target)
+        return places[0] if len(places) == 1 else ROOT_GROUP
+
     def places(self, needs: Holds, target: object) -> list[int]:
         """The groups where a permission is looked for; group 0 for an object that does not exist."""
         directory = self.directory

@@ -5,6 +5,7 @@ The order of failures is the contract's: 400, 401/403, 404, 406, 409.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -14,9 +15,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity.api import decode, errors
+from velocity.api.about import About
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
-from velocity.contract.operation import Anyone, Holds, Operation
+from velocity.contract.operation import Anyone, Holds, Method, Operation
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
@@ -35,35 +37,63 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        about = About(self._operation, address(request))
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, about)
         except ClientDisconnect:
             return
         except Refused as refused:
-            response = self._refusal(refused)
+            response = self._refusal(refused, about)
         except Exception:
-            log.exception("%s failed", self._operation.name)
+            log.exception("%s failed (request %s)", self._operation.name, about.request)
             response = errors.internal()
+        response.headers["x-request-id"] = about.request
+        if about.is_history(response.status_code):
+            self._services.history.note(about.entry(response.status_code))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, about: About) -> Response:
         data = await read(request, self._limit)
         wanted, in_body = decode.body(self._operation, data)
+        about.wanted = wanted
         authkey = carried(request, in_body)
         needs = self._operation.needs
-        caller = None if isinstance(needs, Anyone) else self._services.access.sessions.caller(authkey)
-        if isinstance(needs, Holds):
-            target = getattr(wanted, needs.on.field) if needs.on.field else None
-            self._services.access.admit(needs, caller, target)
-        answer = await self._handler(Call(self._services, wanted, authkey, caller, address(request)))
-        return Response(_encode(answer), media_type="application/json")
+        access = self._services.access
+        caller = None if isinstance(needs, Anyone) else access.sessions.caller(authkey)
+        target = getattr(wanted, needs.on.field) if isinstance(needs, Holds) and needs.on.field else None
+        about.who(access, caller, needs, target)
 
-    def _refusal(self, refused: Refused) -> Response:
+        async def serve() -> bytes:
+            if isinstance(needs, Holds):
+                access.admit(needs, caller, target)
+            return _encode(await self._handler(Call(self._services, wanted, authkey, caller, about.address)))
+
+        key = idempotency_key(request)
+        if key is None or caller is None or self._operation.method is Method.POST:
+            return Response(await serve(), media_type="application/json")
+        fingerprint = hashlib.sha256(self._operation.name.encode() + _encode(wanted)).digest()
+        answer, again = await self._services.idempotency.once(caller.uid, key, fingerprint, serve)
+        response = Response(answer, media_type="application/json")
+        if again:
+            response.headers["idempotent-replayed"] = "true"
+        return response
+
+    def _refusal(self, refused: Refused, about: About) -> Response:
         try:
-            return errors.refusal(refused, self._operation)
+            response = errors.refusal(refused, self._operation)
         except errors.Undeclared:
             log.exception("%s met a problem that it does not declare", self._operation.name)
             return errors.internal()
+        about.code, about.message = errors.code(refused, self._operation), refused.message
+        return response
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key of a request. Raises `Refused(MALFORMED)`."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= 128 and key.isascii() and key.isprintable()):
+        raise Refused(Problem.MALFORMED, "Idempotency-Key: expected 1 to 128 printable ASCII characters")
+    return key
 
 
 def address(request: Request) -> str:

@@ -28,6 +28,11 @@ def refusal(refused: Refused, operation: Operation[Any, Any] | None = None) -> R
     return answer(failure, refused.message, refused.field)
 
 
+def code(refused: Refused, operation: Operation[Any, Any]) -> int:
+    """The number of a refusal that the operation declares."""
+    return operation.by_problem[refused.problem].code
+
+
 def answer(failure: Failure, message: str, field: str | None = None) -> Response:
     body: dict[str, Any] = {"code": failure.code, "message": message, "reason": message, "error": True}
     if field is not None:

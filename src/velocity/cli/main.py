@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),
     "pool": ("velocity.cli.media", "Media pools: list, assign, revoke"),
     "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),
+    "history": ("velocity.cli.history", "Who did what, and what was refused"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
     "nic": ("velocity.cli.nic", "Host NICs: list"),
     "api": ("velocity.cli.api", "Call any endpoint of the API"),

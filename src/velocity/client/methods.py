@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import auth, groups, machines, media, nics, tasks, trash, users, why
+from velocity.contract import auth, groups, history, machines, media, nics, tasks, trash, users, why
 from velocity.contract.operation import Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
@@ -470,6 +470,25 @@ class Methods(abc.ABC):
                 granted=granted or [],
                 revoked=revoked or [],
             ),
+        )
+
+    def list_history(
+        self,
+        *,
+        gid: int = 0,
+        before: int | UnsetType = UNSET,
+        limit: int = 100,
+        uid: int | UnsetType = UNSET,
+        refused: bool | UnsetType = UNSET,
+    ) -> history.History:
+        """List what was done, and what was refused, the newest first: changes, sign-ins, and refused requests.
+
+        Refused with:
+        403 27100: velocity.user.view is needed on the group
+        404 27110: no such group
+        """
+        return self.call(
+            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused)
         )
 
     def show_task(self, *, tid: int) -> tasks.TaskInfo:

@@ -120,6 +120,7 @@ COMMON = (
     Failure(100, 401, Problem.UNAUTHENTICATED, "no authkey, an unknown one, or an expired one"),
     Failure(404, 404, Problem.NO_SUCH_ROUTE, "no such route"),
     Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not know this method"),
+    Failure(409, 409, Problem.REPEATED, "the Idempotency-Key was used for another request, or its answer is lost"),
     Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is over the limit"),
     Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts"),
     Failure(503, 503, Problem.UNAVAILABLE, "shutting down, or the database does not answer"),

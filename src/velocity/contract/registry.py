@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from velocity.contract import auth, groups, machines, media, nics, tasks, trash, users, why
+from velocity.contract import auth, groups, history, machines, media, nics, tasks, trash, users, why
 from velocity.contract.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -15,6 +15,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *nics.OPERATIONS,
     *machines.OPERATIONS,
     *why.OPERATIONS,
+    *history.OPERATIONS,
     *tasks.OPERATIONS,
     *trash.OPERATIONS,
 )

@@ -6,6 +6,7 @@ The states follow `states.TRANSITIONS` alone. A keeper has no task while its inb
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -143,7 +144,8 @@ class Keeper:
     def _post(self, letter: Letter) -> None:
         self._inbox.append(letter)
         if self._pump is None:
-            self._pump = asyncio.get_running_loop().create_task(self._serve())
+            # A context of its own: what is served may be of another request than the one that began serving.
+            self._pump = asyncio.get_running_loop().create_task(self._serve(), context=contextvars.Context())
 
     async def _serve(self) -> None:
         try:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from velocity.contract.problems import Problem, Refused
+from velocity.idempotency.port import PENDING, Pending
+from velocity.store.tables import repeats
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128
@@ -85,6 +88,9 @@ class Database:
 
         Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock).
         """
+        pending = PENDING.get()
+        if pending is not None and not pending.noted:
+            work = _noting(pending, work)
         self._loop = asyncio.get_running_loop()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -135,6 +141,19 @@ class Database:
         for (_, done), (result, failure) in zip(jobs, outcomes, strict=True):
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_settle, done, result, _translated(failure))
+
+
+def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    """The work, and beside it in the same transaction the note that the request was carried out."""
+
+    def both(connection: Connection) -> T:
+        row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
+        connection.execute(sa.insert(repeats).values(**row, at=int(time.time())))
+        result = work(connection)
+        pending.noted = True
+        return result
+
+    return both
 
 
 class _Undo(Exception):

@@ -162,3 +162,31 @@ trash = Table(
     Column("rows", Text, nullable=False),
     sqlite_autoincrement=True,
 )
+
+history = Table(
+    "history",
+    metadata,
+    Column("hid", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("uid", Id),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("gid", Id, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("code", Integer),
+    Column("message", Text),
+    sqlite_autoincrement=True,
+)
+
+repeats = Table(
+    "repeats",
+    metadata,
+    Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("answer", LargeBinary),
+    Column("at", BigInteger, nullable=False),
+)

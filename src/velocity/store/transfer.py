@@ -17,7 +17,7 @@ from velocity import __version__
 from velocity.store.database import HEAD, Database
 from velocity.store.tables import metadata
 
-COUNTED = ("users", "groups", "machines", "tasks", "trash")
+COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
 """The tables whose ids are never given twice; the last ones given are carried over."""
 
 
@@ -61,7 +61,10 @@ def _lines(connection: Connection) -> Iterator[bytes]:
 
 def load(database: Database, lines: Iterable[bytes]) -> int:
     """Fill an empty database; the number of rows is returned. Raises `TransferError`, and has changed nothing then."""
-    return database.read(lambda connection: _load(connection, iter(lines)))
+    try:
+        return database.read(lambda connection: _load(connection, iter(lines)))
+    except (sa.exc.IntegrityError, sa.exc.CompileError):
+        raise TransferError("it is not whole: rows name others that are not in it") from None
 
 
 def _load(connection: Connection, lines: Iterator[bytes]) -> int:

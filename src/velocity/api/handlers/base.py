@@ -10,6 +10,8 @@ from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
+from velocity.history.service import History
+from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
@@ -34,6 +36,8 @@ class Services:
     making: Making
     resumables: Resumables
     trash: Trash
+    idempotency: Idempotency
+    history: History
     nics: Sequence[NicSetting]
 
 

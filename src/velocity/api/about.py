@@ -1,0 +1,70 @@
+"""What the history is told of a request: who, from where, about what, and how it ended."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.contract import auth
+from velocity.contract.operation import Method, Needs, Operation, Wire
+from velocity.history.rules import Entry, short, target
+
+LEAST_REFUSAL = 400
+
+
+class About:
+    """One request. Nothing of it is written down but what `history.rules` names."""
+
+    __slots__ = ("_gid", "_name", "_operation", "_uid", "address", "code", "message", "request", "wanted")
+
+    def __init__(self, operation: Operation[Any, Any], address: str) -> None:
+        self._operation = operation
+        self._uid: int | None = None
+        self._name = ""
+        self._gid = 0
+        self.address = address
+        self.request = secrets.token_hex(8)
+        self.wanted: Wire | None = None
+        self.code: int | None = None
+        self.message: str | None = None
+
+    def who(self, access: Access, caller: Caller | None, needs: Needs, named: object) -> None:
+        """Note who asks, and the group that it is about, before it changes."""
+        if caller is not None:
+            self._uid = caller.uid
+            user = access.directory.users.get(caller.uid)
+            self._name = user.name if user else ""
+        if isinstance(self.wanted, auth.SignIn):  # what is no user's name may be a password typed into the wrong field
+            self._name = self.wanted.name if access.directory.named(self.wanted.name) else "(nobody's name)"
+        self._gid = access.place(needs, named)
+
+    def is_history(self, status: int) -> bool:
+        """Changes, sign-ins, and whatever was refused for want of rights; what was misspelt is not."""
+        if status in (401, 403, 429):
+            return True
+        if self._operation.method is Method.POST and self._operation is not auth.SIGN_IN:
+            return False
+        return status < LEAST_REFUSAL or self.wanted is not None
+
+    def entry(self, status: int) -> Entry:
+        told = self.wanted is not None and not isinstance(self.wanted, auth.SignIn)
+        return Entry(
+            at=int(time.time()),
+            uid=self._uid,
+            name=short(_printable(self._name)),
+            address=self.address,
+            request=self.request,
+            operation=self._operation.name,
+            gid=self._gid,
+            target=_printable(target(self.wanted)) if told and self.wanted else "",
+            status=status,
+            code=self.code,
+            message=None if self.message is None else short(_printable(self.message)),
+        )
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)

@@ -1,0 +1,45 @@
+"""`velocity history`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve, session
+from velocity.cli.output import as_json, listing, show_json, table
+
+
+@click.command()
+@click.option("--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="Of it and all below it.")
+@click.option("--user", type=resolve.UserType(), metavar="USER", help="Only what that user did.")
+@click.option("--refused", is_flag=True, help="Only what was refused.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--before", type=int, metavar="NUMBER", help="Only what is older than that entry: the next page.")
+@listing
+def history(group: int, user: int | None, refused: bool, limit: int, before: int | None) -> None:
+    """Show who did what, when, from where, and what was refused; the newest first."""
+    answer = session.connect().list_history(
+        gid=group,
+        uid=UNSET if user is None else user,
+        refused=True if refused else UNSET,
+        limit=limit,
+        before=UNSET if before is None else before,
+    )
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (
+            one.hid,
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
+            one.name,
+            one.address,
+            one.operation,
+            one.target,
+            f"refused {one.code}" if isinstance(one.code, int) else "done" if one.status == 200 else one.status,
+        )
+        for one in answer.entries
+    ]
+    table(("NUMBER", "WHEN", "WHO", "FROM", "WHAT", "TO", "OUTCOME"), rows, "nothing has happened yet")

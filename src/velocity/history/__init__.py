@@ -1,0 +1,1 @@
+"""Who did what to which object, when, from where, and with what outcome."""

@@ -1,0 +1,22 @@
+"""What the history needs to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from velocity.history.rules import Entry
+
+
+class HistoryStore(Protocol):
+    """Each call is one transaction. Entries are only ever added, and removed by age and number."""
+
+    async def add(self, entries: Sequence[Entry]) -> None: ...
+
+    async def newest(
+        self, gids: Collection[int] | None, before: int | None, limit: int, uid: int | None, refused: bool | None
+    ) -> Sequence[tuple[int, Entry]]:
+        """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
+
+    async def rotate(self, before: int, most: int) -> None:
+        """Remove what is older than `before` (unix seconds), and the oldest beyond so many."""

@@ -1,0 +1,40 @@
+"""What an entry of the history holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velocity.contract.operation import Wire
+
+NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "name", "permission", "state")
+"""The fields of requests that say what it was about. A field that is not here is never written down."""
+MOST = 200
+"""Characters of a text from outside."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing done or refused. `at` in unix seconds."""
+
+    at: int
+    uid: int | None
+    name: str
+    address: str
+    request: str
+    operation: str
+    gid: int
+    target: str
+    status: int
+    code: int | None
+    message: str | None
+
+
+def target(request: Wire) -> str:
+    """What a request is about: its ids and names."""
+    found = ((name, getattr(request, name, None)) for name in NAMED)
+    named = [f"{name}={value}" for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
+    return short(" ".join(named))
+
+
+def short(text: str) -> str:
+    return text if len(text) <= MOST else f"{text[: MOST - 1]}…"

@@ -1,0 +1,90 @@
+"""The use cases of the history. Nobody waits for its writing: what is noted shares the next commits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from velocity.access import rules as access_rules
+from velocity.access.service import Access
+from velocity.contract.history import ListHistory
+from velocity.contract.problems import Refused
+from velocity.history.port import HistoryStore
+from velocity.history.rules import Entry
+
+log = logging.getLogger(__name__)
+
+WAITING = 10_000
+"""Entries that may wait for the database; more are counted and said in the log."""
+TOGETHER = 500
+MOST = 1_000_000
+LOOK = 3600.0
+
+
+class History:
+    """Notes and lists. `days` is how long entries are kept."""
+
+    def __init__(self, store: HistoryStore, access: Access, days: int) -> None:
+        self._store = store
+        self._access = access
+        self._days = days
+        self._waiting: deque[Entry] = deque()
+        self._lost = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._rotating: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        self._rotating = asyncio.create_task(self._rotate_ever())
+
+    async def close(self) -> None:
+        if self._rotating is not None:
+            self._rotating.cancel()
+            await asyncio.wait({self._rotating})
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+
+    def note(self, entry: Entry) -> None:
+        """Take an entry; it is durable soon after."""
+        if len(self._waiting) >= WAITING:
+            self._lost += 1
+            return
+        self._waiting.append(entry)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    async def seen(self, request: ListHistory) -> Sequence[tuple[int, Entry]]:
+        """(hid, entry), the newest first. Raises `Refused`."""
+        self._access.group(request.gid)
+        below = access_rules.subtree(self._access.directory.groups, request.gid)
+        return await self._store.newest(
+            None if request.gid == access_rules.ROOT_GROUP else below,
+            request.before if isinstance(request.before, int) else None,
+            request.limit,
+            request.uid if isinstance(request.uid, int) else None,
+            request.refused if isinstance(request.refused, bool) else None,
+        )
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+                try:
+                    await self._store.add(entries)
+                except Exception as error:
+                    log.error("%d entries of the history could not be written: %s", len(entries), error)
+            if self._lost:
+                log.error("%d entries of the history were lost: too many waited", self._lost)
+                self._lost = 0
+        finally:
+            self._writing = None
+
+    async def _rotate_ever(self) -> None:
+        while True:
+            try:
+                await self._store.rotate(int(time.time()) - self._days * 86_400, MOST)
+            except Refused as refused:
+                log.warning("the history is not rotated: %s", refused.message)
+            await asyncio.sleep(LOOK)

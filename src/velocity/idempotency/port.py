@@ -1,0 +1,42 @@
+"""What repeating safely needs: a note in the very transaction of a request's first change, and its answer later."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass
+class Pending:
+    """A request that bears a key. The store notes it with the first thing that the request writes: `noted` then."""
+
+    uid: int
+    key: str
+    fingerprint: bytes
+    noted: bool = False
+
+
+PENDING: ContextVar[Pending | None] = ContextVar("pending", default=None)
+"""The request that the present task serves."""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A request that was carried out; `answer` is None when the server ended before it was kept."""
+
+    fingerprint: bytes
+    answer: bytes | None
+
+
+class IdempotencyStore(Protocol):
+    """Each call is one transaction; what returns is durable."""
+
+    async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
+        """What older than `forget_before` (unix seconds) was noted is forgotten."""
+
+    async def keep(self, pending: Pending, answer: bytes, now: int) -> None:
+        """The answer of a request, noted or not yet."""
+
+    async def drop(self, uid: int, key: str) -> None:
+        """It was refused after all."""

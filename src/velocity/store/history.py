@@ -1,0 +1,49 @@
+"""The queries of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from velocity.history.rules import Entry
+from velocity.store.database import Database
+from velocity.store.tables import history
+
+
+class SqlHistory:
+    """Keeps `velocity.history.port.HistoryStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, entries: Sequence[Entry]) -> None:
+        rows = [asdict(entry) for entry in entries]
+        await self._database.write(lambda connection: connection.execute(insert(history), rows) and None)
+
+    async def newest(
+        self, gids: Collection[int] | None, before: int | None, limit: int, uid: int | None, refused: bool | None
+    ) -> list[tuple[int, Entry]]:
+        wanted = select(history).order_by(history.c.hid.desc()).limit(limit)
+        if gids is not None:
+            wanted = wanted.where(history.c.gid.in_(gids))
+        if before is not None:
+            wanted = wanted.where(history.c.hid < before)
+        if uid is not None:
+            wanted = wanted.where(history.c.uid == uid)
+        if refused is not None:
+            wanted = wanted.where(history.c.code.is_not(None) if refused else history.c.code.is_(None))
+
+        def work(connection: Connection) -> list[tuple[int, Entry]]:
+            return [(hid, Entry(*entry)) for hid, *entry in connection.execute(wanted)]
+
+        return await self._database.write(work)
+
+    async def rotate(self, before: int, most: int) -> None:
+        def work(connection: Connection) -> None:
+            newest = connection.scalar(select(func.max(history.c.hid)))
+            old = history.c.at < before
+            connection.execute(delete(history).where(old if newest is None else old | (history.c.hid <= newest - most)))
+
+        await self._database.write(work)

@@ -1,0 +1,40 @@
+"""The queries of repeated requests."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select
+
+from velocity.idempotency.port import Noted, Pending
+from velocity.store.database import Database
+from velocity.store.tables import repeats
+
+
+class SqlIdempotency:
+    """Keeps `velocity.idempotency.port.IdempotencyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
+        def work(connection: Connection) -> Noted | None:
+            connection.execute(delete(repeats).where(repeats.c.at < forget_before))
+            columns = select(repeats.c.fingerprint, repeats.c.answer)
+            row = connection.execute(columns.where((repeats.c.uid == uid) & (repeats.c.key == key))).first()
+            return None if row is None else Noted(*row)
+
+        return await self._database.write(work)
+
+    async def keep(self, pending: Pending, answer: bytes, now: int) -> None:
+        def work(connection: Connection) -> None:
+            _delete(connection, pending.uid, pending.key)
+            row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
+            connection.execute(insert(repeats).values(**row, answer=answer, at=now))
+
+        await self._database.write(work)
+
+    async def drop(self, uid: int, key: str) -> None:
+        await self._database.write(lambda connection: _delete(connection, uid, key))
+
+
+def _delete(connection: Connection, uid: int, key: str) -> None:
+    connection.execute(delete(repeats).where((repeats.c.uid == uid) & (repeats.c.key == key)))

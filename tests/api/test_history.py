@@ -1,0 +1,95 @@
+"""Who did what, and what was refused: route 27. Secrets are never in it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.world import PASSWORD, World, world
+
+pytestmark = pytest.mark.anyio
+
+
+async def entries(w: World, _key: str | None = None, **body: Any) -> list[dict[str, Any]]:
+    for _ in range(100):  # what is noted is written soon after
+        if w.server.services.history._writing is None:
+            break
+        await asyncio.sleep(0.01)
+    return list((await w.ok("POST", "/t/history", _key, **body))["entries"])
+
+
+async def test_what_is_done_and_what_is_refused(w: World) -> None:
+    gid = await w.group("a")
+    key = await w.user("bob", (gid, "vm.view"))
+    vmid = await w.vm("vm", gid)
+    await w.refused("DELETE", "/v/vm", key, vmid=vmid)
+    await w.refused("POST", "/u/user/list", key)
+    await w.refused("POST", "/u/auth", "", name="bob", password="a wrong one")
+    await w.refused("POST", "/u/auth", "", name="hunter2 typed here", password="a wrong one")
+    await w.ok("POST", "/v/vm", key, vmid=vmid)
+    found = await entries(w)
+    told = [(one["name"], one["operation"], one["status"], one.get("code")) for one in found[:5]]
+    assert told == [
+        ("(nobody's name)", "sign_in", 403, 1100),
+        ("bob", "sign_in", 403, 1100),
+        ("bob", "list_users", 403, 3100),
+        ("bob", "delete_vm", 403, 16300),
+        ("root", "create_vm", 200, None),
+    ]
+    assert found[3]["target"] == f"vmid={vmid}"
+    assert found[3]["gid"] == gid
+    assert "velocity.vm.remove" in found[3]["message"]
+    assert found[4]["address"] == "127.0.0.1"
+    assert len({one["request"] for one in found}) == len(found)
+    text = str(found)
+    for secret in (PASSWORD, "a wrong one", "hunter2", key, w.key):
+        assert secret not in text
+
+
+async def test_pages_and_filters(w: World) -> None:
+    for number in range(5):
+        await w.group(f"g{number}")
+    first = await entries(w, limit=2)
+    assert [one["target"] for one in first] == ["parent_gid=0 name=g4", "parent_gid=0 name=g3"]
+    second = await entries(w, limit=2, before=first[-1]["hid"])
+    assert [one["target"] for one in second] == ["parent_gid=0 name=g2", "parent_gid=0 name=g1"]
+    await w.refused("PUT", "/u/group", name="g1", parent_gid=0)
+    assert [one["code"] for one in await entries(w, refused=True)] == [5220]
+    assert all("code" not in one for one in await entries(w, refused=False))
+    assert await entries(w, uid=99) == []
+    assert await w.refused("POST", "/t/history", limit=1001) == (400, 400)
+
+
+async def test_a_team_sees_its_own(w: World) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    low = await w.group("low", ours)
+    key = await w.user("bob", (ours, "user.view"))
+    await w.vm("mine", low)
+    await w.vm("not mine", theirs)
+    assert [one["target"] for one in await entries(w, key, gid=ours) if one["operation"] == "create_vm"] == [
+        f"gid={low} name=mine"
+    ]
+    assert await w.refused("POST", "/t/history", key, gid=theirs) == (403, 27100)
+    assert await w.refused("POST", "/t/history", key) == (403, 27100)
+    assert await w.refused("POST", "/t/history", gid=99) == (404, 27110)
+
+
+async def test_the_request_id_stands_in_the_answer_and_in_the_history(w: World) -> None:
+    response = await w.http.put("http://velocity/u/group", content=b"{}", headers={"authorization": f"Bearer {w.key}"})
+    assert response.status_code == 400
+    assert len(response.headers["x-request-id"]) == 16
+
+
+async def test_it_is_kept_and_rotated(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        await w.group("a")
+    async with world(tmp_path / "data") as w:
+        assert any(one["operation"] == "create_group" for one in await entries(w))
+        store = w.server.services.history._store
+        await store.rotate(0, 2)
+        assert len(await entries(w)) == 2
+        await store.rotate(4_000_000_000, 1000)
+        assert await entries(w) == []

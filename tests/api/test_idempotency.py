@@ -1,0 +1,94 @@
+"""Requests with an Idempotency-Key are carried out once, over a restart too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.world import World, world
+from velocity.idempotency.service import Idempotency
+
+pytestmark = pytest.mark.anyio
+
+
+async def send(
+    w: World, idempotency_key: str, method: str, path: str, _key: str | None = None, **body: Any
+) -> httpx.Response:
+    headers = {"authorization": f"Bearer {w.key if _key is None else _key}", "idempotency-key": idempotency_key}
+    return await w.http.request(method, f"http://velocity{path}", content=json.dumps(body).encode(), headers=headers)
+
+
+VM: dict[str, Any] = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 64}
+
+
+async def test_a_repeated_request_gets_the_first_answer(w: World) -> None:
+    first = await send(w, "k1", "PUT", "/v/vm/efi", **VM)
+    again = await send(w, "k1", "PUT", "/v/vm/efi", **VM)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
+    other = await send(w, "k1", "PUT", "/v/vm/efi", **{**VM, "name": "other"})
+    assert (other.status_code, other.json()["code"]) == (409, 409), "a key stands for one request"
+    vmid = first.json()["vmid"]
+    for _ in range(2):
+        assert (await send(w, "k2", "DELETE", "/v/vm", vmid=vmid)).status_code == 200, (
+            "it is gone, and that is the answer"
+        )
+    for _ in range(2):
+        answer = await send(w, "k3", "PUT", "/u/group", name="a", parent_gid=99)
+        assert answer.json()["code"] == 5210, "refusals are not kept"
+    assert (await send(w, "", "PUT", "/u/group", name="a", parent_gid=0)).status_code == 400
+    assert (await send(w, "k" * 129, "PUT", "/u/group", name="a", parent_gid=0)).status_code == 400
+
+
+async def test_keys_are_each_users_own(w: World) -> None:
+    bob = await w.user("bob", (0, "group.create"))
+    assert (await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)).status_code == 200
+    assert (await send(w, "k", "PUT", "/u/group", bob, name="b", parent_gid=0)).status_code == 200
+
+
+async def test_twenty_at_once_are_one(w: World) -> None:
+    answers = await asyncio.gather(*(send(w, "k", "PUT", "/v/vm/efi", **VM) for _ in range(20)))
+    assert {answer.text for answer in answers} == {answers[0].text}
+    assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
+
+
+async def test_over_a_restart(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        first = await send(w, "k", "PUT", "/v/vm/efi", **VM)
+    async with world(tmp_path / "data") as w:
+        assert (await send(w, "k", "PUT", "/v/vm/efi", **VM)).json() == first.json()
+        assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
+
+
+async def test_a_crash_between_the_change_and_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note is in the very transaction that makes the VM: what was made is never made twice."""
+
+    async def crash(self: Idempotency, pending: Any, serve: Any) -> bytes:
+        from velocity.idempotency.port import PENDING
+
+        PENDING.set(pending)
+        await serve()
+        raise SystemError("the server is gone")
+
+    async with world(tmp_path / "data") as w:
+        with monkeypatch.context() as crashing:
+            crashing.setattr(Idempotency, "_serve", crash)
+            assert (await send(w, "k", "PUT", "/v/vm/efi", **VM)).status_code == 500, "nobody gets the answer"
+    async with world(tmp_path / "data") as w:
+        assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
+        again = await send(w, "k", "PUT", "/v/vm/efi", **VM)
+        assert (again.status_code, again.json()["code"]) == (409, 409)
+        assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
+
+
+async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
+    await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
+    w.server.services.idempotency._clock = lambda: 4_000_000_000.0
+    assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
