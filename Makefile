@@ -36,8 +36,12 @@ fix: ## Format, and mend what the linter can mend
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
+dist: ## Build the wheel in dist/
+	@scripts/setup
+	@.venv/bin/python -m hatchling build -t wheel -d dist
+
 clean: ## Remove caches and the virtual environment (not var/, where the machines are)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check docs fix clean
+.PHONY: help setup run test unit check docs fix dist clean

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import inspect
 from pathlib import Path
 
 import httpx
 import pytest
 
+import velocity.contract.groups
 from tests.host import Host
-from velocity.client import ApiError, Client, ClientError, Unreachable
+from velocity.client import ApiError, AsyncClient, Client, ClientError, Unreachable
 from velocity.contract import OPERATIONS
 from velocity.contract.machines import Nic, State
 
@@ -96,3 +99,28 @@ def test_an_answer_that_is_not_ours() -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<html>a proxy</html>"))
     with Client("http://x", transport=transport) as client, pytest.raises(ApiError, match="not Velocity's"):
         client.list_nics()
+
+
+def test_the_same_for_asyncio(host: Host) -> None:
+    async def play() -> None:
+        async with AsyncClient(host.url, host.key) as client:
+            created = velocity.contract.groups.CreateGroup(name="a", parent_gid=0)
+            first = await client.call(velocity.contract.groups.CREATE, created, idempotency_key="k")
+            again = await client.call(velocity.contract.groups.CREATE, created, idempotency_key="k")
+            assert first == again
+            shown = await asyncio.gather(*(client.show_group(gid=first.gid) for _ in range(5)))
+            assert {one.name for one in shown} == {"a"}
+            with pytest.raises(ApiError) as refused:
+                await client.create_group(name="a", parent_gid=0)
+            assert (refused.value.status, refused.value.code) == (409, 5220)
+        async with AsyncClient("http://127.0.0.1:9") as nobody:
+            with pytest.raises(Unreachable):
+                await nobody.show_user()
+
+    asyncio.run(play())
+
+
+def test_every_method_is_there_for_asyncio_too() -> None:
+    for operation in OPERATIONS:
+        if not operation.streams:
+            assert inspect.iscoroutinefunction(getattr(AsyncClient, operation.name))

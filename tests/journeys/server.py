@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -150,11 +151,14 @@ class Server:
         return sorted(found)
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers, method=method)
+        own = self.settings.get("tls_cert")
+        tls = ssl.create_default_context(cafile=own) if own else None
+        scheme = "https" if tls else "http"
+        request = urllib.request.Request(f"{scheme}://127.0.0.1:{self.port}{path}", body, headers, method=method)
 
         def send() -> tuple[int, dict[str, Any]]:
             try:
-                with urllib.request.urlopen(request, timeout=90) as answer:
+                with urllib.request.urlopen(request, timeout=90, context=tls) as answer:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
                 with error:

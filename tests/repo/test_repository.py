@@ -21,7 +21,7 @@ def test_every_module_opens_with_what_it_owns() -> None:
 
 def test_files_have_one_subject() -> None:
     for file in tracked("src/*.py"):
-        assert len(file.read_text().splitlines()) <= 400 or file.name == "methods.py", file
+        assert len(file.read_text().splitlines()) <= 400 or file.name.endswith("methods.py"), file
         assert not re.search(r"(utils?|helpers?|common|manager)\.py$", file.name), file
 
 

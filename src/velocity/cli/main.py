@@ -13,6 +13,7 @@ from velocity.cli.output import complain
 
 VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
+    "service": ("velocity.cli.service", "Under systemd: install, uninstall, stop-guests"),
     "doctor": ("velocity.cli.doctor", "Say what this host can do, and how to gain what it lacks"),
     "demo": ("velocity.cli.demo.command", "Build a small guest and boot it, from nothing to its console"),
     "passwd": ("velocity.cli.passwd", "Set a user's password on the data directory itself"),

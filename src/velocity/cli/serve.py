@@ -7,8 +7,10 @@ import contextlib
 import ctypes
 import ipaddress
 import logging
+import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,8 @@ from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor, options
 from velocity.media.service import Library
 
+log = logging.getLogger(__name__)
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 GRACE = 5
 """Seconds that open requests get at the end."""
@@ -37,7 +41,7 @@ def serve(file: Path | None) -> None:
         settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    _log()
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     _keep_memory()
@@ -92,6 +96,8 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
+    if settings.tls_cert:
+        loop.add_signal_handler(signal.SIGHUP, _renew_tls, config, settings)
     loop.call_soon(_greet, settings, built)
     try:
         await server.serve(sockets=[listener])
@@ -99,6 +105,35 @@ async def _serve(settings: Settings) -> None:
         running = await built.close()
         what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
         click.echo(f"\nThe server has ended; {what}.", err=True)
+
+
+def _renew_tls(config: uvicorn.Config, settings: Settings) -> None:
+    """Read the certificate again, for the connections to come. One that is wrong changes nothing."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        assert config.ssl is not None
+        config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        log.error("the certificate is not renewed: %s", error)
+    else:
+        log.info("the certificate is renewed")
+
+
+class _Journal(logging.Formatter):
+    """A line with its priority in front, as a journal reads it; it knows the time itself. sd-daemon(3)"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def _log() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get("JOURNAL_STREAM"):
+        handler.setFormatter(_Journal("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,6 +1,7 @@
-"""The Python client: `Client` has a method for every operation of the API."""
+"""The Python client: `Client`, and `AsyncClient` for asyncio, have a method for every operation of the API."""
 
+from velocity.client.asynchronous import AsyncClient
 from velocity.client.client import Client, Console
 from velocity.client.errors import ApiError, ClientError, Unreachable
 
-__all__ = ["ApiError", "Client", "ClientError", "Console", "Unreachable"]
+__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "Console", "Unreachable"]

@@ -7,13 +7,13 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 from uuid import UUID
 
 import httpx
 import msgspec
 
-from velocity.client.errors import ApiError, ClientError, Unreachable
+from velocity.client.errors import ClientError, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
@@ -57,10 +57,13 @@ class Client(Methods):
     def close(self) -> None:
         self._http.close()
 
-    def call(self, operation: Operation[Request, Response], request: Request) -> Response:
-        """Any operation of the contract."""
+    def call(
+        self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
+    ) -> Response:
+        """Any operation of the contract; with a key, a change is safe to repeat."""
         content = msgspec.json.encode(request)
-        answer = self.send(operation.method.name, operation.path, content)
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        answer = self.send(operation.method.name, operation.path, content, headers)
         return msgspec.json.decode(answer, type=operation.response)
 
     def send(self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
@@ -107,7 +110,7 @@ class Client(Methods):
             with self._http.stream("GET", f"/m/media/content/{mid}", headers=headers) as response:
                 if not response.is_success:
                     response.read()
-                    raise _api_error(response)
+                    raise api_error(response)
                 total = int(response.headers.get("content-length", "0"))
                 for piece in response.iter_raw(PIECE):
                     target.write(piece)
@@ -139,7 +142,7 @@ class Client(Methods):
             raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
         if response.is_success:
             return response
-        raise _api_error(response)
+        raise api_error(response)
 
 
 class Console:
@@ -178,13 +181,3 @@ class Console:
 
     def close(self) -> None:
         self._open.close()
-
-
-def _api_error(response: httpx.Response) -> ApiError:
-    try:
-        body: dict[str, Any] = response.json()
-        return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
-    except (ValueError, KeyError, TypeError):
-        return ApiError(
-            response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}"
-        )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
+
 
 class ClientError(Exception):
     """Every error of this package."""
@@ -20,3 +24,14 @@ class ApiError(ClientError):
         self.code = code
         self.message = message
         self.field = field
+
+
+def api_error(response: httpx.Response) -> ApiError:
+    """What an answer that is no success says."""
+    try:
+        body: dict[str, Any] = response.json()
+        return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
+    except (ValueError, KeyError, TypeError):
+        return ApiError(
+            response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}"
+        )

@@ -1,0 +1,151 @@
+"""`velocity service`: under systemd. systemd.service(5), systemd.kill(5)"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from velocity.cli import resolve, session
+from velocity.cli.output import clean
+from velocity.client import ApiError, Client
+from velocity.config import ConfigError, load
+from velocity.contract.machines import State, VmSummary
+
+SERVER, GUESTS = "velocity.service", "velocity-guests.service"
+
+SERVER_UNIT = """\
+[Unit]
+Description=Velocity, virtual machines
+Wants=network-online.target
+After=network-online.target local-fs.target
+
+[Service]
+Type=exec
+ExecStart={command} serve{config}
+ExecReload=/bin/kill -HUP $MAINPID
+{environment}
+# Guests are processes of their own and go on when the server ends.
+KillMode=process
+Restart=on-failure
+RestartSec=1
+LimitNOFILE=65536
+TasksMax=infinity
+
+[Install]
+WantedBy={target}
+"""
+
+GUESTS_UNIT = """\
+[Unit]
+Description=The guests of Velocity, asked to stop before the host does
+# Ended in the opposite order: this unit's stop comes while the server still runs.
+After={server}
+Requires={server}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop={command} service stop-guests --timeout {timeout}
+{environment}
+TimeoutStopSec={most}
+
+[Install]
+WantedBy={target}
+"""
+
+
+@click.group()
+def service() -> None:
+    """The server under systemd."""
+
+
+@service.command()
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings' file.")
+@click.option("--user", is_flag=True, help="For this account alone, without root.")
+@click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests get to stop.")
+@click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where to write them instead.")
+def install(config: Path | None, user: bool, timeout: int, only_print: bool, directory: Path | None) -> None:
+    """Write the units of the server and of its guests, and say how to start them."""
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    words = {
+        "command": Path(sys.argv[0]).absolute(),
+        "config": f" --config {config.absolute()}" if config else "",
+        "environment": f"Environment=VELOCITY_DATA_DIR={settings.data_dir}",
+        "target": "default.target" if user else "multi-user.target",
+        "server": SERVER,
+        "timeout": timeout,
+        "most": timeout + 30,
+    }
+    units = {SERVER: SERVER_UNIT.format(**words), GUESTS: GUESTS_UNIT.format(**words)}
+    if only_print:
+        click.echo("\n".join(f"# {name}\n{text}" for name, text in units.items()))
+        return
+    place = directory or _place(user)
+    for name, text in units.items():
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text)
+        except OSError as error:
+            raise click.ClickException(
+                f"{place / name} cannot be written ({error.strerror}): run this as root, or with --user"
+            ) from None
+        click.echo(f"wrote {place / name}", err=True)
+    systemctl = "systemctl --user" if user else "systemctl"
+    click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {SERVER} {GUESTS}")
+    if user:
+        click.echo("loginctl enable-linger   (so that it goes on when you have signed out)")
+
+
+@service.command()
+@click.option("--user", is_flag=True, help="Those of this account.")
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where they are instead.")
+def uninstall(user: bool, directory: Path | None) -> None:
+    """Remove the units. Guests and data stay."""
+    for name in (SERVER, GUESTS):
+        file = (directory or _place(user)) / name
+        if file.exists():
+            file.unlink()
+            click.echo(f"removed {file}", err=True)
+
+
+@service.command("stop-guests")
+@click.option("--timeout", type=float, default=90, show_default=True, help="Seconds until those left are ended.")
+def stop_guests(timeout: float) -> None:
+    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it."""
+    client = session.connect()
+    running = _running(client)
+    for _, vm in running:
+        client.set_vm_state(vmid=vm.vmid, state="STOPPED")
+        click.echo(f"asked {clean(vm.name)} to stop", err=True)
+    end = time.monotonic() + timeout
+    while (running := _running(client)) and time.monotonic() < end:
+        time.sleep(0.5)
+    for _, vm in running:
+        client.set_vm_state(vmid=vm.vmid, state="STOPPED", force=True)
+        click.echo(f"ended {clean(vm.name)}, which did not stop in {timeout:.0f} s", err=True)
+
+
+def _running(client: Client) -> list[tuple[int, VmSummary]]:
+    found: list[tuple[int, VmSummary]] = []
+    for gid in resolve.paths(client):
+        try:
+            found += [(vm.vmid, vm) for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED]
+        except ApiError as error:
+            if error.status != 401:
+                raise
+    return sorted(found, key=lambda one: one[0], reverse=True)
+
+
+def _place(user: bool) -> Path:
+    if user:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+    return Path("/etc/systemd/system")

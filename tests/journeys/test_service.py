@@ -1,0 +1,118 @@
+"""The server as it is installed: its units, a certificate that is renewed, and a wheel outside the checkout."""
+
+from __future__ import annotations
+
+import configparser
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.host import Host
+from tests.journeys.conftest import StartServer
+from velocity.cli.main import velocity
+
+ROOT = Path(__file__).parents[2]
+
+
+def units(*words: str) -> dict[str, configparser.ConfigParser]:
+    done = CliRunner().invoke(velocity, ["service", "install", *words])
+    assert done.exit_code == 0, (done.output, done.exception)
+    place = Path(words[words.index("--directory") + 1])
+    found = {}
+    for file in place.iterdir():
+        parsed = configparser.ConfigParser(strict=False, interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read_string(file.read_text())
+        found[file.name] = parsed
+    return found
+
+
+def test_the_units(tmp_path: Path) -> None:
+    config = tmp_path / "velocity.toml"
+    config.write_text('listen = "127.0.0.1:8091"\n')
+    found = units("--config", str(config), "--directory", str(tmp_path / "units"))
+    server, guests = found["velocity.service"], found["velocity-guests.service"]
+    assert server["Service"]["KillMode"] == "process"
+    assert server["Service"]["ExecStart"].endswith(f"serve --config {config}")
+    assert server["Install"]["WantedBy"] == "multi-user.target"
+    assert guests["Unit"]["After"] == "velocity.service"
+    assert "stop-guests --timeout 90" in guests["Service"]["ExecStop"]
+    assert int(guests["Service"]["TimeoutStopSec"]) > 90
+    removed = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path / "units")])
+    assert removed.exit_code == 0
+    assert list((tmp_path / "units").iterdir()) == []
+
+
+def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:
+    for name in ("old", "young"):
+        host.ok("vm", "create", name, "--memory", "64M")
+        host.ok("vm", "start", name)
+    asked = host.run("service", "stop-guests").stderr
+    assert asked.index("young") < asked.index("old")
+    assert "RUNNING" not in host.ok("vm", "list")
+    host.hypervisor.deaf = True
+    host.ok("vm", "start", "old")
+    assert "did not stop" in host.run("service", "stop-guests", "--timeout", "0.5").stderr
+    assert "RUNNING" not in host.ok("vm", "list")
+
+
+def certificate(directory: Path, name: str) -> None:
+    """The server's certificate, anew."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(directory / "key.pem"),
+         "-out", str(directory / "cert.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+@pytest.mark.guest
+def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, tmp_path: Path) -> None:
+    certificate(tmp_path, "first")
+    server = start_server(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
+    process = server.process
+    assert process is not None
+
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", server.port))
+
+    first = shown()
+    assert first.strip() == (tmp_path / "cert.pem").read_text().strip()
+    (tmp_path / "cert.pem").write_text("no certificate")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert shown() == first, "a wrong one changes nothing"
+    assert "not renewed" in server.log()
+    certificate(tmp_path, "second")
+    process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while shown() == first:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert shown().strip() == (tmp_path / "cert.pem").read_text().strip()
+
+
+@pytest.mark.guest
+def test_the_wheel_serves_outside_the_checkout(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    monkeypatch.chdir(tmp_path)
+    where = subprocess.run(
+        [sys.executable, "-c", "import velocity; print(velocity.__file__)"], capture_output=True, text=True, check=True
+    )
+    assert str(tmp_path) in where.stdout, "the checkout's own is not what runs"
+    server = start_server()
+    vmid = server.ok("PUT", "/v/vm/efi", name="vm", gid=0, cpus=1, memory_mib=64)["vmid"]
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
