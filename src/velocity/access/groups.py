@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from msgspec import UnsetType
+
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, Belongings, Withdrawal
 from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
 from velocity.access.users import Membership
+from velocity.contract.groups import DeleteGroup
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check, revision
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ class Account:
     limits: Limits
     used: Amount
     left: Limits
+    revision: str
 
 
 class Groups:
@@ -39,6 +44,12 @@ class Groups:
     def belongings(self, keeper: Belongings) -> None:
         """Tell who keeps something that groups own; what is told last is withdrawn first."""
         self._belongings.insert(0, keeper)
+
+    def revision(self, gid: int) -> str:
+        """Of the group with its members, their permissions and its quota."""
+        directory = self._directory
+        held = [(uid, grants[gid]) for uid, grants in sorted(directory.grants.items()) if grants.get(gid)]
+        return revision(directory.group(gid), held, directory.limits_of(gid))
 
     def members(self, gid: int) -> list[Membership]:
         """Who holds something directly on the group."""
@@ -66,19 +77,21 @@ class Groups:
             directory.groups[group.gid] = group
         return group
 
-    async def delete(self, caller: Caller, gid: int, *, force: bool, purge: bool) -> None:
+    async def delete(self, caller: Caller, request: DeleteGroup, *, purge: bool) -> None:
         """With its subgroups and all that they own; into the trash, or for good."""
+        gid = request.gid
         directory = self._directory
         async with directory.changing:
             group = directory.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
+            check(request.revision, self.revision(gid))
             leaving = rules.subtree(directory.groups, gid)
             directory.leaving.update(leaving)  # from here on nothing new comes into them
         withdrawn: list[Withdrawal] = []
         try:
             for keeper in self._belongings:
-                withdrawn.append(await keeper.withdraw(leaving, force=force))
+                withdrawn.append(await keeper.withdraw(leaving, force=request.force))
             async with directory.changing:
                 size = sum(withdrawal.size for withdrawal in withdrawn)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
@@ -146,9 +159,9 @@ class Groups:
                 if limit is not None:
                     rest = max(0, limit - getattr(directory.used_by(ancestor), name))
                     left[name] = min(rest, left.get(name, rest))
-        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left))
+        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left), self.revision(gid))
 
-    async def set_limits(self, gid: int, limits: Limits) -> None:
+    async def set_limits(self, gid: int, limits: Limits, named: str | UnsetType) -> None:
         """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
         directory = self._directory
         async with directory.changing:
@@ -158,6 +171,7 @@ class Groups:
                 if wanted is not None:
                     self._check_above(gid, name, wanted)
                     self._check_below(gid, name, wanted)
+            check(named, self.revision(gid))
             await self._store.set_limits(gid, limits)
             directory.limits[gid] = limits
 

@@ -134,7 +134,9 @@ class AsyncMethods(abc.ABC):
         """
         return await self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
 
-    async def delete_group(self, *, gid: int, force: bool = False, purge: bool = False) -> Nothing:
+    async def delete_group(
+        self, *, gid: int, revision: str | UnsetType = UNSET, force: bool = False, purge: bool = False
+    ) -> Nothing:
         """Delete a group with its subgroups, VMs and media, into the trash.
 
         Refused with:
@@ -143,8 +145,9 @@ class AsyncMethods(abc.ABC):
         406 5320: group 0 stays
         409 5321: one of its VMs is not STOPPED, and `force` is not true
         409 5322: one of its media is attached to a VM of a group that remains
+        409 5323: the object has changed since the revision that the request names
         """
-        return await self.call(groups.DELETE, groups.DeleteGroup(gid=gid, force=force, purge=purge))
+        return await self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
     async def list_groups(self) -> groups.Groups:
         """List the groups where the caller holds a permission, and the ancestors needed to draw the tree."""
@@ -166,15 +169,19 @@ class AsyncMethods(abc.ABC):
         cpus: int | UnsetType = UNSET,
         memory_mib: int | UnsetType = UNSET,
         vms: int | UnsetType = UNSET,
+        revision: str | UnsetType = UNSET,
     ) -> groups.QuotaInfo:
         """Set what a group with its subgroups may have; a limit that is absent or null is lifted.
 
         Refused with:
         403 18200: velocity.group.create is needed on the parent
         404 18210: no such group
+        409 18221: the object has changed since the revision that the request names
         406 18220: a limit is above an ancestor's, or below one of a subgroup
         """
-        return await self.call(groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms))
+        return await self.call(
+            groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, revision=revision)
+        )
 
     async def assign_pool(
         self, *, gid: int, mpid: int, quota: int = 0, write: bool = False, manage: bool = False
@@ -272,15 +279,16 @@ class AsyncMethods(abc.ABC):
         """
         return await self.call(media.LIST, media.ListMedia(gid=gid))
 
-    async def delete_medium(self, *, mid: UUID, purge: bool = False) -> Nothing:
+    async def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Delete a medium that is attached to no VM, into the trash.
 
         Refused with:
         403 14300: velocity.media.remove is needed on the medium's group
         404 14310: no such medium
         409 14320: the medium is attached to a VM, running or not
+        409 14321: the object has changed since the revision that the request names
         """
-        return await self.call(media.DELETE, media.DeleteMedium(mid=mid, purge=purge))
+        return await self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
     async def list_nics(self) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
@@ -365,15 +373,16 @@ class AsyncMethods(abc.ABC):
         """
         return await self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
-    async def delete_vm(self, *, vmid: int, purge: bool = False) -> Nothing:
+    async def delete_vm(self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Delete a stopped virtual machine with its firmware variables, into the trash; its media stay.
 
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group
         404 16310: no such VM
         409 16320: the VM is not STOPPED
+        409 16321: the object has changed since the revision that the request names
         """
-        return await self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, purge=purge))
+        return await self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge))
 
     async def alter_vm(
         self,
@@ -387,6 +396,7 @@ class AsyncMethods(abc.ABC):
         nics: list[machines.Nic] | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
+        revision: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; what cannot change while it runs waits for the next start.
 
@@ -395,6 +405,7 @@ class AsyncMethods(abc.ABC):
         404 16410: no such VM
         404 16411: no such medium for this group
         404 16414: no such host NIC
+        409 16429: the object has changed since the revision that the request names
         406 16420: a VM cannot have so many CPUs here, or the group's quota does not hold them
         406 16421: a VM cannot have this memory here, or the group's quota does not hold it
         406 16425: the media mode is none of USB, BLOCK, VIRTIO
@@ -416,6 +427,7 @@ class AsyncMethods(abc.ABC):
                 nics=nics,
                 rosetta=rosetta,
                 autostart=autostart,
+                revision=revision,
             ),
         )
 

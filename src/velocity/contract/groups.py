@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Name, Uid
+from velocity.contract.fields import Gid, Name, Revision, Uid
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, SignedIn, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -29,6 +29,7 @@ class GroupInfo(Wire, frozen=True):
     gid: Gid
     parent_gid: Gid
     name: str
+    revision: Annotated[str, Meta(description="another one whenever its members, their permissions or its quota are")]
     memberships: list[Member]
 
 
@@ -45,6 +46,8 @@ class GroupCreated(Wire, frozen=True):
 
 class DeleteGroup(Wire, frozen=True):
     gid: Gid
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
     force: Annotated[bool, Meta(description="end those of its VMs that run, as if their power were cut")] = False
     purge: Annotated[bool, Meta(description="for good, past the trash")] = False
 
@@ -81,6 +84,7 @@ class Usage(Wire, frozen=True):
 
 class QuotaInfo(Wire, frozen=True):
     gid: Gid
+    revision: Revision
     limits: Quota
     usage: Usage
     left: Annotated[Quota, Meta(description="what may still be added, by the limits of the group and its ancestors")]
@@ -93,6 +97,8 @@ class SetQuota(Wire, frozen=True):
     cpus: Limit | UnsetType = UNSET
     memory_mib: Limit | UnsetType = UNSET
     vms: Limit | UnsetType = UNSET
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
 
 
 SHOW = Operation(
@@ -143,6 +149,7 @@ DELETE = Operation(
         Failure(
             5322, 409, Problem.GROUP_MEDIUM_ATTACHED, "one of its media is attached to a VM of a group that remains"
         ),
+        Failure(5323, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 
@@ -186,6 +193,7 @@ SET_QUOTA = Operation(
     failures=(
         Failure(18200, 403, Problem.NO_PERMISSION, "velocity.group.create is needed on the parent"),
         Failure(18210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(18221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
         Failure(18220, 406, Problem.QUOTA_ABOVE, "a limit is above an ancestor's, or below one of a subgroup"),
     ),
     ours=True,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Int64, Name, Nicid, UnixTime, Vmid, Word
+from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime, Vmid, Word
 from velocity.contract.operation import Alias, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -108,6 +108,8 @@ class VmRequest(Wire, frozen=True):
 
 class DeleteVm(Wire, frozen=True):
     vmid: Vmid
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
     purge: Annotated[bool, Meta(description="for good, past the trash")] = False
 
 
@@ -145,6 +147,7 @@ class VmInfo(Wire, frozen=True):
     rosetta: bool
     autostart: bool
     gid: Gid
+    revision: Revision
     wanted: Annotated[State, Meta(description="the state that was last asked for")]
     machine_type: Annotated[str, Meta(description="QEMU's machine type, pinned when the VM was created")]
     firmware: Annotated[str, Meta(description="the firmware build, pinned when the VM was created")]
@@ -167,10 +170,13 @@ class AlterVm(Wire, frozen=True):
     nics: Nics | UnsetType = UNSET
     rosetta: bool | UnsetType = UNSET
     autostart: bool | UnsetType = UNSET
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
 
 
 class VmAltered(Wire, frozen=True):
     vmid: Vmid
+    revision: Revision
     waiting: Annotated[list[str], Meta(description="the fields that take effect at the next start")]
     warnings: list[str] | UnsetType = UNSET
     """What will not work as one might expect, known before the start."""
@@ -291,6 +297,7 @@ DELETE = Operation(
         Failure(16300, 403, Problem.NO_PERMISSION, "velocity.vm.remove is needed on the VM's group"),
         Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
+        Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
     ours=True,
 )
@@ -309,6 +316,7 @@ ALTER = Operation(
         Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
+        Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
         *(
             Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)
             for failure in CREATE.failures

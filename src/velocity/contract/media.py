@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -75,6 +75,8 @@ class MediumInfo(Wire, frozen=True):
     size: Bytes
     readonly: bool
     format: str
+    allocated: Annotated[int, Meta(description="bytes that it takes on the disk; `size` is what counts")]
+    revision: Revision
     content: Content | UnsetType = UNSET
 
 
@@ -132,6 +134,8 @@ class CloneMedium(Wire, frozen=True):
 
 class DeleteMedium(Wire, frozen=True):
     mid: UUID
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
     purge: Annotated[bool, Meta(description="for good, past the trash")] = False
 
 
@@ -340,6 +344,7 @@ DELETE = Operation(
         Failure(14300, 403, Problem.NO_PERMISSION, "velocity.media.remove is needed on the medium's group"),
         Failure(14310, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
         Failure(14320, 409, Problem.MEDIUM_ATTACHED, "the medium is attached to a VM, running or not"),
+        Failure(14321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 

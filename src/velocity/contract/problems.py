@@ -16,6 +16,7 @@ class Problem(enum.Enum):
     BODY_TOO_LARGE = "body too large"
     TOO_MANY_ATTEMPTS = "too many attempts"
     UNAVAILABLE = "unavailable"
+    OLD_REVISION = "changed meanwhile"
     REPEATED = "idempotency key used before"
 
     NO_PERMISSION = "no permission"

@@ -10,6 +10,7 @@ from velocity.access.rules import Amount
 from velocity.contract.machines import Attachment, Display, MediaMode, Nic, NicType, Reason, State
 from velocity.contract.operation import Wire
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import revision
 from velocity.hypervisor.port import HostFacts, Why
 
 
@@ -36,6 +37,10 @@ class Machine:
     gid: int
     name: str
     spec: Spec
+
+    @property
+    def revision(self) -> str:
+        return revision(self.name, self.spec)
 
 
 @dataclass(frozen=True)

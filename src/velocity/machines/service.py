@@ -17,9 +17,10 @@ from msgspec import UNSET
 from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.contract.machines import AlterVm, CreateVm, State
+from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check
 from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor
 from velocity.machines import rules
 from velocity.machines.builder import Builder
@@ -229,6 +230,7 @@ class Fleet:
         warnings = self._builder.check(caller, old.gid, spec, has=old.spec)
         with self._claims.taken(old.uuid, self._builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)
+            check(request.revision, old.revision)
             await self._store.alter(old.vmid, name, spec)
             keeper.machine = machine
         return warnings
@@ -237,16 +239,17 @@ class Fleet:
         if machine.uuid in self._by_uuid:
             self._claims.put(machine.uuid, self._builder.claim(machine, None))
 
-    async def delete(self, caller: Caller, vmid: int, *, purge: bool) -> None:
+    async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
         """Into the trash, or for good."""
-        keeper = self.get(vmid)
-        await keeper.alone(lambda: self._delete(caller, keeper, purge))
+        keeper = self.get(request.vmid)
+        await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
 
-    async def _delete(self, caller: Caller, keeper: Keeper, purge: bool) -> None:
+    async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
         vmid = keeper.machine.vmid
         self.get(vmid)
         if keeper.state is not State.STOPPED:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
+        check(request.revision, keeper.machine.revision)
         withdrawn = WithdrawnVms(self, self._hypervisor)
         withdrawn.take(keeper)
         try:

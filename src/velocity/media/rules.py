@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from velocity.contract.media import Content
+from velocity.contract.revision import revision
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Medium:
     readonly: bool
     format: str
     content: Content
+
+    @property
+    def revision(self) -> str:
+        return revision(self.name, self.type, self.size, self.readonly, self.format)
 
     @property
     def is_iso(self) -> bool:

@@ -12,10 +12,11 @@ from uuid import UUID, uuid4
 from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.contract.media import Content, CreateMedium, UploadMedium
+from velocity.contract.media import Content, CreateMedium, DeleteMedium, UploadMedium
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check
 from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media.files import Incoming, PoolFiles
 from velocity.media.pools import Pools
@@ -117,6 +118,17 @@ class Library:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
         return files.path(file_name(medium))
 
+    async def allocated(self, media: Sequence[Medium]) -> dict[UUID, int]:
+        """Bytes that media take on the disk."""
+        return await asyncio.to_thread(lambda: {medium.mid: self._allocated(medium) for medium in media})
+
+    def _allocated(self, medium: Medium) -> int:
+        files = self.pools.files(medium.mpid)
+        try:
+            return 0 if files is None else files.path(file_name(medium)).stat().st_blocks * 512
+        except OSError:
+            return 0
+
     def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
         """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)
@@ -195,8 +207,9 @@ class Library:
                 if not upload.kept:
                     await asyncio.to_thread(files.drop, file_name(medium))
 
-    async def delete(self, caller: Caller, mid: UUID, *, purge: bool) -> None:
+    async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
+        mid = request.mid
         medium = self.get(mid)
         holders = self._holders(mid)
         if holders:
@@ -206,6 +219,7 @@ class Library:
                 field="mid",
             )
         self.file(medium)
+        check(request.revision, medium.revision)
         withdrawn = await self._withdraw([medium])
         try:
             discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)

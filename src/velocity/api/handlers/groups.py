@@ -17,6 +17,7 @@ async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
         gid=group.gid,
         parent_gid=group.parent_gid,
         name=group.name,
+        revision=call.services.access.groups.revision(group.gid),
         memberships=[
             groups.Member(uid=one.user.uid, name=one.user.name, permissions=permission_infos(one.permissions))
             for one in call.services.access.groups.members(group.gid)
@@ -32,9 +33,7 @@ async def create(call: Call[groups.CreateGroup]) -> groups.GroupCreated:
 
 @handles(groups.DELETE)
 async def delete(call: Call[groups.DeleteGroup]) -> Nothing:
-    await call.services.access.groups.delete(
-        call.caller, call.request.gid, force=call.request.force, purge=call.purges(call.request.purge)
-    )
+    await call.services.access.groups.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()
 
 
@@ -63,13 +62,14 @@ async def set_quota(call: Call[groups.SetQuota]) -> groups.QuotaInfo:
     request = call.request
     wanted = (request.cpus, request.memory_mib, request.vms)
     limits = Limits(*(limit if isinstance(limit, int) else None for limit in wanted))
-    await call.services.access.groups.set_limits(request.gid, limits)
+    await call.services.access.groups.set_limits(request.gid, limits, request.revision)
     return _quota(request.gid, call.services.access.groups.account(request.gid))
 
 
 def _quota(gid: int, account: Account) -> groups.QuotaInfo:
     return groups.QuotaInfo(
         gid=gid,
+        revision=account.revision,
         limits=_limits(account.limits),
         usage=groups.Usage(**asdict(account.used)),
         left=_limits(account.left),

@@ -41,14 +41,16 @@ async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
 
 @handles(machines.DELETE)
 async def delete(call: Call[machines.DeleteVm]) -> Nothing:
-    await call.services.fleet.delete(call.caller, call.request.vmid, purge=call.purges(call.request.purge))
+    await call.services.fleet.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()
 
 
 @handles(machines.ALTER)
 async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
     keeper, warnings = await call.services.fleet.alter(call.caller, call.request)
-    return machines.VmAltered(vmid=keeper.machine.vmid, waiting=_waiting(keeper), warnings=warnings or UNSET)
+    return machines.VmAltered(
+        vmid=keeper.machine.vmid, revision=keeper.machine.revision, waiting=_waiting(keeper), warnings=warnings or UNSET
+    )
 
 
 @handles(machines.LIST)
@@ -103,6 +105,7 @@ def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
         rosetta=spec.rosetta,
         autostart=spec.autostart,
         gid=machine.gid,
+        revision=machine.revision,
         wanted=progress.wanted,
         machine_type=spec.machine_type,
         firmware=spec.firmware,

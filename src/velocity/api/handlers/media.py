@@ -62,16 +62,18 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
     library = call.services.library
-    return media.Media(media=[_info(library, medium) for medium in library.of_group(call.request.gid)])
+    found = library.of_group(call.request.gid)
+    allocated = await library.allocated(found)
+    return media.Media(media=[_info(library, medium, allocated[medium.mid]) for medium in found])
 
 
 @handles(media.DELETE)
 async def delete(call: Call[media.DeleteMedium]) -> Nothing:
-    await call.services.library.delete(call.caller, call.request.mid, purge=call.purges(call.request.purge))
+    await call.services.library.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()
 
 
-def _info(library: Library, medium: Medium) -> media.MediumInfo:
+def _info(library: Library, medium: Medium, allocated: int) -> media.MediumInfo:
     return media.MediumInfo(
         mid=medium.mid,
         mpid=medium.mpid,
@@ -80,5 +82,7 @@ def _info(library: Library, medium: Medium) -> media.MediumInfo:
         size=medium.size,
         readonly=library.readonly(medium),
         format=medium.format,
+        allocated=allocated,
+        revision=medium.revision,
         content=medium.content,
     )
