@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.api.world import World, world
 from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import Fact, Why
 
 pytestmark = pytest.mark.anyio
 
@@ -199,6 +201,33 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     await trash.sweep()
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
     assert len(w.files()) == 1
+
+
+async def test_a_pool_that_runs_short_keeps_no_trash(w: World) -> None:
+    files = w.server.services.library.pools.files(1)
+    assert files is not None
+    files.free = lambda: 1 << 20  # type: ignore[method-assign]
+    await w.ok("DELETE", "/m/media", mid=await w.medium("first"))
+    assert w.files() == []
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+
+
+async def test_room_is_made_for_a_guest_that_stands_still_for_want_of_it(w: World) -> None:
+    gone, mid = await w.medium("gone"), await w.medium("used")
+    vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await w.ok("DELETE", "/m/media", mid=gone)
+    assert len(w.files()) == 2
+    files = w.server.services.library.pools.files(1)
+    assert files is not None
+    files.free = lambda: 0  # type: ignore[method-assign]
+    who = w.server.services.fleet.get(vmid).who
+    w.hypervisor.play(who.machine, Fact.PAUSED, Why.DISK_FULL)
+    for _ in range(200):
+        if len(w.files()) == 1:
+            break
+        await asyncio.sleep(0.01)
+    assert w.files() == [f"{mid}.raw"]
 
 
 async def test_without_a_trash_what_is_deleted_is_gone(tmp_path: Path) -> None:

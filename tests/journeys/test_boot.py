@@ -38,6 +38,8 @@ def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: St
     stops_by_its_power_button_even_when_it_does_not_listen_yet(server, vmid, terminal)
     assert (server.data / "machines").joinpath(next((server.data / "machines").iterdir()), "serial.log").stat().st_size
     server.ok("DELETE", "/v/vm", vmid=vmid)
+    assert len(list((server.data / "machines").iterdir())) == 1, "its firmware variables lie in the trash with it"
+    server.ok("DELETE", "/t/trash", trid=server.ok("POST", "/t/trash/list")["items"][0]["trid"])
     assert list((server.data / "machines").iterdir()) == []
 
 

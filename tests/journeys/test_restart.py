@@ -140,6 +140,7 @@ def test_a_guest_that_fills_its_pool_is_paused_and_goes_on(
         assert server.state(one)["state"] == "RUNNING"
         server.close()
     finally:
+        server.close()
         subprocess.run(["umount", str(small)], check=True)
 
 

@@ -21,7 +21,7 @@ from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
-from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor
+from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor, Why
 from velocity.machines import rules
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claims
@@ -72,6 +72,7 @@ class Fleet:
         self._by_uuid: dict[UUID, Keeper] = {}
         self._listening: asyncio.Task[None] | None = None
         self._autostarting: asyncio.Task[None] | None = None
+        self._relieving: set[asyncio.Task[None]] = set()
         access.owns(On.VM, self._group_of)
         access.groups.belongings(self)
         library.held_by(self._holders)
@@ -113,6 +114,10 @@ class Fleet:
                 case Changed(who):
                     if (keeper := self._by_uuid.get(who.machine)) is not None:
                         keeper.hear(news)
+                        if news.why is Why.DISK_FULL:
+                            relieving = asyncio.create_task(self._make_room_for(keeper))
+                            self._relieving.add(relieving)
+                            relieving.add_done_callback(self._relieving.discard)
                 case HostLost():
                     for keeper in self._keepers.values():
                         keeper.unreachable_since = keeper.unreachable_since or int(self._clock())
@@ -120,6 +125,14 @@ class Fleet:
                     for keeper in self._keepers.values():
                         keeper.unreachable_since = None
                     await self._adopt()
+
+    async def _make_room_for(self, keeper: Keeper) -> None:
+        """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
+        try:
+            media = {one.mid for one in keeper.machine.spec.media}
+            await self._library.relieve({self._library.get(mid).mpid for mid in media})
+        except Refused as refused:
+            log.warning("vm %d: no room was made: %s", keeper.machine.vmid, refused.message)
 
     async def _autostart(self) -> None:
         slots = asyncio.Semaphore(AUTOSTARTS_AT_ONCE)

@@ -24,6 +24,9 @@ from velocity.media.port import MediaStore
 from velocity.media.rules import Medium, Pool, file_name
 from velocity.media.upload import Upload
 
+SHORT = 64 << 20
+"""A pool with fewer bytes free runs short."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -278,6 +281,13 @@ class Library:
                 if files := self.pools.files(medium.mpid):
                     await asyncio.to_thread(files.settle, file_name(medium))
 
+    async def relieve(self, mpids: Collection[int]) -> None:
+        """A pool that runs short keeps no trash."""
+        for mpid in mpids:
+            files = self.pools.files(mpid)
+            if files is not None and files.free() < SHORT:
+                await self._make_room(mpid, SHORT)
+
     async def empty(self, medium: Medium) -> None:
         """One of the trash is removed for good."""
         if files := self.pools.files(medium.mpid):
@@ -359,6 +369,8 @@ class WithdrawnMedia:
         for medium in self._media:
             if files := self._library.pools.files(medium.mpid):
                 await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
+        if not purge:
+            await self._library.relieve({medium.mpid for medium in self._media})
 
 
 async def _nowhere(_mpid: int, _size: int) -> None:
