@@ -47,6 +47,19 @@ async def test_a_repeated_request_gets_the_first_answer(w: World) -> None:
     assert (await send(w, "k" * 129, "PUT", "/u/group", name="a", parent_gid=0)).status_code == 400
 
 
+async def test_what_is_read_on_the_way_is_not_the_change(w: World) -> None:
+    vmid = await w.vm("vm")
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+    rival = await w.vm("vm")
+    refused = await send(w, "k", "PUT", "/t/trash", trid=item["trid"])
+    assert refused.json()["code"] == 25220
+    await w.ok("DELETE", "/v/vm", vmid=rival, purge=True)
+    first = await send(w, "k", "PUT", "/t/trash", trid=item["trid"])
+    again = await send(w, "k", "PUT", "/t/trash", trid=item["trid"])
+    assert (first.status_code, again.json()) == (200, first.json())
+
+
 async def test_keys_are_each_users_own(w: World) -> None:
     bob = await w.user("bob", (0, "group.create"))
     assert (await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)).status_code == 200

@@ -89,8 +89,13 @@ class Database:
         Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock).
         """
         pending = PENDING.get()
-        if pending is not None and not pending.noted:
-            work = _noting(pending, work)
+        return await self._queue(work if pending is None or pending.noted else _noting(pending, work))
+
+    async def aside(self, work: Callable[[Connection], T]) -> T:
+        """Run what is no change that a request makes: a read of what is asked seldom, or a note of our own."""
+        return await self._queue(work)
+
+    async def _queue(self, work: Callable[[Connection], T]) -> T:
         self._loop = asyncio.get_running_loop()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)

@@ -20,7 +20,7 @@ class SqlHistory:
 
     async def add(self, entries: Sequence[Entry]) -> None:
         rows = [asdict(entry) for entry in entries]
-        await self._database.write(lambda connection: connection.execute(insert(history), rows) and None)
+        await self._database.aside(lambda connection: connection.execute(insert(history), rows) and None)
 
     async def newest(
         self, gids: Collection[int] | None, before: int | None, limit: int, uid: int | None, refused: bool | None
@@ -38,7 +38,7 @@ class SqlHistory:
         def work(connection: Connection) -> list[tuple[int, Entry]]:
             return [(hid, Entry(*entry)) for hid, *entry in connection.execute(wanted)]
 
-        return await self._database.write(work)
+        return await self._database.aside(work)
 
     async def rotate(self, before: int, most: int) -> None:
         def work(connection: Connection) -> None:

@@ -22,7 +22,7 @@ class SqlIdempotency:
             row = connection.execute(columns.where((repeats.c.uid == uid) & (repeats.c.key == key))).first()
             return None if row is None else Noted(*row)
 
-        return await self._database.write(work)
+        return await self._database.aside(work)
 
     async def keep(self, pending: Pending, answer: bytes, now: int) -> None:
         def work(connection: Connection) -> None:
@@ -30,10 +30,10 @@ class SqlIdempotency:
             row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
             connection.execute(insert(repeats).values(**row, answer=answer, at=now))
 
-        await self._database.write(work)
+        await self._database.aside(work)
 
     async def drop(self, uid: int, key: str) -> None:
-        await self._database.write(lambda connection: _delete(connection, uid, key))
+        await self._database.aside(lambda connection: _delete(connection, uid, key))
 
 
 def _delete(connection: Connection, uid: int, key: str) -> None:
