@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import click
@@ -210,6 +211,14 @@ class Cutting(threading.Thread):
 
     def close(self) -> None:
         self._listener.close()
+
+
+def test_an_upload_to_no_server_says_so_at_once(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "a.iso"
+    file.write_bytes(b"x")
+    begun = time.monotonic()
+    assert host.run("media", "upload", str(file), VELOCITY_SERVER="http://127.0.0.1:9").exit_code == 5
+    assert time.monotonic() - begun < 20, "patience is for connections that break"
 
 
 def test_an_upload_that_is_cut_three_times_is_bit_exact(host: Host, tmp_path: Path) -> None:

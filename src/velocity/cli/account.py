@@ -7,7 +7,7 @@ import sys
 import click
 
 from velocity.cli import session
-from velocity.cli.output import as_json, clean, done, json_option, show_json, table
+from velocity.cli.output import as_json, clean, done, held, json_option, show_json, table
 
 
 @click.command()
@@ -51,10 +51,7 @@ def whoami() -> None:
         show_json(user)
         return
     click.echo(f"{clean(user.name)} (uid {user.uid})")
-    rows = [
-        (member.gid, member.name, ", ".join(one.name.removeprefix("velocity.") for one in member.permissions))
-        for member in user.memberships
-    ]
+    rows = [(member.gid, member.name, held(member.permissions)) for member in user.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask somebody to grant some")
 
 

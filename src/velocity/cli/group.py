@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import resolve, session
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, size, table
+from velocity.cli.output import as_json, clean, done, held, json_option, listing, show_json, size, table
 from velocity.contract.groups import Quota, QuotaInfo
 
 GROUP = click.argument("group_", metavar="GROUP", type=resolve.GroupType())
@@ -28,11 +28,8 @@ def list_groups() -> None:
         show_json(answer)
         return
     paths = resolve.paths(client)
-    rows = [
-        (one.gid, paths.get(one.gid, one.name), ", ".join(p.name.removeprefix("velocity.") for p in one.permissions))
-        for one in answer.groups
-    ]
-    table(("GID", "GROUP", "YOU HOLD"), [(g, p, _short(held)) for g, p, held in rows], "you hold nothing anywhere yet")
+    rows = [(one.gid, paths.get(one.gid, one.name), held(one.permissions)) for one in answer.groups]
+    table(("GID", "GROUP", "YOU HOLD"), rows, "you hold nothing anywhere yet")
 
 
 @group.command()
@@ -45,10 +42,7 @@ def show(group_: int) -> None:
         show_json(answer)
         return
     click.echo(f"{clean(answer.name)} (gid {answer.gid}, under {answer.parent_gid})")
-    rows = [
-        (one.uid, one.name, _short(", ".join(p.name.removeprefix("velocity.") for p in one.permissions)))
-        for one in answer.memberships
-    ]
+    rows = [(one.uid, one.name, held(one.permissions)) for one in answer.memberships]
     table(("UID", "NAME", "HOLDS"), rows, "nobody holds anything on it directly")
 
 
@@ -125,7 +119,3 @@ def _rows(answer: QuotaInfo) -> list[tuple[str, str, str, str]]:
     used = {"cpus": str(usage.cpus), "memory_mib": size(usage.memory_mib << 20), "vms": str(usage.vms)}
     labels = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
     return [(labels[name], shown(answer.limits, name), used[name], shown(answer.left, name)) for name in used]
-
-
-def _short(held: str) -> str:
-    return held if len(held) <= 60 else f"{held[:57]}..."

@@ -103,6 +103,7 @@ def list_media(group: int) -> None:
             one.name,
             one.type,
             size(one.size),
+            size(one.allocated),
             one.format,
             _content(one.content),
             "yes" if one.readonly else "no",
@@ -111,7 +112,9 @@ def list_media(group: int) -> None:
         for one in answer.media
     ]
     table(
-        ("NAME", "TYPE", "SIZE", "FORMAT", "HOLDS", "READONLY", "MID"), rows, "no media: `velocity media upload FILE`"
+        ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
+        rows,
+        "no media: `velocity media upload FILE`",
     )
 
 

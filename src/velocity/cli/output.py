@@ -12,6 +12,8 @@ import click
 import msgspec
 
 from velocity.client import ApiError, ClientError, Unreachable
+from velocity.contract.permissions import Permission
+from velocity.contract.users import PermissionInfo
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -95,6 +97,27 @@ def listing(command: Function) -> Function:
     wrapped = click.option("--match", metavar="TEXT", help="Only the lines that hold TEXT.")(wrapped)
     wrapped = click.option("--sort", metavar="COLUMN", help="Sort by that column.")(wrapped)
     return json_option(wrapped)  # type: ignore[return-value]
+
+
+VIEW = ("user.view", "group.view", "pool.list", "media.list", "vm.view")
+OPERATE = (*VIEW, "vm.state", "vm.interact")
+MAKE = (*OPERATE, "vm.create", "vm.alter", "vm.remove", "media.create", "media.remove", "nic.list")
+SETS: dict[str, frozenset[str]] = {
+    "viewer": frozenset(f"velocity.{one}" for one in VIEW),
+    "operator": frozenset(f"velocity.{one}" for one in OPERATE),
+    "maker": frozenset(f"velocity.{one}" for one in MAKE),
+    "admin": frozenset(permission.value for permission in Permission),
+}
+"""Names for sets of permissions that people give together."""
+
+
+def held(permissions: Iterable[PermissionInfo]) -> str:
+    """What is held, in few words: a set's name where it is just that."""
+    names = [one.name for one in permissions]
+    for name, members in SETS.items():
+        if members == set(names):
+            return name
+    return ", ".join(name.removeprefix("velocity.") for name in names)
 
 
 def size(count: float) -> str:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import click
 from msgspec import UNSET
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, table
+from velocity.cli.output import SETS, as_json, clean, done, held, json_option, listing, show_json, table
 from velocity.contract.permissions import Permission
 
 USER = click.argument("user_", metavar="USER", type=resolve.UserType())
 ON = click.option("--group", type=resolve.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
 PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-SETS = {
-    "viewer": "See everything, change nothing",
-    "operator": "viewer, and start, stop and use VMs",
-    "maker": "operator, and make, change and remove VMs and media",
-    "admin": "Everything, subgroups and members included",
-}
-VIEW = ("user.view", "group.view", "pool.list", "media.list", "vm.view")
-OPERATE = (*VIEW, "vm.state", "vm.interact")
-MAKE = (*OPERATE, "vm.create", "vm.alter", "vm.remove", "media.create", "media.remove", "nic.list")
 
 
 @click.group()
@@ -52,10 +44,7 @@ def show(user_: int) -> None:
         show_json(answer)
         return
     click.echo(f"{clean(answer.name)} (uid {answer.uid})")
-    rows = [
-        (one.gid, one.name, ", ".join(each.name.removeprefix("velocity.") for each in one.permissions))
-        for one in answer.memberships
-    ]
+    rows = [(one.gid, one.name, held(one.permissions)) for one in answer.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
 
 
@@ -127,10 +116,13 @@ def expanded(words: tuple[str, ...]) -> list[str]:
     """Permissions by their names, each once; sets are taken apart."""
     if not words:
         raise click.BadParameter(f"name permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
-    admin = tuple(one.value for one in Permission)
-    sets = {"viewer": VIEW, "operator": OPERATE, "maker": MAKE, "admin": admin}
-    found = [resolve.permission(one) for word in words for one in sets.get(word, (word,))]
+    order = [one.value for one in Permission]
+    found = [resolve.permission(one) for word in words for one in sorted(SETS.get(word, (word,)), key=_place(order))]
     return list(dict.fromkeys(found))
+
+
+def _place(order: list[str]) -> Callable[[str], int]:
+    return lambda word: order.index(word) if word in order else -1
 
 
 def _new_password(from_stdin: bool) -> str:

@@ -37,6 +37,7 @@ class Upload:
         self._patience = patience
         self._size = file.stat().st_size
         self._arrived = 0
+        self._begun = False
         self._last = time.monotonic()
 
     def run(self, fields: Mapping[str, object]) -> media.MediumCreated:
@@ -49,6 +50,8 @@ class Upload:
                 place = place or self._begin(fields)
                 answer = self._go_on(place)
             except Unreachable:
+                if not self._begun:
+                    raise  # there is no server at all
                 if time.monotonic() - self._last > self._patience:
                     raise
                 time.sleep(pause)
@@ -70,7 +73,9 @@ class Upload:
     def _begin(self, fields: Mapping[str, object]) -> str:
         pairs = (f"{key} {base64.b64encode(str(value).encode()).decode()}" for key, value in fields.items())
         headers = {**VERSION, "upload-length": str(self._size), "upload-metadata": ",".join(pairs)}
-        return str(self._client.exchange("POST", media.RESUMABLE.path, b"", headers).headers["location"])
+        place = str(self._client.exchange("POST", media.RESUMABLE.path, b"", headers).headers["location"])
+        self._begun = True
+        return place
 
     def _go_on(self, place: str) -> httpx.Response:
         offset = int(self._client.exchange("HEAD", place, b"", dict(VERSION)).headers["upload-offset"])
