@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.test_transfers import begin, patch
 from tests.api.world import PASSWORD, World, world
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,19 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
     text = str(found)
     for secret in (PASSWORD, "a wrong one", "hunter2", key, w.key):
         assert secret not in text
+
+
+async def test_uploads_are_in_it_in_both_protocols(w: World) -> None:
+    await w.upload(b"x", x_velocity_name="whole")
+    await w.upload(b"x", await w.user("bob"), x_velocity_name="refused")
+    place = await begin(w, 1, name="in parts")
+    assert (await patch(w, place, 0, b"x")).status_code == 204
+    found = [one for one in await entries(w) if one["operation"].startswith("upload")]
+    assert [(one["operation"], one["name"], one["target"], one.get("code")) for one in found] == [
+        ("upload_resumable", "root", "gid=0 mpid=1 name=in parts", None),
+        ("upload_medium", "bob", "gid=0 mpid=1 name=refused", 9200),
+        ("upload_medium", "root", "gid=0 mpid=1 name=whole", None),
+    ]
 
 
 async def test_pages_and_filters(w: World) -> None:

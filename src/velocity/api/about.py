@@ -8,8 +8,10 @@ from typing import Any
 
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
+from velocity.api import errors
 from velocity.contract import auth
 from velocity.contract.operation import Method, Needs, Operation, Wire
+from velocity.contract.problems import Refused
 from velocity.history.rules import Entry, short, target
 
 LEAST_REFUSAL = 400
@@ -40,6 +42,10 @@ class About:
         if isinstance(self.wanted, auth.SignIn):  # what is no user's name may be a password typed into the wrong field
             self._name = self.wanted.name if access.directory.named(self.wanted.name) else "(nobody's name)"
         self._gid = access.place(needs, named)
+
+    def refused(self, refused: Refused, operation: Operation[Any, Any]) -> None:
+        """Note the number and the words of a refusal."""
+        self.code, self.message = errors.code(refused, operation), refused.message
 
     def is_history(self, status: int) -> bool:
         """Changes, sign-ins, and whatever was refused for want of rights; what was misspelt is not."""

@@ -84,7 +84,7 @@ class Dispatch:
         except errors.Undeclared:
             log.exception("%s met a problem that it does not declare", self._operation.name)
             return errors.internal()
-        about.code, about.message = errors.code(refused, self._operation), refused.message
+        about.refused(refused, self._operation)
         return response
 
 

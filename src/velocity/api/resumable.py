@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.api.dispatch import carried
+from velocity.api.about import About
+from velocity.api.dispatch import address, carried
 from velocity.api.handlers.base import Services
 from velocity.api.upload import Body, fields, refuse
 from velocity.contract import media
@@ -60,13 +61,17 @@ class TusEdge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         request = Request(scope, body.receive)
+        about = request.state.about = About(media.RESUMABLE, address(request))
         try:
             response = await self._serve(request)
         except ClientDisconnect:
             return  # what has come is kept: it goes on from there
         except Refused as refused:
             response = errors.refusal(refused, media.RESUMABLE)
-            response.headers.update(EVER)
+            response.headers.update({**EVER, "x-request-id": about.request})
+            about.refused(refused, media.RESUMABLE)
+            if refused.problem is not Problem.UPLOAD_OFFSET and about.is_history(response.status_code):
+                self._services.history.note(about.entry(response.status_code))
             await refuse(response, body, send)
             return
         except Exception:
@@ -94,8 +99,8 @@ class TusEdge:
         authkey = carried(request, None)
         sent = _metadata(request.headers.get("upload-metadata", ""))
         sent["content-length"] = request.headers.get("upload-length", "")
-        wanted = fields(sent, authkey)
-        caller = self._admitted(authkey, wanted.gid)
+        wanted = request.state.about.wanted = fields(sent, authkey)
+        caller = self._admitted(request, authkey, wanted.gid)
         upload = await self._services.resumables.begin(caller, wanted)
         return Response(status_code=201, headers={"location": f"{PATH}/{upload.name}", **_state(upload)})
 
@@ -120,6 +125,7 @@ class TusEdge:
             headers["x-velocity-mid"] = str(medium.mid)
             headers["x-velocity-content"] = quote(msgspec.json.encode(medium.content))
             await self._services.resumables.end(upload)
+            self._services.history.note(request.state.about.entry(200))
         return Response(status_code=204, headers=headers)
 
     async def _delete(self, request: Request) -> Response:
@@ -129,11 +135,14 @@ class TusEdge:
     def _upload(self, request: Request) -> Resumable:
         caller = self._services.access.sessions.caller(carried(request, None))
         upload = self._services.resumables.get(caller, request.path_params["name"])
+        request.state.about.wanted = upload.request
+        request.state.about.who(self._services.access, caller, _needs(), upload.request.gid)
         self._services.access.admit(_needs(), caller, upload.request.gid)
         return upload
 
-    def _admitted(self, authkey: str | None, gid: int) -> Caller:
+    def _admitted(self, request: Request, authkey: str | None, gid: int) -> Caller:
         caller = self._services.access.sessions.caller(authkey)
+        request.state.about.who(self._services.access, caller, _needs(), gid)
         self._services.access.admit(_needs(), caller, gid)
         return caller
 

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from velocity.api import decode, errors
-from velocity.api.dispatch import carried
+from velocity.api.about import About
+from velocity.api.dispatch import address, carried
 from velocity.api.handlers.base import Services
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
@@ -50,25 +51,36 @@ class UploadEdge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         request = Request(scope, body.receive)
+        about = About(media.UPLOAD, address(request))
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, about)
         except ClientDisconnect:
             return  # cut off: what had come is gone by now
         except Refused as refused:
-            await refuse(errors.refusal(refused, media.UPLOAD), body, send)
+            response = errors.refusal(refused, media.UPLOAD)
+            about.refused(refused, media.UPLOAD)
+            self._note(about, response)
+            await refuse(response, body, send)
             return
         except Exception:
             log.exception("an upload failed")
             await refuse(errors.internal(), body, send)
             return
+        self._note(about, response)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    def _note(self, about: About, response: Response) -> None:
+        response.headers["x-request-id"] = about.request
+        if about.is_history(response.status_code):
+            self._services.history.note(about.entry(response.status_code))
+
+    async def _answer(self, request: Request, about: About) -> Response:
         authkey = carried(request, None)
-        wanted = fields(request.headers, authkey)
+        wanted = about.wanted = fields(request.headers, authkey)
         caller = self._services.access.sessions.caller(authkey)
         needs = media.UPLOAD.needs
         assert isinstance(needs, Holds)
+        about.who(self._services.access, caller, needs, wanted.gid)
         self._services.access.admit(needs, caller, wanted.gid)
         async with self._services.library.receive(caller, wanted) as upload:
             async for piece in request.stream():
