@@ -235,3 +235,41 @@ async def test_without_a_trash_what_is_deleted_is_gone(tmp_path: Path) -> None:
         await w.ok("DELETE", "/m/media", mid=await w.medium())
         assert w.files() == []
         assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+
+
+async def test_what_a_crash_left_of_a_vm_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit of its end and the removal of its firmware variables; what others have stays."""
+    fake = FakeHypervisor()
+
+    async def crash(_uuid: object) -> None:
+        raise SystemError("the server is gone")
+
+    async with world(tmp_path / "data", fake) as w:
+        vmids = {name: await w.vm(name) for name in ("running", "stopped", "trashed", "purged")}
+        uuids = {name: w.server.services.fleet.get(vmid).machine.uuid for name, vmid in vmids.items()}
+        for name, vmid in vmids.items():
+            await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+            if name != "running":
+                await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        await w.ok("DELETE", "/v/vm", vmid=vmids["trashed"])
+        with monkeypatch.context() as crashing:
+            crashing.setattr(fake, "forget", crash)
+            assert (await w.call("DELETE", "/v/vm", vmid=vmids["purged"], purge=True)).status == 500
+    assert fake.keeps == set(uuids.values())
+    async with world(tmp_path / "data", fake) as w:
+        assert fake.forgotten == [uuids["purged"]]
+        assert fake.keeps == set(uuids.values()) - {uuids["purged"]}
+        assert (await w.ok("POST", "/v/vm/state", vmid=vmids["running"]))["state"] == "RUNNING"
+
+
+async def test_a_database_without_a_vm_removes_nothing(tmp_path: Path) -> None:
+    """It may be the wrong one; the variables of the right one's VMs stay."""
+    fake = FakeHypervisor()
+    async with world(tmp_path / "data", fake) as w:
+        vmid = await w.vm()
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    async with world(tmp_path / "another", fake):
+        assert fake.forgotten == []

@@ -41,6 +41,9 @@ class MemoryStore:
     def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]:
         return []
 
+    def load_discarded(self) -> Sequence[Machine]:
+        return []
+
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         return 1
 

@@ -160,6 +160,7 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await second.prepare()
     (adopted,) = await second.adopt(HOST)
     assert adopted == Changed(who, Fact.RUNNING, Why.ASKED)
+    assert who.machine not in await second.kept(HOST), "it runs"
     serial = await second.open(who, Serial())
     said = b""
     while b"Shell>" not in said:
@@ -171,6 +172,7 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     assert news == Changed(who, Fact.ENDED, Why.GUEST_SHUTDOWN)
     log = tmp_path / "machines" / str(who.machine) / "serial.log"
     assert b"Shell>" in log.read_bytes()
+    assert list(await second.kept(HOST)) == [who.machine]
     await second.forget(who.machine)
     assert not log.exists()
     await second.close()

@@ -12,7 +12,7 @@ The law of these calls:
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType, Protocol
@@ -273,6 +273,9 @@ class Hosts(Protocol):
 
     async def memory_free(self, host: HostId) -> int:
         """MiB that a machine could have now."""
+
+    async def kept(self, host: HostId) -> Collection[UUID]:
+        """The machines that do not run there and for which something is kept that `Machines.forget` removes."""
 
     async def confinement(self, who: Incarnation) -> Confinement | None:
         """What holds of its process now; None when it does not run."""

@@ -17,6 +17,9 @@ class MachineStore(Protocol):
 
     def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]: ...
 
+    def load_discarded(self) -> Sequence[Machine]:
+        """Those in the trash."""
+
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         """Its vmid."""
 

@@ -88,8 +88,20 @@ class Fleet:
         for uuid, keeper in self._by_uuid.items():
             if uuid not in found:
                 keeper.lost()
+        await self._forget_strays(found)
         self._listening = asyncio.create_task(self._listen())
         self._autostarting = asyncio.create_task(self._autostart())
+
+    async def _forget_strays(self, running: Collection[UUID]) -> None:
+        """A crash came between the end of a VM and the removal of what was kept for it.
+
+        A database without any VM may be the wrong one: then nothing is removed.
+        """
+        known = {*self._by_uuid, *(machine.uuid for machine in self._store.load_discarded())}
+        strays = set(await self._hypervisor.kept(self._host)) - known - set(running)
+        for uuid in sorted(strays if known else ()):
+            log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
+            await self._hypervisor.forget(uuid)
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""

@@ -14,7 +14,7 @@ from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, Progress, Spec
 from velocity.store.database import Database
-from velocity.store.discard import discard
+from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import hosts, machines
 
 _reason = msgspec.json.Decoder(Reason)
@@ -35,6 +35,10 @@ class SqlMachines:
             return [machine_of(row._mapping) for row in rows]
 
         return self._database.read(work)
+
+    def load_discarded(self) -> list[Machine]:
+        trashed = self._database.read(discarded_rows)
+        return [machine_of(row)[0] for rows in trashed for row in rows.get("machines", ())]
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         values = {

@@ -9,6 +9,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from tests.ports.test_hypervisor import NoMedia
+from velocity.hypervisor.qemu.launch import Place
 from velocity.hypervisor.qemu.runs import Runs, TooLong, start_time
 from velocity.hypervisor.qemu.serial import LOG_LIMIT, bound
 
@@ -39,6 +41,19 @@ def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path)
     runs.end(run)
     runs.end(run)
     assert list(runs.all()) == []
+
+
+def test_what_is_kept_for_machines_that_do_not_run(runs: Runs, tmp_path: Path) -> None:
+    state = tmp_path / "machines"
+    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(), privileged=False)
+    assert place.kept() == set()
+    kept, running, link = uuid4(), uuid4(), uuid4()
+    for name in (str(kept), str(running), str(kept).upper(), "backup of mine", kept.hex):
+        (state / name).mkdir(parents=True, exist_ok=True)
+    (state / str(link)).symlink_to(tmp_path)
+    (state / str(uuid4())).touch()
+    runs.begin(running, 1, nat=False)
+    assert place.kept() == {kept}
 
 
 def test_the_socket_paths_must_fit(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -62,6 +62,7 @@ class FakeHypervisor:
         self.runs: dict[UUID, Run] = {}
         self.started: list[Incarnation] = []
         self.forgotten: list[UUID] = []
+        self.keeps: set[UUID] = set()
         self.refuse: str | None = None
         self.hold: asyncio.Event | None = None
         self.deaf = False
@@ -84,6 +85,7 @@ class FakeHypervisor:
             words, self.refuse = self.refuse, None
             raise HypervisorError(words)
         self._epochs[who.machine] = who.epoch
+        self.keeps.add(who.machine)
         self.started.append(who)
         self.runs[who.machine] = Run(who, spec, Fact.HELD if spec.held else Fact.RUNNING, deaf=self.deaf)
 
@@ -117,6 +119,7 @@ class FakeHypervisor:
 
     async def forget(self, machine: UUID) -> None:
         self.forgotten.append(machine)
+        self.keeps.discard(machine)
 
     async def close(self) -> None:
         self._news = asyncio.Queue()
@@ -133,6 +136,9 @@ class FakeHypervisor:
 
     async def memory_free(self, host: HostId) -> int:
         return self.free
+
+    async def kept(self, host: HostId) -> Collection[UUID]:
+        return self.keeps - self.runs.keys()
 
     async def confinement(self, who: Incarnation) -> Confinement | None:
         if who.machine not in self.runs:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -268,6 +268,10 @@ class QemuHypervisor:
 
     async def memory_free(self, host: HostId) -> int:
         return facts.memory_free_mib()
+
+    async def kept(self, host: HostId) -> Collection[UUID]:
+        kept = await asyncio.to_thread(self._place.kept)
+        return kept - self._sessions.keys() - self._starting
 
     async def confinement(self, who: Incarnation) -> Confinement | None:
         session = self._sessions.get(who.machine)

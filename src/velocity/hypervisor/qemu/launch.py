@@ -9,6 +9,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
@@ -43,6 +44,17 @@ class Place:
 
     def qemu_log(self, who: Incarnation) -> Path:
         return self.state / str(who.machine) / "qemu.log"
+
+    def kept(self) -> set[UUID]:
+        """The machines that have a directory of state here and none of a run."""
+        found = set()
+        for directory in self.state.iterdir() if self.state.is_dir() else ():
+            with contextlib.suppress(ValueError):  # no machine's
+                machine = UUID(directory.name)
+                own = str(machine) == directory.name and directory.is_dir() and not directory.is_symlink()
+                if own and not self.runs.directory(machine).exists():
+                    found.add(machine)
+        return found
 
     def qmp(self, who: Incarnation) -> Path:
         return self.runs.directory(who.machine) / "qmp.sock"
