@@ -33,7 +33,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from velocity.contract import {modules}
-from velocity.contract.operation import Nothing, Operation, Wire
+from velocity.contract.operation import Change, Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -89,7 +89,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
 
 def _method(operation: Operation[Any, Any], define: str, wait: str) -> str:
     module, constant = _home(operation)
-    fields = msgspec.structs.fields(operation.request)
+    fields = [one for one in msgspec.structs.fields(operation.request) if one.name != "plan"]
     parameters = "".join(
         f", {field.name}: {_annotation(field.type)}{' | None' if _empty(field) else ''}{_default(field)}"
         for field in fields

@@ -128,9 +128,9 @@ async def test_a_database_that_cannot_write_is_a_503_and_changes_nothing(w: Worl
     while w.server.services.history._writing is not None:
         await asyncio.sleep(0.01)
     database._engine.raw_connection().cursor().execute("PRAGMA query_only=ON")
-    assert await w.refused("PUT", "/u/group", name="a", parent_gid=0) == (503, 503)
-    assert await w.refused("PUT", "/v/vm/efi", name="a", gid=0, cpus=1, memory_mib=64) == (503, 503)
-    assert await w.refused("PUT", "/m/media/create", name="a", gid=0, mpid=1, size=1) == (503, 503)
+    assert await w.refused("PUT", "/u/group", _plan=False, name="a", parent_gid=0) == (503, 503)
+    assert await w.refused("PUT", "/v/vm/efi", _plan=False, name="a", gid=0, cpus=1, memory_mib=64) == (503, 503)
+    assert await w.refused("PUT", "/m/media/create", _plan=False, name="a", gid=0, mpid=1, size=1) == (503, 503)
     assert w.files() == []
     database._engine.raw_connection().cursor().execute("PRAGMA query_only=OFF")
     assert (await w.ok("POST", "/v/vm/list", gid=0))["vms"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.world import World
+from tests.api.world import PASSWORD, World
 
 pytestmark = pytest.mark.anyio
 
@@ -42,3 +42,68 @@ async def test_groups_and_quotas(w: World) -> None:
     third = (await w.ok("PUT", "/u/group/quota", gid=gid, vms=1, revision=second))["revision"]
     assert await w.refused("DELETE", "/u/group", gid=gid, revision=second) == (409, 5323)
     await w.ok("DELETE", "/u/group", gid=gid, revision=third)
+
+
+async def test_users(w: World) -> None:
+    await w.user("bob")
+    uid = await w.uid("bob")
+    first = (await w.ok("POST", "/u/user", uid=uid))["revision"]
+    await w.ok("PATCH", "/u/user", uid=uid, password="another password", revision=first)
+    second = (await w.ok("POST", "/u/user", uid=uid))["revision"]
+    assert second != first
+    change = {"uid": uid, "password": "a third password", "revision": first}
+    assert await w.refused("PATCH", "/u/user", **change) == (409, 2420)
+    assert await w.refused("DELETE", "/u/user", uid=uid, revision=first) == (409, 2321)
+    bob = (await w.ok("POST", "/u/auth", "", name="bob", password="another password"))["authkey"]
+    mine = {"password": PASSWORD, "old_password": "another password"}
+    assert await w.refused("PATCH", "/u/user", bob, **mine, revision=first) == (409, 2420)
+    assert (await w.ok("POST", "/u/user", bob))["revision"] == second, "nothing was changed, and no session has ended"
+    await w.ok("PATCH", "/u/user", bob, **mine, revision=second)
+    third = (await w.ok("POST", "/u/user", uid=uid))["revision"]
+    await w.ok("DELETE", "/u/user", uid=uid, revision=third)
+
+
+async def test_what_users_hold_is_of_the_group_s_revision(w: World) -> None:
+    gid = await w.group("a")
+    await w.user("bob")
+    what = {"uid": await w.uid("bob"), "gid": gid, "permission": "velocity.vm.view"}
+
+    async def shown() -> tuple[str, list[str]]:
+        group = await w.ok("POST", "/u/group", gid=gid)
+        return group["revision"], [one["name"] for one in group["memberships"]]
+
+    first, _ = await shown()
+    await w.ok("PUT", "/u/user/permission", **what, revision=first)
+    second = await shown()
+    assert (second[0] != first, second[1]) == (True, ["bob"])
+    more = {**what, "permission": "velocity.vm.state", "revision": first}
+    assert await w.refused("PUT", "/u/user/permission", **more) == (409, 4221)
+    assert await w.refused("DELETE", "/u/user/permission", **what, revision=first) == (409, 4321)
+    assert await shown() == second
+    await w.ok("DELETE", "/u/user/permission", **what, revision=second[0])
+    assert await shown() == (first, []), "the same again: nobody is a member"
+
+
+async def test_pool_assignments(w: World) -> None:
+    gid = await w.group("a")
+    what = {"gid": gid, "mpid": 1}
+
+    async def listed() -> list[dict[str, object]]:
+        pools = (await w.ok("POST", "/m/pool/list", gid=gid))["pools"]
+        return [{key: value for key, value in one.items() if key != "free"} for one in pools]
+
+    await w.ok("PUT", "/m/pool/assign", **what, quota=1 << 20)
+    (first,) = await listed()
+    await w.ok("PUT", "/m/pool/assign", **what, quota=1 << 21, revision=first["revision"])
+    (second,) = await listed()
+    assert second["revision"] != first["revision"]
+    assert await w.refused("PUT", "/m/pool/assign", **what, quota=1, revision=first["revision"]) == (409, 6221)
+    assert await w.refused("DELETE", "/m/pool/assign", **what, revision=first["revision"]) == (409, 6320)
+    assert await listed() == [second]
+    low = await w.group("low", gid)
+    (inherited,) = (await w.ok("POST", "/m/pool/list", gid=low))["pools"]
+    await w.ok("PUT", "/m/pool/assign", gid=low, mpid=1, quota=1 << 10, revision=inherited["revision"])
+    again = {"gid": low, "mpid": 1, "revision": inherited["revision"]}
+    assert await w.refused("PUT", "/m/pool/assign", **again) == (409, 6221), "that nothing was assigned is a revision"
+    await w.ok("DELETE", "/m/pool/assign", **what, revision=second["revision"])
+    assert await listed() == []

@@ -65,8 +65,14 @@ class World:
         assert answer.status == 200, answer
         return answer
 
-    async def refused(self, method: str, path: str, _key: Any = None, **body: Any) -> tuple[int, int]:
+    async def refused(
+        self, method: str, path: str, _key: Any = None, _plan: Any = True, **body: Any
+    ) -> tuple[int, int]:
+        """How it is refused, as its plan is before; not where only the work itself finds out (`_plan`)."""
+        plan = None if method == "POST" or not _plan else await self.call(method, path, _key, **body, plan=True)
         answer = await self.call(method, path, _key, **body)
+        if plan is not None:
+            assert (plan.status, plan.body) == (answer.status, answer.body), "what refuses a change refuses its plan"
         assert answer["error"] is True
         assert answer["message"] == answer["reason"]
         assert len(answer["message"]) > 5

@@ -12,7 +12,7 @@ import pytest
 
 import velocity.contract.groups
 from tests.host import Host
-from velocity.client import ApiError, AsyncClient, Client, ClientError, Unreachable
+from velocity.client import ApiError, AsyncClient, Client, ClientError, Planned, Unreachable
 from velocity.contract import OPERATIONS
 from velocity.contract.machines import Nic, State
 
@@ -124,3 +124,38 @@ def test_every_method_is_there_for_asyncio_too() -> None:
     for operation in OPERATIONS:
         if not operation.streams:
             assert inspect.iscoroutinefunction(getattr(AsyncClient, operation.name))
+
+
+def test_plans(host: Host, tmp_path: Path) -> None:
+    groups = velocity.contract.groups
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100)
+    wanted = groups.CreateGroup(name="a", parent_gid=0)
+    with Client(host.url, host.key) as client:
+        (step,) = client.plan(groups.CREATE, wanted).steps
+        assert (step.do, step.kind, step.name) == ("create", "group", "a")
+        vmid = client.create_vm(name="vm", gid=0, cpus=1, memory_mib=64).vmid
+        client.plans = []
+        assert client.show_vm(vmid=vmid).name == "vm", "what only reads is done"
+        client.delete_vm(vmid=vmid)  # nobody needs its answer: what follows can be planned as well
+        with pytest.raises(Planned):
+            client.create_group(name="a", parent_gid=0)
+        with pytest.raises(Planned):
+            client.upload(file, mpid=1, gid=0, name="Häuser, x", type="DISK")
+        with pytest.raises(ApiError):
+            client.delete_vm(vmid=99)
+        told = [(step.do, step.kind, step.name) for plan in client.plans for step in plan.steps]
+        assert told == [("delete", "vm", "vm"), ("create", "group", "a"), ("create", "medium", "Häuser, x")]
+        assert client.plans[2].consumes[0].bytes == 100
+        client.plans = None
+        assert client.show_vm(vmid=vmid).name == "vm"
+        assert [one.name for one in client.list_groups().groups] == [client.show_group(gid=0).name]
+        assert client.list_media(gid=0).media == []
+
+    async def play() -> None:
+        async with AsyncClient(host.url, host.key) as client:
+            assert (await client.plan(groups.CREATE, wanted)).steps == [step]
+            with pytest.raises(ApiError):
+                await client.plan(groups.CREATE, groups.CreateGroup(name="a", parent_gid=99))
+
+    asyncio.run(play())

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from velocity import plan
 from velocity.access import rules
 from velocity.access.port import Kept
 from velocity.access.rules import NO_LIMITS, ROOT_GROUP, Amount, Group, Limits, User
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import revision
 
 
 class Directory:
@@ -66,6 +68,11 @@ class Directory:
         """The group and its ancestors, up to the root."""
         return list(rules.line(self.groups, gid))
 
+    def revision(self, gid: int) -> str:
+        """Of a group with its members, their permissions and its quota."""
+        held = [(uid, grants[gid]) for uid, grants in sorted(self.grants.items()) if grants.get(gid)]
+        return revision(self.group(gid), held, self.limits_of(gid))
+
     # Changing
 
     def learn(self, user: User) -> None:
@@ -106,6 +113,7 @@ class Directory:
 
     def count(self, line: Sequence[int], change: Amount) -> None:
         """Count for a group and all above it; those that are no more do not count."""
+        plan.consumes(line[0], vars(change))
         for ancestor in line:
             if ancestor in self.groups:
                 self.used[ancestor] = self.used_by(ancestor) + change

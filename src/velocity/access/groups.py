@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from msgspec import UnsetType
 
+from velocity import plan
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, Belongings, Withdrawal
@@ -18,7 +19,7 @@ from velocity.access.users import Membership
 from velocity.contract.groups import DeleteGroup
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
-from velocity.contract.revision import check, revision
+from velocity.contract.revision import check
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,6 @@ class Groups:
         """Tell who keeps something that groups own; what is told last is withdrawn first."""
         self._belongings.insert(0, keeper)
 
-    def revision(self, gid: int) -> str:
-        """Of the group with its members, their permissions and its quota."""
-        directory = self._directory
-        held = [(uid, grants[gid]) for uid, grants in sorted(directory.grants.items()) if grants.get(gid)]
-        return revision(directory.group(gid), held, directory.limits_of(gid))
-
     def members(self, gid: int) -> list[Membership]:
         """Who holds something directly on the group."""
         directory = self._directory
@@ -73,6 +68,7 @@ class Groups:
         async with directory.changing:
             directory.group(parent_gid, field="parent_gid")
             self._check_name(name, parent_gid)
+            plan.step("create", "group", name, gid=parent_gid)
             group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)
             directory.groups[group.gid] = group
         return group
@@ -85,8 +81,13 @@ class Groups:
             group = directory.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
-            check(request.revision, self.revision(gid))
+            check(request.revision, directory.revision(gid))
             leaving = rules.subtree(directory.groups, gid)
+            for keeper in self._belongings:
+                keeper.examine(leaving, force=request.force, purge=purge)
+            for one in reversed(leaving):
+                plan.step("purge" if purge else "delete", "group", directory.groups[one].name, id=one)
+            plan.ends()
             directory.leaving.update(leaving)  # from here on nothing new comes into them
         withdrawn: list[Withdrawal] = []
         try:
@@ -159,19 +160,22 @@ class Groups:
                 if limit is not None:
                     rest = max(0, limit - getattr(directory.used_by(ancestor), name))
                     left[name] = min(rest, left.get(name, rest))
-        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left), self.revision(gid))
+        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left), directory.revision(gid))
 
     async def set_limits(self, gid: int, limits: Limits, named: str | UnsetType) -> None:
         """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
         directory = self._directory
         async with directory.changing:
-            directory.group(gid)
+            group = directory.group(gid)
             for name in LIMITED:
                 wanted = getattr(limits, name)
                 if wanted is not None:
                     self._check_above(gid, name, wanted)
                     self._check_below(gid, name, wanted)
-            check(named, self.revision(gid))
+            check(named, directory.revision(gid))
+            before = vars(directory.limits_of(gid))
+            changes = {name: (before[name], limit) for name, limit in vars(limits).items()}
+            plan.step("change", "group", group.name, id=gid, changes=changes)
             await self._store.set_limits(gid, limits)
             directory.limits[gid] = limits
 

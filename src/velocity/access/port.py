@@ -75,5 +75,11 @@ class Withdrawal(Protocol):
 class Belongings(Protocol):
     """An area that keeps what groups own."""
 
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Whether these groups may go, as far as can be told before anything is touched. Raises `Refused`.
+
+        Tells the plan what would go with them.
+        """
+
     async def withdraw(self, gids: Collection[int], *, force: bool) -> Withdrawal:
         """Take what these groups own out of use. Raises `Refused`, and then has changed nothing."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from velocity import plan
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_USER, Session
 from velocity.contract.problems import Problem, Refused
@@ -79,6 +80,8 @@ class Sessions:
             raise Refused(Problem.UNKNOWN_AUTHKEY, "this authkey is unknown: sign in again")
         if self._expired(session):
             raise Refused(Problem.EXPIRED_AUTHKEY, "this authkey has expired: sign in again")
+        plan.step("change", "session", "")
+        plan.ends()
         # Taken out first: of two renewals at once only one can win.
         del self._sessions[key]
         try:
@@ -91,6 +94,7 @@ class Sessions:
         """An unknown one is no failure; the key file's does not end."""
         key = key_hash(authkey or "")
         if key in self._sessions and self._sessions[key].expires is not None:
+            plan.step("delete", "session", "")
             await self._store.remove_session(key)
             self._sessions.pop(key, None)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import UnsetType
+
+from velocity import plan
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.guesses import Guesses
@@ -13,6 +16,7 @@ from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, User
 from velocity.access.sessions import Caller, Sessions
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check, revision
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Users:
 
     async def create(self, name: str, password: str) -> User:
         self._free_name(name)
+        plan.step("create", "user", name)
+        plan.ends()
         hashed = await self._passwords.hash(password)
         async with self._directory.changing:
             self._free_name(name)
@@ -69,18 +75,30 @@ class Users:
             self._directory.learn(user)
         return user
 
-    async def remove(self, caller: Caller, uid: int) -> None:
+    def revision(self, user: User) -> str:
+        """Of the account. The salted hash in it keeps anybody from guessing what else is."""
+        return revision(user.uid, user.name, user.password)
+
+    async def remove(self, caller: Caller, uid: int, named: str | UnsetType) -> None:
         async with self._directory.changing:
             user = self._directory.user(uid)
             if uid in (ROOT_USER, caller.uid):
                 who = "the root user" if uid == ROOT_USER else "yourself"
                 raise Refused(Problem.USER_STAYS, f"{who} cannot be removed: {user.name!r} stays", field="uid")
+            check(named, self.revision(user))
+            plan.step("delete", "user", user.name, id=uid)
             await self._store.remove_user(uid)
             self._directory.forget_user(uid)
             self._sessions.forget(uid)
 
     async def set_password(
-        self, caller: Caller, uid: int, password: str, old_password: str | None, address: str
+        self,
+        caller: Caller,
+        uid: int,
+        password: str,
+        old_password: str | None,
+        address: str,
+        named: str | UnsetType,
     ) -> None:
         """Of oneself, with the old one; of another, by someone who holds all that the other holds."""
         user = self._directory.user(uid)
@@ -91,11 +109,15 @@ class Users:
                 Problem.NO_PERMISSION,
                 f"{user.name!r} holds permissions that you do not: ask someone who holds them all to set this password",
             )
+        check(named, self.revision(user))
+        plan.step("change", "user", user.name, id=uid, changes={"password": None})
+        plan.ends()
         hashed = await self._passwords.hash(password)
         async with self._directory.changing:
             user = self._directory.user(uid)
             if uid != caller.uid and not self._dominates(caller, uid):
                 raise Refused(Problem.NO_PERMISSION, f"{user.name!r} has got permissions meanwhile that you lack")
+            check(named, self.revision(user))
             await self._store.set_password(uid, hashed)
             self._directory.learn(User(uid, user.name, hashed))
             self._sessions.forget(uid)
@@ -120,7 +142,7 @@ class Users:
 
     # Grants
 
-    async def grant(self, caller: Caller, uid: int, gid: int, name: str) -> None:
+    async def grant(self, caller: Caller, uid: int, gid: int, name: str, named: str | UnsetType) -> None:
         """Give a permission that the caller holds on that very group; held already is success."""
         directory = self._directory
         permission = _named(name)
@@ -129,14 +151,17 @@ class Users:
                 raise Refused(
                     Problem.PERMISSION_NOT_HELD, f"you do not hold {name} on group {gid}, so you cannot give it"
                 )
-            directory.user(uid)
+            user = directory.user(uid)
             directory.group(gid)
             if permission is None:
                 raise _unknown(name)
+            check(named, directory.revision(gid))
+            if not directory.held(uid).get(gid, 0) & permission.bit:
+                plan.step("grant", "user", user.name, id=uid, gid=gid, changes={"permissions": (None, [name])})
             await self._store.add_grant(uid, gid, permission.pid)
             directory.grant(uid, gid, permission.bit)
 
-    async def revoke(self, caller: Caller, uid: int, gid: int, name: str | None) -> None:
+    async def revoke(self, caller: Caller, uid: int, gid: int, name: str | None, named: str | UnsetType) -> None:
         """Take a permission that the caller holds too, or all of them (None); not held is success."""
         directory = self._directory
         permission = None if name is None else _named(name)
@@ -149,12 +174,16 @@ class Users:
                     Problem.NO_PERMISSION,
                     f"you do not hold {rules.names(lacking)} on group {gid}, so you cannot take it away",
                 )
-            directory.user(uid)
+            user = directory.user(uid)
             directory.group(gid)
             if name is not None and permission is None:
                 raise _unknown(name)
             if uid == ROOT_USER and gid == ROOT_GROUP:
                 raise Refused(Problem.GRANT_STAYS, "the root user's permissions on group 0 cannot be taken away")
+            check(named, directory.revision(gid))
+            if taken := bits & everything:
+                names = [one.value for one in members(taken)]
+                plan.step("revoke", "user", user.name, id=uid, gid=gid, changes={"permissions": (names, None)})
             await self._store.remove_grants(uid, gid, [one.pid for one in members(bits)])
             directory.revoke(uid, gid, bits)
 

@@ -20,7 +20,7 @@ LEAST_REFUSAL = 400
 class About:
     """One request. Nothing of it is written down but what `history.rules` names."""
 
-    __slots__ = ("_gid", "_name", "_operation", "_uid", "address", "code", "message", "request", "wanted")
+    __slots__ = ("_gid", "_name", "_operation", "_uid", "address", "code", "message", "planned", "request", "wanted")
 
     def __init__(self, operation: Operation[Any, Any], address: str) -> None:
         self._operation = operation
@@ -30,6 +30,7 @@ class About:
         self.address = address
         self.request = secrets.token_hex(8)
         self.wanted: Wire | None = None
+        self.planned = False
         self.code: int | None = None
         self.message: str | None = None
 
@@ -53,7 +54,7 @@ class About:
             return True
         if self._operation.method is Method.POST and self._operation is not auth.SIGN_IN:
             return False
-        return status < LEAST_REFUSAL or self.wanted is not None
+        return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
 
     def entry(self, status: int) -> Entry:
         told = self.wanted is not None and not isinstance(self.wanted, auth.SignIn)

@@ -14,11 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from velocity import plan
 from velocity.api import decode, errors
 from velocity.api.about import About
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
-from velocity.contract.operation import Anyone, Holds, Method, Operation
+from velocity.contract.operation import Anyone, Change, Holds, Method, Operation
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ class Dispatch:
                 access.admit(needs, caller, target)
             return _encode(await self._handler(Call(self._services, wanted, authkey, caller, about.address)))
 
+        if isinstance(wanted, Change) and wanted.plan is True:
+            about.planned = True
+            return Response(_encode(await plan.of(serve)), media_type="application/json")
         key = idempotency_key(request)
         if key is None or caller is None or self._operation.method is Method.POST:
             return Response(await serve(), media_type="application/json")

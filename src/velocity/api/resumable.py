@@ -100,6 +100,8 @@ class TusEdge:
         sent = _metadata(request.headers.get("upload-metadata", ""))
         sent["content-length"] = request.headers.get("upload-length", "")
         wanted = request.state.about.wanted = fields(sent, authkey)
+        if wanted.plan is True:
+            raise Refused(Problem.MALFORMED, f"an upload is planned by PUT {media.UPLOAD.path}", field="plan")
         caller = self._admitted(request, authkey, wanted.gid)
         upload = await self._services.resumables.begin(caller, wanted)
         return Response(status_code=201, headers={"location": f"{PATH}/{upload.name}", **_state(upload)})

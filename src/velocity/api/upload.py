@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from velocity import plan
+from velocity.access.sessions import Caller
 from velocity.api import decode, errors
 from velocity.api.about import About
 from velocity.api.dispatch import address, carried
@@ -69,6 +71,10 @@ class UploadEdge:
         self._note(about, response)
         await response(scope, receive, send)
 
+    async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
+        async with self._services.library.receive(caller, wanted):
+            pass
+
     def _note(self, about: About, response: Response) -> None:
         response.headers["x-request-id"] = about.request
         if about.is_history(response.status_code):
@@ -82,6 +88,10 @@ class UploadEdge:
         assert isinstance(needs, Holds)
         about.who(self._services.access, caller, needs, wanted.gid)
         self._services.access.admit(needs, caller, wanted.gid)
+        if wanted.plan is True:
+            about.planned = True
+            would = await plan.of(lambda: self._plan(caller, wanted))
+            return Response(msgspec.json.encode(would), media_type="application/json")
         async with self._services.library.receive(caller, wanted) as upload:
             async for piece in request.stream():
                 if piece:
@@ -122,7 +132,11 @@ async def refuse(response: Response, body: Body, send: Send) -> None:
 
 def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
     """The request that the headers make. Raises `Refused` with the problem of the first header that is wrong."""
-    length = headers.get("content-length") or headers.get(PREFIX + "length")
+    planned = headers.get(PREFIX + "plan", "false")
+    if planned not in ("true", "false"):
+        raise Refused(Problem.MALFORMED, f"{_header('plan')} is neither true nor false", field=_header("plan"))
+    # The file is not sent for a plan, so that Content-Length is not its length.
+    length = (None if planned == "true" else headers.get("content-length")) or headers.get(PREFIX + "length")
     sent: dict[str, Any] = {"length": length, "authkey": authkey}
     for name in ("mpid", "gid", "name", "type", "readonly", "sha256"):
         sent[name] = headers.get(PREFIX + name)
@@ -137,6 +151,7 @@ def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
             Problem.NO_READONLY, f"{_header('readonly')} is neither true nor false", field=_header("readonly")
         )
     sent["readonly"] = sent["readonly"] == "true"
+    sent["plan"] = planned == "true" or UNSET
     if sent["sha256"] is None:
         sent["sha256"] = UNSET
     try:

@@ -2,6 +2,6 @@
 
 from velocity.client.asynchronous import AsyncClient
 from velocity.client.client import Client, Console
-from velocity.client.errors import ApiError, ClientError, Unreachable
+from velocity.client.errors import ApiError, ClientError, Planned, Unreachable
 
-__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "Console", "Unreachable"]
+__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "Console", "Planned", "Unreachable"]

@@ -13,6 +13,7 @@ from velocity.client.async_methods import AsyncMethods
 from velocity.client.client import TIMEOUT
 from velocity.client.errors import Unreachable, api_error
 from velocity.contract.operation import Operation, Wire
+from velocity.contract.plan import Plan
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -53,17 +54,23 @@ class AsyncClient(AsyncMethods):
         self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
     ) -> Response:
         """Any operation of the contract; with a key, a change is safe to repeat."""
-        headers = {"content-type": "application/json"}
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        answer = await self._send(operation, msgspec.json.encode(request), headers)
+        return msgspec.json.decode(answer, type=operation.response)
+
+    async def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
+        """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
+        content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
+        return msgspec.json.decode(await self._send(operation, content, {}), type=Plan)
+
+    async def _send(self, operation: Operation[Request, Response], content: bytes, headers: dict[str, str]) -> bytes:
+        headers = {"content-type": "application/json", **headers}
         if self.authkey is not None:
             headers["authorization"] = f"Bearer {self.authkey}"
-        if idempotency_key is not None:
-            headers["idempotency-key"] = idempotency_key
         try:
-            response = await self._http.request(
-                operation.method.name, operation.path, content=msgspec.json.encode(request), headers=headers
-            )
+            response = await self._http.request(operation.method.name, operation.path, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(f"no answer from {self.server}: {error or type(error).__name__}") from None
         if not response.is_success:
             raise api_error(response)
-        return msgspec.json.decode(response.content, type=operation.response)
+        return response.content

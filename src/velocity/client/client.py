@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 import msgspec
 
-from velocity.client.errors import ClientError, Unreachable, api_error
+from velocity.client.errors import ClientError, Planned, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
 from velocity.contract.machines import ConsoleTicket
-from velocity.contract.operation import Operation, Wire
+from velocity.contract.operation import Change, Nothing, Operation, Wire
+from velocity.contract.plan import Plan
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -29,7 +31,8 @@ TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 class Client(Methods):
     """A server, and who one is there. Not for use by several threads at once.
 
-    Every method raises `ApiError` when the server refuses and `Unreachable` when none answers.
+    Every method raises `ApiError` when the server refuses and `Unreachable` when none answers; while `plans` is a
+    list, nothing is done: the plan of each change is added to it, and one whose answer is needed raises `Planned`.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Client(Methods):
     ) -> None:
         self.server = server.rstrip("/")
         self.authkey = authkey
+        self.plans: list[Plan] | None = None
         self._http = httpx.Client(
             base_url=self.server, timeout=TIMEOUT, verify=verify, transport=transport, trust_env=False
         )
@@ -61,10 +65,20 @@ class Client(Methods):
         self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
     ) -> Response:
         """Any operation of the contract; with a key, a change is safe to repeat."""
+        if self.plans is not None and isinstance(request, Change):
+            self.plans.append(self.plan(operation, request))
+            if operation.response is Nothing:
+                return operation.response()
+            raise Planned
         content = msgspec.json.encode(request)
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = self.send(operation.method.name, operation.path, content, headers)
         return msgspec.json.decode(answer, type=operation.response)
+
+    def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
+        """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
+        content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
+        return msgspec.json.decode(self.send(operation.method.name, operation.path, content), type=Plan)
 
     def send(self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """A raw request; the answer's body is returned."""
@@ -88,10 +102,19 @@ class Client(Methods):
         A connection that breaks is made again, and the upload goes on where it broke off, until nothing has come
         through for `patience` seconds.
         """
+        if self.plans is not None:
+            self.plans.append(self._plan_upload(file, mpid=mpid, gid=gid, name=name, type=type, readonly=readonly))
+            raise Planned
         return Upload(self, file, progress, patience).run(
             {"mpid": mpid, "gid": gid, "name": name, "type": type, "readonly": "true" if readonly else "false"}
             | ({} if sha256 is None else {"sha256": sha256})
         )
+
+    def _plan_upload(self, file: Path, *, readonly: bool, name: str, **fields: object) -> Plan:
+        told = {"plan": "true", "readonly": "true" if readonly else "false", "name": quote(name), **fields}
+        headers = {f"x-velocity-{key}": str(value) for key, value in told.items()}
+        headers["x-velocity-length"] = str(file.stat().st_size)
+        return msgspec.json.decode(self._exchange("PUT", media.UPLOAD.path, b"", headers), type=Plan)
 
     def download(self, mid: UUID, file: Path, *, progress: Progress = lambda done, total: None) -> None:
         """Download a medium into a new file; what a broken connection leaves of it is removed."""

@@ -15,6 +15,10 @@ class Unreachable(ClientError):
     """No server answers there; the message has the cure."""
 
 
+class Planned(Exception):
+    """The client only plans, and what follows would need the answer of a change that was not done."""
+
+
 class ApiError(ClientError):
     """The server refused. `code` is the contract's number, `field` the field at fault where there is one."""
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from velocity.contract import auth, groups, history, machines, media, nics, tasks, trash, users, why
-from velocity.contract.operation import Nothing, Operation, Wire
+from velocity.contract.operation import Change, Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -32,7 +32,7 @@ class Methods(abc.ABC):
 
     def sign_out(self) -> Nothing:
         """End the session of the authkey; one that is unknown is no failure."""
-        return self.call(auth.SIGN_OUT, Nothing())
+        return self.call(auth.SIGN_OUT, Change())
 
     def renew(self) -> auth.Session:
         """Exchange the authkey for a new one; the old one stops working at once.
@@ -41,7 +41,7 @@ class Methods(abc.ABC):
         403 1400: the authkey is unknown
         403 1401: the authkey has expired (known for a day)
         """
-        return self.call(auth.RENEW, Nothing())
+        return self.call(auth.RENEW, Change())
 
     def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
@@ -61,18 +61,24 @@ class Methods(abc.ABC):
         """
         return self.call(users.CREATE, users.CreateUser(name=name, password=password))
 
-    def remove_user(self, *, uid: int) -> Nothing:
+    def remove_user(self, *, uid: int, revision: str | UnsetType = UNSET) -> Nothing:
         """Remove a user; every authkey and permission of that user ends.
 
         Refused with:
         403 2300: velocity.user.remove is needed on every group of the user
         404 2310: no such user
         406 2320: the root user, or oneself
+        409 2321: the object has changed since the revision that the request names
         """
-        return self.call(users.REMOVE, users.UserRequest(uid=uid))
+        return self.call(users.REMOVE, users.RemoveUser(uid=uid, revision=revision))
 
     def change_user(
-        self, *, password: str, uid: int | UnsetType = UNSET, old_password: str | UnsetType = UNSET
+        self,
+        *,
+        password: str,
+        uid: int | UnsetType = UNSET,
+        old_password: str | UnsetType = UNSET,
+        revision: str | UnsetType = UNSET,
     ) -> Nothing:
         """Set a password; every authkey of that user ends.
 
@@ -80,8 +86,11 @@ class Methods(abc.ABC):
         403 2400: the old password is wrong; or, for another user: velocity.user.remove is needed on every group of
             the user, and every permission that the user holds there
         404 2410: no such user
+        409 2420: the object has changed since the revision that the request names
         """
-        return self.call(users.CHANGE, users.ChangeUser(password=password, uid=uid, old_password=old_password))
+        return self.call(
+            users.CHANGE, users.ChangeUser(password=password, uid=uid, old_password=old_password, revision=revision)
+        )
 
     def list_users(self) -> users.Users:
         """List all users by name.
@@ -91,7 +100,7 @@ class Methods(abc.ABC):
         """
         return self.call(users.LIST, Nothing())
 
-    def grant_permission(self, *, uid: int, gid: int, permission: str) -> Nothing:
+    def grant_permission(self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET) -> Nothing:
         """Give a user a permission on a group that the caller holds there.
 
         Refused with:
@@ -100,10 +109,13 @@ class Methods(abc.ABC):
         404 4211: no such group
         404 4212: no such permission
         403 4220: the caller does not hold that permission on the group
+        409 4221: the object has changed since the revision that the request names
         """
-        return self.call(users.GRANT, users.Grant(uid=uid, gid=gid, permission=permission))
+        return self.call(users.GRANT, users.Grant(uid=uid, gid=gid, permission=permission, revision=revision))
 
-    def revoke_permission(self, *, uid: int, gid: int, permission: str | UnsetType = UNSET) -> Nothing:
+    def revoke_permission(
+        self, *, uid: int, gid: int, permission: str | UnsetType = UNSET, revision: str | UnsetType = UNSET
+    ) -> Nothing:
         """Take a permission on a group, or all of them, away from a user; one that is not held is no failure.
 
         Refused with:
@@ -112,8 +124,9 @@ class Methods(abc.ABC):
         404 4311: no such group
         404 4312: no such permission
         406 4320: the root user's permissions on group 0 stay
+        409 4321: the object has changed since the revision that the request names
         """
-        return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission))
+        return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission, revision=revision))
 
     def show_group(self, *, gid: int) -> groups.GroupInfo:
         """Show a group with its members and what they hold directly on it.
@@ -183,7 +196,16 @@ class Methods(abc.ABC):
             groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, revision=revision)
         )
 
-    def assign_pool(self, *, gid: int, mpid: int, quota: int = 0, write: bool = False, manage: bool = False) -> Nothing:
+    def assign_pool(
+        self,
+        *,
+        gid: int,
+        mpid: int,
+        quota: int = 0,
+        write: bool = False,
+        manage: bool = False,
+        revision: str | UnsetType = UNSET,
+    ) -> Nothing:
         """Assign a pool to a group, or change what is assigned.
 
         Refused with:
@@ -191,20 +213,23 @@ class Methods(abc.ABC):
         404 6210: no such group
         404 6211: no such pool
         406 6220: group 0 has every pool
+        409 6221: the object has changed since the revision that the request names
         """
         return self.call(
-            media.ASSIGN_POOL, media.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage)
+            media.ASSIGN_POOL,
+            media.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage, revision=revision),
         )
 
-    def revoke_pool(self, *, gid: int, mpid: int) -> Nothing:
+    def revoke_pool(self, *, gid: int, mpid: int, revision: str | UnsetType = UNSET) -> Nothing:
         """Take a pool away from a group and its subgroups; their media stay.
 
         Refused with:
         403 6300: velocity.pool.revoke is needed on the group
         404 6310: no such group
         404 6311: no such pool is assigned to the group
+        409 6320: the object has changed since the revision that the request names
         """
-        return self.call(media.REVOKE_POOL, media.RevokePool(gid=gid, mpid=mpid))
+        return self.call(media.REVOKE_POOL, media.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
     def list_pools(self, *, gid: int) -> media.Pools:
         """List the media pools that a group sees, with what it may do there and has used.
@@ -519,7 +544,7 @@ class Methods(abc.ABC):
         403 23300: velocity.media.create is needed on the task's group
         404 23310: no such task
         """
-        return self.call(tasks.CANCEL, tasks.TaskRequest(tid=tid))
+        return self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
 
     def list_tasks(self, *, gid: int) -> tasks.Tasks:
         """List the tasks of a group, the newest first; those that ended are kept for a day.

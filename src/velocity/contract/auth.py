@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velocity.contract.fields import GivenPassword, UnixTime
-from velocity.contract.operation import Alias, Anyone, Failure, Method, Nothing, Operation, Wire
+from velocity.contract.operation import Alias, Anyone, Change, Failure, Method, Nothing, Operation, Wire
 from velocity.contract.problems import Problem
 
 
@@ -36,7 +36,7 @@ SIGN_OUT = Operation(
     method=Method.DELETE,
     path="/u/auth",
     route=1,
-    request=Nothing,
+    request=Change,
     response=Nothing,
     needs=Anyone("the authkey itself is what ends"),
     failures=(),
@@ -48,7 +48,7 @@ RENEW = Operation(
     method=Method.PATCH,
     path="/u/auth",
     route=1,
-    request=Nothing,
+    request=Change,
     response=Session,
     needs=Anyone("the authkey itself is what is renewed, and an expired one has an answer of its own"),
     failures=(

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Name, Revision, Uid
-from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, SignedIn, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, SignedIn, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.users import PermissionInfo
@@ -33,7 +33,7 @@ class GroupInfo(Wire, frozen=True):
     memberships: list[Member]
 
 
-class CreateGroup(Wire, frozen=True):
+class CreateGroup(Change, frozen=True):
     name: Name
     parent_gid: Gid
 
@@ -44,7 +44,7 @@ class GroupCreated(Wire, frozen=True):
     parent_gid: Gid
 
 
-class DeleteGroup(Wire, frozen=True):
+class DeleteGroup(Change, frozen=True):
     gid: Gid
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
@@ -90,7 +90,7 @@ class QuotaInfo(Wire, frozen=True):
     left: Annotated[Quota, Meta(description="what may still be added, by the limits of the group and its ancestors")]
 
 
-class SetQuota(Wire, frozen=True):
+class SetQuota(Change, frozen=True):
     """States the whole quota: a limit that is absent or null is lifted."""
 
     gid: Gid

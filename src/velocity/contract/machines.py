@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime, Vmid, Word
-from velocity.contract.operation import Alias, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -68,7 +68,7 @@ Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at mo
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
 
-class CreateVm(Wire, frozen=True):
+class CreateVm(Change, frozen=True):
     name: Name
     gid: Gid
     cpus: Int64
@@ -106,7 +106,7 @@ class VmRequest(Wire, frozen=True):
     vmid: Vmid
 
 
-class DeleteVm(Wire, frozen=True):
+class DeleteVm(Change, frozen=True):
     vmid: Vmid
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
@@ -158,7 +158,7 @@ class VmInfo(Wire, frozen=True):
     isolation: Isolation | UnsetType = UNSET
 
 
-class AlterVm(Wire, frozen=True):
+class AlterVm(Change, frozen=True):
     """What is absent stays as it is."""
 
     vmid: Vmid
@@ -182,7 +182,7 @@ class VmAltered(Wire, frozen=True):
     """What will not work as one might expect, known before the start."""
 
 
-class SetState(Wire, frozen=True):
+class SetState(Change, frozen=True):
     vmid: Vmid
     state: Word
     force: bool = False

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision
-from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.tasks import TaskStarted
@@ -27,6 +27,7 @@ class PoolInfo(Wire, frozen=True):
     quota: Annotated[int, Meta(description="bytes that the nearest assignment allows; 0: no limit of its own")]
     used: Annotated[int, Meta(description="bytes that the media of the group and its subgroups declare here")]
     free: Annotated[int, Meta(description="bytes free in the pool's file system")]
+    revision: Annotated[str, Meta(description="another one whenever what is assigned to the group itself is")]
     left: (
         Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
         | UnsetType
@@ -37,7 +38,7 @@ class Pools(Wire, frozen=True):
     pools: list[PoolInfo]
 
 
-class AssignPool(Wire, frozen=True):
+class AssignPool(Change, frozen=True):
     gid: Gid
     mpid: Mpid
     quota: Annotated[
@@ -45,11 +46,15 @@ class AssignPool(Wire, frozen=True):
     ] = 0
     write: bool = False
     manage: bool = False
+    revision: Revision | UnsetType = UNSET
+    """Refused if the assignment has another one by now."""
 
 
-class RevokePool(Wire, frozen=True):
+class RevokePool(Change, frozen=True):
     gid: Gid
     mpid: Mpid
+    revision: Revision | UnsetType = UNSET
+    """Refused if the assignment has another one by now."""
 
 
 class ListMedia(Wire, frozen=True):
@@ -84,7 +89,7 @@ class Media(Wire, frozen=True):
     media: list[MediumInfo]
 
 
-class CreateMedium(Wire, frozen=True):
+class CreateMedium(Change, frozen=True):
     mpid: Mpid
     gid: Gid
     name: Name
@@ -93,7 +98,7 @@ class CreateMedium(Wire, frozen=True):
     format: Literal["raw", "qcow2"] = "raw"
 
 
-class UploadMedium(Wire, frozen=True):
+class UploadMedium(Change, frozen=True):
     """Sent as headers: Content-Length (or x-velocity-length), x-velocity-mpid, -gid, -name, -type, -readonly."""
 
     length: Bytes
@@ -111,7 +116,7 @@ class MediumCreated(Wire, frozen=True):
     content: Content | UnsetType = UNSET
 
 
-class ImportMedium(Wire, frozen=True):
+class ImportMedium(Change, frozen=True):
     """The bytes of `mid`, an uploaded image or packed file, become a medium of their own."""
 
     mid: UUID
@@ -123,7 +128,7 @@ class ImportMedium(Wire, frozen=True):
     """Packed files become raw."""
 
 
-class CloneMedium(Wire, frozen=True):
+class CloneMedium(Change, frozen=True):
     mid: UUID
     gid: Gid
     mpid: Mpid
@@ -132,7 +137,11 @@ class CloneMedium(Wire, frozen=True):
     """Absent: as it is."""
 
 
-class DeleteMedium(Wire, frozen=True):
+class MediumRequest(Wire, frozen=True):
+    mid: UUID
+
+
+class DeleteMedium(Change, frozen=True):
     mid: UUID
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
@@ -158,6 +167,7 @@ ASSIGN_POOL = Operation(
         Failure(6210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6211, 404, Problem.POOL_NOT_FOUND, "no such pool"),
         Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 has every pool"),
+        Failure(6221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 
@@ -174,6 +184,7 @@ REVOKE_POOL = Operation(
         Failure(6300, 403, Problem.NO_PERMISSION, "velocity.pool.revoke is needed on the group"),
         Failure(6310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6311, 404, Problem.POOL_NOT_FOUND, "no such pool is assigned to the group"),
+        Failure(6320, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 
@@ -258,7 +269,7 @@ DOWNLOAD = Operation(
     method=Method.POST,
     path="/m/media/content",
     route=14,
-    request=DeleteMedium,
+    request=MediumRequest,
     response=Nothing,
     needs=Holds(Permission.MEDIA_LIST, On.MEDIUM),
     failures=(

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from velocity import __version__
-from velocity.contract.operation import COMMON, Anyone, Holds, Needs, Operation
+from velocity.contract.operation import COMMON, Anyone, Change, Holds, Needs, Operation
+from velocity.contract.plan import Plan
 from velocity.contract.registry import OPERATIONS
 
 _REF = "#/components/schemas/{name}"
@@ -20,7 +21,7 @@ def document() -> bytes:
 
 
 def build() -> dict[str, Any]:
-    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)]
+    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)] + [Plan]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type = dict(zip(types, schemas, strict=True))
     components = _portable(components)
@@ -57,7 +58,7 @@ def permission_text(needs: Needs) -> str:
 
 def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
     answers: dict[str, Any] = {
-        "200": {"description": "done", "content": {"application/json": {"schema": by_type[operation.response]}}}
+        "200": {"description": "done", "content": {"application/json": {"schema": _answer(operation, by_type)}}}
     }
     common = [failure for failure in COMMON if failure.status != 401 or not isinstance(operation.needs, Anyone)]
     for failure in sorted([*common, *operation.failures], key=lambda one: (one.status, one.code)):
@@ -89,9 +90,14 @@ def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[
     return described
 
 
+def _answer(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = by_type[operation.response]
+    return {"anyOf": [schema, by_type[Plan]]} if issubclass(operation.request, Change) else schema
+
+
 def _header(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     schema = _portable(msgspec.json.schema(field.type))
-    if field.name in ("readonly",):
+    if field.name in ("readonly", "plan"):
         schema = {"type": "string", "enum": ["true", "false"]}
     return {
         "name": f"x-velocity-{field.name}",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -21,6 +21,12 @@ class Wire(Struct, frozen=True, kw_only=True):
 
 class Nothing(Wire, frozen=True):
     """An empty object."""
+
+
+class Change(Wire, frozen=True, kw_only=True):
+    """A request that changes something, or with `plan` only asks what it would change."""
+
+    plan: Annotated[bool, Meta(description="true: change nothing, and answer with a `Plan`")] | UnsetType = UNSET
 
 
 Request = TypeVar("Request", bound=Wire)
@@ -168,6 +174,7 @@ class Operation(Generic[Request, Response]):
             raise TypeError(f"{self.name}: a problem is declared twice")
         for failure in self.failures:
             self._check_number(failure)
+        self._check_plan()
         self._check_needs(set(declared))
         known = {failure.problem: failure for failure in COMMON} | declared
         object.__setattr__(self, "by_problem", MappingProxyType(known))
@@ -183,6 +190,10 @@ class Operation(Generic[Request, Response]):
         statuses = {"0": {401, 403}, "1": {404}, "2": {403, 406, 409, 413}, "3": {500}}
         if failure.status not in statuses.get(rest[0], set()):
             raise TypeError(f"{self.name}: kind {rest[0]} of {failure.code} does not go with status {failure.status}")
+
+    def _check_plan(self) -> None:
+        if issubclass(self.request, Change) is (self.method is Method.POST):
+            raise TypeError(f"{self.name}: a {self.method.name} and {self.request.__name__} do not go together")
 
     def _check_needs(self, declared: set[Problem]) -> None:
         if not isinstance(self.needs, Holds):

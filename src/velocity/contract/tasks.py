@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, UnixTime
-from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -42,6 +42,10 @@ class TaskInfo(Wire, frozen=True):
 
 
 class TaskRequest(Wire, frozen=True):
+    tid: Tid
+
+
+class CancelTask(Change, frozen=True):
     tid: Tid
 
 
@@ -79,7 +83,7 @@ CANCEL = Operation(
     method=Method.DELETE,
     path="/t/task",
     route=23,
-    request=TaskRequest,
+    request=CancelTask,
     response=TaskInfo,
     needs=Holds(Permission.MEDIA_CREATE, On.TASK),
     failures=(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from velocity.contract.fields import UnixTime
-from velocity.contract.operation import Failure, Method, Nothing, Operation, SignedIn, Wire
+from velocity.contract.operation import Change, Failure, Method, Nothing, Operation, SignedIn, Wire
 from velocity.contract.problems import Problem
 
 Trid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of something in the trash")]
@@ -29,7 +29,7 @@ class Trash(Wire, frozen=True):
     items: list[TrashItem]
 
 
-class TrashRequest(Wire, frozen=True):
+class TrashRequest(Change, frozen=True):
     trid: Trid
 
 

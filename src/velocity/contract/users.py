@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, UnsetType
+from typing import Annotated
 
-from velocity.contract.fields import Gid, GivenPassword, Name, Password, Pid, Uid, Word
-from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Gid, GivenPassword, Name, Password, Pid, Revision, Uid, Word
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -31,10 +33,11 @@ class Membership(Wire, frozen=True):
 class UserInfo(Wire, frozen=True):
     uid: Uid
     name: str
+    revision: Annotated[str, Meta(description="another one whenever the password is; groups tell what is held there")]
     memberships: list[Membership]
 
 
-class CreateUser(Wire, frozen=True):
+class CreateUser(Change, frozen=True):
     name: Name
     password: Password
 
@@ -44,16 +47,20 @@ class UserCreated(Wire, frozen=True):
     name: str
 
 
-class UserRequest(Wire, frozen=True):
+class RemoveUser(Change, frozen=True):
     uid: Uid
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
 
 
-class ChangeUser(Wire, frozen=True):
+class ChangeUser(Change, frozen=True):
     password: Password
     uid: Uid | UnsetType = UNSET
     """Absent: the caller."""
     old_password: GivenPassword | UnsetType = UNSET
     """Required for oneself."""
+    revision: Revision | UnsetType = UNSET
+    """Refused if the object has another one by now."""
 
 
 class UserSummary(Wire, frozen=True):
@@ -65,17 +72,21 @@ class Users(Wire, frozen=True):
     users: list[UserSummary]
 
 
-class Grant(Wire, frozen=True):
+class Grant(Change, frozen=True):
     uid: Uid
     gid: Gid
     permission: Word
+    revision: Revision | UnsetType = UNSET
+    """The group's, whose member it makes: refused if the group has another one by now."""
 
 
-class Revocation(Wire, frozen=True):
+class Revocation(Change, frozen=True):
     uid: Uid
     gid: Gid
     permission: Word | UnsetType = UNSET
     """Absent: all that the user holds directly on the group."""
+    revision: Revision | UnsetType = UNSET
+    """The group's: refused if the group has another one by now."""
 
 
 SHOW = Operation(
@@ -114,13 +125,14 @@ REMOVE = Operation(
     method=Method.DELETE,
     path="/u/user",
     route=2,
-    request=UserRequest,
+    request=RemoveUser,
     response=Nothing,
     needs=Holds(Permission.USER_REMOVE, On.ALL_OF_USER),
     failures=(
         Failure(2300, 403, Problem.NO_PERMISSION, "velocity.user.remove is needed on every group of the user"),
         Failure(2310, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(2320, 406, Problem.USER_STAYS, "the root user, or oneself"),
+        Failure(2321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 
@@ -142,6 +154,7 @@ CHANGE = Operation(
             "user, and every permission that the user holds there",
         ),
         Failure(2410, 404, Problem.USER_NOT_FOUND, "no such user"),
+        Failure(2420, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
     ours=True,
 )
@@ -173,6 +186,7 @@ GRANT = Operation(
         Failure(4211, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(4212, 404, Problem.PERMISSION_NOT_FOUND, "no such permission"),
         Failure(4220, 403, Problem.PERMISSION_NOT_HELD, "the caller does not hold that permission on the group"),
+        Failure(4221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 
@@ -193,6 +207,7 @@ REVOKE = Operation(
         Failure(4311, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(4312, 404, Problem.PERMISSION_NOT_FOUND, "no such permission"),
         Failure(4320, 406, Problem.GRANT_STAYS, "the root user's permissions on group 0 stay"),
+        Failure(4321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
 )
 

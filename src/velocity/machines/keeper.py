@@ -6,14 +6,16 @@ The states follow `states.TRANSITIONS` alone. A keeper has no task while its inb
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from velocity import plan
 from velocity.contract.machines import Reason, State
+from velocity.contract.plan import Do
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     Changed,
@@ -29,41 +31,27 @@ from velocity.hypervisor.port import (
     Why,
 )
 from velocity.machines import rules
+from velocity.machines.letters import Asked, Errand, Letter, PressAgain, answered, nobody
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Progress
 from velocity.machines.states import Cause, after
 
 log = logging.getLogger(__name__)
 
+_DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
+    (State.STARTING, Cause.ASK_RUN): ("start",),
+    (State.STARTING, Cause.ASK_PAUSE): ("start", "pause"),
+    (State.PAUSING, Cause.ASK_PAUSE): ("pause",),
+    (State.RESUMING, Cause.ASK_RUN): ("resume",),
+    (State.STOPPING, Cause.ASK_STOP): ("stop",),
+    (State.STOPPING, Cause.ASK_KILL): ("kill",),
+}
+"""What a request does that leads to this state."""
 START_DEADLINE = 60.0
 CALL_DEADLINE = 10.0
 BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request: the cause it is, and where its answer goes."""
-
-    cause: Cause
-    answer: asyncio.Future[State]
-
-
-@dataclass(frozen=True)
-class PressAgain:
-    """The guest did not hear the power button; news of an older run are told by their epoch."""
-
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Errand:
-    """Work that nothing else of this VM may come between, and where its result goes."""
-
-    work: Callable[[], Awaitable[Any]]
-    answer: asyncio.Future[Any]
-
-
-Letter = Asked | Changed | PressAgain | Errand
 T = TypeVar("T")
 
 
@@ -124,13 +112,13 @@ class Keeper:
     async def ask(self, cause: Cause) -> State:
         """Serve a request and return the state that it led to. Raises `Refused`."""
         answer: asyncio.Future[State] = asyncio.get_running_loop().create_future()
-        self._post(Asked(cause, answer))
+        self._post(Asked(cause, answer, copy_context()))
         return await answer
 
-    async def alone(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something with the VM that no request and no news comes between."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._post(Errand(work, answer))
+        self._post(Errand(work, answer, copy_context()))
         return await answer
 
     def hear(self, news: Changed) -> None:
@@ -144,8 +132,8 @@ class Keeper:
     def _post(self, letter: Letter) -> None:
         self._inbox.append(letter)
         if self._pump is None:
-            # A context of its own: what is served may be of another request than the one that began serving.
-            self._pump = asyncio.get_running_loop().create_task(self._serve(), context=contextvars.Context())
+            # A context of no request: each letter is served in that of its sender.
+            self._pump = asyncio.get_running_loop().create_task(self._serve(), context=Context())
 
     async def _serve(self) -> None:
         try:
@@ -156,10 +144,10 @@ class Keeper:
 
     async def _serve_one(self, letter: Letter) -> None:
         match letter:
-            case Asked(cause, answer):
-                await _answered(self._request(cause), answer)
-            case Errand(work, answer):
-                await _answered(work(), answer)
+            case Asked(cause, answer, context):
+                await answered(self._request(cause), answer, context)
+            case Errand(work, answer, context):
+                await answered(work(), answer, context)
             case Changed() if letter.who.epoch == self.progress.epoch:
                 await self._news(letter)
             case PressAgain(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
@@ -181,6 +169,10 @@ class Keeper:
             )
         if following is self.state and following is not State.STOPPING:
             return self.state
+        for do in _DOES[following, cause]:
+            plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
+        if following is not State.STARTING:  # a start asks the host first
+            plan.ends()
         act = {
             State.STARTING: self._start,
             State.PAUSING: self._pause,
@@ -208,6 +200,7 @@ class Keeper:
         hold = cause is Cause.ASK_PAUSE
         spec = replace(await self._house.prepare(self.machine), held=hold)
         wanted = State.PAUSED if hold else State.RUNNING
+        plan.ends()
         epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
         self.progress = Progress(epoch=epoch, wanted=wanted, run=self.machine.spec)
         self._move(cause)
@@ -297,9 +290,9 @@ class Keeper:
         if reason is not None and (self.progress.reason is None or self.progress.reason.cause != reason.cause):
             self._note(reason)
         if self.held and self.progress.wanted is State.RUNNING:
-            self._post(Asked(Cause.ASK_RUN, _nobody()))  # the start that was asked for is brought to its end
+            self._post(Asked(Cause.ASK_RUN, nobody(), Context()))  # the start that was asked for is brought to its end
         elif self.progress.wanted is State.STOPPED:
-            self._post(Asked(Cause.ASK_STOP, _nobody()))
+            self._post(Asked(Cause.ASK_STOP, nobody(), Context()))
 
     def lost(self) -> None:
         """Nothing of it was found after a restart: it does not run, and nobody saw its end."""
@@ -379,19 +372,3 @@ class Keeper:
             await work
         except Exception as error:
             log.warning("vm %d: %s", self.machine.vmid, error)
-
-
-async def _answered(work: Awaitable[T], answer: asyncio.Future[T]) -> None:
-    try:
-        result = await work
-    except Exception as error:
-        if not answer.done():
-            answer.set_exception(error)
-            answer.exception()  # whoever asked may be gone: that is no fault
-    else:
-        if not answer.done():
-            answer.set_result(result)
-
-
-def _nobody() -> asyncio.Future[State]:
-    return asyncio.get_running_loop().create_future()

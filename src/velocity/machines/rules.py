@@ -66,6 +66,12 @@ def waiting(spec: Spec, run: Spec | None) -> list[str]:
     return [] if run is None else [name for name in WAITING if getattr(spec, name) != getattr(run, name)]
 
 
+def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
+    """Field -> what it was and what it is to be."""
+    fields = {name: (getattr(old.spec, name), getattr(new.spec, name)) for name in (*WAITING, "autostart")}
+    return {"name": (old.name, new.name), **fields}
+
+
 def amount(specs: Iterable[Spec]) -> Amount:
     """What a machine takes of its quotas: the most of what it is and what it runs with."""
     chosen = list(specs)

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import UNSET
 
-from velocity.access.rules import Discarded
+from velocity import plan
+from velocity.access.rules import Amount, Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State
@@ -29,6 +30,7 @@ from velocity.machines.keeper import House, Keeper
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Progress, Spec
 from velocity.machines.states import REQUESTABLE, Cause
+from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 from velocity.media.service import Holder, Library
 
 log = logging.getLogger(__name__)
@@ -219,6 +221,8 @@ class Fleet:
         draft = Machine(0, uuid4(), request.gid, request.name, spec)
         with self._claims.taken(draft.uuid, self._builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
+            plan.step("create", "vm", draft.name, gid=draft.gid)
+            plan.warns(warnings)
             machine = await self._keep(draft)
             self.add(Keeper(self._house, machine, Progress()))
         return machine.vmid, warnings
@@ -256,6 +260,8 @@ class Fleet:
         with self._claims.taken(old.uuid, self._builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)
             check(request.revision, old.revision)
+            plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=rules.changes(old, machine))
+            plan.warns(warnings)
             await self._store.alter(old.vmid, name, spec)
             keeper.machine = machine
         return warnings
@@ -275,6 +281,8 @@ class Fleet:
         if keeper.state is not State.STOPPED:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
         check(request.revision, keeper.machine.revision)
+        self._plan_to_remove(keeper, purge=purge)
+        plan.ends()
         withdrawn = WithdrawnVms(self, self._hypervisor)
         withdrawn.take(keeper)
         try:
@@ -292,6 +300,7 @@ class Fleet:
         """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
         with contextlib.ExitStack() as undo:
             for machine, _ in machines:
+                plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
                 undo.enter_context(self._claims.taken(machine.uuid, self._builder.claim(machine, None)))
             yield
             for machine, progress in machines:
@@ -301,16 +310,31 @@ class Fleet:
         """One of the trash is removed for good: its firmware variables and logs go."""
         await self._hypervisor.forget(machine.uuid)
 
+    def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
+        machine = keeper.machine
+        plan.step("purge" if purge else "delete", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+        freed = Amount() - self._builder.claim(machine, keeper.progress.run).amount
+        plan.consumes(machine.gid, vars(freed))
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: without force, no VM of the groups runs."""
+        for keeper in self._of_groups(gids):
+            if not force:
+                check_stopped(keeper)
+            elif keeper.state is not State.STOPPED:
+                plan.step("kill", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.machine.gid)
+            self._plan_to_remove(keeper, purge=purge)
+
+    def _of_groups(self, gids: Collection[int]) -> list[Keeper]:
+        return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
+
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        keepers = [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
-        if not force:
-            for keeper in keepers:
-                _check_stopped(keeper)  # before anything is touched
+        keepers = self._of_groups(gids)
         withdrawn = WithdrawnVms(self, self._hypervisor)
 
         async def take(keeper: Keeper) -> None:
-            _check_stopped(keeper)
+            check_stopped(keeper)
             withdrawn.take(keeper)
 
         async def end(keeper: Keeper) -> None:
@@ -354,42 +378,3 @@ class Fleet:
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
         del self._by_group[machine.gid][machine.vmid]
-
-
-class WithdrawnVms:
-    """VMs that are being deleted: nobody can start them any more."""
-
-    size = 0
-
-    def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
-        self._fleet = fleet
-        self._hypervisor = hypervisor
-        self._keepers: list[Keeper] = []
-
-    def take(self, keeper: Keeper) -> None:
-        keeper.retired = True
-        self._fleet.remove(keeper)
-        self._keepers.append(keeper)
-
-    async def restore(self) -> None:
-        for keeper in self._keepers:
-            keeper.retired = False
-            self._fleet.add(keeper)
-
-    def committed(self) -> None:
-        for keeper in self._keepers:
-            keeper.retire()
-            self._fleet.drop_claim(keeper.machine)
-
-    async def finish(self, *, purge: bool) -> None:
-        for keeper in self._keepers if purge else ():
-            await self._hypervisor.forget(keeper.machine.uuid)
-
-
-def _check_stopped(keeper: Keeper) -> None:
-    if keeper.state is not State.STOPPED:
-        raise Refused(
-            Problem.GROUP_BUSY,
-            f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",
-            field="force",
-        )

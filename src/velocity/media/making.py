@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.problems import Problem, Refused
@@ -18,8 +19,9 @@ from velocity.media.files import PoolFiles, no_space, whole
 from velocity.media.formats import IMAGES, PACKED, check_alone, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
+from velocity.media.pools import Reservation
 from velocity.media.rules import Medium, described, file_name
-from velocity.media.service import Library, Reservation
+from velocity.media.service import Library
 from velocity.tasks.service import Progress, Tasks
 
 STEP = 256 << 20
@@ -93,13 +95,14 @@ class Making:
     ) -> int:
         held = contextlib.ExitStack()
         reservation = held.enter_context(self._library.reservation(medium))
+        plan.step("create", "medium", medium.name, gid=medium.gid)
 
         async def work(progress: Progress) -> UUID:
             with held:
                 return await _Making(self._library, medium, files, reservation, progress).make(fill)
 
         try:
-            return await self._tasks.begin(caller, kind, medium.gid, medium.name, work)
+            return await self._tasks.begin(caller, kind, medium.gid, medium.name, work, reservation.frees)
         except BaseException:
             held.close()
             raise

@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import UnsetType
+
+from velocity import plan
 from velocity.access.rules import ROOT_GROUP
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check, revision
 from velocity.media import rules
 from velocity.media.files import PoolFiles
 from velocity.media.port import MediaStore
@@ -28,6 +32,7 @@ class PoolUse:
     used: int
     free: int
     left: int | None
+    revision: str
 
 
 class Pools:
@@ -66,6 +71,7 @@ class Pools:
                 self._used.get((gid, pool.mpid), 0),
                 self._files[pool.mpid].free(),
                 self._left(gid, pool.mpid),
+                self._revision(gid, pool.mpid),
             )
             for pool, assignment in seen
             if assignment is not None
@@ -83,6 +89,10 @@ class Pools:
                 field="mpid",
             )
         return self._files[mpid]
+
+    def _revision(self, gid: int, mpid: int) -> str:
+        """Of what is assigned to the group itself."""
+        return revision(gid, mpid, self._assignments.get((gid, mpid)))
 
     # Quota
 
@@ -102,6 +112,7 @@ class Pools:
 
     def count(self, line: Sequence[int], mpid: int, size: int) -> None:
         """Count bytes, or give them back, whatever the quotas are."""
+        plan.consumes(line[0], {"bytes": size}, mpid=mpid)
         for ancestor in line:
             if ancestor in self._access.directory.groups:
                 self._used[ancestor, mpid] = self._used.get((ancestor, mpid), 0) + size
@@ -117,7 +128,7 @@ class Pools:
 
     # Assigning
 
-    async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
+    async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment, named: str | UnsetType) -> None:
         """Set or update. Nobody passes on what the group's parent lacks."""
         async with self._changing:
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
@@ -131,10 +142,14 @@ class Pools:
             self._access.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.POOL_OF_ROOT, "group 0 has every pool with write and manage", field="gid")
+            check(named, self._revision(gid, mpid))
+            before = self._assignments.get((gid, mpid))
+            changes = {name: (before and getattr(before, name), value) for name, value in vars(wanted).items()}
+            plan.step("assign", "pool", self._pools[mpid].name, id=mpid, gid=gid, changes=changes)
             await self._store.assign(gid, mpid, wanted)
             self._assignments[gid, mpid] = wanted
 
-    async def revoke(self, caller: Caller, gid: int, mpid: int) -> None:
+    async def revoke(self, caller: Caller, gid: int, mpid: int, named: str | UnsetType) -> None:
         """Media that the group has there stay."""
         async with self._changing:
             if mpid not in self._pools and not self._access.holds(caller.uid, Permission.POOL_REVOKE, ROOT_GROUP):
@@ -144,6 +159,9 @@ class Pools:
                 raise Refused(
                     Problem.POOL_NOT_FOUND, f"pool {mpid} is not assigned to group {gid} itself", field="mpid"
                 )
+            check(named, self._revision(gid, mpid))
+            pool = self._pools.get(mpid)
+            plan.step("revoke", "pool", pool.name if pool else "", id=mpid, gid=gid)
             await self._store.unassign(gid, mpid)
             del self._assignments[gid, mpid]
 
@@ -168,3 +186,27 @@ class Pools:
         if mpid not in self._pools and self._access.holds(caller.uid, permission, ROOT_GROUP):
             raise Refused(Problem.POOL_NOT_FOUND, f"there is no media pool {mpid}: see POST /m/pool/list", field="mpid")
         return mpid in self._pools
+
+
+class Reservation:
+    """Bytes of a pool that are taken before they are written. `line` is kept: the group may be gone by the end."""
+
+    def __init__(self, pools: Pools, line: Sequence[int], mpid: int) -> None:
+        self._pools = pools
+        self._line = line
+        self._mpid = mpid
+        self.size = 0
+
+    def frees(self) -> None:
+        """Tell a plan what is free when it is given back."""
+        plan.consumes(self._line[0], {"bytes": -self.size}, mpid=self._mpid)
+
+    def take(self, size: int) -> None:
+        """So many more. Raises `Refused(POOL_QUOTA)`."""
+        self._pools.take(self._line, self._mpid, size)
+        self.size += size
+
+    def fit(self, size: int) -> None:
+        """No more than these."""
+        self._pools.count(self._line, self._mpid, size - self.size)
+        self.size = size

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 
+from velocity import plan
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
@@ -129,6 +130,12 @@ class Resumables:
         ending = asyncio.ensure_future(self.end(upload))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: uploads keep no group from going."""
+        for request in [one.request for one in self._uploads.values() if one.request.gid in gids]:
+            plan.step("cancel", "medium", request.name, gid=request.gid)
+            plan.consumes(request.gid, {"bytes": -request.length}, mpid=request.mpid)
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> EndedUploads:
         """Keeps `velocity.access.port.Belongings`: uploads into groups that are being deleted are ended."""

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from velocity import plan
 from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, DeleteMedium, UploadMedium
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission
+from velocity.contract.plan import Do
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media.files import Incoming, PoolFiles
-from velocity.media.pools import Pools
+from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.rules import Medium, Pool, file_name
 from velocity.media.upload import Upload
@@ -35,26 +37,6 @@ class Holder:
     gid: int
     name: str
     writing: bool
-
-
-class Reservation:
-    """Bytes of a pool that are taken before they are written. `line` is kept: the group may be gone by the end."""
-
-    def __init__(self, pools: Pools, line: Sequence[int], mpid: int) -> None:
-        self._pools = pools
-        self._line = line
-        self._mpid = mpid
-        self.size = 0
-
-    def take(self, size: int) -> None:
-        """So many more. Raises `Refused(POOL_QUOTA)`."""
-        self._pools.take(self._line, self._mpid, size)
-        self.size += size
-
-    def fit(self, size: int) -> None:
-        """No more than these."""
-        self._pools.count(self._line, self._mpid, size - self.size)
-        self.size = size
 
 
 class Library:
@@ -174,6 +156,8 @@ class Library:
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
+            _plan_to("create", medium)
+            plan.ends()
             await asyncio.to_thread(files.create, file_name(medium), medium.size, medium.format)
             await self.keep(files, medium)
         return medium
@@ -195,12 +179,14 @@ class Library:
         files = self.pools.managed(caller, medium.gid, medium.mpid)
         if medium.size > files.free():
             await self._make_room(medium.mpid, medium.size)
-        if medium.size > files.free():
+        if medium.size > files.free() and not self._planned_room(files, medium.size):
             raise Refused(
                 Problem.POOL_QUOTA,
                 f"the pool has {files.free()} bytes free, this needs {medium.size}: remove media or use another pool",
             )
         with self.reservation(medium):
+            _plan_to("create", medium)
+            plan.ends()
             incoming = Incoming(files, file_name(medium))
             upload = Upload(medium, files, incoming, request, self.keep)
             try:
@@ -209,6 +195,13 @@ class Library:
                 incoming.close()
                 if not upload.kept:
                     await asyncio.to_thread(files.drop, file_name(medium))
+
+    def _planned_room(self, files: PoolFiles, size: int) -> bool:
+        """Whether room would be made, of what is only planned."""
+        if not plan.wanted() or size > files.free() + files.trashed():
+            return False
+        plan.warns([f"the pool has {files.free()} bytes free: the oldest of its trash would be removed for good first"])
+        return True
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
@@ -223,6 +216,8 @@ class Library:
             )
         self.file(medium)
         check(request.revision, medium.revision)
+        self._plan_to_remove(medium, purge=purge)
+        plan.ends()
         withdrawn = await self._withdraw([medium])
         try:
             discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
@@ -233,10 +228,13 @@ class Library:
         withdrawn.committed()
         await withdrawn.finish(purge=purge)
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
-        """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
-        media = [medium for medium in self._media.values() if medium.gid in gids]
-        for medium in media:
+    def _plan_to_remove(self, medium: Medium, *, purge: bool) -> None:
+        _plan_to("purge" if purge else "delete", medium)
+        plan.consumes(medium.gid, {"bytes": -medium.size}, mpid=medium.mpid)
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: no medium of the groups is attached elsewhere."""
+        for medium in self._of_groups(gids):
             for holder in self._holders(medium.mid):
                 if holder.gid not in gids:
                     raise Refused(
@@ -244,7 +242,15 @@ class Library:
                         f"medium {medium.name!r} is attached to VM {holder.name} of a group that remains: "
                         "detach it there first",
                     )
-        return await self._withdraw(media, gids)
+            self._plan_to_remove(medium, purge=purge)
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
+        """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
+        self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
+        return await self._withdraw(self._of_groups(gids), gids)
+
+    def _of_groups(self, gids: Collection[int]) -> list[Medium]:
+        return [medium for medium in self._media.values() if medium.gid in gids]
 
     async def _withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> WithdrawnMedia:
         for medium in media:
@@ -272,6 +278,9 @@ class Library:
                     raise Refused(
                         Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
                     )
+                if plan.wanted():
+                    _plan_to("restore", medium)
+                    continue
                 await asyncio.to_thread(files.bring_back, file_name(medium))
                 undo.callback(files.discard, file_name(medium))
             yield
@@ -371,6 +380,11 @@ class WithdrawnMedia:
                 await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
         if not purge:
             await self._library.relieve({medium.mpid for medium in self._media})
+
+
+def _plan_to(do: Do, medium: Medium) -> None:
+    given = None if do == "create" else medium.mid
+    plan.step(do, "medium", medium.name, id=given, gid=medium.gid)
 
 
 async def _nowhere(_mpid: int, _size: int) -> None:

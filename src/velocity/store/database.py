@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from velocity import plan
 from velocity.contract.problems import Problem, Refused
 from velocity.idempotency.port import PENDING, Pending
 from velocity.store.tables import repeats
@@ -86,13 +87,15 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction and return its result once that is committed and on the disk.
 
+        Of a plan, it is where the plan ends.
         Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock).
         """
+        plan.ends()
         pending = PENDING.get()
         return await self._queue(work if pending is None or pending.noted else _noting(pending, work))
 
     async def aside(self, work: Callable[[Connection], T]) -> T:
-        """Run what is no change that a request makes: a read of what is asked seldom, or a note of our own."""
+        """Run what is no change of a request: a read of what is asked seldom, a run, a note of our own."""
         return await self._queue(work)
 
     async def _queue(self, work: Callable[[Connection], T]) -> T:
@@ -152,6 +155,8 @@ def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Conn
     """The work, and beside it in the same transaction the note that the request was carried out."""
 
     def both(connection: Connection) -> T:
+        if pending.noted:  # by work of the same request that was queued before
+            return work(connection)
         row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
         connection.execute(sa.insert(repeats).values(**row, at=int(time.time())))
         result = work(connection)

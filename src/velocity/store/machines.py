@@ -82,7 +82,7 @@ class SqlMachines:
             )
             return epoch
 
-        return await self._database.write(work)
+        return await self._database.aside(work)
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
         reason = None if progress.reason is None else msgspec.json.encode(progress.reason).decode()
@@ -94,7 +94,7 @@ class SqlMachines:
                 .values(wanted=progress.wanted.value, reason=reason, stopping_since=progress.stopping_since)
             )
 
-        await self._database.write(work)
+        await self._database.aside(work)
 
 
 def machine_of(row: Mapping[Any, Any]) -> tuple[Machine, Progress]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from uuid import UUID
 
+from velocity import plan
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.operation import On
@@ -44,6 +45,7 @@ class Tasks:
         self._tasks: dict[int, Task] = {}
         self._progress: dict[int, Progress] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._frees: dict[int, Callable[[], None]] = {}
         self._closing = False
         access.owns(On.TASK, self._group_of)
         access.groups.belongings(self)
@@ -88,14 +90,18 @@ class Tasks:
 
     # Doing
 
-    async def begin(self, caller: Caller, kind: str, gid: int, name: str, work: Work) -> int:
-        """Begin it; its tid. `work` is called in any case, or never was when this raises."""
+    async def begin(self, caller: Caller, kind: str, gid: int, name: str, work: Work, frees: Callable[[], None]) -> int:
+        """Begin it; its tid. `work` is called in any case, or never was when this raises.
+
+        `frees` tells a plan what would be free again if it were cancelled.
+        """
         now = int(self._clock())
         draft = Task(0, kind, caller.uid, gid, name, "bytes", now)
         tid = await self._store.add(draft, now - KEPT)
         self._tasks = {key: one for key, one in self._tasks.items() if one.ended is None or one.ended >= now - KEPT}
         self._tasks[tid] = replace(draft, tid=tid)
         self._progress[tid] = Progress()
+        self._frees[tid] = frees
         self._running[tid] = asyncio.create_task(self._run(tid, work))
         await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
         return tid
@@ -105,6 +111,8 @@ class Tasks:
         self.get(tid)
         running = self._running.get(tid)
         if running is not None:
+            self._plan_to_cancel(self._tasks[tid])
+            plan.ends()
             running.cancel()
             await asyncio.wait({running})
         return self.get(tid)
@@ -133,7 +141,18 @@ class Tasks:
             log.warning("the end of task %d is not kept: %s", tid, refused.message)
         self._tasks[tid] = task
         self._progress.pop(tid, None)
+        self._frees.pop(tid, None)
         self._running.pop(tid, None)
+
+    def _plan_to_cancel(self, task: Task) -> None:
+        plan.step("cancel", "task", task.name, id=task.tid, gid=task.gid)
+        self._frees[task.tid]()
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: tasks keep no group from going."""
+        for tid in self._running:
+            if self._tasks[tid].gid in gids:
+                self._plan_to_cancel(self._tasks[tid])
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnTasks:
         """Keeps `velocity.access.port.Belongings`: what works for groups that are being deleted is cancelled."""

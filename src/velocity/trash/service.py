@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from velocity import plan
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
@@ -69,6 +70,8 @@ class Trash:
             item, contents = await self._find(caller, trid)
             async with AsyncExitStack() as undo:
                 if contents.groups:
+                    for group in contents.groups:
+                        plan.step("restore", "group", group.name, id=group.gid)
                     returning = self._access.groups.returning(contents.groups, contents.limits, contents.grants)
                     await undo.enter_async_context(returning)
                     undo.enter_context(self._library.pools.returning(contents.assignments))
@@ -82,10 +85,18 @@ class Trash:
     async def purge(self, caller: Caller, trid: int) -> None:
         async with self._changing:
             item, contents = await self._find(caller, trid)
+            for group in contents.groups:
+                plan.step("purge", "group", group.name, id=group.gid)
+            for medium in contents.media:
+                plan.step("purge", "medium", medium.name, id=medium.mid, gid=medium.gid)
+            for machine, _ in contents.machines:
+                plan.step("purge", "vm", machine.name, id=machine.vmid, gid=machine.gid)
             await self._purge(item, contents)
 
     async def make_room(self, mpid: int, size: int) -> None:
-        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove."""
+        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan."""
+        if plan.wanted():
+            return
         async with self._changing:
             for item in reversed(await self._store.items()):
                 files = self._library.pools.files(mpid)

@@ -2,7 +2,7 @@
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import auth
-from velocity.contract.operation import Nothing
+from velocity.contract.operation import Change, Nothing
 
 
 @handles(auth.SIGN_IN)
@@ -12,12 +12,12 @@ async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
 
 
 @handles(auth.SIGN_OUT)
-async def sign_out(call: Call[Nothing]) -> Nothing:
+async def sign_out(call: Call[Change]) -> Nothing:
     await call.services.access.sessions.end(call.authkey)
     return Nothing()
 
 
 @handles(auth.RENEW)
-async def renew(call: Call[Nothing]) -> auth.Session:
+async def renew(call: Call[Change]) -> auth.Session:
     authkey, expires = await call.services.access.sessions.renew(call.authkey)
     return auth.Session(authkey=authkey, expires=expires)

@@ -14,13 +14,13 @@ from velocity.media.service import Library
 async def assign_pool(call: Call[media.AssignPool]) -> Nothing:
     request = call.request
     assignment = Assignment(request.quota, request.write, request.manage)
-    await call.services.library.pools.assign(call.caller, request.gid, request.mpid, assignment)
+    await call.services.library.pools.assign(call.caller, request.gid, request.mpid, assignment, request.revision)
     return Nothing()
 
 
 @handles(media.REVOKE_POOL)
 async def revoke_pool(call: Call[media.RevokePool]) -> Nothing:
-    await call.services.library.pools.revoke(call.caller, call.request.gid, call.request.mpid)
+    await call.services.library.pools.revoke(call.caller, call.request.gid, call.request.mpid, call.request.revision)
     return Nothing()
 
 
@@ -36,6 +36,7 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 quota=use.assignment.quota,
                 used=use.used,
                 free=use.free,
+                revision=use.revision,
                 left=UNSET if use.left is None else use.left,
             )
             for use in call.services.library.pools.seen_by(call.request.gid)

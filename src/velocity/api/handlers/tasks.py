@@ -13,7 +13,7 @@ async def show(call: Call[tasks.TaskRequest]) -> tasks.TaskInfo:
 
 
 @handles(tasks.CANCEL)
-async def cancel(call: Call[tasks.TaskRequest]) -> tasks.TaskInfo:
+async def cancel(call: Call[tasks.CancelTask]) -> tasks.TaskInfo:
     return _info(await call.services.tasks.cancel(call.request.tid))
 
 

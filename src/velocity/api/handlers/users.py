@@ -15,6 +15,7 @@ async def show(call: Call[users.ShowUser]) -> users.UserInfo:
     return users.UserInfo(
         uid=uid,
         name=user.name,
+        revision=call.services.access.users.revision(user),
         memberships=[
             users.Membership(
                 gid=one.group.gid,
@@ -34,8 +35,8 @@ async def create(call: Call[users.CreateUser]) -> users.UserCreated:
 
 
 @handles(users.REMOVE)
-async def remove(call: Call[users.UserRequest]) -> Nothing:
-    await call.services.access.users.remove(call.caller, call.request.uid)
+async def remove(call: Call[users.RemoveUser]) -> Nothing:
+    await call.services.access.users.remove(call.caller, call.request.uid, call.request.revision)
     return Nothing()
 
 
@@ -48,6 +49,7 @@ async def change(call: Call[users.ChangeUser]) -> Nothing:
         request.password,
         request.old_password if isinstance(request.old_password, str) else None,
         call.address,
+        request.revision,
     )
     return Nothing()
 
@@ -62,7 +64,7 @@ async def list_users(call: Call[Nothing]) -> users.Users:
 @handles(users.GRANT)
 async def grant(call: Call[users.Grant]) -> Nothing:
     request = call.request
-    await call.services.access.users.grant(call.caller, request.uid, request.gid, request.permission)
+    await call.services.access.users.grant(call.caller, request.uid, request.gid, request.permission, request.revision)
     return Nothing()
 
 
@@ -70,7 +72,7 @@ async def grant(call: Call[users.Grant]) -> Nothing:
 async def revoke(call: Call[users.Revocation]) -> Nothing:
     request = call.request
     permission = request.permission if isinstance(request.permission, str) else None
-    await call.services.access.users.revoke(call.caller, request.uid, request.gid, permission)
+    await call.services.access.users.revoke(call.caller, request.uid, request.gid, permission, request.revision)
     return Nothing()
 
 

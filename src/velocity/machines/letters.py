@@ -1,0 +1,61 @@
+"""What comes into a keeper's inbox, and how it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from velocity.contract.machines import State
+from velocity.hypervisor.port import Changed
+from velocity.machines.states import Cause
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: the cause it is, where its answer goes, and the context that it was made in."""
+
+    cause: Cause
+    answer: asyncio.Future[State]
+    context: Context
+
+
+@dataclass(frozen=True)
+class PressAgain:
+    """The guest did not hear the power button; news of an older run are told by their epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Work that nothing else of this VM may come between, where its result goes, and the context that it is of."""
+
+    work: Callable[[], Coroutine[Any, Any, Any]]
+    answer: asyncio.Future[Any]
+    context: Context
+
+
+Letter = Asked | Changed | PressAgain | Errand
+
+
+async def answered(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:
+    """Do the work in the context of who sent the letter, and answer it."""
+    try:
+        result = await asyncio.get_running_loop().create_task(work, context=context)
+    except Exception as error:
+        if not answer.done():
+            answer.set_exception(error)
+            answer.exception()  # whoever asked may be gone: that is no fault
+    else:
+        if not answer.done():
+            answer.set_result(result)
+
+
+def nobody() -> asyncio.Future[State]:
+    """The answer to a letter that nobody waits for."""
+    return asyncio.get_running_loop().create_future()

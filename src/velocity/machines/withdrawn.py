@@ -1,0 +1,53 @@
+"""VMs that are being deleted, alone or with their group: out of the fleet, until the store has them no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import Hypervisor
+from velocity.machines.keeper import Keeper
+
+if TYPE_CHECKING:
+    from velocity.machines.service import Fleet
+
+
+class WithdrawnVms:
+    """VMs that are being deleted: nobody can start them any more."""
+
+    size = 0
+
+    def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
+        self._fleet = fleet
+        self._hypervisor = hypervisor
+        self._keepers: list[Keeper] = []
+
+    def take(self, keeper: Keeper) -> None:
+        keeper.retired = True
+        self._fleet.remove(keeper)
+        self._keepers.append(keeper)
+
+    async def restore(self) -> None:
+        for keeper in self._keepers:
+            keeper.retired = False
+            self._fleet.add(keeper)
+
+    def committed(self) -> None:
+        for keeper in self._keepers:
+            keeper.retire()
+            self._fleet.drop_claim(keeper.machine)
+
+    async def finish(self, *, purge: bool) -> None:
+        for keeper in self._keepers if purge else ():
+            await self._hypervisor.forget(keeper.machine.uuid)
+
+
+def check_stopped(keeper: Keeper) -> None:
+    """Raises `Refused`: a VM that runs keeps its group from going."""
+    if keeper.state is not State.STOPPED:
+        raise Refused(
+            Problem.GROUP_BUSY,
+            f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",
+            field="force",
+        )
