@@ -7,7 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import resolve, session
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, held, json_option, listing, show_json, size, table
+from velocity.cli.output import as_json, clean, done, held, json_option, listing, planning, show_json, size, table
+from velocity.cli.plan import changing
 from velocity.contract.groups import Quota, QuotaInfo
 
 GROUP = click.argument("group_", metavar="GROUP", type=resolve.GroupType())
@@ -49,7 +50,7 @@ def show(group_: int) -> None:
 @group.command()
 @click.argument("name")
 @click.option("--under", type=resolve.GroupType(), default="0", metavar="GROUP", help="The parent (/: the root).")
-@json_option
+@changing
 def create(name: str, under: int) -> None:
     """Create the group NAME."""
     answer = session.connect().create_group(name=name, parent_gid=under)
@@ -64,10 +65,10 @@ def create(name: str, under: int) -> None:
 @click.option("--force", is_flag=True, help="End those of its VMs that run.")
 @click.option("--purge", is_flag=True, help="For good, past the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
+@changing
 def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
     """Delete GROUP with its subgroups, VMs and media, into the trash."""
-    if not yes:
+    if not yes and not planning():
         click.confirm(f"Delete group {group_} with its subgroups, VMs and media?", abort=True, err=True)
     session.connect().delete_group(gid=group_, force=force, purge=purge)
     done(f"deleted group {group_}")
@@ -78,7 +79,7 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
 @click.option("--cpus", metavar="COUNT", help="`none` lifts it.")
 @click.option("--memory", metavar="SIZE", help="Such as 16G; `none` lifts it.")
 @click.option("--vms", metavar="COUNT", help="`none` lifts it.")
-@json_option
+@changing
 def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
     """Show what GROUP with its subgroups may have, or set it. What is not named stays."""
     client = session.connect()
@@ -92,6 +93,8 @@ def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) ->
             memory_mib=_limit(mebibytes, limits.memory_mib),
             vms=_limit(vms, limits.vms),
         )
+    if planning():
+        return
     if as_json():
         show_json(answer)
         return

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, json_option, listing, show_json, size, table
+from velocity.cli.output import as_json, clean, done, listing, planning, show_json, size, table
+from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
@@ -72,7 +73,7 @@ def list_pools(group: int) -> None:
 @click.option("--quota", default="0", metavar="SIZE", help="Such as 50G; 0: no limit of its own.")
 @click.option("--write", is_flag=True, help="Its VMs may write to the media.")
 @click.option("--manage", is_flag=True, help="It may make and upload media there.")
-@json_option
+@changing
 def assign(pool: int, group: int, quota: str, write: bool, manage: bool) -> None:
     """Assign POOL (its id) to GROUP, or change what is assigned."""
     session.connect().assign_pool(mpid=pool, gid=group, quota=to_bytes(quota), write=write, manage=manage)
@@ -82,7 +83,7 @@ def assign(pool: int, group: int, quota: str, write: bool, manage: bool) -> None
 @pool.command()
 @click.argument("pool", type=int)
 @click.argument("group", type=resolve.GroupType())
-@json_option
+@changing
 def revoke(pool: int, group: int) -> None:
     """Take POOL away from GROUP and its subgroups; their media stay."""
     session.connect().revoke_pool(mpid=pool, gid=group)
@@ -125,7 +126,7 @@ def list_media(group: int) -> None:
 @click.option("--readonly", is_flag=True, help="Block writing for good.")
 @GROUP
 @POOL
-@json_option
+@changing
 def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int, pool: int) -> None:
     """Upload FILE."""
     type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
@@ -160,7 +161,7 @@ def download(medium: str, file: Path | None, group: int) -> None:
 @click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
 @GROUP
 @POOL
-@json_option
+@changing
 def import_(source: str, name: str | None, format_: str, detach: bool, group: int, pool: int) -> None:
     """Make a disk of an image: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd.
 
@@ -170,6 +171,8 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
     file = Path(source)
     uploaded = None
     if file.is_file():
+        if planning():
+            unplanned(f"{clean(file.name)} would be imported once it is uploaded: its bytes tell how large its disk is")
         uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", group, pool, readonly=True).mid
     found = uploaded or resolve.medium(client, group, source).mid
     try:
@@ -193,7 +196,7 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
 @click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
 @GROUP
 @POOL
-@json_option
+@changing
 def clone(medium: str, name: str, format_: str | None, detach: bool, group: int, pool: int) -> None:
     """Copy MEDIUM under the name NAME."""
     client = session.connect()
@@ -209,7 +212,7 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int,
 @click.option("--type", "type_", default="DISK", show_default=True)
 @GROUP
 @POOL
-@json_option
+@changing
 def create(name: str, size_: str, format_: str, type_: str, group: int, pool: int) -> None:
     """Create an empty medium NAME; its space is sparse."""
     answer = session.connect().create_medium(
@@ -230,7 +233,7 @@ def create(name: str, size_: str, format_: str, type_: str, group: int, pool: in
 @click.argument("medium", shell_complete=resolve.complete_media)
 @click.option("--purge", is_flag=True, help="For good, past the trash.")
 @GROUP
-@json_option
+@changing
 def rm(medium: str, purge: bool, group: int) -> None:
     """Remove MEDIUM (its name or id) into the trash."""
     client = session.connect()
@@ -241,7 +244,7 @@ def rm(medium: str, purge: bool, group: int) -> None:
 
 def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:
     """Upload with a progress bar on stderr."""
-    with _bar("uploading") as bar:
+    with _bar("uploading", shown=not planning()) as bar:
         task = bar.add_task(_label(name), total=file.stat().st_size)
         return client.upload(
             file,
@@ -254,7 +257,7 @@ def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int,
         )
 
 
-def _bar(verb: str) -> Progress:
+def _bar(verb: str, *, shown: bool = True) -> Progress:
     return Progress(
         TextColumn(f"{verb} {{task.description}}"),
         BarColumn(),
@@ -262,6 +265,7 @@ def _bar(verb: str) -> Progress:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=Console(file=sys.stderr),
+        disable=not shown,
     )
 
 

@@ -51,8 +51,15 @@ def show_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def planning() -> bool:
+    """Whether `--plan` was given."""
+    return "plans" in (click.get_current_context().find_root().obj or {})
+
+
 def done(message: str) -> None:
     """Something that has no answer of its own is done: said to people on stderr, an empty object to programs."""
+    if planning():
+        return
     click.echo(message, err=True)
     if as_json():
         show_json({})

@@ -33,6 +33,7 @@ def connect() -> Client:
         except OSError:
             authkey = None  # not the account that the server runs under: sign in like anybody else
     client = Client(server, authkey)
+    client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from velocity.cli import resolve, session
 from velocity.cli.output import as_json, clean, json_option, listing, show_json, table
+from velocity.cli.plan import changing
 from velocity.client import Client, ClientError
 from velocity.contract.tasks import TaskInfo, TaskState
 
@@ -52,7 +53,7 @@ def show(tid: int) -> None:
 
 @task.command()
 @TID
-@json_option
+@changing
 def cancel(tid: int) -> None:
     """Cancel a task; nothing of it remains."""
     one = session.connect().cancel_task(tid=tid)

@@ -7,7 +7,8 @@ import time
 import click
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
+from velocity.cli.output import as_json, clean, done, listing, planning, program, show_json, size, table
+from velocity.cli.plan import changing
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
 
@@ -44,7 +45,7 @@ def list_trash() -> None:
 
 @trash.command()
 @ITEM
-@json_option
+@changing
 def restore(item: str) -> None:
     """Restore ITEM with its id; it takes its quota again."""
     client = session.connect()
@@ -57,7 +58,7 @@ def restore(item: str) -> None:
 
 @trash.command()
 @ITEM
-@json_option
+@changing
 def rm(item: str) -> None:
     """Remove ITEM for good."""
     client = session.connect()
@@ -68,12 +69,12 @@ def rm(item: str) -> None:
 
 @trash.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
+@changing
 def empty(yes: bool) -> None:
     """Remove everything that you see in the trash for good."""
     client = session.connect()
     items = client.list_trash().items
-    if items and not yes:
+    if items and not yes and not planning():
         click.confirm(f"Remove {len(items)} things for good?", abort=True, err=True)
     for one in items:
         client.purge(trid=one.trid)

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session
 from velocity.cli.output import SETS, as_json, clean, done, held, json_option, listing, show_json, table
+from velocity.cli.plan import changing
 from velocity.contract.permissions import Permission
 
 USER = click.argument("user_", metavar="USER", type=resolve.UserType())
@@ -51,7 +52,7 @@ def show(user_: int) -> None:
 @user.command()
 @click.argument("name")
 @PASSWORD
-@json_option
+@changing
 def create(name: str, password_stdin: bool) -> None:
     """Create the user NAME, who holds no permission yet."""
     answer = session.connect().create_user(name=name, password=_new_password(password_stdin))
@@ -63,7 +64,7 @@ def create(name: str, password_stdin: bool) -> None:
 
 @user.command()
 @USER
-@json_option
+@changing
 def rm(user_: int) -> None:
     """Remove USER."""
     session.connect().remove_user(uid=user_)
@@ -73,7 +74,7 @@ def rm(user_: int) -> None:
 @user.command()
 @click.argument("user_", metavar="[USER]", type=resolve.UserType(), required=False)
 @PASSWORD
-@json_option
+@changing
 def passwd(user_: int | None, password_stdin: bool) -> None:
     """Set the password of USER, or your own. Every session of that user ends."""
     client = session.connect()
@@ -88,7 +89,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 @USER
 @PERMISSIONS
 @ON
-@json_option
+@changing
 def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
     """Give USER PERMISSIONS on a group and all below it."""
     client = session.connect()
@@ -101,7 +102,7 @@ def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
 @USER
 @PERMISSIONS
 @ON
-@json_option
+@changing
 def revoke(user_: int, permissions: tuple[str, ...], group: int) -> None:
     """Take PERMISSIONS on a group away from USER; all, if none is named."""
     client = session.connect()

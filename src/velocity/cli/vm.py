@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
@@ -14,8 +15,9 @@ from rich.console import Console
 
 from velocity.cli import resolve, session
 from velocity.cli.media import GROUP, to_bytes
-from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
-from velocity.client import ApiError, Client
+from velocity.cli.output import as_json, clean, done, json_option, listing, planning, program, show_json, size, table
+from velocity.cli.plan import changing, unplanned
+from velocity.client import ApiError, Client, Planned
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
 
 Decorated = Callable[..., Any]
@@ -87,7 +89,7 @@ def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
 @click.option("--autostart", is_flag=True, help="Start it with the server.")
 @click.option("--rosetta", is_flag=True, help="Ask for the translation layer, where the host has one.")
 @GROUP
-@json_option
+@changing
 def create(
     name: str, cpus: int, memory: str, displays: tuple[str, ...], media: tuple[str, ...], nics: tuple[str, ...],
     autostart: bool, rosetta: bool, group: int,
@@ -122,7 +124,7 @@ def create(
 @click.option("--media", multiple=True, metavar="MEDIUM[:MODE][:ro]", help="These media; `none` for none.")
 @click.option("--nic", "nics", multiple=True, metavar="nat|bridge:NICID", help="These NICs; `none` for none.")
 @click.option("--autostart/--no-autostart", default=None, help="Start it with the server.")
-@json_option
+@changing
 def set_(
     vm_: str, group: int, name: str | None, cpus: int | None, memory: str | None, displays: tuple[str, ...],
     media: tuple[str, ...], nics: tuple[str, ...], autostart: bool | None,
@@ -171,7 +173,7 @@ def show(vm_: str, group: int) -> None:
 @vm.command()
 @which
 @click.option("--paused", is_flag=True, help="Load it and hold it before its first instruction.")
-@json_option
+@changing
 def start(vm_: str, group: int, paused: bool) -> None:
     """Start VM, or resume it."""
     _request(vm_, group, "PAUSED" if paused else "RUNNING")
@@ -179,7 +181,7 @@ def start(vm_: str, group: int, paused: bool) -> None:
 
 @vm.command()
 @which
-@json_option
+@changing
 def pause(vm_: str, group: int) -> None:
     """Pause VM."""
     _request(vm_, group, "PAUSED")
@@ -187,7 +189,7 @@ def pause(vm_: str, group: int) -> None:
 
 @vm.command()
 @which
-@json_option
+@changing
 def resume(vm_: str, group: int) -> None:
     """Resume VM."""
     _request(vm_, group, "RUNNING")
@@ -198,7 +200,7 @@ def resume(vm_: str, group: int) -> None:
 @click.option("--force", is_flag=True, help="End it now, as if its power were cut.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
-@json_option
+@changing
 def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button and wait until it is STOPPED."""
     client = session.connect()
@@ -216,13 +218,17 @@ def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
 @which
 @click.option("--force", is_flag=True, help="Stop it first, with force.")
 @click.option("--purge", is_flag=True, help="For good, past the trash.")
-@json_option
+@changing
 def rm(vm_: str, group: int, force: bool, purge: bool) -> None:
     """Remove VM into the trash; its media stay."""
     client = session.connect()
     vmid = resolve.vmid(client, group, vm_)
     if force:
-        client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+        with contextlib.suppress(Planned):
+            client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
+    if planning() and force and client.vm_state(vmid=vmid).state is not State.STOPPED:
+        unplanned(f"{clean(vm_)} would be removed once it is stopped: what refuses that is not seen before")
+        return
     client.delete_vm(vmid=vmid, purge=purge)
     done(f"removed {clean(vm_)}")
 
