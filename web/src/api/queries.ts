@@ -1,0 +1,30 @@
+/** What is asked when it is shown (not in the stream), and asked again when the stream tells that it changed. */
+import { QueryClient, useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { type Answer, type Body, call, type Method } from "./call";
+import { live, type Topic } from "./live";
+import type { paths } from "./schema";
+
+export const queries = new QueryClient({
+  defaultOptions: { queries: { retry: false, staleTime: 0, refetchOnWindowFocus: false, networkMode: "always" } },
+});
+
+/** The answer of an operation; asked again when one of the topics is told to have changed. */
+export function useAnswer<P extends keyof paths, M extends Method>(
+  method: M,
+  path: P,
+  body: Body<P, M>,
+  { topics = [], enabled = true }: { topics?: Topic[]; enabled?: boolean } = {},
+) {
+  const key = [path, method, body];
+  const query = useQuery<Answer<P, M>>({ queryKey: key, queryFn: () => call(method, path, body), enabled });
+  const heard = topics.join();
+  useEffect(() => {
+    const again = () => void queries.invalidateQueries({ queryKey: [path] });
+    const ends = (heard ? (heard.split(",") as Topic[]) : []).map((topic) => live.hear(topic, again));
+    return () => {
+      for (const end of ends) end();
+    };
+  }, [path, heard]);
+  return query;
+}

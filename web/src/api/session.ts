@@ -1,0 +1,116 @@
+/** Who is signed in here. The authkey lives in a cookie that no script can read; the page holds the CSRF token in memory. */
+import { ApiError, exchange, refusal } from "./call";
+import { Signal } from "./signal";
+
+export interface Session {
+  uid: number;
+  name: string;
+  csrf: string;
+  expires: number;
+  /** Opened by the link of the first start: a password can be set without the old one. */
+  first: boolean;
+}
+
+/** `looking` until the server was asked; `again`: it ended while the page was open, and asks in place. */
+export type SessionState =
+  | { is: "looking" }
+  | { is: "out"; reason?: string }
+  | { is: "in"; session: Session }
+  | { is: "again"; session: Session };
+
+/** Seconds without a key or click after which a session is left to expire. */
+const IDLE = 15 * 60;
+
+class SessionStore {
+  readonly state = new Signal<SessionState>({ is: "looking" });
+  private waiting: Array<() => void> = [];
+  private lastTouch = Date.now();
+  private renewal: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    for (const kind of ["pointerdown", "keydown"]) {
+      addEventListener(kind, () => {
+        this.lastTouch = Date.now();
+      });
+    }
+  }
+
+  get present(): Session | undefined {
+    const state = this.state.value;
+    return state.is === "in" || state.is === "again" ? state.session : undefined;
+  }
+
+  headers(): Record<string, string> {
+    const csrf = this.present?.csrf;
+    return csrf ? { "x-velocity-csrf": csrf } : {};
+  }
+
+  /** Ask the server whose session the cookie is. */
+  async look(): Promise<void> {
+    const response = await exchange("post", "/u/session", {});
+    if (response.ok) this.enter((await response.json()) as Session);
+    else if (response.status === 401) this.leave();
+    else throw await refusal(response);
+  }
+
+  /** Raises `ApiError`. */
+  async signIn(how: { name: string; password: string } | { link: string }): Promise<void> {
+    const response = await exchange("put", "/u/session", how);
+    if (!response.ok) throw await refusal(response);
+    const session = (await response.json()) as Session;
+    const before = this.state.value;
+    if (before.is === "again" && before.session.uid !== session.uid) {
+      location.assign("/"); // another person: nothing of the former one may stay on the screen
+      return;
+    }
+    this.enter(session);
+  }
+
+  async signOut(): Promise<void> {
+    await exchange("delete", "/u/session", {});
+    location.assign("/");
+  }
+
+  /** The server knows the session no more: wait until the person has signed in again in place. */
+  async ended(): Promise<void> {
+    const state = this.state.value;
+    if (state.is === "in") this.state.set({ is: "again", session: state.session });
+    else if (state.is !== "again") {
+      this.leave();
+      throw new ApiError(401, 100, "Sign in first.");
+    }
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  private enter(session: Session): void {
+    this.state.set({ is: "in", session });
+    for (const resolve of this.waiting.splice(0)) resolve();
+    clearTimeout(this.renewal);
+    const left = session.expires * 1000 - Date.now();
+    this.renewal = setTimeout(() => void this.renew(), Math.min(Math.max(left / 2, 1000), 2 ** 31 - 1));
+  }
+
+  private leave(): void {
+    if (this.state.value.is === "in") this.state.set({ is: "again", session: this.present as Session });
+    else if (this.state.value.is !== "again") this.state.set({ is: "out" });
+  }
+
+  private async renew(): Promise<void> {
+    const session = this.present;
+    if (!session) return;
+    if (Date.now() - this.lastTouch > IDLE * 1000) {
+      const left = session.expires * 1000 - Date.now();
+      this.renewal = setTimeout(() => void (left > 0 ? this.renew() : this.look()), Math.max(1000, left / 2));
+      return;
+    }
+    try {
+      const response = await exchange("patch", "/u/session", {});
+      if (response.ok) this.enter((await response.json()) as Session);
+      else await this.look();
+    } catch {
+      this.renewal = setTimeout(() => void this.renew(), 5000);
+    }
+  }
+}
+
+export const session = new SessionStore();

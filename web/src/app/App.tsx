@@ -1,0 +1,91 @@
+/** The whole page: who is signed in decides what is shown; each page is loaded when it is opened. */
+import { Bullseye, Spinner } from "@patternfly/react-core";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { lazy, Suspense, useEffect } from "react";
+import { BrowserRouter, Navigate, Route, Routes, useLocation } from "react-router";
+import { live } from "@/api/live";
+import { queries } from "@/api/queries";
+import { session } from "@/api/session";
+import { useSignal } from "@/api/signal";
+import { SignIn } from "@/pages/signin/SignIn";
+import { SignInAgain } from "@/pages/signin/SignInAgain";
+import { Toasts } from "@/ui/actions";
+import { Layout } from "./Layout";
+
+const Dashboard = lazy(() => import("@/pages/dashboard/Dashboard"));
+const Vms = lazy(() => import("@/pages/vms/Vms"));
+const VmPage = lazy(() => import("@/pages/vm/VmPage"));
+const Create = lazy(() => import("@/pages/create/Create"));
+const Media = lazy(() => import("@/pages/media/Media"));
+const Groups = lazy(() => import("@/pages/people/Groups"));
+const Users = lazy(() => import("@/pages/people/Users"));
+const Trash = lazy(() => import("@/pages/trash/Trash"));
+const Tasks = lazy(() => import("@/pages/tasks/Tasks"));
+const History = lazy(() => import("@/pages/history/History"));
+const Settings = lazy(() => import("@/pages/settings/Settings"));
+const Welcome = lazy(() => import("@/pages/signin/Welcome"));
+
+export function Waiting() {
+  return (
+    <Bullseye>
+      <Spinner aria-label="Loading" />
+    </Bullseye>
+  );
+}
+
+export function App() {
+  return (
+    <QueryClientProvider client={queries}>
+      <BrowserRouter>
+        <Suspense fallback={<Waiting />}>
+          <Routes>
+            <Route path="/welcome/:token" element={<Welcome />} />
+            <Route path="*" element={<SignedIn />} />
+          </Routes>
+        </Suspense>
+        <Toasts />
+      </BrowserRouter>
+    </QueryClientProvider>
+  );
+}
+
+function SignedIn() {
+  const state = useSignal(session.state);
+  const location = useLocation();
+  const inside = state.is === "in" || state.is === "again";
+  useEffect(() => {
+    if (session.state.value.is === "looking")
+      session.look().catch(() => session.state.set({ is: "out", reason: "The server does not answer." }));
+  }, []);
+  useEffect(() => {
+    if (!inside) return;
+    live.open();
+    return () => live.close();
+  }, [inside]);
+  if (state.is === "looking") return <Waiting />;
+  if (state.is === "out") return <SignIn reason={state.reason} />;
+  if (state.session.first && location.pathname !== "/settings") return <Navigate to="/settings" replace />;
+  return (
+    <>
+      <Layout>
+        <Suspense fallback={<Waiting />}>
+          <Routes>
+            <Route path="/" element={<Dashboard />} />
+            <Route path="/vms" element={<Vms />} />
+            <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
+            <Route path="/create" element={<Create />} />
+            <Route path="/media" element={<Media />} />
+            <Route path="/groups/:gid?" element={<Groups />} />
+            <Route path="/users/:uid?" element={<Users />} />
+            <Route path="/trash" element={<Trash />} />
+            <Route path="/tasks" element={<Tasks />} />
+            <Route path="/history" element={<History />} />
+            <Route path="/settings" element={<Settings />} />
+            <Route path="*" element={<Navigate to="/" replace />} />
+          </Routes>
+        </Suspense>
+      </Layout>
+      {state.is === "again" && <SignInAgain session={state.session} />}
+    </>
+  );
+}

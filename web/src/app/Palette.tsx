@@ -1,0 +1,141 @@
+/** The command palette (Ctrl-K): every place, VM, medium, group and user by a few letters, and what can be done with a VM. */
+import { Modal, ModalBody, SearchInput, Title } from "@patternfly/react-core";
+import { type KeyboardEvent, useId, useMemo, useState } from "react";
+import { useNavigate } from "react-router";
+import { useMay, useObjects } from "@/api/live";
+import { actionsFor, useVmAction } from "@/ui/vmActions";
+import { PLACES } from "./Layout";
+import { chooseTheme } from "./theme";
+
+interface Entry {
+  id: string;
+  title: string;
+  kind: string;
+  run: () => void;
+}
+
+const MOST = 12;
+
+export function Palette({ onClose }: { onClose: () => void }) {
+  const [words, setWords] = useState("");
+  const [at, setAt] = useState(0);
+  const list = useId();
+  const entries = useEntries();
+  const found = useMemo(() => search(entries, words), [entries, words]);
+  const run = (entry: Entry | undefined) => {
+    if (!entry) return;
+    onClose();
+    entry.run();
+  };
+  const press = (event: KeyboardEvent) => {
+    if (event.key === "ArrowDown") setAt((now) => Math.min(now + 1, found.length - 1));
+    else if (event.key === "ArrowUp") setAt((now) => Math.max(now - 1, 0));
+    else if (event.key === "Enter") run(found[at]);
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <Modal isOpen onClose={onClose} variant="medium" position="top" aria-label="Search or run" className="v-palette">
+      <ModalBody>
+        <SearchInput
+          value={words}
+          onChange={(_event, value) => {
+            setWords(value);
+            setAt(0);
+          }}
+          onClear={() => setWords("")}
+          onKeyDown={press}
+          placeholder="A machine, a medium, a group, a place; or “start web”"
+          aria-label="Search or run"
+          role="combobox"
+          aria-expanded="true"
+          aria-controls={list}
+          aria-activedescendant={found[at] ? `${list}-${at}` : undefined}
+          autoFocus
+        />
+        <div id={list} role="listbox" aria-label="Found" className="v-palette-list">
+          {found.map((entry, index) => (
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are handled where the focus is, in the search field
+            <div
+              key={entry.id}
+              id={`${list}-${index}`}
+              role="option"
+              tabIndex={-1}
+              aria-selected={index === at}
+              className="v-palette-entry"
+              onMouseMove={() => setAt(index)}
+              onClick={() => run(entry)}
+            >
+              <span>{entry.title}</span>
+              <span className="v-subtle">{entry.kind}</span>
+            </div>
+          ))}
+        </div>
+        {found.length === 0 && (
+          <Title headingLevel="h2" size="md">
+            Nothing is called that
+          </Title>
+        )}
+      </ModalBody>
+    </Modal>
+  );
+}
+
+function useEntries(): Entry[] {
+  const navigate = useNavigate();
+  const vms = useObjects("vm");
+  const media = useObjects("medium");
+  const groups = useObjects("group");
+  const users = useObjects("user");
+  const may = useMay();
+  const act = useVmAction();
+  return useMemo(() => {
+    const go = (path: string) => () => void navigate(path);
+    return [
+      ...PLACES.map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
+      { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
+      { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
+      ...(["light", "dark", "system"] as const).map((theme) => ({
+        id: `theme-${theme}`,
+        title: theme === "system" ? "Theme: as the system has it" : `Theme: ${theme}`,
+        kind: "action",
+        run: () => chooseTheme(theme),
+      })),
+      ...vms.flatMap((vm) => [
+        { id: `vm-${vm.vmid}`, title: vm.name, kind: `machine, ${vm.state}`, run: go(`/vms/${vm.vmid}`) },
+        ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
+          ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
+          : []),
+        ...(may("vm.state", vm.gid) ? actionsFor(vm) : []).map((action) => ({
+          id: `${action.verb}-${vm.vmid}`,
+          title: `${action.verb} ${vm.name}`,
+          kind: "action",
+          run: () => void act(vm, action),
+        })),
+      ]),
+      ...media.map((one) => ({
+        id: one.mid,
+        title: one.name,
+        kind: "medium",
+        run: go(`/media?find=${encodeURIComponent(one.name)}`),
+      })),
+      ...groups.map((one) => ({ id: `g-${one.gid}`, title: one.name, kind: "group", run: go(`/groups/${one.gid}`) })),
+      ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
+    ];
+  }, [navigate, vms, media, groups, users, may, act]);
+}
+
+/** Every word must occur; what begins with the first word comes first. */
+function search(entries: Entry[], words: string): Entry[] {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const first = wanted[0];
+  const found: Entry[] = [];
+  const later: Entry[] = [];
+  for (const entry of entries) {
+    const title = entry.title.toLowerCase();
+    if (!wanted.every((word) => title.includes(word))) continue;
+    (first === undefined || title.startsWith(first) ? found : later).push(entry);
+    if (found.length === MOST) break;
+  }
+  return [...found, ...later].slice(0, MOST);
+}

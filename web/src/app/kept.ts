@@ -1,0 +1,19 @@
+/** Choices of looks that outlive the page, in local storage. Never anything secret. */
+const PREFIX = "velocity.";
+
+export function kept<T>(name: string, otherwise: T): T {
+  try {
+    const text = localStorage.getItem(PREFIX + name);
+    return text === null ? otherwise : (JSON.parse(text) as T);
+  } catch {
+    return otherwise;
+  }
+}
+
+export function keep(name: string, value: unknown): void {
+  try {
+    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+  } catch {
+    // a browser that keeps nothing forgets the choice, no more
+  }
+}

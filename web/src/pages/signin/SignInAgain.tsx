@@ -1,0 +1,25 @@
+/** The session has ended while the page was open: the password is asked for in place, and nothing typed is lost. */
+import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { type Session, session as store } from "@/api/session";
+import { SignInForm } from "./SignInForm";
+
+export function SignInAgain({ session }: { session: Session }) {
+  return (
+    <Modal isOpen variant="small" aria-labelledby="again-title" aria-describedby="again-body">
+      <ModalHeader
+        title="Your session has ended"
+        labelId="again-title"
+        description="Sign in to go on. What you have typed is still there."
+        descriptorId="again-body"
+      />
+      <ModalBody>
+        <SignInForm name={session.name} />
+      </ModalBody>
+      <ModalFooter>
+        <Button variant="link" onClick={() => void store.signOut()}>
+          Sign in as somebody else
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}

@@ -1,0 +1,5 @@
+import { PageHead } from "@/ui/PageHead";
+
+export default function Tasks() {
+  return <PageHead title="Tasks" />;
+}

@@ -1,0 +1,5 @@
+import { PageHead } from "@/ui/PageHead";
+
+export default function VmPage() {
+  return <PageHead title="Virtual machine" />;
+}

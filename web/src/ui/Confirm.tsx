@@ -1,0 +1,54 @@
+/** A question before something that cannot be taken back, or not easily. */
+import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { type ReactNode, useState } from "react";
+import { type Request, SameAs } from "./SameAs";
+
+export function Confirm({
+  title,
+  children,
+  verb,
+  danger = true,
+  cli,
+  request,
+  onConfirm,
+  onClose,
+}: {
+  title: string;
+  children: ReactNode;
+  verb: string;
+  danger?: boolean;
+  cli?: string[];
+  request?: Request;
+  /** Whether it was done: then the dialog closes. */
+  onConfirm: () => Promise<boolean>;
+  onClose: () => void;
+}) {
+  const [busy, setBusy] = useState(false);
+  const confirm = async () => {
+    setBusy(true);
+    if (await onConfirm()) onClose();
+    else setBusy(false);
+  };
+  return (
+    <Modal isOpen variant="small" onClose={onClose} aria-labelledby="confirm-title" aria-describedby="confirm-body">
+      <ModalHeader title={title} labelId="confirm-title" titleIconVariant={danger ? "warning" : undefined} />
+      <ModalBody id="confirm-body">
+        {children}
+        {request && <SameAs cli={cli} request={request} />}
+      </ModalBody>
+      <ModalFooter>
+        <Button
+          variant={danger ? "danger" : "primary"}
+          isLoading={busy}
+          isDisabled={busy}
+          onClick={() => void confirm()}
+        >
+          {verb}
+        </Button>
+        <Button variant="link" onClick={onClose}>
+          Cancel
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}

@@ -1,0 +1,38 @@
+/** A page that fails says so and leaves the others standing. */
+import {
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  PageSection,
+} from "@patternfly/react-core";
+import { Component, type ReactNode } from "react";
+
+export class ErrorBoundary extends Component<{ children: ReactNode }, { error?: Error }> {
+  override state: { error?: Error } = {};
+
+  static getDerivedStateFromError(error: Error) {
+    return { error };
+  }
+
+  override render() {
+    const { error } = this.state;
+    if (!error) return this.props.children;
+    const old = /dynamically imported module|Importing a module/.test(error.message);
+    return (
+      <PageSection>
+        <EmptyState status="danger" titleText={old ? "The server has a newer page" : "This page has failed"}>
+          <EmptyStateBody>
+            {old ? "Load it to go on." : `That is a fault of ours: ${error.message}. Nothing was changed by it.`}
+          </EmptyStateBody>
+          <EmptyStateFooter>
+            <EmptyStateActions>
+              <Button onClick={() => location.reload()}>Load the page again</Button>
+            </EmptyStateActions>
+          </EmptyStateFooter>
+        </EmptyState>
+      </PageSection>
+    );
+  }
+}

@@ -1,0 +1,42 @@
+/** The command line and the API call that do the same as a dialog, to copy. */
+import { ClipboardCopy, ExpandableSection } from "@patternfly/react-core";
+import { shell } from "./format";
+
+export interface Request {
+  method: "post" | "put" | "delete" | "patch";
+  path: string;
+  body: object;
+}
+
+export function SameAs({ cli, request }: { cli?: string[]; request: Request }) {
+  const curl = [
+    "curl",
+    "-X",
+    request.method.toUpperCase(),
+    "-H",
+    "Authorization: Bearer $AUTHKEY",
+    "-d",
+    JSON.stringify(request.body),
+    `${location.origin}${request.path}`,
+  ];
+  const line = curl.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");
+  return (
+    <ExpandableSection toggleText="The same from a terminal" className="v-same">
+      {cli && (
+        <ClipboardCopy
+          isReadOnly
+          isCode
+          variant="inline-compact"
+          hoverTip="Copy"
+          clickTip="Copied"
+          aria-label="Command line"
+        >
+          {cli.map(shell).join(" ")}
+        </ClipboardCopy>
+      )}
+      <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" aria-label="API call">
+        {line}
+      </ClipboardCopy>
+    </ExpandableSection>
+  );
+}

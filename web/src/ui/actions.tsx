@@ -1,0 +1,85 @@
+/** Actions and their toasts: each shows at once that it was taken, then what became of it. */
+import { Alert, AlertActionCloseButton, AlertGroup, Content, Spinner } from "@patternfly/react-core";
+import { useCallback } from "react";
+import { ApiError, messageOf } from "@/api/call";
+import { Signal, useSignal } from "@/api/signal";
+
+interface Toast {
+  id: number;
+  variant: "info" | "success" | "danger" | "warning";
+  title: string;
+  message?: string;
+  request?: string;
+  doing: boolean;
+}
+
+export interface Action<T> {
+  /** "Starting web" */
+  doing: string;
+  /** "web is RUNNING"; absent: nothing is said of success. */
+  done?: string | ((result: T) => string);
+  do: () => Promise<T>;
+}
+
+const toasts = new Signal<Toast[]>([]);
+const SHOWN = 5000;
+let last = 0;
+
+function put(toast: Toast): void {
+  const others = toasts.value.filter((one) => one.id !== toast.id);
+  toasts.set([...others, toast].slice(-6));
+}
+
+function dismiss(id: number): void {
+  toasts.set(toasts.value.filter((one) => one.id !== id));
+}
+
+export function say(variant: Toast["variant"], title: string, message?: string): void {
+  const id = ++last;
+  put({ id, variant, title, message, doing: false });
+  if (variant !== "danger") setTimeout(() => dismiss(id), SHOWN);
+}
+
+/** Whether it was done. What failed stays until it is closed, with the request's id to quote. */
+export async function carryOut<T>(action: Action<T>): Promise<boolean> {
+  const id = ++last;
+  put({ id, variant: "info", title: action.doing, doing: true });
+  try {
+    const result = await action.do();
+    const done = typeof action.done === "function" ? action.done(result) : action.done;
+    if (done === undefined) dismiss(id);
+    else {
+      put({ id, variant: "success", title: done, doing: false });
+      setTimeout(() => dismiss(id), SHOWN);
+    }
+    return true;
+  } catch (error) {
+    const request = error instanceof ApiError ? error.request : undefined;
+    put({ id, variant: "danger", title: `${action.doing}: failed`, message: messageOf(error), request, doing: false });
+    return false;
+  }
+}
+
+export function useAction(): <T>(action: Action<T>) => Promise<boolean> {
+  return useCallback((action) => carryOut(action), []);
+}
+
+export function Toasts() {
+  const shown = useSignal(toasts);
+  return (
+    <AlertGroup isToast isLiveRegion aria-label="What became of your actions">
+      {shown.map((toast) => (
+        <Alert
+          key={toast.id}
+          variant={toast.variant}
+          title={toast.title}
+          customIcon={toast.doing ? <Spinner size="md" aria-label="under way" /> : undefined}
+          actionClose={toast.doing ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
+        >
+          {toast.message}
+          {toast.request && <Content component="small">Request {toast.request}</Content>}
+        </Alert>
+      ))}
+    </AlertGroup>
+  );
+}
