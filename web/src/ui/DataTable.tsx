@@ -204,7 +204,6 @@ function Rows<T>(props: RowsProps<T>) {
     />
   );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section
       ref={scroll}
       className={many ? "v-rows v-rows-many" : "v-rows"}
