@@ -26,6 +26,10 @@ check: ## Lint, types, imports, generated docs up to date
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@$(PY) scripts/docs --check
+	@scripts/node npm run --silent check
+	@scripts/node node scripts/budget.mjs
+
+web: setup ## Build the web page from web/ (setup does so when it has changed)
 
 docs: ## Generate docs/reference and the client's methods from the code
 	@scripts/setup dev
@@ -35,13 +39,14 @@ fix: ## Format, and mend what the linter can mend
 	@scripts/setup dev
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+	@scripts/node npm run --silent fix
 
 dist: ## Build the wheel in dist/
 	@scripts/setup
 	@.venv/bin/python -m hatchling build -t wheel -d dist
 
 clean: ## Remove caches and the virtual environment (not var/, where the machines are)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check docs fix dist clean
+.PHONY: help setup run test unit check web docs fix dist clean

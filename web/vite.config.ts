@@ -1,15 +1,39 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
-/** The page is built into the Python package, which serves it; the server compresses nothing itself. */
+const OUT = "../src/velocity/api/static";
+const PACKABLE = /\.(js|css|svg|html|json)$/;
+
+/** Beside each file that packs well, its .gz and .br: the server sends these and compresses nothing itself. */
+function packed(): Plugin {
+  return {
+    name: "packed",
+    apply: "build",
+    closeBundle() {
+      const folder = join(import.meta.dirname, OUT, "assets");
+      for (const name of readdirSync(folder).filter((one) => PACKABLE.test(one))) {
+        const bytes = readFileSync(join(folder, name));
+        writeFileSync(join(folder, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+        const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };
+        writeFileSync(join(folder, `${name}.br`), brotliCompressSync(bytes, { params }));
+      }
+    },
+  };
+}
+
+/** The page is built into the Python package, which serves it. */
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), packed()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
-    outDir: "../src/velocity/api/static",
+    outDir: OUT,
     emptyOutDir: true,
     target: "es2022",
+    manifest: "manifest.json",
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
     reportCompressedSize: false,

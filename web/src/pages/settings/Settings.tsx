@@ -1,5 +1,43 @@
+/** What is the person's own: the look, the password, and where one is signed in. */
+import { PageSection, Stack, StackItem } from "@patternfly/react-core";
+import { session } from "@/api/session";
+import { useSignal } from "@/api/signal";
 import { PageHead } from "@/ui/PageHead";
+import { Look } from "./Look";
+import { Password } from "./Password";
+import { Sessions } from "./Sessions";
 
 export default function Settings() {
-  return <PageHead title="My settings" />;
+  const state = useSignal(session.state);
+  if (state.is !== "in" && state.is !== "again") return null;
+  const { first, name } = state.session;
+  return (
+    <>
+      <PageHead
+        title={first ? "Choose your password" : "My settings"}
+        about={
+          first
+            ? "The link that opened this page works once. Choose a password of your own to go on."
+            : `Signed in as ${name}.`
+        }
+      />
+      <PageSection>
+        <Stack hasGutter>
+          <StackItem>
+            <Password key={String(first)} session={state.session} />
+          </StackItem>
+          {!first && (
+            <>
+              <StackItem>
+                <Look />
+              </StackItem>
+              <StackItem>
+                <Sessions />
+              </StackItem>
+            </>
+          )}
+        </Stack>
+      </PageSection>
+    </>
+  );
 }

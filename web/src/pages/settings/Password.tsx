@@ -1,0 +1,119 @@
+/** Another password for oneself. It ends every session, this one too, so one is signed in again with the new one. */
+import {
+  ActionGroup,
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardTitle,
+  Form,
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+  TextInput,
+} from "@patternfly/react-core";
+import { type FormEvent, useState } from "react";
+import { useNavigate } from "react-router";
+import { call, messageOf } from "@/api/call";
+import { type Session, session as store } from "@/api/session";
+import { say } from "@/ui/actions";
+
+const LEAST = 8;
+const MOST = 1024;
+
+export function Password({ session }: { session: Session }) {
+  const [old, setOld] = useState("");
+  const [password, setPassword] = useState("");
+  const [again, setAgain] = useState("");
+  const [error, setError] = useState<string>();
+  const [busy, setBusy] = useState(false);
+  const navigate = useNavigate();
+  const short = password.length > 0 && password.length < LEAST;
+  const differs = again.length > 0 && again !== password;
+  const ready = (session.first || old) && password.length >= LEAST && again === password;
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      await call("patch", "/u/user", { password, ...(session.first ? {} : { old_password: old }) });
+      await store.signIn({ name: session.name, password });
+      say("success", "Your password is set", "Every other session of yours has ended.");
+      setOld("");
+      setPassword("");
+      setAgain("");
+      if (session.first) navigate("/");
+    } catch (failure) {
+      setError(messageOf(failure));
+    }
+    setBusy(false);
+  };
+  return (
+    <Card>
+      <CardTitle component="h2">Password</CardTitle>
+      <CardBody>
+        <Form onSubmit={(event) => void submit(event)} isWidthLimited>
+          <div role="alert">{error && <Alert isInline variant="danger" title={error} />}</div>
+          <input type="text" name="username" autoComplete="username" value={session.name} readOnly hidden />
+          {!session.first && (
+            <FormGroup label="Present password" fieldId="old" isRequired>
+              <TextInput
+                id="old"
+                type="password"
+                autoComplete="current-password"
+                value={old}
+                onChange={(_event, value) => setOld(value)}
+                isRequired
+              />
+            </FormGroup>
+          )}
+          <FormGroup label="New password" fieldId="new" isRequired>
+            <TextInput
+              id="new"
+              type="password"
+              autoComplete="new-password"
+              maxLength={MOST}
+              value={password}
+              onChange={(_event, value) => setPassword(value)}
+              validated={short ? "error" : "default"}
+              aria-describedby="new-help"
+              isRequired
+            />
+            <FormHelperText>
+              <HelperText id="new-help">
+                <HelperTextItem variant={short ? "error" : "default"}>
+                  At least {LEAST} characters, and no other rule.
+                </HelperTextItem>
+              </HelperText>
+            </FormHelperText>
+          </FormGroup>
+          <FormGroup label="New password, again" fieldId="again" isRequired>
+            <TextInput
+              id="again"
+              type="password"
+              autoComplete="new-password"
+              value={again}
+              onChange={(_event, value) => setAgain(value)}
+              validated={differs ? "error" : "default"}
+              aria-describedby="again-help"
+              isRequired
+            />
+            <FormHelperText>
+              <HelperText id="again-help">
+                <HelperTextItem variant={differs ? "error" : "default"}>
+                  {differs ? "The two are not the same." : "Setting it ends every other session of yours."}
+                </HelperTextItem>
+              </HelperText>
+            </FormHelperText>
+          </FormGroup>
+          <ActionGroup>
+            <Button type="submit" isLoading={busy} isDisabled={busy || !ready}>
+              Set the password
+            </Button>
+          </ActionGroup>
+        </Form>
+      </CardBody>
+    </Card>
+  );
+}
