@@ -10,8 +10,8 @@ from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
-from velocity.access.port import AccessStore
-from velocity.access.rules import ROOT_GROUP, Grants, Group
+from velocity.access.port import AccessStore, Kept
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants, Group
 from velocity.access.sessions import Caller, Sessions
 from velocity.access.users import Users
 from velocity.access.why import Why
@@ -43,6 +43,10 @@ class Access:
         if not kept.users:
             made = None if root_password else secrets.token_urlsafe(12)
             await self._store.add_root("root", await self._passwords.hash(root_password or made or ""))
+            kept = self._store.load()
+        if lacking := _lacking(kept):
+            for permission in lacking:
+                await self._store.add_grant(ROOT_USER, ROOT_GROUP, permission.pid)
             kept = self._store.load()
         self.directory.load(kept)
         self.sessions.load(kept.sessions)
@@ -117,6 +121,12 @@ class Access:
             return directory.groups[directory.existing(target)].parent_gid
         gid = self._owners[on](target)
         return ROOT_GROUP if gid is None else gid
+
+
+def _lacking(kept: Kept) -> list[Permission]:
+    """What root does not hold on group 0: the permissions that this installation is older than."""
+    held = {pid for uid, gid, pid in kept.grants if (uid, gid) == (ROOT_USER, ROOT_GROUP)}
+    return [permission for permission in Permission if permission.pid not in held]
 
 
 def _missing(needs: Holds) -> str:

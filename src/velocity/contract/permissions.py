@@ -8,7 +8,7 @@ import enum
 class Permission(enum.Enum):
     """One permission; its value is the name on the wire, `pid` its stable id, `bit` its place in a set of them.
 
-    The order is the contract's ("Groups, users, permissions") and gives the ids from 1: append only.
+    The order gives the ids from 1: append only. User root holds each one on group 0, whenever it came to be.
     """
 
     USER_CREATE = "velocity.user.create"
@@ -33,6 +33,7 @@ class Permission(enum.Enum):
     VM_INTERACT = "velocity.vm.interact"
     VM_STATE = "velocity.vm.state"
     NIC_LIST = "velocity.nic.list"
+    HOST_VIEW = "velocity.host.view"
 
     @property
     def pid(self) -> int:
@@ -75,6 +76,7 @@ _DESCRIPTIONS = {
     Permission.VM_INTERACT: "Use the consoles of virtual machines",
     Permission.VM_STATE: "Start, stop, pause and resume virtual machines",
     Permission.NIC_LIST: "List the host NICs that virtual machines can be bridged to",
+    Permission.HOST_VIEW: "See the host: its load, memory, pools and hypervisor",
 }
 
 
