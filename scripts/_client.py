@@ -74,6 +74,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.machines
     import velocity.contract.media
     import velocity.contract.nics
+    import velocity.contract.sessions
     import velocity.contract.tasks
     import velocity.contract.trash
     import velocity.contract.users

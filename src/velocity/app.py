@@ -48,7 +48,7 @@ class InUse(Exception):
 
 @dataclass
 class App:
-    """A server without its sockets. `root_password` is the one made at the first start, shown once."""
+    """A server without its sockets. `root_password` and the link's word are made at the first start, and shown once."""
 
     asgi: ASGIApp
     services: Services
@@ -56,6 +56,7 @@ class App:
     database: Database
     lock: int
     root_password: str | None
+    welcome: str | None
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
@@ -115,7 +116,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
-    return App(asgi, services, driver, database, lock, root_password)
+    welcome = None if root_password is None else access.welcome.make()
+    return App(asgi, services, driver, database, lock, root_password, welcome)
 
 
 def leadership(data_dir: Path) -> int:

@@ -157,7 +157,7 @@ class Comparison(RuleBasedStateMachine):
         assert uid not in self.model.grants
         self.model.grants[uid] = set()
         sessions = self.world.server.services.access.sessions
-        self.keys[uid] = self.loop.run_until_complete(sessions.begin(uid))[0]
+        self.keys[uid] = self.loop.run_until_complete(sessions.begin(uid)).authkey
 
     @rule(actor=Number, parent=Number)
     def create_group(self, actor: int, parent: int) -> None:

@@ -44,13 +44,18 @@ class Guesses:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     @contextmanager
-    def guess(self, name: str, address: str) -> Iterator[Callable[[], None]]:
-        """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work."""
+    def guess(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
+        """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work.
+
+        None: at what bears no name and has too many values to be guessed; so that nobody uses it up for others.
+        """
         address = network(address)
-        pair = (name, address)
-        measures: list[tuple[Hashable, Measure]] = [(("pair", pair), PAIR), (("address", address), ADDRESS)]
-        if pair not in self._known:
-            measures.append((("name", name), NAME))
+        pair = None if name is None else (name, address)
+        measures: list[tuple[Hashable, Measure]] = [(("address", address), ADDRESS)]
+        if pair is not None:
+            measures.insert(0, (("pair", pair), PAIR))
+            if pair not in self._known:
+                measures.append((("name", name), NAME))
         for key, measure in measures:
             wait = self._wait(key, measure)
             if wait > 0:
@@ -64,6 +69,8 @@ class Guesses:
         def right() -> None:
             for key, measure in measures:
                 self._change(key, measure, -1)
+            if pair is None:
+                return
             self._known[pair] = None
             self._known.move_to_end(pair)
             if len(self._known) > MOST:

@@ -50,9 +50,9 @@ class AccessStore(Protocol):
         """Not held is success."""
 
     async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
-        """Adds it, removes the one that it replaces, and those that expired before `forget_before`."""
+        """Adds it, removes the hash that it replaces, and the sessions that expired before `forget_before`."""
 
-    async def remove_session(self, key: bytes) -> None: ...
+    async def remove_session(self, sid: str) -> None: ...
 
 
 class Withdrawal(Protocol):

@@ -29,12 +29,27 @@ class User:
 
 
 @dataclass(frozen=True)
+class Device:
+    """Where somebody signs in from: the address, and the program, as it calls itself."""
+
+    address: str
+    agent: str
+
+
+@dataclass(frozen=True)
 class Session:
-    """An authkey's hash and whose it is; `expires` in unix seconds, None: never (the key file)."""
+    """An authkey's hash and whose it is, since when, from where; times in unix seconds.
+
+    `sid` stays when the authkey is renewed. `expires` None: never (the key file).
+    """
 
     hash: bytes
     uid: int
     expires: int | None
+    sid: str
+    created: int
+    address: str
+    agent: str
 
 
 @dataclass(frozen=True)

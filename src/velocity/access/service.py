@@ -14,6 +14,7 @@ from velocity.access.port import AccessStore, Kept
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants, Group
 from velocity.access.sessions import Caller, Sessions
 from velocity.access.users import Users
+from velocity.access.welcome import Welcome
 from velocity.access.why import Why
 from velocity.contract.operation import Anyone, Hides, Holds, Needs, On, SignedIn
 from velocity.contract.permissions import Permission
@@ -31,7 +32,8 @@ class Access:
         self._passwords = passwords
         self.directory = Directory()
         self.sessions = Sessions(store, lifetime)
-        self.users = Users(store, self.directory, self.sessions, passwords, Guesses())
+        self.welcome = Welcome()
+        self.users = Users(store, self.directory, self.sessions, passwords, Guesses(), self.welcome)
         self.groups = Groups(store, self.directory)
         self.why = Why(self)
         self._owners: dict[On, Owner] = {}

@@ -1,4 +1,4 @@
-"""Authkeys: whose they are and how long they last. Kept as hashes only."""
+"""Sessions: the authkeys, whose they are and how long they last. Of an authkey, only the hash is kept."""
 
 from __future__ import annotations
 
@@ -6,23 +6,39 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from velocity import plan
 from velocity.access.port import AccessStore
-from velocity.access.rules import ROOT_USER, Session
+from velocity.access.rules import ROOT_USER, Device, Session
 from velocity.contract.problems import Problem, Refused
 
 KNOWN_AFTER_EXPIRY = 24 * 3600
 """Seconds for which an expired authkey is told apart from an unknown one."""
+KEY_FILE = "key-file"
+"""The sid of what the key file stands for, which is no session that could end."""
+NO_DEVICE = Device("", "")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is asking, and with which authkey (its hash)."""
+    """Who is asking, and in which session; its sid stays when its authkey is renewed."""
 
     uid: int
-    key: bytes
+    sid: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A session, and its authkey, which is told this once."""
+
+    authkey: str
+    session: Session
+
+    @property
+    def expires(self) -> int:
+        assert self.session.expires is not None, "only the key file's does not expire"
+        return self.session.expires
 
 
 def key_hash(authkey: str) -> bytes:
@@ -37,77 +53,151 @@ class Sessions:
         self._store = store
         self._lifetime = lifetime
         self._clock = clock
-        self._sessions: dict[bytes, Session] = {}
+        self._by_key: dict[bytes, Session] = {}
+        self._by_sid: dict[str, Session] = {}
+        self._first: set[str] = set()
 
     def load(self, sessions: Sequence[Session]) -> None:
-        self._sessions = {session.hash: session for session in sessions}
+        self._by_key = {session.hash: session for session in sessions}
+        self._by_sid = {session.sid: session for session in sessions}
+
+    # Asking
 
     def caller(self, authkey: str | None) -> Caller:
         """Whose authkey this is. Raises `Refused(UNAUTHENTICATED)`."""
         if authkey is None:
             raise Refused(Problem.UNAUTHENTICATED, "an authkey is needed: sign in with POST /u/auth")
-        session = self._sessions.get(key_hash(authkey))
+        session = self._by_key.get(key_hash(authkey))
         if session is None:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey is unknown: sign in with POST /u/auth")
         if self._expired(session):
             raise Refused(Problem.UNAUTHENTICATED, "this authkey has expired: sign in with POST /u/auth")
-        return Caller(session.uid, session.hash)
+        return Caller(session.uid, session.sid)
 
     def still_signed_in(self, caller: Caller) -> bool:
-        session = self._sessions.get(caller.key)
+        """Whether the session goes on, be it with another authkey than the one that it was asked with."""
+        session = self._by_sid.get(caller.sid)
         return session is not None and not self._expired(session)
 
-    async def begin(self, uid: int, *, replaces: bytes | None = None) -> tuple[str, int]:
-        """A new authkey and when it expires, in unix seconds."""
+    def present(self, caller: Caller) -> Session:
+        """The session as it is now. Raises `Refused(UNAUTHENTICATED)` when it has ended."""
+        session = self._by_sid.get(caller.sid)
+        if session is None:
+            raise _ended()
+        return session
+
+    def is_first(self, caller: Caller) -> bool:
+        """Whether the link of the first sign-in opened it."""
+        return caller.sid in self._first
+
+    def of(self, uid: int) -> list[Session]:
+        """A user's sessions that go on, the newest first; the key file is none."""
+        found = [one for one in self._by_sid.values() if one.uid == uid and one.expires and not self._expired(one)]
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
+    # Beginning and renewing
+
+    async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> Begun:
+        """A new session. Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile."""
         now = int(self._clock())
         authkey = secrets.token_urlsafe(32)
-        session = Session(key_hash(authkey), uid, now + self._lifetime)
-        forget = now - KNOWN_AFTER_EXPIRY
-        await self._store.add_session(session, replaces, forget)
-        self._sessions = {
-            key: old for key, old in self._sessions.items() if old.expires is None or old.expires >= forget
-        }
-        self._sessions[session.hash] = session
-        return authkey, now + self._lifetime
+        sid = secrets.token_hex(8)
+        session = Session(key_hash(authkey), uid, now + self._lifetime, sid, now, device.address, device.agent)
+        plan.step("create", "session", "")
+        await self._keep(session, None)
+        if first:
+            self._first.add(sid)
+        return Begun(authkey, session)
 
-    async def renew(self, authkey: str | None) -> tuple[str, int]:
-        """The old one stops working at once."""
+    async def renew(self, authkey: str | None) -> Begun:
+        """The same session with a new authkey. The old one stops working at once."""
         if not authkey:
             raise Refused(Problem.UNAUTHENTICATED, "send the authkey that is to be renewed")
-        key = key_hash(authkey)
-        session = self._sessions.get(key)
-        if session is None:
+        old = self._by_key.get(key_hash(authkey))
+        if old is None:
             raise Refused(Problem.UNKNOWN_AUTHKEY, "this authkey is unknown: sign in again")
-        if self._expired(session):
+        if self._expired(old):
             raise Refused(Problem.EXPIRED_AUTHKEY, "this authkey has expired: sign in again")
         plan.step("change", "session", "")
         plan.ends()
-        # Taken out first: of two renewals at once only one can win.
-        del self._sessions[key]
+        if old.expires is None:
+            return await self.begin(old.uid)
+        new = secrets.token_urlsafe(32)
+        session = replace(old, hash=key_hash(new), expires=int(self._clock()) + self._lifetime)
+        await self._keep(session, old)
+        return Begun(new, session)
+
+    async def _keep(self, session: Session, old: Session | None) -> None:
+        """Commit a session, in the place of `old`; what ended it meanwhile holds.
+
+        Until it is committed, it can be found by its sid only: so that it can be ended, and that what was opened in
+        the old one goes on.
+        """
+        if old is not None:
+            del self._by_key[old.hash]  # taken out first: of two renewals at once only one can win
+        self._by_sid[session.sid] = session
+        forget = int(self._clock()) - KNOWN_AFTER_EXPIRY
         try:
-            return await self.begin(session.uid, replaces=key)
+            await self._store.add_session(session, None if old is None else old.hash, forget)
         except BaseException:
-            self._sessions[key] = session
+            if self._by_sid.get(session.sid) is session:
+                self._drop(session.sid)
+                if old is not None:
+                    self._by_key[old.hash] = self._by_sid[old.sid] = old
             raise
+        if self._by_sid.get(session.sid) is not session:
+            await self._store.remove_session(session.sid)
+            raise _ended()
+        self._by_key[session.hash] = session
+        for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
+            self._drop(one.sid)
+
+    # Ending
 
     async def end(self, authkey: str | None) -> None:
         """An unknown one is no failure; the key file's does not end."""
-        key = key_hash(authkey or "")
-        if key in self._sessions and self._sessions[key].expires is not None:
-            plan.step("delete", "session", "")
-            await self._store.remove_session(key)
-            self._sessions.pop(key, None)
+        session = self._by_key.get(key_hash(authkey or ""))
+        if session is not None and session.expires is not None:
+            await self._end(session)
+
+    async def end_one(self, caller: Caller, sid: str) -> None:
+        """One of the caller's own. Raises `Refused(SESSION_NOT_FOUND)`."""
+        session = self._by_sid.get(sid)
+        if session is None or session.uid != caller.uid:
+            raise Refused(Problem.SESSION_NOT_FOUND, f"you have no session {sid!r}: list them", field="sid")
+        if session.expires is None:
+            raise Refused(
+                Problem.SESSION_NOT_FOUND,
+                "the key file is no session: to end it, remove the file and restart the server",
+                field="sid",
+            )
+        await self._end(session)
 
     def forget(self, uid: int) -> None:
-        """Every authkey of a user ends, now that the store has none of them any more."""
-        self._sessions = {
-            key: session for key, session in self._sessions.items() if session.uid != uid or session.expires is None
-        }
+        """Every session of a user ends, now that the store has none of them any more."""
+        for session in list(self._by_sid.values()):
+            if session.uid == uid and session.expires is not None:
+                self._drop(session.sid)
 
     def accept_key(self, authkey: str) -> None:
         """Let this key stand for `root` as long as the server runs: the content of the key file."""
-        key = key_hash(authkey)
-        self._sessions[key] = Session(key, ROOT_USER, None)
+        session = Session(key_hash(authkey), ROOT_USER, None, KEY_FILE, int(self._clock()), "", "")
+        self._by_key[session.hash] = self._by_sid[session.sid] = session
+
+    async def _end(self, session: Session) -> None:
+        plan.step("delete", "session", session.sid)
+        await self._store.remove_session(session.sid)
+        self._drop(session.sid)
+
+    def _drop(self, sid: str) -> None:
+        session = self._by_sid.pop(sid, None)
+        if session is not None:
+            self._by_key.pop(session.hash, None)
+            self._first.discard(sid)
 
     def _expired(self, session: Session) -> bool:
         return session.expires is not None and session.expires <= self._clock()
+
+
+def _ended() -> Refused:
+    return Refused(Problem.UNAUTHENTICATED, "this session was ended meanwhile: sign in again")

@@ -12,8 +12,9 @@ from velocity.access.directory import Directory
 from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Group, User
-from velocity.access.sessions import Caller, Sessions
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
+from velocity.access.sessions import Begun, Caller, Sessions
+from velocity.access.welcome import Welcome
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check, revision
@@ -32,24 +33,39 @@ class Users:
     """Accounts and grants."""
 
     def __init__(
-        self, store: AccessStore, directory: Directory, sessions: Sessions, passwords: Passwords, guesses: Guesses
+        self,
+        store: AccessStore,
+        directory: Directory,
+        sessions: Sessions,
+        passwords: Passwords,
+        guesses: Guesses,
+        welcome: Welcome,
     ) -> None:
         self._store = store
         self._directory = directory
         self._sessions = sessions
         self._passwords = passwords
         self._guesses = guesses
+        self._welcome = welcome
 
-    async def sign_in(self, name: str, password: str, address: str) -> tuple[str, int]:
-        """An authkey and when it expires, in unix seconds."""
-        with self._guesses.guess(name, address) as right:
+    async def sign_in(self, name: str, password: str, device: Device) -> Begun:
+        """A session, by name and password."""
+        with self._guesses.guess(name, device.address) as right:
             user = self._directory.named(name)
             hashed = None if user is None else user.password
             matches = await self._passwords.verify(hashed, password)
             if not matches or user is None or self._directory.users.get(user.uid) is not user:
                 raise Refused(Problem.WRONG_CREDENTIALS, "wrong name or password")
             right()
-        return await self._sessions.begin(user.uid)
+        return await self._sessions.begin(user.uid, device)
+
+    async def sign_in_by_link(self, word: str, device: Device) -> Begun:
+        """A session of root, by the link of the first sign-in. It takes as long as by a password."""
+        with self._guesses.guess(None, device.address) as right:
+            await self._passwords.verify(None, word)
+            with self._welcome.used(word):
+                right()
+                return await self._sessions.begin(ROOT_USER, device, first=True)
 
     def memberships(self, caller: Caller, uid: int) -> list[Membership]:
         """What the user holds directly, on the groups whose members the caller may see (one's own: all)."""
@@ -100,10 +116,11 @@ class Users:
         address: str,
         named: str | UnsetType,
     ) -> None:
-        """Of oneself, with the old one; of another, by someone who holds all that the other holds."""
+        """Of oneself, with the old one or in the first session; of another, by one who holds all that he holds."""
         user = self._directory.user(uid)
         if uid == caller.uid:
-            await self._prove(user, old_password, address)
+            if not self._sessions.is_first(caller):
+                await self._prove(user, old_password, address)
         elif not self._dominates(caller, uid):
             raise Refused(
                 Problem.NO_PERMISSION,
@@ -121,6 +138,8 @@ class Users:
             await self._store.set_password(uid, hashed)
             self._directory.learn(User(uid, user.name, hashed))
             self._sessions.forget(uid)
+            if uid == ROOT_USER:
+                self._welcome.void()
 
     async def _prove(self, user: User, old_password: str | None, address: str) -> None:
         if old_password is None:

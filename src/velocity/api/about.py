@@ -9,12 +9,14 @@ from typing import Any
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.contract import auth
+from velocity.contract import auth, sessions
 from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
 from velocity.history.rules import Entry, short, target
 
 LEAST_REFUSAL = 400
+SIGN_INS = (auth.SignIn, sessions.OpenSession)
+"""Requests whose fields are no one's business, but for the name of a user."""
 
 
 class About:
@@ -40,8 +42,10 @@ class About:
             self._uid = caller.uid
             user = access.directory.users.get(caller.uid)
             self._name = user.name if user else ""
-        if isinstance(self.wanted, auth.SignIn):  # what is no user's name may be a password typed into the wrong field
-            self._name = self.wanted.name if access.directory.named(self.wanted.name) else "(nobody's name)"
+        if isinstance(self.wanted, SIGN_INS):  # what is no user's name may be a password typed into the wrong field
+            name = self.wanted.name
+            known = isinstance(name, str) and access.directory.named(name)
+            self._name = str(name) if known else "(nobody's name)" if isinstance(name, str) else "(a link)"
         self._gid = access.place(needs, named)
 
     def refused(self, refused: Refused, operation: Operation[Any, Any]) -> None:
@@ -57,7 +61,7 @@ class About:
         return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
 
     def entry(self, status: int) -> Entry:
-        told = self.wanted is not None and not isinstance(self.wanted, auth.SignIn)
+        told = self.wanted is not None and not isinstance(self.wanted, SIGN_INS)
         return Entry(
             at=int(time.time()),
             uid=self._uid,

@@ -10,16 +10,17 @@ import logging
 from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity import plan
 from velocity.api import decode, errors
 from velocity.api.about import About
+from velocity.api.browser import Browser, from_cookie
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
-from velocity.contract.operation import Anyone, Change, Holds, Method, Operation
+from velocity.contract.operation import Anyone, Change, Cookie, Holds, Method, Operation
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ class Dispatch:
         data = await read(request, self._limit)
         wanted, in_body = decode.body(self._operation, data)
         about.wanted = wanted
-        authkey = carried(request, in_body)
+        authkey = carried(request, in_body, self._operation.cookie)
+        browser = Browser(request)
         needs = self._operation.needs
         access = self._services.access
         caller = None if isinstance(needs, Anyone) else access.sessions.caller(authkey)
@@ -67,17 +69,20 @@ class Dispatch:
         async def serve() -> bytes:
             if isinstance(needs, Holds):
                 access.admit(needs, caller, target)
-            return _encode(await self._handler(Call(self._services, wanted, authkey, caller, about.address)))
+            return _encode(await self._handler(Call(self._services, wanted, authkey, caller, about.address, browser)))
 
         if isinstance(wanted, Change) and wanted.plan is True:
             about.planned = True
             return Response(_encode(await plan.of(serve)), media_type="application/json")
         key = idempotency_key(request)
-        if key is None or caller is None or self._operation.method is Method.POST:
-            return Response(await serve(), media_type="application/json")
+        if key is None or caller is None or self._operation.method is Method.POST or self._operation.secret:
+            response = Response(await serve(), media_type="application/json")
+            browser.tell(response)
+            return response
         fingerprint = hashlib.sha256(self._operation.name.encode() + _encode(wanted)).digest()
         answer, again = await self._services.idempotency.once(caller.uid, key, fingerprint, serve)
         response = Response(answer, media_type="application/json")
+        browser.tell(response)
         if again:
             response.headers["idempotent-replayed"] = "true"
         return response
@@ -120,8 +125,11 @@ async def read(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def carried(request: Request, in_body: str | None) -> str | None:
-    """The authkey: of the Authorization header, the body, or x-velocity-authkey; the first one present counts."""
+def carried(request: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:
+    """The authkey: of the Authorization header, the body, x-velocity-authkey, or the cookie; the first present counts.
+
+    Raises `Refused(FOREIGN_PAGE)` for a cookie that another page made be sent.
+    """
     authorization = request.headers.get("authorization")
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
@@ -129,4 +137,5 @@ def carried(request: Request, in_body: str | None) -> str | None:
             return key.strip()
     if in_body is not None:
         return in_body
-    return request.headers.get("x-velocity-authkey")
+    in_header = request.headers.get("x-velocity-authkey")
+    return from_cookie(request, cookie) if in_header is None else in_header

@@ -165,6 +165,7 @@ def _greet(settings: Settings, built: app.App) -> None:
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
         lines.append(f"User root, password {built.root_password}   (shown this once; `passwd` sets another)")
+        lines.append(f"Or open {settings.base_url}/#/welcome/{built.welcome}   (works once, for a day)")
     lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
     lines.append(f"Next, in a second terminal: {_hint(program())} demo")
     click.echo("\n".join(lines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velocity.contract.fields import GivenPassword, UnixTime
-from velocity.contract.operation import Alias, Anyone, Change, Failure, Method, Nothing, Operation, Wire
+from velocity.contract.operation import Alias, Anyone, Change, Cookie, Failure, Method, Nothing, Operation, Wire
 from velocity.contract.problems import Problem
 
 
@@ -28,6 +28,8 @@ SIGN_IN = Operation(
     needs=Anyone("this is how one gets an authkey"),
     failures=(Failure(1100, 403, Problem.WRONG_CREDENTIALS, "wrong name or password"),),
     aliases=(Alias("username", "name"),),
+    cookie=Cookie.IGNORED,
+    secret=True,
 )
 
 SIGN_OUT = Operation(
@@ -55,6 +57,8 @@ RENEW = Operation(
         Failure(1400, 403, Problem.UNKNOWN_AUTHKEY, "the authkey is unknown"),
         Failure(1401, 403, Problem.EXPIRED_AUTHKEY, "the authkey has expired (known for a day)"),
     ),
+    cookie=Cookie.IGNORED,  # its answer would tell a script the authkey that the cookie keeps from it
+    secret=True,
 )
 
 OPERATIONS = (SIGN_IN, SIGN_OUT, RENEW)

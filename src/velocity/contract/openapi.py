@@ -8,11 +8,16 @@ from typing import Any
 import msgspec
 
 from velocity import __version__
-from velocity.contract.operation import COMMON, Anyone, Change, Holds, Needs, Operation
+from velocity.contract.operation import COMMON, Anyone, Change, Cookie, Holds, Needs, Operation
 from velocity.contract.plan import Plan
 from velocity.contract.registry import OPERATIONS
 
 _REF = "#/components/schemas/{name}"
+_COOKIE: dict[Cookie, list[dict[str, list[str]]]] = {
+    Cookie.GUARDED: [{"cookie": [], "csrf": []}],
+    Cookie.BARE: [{"cookie": []}],
+    Cookie.IGNORED: [],
+}
 
 
 def document() -> bytes:
@@ -44,6 +49,8 @@ def build() -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "x-velocity-authkey"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "velocity"},
+                "csrf": {"type": "apiKey", "in": "header", "name": "x-velocity-csrf"},
             },
         },
     }
@@ -75,7 +82,7 @@ def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[
         "responses": answers,
     }
     if not isinstance(operation.needs, Anyone):
-        described["security"] = [{"bearer": []}, {"header": []}]
+        described["security"] = [{"bearer": []}, {"header": []}, *_COOKIE[operation.cookie]]
     if operation.streams:
         described["requestBody"] = {
             "required": True,

@@ -111,6 +111,14 @@ class Holds:
 Needs = Anyone | SignedIn | Holds
 
 
+class Cookie(enum.Enum):
+    """What the cookie of a browser's session is worth to an operation, where no other authkey comes with it."""
+
+    GUARDED = "an authkey, with the csrf of the session in x-velocity-csrf"
+    BARE = "an authkey as it is: nothing is changed"
+    IGNORED = "nothing"
+
+
 @dataclass(frozen=True)
 class Failure:
     """One declared way to fail: the wire's code and status for a problem that an area may raise."""
@@ -124,6 +132,7 @@ class Failure:
 COMMON = (
     Failure(400, 400, Problem.MALFORMED, "malformed JSON, a missing or mistyped field, a value out of range"),
     Failure(100, 401, Problem.UNAUTHENTICATED, "no authkey, an unknown one, or an expired one"),
+    Failure(101, 403, Problem.FOREIGN_PAGE, "with the cookie: the request does not come from our page"),
     Failure(404, 404, Problem.NO_SUCH_ROUTE, "no such route"),
     Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not know this method"),
     Failure(409, 409, Problem.REPEATED, "the Idempotency-Key was used for another request, or its answer is lost"),
@@ -150,7 +159,8 @@ class Alias:
 class Operation(Generic[Request, Response]):
     """One endpoint, whole. `needs` and `failures` have no default, so that nobody forgets them.
 
-    `streams` says that the request's body is a file and its fields come as headers.
+    `streams` says that the request's body is a file and its fields come as headers; `secret`, that its answer holds
+    what is kept nowhere, so that a repeat does not get it again.
     Wrong declarations raise `TypeError` at import.
     """
 
@@ -166,6 +176,8 @@ class Operation(Generic[Request, Response]):
     aliases: tuple[Alias, ...] = ()
     streams: bool = False
     ours: bool = False
+    cookie: Cookie = Cookie.GUARDED
+    secret: bool = False
     by_problem: Mapping[Problem, Failure] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ class Problem(enum.Enum):
     # Every operation can meet these; their numbers are the contract's "Conventions".
     MALFORMED = "malformed"
     UNAUTHENTICATED = "unauthenticated"
+    FOREIGN_PAGE = "not from our page"
     NO_SUCH_ROUTE = "no such route"
     METHOD_NOT_ALLOWED = "method not allowed"
     BODY_TOO_LARGE = "body too large"
@@ -24,6 +25,7 @@ class Problem(enum.Enum):
     WRONG_CREDENTIALS = "wrong name or password"
     UNKNOWN_AUTHKEY = "unknown authkey"
     EXPIRED_AUTHKEY = "expired authkey"
+    SESSION_NOT_FOUND = "session not found"
 
     USER_NOT_FOUND = "user not found"
     USER_NAME_TAKEN = "user name taken"

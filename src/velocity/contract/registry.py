@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from velocity.contract import auth, groups, history, machines, media, nics, tasks, trash, users, why
+from velocity.contract import auth, groups, history, machines, media, nics, sessions, tasks, trash, users, why
 from velocity.contract.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *auth.OPERATIONS,
+    *sessions.OPERATIONS,
     *users.OPERATIONS,
     *groups.OPERATIONS,
     *media.OPERATIONS,

@@ -58,7 +58,7 @@ class ChangeUser(Change, frozen=True):
     uid: Uid | UnsetType = UNSET
     """Absent: the caller."""
     old_password: GivenPassword | UnsetType = UNSET
-    """Required for oneself."""
+    """Required for oneself, but in a session that the link of the first sign-in opened."""
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
 

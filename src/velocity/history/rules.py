@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from velocity.contract.operation import Wire
 
-NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "name", "permission", "state")
+NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "name", "permission", "state")
 """The fields of requests that say what it was about. A field that is not here is never written down."""
 MOST = 200
 """Characters of a text from outside."""

@@ -28,10 +28,7 @@ class SqlAccess:
                     Group(*row) for row in connection.execute(select(groups.c.gid, groups.c.parent_gid, groups.c.name))
                 ],
                 grants=[tuple(row) for row in connection.execute(select(grants.c.uid, grants.c.gid, grants.c.pid))],
-                sessions=[
-                    Session(*row)
-                    for row in connection.execute(select(authkeys.c.hash, authkeys.c.uid, authkeys.c.expires))
-                ],
+                sessions=[Session(**row) for row in connection.execute(select(authkeys)).mappings()],
                 limits={
                     row.gid: Limits(row.cpus, row.memory_mib, row.vms) for row in connection.execute(select(quotas))
                 },
@@ -112,12 +109,12 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.expires < forget_before))
             if replaces is not None:
                 connection.execute(delete(authkeys).where(authkeys.c.hash == replaces))
-            connection.execute(insert(authkeys).values(hash=session.hash, uid=session.uid, expires=session.expires))
+            connection.execute(insert(authkeys).values(vars(session)))
 
         await self._database.write(work)
 
-    async def remove_session(self, key: bytes) -> None:
+    async def remove_session(self, sid: str) -> None:
         def work(connection: Connection) -> None:
-            connection.execute(delete(authkeys).where(authkeys.c.hash == key))
+            connection.execute(delete(authkeys).where(authkeys.c.sid == sid))
 
         await self._database.write(work)

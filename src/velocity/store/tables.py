@@ -84,6 +84,10 @@ authkeys = Table(
     Column("hash", LargeBinary(32), primary_key=True),
     Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("sid", Text, nullable=False, unique=True),
+    Column("created", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
 )
 
 assignments = Table(

@@ -1,6 +1,6 @@
 """One function per operation, of a few lines: call the area, shape the answer."""
 
-from velocity.api.handlers import auth, groups, history, machines, media, nics, tasks, trash, users, why
+from velocity.api.handlers import auth, groups, history, machines, media, nics, sessions, tasks, trash, users, why
 from velocity.api.handlers.base import HANDLERS, Call, Handler
 from velocity.contract import OPERATIONS
 
@@ -14,6 +14,7 @@ __all__ = [
     "machines",
     "media",
     "nics",
+    "sessions",
     "tasks",
     "trash",
     "users",

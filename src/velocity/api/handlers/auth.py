@@ -7,8 +7,8 @@ from velocity.contract.operation import Change, Nothing
 
 @handles(auth.SIGN_IN)
 async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
-    authkey, expires = await call.services.access.users.sign_in(call.request.name, call.request.password, call.address)
-    return auth.Session(authkey=authkey, expires=expires)
+    begun = await call.services.access.users.sign_in(call.request.name, call.request.password, call.device)
+    return auth.Session(authkey=begun.authkey, expires=begun.expires)
 
 
 @handles(auth.SIGN_OUT)
@@ -19,5 +19,5 @@ async def sign_out(call: Call[Change]) -> Nothing:
 
 @handles(auth.RENEW)
 async def renew(call: Call[Change]) -> auth.Session:
-    authkey, expires = await call.services.access.sessions.renew(call.authkey)
-    return auth.Session(authkey=authkey, expires=expires)
+    begun = await call.services.access.sessions.renew(call.authkey)
+    return auth.Session(authkey=begun.authkey, expires=begun.expires)

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from velocity.access.rules import Device
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
+from velocity.api.browser import Browser
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.history.service import History
@@ -45,7 +47,7 @@ class Services:
 class Call(Generic[Request]):
     """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is.
 
-    `address` is where the request came from.
+    `address` is where the request came from, `browser` what it says of itself, and the cookie of the answer.
     """
 
     services: Services
@@ -53,6 +55,11 @@ class Call(Generic[Request]):
     authkey: str | None
     signed_in: Caller | None
     address: str
+    browser: Browser
+
+    @property
+    def device(self) -> Device:
+        return Device(self.address, self.browser.agent)
 
     def purges(self, purge: bool) -> bool:
         """Whether what is deleted goes for good: by request, or because there is no trash."""

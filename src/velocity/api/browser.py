@@ -1,0 +1,107 @@
+"""What a browser sends and gets: the cookie with its authkey, and the proof that a request comes from our own page.
+
+A browser adds the cookie by itself, whoever made it send the request. So the cookie counts only if `Origin`, where
+there is one, is our own, and if a request that may change something bears the csrf, which a foreign page cannot know.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from velocity.contract.operation import Cookie
+from velocity.contract.problems import Problem, Refused
+
+COOKIE = "velocity"
+CSRF = "x-velocity-csrf"
+SAFE = ("GET", "HEAD")
+MOST_AGENT = 200
+"""Characters of the name of a program that are kept."""
+
+
+def csrf(authkey: str) -> str:
+    """What a request with this authkey in the cookie must bear. The authkey cannot be told from it."""
+    return hmac.digest(authkey.encode("utf-8", "surrogateescape"), b"velocity csrf", "sha256").hex()
+
+
+def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> str | None:
+    """The authkey in the cookie. Raises `Refused(FOREIGN_PAGE)` when the request is not our own page's.
+
+    A websocket's handshake cannot bear the csrf: for it, the Origin decides.
+    """
+    if cookie is Cookie.IGNORED or not (authkey := connection.cookies.get(COOKIE)):
+        return None
+    check_origin(connection)
+    guarded = cookie is Cookie.GUARDED and connection.scope.get("method", "GET") not in SAFE
+    sent = connection.headers.get(CSRF, "")
+    if guarded and not hmac.compare_digest(csrf(authkey).encode(), sent.encode("utf-8", "surrogateescape")):
+        raise Refused(
+            Problem.FOREIGN_PAGE,
+            f"the request does not come from our page: send {CSRF} with the `csrf` that POST /u/session tells",
+        )
+    return authkey
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Raises `Refused(FOREIGN_PAGE)` when a browser says that a page of another origin sent this."""
+    origin = connection.headers.get("origin")
+    if origin is not None and origin.lower() != own_origin(connection):
+        raise Refused(
+            Problem.FOREIGN_PAGE,
+            "the request does not come from our page, but from that of another origin "
+            "(a proxy before the server must pass on Host and X-Forwarded-Proto)",
+        )
+
+
+def own_origin(connection: HTTPConnection) -> str:
+    """Scheme and host as the browser knows us."""
+    scheme = "https" if is_secure(connection) else "http"
+    return f"{scheme}://{connection.headers.get('host', '')}".lower()
+
+
+def is_secure(connection: HTTPConnection) -> bool:
+    return connection.scope["scheme"] in ("https", "wss")
+
+
+class Browser:
+    """Who sent one request, and which cookie its answer sets."""
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._connection = connection
+        self._authkey: str | None = None
+        self._max_age = 0
+        self._changes = False
+
+    @property
+    def agent(self) -> str:
+        """The program, as it calls itself."""
+        named = self._connection.headers.get("user-agent", "")[:MOST_AGENT]
+        return "".join(one if one.isprintable() else "\ufffd" for one in named)
+
+    def check_origin(self) -> None:
+        """Raises `Refused(FOREIGN_PAGE)`."""
+        check_origin(self._connection)
+
+    def keep(self, authkey: str, expires: int) -> None:
+        """Let the browser send this authkey from now on, until then (unix seconds)."""
+        self._changes, self._authkey, self._max_age = True, authkey, max(0, expires - int(time.time()))
+
+    def forget(self) -> None:
+        """Let the browser send none any more."""
+        self._changes, self._authkey, self._max_age = True, None, 0
+
+    def tell(self, response: Response) -> None:
+        """Put the cookie into the answer. No script can read it, and no other site's page makes it be sent."""
+        if self._changes:
+            response.set_cookie(
+                COOKIE,
+                self._authkey or "",
+                max_age=self._max_age,
+                path="/",
+                secure=is_secure(self._connection),
+                httponly=True,
+                samesite="strict",
+            )

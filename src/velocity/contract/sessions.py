@@ -1,0 +1,138 @@
+"""Routes 28 and 29: the session of a browser, whose authkey is in a cookie, and one's sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import GivenPassword, Uid, UnixTime, Word
+from velocity.contract.operation import (
+    Anyone,
+    Change,
+    Cookie,
+    Failure,
+    Method,
+    Nothing,
+    Operation,
+    SignedIn,
+    Wire,
+)
+from velocity.contract.problems import Problem
+
+Sid = Annotated[str, Meta(description="the id of a session; it stays when the authkey is renewed, and is no secret")]
+
+
+class OpenSession(Change, frozen=True):
+    """A name and a password, or a link."""
+
+    name: GivenPassword | UnsetType = UNSET
+    password: GivenPassword | UnsetType = UNSET
+    link: (
+        Annotated[str, Meta(max_length=1024, description="the word in the link that the first start prints")]
+        | UnsetType
+    ) = UNSET
+
+
+class BrowserSession(Wire, frozen=True):
+    uid: Uid
+    name: str
+    csrf: Annotated[
+        str,
+        Meta(description="goes into the header x-velocity-csrf of whatever is sent with the cookie, but GET and HEAD"),
+    ]
+    first: Annotated[
+        bool,
+        Meta(description="opened by the link of the first sign-in: the password can be set without the old one"),
+    ]
+    expires: Annotated[int, Meta(description="unix seconds; absent: never")] | UnsetType = UNSET
+
+
+class EndSession(Change, frozen=True):
+    sid: Word | UnsetType = UNSET
+    """Absent: the present one."""
+
+
+class SessionInfo(Wire, frozen=True):
+    sid: Sid
+    created: UnixTime
+    expires: UnixTime
+    address: Annotated[str, Meta(description="where the sign-in came from")]
+    agent: Annotated[str, Meta(description="the program that signed in, as it called itself")]
+    current: Annotated[bool, Meta(description="the session that asks")]
+
+
+class Sessions(Wire, frozen=True):
+    sessions: list[SessionInfo]
+
+
+OPEN = Operation(
+    name="open_session",
+    summary="Sign in a browser: the authkey goes into the cookie `velocity`, which no script can read",
+    method=Method.PUT,
+    path="/u/session",
+    route=28,
+    request=OpenSession,
+    response=BrowserSession,
+    needs=Anyone("this is how a browser gets an authkey"),
+    failures=(Failure(28200, 403, Problem.WRONG_CREDENTIALS, "wrong name, password or link"),),
+    ours=True,
+    cookie=Cookie.IGNORED,
+    secret=True,
+)
+
+SHOW = Operation(
+    name="show_session",
+    summary="Show the present session, and the csrf that its requests need",
+    method=Method.POST,
+    path="/u/session",
+    route=28,
+    request=Nothing,
+    response=BrowserSession,
+    needs=SignedIn("everyone may see his own session"),
+    failures=(),
+    ours=True,
+    cookie=Cookie.BARE,
+)
+
+RENEW = Operation(
+    name="renew_session",
+    summary="Exchange the authkey for a new one in a new cookie; the old one and its csrf stop working at once",
+    method=Method.PATCH,
+    path="/u/session",
+    route=28,
+    request=Change,
+    response=BrowserSession,
+    needs=SignedIn("the authkey itself is what is renewed"),
+    failures=(),
+    ours=True,
+    secret=True,
+)
+
+END = Operation(
+    name="end_session",
+    summary="End one of the caller's sessions; without sid, the present one",
+    method=Method.DELETE,
+    path="/u/session",
+    route=28,
+    request=EndSession,
+    response=Nothing,
+    needs=SignedIn("everyone may end his own sessions"),
+    failures=(Failure(28310, 404, Problem.SESSION_NOT_FOUND, "the caller has no such session"),),
+    ours=True,
+)
+
+LIST = Operation(
+    name="list_sessions",
+    summary="List the caller's sessions, the newest first",
+    method=Method.POST,
+    path="/u/session/list",
+    route=29,
+    request=Nothing,
+    response=Sessions,
+    needs=SignedIn("everyone may see his own sessions"),
+    failures=(),
+    ours=True,
+)
+
+OPERATIONS = (OPEN, SHOW, RENEW, END, LIST)
