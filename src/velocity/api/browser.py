@@ -11,6 +11,7 @@ import time
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Message, Scope, Send
 
 from velocity.contract.operation import Cookie
 from velocity.contract.problems import Problem, Refused
@@ -20,6 +21,13 @@ CSRF = "x-velocity-csrf"
 SAFE = ("GET", "HEAD")
 MOST_AGENT = 200
 """Characters of the name of a program that are kept."""
+EVER = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+"""RFC 6797"""
 
 
 def csrf(authkey: str) -> str:
@@ -64,6 +72,21 @@ def own_origin(connection: HTTPConnection) -> str:
 
 def is_secure(connection: HTTPConnection) -> bool:
     return connection.scope["scheme"] in ("https", "wss")
+
+
+def careful(scope: Scope, send: Send) -> Send:
+    """Sends what every answer has to say to a browser, where the answer does not say otherwise itself."""
+    if scope["type"] != "http":
+        return send
+    ever = [*EVER, HSTS] if scope["scheme"] == "https" else EVER
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            said = {name.lower() for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(one for one in ever if one[0] not in said)]
+        await send(message)
+
+    return sending
 
 
 class Browser:

@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from velocity.api import errors
+from velocity.api.browser import careful
 from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
 from velocity.api.handlers.base import Services
 from velocity.api.handlers.machines import CONSOLE_PATH
+from velocity.api.page import Page
 from velocity.api.resumable import TusEdge
 from velocity.api.upload import UploadEdge
 from velocity.contract import OPERATIONS
@@ -42,6 +44,7 @@ class Edge:
         if scope["type"] not in ("http", "websocket"):
             await self._rest(scope, receive, send)
             return
+        send = careful(scope, send)
         path = tidy(scope["path"])
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -64,15 +67,19 @@ def tidy(path: str) -> str:
     return f"/{stripped}" if stripped else "/"
 
 
-def application(services: Services, *, body_limit: int, cors_origins: Sequence[str], **starlette: Any) -> ASGIApp:
-    """The ASGI application over these services."""
+def application(
+    services: Services, *, body_limit: int, cors_origins: Sequence[str], page: Page | None = None, **starlette: Any
+) -> ASGIApp:
+    """The ASGI application over these services; `page` is the one that was built, unless another is given."""
+    page = page or Page()
     schema = Response(document(), media_type="application/json")
 
     async def openapi(_request: Request) -> Response:
         return schema
 
     async def not_found(request: Request, _error: Exception) -> Response:
-        return errors.refusal(Refused(Problem.NO_SUCH_ROUTE, f"there is no route {request.url.path}"))
+        found = await page.find(request)
+        return found or errors.refusal(Refused(Problem.NO_SUCH_ROUTE, f"there is no route {request.url.path}"))
 
     async def method(request: Request, _error: Exception) -> Response:
         return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} knows GET only"))
@@ -94,7 +101,7 @@ def application(services: Services, *, body_limit: int, cors_origins: Sequence[s
         **starlette,
     )
     edge: ASGIApp = Edge(services, body_limit=body_limit, rest=rest)
-    if cors_origins:
+    if cors_origins:  # without credentials: no other origin's page gets to use the cookie
         cors = partial(CORSMiddleware, allow_methods=["POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
         edge = cors(edge, allow_origins=list(cors_origins))
     return edge
