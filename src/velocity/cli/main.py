@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "login": ("velocity.cli.account", "Sign in and keep the session"),
     "logout": ("velocity.cli.account", "End the kept session"),
     "whoami": ("velocity.cli.account", "Show who you are and what you may do"),
+    "session": ("velocity.cli.sessions", "Your sessions: list, end"),
     "user": ("velocity.cli.user", "Users: list, show, create, rm, passwd, grant, revoke"),
     "group": ("velocity.cli.group", "Groups: list, show, create, rm, quota"),
     "apply": ("velocity.cli.apply.command", "Bring an installation to what a file says"),

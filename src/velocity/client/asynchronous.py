@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from velocity.client.async_methods import AsyncMethods
-from velocity.client.client import TIMEOUT
+from velocity.client.client import AGENT, TIMEOUT
 from velocity.client.errors import Unreachable, api_error
 from velocity.contract.operation import Operation, Wire
 from velocity.contract.plan import Plan
@@ -36,7 +36,12 @@ class AsyncClient(AsyncMethods):
         self.server = server.rstrip("/")
         self.authkey = authkey
         self._http = httpx.AsyncClient(
-            base_url=self.server, timeout=TIMEOUT, verify=verify, transport=transport, trust_env=False
+            base_url=self.server,
+            headers={"user-agent": AGENT},
+            timeout=TIMEOUT,
+            verify=verify,
+            transport=transport,
+            trust_env=False,
         )
 
     async def __aenter__(self) -> AsyncClient:

@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from velocity import __version__
 from velocity.client.errors import ClientError, Planned, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
@@ -24,6 +25,8 @@ from velocity.contract.plan import Plan
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
+AGENT = f"velocity/{__version__} python-httpx/{httpx.__version__}"
+"""What the list of sessions calls us."""
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 """Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
 
@@ -47,7 +50,12 @@ class Client(Methods):
         self.authkey = authkey
         self.plans: list[Plan] | None = None
         self._http = httpx.Client(
-            base_url=self.server, timeout=TIMEOUT, verify=verify, transport=transport, trust_env=False
+            base_url=self.server,
+            headers={"user-agent": AGENT},
+            timeout=TIMEOUT,
+            verify=verify,
+            transport=transport,
+            trust_env=False,
         )
 
     def __enter__(self) -> Client:

@@ -1,0 +1,51 @@
+"""`velocity session`: where you are signed in."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from velocity.cli.output import as_json, done, listing, show_json, table
+from velocity.cli.plan import changing
+from velocity.cli.session import connect
+
+
+@click.group()
+def session() -> None:
+    """Your sessions. SID is the id of one."""
+
+
+@session.command("list")
+@listing
+def list_sessions() -> None:
+    """List your sessions, the newest first."""
+    answer = connect().list_sessions()
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (one.sid, _minute(one.created), _minute(one.expires), one.address, one.agent, "this one" if one.current else "")
+        for one in answer.sessions
+    ]
+    table(("SID", "SINCE", "UNTIL", "FROM", "WITH", "CURRENT"), rows, "no sessions: the key file is none")
+
+
+@session.command()
+@click.argument("sids", metavar="SID", nargs=-1)
+@click.option("--others", is_flag=True, help="All but the one that this command uses.")
+@changing
+def end(sids: tuple[str, ...], others: bool) -> None:
+    """End sessions: what is signed in there is signed out at once."""
+    client = connect()
+    if bool(sids) is others:
+        raise click.UsageError("name the sessions by their SID (`session list`), or end all --others")
+    if others:
+        sids = tuple(one.sid for one in client.list_sessions().sessions if not one.current)
+    for sid in sids:
+        client.end_session(sid=sid)
+    done(f"ended {len(sids)} session{'' if len(sids) == 1 else 's'}")
+
+
+def _minute(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
