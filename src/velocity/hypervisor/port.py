@@ -263,7 +263,20 @@ class Consoles(Protocol):
     """The consoles of machines. Any number of serial streams may be open at once; the port is drained without them."""
 
     async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
-        """Open it. Serial begins with the last of what was said. Raises `NotRunning`."""
+        """Open it. Serial begins with the last of what was said in this run. Raises `NotRunning`."""
+
+    async def said(self, machine: UUID, most: int) -> bytes:
+        """The last of what it said on its serial port, at most so many bytes, of this and earlier runs."""
+
+
+class Screens(Protocol):
+    """Pictures of displays."""
+
+    async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
+        """What the display at this place in the specification shows now, as PPM (P6, 8 bits a colour).
+
+        Nothing of it remains with the host. Raises `NotRunning`, `Unknown`.
+        """
 
 
 class Hosts(Protocol):
@@ -288,5 +301,5 @@ class MediaFiles(Protocol):
         """Raises `HypervisorError` when the medium is not there."""
 
 
-class Hypervisor(Machines, Consoles, Hosts, Protocol):
+class Hypervisor(Machines, Consoles, Screens, Hosts, Protocol):
     """Everything that one host offers."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+import io
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from PIL import Image, ImageDraw, ImageFont
 
 from velocity.hypervisor.port import (
     ByteStream,
@@ -48,13 +51,22 @@ class Run:
     deaf: bool = False
     presses: int = 0
     streams: list[FakeStream] = field(default_factory=list)
+    said: bytearray = field(default_factory=bytearray)
+
+    def say(self, data: bytes) -> None:
+        """The guest says something on its serial console."""
+        self.said += data
+        for stream in self.streams:
+            if stream.which == Serial():
+                stream.feed(data)
 
 
 class FakeHypervisor:
     """Keeps `velocity.hypervisor.port.Hypervisor`. Machines outlive `close` in `runs`, as processes do.
 
-    What a test may set: `refuse` (the words with which the next start fails), `hold` (an event that starts wait for),
-    `deaf` (whether new guests hear the power button), `free` (MiB).
+    What a test may set: `refuse` (the words with which the next start or picture fails), `hold` (an event that starts
+    and pictures wait for), `deaf` (whether new guests hear the power button), `free` (MiB), `shows` (what stands on a
+    display: without it, the machine's name and the display's).
     """
 
     def __init__(self, host_facts: HostFacts = FACTS) -> None:
@@ -67,6 +79,9 @@ class FakeHypervisor:
         self.hold: asyncio.Event | None = None
         self.deaf = False
         self.free = host_facts.memory
+        self.shows: dict[tuple[UUID, int], str] = {}
+        self.shots: list[tuple[Incarnation, int]] = []
+        self._logs: dict[UUID, bytes] = {}
         self._epochs: dict[UUID, int] = {}
         self._unseen: list[Found] = []
         self._news: asyncio.Queue[News] = asyncio.Queue()
@@ -79,11 +94,7 @@ class FakeHypervisor:
             raise HypervisorError(f"epoch {who.epoch} is older than {last}")
         if who.epoch == last and who.machine in self.runs:
             return
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.refuse is not None:
-            words, self.refuse = self.refuse, None
-            raise HypervisorError(words)
+        await self._hindrance()
         self._epochs[who.machine] = who.epoch
         self.keeps.add(who.machine)
         self.started.append(who)
@@ -119,7 +130,7 @@ class FakeHypervisor:
 
     async def forget(self, machine: UUID) -> None:
         self.forgotten.append(machine)
-        self.keeps.discard(machine)
+        self._logs.pop(machine, None)
 
     async def close(self) -> None:
         self._news = asyncio.Queue()
@@ -127,9 +138,23 @@ class FakeHypervisor:
     # Consoles and hosts
 
     async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
-        stream = FakeStream()
-        self._run(who).streams.append(stream)
+        run = self._run(who)
+        stream = FakeStream(run, which)
+        if isinstance(which, Serial):
+            stream.feed(bytes(run.said))
+        run.streams.append(stream)
         return stream
+
+    async def said(self, machine: UUID, most: int) -> bytes:
+        run = self.runs.get(machine)
+        return (self._logs.get(machine, b"") + (run.said if run else b""))[-most:]
+
+    async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
+        self.shots.append((who, index))
+        await self._hindrance()
+        display = self._run(who).spec.displays[index]
+        words = self.shows.get((who.machine, index), f"{self._run(who).spec.name} {display.name}")
+        return _painted(words, display.width, display.height)
 
     def facts(self, host: HostId) -> HostFacts:
         return self.host_facts
@@ -168,6 +193,13 @@ class FakeHypervisor:
         elif fact is Fact.ENDED:
             self._unseen.append(Changed(run.who, fact, why))
 
+    async def _hindrance(self) -> None:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuse is not None:
+            words, self.refuse = self.refuse, None
+            raise HypervisorError(words)
+
     def _run(self, who: Incarnation) -> Run:
         run = self.runs.get(who.machine)
         if run is None or run.who != who:
@@ -176,25 +208,45 @@ class FakeHypervisor:
 
     def _remove(self, run: Run) -> None:
         del self.runs[run.who.machine]
+        self._logs[run.who.machine] = self._logs.get(run.who.machine, b"") + run.said
         for stream in run.streams:
             stream.end()
 
 
 class FakeStream:
-    """A console that answers each write with the same bytes."""
+    """A console that answers each write with the same bytes: a serial one to everybody who listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run, which: Serial | Screen) -> None:
+        self.which = which
+        self._run = run
         self._bytes: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def read(self) -> bytes:
         return await self._bytes.get()
 
     async def write(self, data: bytes) -> None:
+        if isinstance(self.which, Serial):
+            self._run.say(data)
+        else:
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
         if data:
             self._bytes.put_nowait(data)
 
     async def close(self) -> None:
+        if self in self._run.streams:
+            self._run.streams.remove(self)
         self.end()
 
     def end(self) -> None:
         self._bytes.put_nowait(b"")
+
+
+def _painted(words: str, width: int, height: int) -> bytes:
+    """White words on black, as a text console has them."""
+    picture = Image.new("RGB", (width, height))
+    ImageDraw.Draw(picture).text((24, 24), words, font=ImageFont.load_default(32), fill="white")
+    out = io.BytesIO()
+    picture.save(out, "PPM")
+    return out.getvalue()

@@ -166,14 +166,19 @@ def _displays(plan: Plan) -> Iterator[str]:
     for number, display in enumerate(plan.spec.displays):
         yield from ("-device", _display(display, number))
         path = escaped(f"{plan.own}/{screen_socket(number)}")
-        yield from ("-vnc", f"unix:{path},id=vnc{number},display=display{number},head=0")
+        yield from ("-vnc", f"unix:{path},id=vnc{number},display={screen_device(number)},head=0")
 
 
 def _display(display: DisplaySpec, number: int) -> str:
     size = f"xres={display.width},yres={display.height}"
     if number == 0:
-        return f"virtio-vga,id=display0,{size},addr={SLOT_DISPLAYS:#x}"
-    return f"virtio-gpu-pci,id=display{number},{size},{_address(SLOT_DISPLAYS + 1, number - 1)}"
+        return f"virtio-vga,id={screen_device(number)},{size},addr={SLOT_DISPLAYS:#x}"
+    return f"virtio-gpu-pci,id={screen_device(number)},{size},{_address(SLOT_DISPLAYS + 1, number - 1)}"
+
+
+def screen_device(index: int) -> str:
+    """The id of a display's device."""
+    return f"display{index}"
 
 
 def screen_socket(index: int) -> str:

@@ -38,10 +38,10 @@ from velocity.hypervisor.port import (
     Why,
 )
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
-from velocity.hypervisor.qemu.command import screen_socket
+from velocity.hypervisor.qemu.command import screen_device, screen_socket
 from velocity.hypervisor.qemu.launch import Place, launch
 from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, TooLong, boot_id
-from velocity.hypervisor.qemu.serial import SerialHub, SocketStream
+from velocity.hypervisor.qemu.serial import SerialHub, SocketStream, last
 from velocity.hypervisor.qemu.session import Session
 from velocity.network import fence, wire
 
@@ -220,6 +220,8 @@ class QemuHypervisor:
             try:
                 await session.connect(self._place.qmp(who), deadline=ADOPT_DEADLINE)
                 await session.serial.connect(self._place.serial(who))
+                session.screens.left = True  # an earlier server may have left what it had lent
+                await session.screens.sweep()
             except (HypervisorError, OSError) as error:
                 log.warning("the machine %s runs, but its monitor does not answer: %s", run.machine, error)
                 return Changed(who, Fact.RUNNING, Why.UNKNOWN, "its monitor does not answer")
@@ -263,6 +265,12 @@ class QemuHypervisor:
         except OSError:
             raise NotRunning("its display does not answer") from None
 
+    async def said(self, machine: UUID, most: int) -> bytes:
+        return await asyncio.to_thread(last, self._place.serial_log(machine), most)
+
+    async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
+        return await self._session(who).screens.take(screen_device(index), deadline=deadline)
+
     def facts(self, host: HostId) -> HostFacts:
         return self._facts
 
@@ -304,7 +312,7 @@ class QemuHypervisor:
         return session
 
     def _watch(self, who: Incarnation, run: Run) -> Session:
-        serial = SerialHub(self._place.serial_log(who))
+        serial = SerialHub(self._place.serial_log(who.machine))
         session = Session(who, run.pid, serial, self._place.qemu_log(who), self._tell)
 
         def ended() -> None:

@@ -18,6 +18,7 @@ from velocity.hypervisor.qemu import confine
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.runs import Run, Runs, start_time
+from velocity.hypervisor.qemu.serial import MARK
 from velocity.network import wire
 from velocity.network.rules import link_name, mac
 
@@ -39,8 +40,8 @@ class Place:
     def variables(self, who: Incarnation) -> Path:
         return self.state / str(who.machine) / "vars.qcow2"
 
-    def serial_log(self, who: Incarnation) -> Path:
-        return self.state / str(who.machine) / "serial.log"
+    def serial_log(self, machine: UUID) -> Path:
+        return self.state / str(machine) / "serial.log"
 
     def qemu_log(self, who: Incarnation) -> Path:
         return self.state / str(who.machine) / "qemu.log"
@@ -124,7 +125,7 @@ def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: conte
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
         variables=opened(place.variables(who), os.O_RDWR),
-        log=opened(place.serial_log(who), os.O_WRONLY | os.O_APPEND | os.O_CREAT),
+        log=opened(place.serial_log(who.machine), os.O_WRONLY | os.O_APPEND | os.O_CREAT),
         disks=[
             opened(place.media.path(disk.media), os.O_RDONLY if disk.readonly else os.O_RDWR) for disk in spec.disks
         ],
@@ -166,6 +167,7 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
     descriptors += [plan.sockets.qmp, plan.sockets.serial]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
     command = [*_prefix(place, plan, run), *arguments(plan)]
+    os.write(plan.files.log, MARK + f"{who.epoch}\n".encode())
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as out:
         out.write(f"--- run {who.epoch}\n".encode())
         out.flush()

@@ -16,6 +16,8 @@ REPLAY = 64 << 10
 """Bytes of the past that a new stream begins with."""
 LOG_LIMIT = 1 << 20
 """Bytes of the log; then it becomes `.1` and begins anew, so at most twice as much is kept."""
+MARK = b"\n--- run "
+"""Begins the line in the log that each start writes, with its number."""
 BACKLOG = 1 << 20
 """Bytes that a stream may lag behind; then it loses the oldest."""
 
@@ -33,7 +35,11 @@ class SerialHub:
         self._task: asyncio.Task[None] | None = None
 
     async def connect(self, path: Path) -> None:
-        """Connect to QEMU's socket and drain from here on. Raises `OSError`."""
+        """Connect to QEMU's socket and drain from here on. Raises `OSError`.
+
+        What was said before is in the log; what is said in the instant between the two is missed by streams alone.
+        """
+        self._remember(of_this_run(last(self._log, REPLAY)))
         plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         plug.setblocking(False)
         try:
@@ -80,6 +86,8 @@ class SerialHub:
             stream.end()
 
     def _remember(self, piece: bytes) -> None:
+        if not piece:
+            return
         self._past.append(piece)
         self._kept += len(piece)
         while self._kept - len(self._past[0]) >= REPLAY:
@@ -130,15 +138,36 @@ class SerialStream:
         self._more.set()
 
 
+def last(log: Path, most: int) -> bytes:
+    """The end of what is kept, at most so many bytes; empty when nothing is."""
+    said = b""
+    for file in (log, _older(log)):
+        if len(said) < most:
+            with contextlib.suppress(OSError), file.open("rb") as source:
+                size = source.seek(0, os.SEEK_END)
+                source.seek(max(0, size - (most - len(said))))
+                said = source.read(most - len(said)) + said
+    return said
+
+
+def of_this_run(tail: bytes) -> bytes:
+    """What follows the last start in the end of a log; all of it when that start lies further back."""
+    _, mark, rest = tail.rpartition(MARK)
+    return rest.partition(b"\n")[2] if mark else tail
+
+
+def _older(log: Path) -> Path:
+    return log.with_suffix(log.suffix + ".1")
+
+
 def bound(log: Path) -> None:
     """Keep the log within its bound. QEMU appends, so a shortened file begins anew without a hole."""
     try:
         if log.stat().st_size <= LOG_LIMIT:
             return
-        kept = log.with_suffix(log.suffix + ".1")
         with log.open("rb") as source:
             source.seek(-LOG_LIMIT, os.SEEK_END)
-            kept.write_bytes(source.read())
+            _older(log).write_bytes(source.read())
         os.truncate(log, 0)
     except OSError:
         return  # a full disk shortens nothing; the next look tries again

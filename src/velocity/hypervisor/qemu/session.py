@@ -18,6 +18,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
 
 from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, News, NotRunning, Unknown, Why
+from velocity.hypervisor.qemu.screen import Screendumps
 from velocity.hypervisor.qemu.serial import SerialHub
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Session:
         self.who = who
         self.pid = pid
         self.serial = serial
+        self.screens = Screendumps(self)
         self.ended = asyncio.Event()
         self.on_end: Callable[[], None] = lambda: None
         self._pidfd = os.pidfd_open(pid)
@@ -74,6 +76,7 @@ class Session:
         self._client = QMPClient(f"vm-{str(who.machine)[:8]}")
         self._listener: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._asked_to_end = False
         self._calls = 0
         self._why = Why.ASKED
@@ -114,6 +117,23 @@ class Session:
         finally:
             self._calls -= 1
 
+    async def lend(self, descriptor: int, name: str, *, deadline: float) -> int:
+        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
+
+        `qemu.qmp` sends descriptors only where asyncio's own loop runs, hence its socket. QEMU keeps what came until
+        the next command takes it, so nothing is awaited before that is on its way.
+        """
+        writer = self._client._writer
+        plug = None if writer is None else writer.get_extra_info("socket")
+        if plug is None or self.ended.is_set():
+            raise NotRunning("QEMU has ended")
+        try:
+            with socket.socket(fileno=os.dup(plug.fileno())) as copy:
+                socket.send_fds(copy, [b" "], [descriptor])
+        except OSError as error:
+            raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
+        return int((await self.execute("add-fd", deadline=deadline, opaque=name))["fdset-id"])
+
     async def status(self, *, deadline: float) -> tuple[Fact, Why]:
         """What the guest does now."""
         answer = await self.execute("query-status", deadline=deadline)
@@ -143,10 +163,15 @@ class Session:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-        self.serial.close()
-        if self._listener is not None:
-            self._listener.cancel()
+        self._let_go()
         await self._disconnect()
+
+    def _let_go(self) -> None:
+        self.serial.close()
+        self.screens.close()
+        for task in (self._listener, self._sweeping):
+            if task is not None:
+                task.cancel()
 
     def last_words(self) -> str:
         """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
@@ -176,6 +201,8 @@ class Session:
             case "STOP" if self._why is not Why.ASKED:
                 self._tell(Changed(self.who, Fact.PAUSED, self._why, self._detail))
                 self._why, self._detail = Why.ASKED, ""
+            case "RESUME" if self.screens.left:
+                self._sweeping = asyncio.create_task(self.screens.sweep())
             case "RESET" if data.get("guest"):
                 self._tell(Changed(self.who, Fact.RUNNING, Why.GUEST_RESET))
             case _:
@@ -192,9 +219,7 @@ class Session:
         status = _reap(self.pid)
         os.close(self._pidfd)
         self._pidfd = -1
-        self.serial.close()
-        if self._listener is not None:
-            self._listener.cancel()
+        self._let_go()
         await self._disconnect()
         self.on_end()
         self.ended.set()

@@ -1,0 +1,129 @@
+"""Pictures of displays: QEMU writes into a file of ours in memory, which it gets as a descriptor and loses again.
+
+QEMU closes a removed descriptor only while the guest runs. What it got while the guest stands still is therefore used
+again for the next picture, and taken away when the guest goes on.
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd, screendump, remove-fd)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from velocity.hypervisor.port import HypervisorError, Unknown
+
+LIMIT = 128 << 20
+"""Bytes that are read of a picture: one of 7,680 x 4,320 has 100 MB. QEMU draws at most about twice that."""
+MARK = "screen"
+"""Names our descriptors in QEMU, so that a server that comes later knows them."""
+SWEEP_DEADLINE = 2.0
+HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
+
+
+class Monitor(Protocol):
+    """What is needed of a session."""
+
+    async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
+
+    async def lend(self, descriptor: int, name: str, *, deadline: float) -> int:
+        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A file in memory, and the set that QEMU knows it by."""
+
+    file: int
+    fdset: int
+
+
+class Screendumps:
+    """Takes the pictures of one machine, one at a time. `left` says that QEMU may still have something of ours."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.left = False
+        self._monitor = monitor
+        self._paper: Paper | None = None
+        self._turn = asyncio.Lock()
+
+    async def take(self, device: str, *, deadline: float) -> bytes:
+        """What the display device shows, as PPM. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+        try:
+            async with asyncio.timeout(deadline), self._turn:
+                picture = await self._take(device, deadline)
+        except TimeoutError:
+            raise Unknown("QEMU did not draw the display in time") from None
+        await self.sweep()
+        return picture
+
+    async def _take(self, device: str, deadline: float) -> bytes:
+        self.left = True
+        try:
+            if self._paper is None:
+                self._paper = await self._lay(deadline)
+            name = f"/dev/fdset/{self._paper.fdset}"
+            await self._monitor.execute("screendump", deadline=deadline, filename=name, device=device, head=0)
+            return await asyncio.to_thread(_read, self._paper.file)
+        except (Unknown, asyncio.CancelledError):
+            self.close()  # QEMU may write to it yet: never again a picture of ours
+            raise
+
+    async def _lay(self, deadline: float) -> Paper:
+        file = os.memfd_create("velocity-screen", os.MFD_CLOEXEC)
+        try:
+            theirs = os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                return Paper(file, await self._monitor.lend(theirs, MARK, deadline=deadline))
+            finally:
+                os.close(theirs)
+        except BaseException:
+            os.close(file)
+            raise
+
+    async def sweep(self) -> None:
+        """Take back what QEMU has of ours, if the guest runs. What fails is tried again at the next occasion."""
+        if not self.left:
+            return
+        try:
+            async with asyncio.timeout(SWEEP_DEADLINE), self._turn:
+                if not (await self._ask("query-status"))["running"]:
+                    return
+                for fdset in await self._ours():
+                    await self._ask("remove-fd", **{"fdset-id": fdset})
+                self.close()
+                self.left = bool(await self._ours())
+        except (TimeoutError, HypervisorError):
+            return
+
+    def close(self) -> None:
+        """Let go of our side."""
+        if self._paper is not None:
+            os.close(self._paper.file)
+            self._paper = None
+
+    async def _ours(self) -> list[int]:
+        sets = await self._ask("query-fdsets")
+        return [one["fdset-id"] for one in sets if any(fd.get("opaque") == MARK for fd in one["fds"])]
+
+    async def _ask(self, command: str, **arguments: Any) -> Any:
+        return await self._monitor.execute(command, deadline=SWEEP_DEADLINE, **arguments)
+
+
+def _read(file: int) -> bytes:
+    """The picture in the file, which is empty afterwards. Raises `HypervisorError`."""
+    try:
+        header = HEADER.match(os.pread(file, 64, 0))
+        if header is None:
+            raise HypervisorError("QEMU drew no picture")
+        size = header.end() + 3 * int(header[1]) * int(header[2])
+        if size > LIMIT:
+            raise HypervisorError(f"the display is too large for a picture: {int(header[1])}x{int(header[2])}")
+        picture = os.pread(file, size, 0)
+        if len(picture) != size:
+            raise HypervisorError("QEMU drew half a picture")
+        return picture
+    finally:
+        os.ftruncate(file, 0)
