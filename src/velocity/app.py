@@ -21,6 +21,8 @@ from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
+from velocity.machines.ocr import Ocr
+from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
 from velocity.media.images import Images
 from velocity.media.making import Making
@@ -60,6 +62,7 @@ class App:
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
+        await self.services.gallery.close()
         await self.services.trash.close()
         await self.services.resumables.close()
         await self.services.tasks.close()
@@ -99,7 +102,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         raise
     trash = Trash(SqlTrash(database), access, library, fleet, settings.trash_days * 86_400)
     trash.open()
-    making = Making(library, tasks, Images(settings.image_uid if os.geteuid() == 0 else None))
+    image_uid = settings.image_uid if os.geteuid() == 0 else None
+    making = Making(library, tasks, Images(image_uid))
     history = History(SqlHistory(database), access, settings.history_days)
     history.open()
     services = Services(
@@ -107,6 +111,7 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         library=library,
         fleet=fleet,
         desk=Desk(driver),
+        gallery=Gallery(driver, Ocr(image_uid)),
         tasks=tasks,
         making=making,
         resumables=resumables,

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -21,11 +21,12 @@ from velocity.api.dispatch import Dispatch
 from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
 from velocity.api.handlers.base import Services
-from velocity.api.handlers.machines import CONSOLE_PATH
 from velocity.api.page import Page
+from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.resumable import TusEdge
+from velocity.api.screen import screen
 from velocity.api.upload import UploadEdge
-from velocity.contract import OPERATIONS
+from velocity.contract import OPERATIONS, screens
 from velocity.contract.openapi import document
 from velocity.contract.problems import Problem, Refused
 
@@ -39,6 +40,11 @@ class Edge:
         for operation in OPERATIONS:
             served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
             self._table.setdefault(operation.path, {})[operation.method.name] = served
+
+        async def image(request: Request) -> Response:
+            return await screen(request, services)
+
+        self._table[screens.SCREEN.path]["GET"] = request_response(image)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

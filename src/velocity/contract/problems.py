@@ -77,6 +77,7 @@ class Problem(enum.Enum):
     NIC_NOT_FOUND = "nic not found"
     DISPLAY_NAME_TAKEN = "display name taken"
     DISPLAY_NOT_FOUND = "display not found"
+    NO_READER = "nothing reads screens"
     NOT_FROM_THIS_STATE = "not possible from this state"
     NOT_A_STATE = "not a state to request"
     MEMORY_SHORT = "memory short"

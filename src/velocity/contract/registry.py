@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from velocity.contract import auth, groups, history, machines, media, nics, sessions, tasks, trash, users, why
+from velocity.contract import (
+    auth,
+    consoles,
+    groups,
+    history,
+    machines,
+    media,
+    nics,
+    screens,
+    sessions,
+    tasks,
+    trash,
+    users,
+    why,
+)
 from velocity.contract.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -15,6 +29,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *media.OPERATIONS,
     *nics.OPERATIONS,
     *machines.OPERATIONS,
+    *consoles.OPERATIONS,
+    *screens.OPERATIONS,
     *why.OPERATIONS,
     *history.OPERATIONS,
     *tasks.OPERATIONS,

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from velocity.access.sessions import Caller
-from velocity.contract.machines import OpenConsole, State
+from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial
 from velocity.machines.keeper import Keeper
+from velocity.machines.screens import check_running, find_display
 
 LIFETIME = 30.0
 MOST = 10_000
@@ -38,16 +39,13 @@ class Desk:
         self._tickets: dict[str, Ticket] = {}
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
-        if keeper.state in (State.STOPPED, State.STARTING):
-            raise Refused(
-                Problem.VM_STOPPED, f"VM {request.vmid} is {keeper.state.value}: start it first", field="vmid"
-            )
+        check_running(keeper)
         now = self._clock()
         self._tickets = {name: one for name, one in self._tickets.items() if one.expires > now}
         if len(self._tickets) >= MOST:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are open: try again in 30 seconds")
         name = secrets.token_urlsafe(24)
-        which = Serial() if request.kind == "serial" else _screen(keeper, request)
+        which = Serial() if request.kind == "serial" else Screen(find_display(keeper, request.display)[0])
         machine = keeper.machine
         self._tickets[name] = Ticket(caller, machine.vmid, machine.gid, keeper.who, which, now + LIFETIME)
         return name
@@ -63,20 +61,3 @@ class Desk:
             return await self._consoles.open(ticket.who, ticket.which)
         except NotRunning:
             return None
-
-
-def _screen(keeper: Keeper, request: OpenConsole) -> Screen:
-    displays = (keeper.progress.run or keeper.machine.spec).displays
-    if not isinstance(request.display, str):
-        if displays:
-            return Screen(0)
-        raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {request.vmid} has no display", field="display")
-    for index, display in enumerate(displays):
-        if display.name == request.display:
-            return Screen(index)
-    names = ", ".join(repr(display.name) for display in displays) or "none"
-    raise Refused(
-        Problem.DISPLAY_NOT_FOUND,
-        f"VM {request.vmid} has no display {request.display!r}; it has: {names}",
-        field="display",
-    )

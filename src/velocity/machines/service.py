@@ -180,6 +180,15 @@ class Fleet:
         self._access.group(gid)
         return list(self._by_group.get(gid, {}).values())
 
+    def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
+        """The VMs of the groups for which `allowed` says so."""
+        return [keeper for gid, keepers in self._by_group.items() if allowed(gid) for keeper in keepers.values()]
+
+    async def log(self, vmid: int, most: int) -> tuple[str, bool]:
+        """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
+        said = await self._hypervisor.said(self.get(vmid).machine.uuid, most + 1)
+        return said[-most:].decode(errors="replace"), len(said) <= most
+
     async def confinement(self, keeper: Keeper) -> Confinement | None:
         """What holds of its process now; None while it does not run."""
         if keeper.state in (State.STOPPED, State.STARTING):

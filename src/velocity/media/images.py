@@ -81,7 +81,7 @@ class Images:
         """qemu-img without privileges, with bounded memory and files. What it printed; raises `Refused`."""
         limits = ["prlimit", f"--as={MEMORY}", "--core=0", f"--fsize={size + size // 64 + (64 << 20)}", "--"]
         process = await asyncio.create_subprocess_exec(
-            *_privileges(self._worker), *limits, "qemu-img", *words,
+            *unprivileged(self._worker), *limits, "qemu-img", *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
@@ -172,7 +172,8 @@ async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) ->
     return said.decode(errors="replace")
 
 
-def _privileges(worker: int | None) -> list[str]:
+def unprivileged(worker: int | None) -> list[str]:
+    """What begins the command of a program that reads what others made: it runs as the worker, and gains nothing."""
     drop = [f"--reuid={worker}", f"--regid={worker}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
     return ["setpriv", *(drop if worker is not None else []), "--no-new-privs", "--"]
 

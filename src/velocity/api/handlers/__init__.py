@@ -1,6 +1,20 @@
 """One function per operation, of a few lines: call the area, shape the answer."""
 
-from velocity.api.handlers import auth, groups, history, machines, media, nics, sessions, tasks, trash, users, why
+from velocity.api.handlers import (
+    auth,
+    consoles,
+    groups,
+    history,
+    machines,
+    media,
+    nics,
+    screens,
+    sessions,
+    tasks,
+    trash,
+    users,
+    why,
+)
 from velocity.api.handlers.base import HANDLERS, Call, Handler
 from velocity.contract import OPERATIONS
 
@@ -9,12 +23,14 @@ __all__ = [
     "Call",
     "Handler",
     "auth",
+    "consoles",
     "groups",
     "history",
     "machines",
     "media",
     "nics",
     "sessions",
+    "screens",
     "tasks",
     "trash",
     "users",

@@ -15,6 +15,7 @@ from velocity.contract.operation import Operation, Wire
 from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
+from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
 from velocity.media.resumable import Resumables
@@ -34,6 +35,7 @@ class Services:
     library: Library
     fleet: Fleet
     desk: Desk
+    gallery: Gallery
     tasks: Tasks
     making: Making
     resumables: Resumables

@@ -1,6 +1,4 @@
-"""Routes 12, 13, 16, 17 and 19."""
-
-import time
+"""Routes 12, 13, 16 and 17."""
 
 from msgspec import UNSET
 
@@ -9,10 +7,7 @@ from velocity.contract import machines
 from velocity.contract.operation import Nothing
 from velocity.hypervisor.port import Confinement
 from velocity.machines import rules
-from velocity.machines.consoles import LIFETIME
 from velocity.machines.keeper import Keeper
-
-CONSOLE_PATH = "/v/vm/console/"
 
 
 @handles(machines.CREATE)
@@ -67,13 +62,6 @@ async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
             for keeper in call.services.fleet.of_group(call.request.gid)
         ]
     )
-
-
-@handles(machines.CONSOLE)
-async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTicket:
-    keeper = call.services.fleet.get(call.request.vmid)
-    ticket = call.services.desk.issue(call.caller, keeper, call.request)
-    return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
 
 
 def _waiting(keeper: Keeper) -> list[str]:

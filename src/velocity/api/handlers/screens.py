@@ -1,0 +1,29 @@
+"""Routes 31 and 32."""
+
+from msgspec import UNSET
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import screens
+from velocity.contract.permissions import Permission
+
+
+@handles(screens.SCREEN)
+async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
+    gallery, request = call.services.gallery, call.request
+    picture = await gallery.picture(call.services.fleet.get(request.vmid), request.display)
+    return screens.ScreenPicture(
+        vmid=request.vmid,
+        display=picture.display,
+        width=picture.width,
+        height=picture.height,
+        taken=picture.taken,
+        png=picture.png,
+        text=await gallery.text(picture) if request.text else UNSET,
+    )
+
+
+@handles(screens.SEARCH)
+async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
+    services, uid = call.services, call.caller.uid
+    allowed = services.fleet.where(lambda gid: services.access.holds(uid, Permission.VM_INTERACT, gid))
+    return await services.gallery.search(allowed, call.request.text)

@@ -1,0 +1,57 @@
+"""GET /v/vm/screen: a picture as an image that browsers keep and ask about again. RFC 9110, 13 (ETag)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from velocity.api import errors
+from velocity.api.dispatch import carried
+from velocity.api.handlers.base import Services
+from velocity.contract import screens
+from velocity.contract.operation import Holds
+from velocity.contract.problems import Problem, Refused
+
+NARROWEST, WIDEST = 16, 8192
+
+
+async def screen(request: Request, services: Services) -> Response:
+    """The PNG; 304 while it is the one that the caller has."""
+    try:
+        return await _image(request, services)
+    except Refused as refused:
+        return errors.refusal(refused, screens.SCREEN)
+
+
+async def _image(request: Request, services: Services) -> Response:
+    vmid = _number(request, "vmid", -(2**63), 2**63 - 1)
+    width = _number(request, "width", NARROWEST, WIDEST)
+    if vmid is None:
+        raise Refused(Problem.MALFORMED, "vmid: is missing", field="vmid")
+    caller = services.access.sessions.caller(carried(request, None))
+    needs = screens.SCREEN.needs
+    assert isinstance(needs, Holds)
+    services.access.admit(needs, caller, vmid)
+    gallery = services.gallery
+    picture = await gallery.picture(services.fleet.get(vmid), request.query_params.get("display", UNSET))
+    etag = f'"{picture.hash}-{width or picture.width}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+    if etag in (known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(await gallery.scaled(picture, width), headers=headers, media_type="image/png")
+
+
+def _number(request: Request, name: str, least: int, most: int) -> int | None:
+    """A number of the query; None when it is absent. Raises `Refused(MALFORMED)`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        number = msgspec.convert(text, int, strict=False)
+    except msgspec.ValidationError:
+        number = None
+    if number is None or not least <= number <= most:
+        raise Refused(Problem.MALFORMED, f"{name}: expected a number from {least} to {most}", field=name)
+    return number

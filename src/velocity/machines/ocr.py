@@ -1,0 +1,95 @@
+"""The text on a picture, read by `tesseract` in a process that may do little.
+
+https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import shutil
+
+from PIL import Image, ImageOps
+
+from velocity.contract.problems import Problem, Refused
+from velocity.media.images import unprivileged
+
+PROGRAM = "tesseract"
+AT_ONCE = 1
+WAITING = 256
+"""Pictures that may wait for their turn; who comes then is asked to come again."""
+SECONDS = 20.0
+MEMORY = 1 << 30
+"""Bytes of address space."""
+SMALL = 1600
+"""Pixels of width below which letters are too small to be read well, and the picture is doubled."""
+
+
+class Ocr:
+    """`worker` is the uid that pictures are read under, where the server may change it (as root)."""
+
+    def __init__(self, worker: int | None) -> None:
+        self._worker = worker
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    def check(self) -> None:
+        """Raises `Refused(NO_READER)` while the program is not installed."""
+        if shutil.which(PROGRAM) is None:
+            raise Refused(
+                Problem.NO_READER,
+                "the text on screens is read by `tesseract`: install it on the server (package tesseract-ocr)",
+                field="text",
+            )
+
+    async def read(self, png: bytes) -> str:
+        """The lines that could be read; empty where nothing could. Raises `Refused`."""
+        self.check()
+        if self._waiting >= WAITING:
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many screens wait to be read: try again in some seconds")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return tidy(await self._run(await asyncio.to_thread(prepared, png)))
+        finally:
+            self._waiting -= 1
+
+    async def _run(self, picture: bytes) -> str:
+        limits = ["prlimit", f"--as={MEMORY}", "--core=0", "--fsize=0", f"--cpu={SECONDS:.0f}", "--"]
+        process = await asyncio.create_subprocess_exec(
+            *unprivileged(self._worker), *limits, PROGRAM, "stdin", "stdout", "--psm", "6",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "OMP_THREAD_LIMIT": "1"},
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(SECONDS):
+                said, _ = await process.communicate(picture)
+        except TimeoutError:
+            return ""
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await asyncio.shield(process.wait())
+        return said.decode(errors="replace") if process.returncode == 0 else ""
+
+
+def prepared(png: bytes) -> bytes:
+    """Dark letters on a light ground, large enough: what the program reads best."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
+        picture = opened.convert("L")
+    if picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) < 128:  # type: ignore[operator]
+        picture = ImageOps.invert(picture)
+    if picture.width < SMALL:
+        picture = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "PPM")
+    return out.getvalue()
+
+
+def tidy(text: str) -> str:
+    """Lines without what cannot be shown, and without the empty ones."""
+    lines = ("".join(one for one in line if one.isprintable()).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,225 @@
+"""Pictures of displays: at most one of a display in two seconds, shared by all who ask, and the text on them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UnsetType
+from PIL import Image
+
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.screens import Hit, Hits
+from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning, Screens
+from velocity.machines.keeper import Keeper
+from velocity.machines.ocr import Ocr
+
+EVERY = 2.0
+"""Seconds between two pictures of one display."""
+DEADLINE = 5.0
+AT_ONCE = 4
+KEPT = 256
+"""Displays whose last picture is kept."""
+WIDTHS = 4
+"""Scaled copies that are kept of a picture."""
+SEARCH_SECONDS = 30.0
+
+
+@dataclass(eq=False)
+class Picture:
+    """What a display showed. `hash` is of its pixels; the text is read once, when somebody wants it."""
+
+    display: str
+    width: int
+    height: int
+    hash: str
+    png: bytes
+    taken: int
+    scaled: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+    reading: asyncio.Task[str] | None = None
+
+
+@dataclass(eq=False)
+class Frame:
+    """The place of one display's picture: the attempt that was begun last, and the last one that succeeded."""
+
+    begun: float
+    attempt: asyncio.Task[Picture]
+    last: Picture | None = None
+
+
+class Gallery:
+    """The pictures of all displays."""
+
+    def __init__(
+        self,
+        screens: Screens,
+        ocr: Ocr,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.ocr = ocr
+        self.clock = clock
+        self._screens = screens
+        self._now = now
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._frames: OrderedDict[tuple[Incarnation, int], Frame] = OrderedDict()
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        frames = self._frames.values()
+        tasks: list[asyncio.Task[Any]] = [frame.attempt for frame in frames]
+        tasks += [frame.last.reading for frame in frames if frame.last and frame.last.reading]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def picture(self, keeper: Keeper, display: str | UnsetType) -> Picture:
+        """Its display's picture, at most two seconds old. Raises `Refused`."""
+        check_running(keeper)
+        index, name = find_display(keeper, display)
+        key = (keeper.who, index)
+        frame = self._frames.get(key)
+        if frame is None or (frame.attempt.done() and self.clock() - frame.begun >= EVERY):
+            last = frame.last if frame is not None else None
+            frame = Frame(self.clock(), asyncio.create_task(self._take(key, name, last)), last)
+            frame.attempt.add_done_callback(_heard)
+            self._frames[key] = frame
+            self._forget()
+        self._frames.move_to_end(key)
+        try:
+            frame.last = await asyncio.shield(frame.attempt)
+        except NotRunning:
+            raise _stopped(keeper, State.STOPPED) from None
+        except HypervisorError as error:
+            raise Refused(Problem.HYPERVISOR, f"there is no picture of VM {keeper.machine.vmid}: {error}") from None
+        return frame.last
+
+    async def text(self, picture: Picture) -> str:
+        """The lines on it. Raises `Refused(NO_READER)`."""
+        self.ocr.check()
+        if picture.reading is None:
+            picture.reading = asyncio.create_task(self.ocr.read(picture.png))
+        try:
+            return await asyncio.shield(picture.reading)
+        except Refused:
+            picture.reading = None
+            raise
+
+    async def scaled(self, picture: Picture, width: int | None) -> bytes:
+        """Its PNG, no wider than that."""
+        if width is None or width >= picture.width:
+            return picture.png
+        if width not in picture.scaled:
+            picture.scaled[width] = await asyncio.to_thread(_scaled, picture.png, width)
+            while len(picture.scaled) > WIDTHS:
+                picture.scaled.popitem(last=False)
+        return picture.scaled[width]
+
+    async def search(self, keepers: Iterable[Keeper], text: str) -> Hits:
+        """The lines that hold the text, in capitals or not, as far as there was time. Raises `Refused(NO_READER)`."""
+        self.ocr.check()
+        every = [(keeper, name) for keeper in keepers if _runs(keeper) for name in _names(keeper)]
+        looked = every[:KEPT]
+        tasks = [asyncio.create_task(self._lines(keeper, name, text.casefold())) for keeper, name in looked]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=SEARCH_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        hits: list[Hit] = []
+        complete = looked == every
+        for (keeper, name), lines in zip(looked, found, strict=True):
+            if isinstance(lines, list):
+                hits += [Hit(vmid=keeper.machine.vmid, display=name, line=line) for line in lines]
+            else:
+                complete = complete and not _runs(keeper)
+        return Hits(hits=hits, complete=complete)
+
+    async def _lines(self, keeper: Keeper, display: str, wanted: str) -> list[str] | None:
+        """None: there was no picture, or nobody to read it."""
+        try:
+            said = await self.text(await self.picture(keeper, display))
+        except Refused:
+            return None
+        return [line for line in said.splitlines() if wanted in line.casefold()]
+
+    async def _take(self, key: tuple[Incarnation, int], name: str, last: Picture | None) -> Picture:
+        async with self._turn:
+            pixels = await self._screens.shot(*key, deadline=DEADLINE)
+            taken = int(self._now())
+            known = await asyncio.to_thread(lambda: hashlib.sha256(pixels).hexdigest()[:32])
+            if last is not None and last.hash == known:
+                last.taken = taken
+                return last
+            width, height, png = await asyncio.to_thread(_encoded, pixels)
+        return Picture(name, width, height, known, png, taken)
+
+    def _forget(self) -> None:
+        """Those that nobody has asked for lately."""
+        for key in list(self._frames)[: max(0, len(self._frames) - KEPT)]:
+            if self._frames[key].attempt.done():
+                del self._frames[key]
+
+
+def check_running(keeper: Keeper) -> None:
+    """Raises `Refused(VM_STOPPED)`."""
+    if not _runs(keeper):
+        raise _stopped(keeper, keeper.state)
+
+
+def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
+    """The place of a display in the run, and its name; absent: the first. Raises `Refused(DISPLAY_NOT_FOUND)`."""
+    vmid, names = keeper.machine.vmid, _names(keeper)
+    if not isinstance(display, str):
+        if names:
+            return 0, names[0]
+        raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display", field="display")
+    if display in names:
+        return names.index(display), display
+    listed = ", ".join(map(repr, names)) or "none"
+    raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display {display!r}; it has: {listed}", field="display")
+
+
+def _heard(attempt: asyncio.Task[Picture]) -> None:
+    """Its failure is told to those who wait for it, if there still are any."""
+    if not attempt.cancelled():
+        attempt.exception()
+
+
+def _names(keeper: Keeper) -> list[str]:
+    return [display.name for display in (keeper.progress.run or keeper.machine.spec).displays]
+
+
+def _runs(keeper: Keeper) -> bool:
+    return keeper.state not in (State.STOPPED, State.STARTING)
+
+
+def _stopped(keeper: Keeper, state: State) -> Refused:
+    return Refused(Problem.VM_STOPPED, f"VM {keeper.machine.vmid} is {state.value}: start it first", field="vmid")
+
+
+def _encoded(pixels: bytes) -> tuple[int, int, bytes]:
+    """Width, height and PNG of a PPM."""
+    with Image.open(io.BytesIO(pixels), formats=["PPM"]) as picture:
+        out = io.BytesIO()
+        picture.save(out, "PNG", compress_level=3)
+        return picture.width, picture.height, out.getvalue()
+
+
+def _scaled(png: bytes, width: int) -> bytes:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
+        picture = opened.convert("RGB")
+    height = max(1, round(picture.height * width / picture.width))
+    out = io.BytesIO()
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(out, "PNG", compress_level=3)
+    return out.getvalue()
