@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ from websockets.sync.client import ClientConnection, connect
 
 PASSWORD = "correct horse battery"
 T = TypeVar("T")
+_commands = itertools.count(1)
+"""Across all terminals: a later one begins with what an earlier one has seen."""
 
 
 def free_port() -> int:
@@ -199,7 +202,6 @@ class Terminal:
         self.socket = socket
         self._opened = opened
         self.seen = b""
-        self._count = 0
 
     def until(self, marker: bytes, seconds: float) -> bytes:
         """What is said up to and with the marker."""
@@ -218,9 +220,9 @@ class Terminal:
 
     def run(self, command: str, seconds: float = 30) -> str:
         """Type a command and return what it printed, with its echo."""
-        self._count += 1
-        self.type(f"{command}; echo EN''D{self._count}\n")
-        return self.until(f"END{self._count}".encode(), seconds).decode("utf-8", "replace").replace("\r", "")
+        number = next(_commands)
+        self.type(f"{command}; echo EN''D{number}.\n")
+        return self.until(f"END{number}.".encode(), seconds).decode("utf-8", "replace").replace("\r", "")
 
     def type(self, text: str) -> None:
         self.socket.send(text.encode())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
@@ -135,6 +138,46 @@ async def test_consoles(hypervisor: Hypervisor) -> None:
         await hypervisor.open(who, Serial())
 
 
+async def test_pictures(hypervisor: Hypervisor) -> None:
+    who = machine()
+    await hypervisor.start(who, spec(hypervisor, held=True), deadline=20)
+    ours = descriptors()
+    await hypervisor.shot(who, 0, deadline=5)  # also before its first instruction
+    await hypervisor.resume(who, deadline=5)
+    first, second = await asyncio.gather(*(hypervisor.shot(who, 0, deadline=5) for _ in range(2)))
+    for picture in (first, second):
+        with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
+            assert opened.mode == "RGB"
+            opened.load()
+    assert descriptors() == ours, "a picture leaves nothing open"
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    with pytest.raises(NotRunning):
+        await hypervisor.shot(who, 0, deadline=5)
+
+
+async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
+    who = machine()
+    assert await hypervisor.said(who.machine, 100) == b""
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    one = await hypervisor.open(who, Serial())
+    await one.write(b"x")
+    begun = await asyncio.wait_for(one.read(), 20)
+    again = await hypervisor.open(who, Serial())
+    assert (await asyncio.wait_for(again.read(), 5)).startswith(begun), "a stream begins with what was said"
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    said = await hypervisor.said(who.machine, 1 << 20)
+    assert begun in said
+    assert await hypervisor.said(who.machine, 3) == said[-3:]
+    await hypervisor.start(replace(who, epoch=2), spec(hypervisor, held=True), deadline=20)
+    assert begun in await hypervisor.said(who.machine, 1 << 20), "of earlier runs too"
+    fresh = await hypervisor.open(replace(who, epoch=2), Serial())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(fresh.read(), 0.1)  # this run has said nothing yet
+    await hypervisor.stop(replace(who, epoch=2), Stop.NOW, deadline=10)
+    await hypervisor.forget(who.machine)
+    assert await hypervisor.said(who.machine, 100) == b""
+
+
 async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> None:
     who = machine()
     assert await hypervisor.confinement(who) is None
@@ -176,6 +219,10 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await second.forget(who.machine)
     assert not log.exists()
     await second.close()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 async def found(hypervisor: Hypervisor, who: Incarnation) -> Fact | None:

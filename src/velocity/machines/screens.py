@@ -161,7 +161,7 @@ class Gallery:
             if last is not None and last.hash == known:
                 last.taken = taken
                 return last
-            width, height, png = await asyncio.to_thread(_encoded, pixels)
+            width, height, png = await asyncio.to_thread(encoded, pixels)
         return Picture(name, width, height, known, png, taken)
 
     def _forget(self) -> None:
@@ -208,7 +208,7 @@ def _stopped(keeper: Keeper, state: State) -> Refused:
     return Refused(Problem.VM_STOPPED, f"VM {keeper.machine.vmid} is {state.value}: start it first", field="vmid")
 
 
-def _encoded(pixels: bytes) -> tuple[int, int, bytes]:
+def encoded(pixels: bytes) -> tuple[int, int, bytes]:
     """Width, height and PNG of a PPM."""
     with Image.open(io.BytesIO(pixels), formats=["PPM"]) as picture:
         out = io.BytesIO()

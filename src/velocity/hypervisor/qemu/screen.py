@@ -8,12 +8,13 @@ https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd, screendump, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from velocity.hypervisor.port import HypervisorError, Unknown
+from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
 
 LIMIT = 128 << 20
 """Bytes that are read of a picture: one of 7,680 x 4,320 has 100 MB. QEMU draws at most about twice that."""
@@ -34,9 +35,13 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True)
 class Paper:
-    """A file in memory, and the set that QEMU knows it by."""
+    """A file in memory, to read and to write, and the set that QEMU knows the latter by.
+
+    QEMU's descriptor and ours share their place in the file, so it is ours to go back to its beginning.
+    """
 
     file: int
+    theirs: int
     fdset: int
 
 
@@ -56,6 +61,11 @@ class Screendumps:
                 picture = await self._take(device, deadline)
         except TimeoutError:
             raise Unknown("QEMU did not draw the display in time") from None
+        except (NotRunning, Unknown):
+            raise
+        except HypervisorError:
+            await self.sweep()
+            raise
         await self.sweep()
         return picture
 
@@ -64,6 +74,7 @@ class Screendumps:
         try:
             if self._paper is None:
                 self._paper = await self._lay(deadline)
+            os.lseek(self._paper.theirs, 0, os.SEEK_SET)
             name = f"/dev/fdset/{self._paper.fdset}"
             await self._monitor.execute("screendump", deadline=deadline, filename=name, device=device, head=0)
             return await asyncio.to_thread(_read, self._paper.file)
@@ -72,16 +83,17 @@ class Screendumps:
             raise
 
     async def _lay(self, deadline: float) -> Paper:
-        file = os.memfd_create("velocity-screen", os.MFD_CLOEXEC)
-        try:
+        # Of two descriptors that QEMU has not read yet, it gives the second to the first command and loses the first:
+        # an answer says that it has read what an attempt before may have sent.
+        await self._monitor.execute("query-status", deadline=deadline)
+        with contextlib.ExitStack() as undo:
+            file = os.memfd_create("velocity-screen", os.MFD_CLOEXEC)
+            undo.callback(os.close, file)
             theirs = os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                return Paper(file, await self._monitor.lend(theirs, MARK, deadline=deadline))
-            finally:
-                os.close(theirs)
-        except BaseException:
-            os.close(file)
-            raise
+            undo.callback(os.close, theirs)
+            fdset = await self._monitor.lend(theirs, MARK, deadline=deadline)
+            undo.pop_all()
+        return Paper(file, theirs, fdset)
 
     async def sweep(self) -> None:
         """Take back what QEMU has of ours, if the guest runs. What fails is tried again at the next occasion."""
@@ -102,6 +114,7 @@ class Screendumps:
         """Let go of our side."""
         if self._paper is not None:
             os.close(self._paper.file)
+            os.close(self._paper.theirs)
             self._paper = None
 
     async def _ours(self) -> list[int]:

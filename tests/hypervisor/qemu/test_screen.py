@@ -1,0 +1,125 @@
+"""Pictures of a real QEMU: the firmware's screen, read by OCR, and no descriptor left behind, whatever the state."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from PIL import Image
+
+from tests.ports.test_hypervisor import HOST, NoMedia
+from velocity.hypervisor.port import DisplaySpec, HypervisorError, Incarnation, MachineSpec, Serial, Stop, Unknown
+from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.hypervisor.qemu.screen import LIMIT, _read
+from velocity.machines.ocr import Ocr
+from velocity.machines.screens import encoded
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.guest
+async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> None:
+    driver, who, pid = await started(tmp_path, runtime)
+    try:
+        await shell(driver, who)
+        picture = await driver.shot(who, 0, deadline=5)
+        with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
+            colours = opened.convert("L").getcolors(256)
+        assert colours is not None
+        assert len(colours) > 1, "something stands on it"
+        text = await Ocr(None).read(encoded(picture)[2])
+        assert "Shell" in text, text
+        assert lent(pid) == 0
+
+        await driver.pause(who, deadline=5)
+        for _ in range(3):
+            assert await driver.shot(who, 0, deadline=5) == picture, "a guest that stands still shows the same"
+        assert lent(pid) <= 1, "QEMU closes nothing while the guest stands still: one is used again and again"
+        await driver.close()
+
+        driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+        await driver.prepare()
+        await driver.adopt(HOST)
+        await driver.shot(who, 0, deadline=5)
+        await driver.resume(who, deadline=5)
+        async with asyncio.timeout(5):
+            while lent(pid):
+                await asyncio.sleep(0.02)
+        await driver.shot(who, 0, deadline=5)
+        assert lent(pid) == 0, "what an earlier server had lent is taken back as well"
+        with pytest.raises(HypervisorError):
+            await driver.shot(who, 7, deadline=5)
+        assert lent(pid) == 0
+    finally:
+        await driver.stop(who, Stop.NOW, deadline=10)
+        await driver.close()
+
+
+@pytest.mark.guest
+async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
+    driver, who, pid = await started(tmp_path, runtime)
+    try:
+        os.kill(pid, 19)  # SIGSTOP: QEMU answers nothing
+        with pytest.raises(Unknown):
+            await driver.shot(who, 0, deadline=0.3)
+        os.kill(pid, 18)
+        await driver.shot(who, 0, deadline=5)
+        async with asyncio.timeout(5):
+            while lent(pid):
+                await asyncio.sleep(0.02)
+    finally:
+        os.kill(pid, 18)
+        await driver.stop(who, Stop.NOW, deadline=10)
+        await driver.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no picture"),
+        (b"P5\n1 1\n255\nx", "no picture"),
+        (b"P6\n2 2\n255\n" + b"x" * 11, "half"),
+        (f"P6\n{LIMIT} 1\n255\n".encode(), "too large"),
+    ],
+)
+def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
+    file = os.memfd_create("test")
+    os.write(file, content)
+    with pytest.raises(HypervisorError, match=said):
+        _read(file)
+    assert os.fstat(file).st_size == 0
+    os.close(file)
+
+
+async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarnation, int]:
+    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    await driver.prepare()
+    who = Incarnation(uuid4(), HOST, 1)
+    facts = driver.facts(HOST)
+    display = DisplaySpec("screen", 1280, 720)
+    spec = MachineSpec("x", 1, 128, facts.machine_type, facts.firmware, displays=(display,))
+    await driver.start(who, spec, deadline=20)
+    (note,) = runtime.glob("*/*/run.json")
+    return driver, who, int(note.read_text().partition('"pid":')[2].partition(",")[0])
+
+
+async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
+    """Wait for the firmware's own shell."""
+    serial = await driver.open(who, Serial())
+    said = b""
+    while b"Shell>" not in said:
+        said += await asyncio.wait_for(serial.read(), 60)
+        if b"any other key" in said:
+            await serial.write(b"\x1b")
+    await serial.close()
+    await asyncio.sleep(0.5)
+
+
+def lent(pid: int) -> int:
+    """How many files of ours the process has open."""
+    links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return sum("velocity-screen" in link for link in links)
