@@ -69,10 +69,13 @@ def _module(operation: Operation[Any, Any]) -> str:
 def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     """The module of the contract that declares it, and its name there."""
     import velocity.contract.auth
+    import velocity.contract.command
     import velocity.contract.groups
     import velocity.contract.history
+    import velocity.contract.host
     import velocity.contract.machines
     import velocity.contract.media
+    import velocity.contract.metrics
     import velocity.contract.nics
     import velocity.contract.sessions
     import velocity.contract.tasks

@@ -29,6 +29,8 @@ from velocity.media.making import Making
 from velocity.media.resumable import Resumables
 from velocity.media.rules import Pool
 from velocity.media.service import Library
+from velocity.metrics.host import Host
+from velocity.metrics.service import Metrics, Times
 from velocity.store.access import SqlAccess
 from velocity.store.database import Busy, Database
 from velocity.store.history import SqlHistory
@@ -63,6 +65,7 @@ class App:
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
         await self.services.gallery.close()
+        await self.services.metrics.close()
         await self.services.trash.close()
         await self.services.resumables.close()
         await self.services.tasks.close()
@@ -76,7 +79,13 @@ class App:
 HypervisorFactory = Callable[[Library], Awaitable[Hypervisor]]
 
 
-async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords: Passwords | None = None) -> App:
+async def build(
+    settings: Settings,
+    hypervisor: HypervisorFactory,
+    *,
+    passwords: Passwords | None = None,
+    times: Times | None = None,
+) -> App:
     """Open the data directory and wire a server over it. Raises `InUse`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = leadership(settings.data_dir)
@@ -106,6 +115,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
     making = Making(library, tasks, Images(image_uid))
     history = History(SqlHistory(database), access, settings.history_days)
     history.open()
+    metrics = Metrics(fleet, driver, times)
+    metrics.open()
     services = Services(
         access=access,
         library=library,
@@ -118,6 +129,8 @@ async def build(settings: Settings, hypervisor: HypervisorFactory, *, passwords:
         trash=trash,
         idempotency=Idempotency(SqlIdempotency(database)),
         history=history,
+        metrics=metrics,
+        host=Host(driver, HOST, fleet, library),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

@@ -198,6 +198,40 @@ class Confinement:
     gaps: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class HostNow:
+    """How a host does. Memory is in MiB, `load` the means of 1, 5 and 15 minutes, `uptime` seconds since its start."""
+
+    name: str
+    cpus: int
+    load: tuple[float, float, float]
+    memory: int
+    memory_free: int
+    uptime: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes as the guest counts them: what it received and what it sent."""
+
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one run has taken since its start: counters that only grow, but for `memory`, resident now.
+
+    `cpu` in seconds, the rest in bytes. `net` counts the BRIDGE NICs; None: the run has none.
+    """
+
+    cpu: float
+    memory: int
+    disk_read: int
+    disk_written: int
+    net: Traffic | None
+
+
 class Machines(Protocol):
     """The lives of machines. Calls for one incarnation come one at a time; different ones may overlap freely."""
 
@@ -279,10 +313,23 @@ class Screens(Protocol):
         """
 
 
+class Meters(Protocol):
+    """What machines take."""
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        """Raises `NotRunning`, and `Unknown` when it has not answered in time.
+
+        Calls for one incarnation come one at a time. One that never answers is asked once: as long as that question is
+        open, further calls raise `Unknown` at once.
+        """
+
+
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
     def facts(self, host: HostId) -> HostFacts: ...
+
+    async def now(self, host: HostId) -> HostNow: ...
 
     async def memory_free(self, host: HostId) -> int:
         """MiB that a machine could have now."""
@@ -293,6 +340,12 @@ class Hosts(Protocol):
     async def confinement(self, who: Incarnation) -> Confinement | None:
         """What holds of its process now; None when it does not run."""
 
+    async def command(self, who: Incarnation) -> Sequence[str] | None:
+        """The command that it runs with, read back from the process; None when it does not run.
+
+        No path of a medium is in it, and those of the host's own directories are shortened to DATA/... and RUN/...
+        """
+
 
 class MediaFiles(Protocol):
     """How a host finds a medium's file. Paths never leave the host."""
@@ -301,5 +354,5 @@ class MediaFiles(Protocol):
         """Raises `HypervisorError` when the medium is not there."""
 
 
-class Hypervisor(Machines, Consoles, Screens, Hosts, Protocol):
+class Hypervisor(Machines, Consoles, Screens, Hosts, Meters, Protocol):
     """Everything that one host offers."""

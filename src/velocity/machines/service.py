@@ -176,6 +176,9 @@ class Fleet:
                 Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or none that you may see", field="vmid"
             ) from None
 
+    def all(self) -> list[Keeper]:
+        return list(self._keepers.values())
+
     def of_group(self, gid: int) -> list[Keeper]:
         self._access.group(gid)
         return list(self._by_group.get(gid, {}).values())
@@ -194,6 +197,14 @@ class Fleet:
         if keeper.state in (State.STOPPED, State.STARTING):
             return None
         return await self._hypervisor.confinement(keeper.who)
+
+    async def command(self, keeper: Keeper) -> Sequence[str]:
+        """The command that it runs with. Raises `Refused(VM_STOPPED)`."""
+        argv = await self._hypervisor.command(keeper.who)
+        if argv is None:
+            vmid = keeper.machine.vmid
+            raise Refused(Problem.VM_STOPPED, f"VM {vmid} is {keeper.state.value}: start it first", field="vmid")
+        return argv
 
     def _group_of(self, vmid: object) -> int | None:
         keeper = self._keepers.get(vmid) if isinstance(vmid, int) else None

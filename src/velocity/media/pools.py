@@ -53,6 +53,13 @@ class Pools:
     def all_files(self) -> Mapping[int, PoolFiles]:
         return self._files
 
+    def all(self) -> list[tuple[Pool, PoolFiles]]:
+        return [(pool, self._files[mpid]) for mpid, pool in sorted(self._pools.items())]
+
+    def declared(self, mpid: int) -> int:
+        """Bytes that all media there may grow to."""
+        return self._used.get((ROOT_GROUP, mpid), 0)
+
     def files(self, mpid: int) -> PoolFiles | None:
         """None: the pool is no longer declared."""
         return self._files.get(mpid)

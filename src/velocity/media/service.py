@@ -88,6 +88,9 @@ class Library:
         """One that is there, or just coming back from the trash."""
         return self._returning.get(mid) or self.get(mid)
 
+    def all(self) -> list[Medium]:
+        return list(self._media.values())
+
     def of_group(self, gid: int) -> list[Medium]:
         self._access.group(gid)
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)

@@ -66,6 +66,16 @@ def disconnect(device: str) -> None:
             raise CannotConnect(f"the link {device} cannot be removed: ip link delete {device}")
 
 
+def traffic(device: str, links: Path = _SYS) -> tuple[int, int]:
+    """Bytes that the guest behind a link received, and those that it sent. Raises `OSError`: there is no such link.
+
+    A tap's counters are those of the host's end of it, where the guest's frames come in; a macvtap counts as the
+    interface that the guest itself has.
+    """
+    came, went = (int((links / device / "statistics" / name).read_text()) for name in ("rx_bytes", "tx_bytes"))
+    return (came, went) if (links / device / "macvtap").is_dir() else (went, came)
+
+
 def can_connect() -> str | None:
     """None if this process may connect NICs, else why not, and the cure."""
     for line in Path("/proc/self/status").read_text().splitlines():

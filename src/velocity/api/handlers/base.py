@@ -20,6 +20,8 @@ from velocity.machines.service import Fleet
 from velocity.media.making import Making
 from velocity.media.resumable import Resumables
 from velocity.media.service import Library
+from velocity.metrics.host import Host
+from velocity.metrics.service import Metrics
 from velocity.tasks.service import Tasks
 from velocity.trash.service import Trash
 
@@ -42,6 +44,8 @@ class Services:
     trash: Trash
     idempotency: Idempotency
     history: History
+    metrics: Metrics
+    host: Host
     nics: Sequence[NicSetting]
 
 

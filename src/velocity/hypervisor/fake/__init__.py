@@ -18,6 +18,7 @@ from velocity.hypervisor.port import (
     Found,
     HostFacts,
     HostId,
+    HostNow,
     HypervisorError,
     Incarnation,
     MachineSpec,
@@ -26,6 +27,8 @@ from velocity.hypervisor.port import (
     Screen,
     Serial,
     Stop,
+    Unknown,
+    Usage,
     Why,
 )
 
@@ -40,9 +43,12 @@ FACTS = HostFacts(
 )
 
 
+NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
+
+
 @dataclass
 class Run:
-    """One machine in memory. `deaf` guests do not hear the power button."""
+    """One machine in memory. `deaf` guests do not hear the power button; `usage` None: its monitor hangs."""
 
     who: Incarnation
     spec: MachineSpec
@@ -52,6 +58,7 @@ class Run:
     presses: int = 0
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
+    usage: Usage | None = NOTHING
 
     def say(self, data: bytes) -> None:
         """The guest says something on its serial console."""
@@ -178,6 +185,20 @@ class FakeHypervisor:
             nat_reaches_loopback=False,
             gaps=("nothing is executed here, so nothing is confined",),
         )
+
+    async def command(self, who: Incarnation) -> Sequence[str] | None:
+        run = self.runs.get(who.machine)
+        return None if run is None or run.who != who else ["fake", "-uuid", str(who.machine), "-pidfile", "RUN/pid"]
+
+    async def now(self, host: HostId) -> HostNow:
+        facts = self.host_facts
+        return HostNow("fake", facts.max_cpus, (0.5, 0.25, 0.125), facts.memory, self.free, 86_400)
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        run = self._run(who)
+        if run.usage is None:
+            raise Unknown("its monitor does not answer")
+        return run.usage
 
     # What a test plays
 

@@ -25,6 +25,7 @@ from velocity.hypervisor.port import (
     Found,
     HostFacts,
     HostId,
+    HostNow,
     HypervisorError,
     Incarnation,
     MachineSpec,
@@ -35,11 +36,13 @@ from velocity.hypervisor.port import (
     Serial,
     Stop,
     Unknown,
+    Usage,
     Why,
 )
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
 from velocity.hypervisor.qemu.launch import Place, launch
+from velocity.hypervisor.qemu.meter import Meter, command
 from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, TooLong, boot_id
 from velocity.hypervisor.qemu.serial import SerialHub, SocketStream, last
 from velocity.hypervisor.qemu.session import Session
@@ -92,6 +95,7 @@ class QemuHypervisor:
         self._options = options
         self._media = media
         self._sessions: dict[UUID, Session] = {}
+        self._meters: dict[UUID, Meter] = {}
         self._starting: set[UUID] = set()
         self._runs_of: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
@@ -250,6 +254,8 @@ class QemuHypervisor:
         self._epochs.pop(machine, None)
 
     async def close(self) -> None:
+        for meter in self._meters.values():
+            meter.close()
         sessions, self._sessions = self._sessions, {}
         await asyncio.gather(*(session.close() for session in sessions.values()))
 
@@ -277,9 +283,18 @@ class QemuHypervisor:
     async def memory_free(self, host: HostId) -> int:
         return facts.memory_free_mib()
 
-    async def kept(self, host: HostId) -> Collection[UUID]:
-        kept = await asyncio.to_thread(self._place.kept)
-        return kept - self._sessions.keys() - self._starting
+    async def now(self, host: HostId) -> HostNow:
+        return facts.now()
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        self._session(who)
+        return await self._meters[who.machine].measure(deadline)
+
+    async def command(self, who: Incarnation) -> Sequence[str] | None:
+        session = self._sessions.get(who.machine)
+        if session is None or session.who != who:
+            return None
+        return command(session.pid, ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA")))
 
     async def confinement(self, who: Incarnation) -> Confinement | None:
         session = self._sessions.get(who.machine)
@@ -317,11 +332,13 @@ class QemuHypervisor:
 
         def ended() -> None:
             self._sessions.pop(who.machine, None)
+            self._meters.pop(who.machine).close()
             self._runs_of.pop(who.machine, None)
             self._clear(run)
 
         session.on_end = ended
         self._sessions[who.machine] = session
+        self._meters[who.machine] = Meter(session, run)
         self._runs_of[who.machine] = run
         return session
 

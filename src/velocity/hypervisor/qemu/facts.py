@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from velocity.hypervisor.port import HostNow
 from velocity.hypervisor.qemu import cached
 from velocity.hypervisor.qemu.probe import BrokenHost
 
@@ -46,6 +49,18 @@ def memory_mib(field: str) -> int:
         if name == field:
             return int(value.split()[0]) // 1024
     raise BrokenHost(f"/proc/meminfo has no {field}")
+
+
+def now() -> HostNow:
+    """How this host does. proc_uptime(5), getloadavg(3)"""
+    return HostNow(
+        name=socket.gethostname(),
+        cpus=os.cpu_count() or 1,
+        load=os.getloadavg(),
+        memory=memory_mib("MemTotal"),
+        memory_free=memory_free_mib(),
+        uptime=int(float(Path("/proc/uptime").read_text().split()[0])),
+    )
 
 
 def _ask(binary: str) -> dict[str, Any]:

@@ -82,6 +82,10 @@ class Runs:
         if self._uids is not None:
             self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
 
+    @property
+    def root(self) -> Path:
+        return self._root
+
     def directory(self, machine: UUID) -> Path:
         return self._root / str(machine)
 

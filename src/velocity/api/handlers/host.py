@@ -1,0 +1,10 @@
+"""Route 35."""
+
+from velocity.api.handlers.base import Call, handles
+from velocity.contract import host
+from velocity.contract.operation import Nothing
+
+
+@handles(host.SHOW)
+async def show_host(call: Call[Nothing]) -> host.HostInfo:
+    return await call.services.host.now()

@@ -1,0 +1,41 @@
+"""Route 34: the hypervisor's command of a running virtual machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from velocity.contract.fields import Vmid
+from velocity.contract.machines import VmRequest
+from velocity.contract.operation import Failure, Hides, Holds, Method, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class VmCommand(Wire, frozen=True):
+    vmid: Vmid
+    argv: Annotated[
+        list[str],
+        Meta(description="the program and its arguments, read back from the process; paths begin with DATA or RUN"),
+    ]
+
+
+VM = Operation(
+    name="vm_command",
+    summary="Show the command that a virtual machine runs with; its media are open descriptors, no paths",
+    method=Method.POST,
+    path="/v/vm/command",
+    route=34,
+    request=VmRequest,
+    response=VmCommand,
+    needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
+    failures=(
+        Failure(34100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
+        Failure(34110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+        Failure(34120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (VM,)

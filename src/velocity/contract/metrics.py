@@ -1,0 +1,64 @@
+"""Route 33: what a virtual machine took, over the past hour or day."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import UnixTime, Vmid
+from velocity.contract.operation import Failure, Hides, Holds, Method, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+Floats = list[float | None]
+Integers = list[int | None]
+
+
+class MetricsRequest(Wire, frozen=True):
+    vmid: Vmid
+    span: Annotated[
+        Literal["hour", "day"], Meta(description="hour: every 10 seconds; day: the means of every 2 minutes")
+    ]
+
+
+class VmMetrics(Wire, frozen=True):
+    """Lists of one length: their n-th elements belong to the n-th time.
+
+    The times follow one another without a hole, up to now; null stands where nothing was measured: a gap. They begin
+    with the first of the span that holds anything, and are none when nothing does.
+    """
+
+    vmid: Vmid
+    interval: Annotated[int, Meta(description="seconds from one time to the next")]
+    at: list[UnixTime]
+    cpu: Annotated[Floats, Meta(description="percent of one core; 200: two cores were busy")]
+    memory_mib: Annotated[Integers, Meta(description="resident memory of its process")]
+    disk_read: Annotated[Integers, Meta(description="bytes a second, of all its media")]
+    disk_written: Annotated[Integers, Meta(description="bytes a second, of all its media")]
+    net_received: (
+        Annotated[Integers, Meta(description="bytes a second that the guest received; absent: no BRIDGE NIC")]
+        | UnsetType
+    ) = UNSET
+    net_sent: (
+        Annotated[Integers, Meta(description="bytes a second that the guest sent; absent: no BRIDGE NIC")] | UnsetType
+    ) = UNSET
+
+
+VM = Operation(
+    name="vm_metrics",
+    summary="Show what a virtual machine took over the past hour or day; it is kept in memory while the server runs",
+    method=Method.POST,
+    path="/v/vm/metrics",
+    route=33,
+    request=MetricsRequest,
+    response=VmMetrics,
+    needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
+    failures=(
+        Failure(33100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
+        Failure(33110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (VM,)

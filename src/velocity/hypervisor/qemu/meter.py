@@ -1,0 +1,102 @@
+"""What one QEMU takes: its process, its monitor's block statistics, the counters of its links. proc_pid_stat(5)"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from velocity.hypervisor.port import NotRunning, Traffic, Unknown, Usage
+from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.session import Session
+from velocity.network import wire
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PATIENCE = 3600.0
+"""Seconds for which an unanswered question stays open; a monitor that hangs is asked no more often than that."""
+
+
+class Meter:
+    """Measures the machine of one session."""
+
+    def __init__(self, session: Session, run: Run) -> None:
+        self._session = session
+        self._run = run
+        self._open: asyncio.Task[Any] | None = None
+
+    async def measure(self, deadline: float) -> Usage:
+        """Keeps `velocity.hypervisor.port.Meters`."""
+        devices = await self._blocks(deadline)
+        cpu, memory = process(self._session.pid, self._run.started)
+        return Usage(
+            cpu=cpu,
+            memory=memory,
+            disk_read=sum(one["stats"]["rd_bytes"] for one in devices),
+            disk_written=sum(one["stats"]["wr_bytes"] for one in devices),
+            net=traffic(self._run.links),
+        )
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        if self._open is not None:
+            self._open.cancel()
+
+    async def _blocks(self, deadline: float) -> list[dict[str, Any]]:
+        if self._open is not None and not self._open.done():
+            raise Unknown("QEMU has not answered the last query-blockstats yet")
+        asking = self._open = asyncio.create_task(self._session.execute("query-blockstats", deadline=PATIENCE))
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # an answer that nobody awaits
+        answered, _ = await asyncio.wait({asking}, timeout=deadline)
+        if not answered:
+            raise Unknown("QEMU did not answer query-blockstats")
+        answer: list[dict[str, Any]] = asking.result()
+        return answer
+
+
+def process(pid: int, started: int) -> tuple[float, int]:
+    """The seconds that all its threads have computed, and its resident bytes. Raises `NotRunning`.
+
+    `started` tells the process from a later one with its pid; 0: not known.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:
+        raise NotRunning("its process has ended") from None
+    fields = text[text.rindex(")") + 2 :].split()
+    if fields[0] in "ZX" or started not in (0, int(fields[19])):
+        raise NotRunning("its process has ended")
+    return (int(fields[11]) + int(fields[12])) / TICKS, int(pages) * PAGE
+
+
+def traffic(links: Sequence[str]) -> Traffic | None:
+    """What went over its links; None where there is none, or one has been taken away."""
+    try:
+        counted = [wire.traffic(link) for link in links]
+    except OSError:
+        return None
+    if not counted:
+        return None
+    return Traffic(sum(received for received, _ in counted), sum(sent for _, sent in counted))
+
+
+def command(pid: int, shorter: Iterable[tuple[Path, str]]) -> list[str] | None:
+    """Its arguments, with the paths below these directories shortened; None: it has ended."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+    except OSError:
+        return None
+    return [shortened(word, shorter) for word in words] or None
+
+
+def shortened(word: str, shorter: Iterable[tuple[Path, str]]) -> str:
+    """An argument without the host's directories, however they are written; the deepest ones go first."""
+    known = {f"{path}/": f"{name}/" for given, name in shorter for path in (given.absolute(), given.resolve())}
+    # Inside an option QEMU reads a doubled comma as one.
+    known |= {path.replace(",", ",,"): name for path, name in known.items()}
+    for path in sorted(known, key=len, reverse=True):
+        word = word.replace(path, known[path])
+    return word

@@ -1,0 +1,1 @@
+"""What machines and their host take: measured, and kept for an hour and a day."""

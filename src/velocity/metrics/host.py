@@ -1,0 +1,50 @@
+"""The host as its administrators see it: load, memory, VMs and pools."""
+
+from __future__ import annotations
+
+from velocity import __version__
+from velocity.contract.host import HostInfo, HostPool, VmCount
+from velocity.contract.machines import State
+from velocity.hypervisor.port import HostId, Hosts
+from velocity.machines.service import Fleet
+from velocity.media.occupancy import occupancies
+from velocity.media.service import Library
+
+
+class Host:
+    """One host, with all that it carries."""
+
+    def __init__(self, hosts: Hosts, host: HostId, fleet: Fleet, library: Library) -> None:
+        self._hosts = hosts
+        self._host = host
+        self._fleet = fleet
+        self._library = library
+
+    async def now(self) -> HostInfo:
+        """How it does at this moment."""
+        facts, now = self._hosts.facts(self._host), await self._hosts.now(self._host)
+        states = [keeper.state for keeper in self._fleet.all()]
+        return HostInfo(
+            name=now.name,
+            version=__version__,
+            cpus=now.cpus,
+            load=list(now.load),
+            memory_mib=now.memory,
+            memory_free_mib=now.memory_free,
+            uptime=now.uptime,
+            hypervisor=facts.hypervisor,
+            accelerator=facts.accelerator,
+            accelerator_reason=facts.accelerator_reason,
+            vms=VmCount(running=sum(state is not State.STOPPED for state in states), total=len(states)),
+            pools=[
+                HostPool(
+                    mpid=one.pool.mpid,
+                    name=one.pool.name,
+                    size=one.size,
+                    free=one.free,
+                    declared=one.declared,
+                    allocated=one.allocated,
+                )
+                for one in await occupancies(self._library)
+            ],
+        )

@@ -1,0 +1,135 @@
+"""The sampler: one task measures every machine that runs, every ten seconds, and keeps the past hour and day."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.contract.machines import State
+from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
+from velocity.machines.keeper import Keeper
+from velocity.machines.service import Fleet
+from velocity.metrics.rules import INTERVAL, Past, Series, point
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 2.0
+"""Seconds that one machine gets to answer."""
+AT_ONCE = 16
+"""Machines that are measured at the same time."""
+TOO_EARLY = 1.0
+"""Seconds: a measurement that would follow so soon belongs to the one before."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """What the sampler knows of time.
+
+    `wall` names the points; rates are over `monotonic` seconds, which do not jump when the host's clock is set.
+    """
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The last measurement of a run, and when it was taken (monotonic seconds)."""
+
+    who: Incarnation
+    at: float
+    usage: Usage
+
+
+class Metrics:
+    """What the VMs take. Kept in memory: it begins anew with the server."""
+
+    def __init__(self, fleet: Fleet, meters: Meters, times: Times | None = None) -> None:
+        self._fleet = fleet
+        self._meters = meters
+        self._times = times or Times()
+        self._pasts: dict[UUID, Past] = {}
+        self._measured: dict[UUID, Measured] = {}
+        self._looked = 0
+        self._looking: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        self._looking = asyncio.create_task(self._look_ever())
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+
+    # Reading
+
+    def hour(self, keeper: Keeper) -> Series:
+        """Every ten seconds, up to the last look at all VMs."""
+        return self._past(keeper).hour.series(self._looked)
+
+    def day(self, keeper: Keeper) -> Series:
+        """Every two minutes, up to the last look at all VMs."""
+        day = self._past(keeper).day
+        return day.series(self._looked * INTERVAL // day.interval)
+
+    def usage(self, keeper: Keeper) -> Usage | None:
+        """What its present run has taken so far; None: it does not run, or did not answer the last time."""
+        measured = self._measured.get(keeper.machine.uuid)
+        return measured.usage if measured is not None and _runs(keeper) and measured.who == keeper.who else None
+
+    def _past(self, keeper: Keeper) -> Past:
+        return self._pasts.get(keeper.machine.uuid) or Past()
+
+    # Measuring
+
+    async def _look_ever(self) -> None:
+        while True:
+            wait = INTERVAL - self._times.wall() % INTERVAL
+            await self._times.sleep(wait if wait > TOO_EARLY else wait + INTERVAL)
+            await self.look()
+
+    async def look(self) -> None:
+        """Measure every VM that runs. One that does not answer leaves a gap in its own line alone."""
+        number = round(self._times.wall() / INTERVAL)
+        keepers = self._fleet.all()
+        self._forget_all_but({keeper.machine.uuid for keeper in keepers})
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def measure(keeper: Keeper) -> None:
+            async with gate:
+                await self._measure(keeper, number)
+
+        await asyncio.gather(*(measure(keeper) for keeper in keepers if _runs(keeper)))
+        self._looked = number
+
+    async def _measure(self, keeper: Keeper, number: int) -> None:
+        uuid, who = keeper.machine.uuid, keeper.who
+        before = self._measured.get(uuid)
+        try:
+            usage = await self._meters.measure(who, deadline=DEADLINE)
+        except Exception as error:
+            self._measured.pop(uuid, None)
+            if not isinstance(error, HypervisorError):
+                log.exception("vm %d cannot be measured", keeper.machine.vmid)
+            return
+        now = self._times.monotonic()
+        self._measured[uuid] = Measured(who, now, usage)
+        if before is None or before.who != who:
+            values = point(None, usage, 0)
+        else:
+            values = point(before.usage, usage, now - before.at)
+        self._pasts.setdefault(uuid, Past()).put(number, values)
+
+    def _forget_all_but(self, uuids: set[UUID]) -> None:
+        for kept in (self._pasts, self._measured):
+            for gone in kept.keys() - uuids:
+                del kept[gone]
+
+
+def _runs(keeper: Keeper) -> bool:
+    return keeper.state not in (State.STOPPED, State.STARTING)
