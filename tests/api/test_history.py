@@ -107,3 +107,31 @@ async def test_it_is_kept_and_rotated(tmp_path: Path) -> None:
         assert len(await entries(w)) == 2
         await store.rotate(4_000_000_000, 1000)
         assert await entries(w) == []
+
+
+async def test_what_happened_to_one_vm(w: World) -> None:
+    gid = await w.group("a")
+    key = await w.user("bob", (gid, "user.view"), (gid, "vm.view"))
+    stranger = await w.user("eve")
+    vmid, other = await w.vm("vm", gid), await w.vm(f"vmid={99}", gid)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
+    await w.refused("PUT", "/v/vm/state", key, vmid=vmid, state="STOPPED")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await w.ok("PUT", "/t/trash", trid=(await w.ok("POST", "/t/trash/list"))["items"][0]["trid"])
+    told = [
+        ("restore", 200, "root"),
+        ("delete_vm", 200, "root"),
+        ("set_vm_state", 200, "root"),
+        ("set_vm_state", 403, "bob"),
+        ("set_vm_state", 200, "root"),
+        ("create_vm", 200, "root"),
+    ]
+    for who in (w.key, key):
+        found = await entries(w, who, gid=gid, vmid=vmid)
+        assert [(one["operation"], one["status"], one["name"]) for one in found] == told, "of whoever may see its group"
+        assert {one["vmid"] for one in found} == {vmid}
+    assert await w.refused("POST", "/t/history", stranger, gid=gid, vmid=vmid) == (403, 27100)
+    assert await entries(w, gid=gid, vmid=99) == [], "a name that looks like an id is none"
+    assert all("vmid" not in one for one in await entries(w) if one["operation"] == "create_group")

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from velocity.contract.problems import Problem, Refused
-from velocity.store.database import Database
+from velocity.store.database import Database, migrate
 from velocity.store.tables import groups, instance, metadata
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +86,18 @@ async def test_the_migrations_make_the_tables(database: Database) -> None:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
     assert database.read(differences) == []
+
+
+async def test_entries_of_an_older_history_know_their_vm(database_url: str) -> None:
+    database = Database(database_url)
+    targets = ("gid=3 vmid=7 name=x", "vmid=8 state=RUNNING", "gid=0 name=vmid=9", "gid=0 name=a vmid=9", "")
+    with database._engine.begin() as connection:
+        migrate(connection, "0005")
+        columns = "at, name, address, request, operation, gid, target, status"
+        for target in targets:
+            insert = f"insert into history ({columns}) values (1, 'n', 'a', 'r', 'o', 0, :target, 200)"  # noqa: S608
+            connection.execute(sa.text(insert), {"target": target})
+    database.open()
+    found = database.read(lambda connection: list(connection.scalars(sa.text("select vmid from history order by hid"))))
+    assert found == [7, 8, None, None, None]
+    await database.close()

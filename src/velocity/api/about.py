@@ -12,7 +12,8 @@ from velocity.api import errors
 from velocity.contract import auth, sessions
 from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
-from velocity.history.rules import Entry, short, target
+from velocity.contract.trash import TrashItem
+from velocity.history.rules import Entry, short, target, vmid
 
 LEAST_REFUSAL = 400
 SIGN_INS = (auth.SignIn, sessions.OpenSession)
@@ -22,7 +23,19 @@ SIGN_INS = (auth.SignIn, sessions.OpenSession)
 class About:
     """One request. Nothing of it is written down but what `history.rules` names."""
 
-    __slots__ = ("_gid", "_name", "_operation", "_uid", "address", "code", "message", "planned", "request", "wanted")
+    __slots__ = (
+        "_gid",
+        "_name",
+        "_operation",
+        "_uid",
+        "address",
+        "answer",
+        "code",
+        "message",
+        "planned",
+        "request",
+        "wanted",
+    )
 
     def __init__(self, operation: Operation[Any, Any], address: str) -> None:
         self._operation = operation
@@ -32,6 +45,7 @@ class About:
         self.address = address
         self.request = secrets.token_hex(8)
         self.wanted: Wire | None = None
+        self.answer: Wire | None = None
         self.planned = False
         self.code: int | None = None
         self.message: str | None = None
@@ -69,11 +83,12 @@ class About:
             address=self.address,
             request=self.request,
             operation=self._operation.name,
-            gid=self._gid,
+            gid=self.answer.gid if isinstance(self.answer, TrashItem) else self._gid,
             target=_printable(target(self.wanted)) if told and self.wanted else "",
             status=status,
             code=self.code,
             message=None if self.message is None else short(_printable(self.message)),
+            vmid=vmid(self.wanted, self.answer),
         )
 
 

@@ -69,7 +69,8 @@ class Dispatch:
         async def serve() -> bytes:
             if isinstance(needs, Holds):
                 access.admit(needs, caller, target)
-            return _encode(await self._handler(Call(self._services, wanted, authkey, caller, about.address, browser)))
+            about.answer = await self._handler(Call(self._services, wanted, authkey, caller, about.address, browser))
+            return _encode(about.answer)
 
         if isinstance(wanted, Change) and wanted.plan is True:
             about.planned = True

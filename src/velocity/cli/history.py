@@ -14,14 +14,19 @@ from velocity.cli.output import as_json, listing, show_json, table
 @click.command()
 @click.option("--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="Of it and all below it.")
 @click.option("--user", type=resolve.UserType(), metavar="USER", help="Only what that user did.")
+@click.option("--vm", "vm_", metavar="VM", help="Only what concerns that VM: its name in GROUP, or its id.")
 @click.option("--refused", is_flag=True, help="Only what was refused.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--before", type=int, metavar="NUMBER", help="Only what is older than that entry: the next page.")
 @listing
-def history(group: int, user: int | None, refused: bool, limit: int, before: int | None) -> None:
+def history(
+    group: int, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
+) -> None:  # fmt: skip
     """Show who did what, when, from where, and what was refused; the newest first."""
-    answer = session.connect().list_history(
+    client = session.connect()
+    answer = client.list_history(
         gid=group,
+        vmid=UNSET if vm_ is None else int(vm_) if vm_.isdigit() else resolve.vmid(client, group, vm_),
         uid=UNSET if user is None else user,
         refused=True if refused else UNSET,
         limit=limit,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Uid, UnixTime
+from velocity.contract.fields import Gid, Uid, UnixTime, Vmid
 from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -23,6 +23,8 @@ class ListHistory(Wire, frozen=True):
     """Only what this user did."""
     refused: bool | UnsetType = UNSET
     """Only what was refused, or what was not."""
+    vmid: Vmid | UnsetType = UNSET
+    """Only what concerns this VM, whether it is still there or not."""
 
 
 class Entry(Wire, frozen=True):
@@ -38,6 +40,7 @@ class Entry(Wire, frozen=True):
     uid: Annotated[int, Meta(description="who; absent: nobody was signed in")] | UnsetType = UNSET
     code: Annotated[int, Meta(description="why it was refused; absent: it was not")] | UnsetType = UNSET
     message: str | UnsetType = UNSET
+    vmid: Annotated[int, Meta(description="the VM that it concerns; absent: none")] | UnsetType = UNSET
 
 
 class History(Wire, frozen=True):

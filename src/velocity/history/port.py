@@ -14,7 +14,13 @@ class HistoryStore(Protocol):
     async def add(self, entries: Sequence[Entry]) -> None: ...
 
     async def newest(
-        self, gids: Collection[int] | None, before: int | None, limit: int, uid: int | None, refused: bool | None
+        self,
+        gids: Collection[int] | None,
+        before: int | None,
+        limit: int,
+        uid: int | None,
+        refused: bool | None,
+        vmid: int | None,
     ) -> Sequence[tuple[int, Entry]]:
         """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
 

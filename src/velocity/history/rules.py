@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from velocity.contract.operation import Wire
+from velocity.contract.trash import TrashItem
 
 NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "name", "permission", "state")
 """The fields of requests that say what it was about. A field that is not here is never written down."""
@@ -27,6 +28,7 @@ class Entry:
     status: int
     code: int | None
     message: str | None
+    vmid: int | None
 
 
 def target(request: Wire) -> str:
@@ -34,6 +36,17 @@ def target(request: Wire) -> str:
     found = ((name, getattr(request, name, None)) for name in NAMED)
     named = [f"{name}={value}" for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     return short(" ".join(named))
+
+
+def vmid(*told: Wire | None) -> int | None:
+    """The VM that a request, or the answer to it, is about."""
+    for one in told:
+        found = getattr(one, "vmid", None)
+        if isinstance(found, int):
+            return found
+        if isinstance(one, TrashItem) and one.kind == "vm":
+            return int(one.id)
+    return None
 
 
 def short(text: str) -> str:

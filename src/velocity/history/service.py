@@ -65,6 +65,7 @@ class History:
             request.limit,
             request.uid if isinstance(request.uid, int) else None,
             request.refused if isinstance(request.refused, bool) else None,
+            request.vmid if isinstance(request.vmid, int) else None,
         )
 
     async def _write(self) -> None:

@@ -58,7 +58,7 @@ class Database:
             self._lead()
         with self._engine.begin() as connection:
             if _revision(connection) != HEAD:
-                _migrate(connection)
+                migrate(connection)
 
     def _lead(self) -> None:
         """Hold an advisory lock for as long as this server lives; SQLite has the lock file of the data directory.
@@ -228,7 +228,8 @@ def _revision(connection: Connection) -> str | None:
     return str(connection.scalar(sa.text("select version_num from alembic_version")))
 
 
-def _migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema to that revision."""
     from alembic import command  # a fifth of a second that only a change of the schema has to pay
     from alembic.config import Config
 
@@ -236,4 +237,4 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -23,7 +23,13 @@ class SqlHistory:
         await self._database.aside(lambda connection: connection.execute(insert(history), rows) and None)
 
     async def newest(
-        self, gids: Collection[int] | None, before: int | None, limit: int, uid: int | None, refused: bool | None
+        self,
+        gids: Collection[int] | None,
+        before: int | None,
+        limit: int,
+        uid: int | None,
+        refused: bool | None,
+        vmid: int | None,
     ) -> list[tuple[int, Entry]]:
         wanted = select(history).order_by(history.c.hid.desc()).limit(limit)
         if gids is not None:
@@ -34,6 +40,9 @@ class SqlHistory:
             wanted = wanted.where(history.c.uid == uid)
         if refused is not None:
             wanted = wanted.where(history.c.code.is_not(None) if refused else history.c.code.is_(None))
+
+        if vmid is not None:
+            wanted = wanted.where(history.c.vmid == vmid)
 
         def work(connection: Connection) -> list[tuple[int, Entry]]:
             return [(hid, Entry(*entry)) for hid, *entry in connection.execute(wanted)]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -182,6 +183,8 @@ history = Table(
     Column("status", Integer, nullable=False),
     Column("code", Integer),
     Column("message", Text),
+    Column("vmid", Id),
+    Index("ix_history_vmid", "vmid", "hid"),
     sqlite_autoincrement=True,
 )
 
