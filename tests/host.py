@@ -37,6 +37,7 @@ class Host:
     data: Path
     hypervisor: FakeHypervisor
     environment: dict[str, str]
+    app: app.App
 
     def run(self, *words: str, typed: str | None = None, **environment: str) -> Result:
         """The command line, as `main` calls it: the exit status is the process's."""
@@ -58,6 +59,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     running: list[uvicorn.Server] = []
+    apps: list[app.App] = []
 
     async def factory(_library: Library) -> FakeHypervisor:
         return fake
@@ -68,6 +70,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         config = uvicorn.Config(built.asgi, lifespan="off", log_level="error", ws="websockets-sansio")
         server = Quiet(config)
         running.append(server)
+        apps.append(built)
         ready.set()
         await server.serve(sockets=[listener])
         await built.close()
@@ -85,7 +88,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
     }
-    yield Host(url, key, data, fake, environment)
+    yield Host(url, key, data, fake, environment, apps[0])
     running[0].should_exit = True
     thread.join()
     listener.close()

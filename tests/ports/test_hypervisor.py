@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -222,7 +221,7 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def found(hypervisor: Hypervisor, who: Incarnation) -> Fact | None:

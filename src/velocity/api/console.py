@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from velocity.api import errors
 from velocity.api.handlers.base import Services
+from velocity.api.origin import is_foreign
+from velocity.contract.consoles import SUBPROTOCOL, Say
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.port import ByteStream
 from velocity.machines.consoles import Ticket
+from velocity.machines.keyboard import Seat
 
 LOOK = 1.0
-"""Seconds between two looks at whether the authkey and the right still hold."""
-FORBIDDEN, ENDED = 4403, 4410
-"""Close codes of ours: the authkey or the right has ended; the VM has ended."""
+"""Seconds between two looks at whether the authkey and the right still hold, and whether an asker has waited enough."""
+NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
+"""Close codes of ours: no control message; the authkey or the right has ended; the VM has ended."""
 
 
-async def console(websocket: WebSocket, services: Services) -> None:
-    """Serve one console."""
+async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
+    """Serve one console. `origins` are other sites whose pages may open it."""
+    if is_foreign(websocket, origins):
+        await _deny(websocket, 403, "a page of another site asks: name it in `cors_origins` if it may")
+        return
     ticket = services.desk.redeem(websocket.path_params["ticket"])
     if ticket is None:
         await _deny(websocket, 404, "this ticket is unknown, used, or older than 30 seconds: ask for a new one")
@@ -28,18 +38,42 @@ async def console(websocket: WebSocket, services: Services) -> None:
     if not _may(services, ticket):
         await _deny(websocket, 403, "the authkey or the permission has ended")
         return
+    name = services.access.directory.user(ticket.caller.uid).name
     stream = await services.desk.open(ticket)
     if stream is None:
         await _deny(websocket, 410, "the VM has ended: start it, then ask for a new ticket")
         return
-    offered = websocket.scope.get("subprotocols") or []
-    await websocket.accept(subprotocol="binary" if "binary" in offered else None)
+    seat = services.desk.sit(ticket, name)
+    line = Line(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
     try:
-        code, reason = await _carry(websocket, stream, services, ticket)
+        await websocket.accept(subprotocol=_chosen(websocket, line))
+        code, reason = await _carry(line, services, ticket)
     finally:
+        if seat is not None:
+            services.desk.rise(ticket, seat)
         await stream.close()
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be gone already
         await websocket.close(code, reason)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One open console. A display has no seat; with `control` text frames are about the keyboard."""
+
+    websocket: WebSocket
+    stream: ByteStream
+    seat: Seat | None
+    control: bool
+
+
+def _offered(websocket: WebSocket) -> list[str]:
+    return list(websocket.scope.get("subprotocols") or [])
+
+
+def _chosen(websocket: WebSocket, line: Line) -> str | None:
+    if line.control:
+        return SUBPROTOCOL
+    return "binary" if "binary" in _offered(websocket) else None
 
 
 async def _deny(websocket: WebSocket, status: int, message: str) -> None:
@@ -47,39 +81,60 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
     await websocket.send_denial_response(errors.plain(status, message))
 
 
-async def _carry(websocket: WebSocket, stream: ByteStream, services: Services, ticket: Ticket) -> tuple[int, str]:
+async def _carry(line: Line, services: Services, ticket: Ticket) -> tuple[int, str]:
     """Bytes both ways until one side ends or the right does; why is returned as a close code."""
-    tasks = {
-        asyncio.create_task(_out(websocket, stream)): (ENDED, "the VM has ended"),
-        asyncio.create_task(_in(websocket, stream)): (1000, ""),
-        asyncio.create_task(_watch(services, ticket)): (FORBIDDEN, "the authkey or the permission has ended"),
-    }
+    forbidden = (FORBIDDEN, "the authkey or the permission has ended")
+    works: list[tuple[Coroutine[Any, Any, None], tuple[int, str]]] = [
+        (_out(line), (ENDED, "the VM has ended")),
+        (_in(line), (1000, "")),
+        (_watch(services, ticket, line.seat), forbidden),
+    ]
+    if line.control and line.seat is not None:
+        works.append((_tell(line.websocket, line.seat), (1000, "")))
+    tasks = {asyncio.create_task(work): end for work, end in works}
     done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-    for task in done:
-        task.exception()  # a broken connection is an ordinary end
+    failures = [task.exception() for task in done]  # a broken connection is an ordinary end
+    if any(isinstance(failure, msgspec.DecodeError) for failure in failures):
+        return NOT_SENSE, "not a control message: text frames are JSON, what is typed comes in binary frames"
     return tasks[done.pop()]
 
 
-async def _out(websocket: WebSocket, stream: ByteStream) -> None:
-    while data := await stream.read():
-        await websocket.send_bytes(data)
+async def _out(line: Line) -> None:
+    while data := await line.stream.read():
+        await line.websocket.send_bytes(data)
 
 
-async def _in(websocket: WebSocket, stream: ByteStream) -> None:
+async def _in(line: Line) -> None:
+    """Raises `msgspec.DecodeError` for a control message that is none."""
     with contextlib.suppress(WebSocketDisconnect):
         while True:
-            message = await websocket.receive()
+            message = await line.websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            data = message.get("bytes") or (message.get("text") or "").encode()
-            await stream.write(data)
+            data, text = message.get("bytes"), message.get("text")
+            if data is None and text is not None:
+                if line.control and line.seat is not None:
+                    line.seat.keyboard.move(line.seat, msgspec.json.decode(text, type=Say).keyboard)
+                    continue
+                data = text.encode()
+            if data and (line.seat is None or line.seat.keyboard.types(line.seat)):
+                await line.stream.write(data)
 
 
-async def _watch(services: Services, ticket: Ticket) -> None:
-    while _may(services, ticket):  # noqa: ASYNC110 - rights end by time as well, which no event tells
+async def _tell(websocket: WebSocket, seat: Seat) -> None:
+    while True:
+        await seat.news.wait()
+        for told in seat.fetch():
+            await websocket.send_text(msgspec.json.encode(told).decode())
+
+
+async def _watch(services: Services, ticket: Ticket, seat: Seat | None) -> None:
+    while _may(services, ticket):  # rights end by time as well, which no event tells
+        if seat is not None:
+            seat.keyboard.look()
         await asyncio.sleep(LOOK)
 
 

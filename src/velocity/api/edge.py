@@ -91,7 +91,7 @@ def application(
         return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} knows GET only"))
 
     async def open_console(websocket: WebSocket) -> None:
-        await console(websocket, services)
+        await console(websocket, services, cors_origins)
 
     async def get_medium(request: Request) -> Response:
         return await download(request, services)

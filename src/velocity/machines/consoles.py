@@ -1,4 +1,4 @@
-"""Tickets for consoles: each opens one websocket, once, within 30 seconds."""
+"""Tickets for consoles, each of which opens one websocket, once, within 30 seconds; and who sits at which console."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial
 from velocity.machines.keeper import Keeper
+from velocity.machines.keyboard import Keyboard, Seat
 from velocity.machines.screens import check_running, find_display
 
 LIFETIME = 30.0
@@ -35,12 +36,13 @@ class Desk:
 
     def __init__(self, consoles: Consoles, clock: Callable[[], float] = time.monotonic) -> None:
         self._consoles = consoles
-        self._clock = clock
+        self.clock = clock
         self._tickets: dict[str, Ticket] = {}
+        self._keyboards: dict[Incarnation, Keyboard] = {}
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
         check_running(keeper)
-        now = self._clock()
+        now = self.clock()
         self._tickets = {name: one for name, one in self._tickets.items() if one.expires > now}
         if len(self._tickets) >= MOST:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are open: try again in 30 seconds")
@@ -53,7 +55,7 @@ class Desk:
     def redeem(self, name: str) -> Ticket | None:
         """The ticket, which is then used up; None when there is none (any more)."""
         ticket = self._tickets.pop(name, None)
-        return ticket if ticket is not None and ticket.expires > self._clock() else None
+        return ticket if ticket is not None and ticket.expires > self.clock() else None
 
     async def open(self, ticket: Ticket) -> ByteStream | None:
         """The stream; None when the run that the ticket was for has ended."""
@@ -61,3 +63,15 @@ class Desk:
             return await self._consoles.open(ticket.who, ticket.which)
         except NotRunning:
             return None
+
+    def sit(self, ticket: Ticket, name: str) -> Seat | None:
+        """A seat at the keyboard of a serial console, until `rise`; displays have none."""
+        if not isinstance(ticket.which, Serial):
+            return None
+        return self._keyboards.setdefault(ticket.who, Keyboard(lambda: self.clock())).join(name)
+
+    def rise(self, ticket: Ticket, seat: Seat) -> None:
+        """The viewer leaves."""
+        seat.keyboard.leave(seat)
+        if seat.keyboard.deserted:
+            self._keyboards.pop(ticket.who, None)

@@ -30,10 +30,11 @@ SMALL = 1600
 class Ocr:
     """`worker` is the uid that pictures are read under, where the server may change it (as root)."""
 
-    def __init__(self, worker: int | None) -> None:
+    def __init__(self, worker: int | None, *, seconds: float = SECONDS, waiting: int = WAITING) -> None:
         self._worker = worker
+        self._seconds = seconds
+        self._room = waiting
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
 
     def check(self) -> None:
         """Raises `Refused(NO_READER)` while the program is not installed."""
@@ -47,14 +48,14 @@ class Ocr:
     async def read(self, png: bytes) -> str:
         """The lines that could be read; empty where nothing could. Raises `Refused`."""
         self.check()
-        if self._waiting >= WAITING:
+        if self._room == 0:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many screens wait to be read: try again in some seconds")
-        self._waiting += 1
+        self._room -= 1
         try:
             async with self._turn:
                 return tidy(await self._run(await asyncio.to_thread(prepared, png)))
         finally:
-            self._waiting -= 1
+            self._room += 1
 
     async def _run(self, picture: bytes) -> str:
         limits = ["prlimit", f"--as={MEMORY}", "--core=0", "--fsize=0", f"--cpu={SECONDS:.0f}", "--"]
@@ -64,7 +65,7 @@ class Ocr:
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "OMP_THREAD_LIMIT": "1"},
         )  # fmt: skip
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self._seconds):
                 said, _ = await process.communicate(picture)
         except TimeoutError:
             return ""

@@ -121,5 +121,5 @@ async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
 
 def lent(pid: int) -> int:
     """How many files of ours the process has open."""
-    links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    links = (str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
     return sum("velocity-screen" in link for link in links)

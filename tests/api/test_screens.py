@@ -1,0 +1,199 @@
+"""Pictures of displays (route 31) and the search in them (32), over the fake's painted words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.api.world import World
+from velocity.contract.problems import Problem, Refused
+from velocity.machines.ocr import MEMORY, Ocr
+from velocity.machines.screens import EVERY
+
+pytestmark = pytest.mark.anyio
+
+DISPLAYS = [{"name": "left", "width": 640, "height": 200}, {"name": "right", "width": 320, "height": 100}]
+
+
+async def running(w: World, name: str = "Penguin", **more: Any) -> int:
+    vmid = await w.vm(name, displays=DISPLAYS, **more)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return vmid
+
+
+async def get(w: World, key: str | None = None, **query: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {w.key if key is None else key}"}
+    return await w.http.get("http://velocity/v/vm/screen", params=query, headers=headers)
+
+
+def clock(w: World) -> list[float]:
+    now = [100.0]
+    w.server.services.gallery.clock = lambda: now[0]
+    return now
+
+
+async def test_who_gets_a_picture_and_of_what(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    vmid = await w.vm("Penguin", displays=DISPLAYS)
+    stranger, viewer = await w.user("stranger"), await w.user("viewer", (0, "vm.view"))
+    assert await w.refused("POST", "/v/vm/screen", stranger, vmid=vmid) == (404, 31110)
+    assert await w.refused("POST", "/v/vm/screen", vmid=999) == (404, 31110)
+    assert await w.refused("POST", "/v/vm/screen", viewer, vmid=vmid) == (403, 31100)
+    assert await w.refused("POST", "/v/vm/screen", vmid=vmid) == (406, 31120)
+    assert (await get(w, vmid=vmid)).json()["code"] == 31120
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    assert await w.refused("POST", "/v/vm/screen", vmid=vmid, display="middle") == (406, 31121)
+
+    answer = await w.ok("POST", "/v/vm/screen", vmid=vmid)
+    assert (answer["vmid"], answer["display"], answer["width"], answer["height"]) == (vmid, "left", 640, 200)
+    assert "text" not in answer.body
+    with Image.open(io.BytesIO(base64.b64decode(answer["png"]))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (640, 200))
+    assert (await w.ok("POST", "/v/vm/screen", vmid=vmid, display="right"))["width"] == 320
+    assert w.hypervisor.shots[-1][1] == 1
+
+    blank = await w.vm("blank")
+    await w.ok("PUT", "/v/vm/state", vmid=blank, state="RUNNING")
+    assert await w.refused("POST", "/v/vm/screen", vmid=blank) == (406, 31121)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert await w.refused("POST", "/v/vm/screen", vmid=vmid, text=True) == (406, 31122)
+    assert await w.refused("POST", "/v/vm/screen/search", text="x") == (406, 32120)
+    assert await w.refused("POST", "/v/vm/screen/search", "", text="x") == (401, 100)
+
+
+async def test_the_hypervisors_words_are_told_and_a_failure_counts_as_a_picture(w: World) -> None:
+    vmid, now = await running(w), clock(w)
+    w.hypervisor.refuse = "no ink"
+    answer = await w.call("POST", "/v/vm/screen", vmid=vmid)
+    assert (answer.status, answer.code) == (500, 31130)
+    assert "no ink" in answer["message"]
+    assert await w.refused("POST", "/v/vm/screen", vmid=vmid) == (500, 31130), "not asked again so soon"
+    assert len(w.hypervisor.shots) == 1
+    now[0] += EVERY
+    await w.ok("POST", "/v/vm/screen", vmid=vmid)
+
+
+async def test_all_who_ask_share_one_picture(w: World) -> None:
+    vmid, now = await running(w), clock(w)
+    w.hypervisor.hold = asyncio.Event()
+    asking = [asyncio.create_task(w.ok("POST", "/v/vm/screen", vmid=vmid)) for _ in range(10)]
+    left = asyncio.create_task(get(w, vmid=vmid))
+    while not w.hypervisor.shots:
+        await asyncio.sleep(0)
+    left.cancel()  # who leaves takes nothing from the others
+    now[0] += 60  # also while it takes long
+    w.hypervisor.hold.set()
+    assert len({answer["png"] for answer in await asyncio.gather(*asking)}) == 1
+    assert len(w.hypervisor.shots) == 1
+    now[0] += EVERY - 60
+    first = (await w.ok("POST", "/v/vm/screen", vmid=vmid))["png"]
+    assert len(w.hypervisor.shots) == 2
+    now[0] += EVERY - 0.01
+    assert (await get(w, vmid=vmid)).content == base64.b64decode(first)
+    assert len(w.hypervisor.shots) == 2
+    await w.ok("POST", "/v/vm/screen", vmid=vmid, display="right")
+    assert len(w.hypervisor.shots) == 3, "each display for itself"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    assert await w.refused("POST", "/v/vm/screen", vmid=vmid) == (406, 31120), "no picture outlives its run"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await w.ok("POST", "/v/vm/screen", vmid=vmid)
+    assert len(w.hypervisor.shots) == 4
+
+
+async def test_an_image_is_scaled_and_known_again(w: World) -> None:
+    vmid, now = await running(w), clock(w)
+    whole, small = await get(w, vmid=vmid), await get(w, vmid=vmid, display="left", width="160")
+    assert whole.headers["content-type"] == "image/png"
+    assert "no-cache" in whole.headers["cache-control"]
+    for answer, size in ((whole, (640, 200)), (small, (160, 50)), (await get(w, vmid=vmid, width=2000), (640, 200))):
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            assert picture.size == size
+    assert len({whole.headers["etag"], small.headers["etag"]}) == 2
+
+    async def again() -> httpx.Response:
+        headers = {"authorization": f"Bearer {w.key}", "if-none-match": f'"other", W/{small.headers["etag"]}'}
+        return await w.http.get("http://velocity/v/vm/screen", params={"vmid": vmid, "width": 160}, headers=headers)
+
+    now[0] += EVERY
+    known = await again()
+    assert (known.status_code, known.content) == (304, b"")
+    assert len(w.hypervisor.shots) == 2, "it was looked at, and has not changed"
+    now[0] += EVERY
+    w.hypervisor.shows[w.hypervisor.started[0].machine, 0] = "another"
+    assert (await again()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"vmid": "x"}, {"vmid": 1 << 63}, {"vmid": 1, "width": 0}, {"vmid": 1, "width": "1.5"}]
+)
+async def test_queries_without_sense(w: World, query: dict[str, Any]) -> None:
+    answer = await get(w, **query)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+    assert answer.json()["field"] in ("vmid", "width")
+
+
+async def test_an_image_needs_the_same_rights(w: World) -> None:
+    vmid = await running(w)
+    stranger, viewer = await w.user("stranger"), await w.user("viewer", (0, "vm.view"))
+    for key, code in ((stranger, 31110), (viewer, 31100), ("nonsense", 100)):
+        assert (await get(w, key, vmid=vmid)).json()["code"] == code
+    assert (await get(w, vmid=vmid, display="middle")).json()["code"] == 31121
+    assert w.hypervisor.shots == []
+
+
+async def test_the_text_is_read_and_found(w: World) -> None:
+    team = await w.group("team")
+    now = clock(w)
+    one, two, stopped = await running(w), await running(w, "Giraffe", gid=team), await w.vm("Walrus", displays=DISPLAYS)
+    of_two = w.hypervisor.started[-1].machine
+    assert "Penguin left" in (await w.ok("POST", "/v/vm/screen", vmid=one, text=True))["text"]
+    found = await w.ok("POST", "/v/vm/screen/search", text="PENGUIN")
+    assert {(hit["vmid"], hit["display"]) for hit in found["hits"]} == {(one, "left"), (one, "right")}
+    assert found["complete"] is True
+    assert all("Penguin" in hit["line"] for hit in found["hits"])
+    assert (await w.ok("POST", "/v/vm/screen/search", text="walrus"))["hits"] == [], stopped
+
+    member = await w.user("member", (team, "vm.view"), (team, "vm.interact"))
+    shots = len(w.hypervisor.shots)
+    now[0] += EVERY
+    assert (await w.ok("POST", "/v/vm/screen/search", member, text="penguin"))["hits"] == []
+    assert len(w.hypervisor.shots) == shots + 2, "screens of others are not even looked at"
+    w.hypervisor.shows[of_two, 0] = "Kernel panic"
+    now[0] += EVERY
+    (hit,) = (await w.ok("POST", "/v/vm/screen/search", member, text="panic"))["hits"]
+    assert hit == {"vmid": two, "display": "left", "line": "Kernel panic"}
+    w.hypervisor.refuse = "no ink"
+    now[0] += EVERY
+    half = await w.ok("POST", "/v/vm/screen/search", member, text="giraffe")
+    assert half["complete"] is False, "a screen that could not be read is told"
+
+
+async def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, w: World) -> None:
+    slow = tmp_path / "tesseract"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    vmid = await running(w)
+    picture = base64.b64decode((await w.ok("POST", "/v/vm/screen", vmid=vmid))["png"])
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert await Ocr(None, seconds=0.2).read(picture) == "", "it is given up in time"
+    with pytest.raises(Refused) as refused:
+        await Ocr(None, waiting=0).read(picture)
+    assert refused.value.problem is Problem.TOO_MANY_ATTEMPTS
+
+
+async def test_a_reader_has_no_privileges_and_no_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, w: World
+) -> None:
+    told = tmp_path / "tesseract"
+    told.write_text("#!/bin/sh\ncat /proc/self/status | tr '\\t' ' ' | grep NoNewPrivs\nulimit -f\nulimit -v\n")
+    told.chmod(0o755)
+    tmp_path.chmod(0o755)
+    picture = base64.b64decode((await w.ok("POST", "/v/vm/screen", vmid=await running(w)))["png"])
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert (await Ocr(None).read(picture)).split() == ["NoNewPrivs:", "1", "0", str(MEMORY // 1024)]
