@@ -26,7 +26,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "group": ("velocity.cli.group", "Groups: list, show, create, rm, quota"),
     "apply": ("velocity.cli.apply.command", "Bring an installation to what a file says"),
     "why": ("velocity.cli.why", "Say why somebody may do something or not"),
-    "vm": ("velocity.cli.vm", "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console"),
+    "vm": (
+        "velocity.cli.vm",
+        "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console, screen, log, find",
+    ),
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),
     "pool": ("velocity.cli.media", "Media pools: list, assign, revoke"),
     "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),

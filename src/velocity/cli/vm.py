@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from msgspec import UNSET, UnsetType
@@ -15,12 +15,13 @@ from rich.console import Console
 
 from velocity.cli import resolve, session
 from velocity.cli.media import GROUP, to_bytes
-from velocity.cli.output import as_json, clean, done, json_option, listing, planning, program, show_json, size, table
-from velocity.cli.plan import changing, unplanned
-from velocity.client import ApiError, Client, Planned
+from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
+from velocity.cli.plan import changing
+from velocity.cli.screen import find, log, screen
+from velocity.cli.which import which
+from velocity.client import ApiError, Client
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
 
-Decorated = Callable[..., Any]
 T = TypeVar("T")
 VMS_REFUSED = 17100
 
@@ -30,9 +31,8 @@ def vm() -> None:
     """Virtual machines. VM is a name in the group, or an id."""
 
 
-def which(command: Decorated) -> Decorated:
-    """The argument VM and the option --group."""
-    return click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)(GROUP(command))
+for _verb in (screen, log, find):
+    vm.add_command(_verb)
 
 
 @vm.command("list")
@@ -236,12 +236,12 @@ def rm(vm_: str, group: int, force: bool, purge: bool) -> None:
 @vm.command()
 @which
 def console(vm_: str, group: int) -> None:
-    """Open the serial console of VM; Ctrl-] leaves it."""
+    """Open the serial console of VM; Ctrl-] leaves it, Ctrl-^ asks for the keyboard or gives it."""
     from velocity.cli.terminal import converse
 
     client = session.connect()
     ticket = client.open_console(vmid=resolve.vmid(client, group, vm_), kind="serial")
-    converse(client.console(ticket))
+    converse(client.console(ticket, control=True))
 
 
 def to_display(number: int, text: str) -> Display:

@@ -1,7 +1,8 @@
 """The Python client: `Client`, and `AsyncClient` for asyncio, have a method for every operation of the API."""
 
 from velocity.client.asynchronous import AsyncClient
-from velocity.client.client import Client, Console
+from velocity.client.client import Client
+from velocity.client.console import Console
 from velocity.client.errors import ApiError, ClientError, Planned, Unreachable
 
 __all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "Console", "Planned", "Unreachable"]

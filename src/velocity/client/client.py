@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 import msgspec
 
 from velocity import __version__
+from velocity.client.console import Console
 from velocity.client.errors import ClientError, Planned, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
@@ -149,9 +149,9 @@ class Client(Methods):
         except httpx.HTTPError as error:
             raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
 
-    def console(self, ticket: ConsoleTicket) -> Console:
-        """Open the websocket of a ticket."""
-        return Console(self.server, ticket.path)
+    def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
+        """Open the websocket of a ticket; with `control`, a serial console tells who types."""
+        return Console(self.server, ticket.path, control=control)
 
     def _exchange(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> bytes:
         return self.exchange(method, path, content, headers).content
@@ -174,41 +174,3 @@ class Client(Methods):
         if response.is_success:
             return response
         raise api_error(response)
-
-
-class Console:
-    """One console as a websocket. Serial: raw bytes; display: RFB (RFC 6143)."""
-
-    def __init__(self, server: str, path: str) -> None:
-        from websockets.exceptions import InvalidHandshake  # a tenth of a second that only consoles have to pay
-        from websockets.sync.client import connect
-
-        url = "ws" + server.removeprefix("http") + path
-        try:
-            self._open = contextlib.ExitStack()
-            self._socket = self._open.enter_context(connect(url, max_size=None, proxy=None, compression=None))
-        except (OSError, InvalidHandshake) as error:
-            raise ClientError(f"the console cannot be opened: {error}") from None
-
-    def receive(self, timeout: float | None = None) -> bytes | None:
-        """The next bytes; empty when the console has ended, None when `timeout` seconds passed without any."""
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            message = self._socket.recv(timeout)
-        except TimeoutError:
-            return None
-        except ConnectionClosed:
-            return b""
-        return message.encode() if isinstance(message, str) else bytes(message)
-
-    def send(self, data: bytes) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            self._socket.send(data)
-        except ConnectionClosed:
-            raise ClientError("the console has ended") from None
-
-    def close(self) -> None:
-        self._open.close()

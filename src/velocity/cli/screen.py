@@ -1,0 +1,94 @@
+"""`velocity vm screen`, `log` and `find`: what a VM shows, and what it has said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve, session, viewer
+from velocity.cli.media import to_bytes
+from velocity.cli.output import as_json, clean, json_option, show_json, table
+from velocity.cli.which import which
+
+
+@click.command()
+@which
+@click.option("--display", metavar="NAME", help="Which one; absent: the first.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file for the PNG.")
+@click.option("--text", is_flag=True, help="Print the text on it instead (needs tesseract on the server).")
+@click.option(
+    "--vnc",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=0,
+    metavar="[PORT]",
+    help="Open a local port for a VNC viewer, until Ctrl-C; no PORT: any free one.",
+)
+@json_option
+def screen(vm_: str, group: int, display: str | None, output: Path | None, text: bool, vnc: int | None) -> None:
+    """Show the display of VM: as PNG, as text, or to a VNC viewer."""
+    client = session.connect()
+    vmid = resolve.vmid(client, group, vm_)
+    chosen = UNSET if display is None else display
+    if vnc is not None:
+        with viewer.listen(vnc) as listener:
+            click.echo(f"127.0.0.1:{listener.getsockname()[1]}")
+            click.echo("open it with a VNC viewer; Ctrl-C ends", err=True)
+            try:
+                viewer.serve(
+                    listener, lambda: client.console(client.open_console(vmid=vmid, kind="display", display=chosen))
+                )
+            except KeyboardInterrupt:
+                return
+    if output is None and not text and not as_json() and sys.stdout.isatty():
+        raise click.UsageError("a picture is nothing for a terminal: name a file with --output, or say --text")
+    picture = client.show_screen(vmid=vmid, display=chosen, text=text)
+    if output is not None:
+        output.write_bytes(picture.png)
+    if as_json():
+        show_json(picture)
+    elif isinstance(picture.text, str):
+        for line in picture.text.splitlines():
+            click.echo(clean(line))
+    elif output is None:
+        sys.stdout.buffer.write(picture.png)
+        sys.stdout.buffer.flush()
+
+
+@click.command()
+@which
+@click.option(
+    "--bytes", "size", default="64K", show_default=True, metavar="SIZE", help="How much of its end, up to 1M."
+)
+@json_option
+def log(vm_: str, group: int, size: str) -> None:
+    """Print the end of what VM said on its serial console, also when it is STOPPED."""
+    client = session.connect()
+    answer = client.read_log(vmid=resolve.vmid(client, group, vm_), bytes=to_bytes(size))
+    if as_json():
+        show_json(answer)
+        return
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(answer.text.encode())
+        sys.stdout.buffer.flush()
+        return
+    for line in answer.text.replace("\r", "").split("\n"):
+        click.echo(clean(line))  # an escape sequence of a guest must not reach the terminal
+
+
+@click.command()
+@click.argument("text")
+@json_option
+def find(text: str) -> None:
+    """Find TEXT on the screens of the running VMs that you may interact with."""
+    answer = session.connect().search_screens(text=text)
+    if as_json():
+        show_json(answer)
+        return
+    rows = [(hit.vmid, clean(hit.display), clean(hit.line)) for hit in answer.hits]
+    table(("VMID", "DISPLAY", "LINE"), rows, "no screen shows that")
+    if not answer.complete:
+        click.echo("not every screen could be read: call it again", err=True)

@@ -1,0 +1,18 @@
+"""Which VM: the argument and the option of every verb about one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from velocity.cli import resolve
+from velocity.cli.media import GROUP
+
+Decorated = Callable[..., Any]
+
+
+def which(command: Decorated) -> Decorated:
+    """The argument VM and the option --group."""
+    return click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)(GROUP(command))
