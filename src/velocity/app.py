@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
+from velocity.api.counted import Counts
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
@@ -131,6 +132,7 @@ async def build(
         history=history,
         metrics=metrics,
         host=Host(driver, HOST, fleet, library),
+        counts=Counts(),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

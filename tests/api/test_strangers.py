@@ -56,14 +56,15 @@ EXPECTED = {
     ("PUT", "/v/vm/efi"): (401, 12200), ("POST", "/v/vm/list"): (401, 17100),
     ("POST", "/v/vm/state"): (404, 13110), ("PUT", "/v/vm/state"): (404, 13210),
     ("POST", "/v/vm"): (404, 16110), ("DELETE", "/v/vm"): (403, 16300), ("PATCH", "/v/vm"): (403, 16400),
-    ("POST", "/v/vm/console"): (404, 19110),
+    ("POST", "/v/vm/console"): (404, 19110), ("POST", "/v/vm/metrics"): (404, 33110),
+    ("POST", "/v/vm/command"): (404, 34110),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 
 OF_NO_OBJECT = {
     ("POST", "/u/auth"), ("DELETE", "/u/auth"), ("PATCH", "/u/auth"), ("PUT", "/u/user"), ("POST", "/u/user/list"),
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
-    ("POST", "/t/trash/list"),
+    ("POST", "/t/trash/list"), ("POST", "/h/host"),
 }  # fmt: skip
 """Nothing of another's is named in them; uploads and `why` have tests of their own below."""
 
@@ -77,7 +78,7 @@ def body(
         ids["gid"] = low  # decided by what is held on the parent
     return ids | {
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
-        "state": "RUNNING", "kind": "serial", "password": "long enough",
+        "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from velocity.access.passwords import Passwords
 from velocity.config import NicSetting, Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.media.service import Library
+from velocity.metrics.service import Times
 
 PASSWORD = "correct horse"
 
@@ -119,7 +120,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(data: Path, hypervisor: FakeHypervisor | None = None, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    data: Path, hypervisor: FakeHypervisor | None = None, *, times: Times | None = None, **settings: Any
+) -> AsyncIterator[World]:
     fake = hypervisor or FakeHypervisor()
 
     async def factory(_library: Library) -> FakeHypervisor:
@@ -127,7 +130,7 @@ async def world(data: Path, hypervisor: FakeHypervisor | None = None, **settings
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(data_dir=data, root_password=PASSWORD, nics=nics, **settings)
-    server = await app.build(chosen, factory, passwords=quick_passwords())
+    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
             made = World(server, fake, data, http)

@@ -62,6 +62,7 @@ def test_a_permission_needs_the_field_that_names_its_object() -> None:
 
 def test_permissions_have_the_contracts_ids() -> None:
     assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
+    assert Permission.HOST_VIEW.pid == 23
     assert len({permission.description for permission in Permission}) == len(Permission)
 
 
@@ -102,6 +103,7 @@ POST /t/history 27100:403 27110:404
 POST /u/why 20100:403 20110:404 20111:404
 POST /v/vm/console 19100:403 19110:404 19120:406 19121:406 | POST /v/vm/log 30100:403 30110:404
 POST /v/vm/screen 31100:403 31110:404 31120:406 31121:406 31122:406 31130:500 | POST /v/vm/screen/search 32120:406
+POST /v/vm/metrics 33100:403 33110:404 | POST /v/vm/command 34100:403 34110:404 34120:406 | POST /h/host 35100:403
 """  # noqa: E501 - one line an endpoint
 
 

@@ -139,6 +139,19 @@ class Server:
             time.sleep(0.05)
         return now
 
+    def measured(self, name: str) -> float:
+        """The one sample of that name in GET /metrics."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/metrics", headers={"authorization": f"Bearer {self.key}"}
+        )
+
+        def read() -> str:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return str(answer.read().decode())
+
+        (line,) = (line for line in self._inside(read).splitlines() if line.startswith(name))
+        return float(line.rpartition(" ")[2])
+
     def processes(self) -> list[int]:
         """The pids of the QEMU processes of this server's machines."""
         machines = {one.name for one in (self.data / "machines").glob("*")}

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: St
     cannot_write_what_is_readonly(terminal)
     reaches_the_world_but_not_the_loopback(terminal)
     is_confined(server, vmid)
+    is_measured(server, vmid, terminal)
+    tells_its_command(server, vmid)
     shows_its_second_display(server, vmid)
     pauses_and_resumes(server, vmid, terminal)
     stops_by_its_power_button_even_when_it_does_not_listen_yet(server, vmid, terminal)
@@ -124,6 +127,34 @@ def is_confined(server: Server, vmid: int) -> None:
     }, files
     assert (server.data / "velocity.db").stat().st_mode & 0o777 == 0o600
     assert (server.data / "root.key").stat().st_mode & 0o777 == 0o600
+
+
+def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
+    written = server.measured("velocity_vm_disk_written_bytes_total")
+    terminal.run("dd if=/dev/zero of=/dev/sda bs=64k count=64 conv=fsync")
+    end = time.monotonic() + 30
+    while server.measured("velocity_vm_disk_written_bytes_total") < written + (4 << 20):
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    hour = server.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    assert hour["at"] == list(range(hour["at"][0], hour["at"][-1] + 1, 10)) and abs(hour["at"][-1] - time.time()) < 15
+    assert max(rate for rate in hour["disk_written"] if rate is not None) > (4 << 20) / 25
+    assert max(rate for rate in hour["cpu"] if rate is not None) > 20, "it has booted in that time"
+    assert 64 < hour["memory_mib"][-1] < 1024
+    assert "net_received" not in hour, "NAT has no counters"
+    assert server.measured("velocity_vm_disk_read_bytes_total") > 4 << 20, "its kernel came from the ISO"
+    day = server.ok("POST", "/v/vm/metrics", vmid=vmid, span="day")
+    assert (day["interval"], day["memory_mib"][-1] > 64) == (120, True)
+
+
+def tells_its_command(server: Server, vmid: int) -> None:
+    argv = server.ok("POST", "/v/vm/command", vmid=vmid)["argv"]
+    (pid,) = server.processes()
+    assert len(argv) == len(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")) - 1
+    said = " ".join(argv)
+    assert "-smp 2" in said and "RUN/" in said
+    for path in (str(server.data), server.settings["runtime_dir"], "/media/", "/machines/"):
+        assert path not in said
 
 
 def shows_its_second_display(server: Server, vmid: int) -> None:

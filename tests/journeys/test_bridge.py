@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.server import Server
+from tests.journeys.server import Server, Terminal, in_namespace
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
@@ -77,10 +80,34 @@ def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runt
             assert "inet 198.51.100." in shown, shown
         assert "bytes from" in terminal.run("ping -c 1 -W 3 198.51.100.1")
         assert server.ok("POST", "/v/vm", vmid=vmid)["isolation"]["gaps"] == []
+        its_traffic_is_counted(server, namespace, terminal)
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         assert links(namespace) == {"br0", "vb0", "up0", "lo"}, "no link outlives its VM"
     finally:
         server.close()
+
+
+def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -> None:
+    """The guest sends half a million bytes: it is in what the guest sent, not in what it received."""
+    before = {way: server.measured(f"velocity_vm_network_{way}_bytes_total") for way in ("sent", "received")}
+    with in_namespace(namespace, lambda: socket.create_server(("198.51.100.1", 0))) as sink:
+        sink.settimeout(30)
+        drain = threading.Thread(target=take, args=(sink, 500_000))
+        drain.start()
+        terminal.run(f"dd if=/dev/zero bs=1000 count=500 2>/dev/null | nc 198.51.100.1 {sink.getsockname()[1]}")
+        drain.join()
+    end = time.monotonic() + 30
+    while server.measured("velocity_vm_network_sent_bytes_total") < before["sent"] + 500_000:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    assert server.measured("velocity_vm_network_received_bytes_total") < before["received"] + 200_000
+
+
+def take(sink: socket.socket, count: int) -> None:
+    plug, _ = sink.accept()
+    with plug:
+        while count > 0 and (data := plug.recv(65536)):
+            count -= len(data)
 
 
 def links(namespace: str) -> set[str]:

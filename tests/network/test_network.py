@@ -106,6 +106,64 @@ with socket.socket(family, socket.SOCK_STREAM) as plug:
 
 
 @pytest.mark.guest
+def test_traffic_is_counted_as_the_guest_sees_it(namespace: str) -> None:
+    """Twenty frames of 1,000 bytes each way, through the descriptor that a guest's NIC would have."""
+    ip("-n", namespace, "link", "add", "br0", "type", "bridge")
+    ip("-n", namespace, "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    for name in ("br0", "v0", "v1"):
+        ip("-n", namespace, "link", "set", name, "up")
+    program = """
+import os, socket, time
+from velocity.network import wire
+
+FRAME = b"\\xff" * 6 + bytes.fromhex("525400000009") + b"\\x88\\xb5" + bytes(986)
+VNET_HEADER = bytes(10)
+
+def came_to(device, received, sent):
+    for _ in range(100):
+        now = wire.traffic(device)
+        if now[0] >= received and now[1] >= sent:
+            return now
+        time.sleep(0.02)
+    raise AssertionError((device, now))
+
+def take(descriptor, wanted):
+    for _ in range(100):
+        try:
+            wanted -= len(os.read(descriptor, 4096)) == len(VNET_HEADER + FRAME)
+        except BlockingIOError:
+            time.sleep(0.02)
+        if not wanted:
+            return
+    raise AssertionError((wanted, "frames did not come"))
+
+# What is sent on the bridge reaches the tap; what is sent on the other end of the pair, the macvtap.
+for near, link, host_nic in (("br0", "vt1n0", "br0"), ("v1", "vt1n1", "v0")):
+    opened = wire.connect(host_nic, "52:54:00:00:00:01", link)
+    for _ in range(20):
+        os.write(opened.fds[0], VNET_HEADER + FRAME)
+    received, sent = came_to(link, 0, 20_000)
+    assert received < 10_000, (link, received)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as plug:
+        plug.bind((near, 0))
+        for _ in range(20):
+            plug.send(FRAME)
+    take(opened.fds[0], 20)
+    assert came_to(link, 20_000, 20_000)[1] < 30_000
+    os.close(opened.fds[0])
+    if opened.device:
+        wire.disconnect(opened.device)
+try:
+    wire.traffic("vt1n0")
+except OSError:
+    pass
+else:
+    raise AssertionError("a link that is gone has no counters")
+"""
+    subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.guest
 def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> None:
     uids = range(41000, 42000)
     subprocess.run(

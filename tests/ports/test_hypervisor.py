@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import contextlib
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +31,7 @@ from velocity.hypervisor.port import (
     Screen,
     Serial,
     Stop,
+    Unknown,
     Why,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor, options
@@ -186,6 +191,79 @@ async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> Non
     assert holds.no_new_privileges
     await hypervisor.stop(who, Stop.NOW, deadline=10)
     assert await hypervisor.confinement(who) is None
+
+
+async def test_what_it_takes(hypervisor: Hypervisor) -> None:
+    who = machine()
+    with pytest.raises(NotRunning):
+        await hypervisor.measure(who, deadline=5)
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    first = await hypervisor.measure(who, deadline=5)
+    assert first.memory > 1 << 20
+    assert first.net is None, "it has no BRIDGE NIC"
+    second = await hypervisor.measure(who, deadline=5)
+    for name in ("cpu", "disk_read", "disk_written"):
+        assert 0 <= getattr(first, name) <= getattr(second, name), "counters only grow"
+    with pytest.raises(NotRunning):
+        await hypervisor.measure(replace(who, epoch=7), deadline=5)
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    with pytest.raises(NotRunning):
+        await hypervisor.measure(who, deadline=5)
+
+
+async def test_the_command_is_known_while_it_runs_without_the_hosts_paths(
+    hypervisor: Hypervisor, tmp_path: Path, runtime: Path
+) -> None:
+    who = machine()
+    assert await hypervisor.command(who) is None
+    await hypervisor.start(who, spec(hypervisor), deadline=20)
+    argv = await hypervisor.command(who)
+    assert argv is not None and str(who.machine) in argv
+    assert any("RUN/" in word for word in argv)
+    assert not any(str(path) in word for word in argv for path in (tmp_path, runtime))
+    assert await hypervisor.command(replace(who, epoch=7)) is None
+    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    assert await hypervisor.command(who) is None
+
+
+async def test_how_the_host_does(hypervisor: Hypervisor) -> None:
+    now = await hypervisor.now(HOST)
+    assert now.name and now.cpus >= 1 and now.uptime > 0
+    assert len(now.load) == 3 and min(now.load) >= 0
+    assert 0 < now.memory_free <= now.memory
+
+
+@pytest.mark.guest
+async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(tmp_path: Path, runtime: Path) -> None:
+    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    await driver.prepare()
+    hung, fine = machine(), machine()
+    for who in (hung, fine):
+        await driver.start(who, spec(driver, held=True), deadline=20)
+    await driver.measure(hung, deadline=5)
+    pid = driver._sessions[hung.machine].pid
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(Unknown):
+        await driver.measure(hung, deadline=0.3)
+    assert 0.2 < time.monotonic() - begun < 3
+    begun = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(Unknown):
+            await driver.measure(hung, deadline=10)
+    assert time.monotonic() - begun < 3, "who has not answered yet is not asked again, nor waited for"
+    assert (await driver.measure(fine, deadline=5)).memory > 1 << 20
+    os.kill(pid, signal.SIGCONT)
+    for _ in range(200):
+        with contextlib.suppress(Unknown):
+            assert (await driver.measure(hung, deadline=5)).memory > 1 << 20
+            break
+        await asyncio.sleep(0.02)
+    else:
+        pytest.fail("it answers, and is not measured")
+    for who in (hung, fine):
+        await driver.stop(who, Stop.NOW, deadline=10)
+    await driver.close()
 
 
 @pytest.mark.guest

@@ -17,12 +17,14 @@ from starlette.websockets import WebSocket
 from velocity.api import errors
 from velocity.api.browser import careful
 from velocity.api.console import console
+from velocity.api.counted import Counted
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
 from velocity.api.handlers.base import Services
 from velocity.api.page import Page
-from velocity.api.handlers.consoles import CONSOLE_PATH
+from velocity.api.openmetrics import PATH as METRICS_PATH
+from velocity.api.openmetrics import metrics
 from velocity.api.resumable import TusEdge
 from velocity.api.screen import screen
 from velocity.api.upload import UploadEdge
@@ -39,7 +41,8 @@ class Edge:
         self._table: dict[str, dict[str, ASGIApp]] = {}
         for operation in OPERATIONS:
             served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
-            self._table.setdefault(operation.path, {})[operation.method.name] = served
+            counted = Counted(operation.name, served, services.counts)
+            self._table.setdefault(operation.path, {})[operation.method.name] = counted
 
         async def image(request: Request) -> Response:
             return await screen(request, services)
@@ -96,9 +99,13 @@ def application(
     async def get_medium(request: Request) -> Response:
         return await download(request, services)
 
+    async def get_metrics(request: Request) -> Response:
+        return await metrics(request, services)
+
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
+            Route(METRICS_PATH, get_metrics, methods=["GET"]),
             Route(DOWNLOAD_PATH, get_medium, methods=["GET"]),
             *TusEdge(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),

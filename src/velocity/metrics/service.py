@@ -102,7 +102,12 @@ class Metrics:
 
         async def measure(keeper: Keeper) -> None:
             async with gate:
-                await self._measure(keeper, number)
+                try:
+                    await self._measure(keeper, number)
+                except Exception as error:
+                    self._measured.pop(keeper.machine.uuid, None)
+                    if not isinstance(error, HypervisorError):
+                        log.exception("vm %d cannot be measured", keeper.machine.vmid)
 
         await asyncio.gather(*(measure(keeper) for keeper in keepers if _runs(keeper)))
         self._looked = number
@@ -110,20 +115,14 @@ class Metrics:
     async def _measure(self, keeper: Keeper, number: int) -> None:
         uuid, who = keeper.machine.uuid, keeper.who
         before = self._measured.get(uuid)
-        try:
-            usage = await self._meters.measure(who, deadline=DEADLINE)
-        except Exception as error:
-            self._measured.pop(uuid, None)
-            if not isinstance(error, HypervisorError):
-                log.exception("vm %d cannot be measured", keeper.machine.vmid)
-            return
+        usage = await self._meters.measure(who, deadline=DEADLINE)
         now = self._times.monotonic()
-        self._measured[uuid] = Measured(who, now, usage)
         if before is None or before.who != who:
             values = point(None, usage, 0)
         else:
             values = point(before.usage, usage, now - before.at)
         self._pasts.setdefault(uuid, Past()).put(number, values)
+        self._measured[uuid] = Measured(who, now, usage)
 
     def _forget_all_but(self, uuids: set[UUID]) -> None:
         for kept in (self._pasts, self._measured):

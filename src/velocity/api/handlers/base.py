@@ -10,6 +10,7 @@ from velocity.access.rules import Device
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api.browser import Browser
+from velocity.api.counted import Counts
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.history.service import History
@@ -46,6 +47,7 @@ class Services:
     history: History
     metrics: Metrics
     host: Host
+    counts: Counts
     nics: Sequence[NicSetting]
 
 

@@ -1,0 +1,136 @@
+"""GET /metrics: what machines, host and server take, as OpenMetrics text. https://prometheus.io/docs/specs/om/
+
+Each caller gets the VMs that he may view; the rest needs velocity.host.view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from velocity.access.sessions import Caller
+from velocity.api import errors
+from velocity.api.counted import Counts
+from velocity.api.dispatch import carried
+from velocity.api.handlers.base import Services
+from velocity.contract import host
+from velocity.contract.host import HostInfo
+from velocity.contract.machines import State
+from velocity.contract.operation import Holds
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import Usage
+from velocity.machines.keeper import Keeper
+
+PATH = "/metrics"
+
+OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
+    "running": ("1 while it is RUNNING", lambda vm: vm.state is State.RUNNING),
+    "cpus": ("CPUs that it has", lambda vm: vm.machine.spec.cpus),
+    "memory_bytes": ("Memory that it has", lambda vm: vm.machine.spec.memory_mib << 20),
+}
+"""Name -> what it is, and its value; gauges."""
+
+OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
+    "resident_bytes": ("gauge", "Memory that its process takes", lambda usage: usage.memory),
+    "cpu_seconds": ("counter", "Time that its process has computed", lambda usage: usage.cpu),
+    "disk_read_bytes": ("counter", "Bytes read from its media", lambda usage: usage.disk_read),
+    "disk_written_bytes": ("counter", "Bytes written to its media", lambda usage: usage.disk_written),
+    "network_received_bytes": (
+        "counter",
+        "Bytes that it received by its BRIDGE NICs",
+        lambda usage: None if usage.net is None else usage.net.received,
+    ),
+    "network_sent_bytes": (
+        "counter",
+        "Bytes that it sent by its BRIDGE NICs",
+        lambda usage: None if usage.net is None else usage.net.sent,
+    ),
+}
+"""The same of a VM that runs and answers; its counters begin anew with each start of it."""
+
+OF_HOST: dict[str, tuple[str, Callable[[HostInfo], float]]] = {
+    "cpus": ("CPUs of the host", lambda now: now.cpus),
+    "memory_bytes": ("Memory of the host", lambda now: now.memory_mib << 20),
+    "memory_free_bytes": ("Memory that a VM could have now", lambda now: now.memory_free_mib << 20),
+    "uptime_seconds": ("Time since the start of the host", lambda now: now.uptime),
+    "vms_running": ("VMs that are not STOPPED", lambda now: now.vms.running),
+    "vms": ("VMs of all groups", lambda now: now.vms.total),
+}
+
+OF_POOL = {
+    "size": "Bytes of the file system",
+    "free": "Bytes that may still be written",
+    "declared": "Bytes that its media may grow to",
+    "allocated": "Bytes that its media take",
+}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the exposition asks for."""
+
+    metrics: list[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.metrics
+
+
+async def metrics(request: Request, services: Services) -> Response:
+    """VMs as of the last look at them, at most ten seconds ago; the host as of now."""
+    try:
+        caller = services.access.sessions.caller(carried(request, None))
+    except Refused as refused:
+        return errors.refusal(refused)
+    found = list(_vms(services, caller))
+    needs, held = host.SHOW.needs, services.access.directory.held(caller.uid)
+    assert isinstance(needs, Holds)
+    if services.access.allowed(needs, caller.uid, held, None):
+        found += [*_host(await services.host.now()), *_requests(services.counts)]
+    text: bytes = generate_latest(Collected(found))  # type: ignore[no-untyped-call]
+    return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
+
+
+def _vms(services: Services, caller: Caller) -> Iterator[Metric]:
+    holds = services.access.holds
+    seen = [vm for vm in services.fleet.all() if holds(caller.uid, Permission.VM_VIEW, vm.machine.gid)]
+    labels = [{"vmid": str(vm.machine.vmid), "gid": str(vm.machine.gid), "name": vm.machine.name} for vm in seen]
+    for name, (text, value) in OF_VM.items():
+        yield _metric("gauge", f"velocity_vm_{name}", text, zip(labels, map(value, seen), strict=True))
+    usages = [services.metrics.usage(vm) for vm in seen]
+    for name, (kind, text, taken) in OF_USAGE.items():
+        values = (None if usage is None else taken(usage) for usage in usages)
+        yield _metric(kind, f"velocity_vm_{name}", text, zip(labels, values, strict=True))
+
+
+def _host(now: HostInfo) -> Iterator[Metric]:
+    about = {"name": now.name, "version": now.version, "hypervisor": now.hypervisor, "accelerator": now.accelerator}
+    yield _metric("info", "velocity_host", "The host", [(about, 1)])
+    for name, (text, value) in OF_HOST.items():
+        yield _metric("gauge", f"velocity_host_{name}", text, [({}, value(now))])
+    load = (({"minutes": minutes}, mean) for minutes, mean in zip(("1", "5", "15"), now.load, strict=True))
+    yield _metric("gauge", "velocity_host_load", "Processes that run or wait to, in the mean", load)
+    for name, text in OF_POOL.items():
+        pools = (({"mpid": str(pool.mpid), "name": pool.name}, getattr(pool, name)) for pool in now.pools)
+        yield _metric("gauge", f"velocity_pool_{name}_bytes", text, pools)
+
+
+def _requests(counts: Counts) -> Iterator[Metric]:
+    ended = (({"operation": name, "status": status}, count) for (name, status), count in counts.ended.items())
+    yield _metric("counter", "velocity_requests", "Requests, by how they ended", ended)
+    seconds = (({"operation": name}, value) for name, value in counts.seconds.items())
+    yield _metric("counter", "velocity_request_seconds", "Time from requests to their answers", seconds)
+
+
+def _metric(kind: str, name: str, text: str, samples: Iterable[tuple[dict[str, str], float | None]]) -> Metric:
+    metric = Metric(name, text, kind)
+    suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
+    for labels, value in samples:
+        if value is not None:
+            metric.add_sample(name + suffix, labels, float(value))
+    return metric

@@ -1,0 +1,220 @@
+"""Routes 33, 34 and 35, and GET /metrics: what is shown, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from starlette.types import Message
+
+from tests.api.world import World, world
+from tests.metrics.times import Hands
+from velocity import __version__
+from velocity.hypervisor.port import Traffic, Usage
+
+pytestmark = pytest.mark.anyio
+
+MEASURED = Usage(cpu=3.5, memory=96 << 20, disk_read=4096, disk_written=512, net=Traffic(received=70, sent=30))
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def w(tmp_path: Path, anyio_backend: str, hands: Hands) -> AsyncIterator[World]:
+    async with world(tmp_path / "data", times=hands.times()) as made:
+        yield made
+
+
+async def running(w: World, name: str, gid: int = 0, usage: Usage = MEASURED) -> int:
+    vmid = await w.vm(name, gid)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    w.hypervisor.runs[w.server.services.fleet.get(vmid).machine.uuid].usage = usage
+    return vmid
+
+
+async def works(w: World, hands: Hands, vmid: int, **more: Any) -> None:
+    """Ten seconds in which its counters grow, and a look at them."""
+    run = w.hypervisor.runs[w.server.services.fleet.get(vmid).machine.uuid]
+    assert run.usage is not None
+    run.usage = replace(run.usage, **more)
+    await hands.look(w.server.services.metrics)
+
+
+async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
+    vmid = await running(w, "vm")
+    empty = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    nothing: dict[str, Any] = {"at": [], "cpu": [], "memory_mib": [], "disk_read": [], "disk_written": []}
+    assert empty.body == {"vmid": vmid, "interval": 10, **nothing}
+    await works(w, hands, vmid)
+    await works(w, hands, vmid, cpu=9.75, disk_read=4096 + 10_000, disk_written=1024, net=Traffic(1070, 2030))
+    shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    assert shown.body == {
+        "vmid": vmid,
+        "interval": 10,
+        "at": [1_700_000_010, 1_700_000_020],
+        "cpu": [None, 62.5],
+        "memory_mib": [96, 96],
+        "disk_read": [None, 1000],
+        "disk_written": [None, 51],
+        "net_received": [None, 100],
+        "net_sent": [None, 200],
+    }
+    day = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="day")
+    assert (day["interval"], day["at"], day["cpu"]) == (120, [1_699_999_920], [62.5])
+    assert await w.refused("POST", "/v/vm/metrics", vmid=vmid, span="year") == (400, 400)
+
+
+async def test_a_vm_on_nat_alone_has_no_counters_of_its_network(w: World, hands: Hands) -> None:
+    vmid = await running(w, "vm", usage=replace(MEASURED, net=None))
+    await works(w, hands, vmid)
+    await works(w, hands, vmid)
+    shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    assert shown["cpu"] == [None, 0]
+    assert "net_received" not in shown.body and "net_sent" not in shown.body
+
+
+async def test_who_may_see_what_a_vm_takes(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await running(w, "vm", gid)
+    viewer, other = await w.user("viewer", (gid, "vm.view")), await w.user("other", (gid, "media.list"))
+    stranger = await w.user("stranger")
+    await w.ok("POST", "/v/vm/metrics", viewer, vmid=vmid, span="day")
+    assert await w.refused("POST", "/v/vm/metrics", other, vmid=vmid, span="day") == (403, 33100)
+    assert await w.refused("POST", "/v/vm/metrics", stranger, vmid=vmid, span="day") == (404, 33110)
+    await w.ok("POST", "/v/vm/command", viewer, vmid=vmid)
+    assert await w.refused("POST", "/v/vm/command", other, vmid=vmid) == (403, 34100)
+    assert await w.refused("POST", "/v/vm/command", stranger, vmid=vmid) == (404, 34110)
+
+
+async def test_the_command_of_a_vm_while_it_runs(w: World) -> None:
+    vmid = await running(w, "vm")
+    uuid = str(w.server.services.fleet.get(vmid).machine.uuid)
+    shown = await w.ok("POST", "/v/vm/command", vmid=vmid)
+    assert shown.body == {"vmid": vmid, "argv": ["fake", "-uuid", uuid, "-pidfile", "RUN/pid"]}
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    assert await w.refused("POST", "/v/vm/command", vmid=vmid) == (406, 34120)
+
+
+async def test_the_host(w: World) -> None:
+    gid = await w.group("a")
+    await running(w, "one")
+    await w.vm("two", gid)
+    await w.medium(size=3 << 20)
+    await w.upload(b"x" * 10_000)
+    shown = await w.ok("POST", "/h/host")
+    pool = shown.body.pop("pools")[0]
+    assert shown.body == {
+        "name": "fake",
+        "version": __version__,
+        "cpus": 8,
+        "load": [0.5, 0.25, 0.125],
+        "memory_mib": 4096,
+        "memory_free_mib": 4096,
+        "uptime": 86_400,
+        "hypervisor": "fake 1.0",
+        "accelerator": "fake",
+        "accelerator_reason": "nothing is executed",
+        "vms": {"running": 1, "total": 2},
+    }
+    assert (pool["mpid"], pool["declared"]) == (1, (3 << 20) + 10_000)
+    assert 10_000 <= pool["allocated"] < 3 << 20, "what is sparse takes nothing"
+    assert pool["size"] > pool["free"] > 0
+    member = await w.user("member", (gid, "vm.view"))
+    assert await w.refused("POST", "/h/host", member) == (403, 35100)
+    await w.ok("POST", "/h/host", await w.user("watcher", (gid, "host.view")))
+
+
+async def test_a_pool_that_cannot_be_read_is_no_end_of_the_host(w: World) -> None:
+    (w.data / "media").rename(w.data / "elsewhere")
+    pool = (await w.ok("POST", "/h/host"))["pools"][0]
+    assert (pool["size"], pool["free"], pool["allocated"]) == (0, 0, 0)
+    (w.data / "elsewhere").rename(w.data / "media")
+
+
+async def scrape(w: World, key: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Sample -> the values of its labels -> its value; read by the library's own parser."""
+    response = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {key}"})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(response.text):  # type: ignore[no-untyped-call]
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(value for _, value in sorted(sample.labels.items()))] = sample.value
+    return found
+
+
+async def test_openmetrics_of_the_vms_that_the_caller_may_view(w: World, hands: Hands) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    odd = 'quo"te \\ brace} ü'
+    mine, still, other = await running(w, odd, ours), await w.vm("still", ours), await running(w, "other", theirs)
+    await works(w, hands, mine)
+    key = await w.user("bob", (ours, "vm.view"))
+    found = await scrape(w, key)
+    label = (str(ours), odd, str(mine))
+    assert found["velocity_vm_running"] == {label: 1, (str(ours), "still", str(still)): 0}
+    assert found["velocity_vm_memory_bytes"][label] == 64 << 20
+    taken = {name.removeprefix("velocity_vm_"): values for name, values in found.items() if len(values) == 1}
+    assert taken == {
+        "resident_bytes": {label: 96 << 20},
+        "cpu_seconds_total": {label: 3.5},
+        "disk_read_bytes_total": {label: 4096},
+        "disk_written_bytes_total": {label: 512},
+        "network_received_bytes_total": {label: 70},
+        "network_sent_bytes_total": {label: 30},
+    }
+    assert not any(name.startswith(("velocity_host", "velocity_pool", "velocity_request")) for name in found)
+    assert (str(theirs), "other", str(other)) in (await scrape(w, w.key))["velocity_vm_running"]
+
+
+async def test_openmetrics_of_the_host_and_the_server(w: World) -> None:
+    await running(w, "vm")
+    await w.refused("POST", "/v/vm", vmid=99)
+    found = await scrape(w, w.key)
+    assert found["velocity_host_info"] == {("fake", "fake 1.0", "fake", __version__): 1}
+    assert found["velocity_host_memory_bytes"] == {(): 4096 << 20}
+    assert found["velocity_host_load"] == {("1",): 0.5, ("5",): 0.25, ("15",): 0.125}
+    assert (found["velocity_host_vms"], found["velocity_host_vms_running"]) == ({(): 1}, {(): 1})
+    assert set(found["velocity_pool_free_bytes"]) == {("1", "default")}
+    ended = found["velocity_requests_total"]
+    assert (ended["create_vm", "200"], ended["show_vm", "404"], ended["sign_in", "200"]) == (1, 1, 1)
+    assert found["velocity_request_seconds_total"]["create_vm",] > 0
+    watcher = await w.user("watcher", (await w.group("a"), "host.view"))
+    seen = await scrape(w, watcher)
+    assert "velocity_host_info" in seen and "velocity_vm_running" not in seen, "the host alone"
+
+
+async def test_openmetrics_needs_an_authkey(w: World) -> None:
+    for headers in ({}, {"authorization": "Bearer wrong"}):
+        response = await w.http.get("http://velocity/metrics", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (401, 100)
+    response = await w.http.post("http://velocity/metrics")
+    assert response.status_code == 405
+
+
+async def test_a_client_that_goes_away_before_its_answer_is_counted(w: World) -> None:
+    sent: list[Message] = []
+
+    async def leave() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def answer(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v/vm",
+        "headers": [],
+        "query_string": b"",
+        "client": None,
+    }
+    await w.server.asgi(scope, leave, answer)
+    assert sent == []
+    assert (await scrape(w, w.key))["velocity_requests_total"]["show_vm", "none"] == 1

@@ -1,0 +1,163 @@
+"""The sampler: who is measured when, and that one VM harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.api.world import World, world
+from tests.metrics.times import Hands
+from velocity.contract.machines import State
+from velocity.hypervisor.fake import NOTHING, Run
+from velocity.hypervisor.port import Fact, Incarnation, Traffic, Usage, Why
+from velocity.metrics.service import AT_ONCE, Metrics
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def w(tmp_path: Path, anyio_backend: str, hands: Hands) -> AsyncIterator[World]:
+    async with world(tmp_path / "data", times=hands.times()) as made:
+        yield made
+
+
+async def started(w: World, name: str) -> tuple[int, Run]:
+    vmid = await w.vm(name)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return vmid, w.hypervisor.runs[w.server.services.fleet.get(vmid).machine.uuid]
+
+
+def use(run: Run, **more: float) -> None:
+    """The guest works: its counters grow."""
+    assert run.usage is not None
+    run.usage = replace(run.usage, **{name: getattr(run.usage, name) + value for name, value in more.items()})
+
+
+async def cpu(w: World, vmid: int) -> list[float | None]:
+    return list((await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour"))["cpu"])
+
+
+async def test_one_that_does_not_answer_greys_only_its_own_line(w: World, hands: Hands) -> None:
+    (good, one), (bad, other) = await started(w, "good"), await started(w, "bad")
+    for hangs in (False, False, True, True, False, False):
+        other.usage = None if hangs else NOTHING
+        use(one, cpu=5)
+        await hands.look(w.server.services.metrics)
+    assert await cpu(w, good) == [None, 50, 50, 50, 50, 50]
+    assert await cpu(w, bad) == [None, 0, None, None, None, 0], "a rate needs the measurement before"
+    memory = (await w.ok("POST", "/v/vm/metrics", vmid=bad, span="hour"))["memory_mib"]
+    assert memory == [32, 32, None, None, 32, 32]
+
+
+async def test_a_stopped_vm_has_a_gap_and_a_new_run_new_counters(w: World, hands: Hands) -> None:
+    vmid, run = await started(w, "vm")
+    use(run, cpu=1000)
+    await hands.look(w.server.services.metrics)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    await hands.look(w.server.services.metrics)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    run = w.hypervisor.runs[run.who.machine]
+    use(run, cpu=2000)
+    await hands.look(w.server.services.metrics)
+    use(run, cpu=1)
+    await hands.look(w.server.services.metrics)
+    assert await cpu(w, vmid) == [None, None, None, 10]
+    shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    assert shown["memory_mib"] == [32, None, 32, 32]
+    first = 1_700_000_010
+    assert shown["at"] == [first, first + 10, first + 20, first + 30]
+
+
+async def test_a_run_that_began_between_two_looks_is_another(w: World, hands: Hands) -> None:
+    vmid, run = await started(w, "vm")
+    await hands.look(w.server.services.metrics)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    use(w.hypervisor.runs[run.who.machine], cpu=7)
+    await hands.look(w.server.services.metrics)
+    assert await cpu(w, vmid) == [None, None], "what two runs took is no rate"
+
+
+async def test_a_vm_that_is_removed_is_forgotten(w: World, hands: Hands) -> None:
+    metrics = w.server.services.metrics
+    (gone, run), (stays, _) = await started(w, "gone"), await started(w, "stays")
+    await hands.look(metrics)
+    await w.ok("PUT", "/v/vm/state", vmid=gone, state="STOPPED", force=True)
+    await w.ok("DELETE", "/v/vm", vmid=gone)
+    assert run.who.machine in metrics._pasts
+    await hands.look(metrics)
+    kept = {w.server.services.fleet.get(stays).machine.uuid}
+    assert metrics._pasts.keys() == metrics._measured.keys() == kept
+
+
+async def test_a_fault_of_one_measurement_is_not_the_end(w: World, hands: Hands) -> None:
+    (broken, run), (fine, _) = await started(w, "broken"), await started(w, "fine")
+    for faulty in (False, True, False, False):
+        run.usage = "nonsense" if faulty else NOTHING  # type: ignore[assignment]
+        await hands.look(w.server.services.metrics)
+    assert await cpu(w, broken) == [None, None, None, 0]
+    assert await cpu(w, fine) == [None, 0, 0, 0]
+
+
+class Slow:
+    """A hypervisor whose measurements end together, when they are told to."""
+
+    def __init__(self) -> None:
+        self.open = self.most = 0
+        self.go = asyncio.Event()
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        await self.go.wait()
+        self.open -= 1
+        return Usage(1.0, 1 << 20, 0, 0, Traffic(0, 0))
+
+
+async def test_they_are_measured_at_the_same_time_but_not_all(w: World) -> None:
+    for number in range(AT_ONCE + 3):
+        await started(w, f"vm{number}")
+    slow = Slow()
+    looking = asyncio.ensure_future(Metrics(w.server.services.fleet, slow).look())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert slow.open == AT_ONCE
+    slow.go.set()
+    await looking
+    assert slow.most == AT_ONCE
+
+
+@pytest.mark.parametrize("early", [0.0, 0.02])
+async def test_every_ten_seconds_and_once_for_each_point(w: World, hands: Hands, early: float) -> None:
+    vmid, _ = await started(w, "vm")
+    hands.now = 1_700_000_003.0  # whenever it begins, the points are at whole tens of seconds
+    hands.until, hands.early = 1_700_000_045.0, early
+    metrics = Metrics(w.server.services.fleet, w.hypervisor, hands.times())
+    metrics.open()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert metrics.hour(w.server.services.fleet.get(vmid)).at == [1_700_000_000 + at for at in (10, 20, 30, 40)]
+    assert hands.slept == 4
+    await metrics.close()
+
+
+async def test_nothing_is_known_of_a_run_that_has_ended(w: World, hands: Hands) -> None:
+    vmid, run = await started(w, "vm")
+    metrics, keeper = w.server.services.metrics, w.server.services.fleet.get(vmid)
+    await hands.look(metrics)
+    assert metrics.usage(keeper) == NOTHING
+    w.hypervisor.play(run.who.machine, Fact.ENDED, Why.GUEST_SHUTDOWN)
+    for _ in range(100):
+        if keeper.state is State.STOPPED:
+            break
+        await asyncio.sleep(0.01)
+    assert metrics.usage(keeper) is None
