@@ -64,9 +64,10 @@ EXPECTED = {
 OF_NO_OBJECT = {
     ("POST", "/u/auth"), ("DELETE", "/u/auth"), ("PATCH", "/u/auth"), ("PUT", "/u/user"), ("POST", "/u/user/list"),
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
-    ("POST", "/t/trash/list"), ("POST", "/h/host"),
+    ("POST", "/t/trash/list"), ("POST", "/h/host"), ("PUT", "/u/session"), ("POST", "/u/session"),
+    ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"),
 }  # fmt: skip
-"""Nothing of another's is named in them; uploads and `why` have tests of their own below."""
+"""Nothing of another's is named in them; uploads, `why` and sessions have tests of their own."""
 
 
 def body(

@@ -121,7 +121,12 @@ class World:
 
 @asynccontextmanager
 async def world(
-    data: Path, hypervisor: FakeHypervisor | None = None, *, times: Times | None = None, **settings: Any
+    data: Path,
+    hypervisor: FakeHypervisor | None = None,
+    *,
+    times: Times | None = None,
+    signs_in: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     fake = hypervisor or FakeHypervisor()
 
@@ -129,12 +134,13 @@ async def world(
         return fake
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
-    chosen = Settings(data_dir=data, root_password=PASSWORD, nics=nics, **settings)
+    chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
     server = await app.build(chosen, factory, passwords=quick_passwords(), times=times)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
             made = World(server, fake, data, http)
-            made.key = (await made.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
+            if signs_in:
+                made.key = (await made.ok("POST", "/u/auth", "", name="root", password=PASSWORD))["authkey"]
             yield made
     finally:
         await server.close()

@@ -62,7 +62,7 @@ def test_a_permission_needs_the_field_that_names_its_object() -> None:
 
 def test_permissions_have_the_contracts_ids() -> None:
     assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
-    assert Permission.HOST_VIEW.pid == 23
+    assert Permission.HOST_VIEW.pid == 23, "ours come after the contract's"
     assert len({permission.description for permission in Permission}) == len(Permission)
 
 
@@ -75,6 +75,7 @@ def test_openapi_passes_a_public_validator() -> None:
 
 CONTRACT = """
 POST /u/auth 1100:403 | DELETE /u/auth | PATCH /u/auth 1400:403 1401:403
+PUT /u/session 28200:403 | POST /u/session | PATCH /u/session | DELETE /u/session 28310:404 | POST /u/session/list
 POST /u/user 2100:403 2110:404 | PUT /u/user 2200:403 2220:409
 DELETE /u/user 2300:403 2310:404 2320:406 2321:409 | PATCH /u/user 2400:403 2410:404 2420:409 | POST /u/user/list 3100:403
 PUT /u/user/permission 4200:403 4210:404 4211:404 4212:404 4220:403 4221:409

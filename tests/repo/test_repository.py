@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import zipfile
 from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
+
+from velocity.api.page import STATIC
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,3 +44,14 @@ def test_links_in_the_documents_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text()):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_the_wheel_has_the_built_page(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "src/velocity/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    asset = tmp_path / STATIC.relative_to(ROOT) / "assets" / "main-1a2b.js"
+    asset.parent.mkdir(parents=True)
+    asset.write_text("page")
+    wheel = next(WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "dist"), versions=["standard"]))
+    assert "velocity/api/static/assets/main-1a2b.js" in zipfile.ZipFile(wheel).namelist()

@@ -139,11 +139,10 @@ class Sessions:
         forget = int(self._clock()) - KNOWN_AFTER_EXPIRY
         try:
             await self._store.add_session(session, None if old is None else old.hash, forget)
-        except BaseException:
-            if self._by_sid.get(session.sid) is session:
-                self._drop(session.sid)
-                if old is not None:
-                    self._by_key[old.hash] = self._by_sid[old.sid] = old
+        except BaseException as error:
+            if self._by_sid.get(session.sid) is not session and isinstance(error, Exception):
+                raise _ended() from error
+            self._restore(session, old)
             raise
         if self._by_sid.get(session.sid) is not session:
             await self._store.remove_session(session.sid)
@@ -151,6 +150,15 @@ class Sessions:
         self._by_key[session.hash] = session
         for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
             self._drop(one.sid)
+
+    def _restore(self, session: Session, old: Session | None) -> None:
+        """As it was before `session` was to be kept, unless it was ended meanwhile."""
+        if self._by_sid.get(session.sid) is not session:
+            return
+        if old is None:
+            del self._by_sid[session.sid]
+        else:
+            self._by_key[old.hash] = self._by_sid[old.sid] = old
 
     # Ending
 
