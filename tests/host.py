@@ -15,19 +15,13 @@ from click.testing import CliRunner, Result
 
 from tests.api.world import PASSWORD, quick_passwords
 from velocity import app
+from velocity.api.server import Protocol, Server
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import Client, ClientError
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.media.service import Library
-
-
-class Quiet(uvicorn.Server):
-    """Leaves the signals to pytest."""
-
-    def install_signal_handlers(self) -> None:
-        return None
 
 
 @dataclass
@@ -67,8 +61,11 @@ def host(tmp_path: Path) -> Iterator[Host]:
     async def serve() -> None:
         settings = Settings(data_dir=data, root_password=PASSWORD)
         built = await app.build(settings, factory, passwords=quick_passwords())
-        config = uvicorn.Config(built.asgi, lifespan="off", log_level="error", ws="websockets-sansio")
-        server = Quiet(config)
+        config = uvicorn.Config(
+            built.asgi, http=Protocol, lifespan="off", log_level="error", ws="websockets-sansio",
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        server = Server(config, built.services.events.end)
         running.append(server)
         apps.append(built)
         ready.set()

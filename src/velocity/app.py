@@ -18,6 +18,7 @@ from velocity.api.counted import Counts
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
+from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
@@ -67,6 +68,7 @@ class App:
         """Let go of everything; guests go on. How many run is returned."""
         await self.services.gallery.close()
         await self.services.metrics.close()
+        await self.services.events.close()
         await self.services.trash.close()
         await self.services.resumables.close()
         await self.services.tasks.close()
@@ -133,6 +135,7 @@ async def build(
         metrics=metrics,
         host=Host(driver, HOST, fleet, library),
         counts=Counts(),
+        events=Events(access, library, fleet, tasks),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

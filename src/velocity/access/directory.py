@@ -6,12 +6,13 @@ Whoever changes it holds `changing`, has committed the change before, and shows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from velocity import plan
 from velocity.access import rules
 from velocity.access.port import Kept
 from velocity.access.rules import NO_LIMITS, ROOT_GROUP, Amount, Group, Limits, User
+from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 
@@ -19,7 +20,8 @@ from velocity.contract.revision import revision
 class Directory:
     """`leaving` are the groups that are being deleted: they are there no more for whoever asks for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
         self.changing = asyncio.Lock()
         self.users: dict[int, User] = {}
         self.uids: dict[str, int] = {}
@@ -78,32 +80,65 @@ class Directory:
     def learn(self, user: User) -> None:
         self.users[user.uid] = user
         self.uids[user.name] = user.uid
+        self._changes.tell("user", user.uid)
 
     def forget_user(self, uid: int) -> None:
         user = self.users.pop(uid)
         del self.uids[user.name]
         self.grants.pop(uid, None)
+        self._changes.tell("user", uid)
 
     def grant(self, uid: int, gid: int, bits: int) -> None:
         held = self.grants.setdefault(uid, {})
-        held[gid] = held.get(gid, 0) | bits
+        if bits & ~held.get(gid, 0):
+            held[gid] = held.get(gid, 0) | bits
+            self._changes.tell("rights", uid)
 
     def revoke(self, uid: int, gid: int, bits: int) -> None:
         held = self.grants.get(uid, {})
         left = held.get(gid, 0) & ~bits
+        if left != held.get(gid, 0):
+            self._changes.tell("rights", uid)
         if left:
             held[gid] = left
         else:
             held.pop(gid, None)
 
+    def show(self, group: Group) -> None:
+        """A group is there from here on."""
+        self.groups[group.gid] = group
+        self._changes.tell("group", group.gid, group.gid)
+
+    def leave(self, gids: Collection[int]) -> None:
+        """They are there no more for whoever asks."""
+        self.leaving.update(gids)
+        for gid in gids:
+            self._changes.tell("group", gid, gid)
+
+    def stay(self, gids: Collection[int]) -> None:
+        """They are there (again), if they were not forgotten."""
+        self.leaving.difference_update(gids)
+        for gid in gids:
+            if gid in self.groups:
+                self._changes.tell("group", gid, gid)
+
     def forget_group(self, gid: int) -> None:
         del self.groups[gid]
         self.limits.pop(gid, None)
         self.used.pop(gid, None)
-        for held in self.grants.values():
-            held.pop(gid, None)
+        for uid, held in self.grants.items():
+            if held.pop(gid, 0):
+                self._changes.tell("rights", uid)
+
+    def discarded(self, kind: str, gid: int) -> None:
+        """Something of the group went into the trash, or out of it."""
+        self._changes.tell("trash", (kind, gid), gid)
 
     # Quotas
+
+    def limit(self, gid: int, limits: Limits) -> None:
+        self.limits[gid] = limits
+        self._changes.tell("limits", gid, gid)
 
     def limits_of(self, gid: int) -> Limits:
         return self.limits.get(gid, NO_LIMITS)
@@ -117,3 +152,4 @@ class Directory:
         for ancestor in line:
             if ancestor in self.groups:
                 self.used[ancestor] = self.used_by(ancestor) + change
+                self._changes.tell("quota", ancestor, ancestor)

@@ -70,7 +70,7 @@ class Groups:
             self._check_name(name, parent_gid)
             plan.step("create", "group", name, gid=parent_gid)
             group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)
-            directory.groups[group.gid] = group
+            directory.show(group)
         return group
 
     async def delete(self, caller: Caller, request: DeleteGroup, *, purge: bool) -> None:
@@ -88,7 +88,7 @@ class Groups:
             for one in reversed(leaving):
                 plan.step("purge" if purge else "delete", "group", directory.groups[one].name, id=one)
             plan.ends()
-            directory.leaving.update(leaving)  # from here on nothing new comes into them
+            directory.leave(leaving)  # from here on nothing new comes into them
         withdrawn: list[Withdrawal] = []
         try:
             for keeper in self._belongings:
@@ -100,13 +100,15 @@ class Groups:
         except BaseException:
             for withdrawal in reversed(withdrawn):
                 await withdrawal.restore()
-            directory.leaving.difference_update(leaving)
+            directory.stay(leaving)
             raise
         for withdrawal in withdrawn:
             withdrawal.committed()
         for one in reversed(leaving):
             directory.forget_group(one)
-        directory.leaving.difference_update(leaving)
+        directory.stay(leaving)
+        if not purge:
+            directory.discarded("group", group.parent_gid)
         for withdrawal in withdrawn:
             await withdrawal.finish(purge=purge)
 
@@ -138,7 +140,7 @@ class Groups:
                     if uid in directory.users:
                         directory.grant(uid, gid, 1 << pid)
             finally:
-                directory.leaving.difference_update(gids)
+                directory.stay(gids)
 
     def _check_name(self, name: str, parent_gid: int) -> None:
         if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
@@ -177,7 +179,7 @@ class Groups:
             changes = {name: (before[name], limit) for name, limit in vars(limits).items()}
             plan.step("change", "group", group.name, id=gid, changes=changes)
             await self._store.set_limits(gid, limits)
-            directory.limits[gid] = limits
+            directory.limit(gid, limits)
 
     def _check_above(self, gid: int, name: str, wanted: int) -> None:
         for ancestor in self._directory.line(gid)[1:]:

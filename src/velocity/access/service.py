@@ -16,6 +16,7 @@ from velocity.access.sessions import Caller, Sessions
 from velocity.access.users import Users
 from velocity.access.welcome import Welcome
 from velocity.access.why import Why
+from velocity.changes import Changes
 from velocity.contract.operation import Anyone, Hides, Holds, Needs, On, SignedIn
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -30,8 +31,9 @@ class Access:
     def __init__(self, store: AccessStore, passwords: Passwords, *, lifetime: int) -> None:
         self._store = store
         self._passwords = passwords
-        self.directory = Directory()
-        self.sessions = Sessions(store, lifetime)
+        self.changes = Changes()
+        self.directory = Directory(self.changes)
+        self.sessions = Sessions(store, lifetime, self.changes)
         self.welcome = Welcome()
         self.users = Users(store, self.directory, self.sessions, passwords, Guesses(), self.welcome)
         self.groups = Groups(store, self.directory)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from velocity import plan
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_USER, Device, Session
+from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 
 KNOWN_AFTER_EXPIRY = 24 * 3600
@@ -49,9 +50,12 @@ def key_hash(authkey: str) -> bytes:
 class Sessions:
     """The sessions of all users. `lifetime` is in seconds."""
 
-    def __init__(self, store: AccessStore, lifetime: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: AccessStore, lifetime: int, changes: Changes, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._lifetime = lifetime
+        self._changes = changes
         self._clock = clock
         self._by_key: dict[bytes, Session] = {}
         self._by_sid: dict[str, Session] = {}
@@ -148,6 +152,7 @@ class Sessions:
             await self._store.remove_session(session.sid)
             raise _ended()
         self._by_key[session.hash] = session
+        self._changes.tell("session", session.uid)
         for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
             self._drop(one.sid)
 
@@ -202,6 +207,7 @@ class Sessions:
         if session is not None:
             self._by_key.pop(session.hash, None)
             self._first.discard(sid)
+            self._changes.tell("session", session.uid)
 
     def _expired(self, session: Session) -> bool:
         return session.expires is not None and session.expires <= self._clock()

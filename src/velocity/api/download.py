@@ -38,7 +38,7 @@ def _file(request: Request, services: Services) -> Response:
     medium = library.get(mid)
     writer = next((holder for holder in library.holders(mid) if holder.writing), None)
     if writer is not None:
-        raise Refused(Problem.MEDIUM_IN_USE, f"VM {writer.name} is writing to it: stop it first", field="mid")
+        raise Refused(Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to it: stop it first", field="mid")
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return FileResponse(
         library.file(medium), headers=headers, media_type="application/octet-stream", filename=medium.name

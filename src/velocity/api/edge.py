@@ -21,6 +21,7 @@ from velocity.api.counted import Counted
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
+from velocity.api.events import watch
 from velocity.api.handlers.base import Services
 from velocity.api.page import Page
 from velocity.api.openmetrics import PATH as METRICS_PATH
@@ -29,6 +30,7 @@ from velocity.api.resumable import TusEdge
 from velocity.api.screen import screen
 from velocity.api.upload import UploadEdge
 from velocity.contract import OPERATIONS, screens
+from velocity.contract.events import WATCH
 from velocity.contract.openapi import document
 from velocity.contract.problems import Problem, Refused
 
@@ -102,11 +104,15 @@ def application(
     async def get_metrics(request: Request) -> Response:
         return await metrics(request, services)
 
+    async def get_events(request: Request) -> Response:
+        return await watch(request, services)
+
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
             Route(METRICS_PATH, get_metrics, methods=["GET"]),
             Route(DOWNLOAD_PATH, get_medium, methods=["GET"]),
+            Route(WATCH.path, get_events, methods=["GET"]),
             *TusEdge(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),
         ],
@@ -115,6 +121,6 @@ def application(
     )
     edge: ASGIApp = Edge(services, body_limit=body_limit, rest=rest)
     if cors_origins:  # without credentials: no other origin's page gets to use the cookie
-        cors = partial(CORSMiddleware, allow_methods=["POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
+        cors = partial(CORSMiddleware, allow_methods=["GET", "POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
         edge = cors(edge, allow_origins=list(cors_origins))
     return edge

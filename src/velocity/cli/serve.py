@@ -12,7 +12,6 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -20,6 +19,7 @@ import uvicorn
 import uvloop
 
 from velocity import app
+from velocity.api.server import Protocol, Server
 from velocity.cli.output import program
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
@@ -55,17 +55,6 @@ class StartError(Exception):
     """The server cannot start; the message has the cure."""
 
 
-class Server(uvicorn.Server):
-    """Ends at `end` without raising the signal again: what the end means is ours to tell."""
-
-    def end(self) -> None:
-        self.should_exit = True
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(settings: Settings) -> None:
     async def hypervisor(library: Library) -> QemuHypervisor:
         chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
@@ -86,13 +75,14 @@ async def _serve(settings: Settings) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=Protocol,
         ws="websockets-sansio",
         ws_max_size=1 << 20,
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    server = Server(config)
+    server = Server(config, built.services.events.end)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)

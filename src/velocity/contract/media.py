@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, Vmid
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -72,6 +72,14 @@ class Content(Wire, frozen=True):
     warning: Annotated[str, Meta(description="what to know before attaching it")] | UnsetType = UNSET
 
 
+class MediumUser(Wire, frozen=True):
+    """A VM that a medium is attached to."""
+
+    vmid: Vmid
+    name: str
+    writing: Annotated[bool, Meta(description="it runs, and may write to the medium")]
+
+
 class MediumInfo(Wire, frozen=True):
     mid: UUID
     mpid: Mpid
@@ -82,6 +90,9 @@ class MediumInfo(Wire, frozen=True):
     format: str
     allocated: Annotated[int, Meta(description="bytes that it takes on the disk; `size` is what counts")]
     revision: Revision
+    used_by: Annotated[
+        list[MediumUser], Meta(description="the VMs that it is attached to, of those the caller may view")
+    ]
     content: Content | UnsetType = UNSET
 
 

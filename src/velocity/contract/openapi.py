@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from velocity import __version__
+from velocity.contract.events import EVENTS, WATCH
 from velocity.contract.operation import COMMON, Anyone, Change, Cookie, Holds, Needs, Operation
 from velocity.contract.plan import Plan
 from velocity.contract.registry import OPERATIONS
@@ -26,7 +27,8 @@ def document() -> bytes:
 
 
 def build() -> dict[str, Any]:
-    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)] + [Plan]
+    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)]
+    types += [Plan, *EVENTS.values()]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type = dict(zip(types, schemas, strict=True))
     components = _portable(components)
@@ -34,6 +36,7 @@ def build() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.name.lower()] = _operation(operation, by_type)
+    paths[WATCH.path] = {"get": _stream(by_type)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,6 +57,22 @@ def build() -> dict[str, Any]:
             },
         },
     }
+
+
+def _stream(by_type: dict[Any, Any]) -> dict[str, Any]:
+    """The stream of events. OpenAPI 3.1 has no word for their types: they stand beside, by the names of the events."""
+    described = _operation(WATCH, by_type)
+    described["responses"]["200"] = {
+        "description": f"server-sent events: {', '.join(EVENTS)}; the data of each is JSON",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "x-events": {name: by_type[kind] for name, kind in EVENTS.items()},
+    }
+    text = {"type": "string", "maxLength": 64}
+    described["parameters"] = [
+        {"name": "Last-Event-ID", "in": "header", "schema": text, "description": "the event after which it goes on"},
+        {"name": "last", "in": "query", "schema": text, "description": "the same, for those who cannot send headers"},
+    ]
+    return described
 
 
 def permission_text(needs: Needs) -> str:

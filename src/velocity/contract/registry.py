@@ -7,6 +7,7 @@ from typing import Any
 from velocity.contract import (
     auth,
     consoles,
+    events,
     groups,
     history,
     machines,
@@ -43,7 +44,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *trash.OPERATIONS,
 )
 
-APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD)
+APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD, events.WATCH)
 """What keeps a protocol's own verbs and statuses, and shares only its refusals with the rest."""
 
 

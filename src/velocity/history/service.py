@@ -74,6 +74,8 @@ class History:
                 entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
                 try:
                     await self._store.add(entries)
+                    for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
+                        self._access.changes.tell("history", gid, gid)
                 except Exception as error:
                     log.error("%d entries of the history could not be written: %s", len(entries), error)
             if self._lost:

@@ -6,7 +6,7 @@ Taken before anything is written down, and given back by whatever way a VM goes:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -35,8 +35,10 @@ class Claim:
 class Claims:
     """The claims of all VMs, by their uuid."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, touched: Callable[[UUID], None]) -> None:
+        """`touched` is told of each medium whose holders are others now."""
         self._directory = directory
+        self._touched = touched
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
         self._writers: dict[UUID, UUID] = {}
@@ -46,6 +48,11 @@ class Claims:
         """The VMs that a medium is attached to, or is about to be."""
         return {uuid: self._claims[uuid] for uuid in self._holders.get(mid, ())}
 
+    def media(self, uuid: UUID) -> frozenset[UUID]:
+        """What is attached to a VM, or about to be."""
+        claim = self._claims.get(uuid)
+        return claim.media if claim else frozenset()
+
     def put(self, uuid: UUID, claim: Claim) -> None:
         """Without asking whether it fits: for what is so already."""
         self.drop(uuid)
@@ -54,6 +61,7 @@ class Claims:
         self._writers.update(dict.fromkeys(claim.writable, uuid))
         for mid in claim.media:
             self._holders.setdefault(mid, {})[uuid] = None
+            self._touched(mid)
         self._directory.count(claim.line, claim.amount)
 
     def drop(self, uuid: UUID) -> None:
@@ -68,6 +76,7 @@ class Claims:
             del self._holders[mid][uuid]
             if not self._holders[mid]:
                 del self._holders[mid]
+            self._touched(mid)
         self._directory.count(claim.line, Amount() - claim.amount)
 
     @contextlib.contextmanager

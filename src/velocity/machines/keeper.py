@@ -59,7 +59,8 @@ T = TypeVar("T")
 class House:
     """What every keeper works with.
 
-    `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end.
+    `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end,
+    `changed` of whatever is shown of a VM.
     """
 
     host: HostId
@@ -70,6 +71,7 @@ class House:
     prepare: Callable[[Machine], Awaitable[MachineSpec]]
     ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
+    changed: Callable[[Machine], None] = lambda machine: None
 
 
 class Keeper:
@@ -154,6 +156,7 @@ class Keeper:
                 await self._quietly(self._press())
             case _:
                 pass
+        self._changed()
 
     # Requests
 
@@ -286,6 +289,7 @@ class Keeper:
             return
         self.state = State.RUNNING if news.fact is Fact.RUNNING else State.PAUSED
         self.held = news.fact is Fact.HELD
+        self._changed()
         reason = rules.reason(news.why, news.detail, self._now(), asked=False)
         if reason is not None and (self.progress.reason is None or self.progress.reason.cause != reason.cause):
             self._note(reason)
@@ -329,6 +333,7 @@ class Keeper:
         if following is not self.state:
             log.info("vm %d: %s -> %s (%s)", self.machine.vmid, self.state.value, following.value, cause.value)
         self.state = following
+        self._changed()
 
     def _ended(self, reason: Reason | None) -> None:
         self._silence()
@@ -346,6 +351,11 @@ class Keeper:
 
     def _note(self, reason: Reason | None) -> None:
         self.progress = replace(self.progress, reason=reason)
+        self._changed()
+
+    def _changed(self) -> None:
+        if not self.retired:
+            self._house.changed(self.machine)
 
     def _silence(self) -> None:
         if self._timer is not None:

@@ -67,8 +67,9 @@ class Fleet:
             clock=clock,
             prepare=self._builder.prepare,
             ended=self._run_ended,
+            changed=self._changed,
         )
-        self._claims = Claims(access.directory)
+        self._claims = Claims(access.directory, library.touched)
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
@@ -135,9 +136,11 @@ class Fleet:
                 case HostLost():
                     for keeper in self._keepers.values():
                         keeper.unreachable_since = keeper.unreachable_since or int(self._clock())
+                        self._changed(keeper.machine)
                 case HostBack():
                     for keeper in self._keepers.values():
                         keeper.unreachable_since = None
+                        self._changed(keeper.machine)
                     await self._adopt()
 
     async def _make_room_for(self, keeper: Keeper) -> None:
@@ -187,6 +190,12 @@ class Fleet:
         """The VMs of the groups for which `allowed` says so."""
         return [keeper for gid, keepers in self._by_group.items() if allowed(gid) for keeper in keepers.values()]
 
+    def all(self) -> Collection[Keeper]:
+        return self._keepers.values()
+
+    def find(self, vmid: object) -> Keeper | None:
+        return self._keepers.get(vmid) if isinstance(vmid, int) else None
+
     async def log(self, vmid: int, most: int) -> tuple[str, bool]:
         """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
         said = await self._hypervisor.said(self.get(vmid).machine.uuid, most + 1)
@@ -212,9 +221,13 @@ class Fleet:
 
     def _holders(self, mid: UUID) -> list[Holder]:
         return [
-            Holder(claim.line[0], repr(claim.name), mid in claim.writable and self._runs(uuid))
+            Holder(claim.line[0], claim.name, mid in claim.writable and self._runs(uuid), self._vmid(uuid))
             for uuid, claim in self._claims.holders(mid).items()
         ]
+
+    def _vmid(self, uuid: UUID) -> int | None:
+        keeper = self._by_uuid.get(uuid)
+        return None if keeper is None else keeper.machine.vmid
 
     def _runs(self, uuid: UUID) -> bool:
         keeper = self._by_uuid.get(uuid)
@@ -313,6 +326,8 @@ class Fleet:
             await withdrawn.restore()
             raise
         withdrawn.committed()
+        if not purge:
+            self._access.directory.discarded("vm", machine.gid)
         await withdrawn.finish(purge=purge)
 
     @contextlib.contextmanager
@@ -391,6 +406,7 @@ class Fleet:
         self._keepers[machine.vmid] = keeper
         self._by_uuid[machine.uuid] = keeper
         self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
+        self._changed(machine)
 
     def remove(self, keeper: Keeper) -> None:
         """Show a VM no more."""
@@ -398,3 +414,49 @@ class Fleet:
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
         del self._by_group[machine.gid][machine.vmid]
+        self._changed(machine)
+
+    def _changed(self, machine: Machine) -> None:
+        """It shows otherwise, or no more, and so do the media that it uses."""
+        self._access.changes.tell("vm", machine.vmid, machine.gid)
+        for mid in self._claims.media(machine.uuid):
+            self._library.touched(mid)
+
+
+class WithdrawnVms:
+    """VMs that are being deleted: nobody can start them any more."""
+
+    size = 0
+
+    def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
+        self._fleet = fleet
+        self._hypervisor = hypervisor
+        self._keepers: list[Keeper] = []
+
+    def take(self, keeper: Keeper) -> None:
+        keeper.retired = True
+        self._fleet.remove(keeper)
+        self._keepers.append(keeper)
+
+    async def restore(self) -> None:
+        for keeper in self._keepers:
+            keeper.retired = False
+            self._fleet.add(keeper)
+
+    def committed(self) -> None:
+        for keeper in self._keepers:
+            keeper.retire()
+            self._fleet.drop_claim(keeper.machine)
+
+    async def finish(self, *, purge: bool) -> None:
+        for keeper in self._keepers if purge else ():
+            await self._hypervisor.forget(keeper.machine.uuid)
+
+
+def _check_stopped(keeper: Keeper) -> None:
+    if keeper.state is not State.STOPPED:
+        raise Refused(
+            Problem.GROUP_BUSY,
+            f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",
+            field="force",
+        )

@@ -69,7 +69,7 @@ class Making:
         writer = next((holder for holder in self._library.holders(source.mid) if holder.writing), None)
         if writer is not None:
             raise Refused(
-                Problem.MEDIUM_IN_USE, f"VM {writer.name} is writing to {source.name!r}: stop it first", field="mid"
+                Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {source.name!r}: stop it first", field="mid"
             )
         path = self._library.file(source)
         format_ = request.format if isinstance(request.format, str) else source.format

@@ -68,6 +68,13 @@ class Pools:
         """What a group may do there; None: it does not see the pool."""
         return rules.assigned(self._assignments, self._access.line(gid), mpid)
 
+    def all(self) -> list[Pool]:
+        return list(self._pools.values())
+
+    def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
+        """What is assigned to the group itself, and what it uses, pool by pool."""
+        return [(self._assignments.get((gid, mpid)), self._used.get((gid, mpid), 0)) for mpid in self._pools]
+
     def seen_by(self, gid: int) -> list[PoolUse]:
         self._access.group(gid)
         seen = ((pool, self.assignment(gid, mpid)) for mpid, pool in sorted(self._pools.items()))
@@ -123,6 +130,7 @@ class Pools:
         for ancestor in line:
             if ancestor in self._access.directory.groups:
                 self._used[ancestor, mpid] = self._used.get((ancestor, mpid), 0) + size
+                self._access.changes.tell("pool", ancestor, ancestor)
 
     def _quota(self, gid: int, mpid: int) -> int:
         assignment = self._assignments.get((gid, mpid))
@@ -155,6 +163,7 @@ class Pools:
             plan.step("assign", "pool", self._pools[mpid].name, id=mpid, gid=gid, changes=changes)
             await self._store.assign(gid, mpid, wanted)
             self._assignments[gid, mpid] = wanted
+            self._access.changes.tell("assignment", (gid, mpid), gid)
 
     async def revoke(self, caller: Caller, gid: int, mpid: int, named: str | UnsetType) -> None:
         """Media that the group has there stay."""
@@ -171,6 +180,7 @@ class Pools:
             plan.step("revoke", "pool", pool.name if pool else "", id=mpid, gid=gid)
             await self._store.unassign(gid, mpid)
             del self._assignments[gid, mpid]
+            self._access.changes.tell("assignment", (gid, mpid), gid)
 
     @contextmanager
     def returning(self, assignments: Mapping[tuple[int, int], Assignment]) -> Iterator[None]:

@@ -32,11 +32,15 @@ SHORT = 64 << 20
 
 @dataclass(frozen=True)
 class Holder:
-    """A machine that a medium is attached to; `name` is for people, `writing` says that it runs and may write."""
+    """A machine that a medium is attached to; `writing` says that it runs and may write.
+
+    Without a vmid it is not there yet, or no more.
+    """
 
     gid: int
     name: str
     writing: bool
+    vmid: int | None
 
 
 class Library:
@@ -50,6 +54,7 @@ class Library:
         self._names: set[tuple[int, int, str]] = set()
         self._reserved: set[UUID] = set()
         self._returning: dict[UUID, Medium] = {}
+        self._takes: dict[UUID, int] = {}
         self._make_room: Callable[[int, int], Awaitable[None]] = _nowhere
         self._holders: Callable[[UUID], Sequence[Holder]] = lambda _: ()
         access.owns(On.MEDIUM, self._group_of)
@@ -95,6 +100,12 @@ class Library:
         self._access.group(gid)
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)
 
+    def all(self) -> Collection[Medium]:
+        return self._media.values()
+
+    def find(self, mid: object) -> Medium | None:
+        return self._media.get(mid) if isinstance(mid, UUID) else None
+
     def holders(self, mid: UUID) -> Sequence[Holder]:
         """The machines that it is attached to."""
         return self._holders(mid)
@@ -108,7 +119,21 @@ class Library:
 
     async def allocated(self, media: Sequence[Medium]) -> dict[UUID, int]:
         """Bytes that media take on the disk."""
-        return await asyncio.to_thread(lambda: {medium.mid: self._allocated(medium) for medium in media})
+        found = await asyncio.to_thread(lambda: {medium.mid: self._allocated(medium) for medium in media})
+        for mid, size in found.items():
+            if mid in self._media and self._takes.get(mid) != size:
+                self._takes[mid] = size
+                self.touched(mid)
+        return found
+
+    def takes(self, mid: UUID) -> int:
+        """Bytes that it was last found to take on the disk."""
+        return self._takes.get(mid, 0)
+
+    def touched(self, mid: UUID) -> None:
+        """Tell that a medium shows otherwise now."""
+        if mid in self._media:
+            self._access.changes.tell("medium", mid, self._media[mid].gid)
 
     def _allocated(self, medium: Medium) -> int:
         files = self.pools.files(medium.mpid)
@@ -214,7 +239,7 @@ class Library:
         if holders:
             raise Refused(
                 Problem.MEDIUM_ATTACHED,
-                f"the medium is attached to VM {holders[0].name}: detach it there, or remove that VM first",
+                f"the medium is attached to VM {holders[0].name!r}: detach it there, or remove that VM first",
                 field="mid",
             )
         self.file(medium)
@@ -229,6 +254,8 @@ class Library:
             await withdrawn.restore()
             raise
         withdrawn.committed()
+        if not purge:
+            self._access.directory.discarded("medium", medium.gid)
         await withdrawn.finish(purge=purge)
 
     def _plan_to_remove(self, medium: Medium, *, purge: bool) -> None:
@@ -242,7 +269,7 @@ class Library:
                 if holder.gid not in gids:
                     raise Refused(
                         Problem.GROUP_MEDIUM_ATTACHED,
-                        f"medium {medium.name!r} is attached to VM {holder.name} of a group that remains: "
+                        f"medium {medium.name!r} is attached to VM {holder.name!r} of a group that remains: "
                         "detach it there first",
                     )
             self._plan_to_remove(medium, purge=purge)
@@ -258,6 +285,7 @@ class Library:
     async def _withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> WithdrawnMedia:
         for medium in media:
             del self._media[medium.mid]  # from here on nobody can attach it
+            self._access.changes.tell("medium", medium.mid, medium.gid)
         withdrawn = WithdrawnMedia(self, media, gids)
         try:
             for medium in media:
@@ -289,9 +317,10 @@ class Library:
             yield
             for medium in media:
                 self._reserved.discard(medium.mid)
-                self._media[medium.mid] = medium
+                self.back(medium)
                 if files := self.pools.files(medium.mpid):
                     await asyncio.to_thread(files.settle, file_name(medium))
+            await self.allocated(media)
 
     async def relieve(self, mpids: Collection[int]) -> None:
         """A pool that runs short keeps no trash."""
@@ -306,11 +335,13 @@ class Library:
             await asyncio.to_thread(files.empty, file_name(medium))
 
     def back(self, medium: Medium) -> None:
-        """Show a withdrawn medium again."""
+        """Show a medium (again)."""
         self._media[medium.mid] = medium
+        self.touched(medium.mid)
 
     def gone(self, medium: Medium) -> None:
         """A withdrawn medium is no more: its name and its bytes are free."""
+        self._takes.pop(medium.mid, None)
         self._names.discard(_key(medium))
         self.pools.count(self._access.line(medium.gid), medium.mpid, -medium.size)
 
@@ -351,8 +382,9 @@ class Library:
             await asyncio.to_thread(files.drop, file_name(medium))
             raise
         self._reserved.discard(medium.mid)
-        self._media[medium.mid] = medium
+        self.back(medium)
         await asyncio.to_thread(files.settle, file_name(medium))
+        await self.allocated([medium])
 
 
 class WithdrawnMedia:

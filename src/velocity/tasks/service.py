@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -24,11 +24,21 @@ RESTARTED = "the server was restarted meanwhile; nothing of it remains: begin it
 
 
 class Progress:
-    """How far the work has come; told by the work itself."""
+    """How far the work has come; told by the work itself. `changed` is told of each step."""
 
-    def __init__(self) -> None:
-        self.done = 0
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._done = 0
         self.total = 0
+
+    @property
+    def done(self) -> int:
+        return self._done
+
+    @done.setter
+    def done(self, done: int) -> None:
+        self._done = done
+        self._changed()
 
 
 Work = Callable[[Progress], Awaitable[UUID]]
@@ -84,6 +94,13 @@ class Tasks:
         self._access.group(gid)
         return [self.get(tid) for tid in sorted(self._tasks, reverse=True) if self._tasks[tid].gid == gid]
 
+    def all(self) -> list[Task]:
+        """The newest first."""
+        return [self.get(tid) for tid in sorted(self._tasks, reverse=True)]
+
+    def find(self, tid: object) -> Task | None:
+        return self.get(tid) if isinstance(tid, int) and tid in self._tasks else None
+
     def _group_of(self, tid: object) -> int | None:
         task = self._tasks.get(tid) if isinstance(tid, int) else None
         return None if task is None else task.gid
@@ -98,10 +115,10 @@ class Tasks:
         now = int(self._clock())
         draft = Task(0, kind, caller.uid, gid, name, "bytes", now)
         tid = await self._store.add(draft, now - KEPT)
-        self._tasks = {key: one for key, one in self._tasks.items() if one.ended is None or one.ended >= now - KEPT}
+        self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
         self._tasks[tid] = replace(draft, tid=tid)
-        self._progress[tid] = Progress()
-        self._frees[tid] = frees
+        self._progress[tid] = Progress(lambda: self._tell(tid, gid))
+        self._tell(tid, gid)
         self._running[tid] = asyncio.create_task(self._run(tid, work))
         await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up
         return tid
@@ -143,6 +160,7 @@ class Tasks:
         self._progress.pop(tid, None)
         self._frees.pop(tid, None)
         self._running.pop(tid, None)
+        self._tell(tid, task.gid)
 
     def _plan_to_cancel(self, task: Task) -> None:
         plan.step("cancel", "task", task.name, id=task.tid, gid=task.gid)
@@ -161,7 +179,15 @@ class Tasks:
         return WithdrawnTasks(self, gids)
 
     def forget(self, gids: Collection[int]) -> None:
-        self._tasks = {tid: task for tid, task in self._tasks.items() if task.gid not in gids}
+        self._drop([task for task in self._tasks.values() if task.gid in gids])
+
+    def _drop(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            del self._tasks[task.tid]
+            self._tell(task.tid, task.gid)
+
+    def _tell(self, tid: int, gid: int) -> None:
+        self._access.changes.tell("task", tid, gid)
 
 
 class WithdrawnTasks:

@@ -80,6 +80,7 @@ class Trash:
                 await undo.enter_async_context(self._library.returning(contents.media))
                 undo.enter_context(self._fleet.returning(contents.machines))
                 await self._store.restore(trid)
+        self._access.directory.discarded(item.what.kind, item.what.gid)
         return item
 
     async def purge(self, caller: Caller, trid: int) -> None:
@@ -123,6 +124,7 @@ class Trash:
 
     async def _purge(self, item: Item, contents: Contents) -> None:
         await self._store.purge(item.trid)
+        self._access.directory.discarded(item.what.kind, item.what.gid)
         for medium in contents.media:
             await self._library.empty(medium)
         for machine, _ in contents.machines:

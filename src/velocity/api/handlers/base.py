@@ -13,6 +13,7 @@ from velocity.api.browser import Browser
 from velocity.api.counted import Counts
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
+from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
@@ -48,6 +49,7 @@ class Services:
     metrics: Metrics
     host: Host
     counts: Counts
+    events: Events
     nics: Sequence[NicSetting]
 
 

@@ -5,9 +5,10 @@ from msgspec import UNSET
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media
 from velocity.contract.operation import Nothing
+from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
-from velocity.media.rules import Assignment, Medium
-from velocity.media.service import Library
+from velocity.events import views
+from velocity.media.rules import Assignment
 
 
 @handles(media.ASSIGN_POOL)
@@ -62,28 +63,20 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
-    library = call.services.library
+    library, access, uid = call.services.library, call.services.access, call.caller.uid
     found = library.of_group(call.request.gid)
-    allocated = await library.allocated(found)
-    return media.Media(media=[_info(library, medium, allocated[medium.mid]) for medium in found])
+    await library.allocated(found)
+    found = [one for one in found if library.find(one.mid)]  # it may have been deleted meanwhile
+
+    def sees(gid: int) -> bool:
+        return access.holds(uid, Permission.VM_VIEW, gid)
+
+    return media.Media(
+        media=[views.medium_info(library, one, views.users(library.holders(one.mid), sees)) for one in found]
+    )
 
 
 @handles(media.DELETE)
 async def delete(call: Call[media.DeleteMedium]) -> Nothing:
     await call.services.library.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()
-
-
-def _info(library: Library, medium: Medium, allocated: int) -> media.MediumInfo:
-    return media.MediumInfo(
-        mid=medium.mid,
-        mpid=medium.mpid,
-        name=medium.name,
-        type=medium.type,
-        size=medium.size,
-        readonly=library.readonly(medium),
-        format=medium.format,
-        allocated=allocated,
-        revision=medium.revision,
-        content=medium.content,
-    )

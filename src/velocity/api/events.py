@@ -1,0 +1,104 @@
+"""GET /v/events: the stream of events as server-sent events.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from velocity.access.sessions import Caller
+from velocity.api import errors
+from velocity.api.dispatch import carried
+from velocity.api.handlers.base import Services
+from velocity.api.server import CUT
+from velocity.contract.events import WATCH
+from velocity.contract.problems import Refused
+from velocity.events.service import Events, bye
+
+FAREWELL = 1.0
+"""Seconds for a last word to one that was slow."""
+HEADERS: Mapping[str, str] = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-accel-buffering": "no",
+}
+"""A proxy (nginx) holds nothing back."""
+
+
+async def watch(request: Request, services: Services) -> Response:
+    try:
+        caller = services.access.sessions.caller(carried(request, None))
+        services.events.admit(caller)
+    except Refused as refused:
+        return errors.refusal(refused, WATCH)
+    last = request.headers.get("last-event-id") or request.query_params.get("last", "")
+    return Stream(services.events, caller, last)
+
+
+class Stream(Response):
+    """One reader's connection, until he or the server ends it, or he takes too long."""
+
+    def __init__(self, service: Events, caller: Caller, last: str) -> None:
+        super().__init__(headers=dict(HEADERS))
+        del self.headers["content-length"]
+        self._events = service
+        self._caller = caller
+        self._last = last
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+            return
+        carrying = asyncio.create_task(self._carry(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({carrying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            carrying.cancel()
+            leaving.cancel()
+            await asyncio.wait({carrying, leaving})
+        if carrying.cancelled():
+            return
+        try:
+            carrying.result()
+        except TimeoutError:
+            await _cut(scope, receive)
+
+    async def _carry(self, send: Send) -> None:
+        """Raises `TimeoutError` when he takes too long."""
+        with self._events.reading(self._caller, self._last) as reader:
+            try:
+                async with contextlib.aclosing(reader.frames()) as frames:
+                    async for data in frames:
+                        await _sent(send, data, self._events.beat.patience)
+            except TimeoutError:
+                await _sent(send, bye("slow"), FAREWELL)
+        await _sent(send, b"", FAREWELL, more=False)
+
+
+async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:
+    async with asyncio.timeout(patience):
+        await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _left(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    """What lies in the connection's buffer will never be read: drop it."""
+    cut = scope.get("extensions", {}).get(CUT, {}).get("abort")
+    if cut is not None:
+        cut()
+        await _left(receive)

@@ -1,0 +1,37 @@
+"""What has changed and is not told yet: in order, each thing once, and some things not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from velocity.changes import What
+
+Key = tuple[What, object]
+"""What it is, and its id."""
+
+
+class Marks:
+    """`pace` is for how many seconds after it was told a thing of that sort waits to be told again."""
+
+    def __init__(self, pace: Mapping[What, float]) -> None:
+        self._pace = pace
+        self._lines: dict[Key, Sequence[int]] = {}
+        self._told: dict[Key, float] = {}
+
+    def mark(self, key: Key, line: Sequence[int]) -> None:
+        """It has changed. `line` is its group and those above, as they are now: the group may go before it is told."""
+        self._lines.setdefault(key, line)
+
+    def due(self, now: float) -> list[tuple[Key, Sequence[int]]]:
+        """Take what may be told now, in the order in which it was marked; `now` in seconds of any clock."""
+        self._told = {key: told for key, told in self._told.items() if told + self._pace[key[0]] > now}
+        due = [(key, line) for key, line in self._lines.items() if key not in self._told]
+        for key, _ in due:
+            del self._lines[key]
+            if key[0] in self._pace:
+                self._told[key] = now
+        return due
+
+    def next(self) -> float | None:
+        """When something may be told that was not due just now; None: nothing waits."""
+        return min((self._told[key] + self._pace[key[0]] for key in self._lines if key in self._told), default=None)

@@ -1,0 +1,188 @@
+"""The last events in one ring, bounded in number and in bytes; a reader of it is a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from velocity.access import rules
+from velocity.contract.permissions import members
+
+Grants = Mapping[int, int]
+"""What a reader holds directly: gid -> permissions as bits."""
+
+
+class Audience(Protocol):
+    """Who may hear of something, by the rights of the moment of sending."""
+
+    def hears(self, uid: int, held: Grants) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Whoever holds one of these permissions on a group, by its line as it was: the group may be gone by now."""
+
+    bits: int
+    line: Sequence[int]
+
+    def hears(self, uid: int, held: Grants) -> bool:
+        return any(held.get(gid, 0) & self.bits for gid in self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """As `Above`, and whoever holds it on a group further down."""
+
+    bits: int
+    line: Sequence[int]
+    groups: rules.Groups
+
+    def hears(self, uid: int, held: Grants) -> bool:
+        if any(held.get(gid, 0) & self.bits for gid in self.line):
+            return True
+        below = (gid for gid, bits in held.items() if bits & self.bits and gid in self.groups)
+        return any(self.line[0] in rules.line(self.groups, gid) for gid in below)
+
+
+@dataclass(frozen=True, slots=True)
+class Somewhere:
+    """Whoever holds one of these permissions on any group."""
+
+    bits: int
+
+    def hears(self, uid: int, held: Grants) -> bool:
+        return any(bits & self.bits for bits in held.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """These users."""
+
+    uids: frozenset[int]
+
+    def hears(self, uid: int, held: Grants) -> bool:
+        return uid in self.uids
+
+
+class Body(Protocol):
+    """What is sent, encoded already but for what differs from reader to reader."""
+
+    @property
+    def size(self) -> int: ...
+
+    def frame(self, held: Grants) -> bytes: ...
+
+    def within(self, before: bytes, after: bytes) -> Body:
+        """The same between these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The same for all."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def frame(self, held: Grants) -> bytes:
+        return self.data
+
+    def within(self, before: bytes, after: bytes) -> Body:
+        return Same(before + self.data + after)
+
+
+@dataclass(frozen=True, slots=True)
+class WithParts:
+    """A list in it has only those parts that the reader may see."""
+
+    head: bytes
+    parts: Sequence[tuple[Above, bytes]]
+    tail: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + sum(len(part) for _, part in self.parts) + len(self.tail)
+
+    def frame(self, held: Grants) -> bytes:
+        return self.head + b",".join(part for above, part in self.parts if above.hears(0, held)) + self.tail
+
+    def within(self, before: bytes, after: bytes) -> Body:
+        return replace(self, head=before + self.head, tail=self.tail + after)
+
+
+@dataclass(frozen=True, slots=True)
+class WithPermissions:
+    """It names what the reader holds on a group."""
+
+    head: bytes
+    line: Sequence[int]
+    tail: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + len(self.tail)
+
+    def frame(self, held: Grants) -> bytes:
+        bits = 0
+        for gid in self.line:
+            bits |= held.get(gid, 0)
+        return self.head + b",".join(b'"%s"' % one.value.encode() for one in members(bits)) + self.tail
+
+    def within(self, before: bytes, after: bytes) -> Body:
+        return replace(self, head=before + self.head, tail=self.tail + after)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event. Without a body it says that what its audience may see is another now: a snapshot is due."""
+
+    seq: int
+    audience: Audience
+    body: Body | None
+
+
+class Ring:
+    """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`."""
+
+    def __init__(self, most: int = 20_000, most_bytes: int = 64 << 20) -> None:
+        self._slots: list[Entry | None] = [None] * most
+        self._most_bytes = most_bytes
+        self.bytes = 0
+        self.head = 0
+        """The number of the newest event."""
+        self._oldest = 1
+
+    def append(self, audience: Audience, body: Body | None) -> Entry:
+        self.head += 1
+        entry = Entry(self.head, audience, body)
+        if self.head - self._oldest >= len(self._slots):
+            self._drop()
+        self._slots[self.head % len(self._slots)] = entry
+        self.bytes += body.size if body else 0
+        while self.bytes > self._most_bytes and self._oldest < self.head:
+            self._drop()
+        return entry
+
+    def knows(self, cursor: int) -> bool:
+        """Whether all that came after that event is still there."""
+        return self._oldest - 1 <= cursor <= self.head
+
+    def since(self, cursor: int, most: int) -> list[Entry] | None:
+        """The next ones after the cursor; None: some of them are no longer there."""
+        if not self.knows(cursor):
+            return None
+        slots = self._slots
+        last = min(self.head, cursor + most)
+        found = (slots[seq % len(slots)] for seq in range(cursor + 1, last + 1))
+        return [entry for entry in found if entry is not None]
+
+    def _drop(self) -> None:
+        place = self._oldest % len(self._slots)
+        entry = self._slots[place]
+        self._slots[place] = None
+        self._oldest += 1
+        if entry is not None and entry.body is not None:
+            self.bytes -= entry.body.size

@@ -1,0 +1,273 @@
+"""The stream of events: hears what the areas tell, keeps it in one ring, and carries it to each reader.
+
+A snapshot and its cursor are taken in one step. A reader that follows from there holds, whenever nothing is under way,
+what the API says: `set` and `gone` name the state of an object, so that to hear one twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass
+
+from velocity.access import rules
+from velocity.access.service import Access
+from velocity.access.sessions import Caller
+from velocity.changes import What
+from velocity.contract import events
+from velocity.contract.problems import Problem, Refused
+from velocity.events.marks import Marks
+from velocity.events.ring import Audience, Body, Entry, Ring
+from velocity.events.snapshot import Sight
+from velocity.events.telling import Telling, encode
+from velocity.machines.service import Fleet
+from velocity.media.service import Library
+from velocity.tasks.service import Tasks
+
+PACE: Mapping[What, float] = {"task": 0.2, "quota": 0.2, "pool": 0.2, "trash": 0.2, "history": 1.0}
+"""Seconds between two events of the same thing. What is missing here is told at once."""
+MOST, OWN = 1024, 128
+"""Readers in all, and of one user."""
+AT_ONCE = 500
+"""Events that a reader takes from the ring in one step."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Times in seconds.
+
+    `wake` is between two wakings of the readers, `life` from one sign of life to the next, `measure` between two looks
+    at what media take on the disk, `patience` what one send may take.
+    """
+
+    wake: float = 0.02
+    life: float = 15.0
+    measure: float = 60.0
+    patience: float = 30.0
+
+
+class Events:
+    """One for all readers. Until somebody reads, nothing is kept."""
+
+    def __init__(
+        self,
+        access: Access,
+        library: Library,
+        fleet: Fleet,
+        tasks: Tasks,
+        *,
+        ring: Ring | None = None,
+        beat: Beat | None = None,
+    ) -> None:
+        self._access = access
+        self._library = library
+        self._fleet = fleet
+        self._tasks = tasks
+        self._instance = secrets.token_hex(4)
+        self._ring = ring or Ring()
+        self._marks = Marks(PACE)
+        self._telling = Telling(access, library, fleet, tasks, self._append)
+        self._readers: Counter[int] = Counter()
+        self._read = False
+        self._flushing: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        self._waking: asyncio.TimerHandle | None = None
+        self._woken = 0.0
+        self._measuring: asyncio.Task[None] | None = None
+        self._measured = float("-inf")
+        self.beat = beat or Beat()
+        self.ending = False
+        access.changes.watched_by(self._hear)
+
+    @property
+    def readers(self) -> int:
+        """How many read now."""
+        return self._readers.total()
+
+    def end(self) -> None:
+        """The server is about to end: readers are told, and there are no new ones."""
+        self.ending = True
+        self._wake()
+
+    async def close(self) -> None:
+        self.end()
+        for handle in (self._flushing, self._later, self._waking):
+            if handle is not None:
+                handle.cancel()
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.wait({self._measuring})
+
+    # What is told
+
+    def _hear(self, what: What, which: object, gid: int) -> None:
+        """Keeps `velocity.changes.Watcher`."""
+        if not self._read:
+            return
+        self._marks.mark((what, which), tuple(rules.line(self._access.directory.groups, gid)))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_soon(self._flush, context=Context())
+
+    def _flush(self) -> None:
+        """Tell what is due: all of it as it is at this one moment."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        loop = asyncio.get_running_loop()
+        before = self._ring.head
+        for key, line in self._marks.due(loop.time()):
+            self._telling(key, line)
+        if self._later is not None:
+            self._later.cancel()
+        due = self._marks.next()
+        self._later = None if due is None else loop.call_at(due, self._flush, context=Context())
+        if self._ring.head != before:
+            self._wake_soon()
+
+    def _append(self, audience: Audience, name: bytes, body: Body | None) -> None:
+        if body is not None:
+            body = body.within(b"event: %s\ndata: " % name, b"\nid: %s\n\n" % self.name(self._ring.head + 1))
+        self._ring.append(audience, body)
+
+    def name(self, cursor: int) -> bytes:
+        """The id of an event."""
+        return f"{self._instance}-{cursor}".encode()
+
+    # Readers
+
+    def cursor(self, name: str) -> int | None:
+        """Where the event of that id is in the ring; None: it is not there (any more), or of an earlier server."""
+        instance, _, number = name.rpartition("-")
+        if instance != self._instance or not (number.isascii() and number.isdigit() and len(number) < 20):
+            return None
+        return int(number) if self._ring.knows(int(number)) else None
+
+    def admit(self, caller: Caller) -> None:
+        """Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
+        if self.ending:
+            raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
+        if self.readers >= MOST or self._readers[caller.uid] >= OWN:
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many streams of events are open: close one first")
+
+    @contextmanager
+    def reading(self, caller: Caller, last: str) -> Iterator[Reader]:
+        """One who was admitted, and goes on after the event `last`."""
+        self._readers[caller.uid] += 1
+        try:
+            yield Reader(self, caller, self.cursor(last))
+        finally:
+            self._readers[caller.uid] -= 1
+            if not self._readers[caller.uid]:
+                del self._readers[caller.uid]
+
+    def snapshot(self, uid: int) -> tuple[bytes, int]:
+        """The event of all that a user may see, and the cursor that it stands for: one step, without an await."""
+        self._read = True
+        self._measure_soon()
+        self._flush()
+        sight = Sight(self._access, self._library, self._fleet, self._tasks, uid)
+        cursor = self._ring.head
+        data = encode(sight.snapshot())
+        return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self.name(cursor)), cursor
+
+    def since(self, cursor: int) -> list[Entry] | None:
+        return self._ring.since(cursor, AT_ONCE)
+
+    def held(self, uid: int) -> Mapping[int, int]:
+        return self._access.directory.held(uid)
+
+    def signed_in(self, caller: Caller) -> bool:
+        return self._access.sessions.still_signed_in(caller)
+
+    async def news(self) -> None:
+        """Returns when there may be more in the ring, or the server ends."""
+        await self._news.wait()
+
+    def _wake_soon(self) -> None:
+        """At once, or if that was just done, a little later: many changes wake the readers once."""
+        loop = asyncio.get_running_loop()
+        if self._waking is None:
+            self._waking = loop.call_at(self._woken + self.beat.wake, self._wake, context=Context())
+
+    def _wake(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        self._woken = asyncio.get_running_loop().time()
+        self._news.set()
+        self._news.clear()
+
+    def _measure_soon(self) -> None:
+        """Look what media take on the disk; nobody waits for it, and what has changed is told."""
+        now = asyncio.get_running_loop().time()
+        if self._measuring is None and now >= self._measured + self.beat.measure:
+            self._measured = now
+            self._measuring = asyncio.create_task(self._measure(), context=Context())
+
+    async def _measure(self) -> None:
+        try:
+            await self._library.allocated(list(self._library.all()))
+        finally:
+            self._measuring = None
+
+
+class Reader:
+    """One who reads: a cursor, None before the first snapshot."""
+
+    def __init__(self, service: Events, caller: Caller, cursor: int | None) -> None:
+        self._events = service
+        self._caller = caller
+        self._cursor = cursor
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """What is to be sent, as it comes; rights are those of the moment in which it is given."""
+        service = self._events
+        loop = asyncio.get_running_loop()
+        sent = loop.time()
+        while (reason := self._over()) is None:
+            data, more = self._next()
+            if data:
+                yield data
+                sent = loop.time()
+            if more:
+                continue
+            try:
+                async with asyncio.timeout_at(sent + service.beat.life):
+                    await service.news()
+            except TimeoutError:
+                yield self._sign_of_life()
+                sent = loop.time()
+        yield bye(reason)
+
+    def _over(self) -> events.Farewell | None:
+        if self._events.ending:
+            return "shutting down"
+        return None if self._events.signed_in(self._caller) else "signed out"
+
+    def _next(self) -> tuple[bytes, bool]:
+        """What comes next, and whether there may be more already."""
+        entries = None if self._cursor is None else self._events.since(self._cursor)
+        held, uid = self._events.held(self._caller.uid), self._caller.uid
+        if entries is None or any(one.body is None and one.audience.hears(uid, held) for one in entries):
+            data, self._cursor = self._events.snapshot(uid)
+            return data, True
+        if entries:
+            self._cursor = entries[-1].seq
+        return b"".join(frames(entries, uid, held)), bool(entries)
+
+    def _sign_of_life(self) -> bytes:
+        """A comment; with it the id, so that a reader that hears nothing for long need not begin anew."""
+        return b":\n" if self._cursor is None else b":\nid: %s\n\n" % self._events.name(self._cursor)
+
+
+def frames(entries: Sequence[Entry], uid: int, held: Mapping[int, int]) -> Iterator[bytes]:
+    return (one.body.frame(held) for one in entries if one.body is not None and one.audience.hears(uid, held))
+
+
+def bye(reason: events.Farewell) -> bytes:
+    return b"event: bye\ndata: %s\n\n" % encode(events.Bye(reason=reason))

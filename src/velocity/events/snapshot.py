@@ -1,0 +1,75 @@
+"""All that one may see, taken from memory in one step."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from velocity.access import rules
+from velocity.access.service import Access
+from velocity.contract import events
+from velocity.contract.permissions import Permission, members
+from velocity.contract.users import UserSummary
+from velocity.events import views
+from velocity.machines.service import Fleet
+from velocity.media.service import Library
+from velocity.tasks.service import Tasks
+
+
+class Sight:
+    """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
+
+    def __init__(self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, uid: int) -> None:
+        self._directory = access.directory
+        self._library = library
+        self._fleet = fleet
+        self._tasks = tasks
+        self._uid = uid
+        self._held = access.directory.held(uid)
+        groups = access.directory.groups
+        self._bits = {gid: rules.held(groups, self._held, gid) for gid in groups}
+
+    def snapshot(self) -> events.Snapshot:
+        vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
+        return events.Snapshot(
+            me=UserSummary(uid=self._uid, name=self._directory.user(self._uid).name),
+            groups=self._groups(),
+            vms=[views.vm(keeper) for keeper in self._fleet.all() if keeper.machine.gid in vms],
+            media=[
+                views.medium(self._library, one, views.users(self._library.holders(one.mid), vms.__contains__))
+                for one in self._library.all()
+                if one.gid in media
+            ],
+            pools=self._pools(),
+            tasks=[views.task(one) for one in self._tasks.all() if one.gid in media],
+            users=self._users() if rules.holds_somewhere(self._held, Permission.USER_LIST) else UNSET,
+        )
+
+    def _where(self, permission: Permission) -> set[int]:
+        return {gid for gid, bits in self._bits.items() if bits & permission.bit}
+
+    def _groups(self) -> list[events.GroupView]:
+        directory = self._directory
+        shown = (directory.groups[gid] for gid in rules.shown_groups(directory.groups, self._held))
+        return [
+            events.GroupView(
+                gid=group.gid,
+                parent_gid=group.parent_gid,
+                name=group.name,
+                permissions=[one.value for one in members(self._bits[group.gid])],
+            )
+            for group in shown
+            if group.gid not in directory.leaving
+        ]
+
+    def _pools(self) -> list[events.PoolView]:
+        """A pool that a group below sees is seen by those above it too: to look at where it is held will do."""
+        pools = self._library.pools
+        where = [gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit]
+        return [
+            events.PoolView(mpid=pool.mpid, name=pool.name)
+            for pool in pools.all()
+            if any(pools.assignment(gid, pool.mpid) is not None for gid in where)
+        ]
+
+    def _users(self) -> list[UserSummary]:
+        return [UserSummary(uid=user.uid, name=user.name) for user in self._directory.users.values()]

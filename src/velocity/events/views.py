@@ -1,0 +1,86 @@
+"""What lists and events show of the objects: from an area's own data to the contract's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec import UNSET
+
+from velocity.contract import events, media, tasks
+from velocity.machines import rules
+from velocity.machines.keeper import Keeper
+from velocity.media.rules import Medium
+from velocity.media.service import Holder, Library
+from velocity.tasks.rules import Task
+
+
+def vm(keeper: Keeper) -> events.VmView:
+    machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
+    return events.VmView(
+        vmid=machine.vmid,
+        gid=machine.gid,
+        name=machine.name,
+        cpus=spec.cpus,
+        memory_mib=spec.memory_mib,
+        state=keeper.state,
+        wanted=progress.wanted,
+        autostart=spec.autostart,
+        displays=[events.DisplayView(name=one.name, width=one.width, height=one.height) for one in spec.displays],
+        media=[one.mid for one in spec.media],
+        nics=[one.type for one in spec.nics],
+        waiting=rules.waiting(spec, progress.run),
+        revision=machine.revision,
+        reason=progress.reason or UNSET,
+        stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
+    )
+
+
+def users(holders: Iterable[Holder], sees: Callable[[int], bool]) -> list[media.MediumUser]:
+    """Of those that a medium is attached to, the VMs of groups that one sees."""
+    return [user(one) for one in holders if one.vmid is not None and sees(one.gid)]
+
+
+def user(holder: Holder) -> media.MediumUser:
+    assert holder.vmid is not None, "a VM that is not there yet is shown to nobody"
+    return media.MediumUser(vmid=holder.vmid, name=holder.name, writing=holder.writing)
+
+
+def medium_info(library: Library, one: Medium, used_by: list[media.MediumUser]) -> media.MediumInfo:
+    """With what was last found that it takes on the disk."""
+    return media.MediumInfo(
+        mid=one.mid,
+        mpid=one.mpid,
+        name=one.name,
+        type=one.type,
+        size=one.size,
+        readonly=library.readonly(one),
+        format=one.format,
+        allocated=library.takes(one.mid),
+        revision=one.revision,
+        used_by=used_by,
+        content=one.content,
+    )
+
+
+def medium(library: Library, one: Medium, used_by: list[media.MediumUser]) -> events.MediumView:
+    return events.MediumView(gid=one.gid, **msgspec.structs.asdict(medium_info(library, one, used_by)))
+
+
+def task(one: Task) -> tasks.TaskInfo:
+    return tasks.TaskInfo(
+        tid=one.tid,
+        kind=one.kind,
+        uid=one.uid,
+        gid=one.gid,
+        name=one.name,
+        state=one.state,
+        done=one.done,
+        total=one.total,
+        unit=one.unit,
+        begun=one.begun,
+        ended=UNSET if one.ended is None else one.ended,
+        message=UNSET if one.message is None else one.message,
+        mid=UNSET if one.mid is None else one.mid,
+    )
