@@ -57,7 +57,8 @@ EXPECTED = {
     ("POST", "/v/vm/state"): (404, 13110), ("PUT", "/v/vm/state"): (404, 13210),
     ("POST", "/v/vm"): (404, 16110), ("DELETE", "/v/vm"): (403, 16300), ("PATCH", "/v/vm"): (403, 16400),
     ("POST", "/v/vm/console"): (404, 19110), ("POST", "/v/vm/metrics"): (404, 33110),
-    ("POST", "/v/vm/command"): (404, 34110),
+    ("POST", "/v/vm/command"): (404, 34110), ("POST", "/v/vm/log"): (404, 30110),
+    ("POST", "/v/vm/screen"): (404, 31110),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 
@@ -65,7 +66,7 @@ OF_NO_OBJECT = {
     ("POST", "/u/auth"), ("DELETE", "/u/auth"), ("PATCH", "/u/auth"), ("PUT", "/u/user"), ("POST", "/u/user/list"),
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
     ("POST", "/t/trash/list"), ("POST", "/h/host"), ("PUT", "/u/session"), ("POST", "/u/session"),
-    ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"),
+    ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"), ("POST", "/v/vm/screen/search"),
 }  # fmt: skip
 """Nothing of another's is named in them; uploads, `why` and sessions have tests of their own."""
 

@@ -78,6 +78,8 @@ def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
         yield Finding("qemu", "missing", f"{error}: install qemu-system-x86 (Fedora: qemu-system-x86-core)")
     if shutil.which("qemu-img") is None:
         yield Finding("qemu-img", "missing", "install qemu-utils (Fedora: qemu-img)")
+    if shutil.which("tesseract") is None:
+        yield Finding("tesseract", "limited", "text on screens is not read: install tesseract-ocr (Fedora: tesseract)")
 
 
 def _firmware() -> Iterator[Finding]:

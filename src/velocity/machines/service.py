@@ -190,9 +190,6 @@ class Fleet:
         """The VMs of the groups for which `allowed` says so."""
         return [keeper for gid, keepers in self._by_group.items() if allowed(gid) for keeper in keepers.values()]
 
-    def all(self) -> Collection[Keeper]:
-        return self._keepers.values()
-
     def find(self, vmid: object) -> Keeper | None:
         return self._keepers.get(vmid) if isinstance(vmid, int) else None
 

@@ -1,0 +1,75 @@
+"""What a real machine shows and has said: pictures, their text, the log, and all of it after the server's restart."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.journeys.conftest import StartServer
+from tests.journeys.server import Server
+
+pytestmark = pytest.mark.guest
+
+BANNER = "UEFI Interactive Shell"
+
+
+def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -> None:
+    server = start_server()
+    display = {"name": "screen", "width": 1280, "height": 720}
+    body = {"name": "bare", "gid": 0, "cpus": 1, "memory_mib": 128, "displays": [display]}
+    vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    terminal = server.console(vmid)
+    terminal.until(b"any other key", 60)
+    terminal.type("\x1b")
+    terminal.until(b"Shell>", 30)
+    terminal.type("ver\r")
+    terminal.until(b"UEFI v2", 20)
+    terminal.close()
+
+    shown = server.ok("POST", "/v/vm/screen", vmid=vmid, text=True)
+    with Image.open(io.BytesIO(base64.b64decode(shown["png"]))) as picture:
+        assert picture.size == (shown["width"], shown["height"])
+        assert len(picture.convert("L").getcolors(256) or []) > 1
+    assert "Shell" in shown["text"]
+    assert image(server, vmid).size[0] == 320
+    (hit, *_) = server.ok("POST", "/v/vm/screen/search", text="interactive shell")["hits"]
+    assert (hit["vmid"], hit["display"]) == (vmid, "screen")
+    (pid,) = server.processes()
+    assert lent(pid) == 0
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+
+    server.kill()
+    server.start()
+    again = server.console(vmid)
+    again.until(BANNER.encode(), 5)  # of a guest that says nothing now
+    again.close()
+    server.ok("POST", "/v/vm/screen", vmid=vmid)
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    log = server.ok("POST", "/v/vm/log", vmid=vmid, bytes=1 << 20)
+    assert BANNER in log["text"]
+    assert log["complete"] is True
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+    fresh = server.console(vmid)
+    with pytest.raises(TimeoutError):
+        fresh.socket.recv(0.2)  # what another run has said is in the log, not on this one's console
+    fresh.close()
+
+
+def image(server: Server, vmid: int) -> Image.Image:
+    url = f"http://127.0.0.1:{server.port}/v/vm/screen?vmid={vmid}&display=screen&width=320"
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {server.key}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.headers["etag"]
+        return Image.open(io.BytesIO(answer.read()))
+
+
+def lent(pid: int) -> int:
+    """How many files of ours the process has open."""
+    return sum("velocity-screen" in os.fspath(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir())
