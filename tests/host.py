@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import uvicorn
 from click.testing import CliRunner, Result
 
 from tests.api.world import PASSWORD, quick_passwords
+from tests.metrics.times import Hands
 from velocity import app
 from velocity.api.server import Protocol, Server
 from velocity.cli.main import velocity
@@ -32,6 +33,8 @@ class Host:
     hypervisor: FakeHypervisor
     environment: dict[str, str]
     app: app.App
+    look: Callable[[], None]
+    """Ten seconds pass, and the VMs are measured."""
 
     def run(self, *words: str, typed: str | None = None, **environment: str) -> Result:
         """The command line, as `main` calls it: the exit status is the process's."""
@@ -54,13 +57,18 @@ def host(tmp_path: Path) -> Iterator[Host]:
     listener = socket.create_server(("127.0.0.1", 0))
     running: list[uvicorn.Server] = []
     apps: list[app.App] = []
+    hands = Hands()
+    looks: list[Callable[[], None]] = []
 
     async def factory(_library: Library) -> FakeHypervisor:
         return fake
 
     async def serve() -> None:
         settings = Settings(data_dir=data, root_password=PASSWORD)
-        built = await app.build(settings, factory, passwords=quick_passwords())
+        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times())
+        loop = asyncio.get_running_loop()
+        metrics = built.services.metrics
+        looks.append(lambda: asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10))
         config = uvicorn.Config(
             built.asgi, http=Protocol, lifespan="off", log_level="error", ws="websockets-sansio",
             timeout_graceful_shutdown=5,
@@ -85,7 +93,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
     }
-    yield Host(url, key, data, fake, environment, apps[0])
+    yield Host(url, key, data, fake, environment, apps[0], looks[0])
     running[0].should_exit = True
     thread.join()
     listener.close()

@@ -13,7 +13,7 @@ import click
 from msgspec import UNSET, UnsetType
 from rich.console import Console
 
-from velocity.cli import resolve, session
+from velocity.cli import metrics, resolve, session
 from velocity.cli.media import GROUP, to_bytes
 from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
 from velocity.cli.plan import changing
@@ -242,6 +242,10 @@ def console(vm_: str, group: int) -> None:
     client = session.connect()
     ticket = client.open_console(vmid=resolve.vmid(client, group, vm_), kind="serial")
     converse(client.console(ticket, control=True))
+
+
+vm.add_command(metrics.metrics)
+vm.add_command(metrics.command)
 
 
 def to_display(number: int, text: str) -> Display:

@@ -1,0 +1,49 @@
+"""`velocity host`."""
+
+from __future__ import annotations
+
+import click
+
+from velocity.cli import session
+from velocity.cli.output import as_json, clean, json_option, show_json, size, table
+
+
+@click.group()
+def host() -> None:
+    """The host that carries the VMs."""
+
+
+@host.command()
+@json_option
+def show() -> None:
+    """Show the host: its load, memory, pools and hypervisor."""
+    now = session.connect().show_host()
+    if as_json():
+        show_json(now)
+        return
+    facts = (
+        ("name", now.name),
+        ("velocity", now.version),
+        ("hypervisor", now.hypervisor),
+        ("accelerator", f"{now.accelerator}: {now.accelerator_reason}"),
+        ("cpus", now.cpus),
+        ("load", ", ".join(f"{mean:.2f}" for mean in now.load) + " in the mean of 1, 5 and 15 minutes"),
+        ("memory", f"{size(now.memory_mib << 20)}, {size(now.memory_free_mib << 20)} of it free"),
+        ("up for", duration(now.uptime)),
+        ("vms", f"{now.vms.total}, {now.vms.running} of them running"),
+    )
+    for name, value in facts:
+        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    click.echo()
+    rows = [
+        (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated))
+        for one in now.pools
+    ]
+    table(("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED"), rows, "no pools: see the setting `pools`")
+
+
+def duration(seconds: int) -> str:
+    """For people, in the two units that matter."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    return f"{days} d {hours} h" if days else f"{hours} h {rest // 60} min"

@@ -1,0 +1,97 @@
+"""`velocity vm metrics` and `velocity vm command`."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+
+import click
+from msgspec import UnsetType
+from rich.console import Console
+from rich.table import Table
+
+from velocity.cli import resolve, session
+from velocity.cli.media import GROUP
+from velocity.cli.output import as_json, clean, json_option, show_json, size
+from velocity.contract.metrics import VmMetrics
+
+BARS = "▁▂▃▄▅▆▇█"
+GAP = " "
+Values = Sequence[float | None]
+
+
+@click.command()
+@click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)
+@GROUP
+@click.option("--day", is_flag=True, help="The past day, in means of two minutes.")
+@json_option
+def metrics(vm_: str, group: int, day: bool) -> None:
+    """Show what VM took over the past hour: computing time, memory, disks, network."""
+    client = session.connect()
+    taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span="day" if day else "hour")
+    if as_json():
+        show_json(taken)
+        return
+    if not taken.at:
+        click.echo(f"nothing was measured of {clean(vm_)} in that time: it did not run, or has just begun", err=True)
+        return
+    console = Console(highlight=False)
+    console.print(_table(taken, max(10, console.width - 60)))
+
+
+def _table(taken: VmMetrics, width: int) -> Table:
+    times = (time.strftime("%H:%M", time.localtime(at)) for at in (taken.at[0], taken.at[-1]))
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("", " to ".join(times), "LAST", "MEAN", "MOST"):
+        shown.add_column(heading, justify="left" if len(shown.columns) < 2 else "right", no_wrap=True)
+    rows: tuple[tuple[str, Values | UnsetType, Callable[[float], str]], ...] = (
+        ("cpu", taken.cpu, lambda value: f"{value:.1f} %"),
+        ("memory", taken.memory_mib, lambda value: size(value * (1 << 20))),
+        ("disk read", taken.disk_read, _rate),
+        ("disk written", taken.disk_written, _rate),
+        ("net received", taken.net_received, _rate),
+        ("net sent", taken.net_sent, _rate),
+    )
+    for name, values, text in rows:
+        if isinstance(values, UnsetType):
+            continue
+        known = [value for value in values if value is not None]
+        numbers = (values[-1], sum(known) / len(known) if known else None, max(known, default=None))
+        shown.add_row(name, sparkline(values, width), *("-" if one is None else text(one) for one in numbers))
+    return shown
+
+
+def sparkline(values: Values, width: int) -> str:
+    """One character for each value, from nought to the most; for several, when there are too many. A gap is blank."""
+    most = max((value for value in values if value is not None), default=0)
+    each = -(-len(values) // width)
+    line = ""
+    for begin in range(0, len(values), each):
+        known = [value for value in values[begin : begin + each] if value is not None]
+        line += GAP if not known else BARS[round(max(known) / most * (len(BARS) - 1)) if most else 0]
+    return line
+
+
+def _rate(value: float) -> str:
+    return f"{size(value)}/s"
+
+
+@click.command()
+@click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)
+@GROUP
+@json_option
+def command(vm_: str, group: int) -> None:
+    """Show the command that VM runs with, as its hypervisor was given it."""
+    client = session.connect()
+    shown = client.vm_command(vmid=resolve.vmid(client, group, vm_))
+    if as_json():
+        show_json(shown)
+        return
+    line = ""
+    for word in shown.argv:  # an option and what belongs to it on each line
+        if line and word.startswith("-"):
+            click.echo(f"{line} \\")
+            line = " "
+        line += f"{' ' if line.strip() else ''}{clean(shlex.quote(word))}"
+    click.echo(line)
