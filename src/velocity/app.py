@@ -18,7 +18,7 @@ from velocity.api.counted import Counts
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
-from velocity.events.service import Events
+from velocity.events.service import Events, Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
@@ -88,6 +88,7 @@ async def build(
     *,
     passwords: Passwords | None = None,
     times: Times | None = None,
+    terms: Terms | None = None,
 ) -> App:
     """Open the data directory and wire a server over it. Raises `InUse`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,7 +136,7 @@ async def build(
         metrics=metrics,
         host=Host(driver, HOST, fleet, library),
         counts=Counts(),
-        events=Events(access, library, fleet, tasks),
+        events=Events(access, library, fleet, tasks, terms),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from velocity import app
 from velocity.access.passwords import Passwords
 from velocity.config import NicSetting, Settings
+from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.media.service import Library
 from velocity.metrics.service import Times
@@ -123,6 +124,7 @@ class World:
 async def world(
     data: Path,
     hypervisor: FakeHypervisor | None = None,
+    terms: Terms | None = None,
     *,
     times: Times | None = None,
     signs_in: bool = True,
@@ -135,7 +137,7 @@ async def world(
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
-    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times)
+    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times, terms=terms)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
             made = World(server, fake, data, http)

@@ -79,7 +79,7 @@ class Stream(Response):
             try:
                 async with contextlib.aclosing(reader.frames()) as frames:
                     async for data in frames:
-                        await _sent(send, data, self._events.beat.patience)
+                        await _sent(send, data, self._events.terms.patience)
             except TimeoutError:
                 await _sent(send, bye("slow"), FAREWELL)
         await _sent(send, b"", FAREWELL, more=False)

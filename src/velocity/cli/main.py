@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pool": ("velocity.cli.media", "Media pools: list, assign, revoke"),
     "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),
     "history": ("velocity.cli.history", "Who did what, and what was refused"),
+    "events": ("velocity.cli.events", "What happens, as it happens"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
     "host": ("velocity.cli.host", "The host: show"),
     "nic": ("velocity.cli.nic", "Host NICs: list"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TypeVar
 
 import httpx
 import msgspec
 
+from velocity.client import events as following
 from velocity.client.async_methods import AsyncMethods
 from velocity.client.client import AGENT, TIMEOUT
-from velocity.client.errors import Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, Unreachable, api_error
+from velocity.contract.events import WATCH, Event
 from velocity.contract.operation import Operation, Wire
 from velocity.contract.plan import Plan
 
@@ -67,6 +71,31 @@ class AsyncClient(AsyncMethods):
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
         return msgspec.json.decode(await self._send(operation, content, {}), type=Plan)
+
+    async def events(self, *, patience: float = 60.0) -> AsyncIterator[Event]:
+        """What the caller may see, and then each change of it, without an end: see docs/events.md.
+
+        A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for
+        `patience` seconds. Raises `ApiError` when the session ends.
+        """
+        stream = following.Following(patience)
+        while True:
+            error: ClientError | None = None
+            try:
+                async with self._http.stream(
+                    "GET", WATCH.path, headers=stream.headers(self.authkey), timeout=following.TIMEOUT
+                ) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise api_error(response)
+                    async for piece in response.aiter_bytes():
+                        for event in stream.feed(piece):
+                            yield event
+            except (httpx.HTTPError, httpx.InvalidURL) as broken:
+                error = following.broken(self.server, broken)
+            except ApiError as refused:
+                error = refused
+            await asyncio.sleep(stream.broke(error))
 
     async def _send(self, operation: Operation[Request, Response], content: bytes, headers: dict[str, str]) -> bytes:
         headers = {"content-type": "application/json", **headers}

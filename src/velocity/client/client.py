@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +15,13 @@ import httpx
 import msgspec
 
 from velocity import __version__
+from velocity.client import events as following
 from velocity.client.console import Console
-from velocity.client.errors import ClientError, Planned, Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, Planned, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
+from velocity.contract.events import WATCH, Event
 from velocity.contract.machines import ConsoleTicket
 from velocity.contract.operation import Change, Nothing, Operation, Wire
 from velocity.contract.plan import Plan
@@ -152,6 +155,30 @@ class Client(Methods):
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
         return Console(self.server, ticket.path, control=control)
+
+    def events(self, *, patience: float = 60.0) -> Iterator[Event]:
+        """What the caller may see, and then each change of it, without an end: see docs/events.md.
+
+        A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for
+        `patience` seconds. Raises `ApiError` when the session ends.
+        """
+        stream = following.Following(patience)
+        while True:
+            error: ClientError | None = None
+            try:
+                with self._http.stream(
+                    "GET", WATCH.path, headers=stream.headers(self.authkey), timeout=following.TIMEOUT
+                ) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise api_error(response)
+                    for piece in response.iter_bytes():
+                        yield from stream.feed(piece)
+            except (httpx.HTTPError, httpx.InvalidURL) as broken:
+                error = following.broken(self.server, broken)
+            except ApiError as refused:
+                error = refused
+            time.sleep(stream.broke(error))
 
     def _exchange(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> bytes:
         return self.exchange(method, path, content, headers).content

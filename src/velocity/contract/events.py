@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
@@ -64,6 +64,8 @@ class PoolView(Wire, frozen=True):
 class Snapshot(Wire, frozen=True):
     """Event `snapshot`: all that the caller may see, in the place of whatever he was told before."""
 
+    event: ClassVar[str] = "snapshot"
+
     me: UserSummary
     groups: Annotated[list[GroupView], Meta(description="those that POST /u/group/list shows")]
     vms: Annotated[list[VmView], Meta(description="where the caller holds velocity.vm.view")]
@@ -76,28 +78,33 @@ class Snapshot(Wire, frozen=True):
     ) = UNSET
 
 
-class SetVm(Wire, frozen=True, tag_field="kind", tag="vm"):
+class OneSet(Wire, frozen=True):
+    """Event `set`: an object is new, or is so now. It states the whole object."""
+
+    event: ClassVar[str] = "set"
+
+
+class SetVm(OneSet, frozen=True, tag_field="kind", tag="vm"):
     object: VmView
 
 
-class SetMedium(Wire, frozen=True, tag_field="kind", tag="medium"):
+class SetMedium(OneSet, frozen=True, tag_field="kind", tag="medium"):
     object: MediumView
 
 
-class SetGroup(Wire, frozen=True, tag_field="kind", tag="group"):
+class SetGroup(OneSet, frozen=True, tag_field="kind", tag="group"):
     object: GroupView
 
 
-class SetTask(Wire, frozen=True, tag_field="kind", tag="task"):
+class SetTask(OneSet, frozen=True, tag_field="kind", tag="task"):
     object: TaskInfo
 
 
-class SetUser(Wire, frozen=True, tag_field="kind", tag="user"):
+class SetUser(OneSet, frozen=True, tag_field="kind", tag="user"):
     object: UserSummary
 
 
 Set = SetVm | SetMedium | SetGroup | SetTask | SetUser
-"""Event `set`: an object is new, or is so now. It states the whole object."""
 
 Kind = Literal["vm", "medium", "group", "task", "user"]
 Farewell = Literal["slow", "shutting down", "signed out"]
@@ -107,6 +114,7 @@ ChangedKind = Literal["trash", "quota", "pool", "history", "session"]
 class Gone(Wire, frozen=True):
     """Event `gone`: an object is no more, for the caller at least."""
 
+    event: ClassVar[str] = "gone"
     kind: Kind
     id: int | UUID
 
@@ -114,6 +122,7 @@ class Gone(Wire, frozen=True):
 class Changed(Wire, frozen=True):
     """Event `changed`: read it again if you show it."""
 
+    event: ClassVar[str] = "changed"
     kind: ChangedKind
     gid: (
         Annotated[int, Meta(description="of this group, and what is left to those below it; absent: the caller's own")]
@@ -124,10 +133,11 @@ class Changed(Wire, frozen=True):
 class Bye(Wire, frozen=True):
     """Event `bye`, the last one. After `slow` and `shutting down`, connect again."""
 
+    event: ClassVar[str] = "bye"
     reason: Farewell
 
 
-Event = Snapshot | SetVm | SetMedium | SetGroup | SetTask | SetUser | Gone | Changed | Bye
+Event = Snapshot | Set | Gone | Changed
 
 EVENTS: Mapping[str, Any] = {"snapshot": Snapshot, "set": Set, "gone": Gone, "changed": Changed, "bye": Bye}
 """The name of an event on the wire -> the type of its data."""

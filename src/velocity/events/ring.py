@@ -147,7 +147,7 @@ class Entry:
 class Ring:
     """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`."""
 
-    def __init__(self, most: int = 20_000, most_bytes: int = 64 << 20) -> None:
+    def __init__(self, most: int, most_bytes: int) -> None:
         self._slots: list[Entry | None] = [None] * most
         self._most_bytes = most_bytes
         self.bytes = 0

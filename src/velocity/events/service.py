@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from velocity.access import rules
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.changes import What
@@ -28,26 +27,31 @@ from velocity.machines.service import Fleet
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
 
-PACE: Mapping[What, float] = {"task": 0.2, "quota": 0.2, "pool": 0.2, "trash": 0.2, "history": 1.0}
-"""Seconds between two events of the same thing. What is missing here is told at once."""
-MOST, OWN = 1024, 128
-"""Readers in all, and of one user."""
 AT_ONCE = 500
 """Events that a reader takes from the ring in one step."""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """Times in seconds.
+class Terms:
+    """The measures of the stream. Times are in seconds.
 
-    `wake` is between two wakings of the readers, `life` from one sign of life to the next, `measure` between two looks
-    at what media take on the disk, `patience` what one send may take.
+    `wake` is between two wakings of the readers, `life` from one sign of life to the next, `patience` what one send may
+    take, `measure` between two looks at what media take on the disk; `pace` is between two events of the same thing
+    (the rest is told at once). `most` events in `most_bytes` are kept; `readers` there may be in all, `own`
+    of one user.
     """
 
     wake: float = 0.02
     life: float = 15.0
-    measure: float = 60.0
     patience: float = 30.0
+    measure: float = 60.0
+    pace: Mapping[What, float] = field(
+        default_factory=lambda: {"task": 0.2, "quota": 0.2, "pool": 0.2, "trash": 0.2, "history": 1.0}
+    )
+    most: int = 20_000
+    most_bytes: int = 64 << 20
+    readers: int = 1024
+    own: int = 128
 
 
 class Events:
@@ -59,17 +63,16 @@ class Events:
         library: Library,
         fleet: Fleet,
         tasks: Tasks,
-        *,
-        ring: Ring | None = None,
-        beat: Beat | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self._access = access
         self._library = library
         self._fleet = fleet
         self._tasks = tasks
         self._instance = secrets.token_hex(4)
-        self._ring = ring or Ring()
-        self._marks = Marks(PACE)
+        self.terms = terms or Terms()
+        self._ring = Ring(self.terms.most, self.terms.most_bytes)
+        self._marks = Marks(self.terms.pace)
         self._telling = Telling(access, library, fleet, tasks, self._append)
         self._readers: Counter[int] = Counter()
         self._read = False
@@ -80,7 +83,6 @@ class Events:
         self._woken = 0.0
         self._measuring: asyncio.Task[None] | None = None
         self._measured = float("-inf")
-        self.beat = beat or Beat()
         self.ending = False
         access.changes.watched_by(self._hear)
 
@@ -109,7 +111,8 @@ class Events:
         """Keeps `velocity.changes.Watcher`."""
         if not self._read:
             return
-        self._marks.mark((what, which), tuple(rules.line(self._access.directory.groups, gid)))
+        line = self._access.line(self._access.directory.existing(gid))
+        self._marks.mark((what, which), tuple(line))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_soon(self._flush, context=Context())
 
@@ -151,7 +154,7 @@ class Events:
         """Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
         if self.ending:
             raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
-        if self.readers >= MOST or self._readers[caller.uid] >= OWN:
+        if self.readers >= self.terms.readers or self._readers[caller.uid] >= self.terms.own:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many streams of events are open: close one first")
 
     @contextmanager
@@ -192,7 +195,7 @@ class Events:
         """At once, or if that was just done, a little later: many changes wake the readers once."""
         loop = asyncio.get_running_loop()
         if self._waking is None:
-            self._waking = loop.call_at(self._woken + self.beat.wake, self._wake, context=Context())
+            self._waking = loop.call_at(self._woken + self.terms.wake, self._wake, context=Context())
 
     def _wake(self) -> None:
         if self._waking is not None:
@@ -205,7 +208,7 @@ class Events:
     def _measure_soon(self) -> None:
         """Look what media take on the disk; nobody waits for it, and what has changed is told."""
         now = asyncio.get_running_loop().time()
-        if self._measuring is None and now >= self._measured + self.beat.measure:
+        if self._measuring is None and now >= self._measured + self.terms.measure:
             self._measured = now
             self._measuring = asyncio.create_task(self._measure(), context=Context())
 
@@ -237,7 +240,7 @@ class Reader:
             if more:
                 continue
             try:
-                async with asyncio.timeout_at(sent + service.beat.life):
+                async with asyncio.timeout_at(sent + service.terms.life):
                     await service.news()
             except TimeoutError:
                 yield self._sign_of_life()

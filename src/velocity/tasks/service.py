@@ -29,7 +29,7 @@ class Progress:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._done = 0
-        self.total = 0
+        self._total = 0
 
     @property
     def done(self) -> int:
@@ -38,6 +38,15 @@ class Progress:
     @done.setter
     def done(self, done: int) -> None:
         self._done = done
+        self._changed()
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
         self._changed()
 
 
