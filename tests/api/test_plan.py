@@ -91,7 +91,7 @@ async def objects(w: World) -> dict[tuple[str, str], dict[str, Any]]:
             found["task", str(task["tid"])] = task
     for item in (await w.ok("POST", "/t/trash/list"))["items"]:
         found["trash", str(item["trid"])] = item
-    for hashed, session in w.server.services.access.sessions._sessions.items():
+    for hashed, session in w.server.services.access.sessions._by_key.items():
         found["session", hashed.hex()] = {"name": "", "uid": session.uid}
     return found
 

@@ -46,7 +46,7 @@ def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None]) -
         assert isinstance(found, Ok), found
         operation = found.ok()
         if operation.label in ENDLESS:
-            continue  # would end the session that the others work with, or never end; they have next to no field to vary
+            continue  # would end the session that the others work with, or never end
 
         @hypothesis.settings(
             max_examples=EACH, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)

@@ -23,9 +23,10 @@ from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
 from velocity.api.events import watch
 from velocity.api.handlers.base import Services
-from velocity.api.page import Page
+from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.openmetrics import PATH as METRICS_PATH
 from velocity.api.openmetrics import metrics
+from velocity.api.page import Page
 from velocity.api.resumable import TusEdge
 from velocity.api.screen import screen
 from velocity.api.upload import UploadEdge

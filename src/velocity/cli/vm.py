@@ -15,11 +15,11 @@ from rich.console import Console
 
 from velocity.cli import metrics, resolve, session
 from velocity.cli.media import GROUP, to_bytes
-from velocity.cli.output import as_json, clean, done, json_option, listing, program, show_json, size, table
-from velocity.cli.plan import changing
+from velocity.cli.output import as_json, clean, done, json_option, listing, planning, program, show_json, size, table
+from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.which import which
-from velocity.client import ApiError, Client
+from velocity.client import ApiError, Client, Planned
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
 
 T = TypeVar("T")

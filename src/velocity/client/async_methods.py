@@ -8,7 +8,24 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import auth, groups, history, machines, media, nics, tasks, trash, users, why
+from velocity.contract import (
+    auth,
+    command,
+    consoles,
+    groups,
+    history,
+    host,
+    machines,
+    media,
+    metrics,
+    nics,
+    screens,
+    sessions,
+    tasks,
+    trash,
+    users,
+    why,
+)
 from velocity.contract.operation import Change, Nothing, Operation, Wire
 
 Request = TypeVar("Request", bound=Wire)
@@ -42,6 +59,36 @@ class AsyncMethods(abc.ABC):
         403 1401: the authkey has expired (known for a day)
         """
         return await self.call(auth.RENEW, Change())
+
+    async def open_session(
+        self, *, name: str | UnsetType = UNSET, password: str | UnsetType = UNSET, link: str | UnsetType = UNSET
+    ) -> sessions.BrowserSession:
+        """Sign in a browser: the authkey goes into the cookie `velocity`, which no script can read.
+
+        Refused with:
+        403 28200: wrong name, password or link
+        """
+        return await self.call(sessions.OPEN, sessions.OpenSession(name=name, password=password, link=link))
+
+    async def show_session(self) -> sessions.BrowserSession:
+        """Show the present session, and the csrf that its requests need."""
+        return await self.call(sessions.SHOW, Nothing())
+
+    async def renew_session(self) -> sessions.BrowserSession:
+        """Exchange the authkey for a new one in a new cookie; the old one and its csrf stop working at once."""
+        return await self.call(sessions.RENEW, Change())
+
+    async def end_session(self, *, sid: str | UnsetType = UNSET) -> Nothing:
+        """End one of the caller's sessions; without sid, the present one.
+
+        Refused with:
+        404 28310: the caller has no such session
+        """
+        return await self.call(sessions.END, sessions.EndSession(sid=sid))
+
+    async def list_sessions(self) -> sessions.Sessions:
+        """List the caller's sessions, the newest first."""
+        return await self.call(sessions.LIST, Nothing())
 
     async def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
@@ -480,6 +527,65 @@ class AsyncMethods(abc.ABC):
         """
         return await self.call(machines.CONSOLE, machines.OpenConsole(vmid=vmid, kind=kind, display=display))
 
+    async def read_log(self, *, vmid: int, bytes: int = 65536) -> consoles.SerialLog:
+        """Read the end of what a virtual machine said on its serial console, also when it is STOPPED.
+
+        Refused with:
+        403 30100: velocity.vm.interact is needed on the VM's group
+        404 30110: no such VM, or one that the caller may not view
+        """
+        return await self.call(consoles.LOG, consoles.ReadLog(vmid=vmid, bytes=bytes))
+
+    async def show_screen(
+        self, *, vmid: int, display: str | UnsetType = UNSET, text: bool = False
+    ) -> screens.ScreenPicture:
+        """Take a picture of a display; GET with the same fields in the query, and width, gives the PNG itself.
+
+        Refused with:
+        403 31100: velocity.vm.interact is needed on the VM's group
+        404 31110: no such VM, or one that the caller may not view
+        406 31120: the VM is STOPPED
+        406 31121: the VM has no such display
+        406 31122: the text was asked for, and tesseract is not installed
+        500 31130: the hypervisor gave no picture, with its own words
+        """
+        return await self.call(screens.SCREEN, screens.ShowScreen(vmid=vmid, display=display, text=text))
+
+    async def search_screens(self, *, text: str) -> screens.Hits:
+        """Find a text on the screens of the running virtual machines that the caller may interact with.
+
+        Refused with:
+        406 32120: tesseract is not installed
+        """
+        return await self.call(screens.SEARCH, screens.SearchScreens(text=text))
+
+    async def vm_metrics(self, *, vmid: int, span: Literal["hour", "day"]) -> metrics.VmMetrics:
+        """Show what a virtual machine took over the past hour or day; it is kept in memory while the server runs.
+
+        Refused with:
+        403 33100: velocity.vm.view is needed on the VM's group
+        404 33110: no such VM, or none for the caller
+        """
+        return await self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
+
+    async def vm_command(self, *, vmid: int) -> command.VmCommand:
+        """Show the command that a virtual machine runs with; its media are open descriptors, no paths.
+
+        Refused with:
+        403 34100: velocity.vm.view is needed on the VM's group
+        404 34110: no such VM, or none for the caller
+        406 34120: the VM is STOPPED
+        """
+        return await self.call(command.VM, machines.VmRequest(vmid=vmid))
+
+    async def show_host(self) -> host.HostInfo:
+        """Show the host: its load, memory, pools and hypervisor.
+
+        Refused with:
+        403 35100: velocity.host.view is needed somewhere
+        """
+        return await self.call(host.SHOW, Nothing())
+
     async def explain(
         self,
         *,
@@ -521,6 +627,7 @@ class AsyncMethods(abc.ABC):
         limit: int = 100,
         uid: int | UnsetType = UNSET,
         refused: bool | UnsetType = UNSET,
+        vmid: int | UnsetType = UNSET,
     ) -> history.History:
         """List what was done, and what was refused, the newest first: changes, sign-ins, and refused requests.
 
@@ -529,7 +636,7 @@ class AsyncMethods(abc.ABC):
         404 27110: no such group
         """
         return await self.call(
-            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused)
+            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused, vmid=vmid)
         )
 
     async def show_task(self, *, tid: int) -> tasks.TaskInfo:

@@ -68,9 +68,6 @@ class Pools:
         """What a group may do there; None: it does not see the pool."""
         return rules.assigned(self._assignments, self._access.line(gid), mpid)
 
-    def all(self) -> list[Pool]:
-        return list(self._pools.values())
-
     def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
         """What is assigned to the group itself, and what it uses, pool by pool."""
         return [(self._assignments.get((gid, mpid)), self._used.get((gid, mpid), 0)) for mpid in self._pools]

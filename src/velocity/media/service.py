@@ -100,9 +100,6 @@ class Library:
         self._access.group(gid)
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)
 
-    def all(self) -> Collection[Medium]:
-        return self._media.values()
-
     def find(self, mid: object) -> Medium | None:
         return self._media.get(mid) if isinstance(mid, UUID) else None
 

@@ -20,7 +20,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.idempotency.port import PENDING, Pending
 from velocity.store.tables import repeats
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128

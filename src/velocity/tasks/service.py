@@ -127,6 +127,7 @@ class Tasks:
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
         self._tasks[tid] = replace(draft, tid=tid)
         self._progress[tid] = Progress(lambda: self._tell(tid, gid))
+        self._frees[tid] = frees
         self._tell(tid, gid)
         self._running[tid] = asyncio.create_task(self._run(tid, work))
         await asyncio.sleep(0)  # it has begun: from here on a cancellation reaches the work, which tidies up

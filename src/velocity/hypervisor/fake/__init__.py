@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -138,6 +138,7 @@ class FakeHypervisor:
     async def forget(self, machine: UUID) -> None:
         self.forgotten.append(machine)
         self._logs.pop(machine, None)
+        self.keeps.discard(machine)
 
     async def close(self) -> None:
         self._news = asyncio.Queue()

@@ -296,6 +296,10 @@ class QemuHypervisor:
             return None
         return command(session.pid, ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA")))
 
+    async def kept(self, host: HostId) -> Collection[UUID]:
+        kept = await asyncio.to_thread(self._place.kept)
+        return kept - self._sessions.keys() - self._starting
+
     async def confinement(self, who: Incarnation) -> Confinement | None:
         session = self._sessions.get(who.machine)
         run = self._runs_of.get(who.machine)

@@ -7,8 +7,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 NAMED = re.compile(r"(?:uid=-?\d+ )?(?:gid=-?\d+ )?(?:parent_gid=-?\d+ )?vmid=(-?\d+)(?: |\Z)")

@@ -1,0 +1,69 @@
+"""A real browser, and the page over a real HTTP server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.host import Host
+from tests.web.person import Person
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",  # as root, and in a container, it has none
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+NewPerson = Callable[..., Person]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. For this package only: its loop must not run beside other tests' loops."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def person(browser: Browser) -> Iterator[NewPerson]:
+    """Somebody at a browser of his own. At the end nothing may have been logged that a page should not say."""
+    people: list[Person] = []
+    with ExitStack() as opened:
+
+        def come(url: str, *, theme: str = "light", width: int = 1280, height: int = 800) -> Person:
+            context = browser.new_context(
+                color_scheme="dark" if theme == "dark" else "light",
+                viewport={"width": width, "height": height},
+                reduced_motion="reduce",
+            )
+            opened.callback(context.close)
+            context.set_default_timeout(15_000)
+            page: Page = context.new_page()
+            one = Person(page, url)
+            people.append(one)
+            return one
+
+        yield come
+        for one in people:
+            assert one.complaints == [], "the browser complained"
+
+
+@pytest.fixture
+def root(host: Host, person: NewPerson) -> Person:
+    """root, signed in at the page of the in-memory host."""
+    one = person(host.url)
+    one.sign_in("root")
+    return one

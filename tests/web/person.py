@@ -1,0 +1,64 @@
+"""Somebody at the page: what he does there, and what he would complain about."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
+
+from tests.api.world import PASSWORD
+
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+FIND = """rules => axe.run(document, {runOnly: rules}).then(({violations}) => violations.map(({id, help, nodes}) => (
+    {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""
+EXPECTED = re.compile(r"status of (401|403|404|406|409|410|503)")
+"""The browser's own line for a refusal that the page handles."""
+
+
+class Person:
+    """A page, at a server. `complaints` gathers errors of scripts, of the content policy, and requests elsewhere."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        offline = "ERR_CONNECTION" in message.text or "ERR_INCOMPLETE" in message.text or "ERR_EMPTY" in message.text
+        if message.type == "error" and not EXPECTED.search(message.text) and not offline:
+            self.complaints.append(message.text)
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.complaints.append(f"a request elsewhere: {request.url}")
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.url + path)
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> None:
+        self.open("/")
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(
+            self.page.get_by_role("navigation", name="Places").or_(self.page.get_by_label("Navigation"))
+        ).not_to_have_count(0)
+
+    def go(self, path: str) -> None:
+        """Go to a place without loading the page again."""
+        self.page.evaluate(
+            "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }", path
+        )
+
+    def violations(self) -> list[str]:
+        """What axe finds on the page as it is, WCAG 2.2 A and AA."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        found: list[dict[str, Any]] = self.page.evaluate(FIND, RULES)
+        return [f"{one['id']}: {one['help']}: {one['nodes']}" for one in found]
