@@ -117,7 +117,8 @@ async def state(w: World) -> list[Any]:
 
 @of("sign_out")
 async def sign_out(w: World) -> Case:
-    return Case({}, [("delete", "session", "")], key=await w.user("bob"))
+    key = await w.user("bob")
+    return Case({}, [("delete", "session", await present(w, key))], key=key)
 
 
 @of("sign_out")
@@ -128,6 +129,35 @@ async def sign_out_of_nothing(_: World) -> Case:
 @of("renew")
 async def renew(w: World) -> Case:
     return Case({}, [("change", "session", "")], key=await w.user("bob"))
+
+
+async def present(w: World, key: str) -> str:
+    """The id of the session of this authkey."""
+    return next(one["sid"] for one in (await w.ok("POST", "/u/session/list", key))["sessions"] if one["current"])
+
+
+@of("open_session")
+async def open_session(w: World) -> Case:
+    await w.user("bob")
+    return Case({"name": "bob", "password": PASSWORD}, [("create", "session", "")], key="")
+
+
+@of("open_session")
+async def open_session_by_link(w: World) -> Case:
+    return Case({"link": w.server.services.access.welcome.make()}, [("create", "session", "")], key="")
+
+
+@of("renew_session")
+async def renew_session(w: World) -> Case:
+    return Case({}, [("change", "session", "")], key=await w.user("bob"))
+
+
+@of("end_session")
+async def end_session(w: World) -> Case:
+    key = await w.user("bob")
+    other = str((await w.ok("POST", "/u/auth", "", name="bob", password=PASSWORD))["authkey"])
+    sid = await present(w, other)
+    return Case({"sid": sid}, [("delete", "session", sid)], key=key)
 
 
 @of("create_user")

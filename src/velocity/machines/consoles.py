@@ -52,6 +52,11 @@ class Desk:
         self._tickets[name] = Ticket(caller, machine.vmid, machine.gid, keeper.who, which, now + LIFETIME)
         return name
 
+    async def log(self, keeper: Keeper, most: int) -> tuple[str, bool]:
+        """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
+        said = await self._consoles.said(keeper.machine.uuid, most + 1)
+        return said[-most:].decode(errors="replace"), len(said) <= most
+
     def redeem(self, name: str) -> Ticket | None:
         """The ticket, which is then used up; None when there is none (any more)."""
         ticket = self._tickets.pop(name, None)

@@ -193,11 +193,6 @@ class Fleet:
     def find(self, vmid: object) -> Keeper | None:
         return self._keepers.get(vmid) if isinstance(vmid, int) else None
 
-    async def log(self, vmid: int, most: int) -> tuple[str, bool]:
-        """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
-        said = await self._hypervisor.said(self.get(vmid).machine.uuid, most + 1)
-        return said[-most:].decode(errors="replace"), len(said) <= most
-
     async def confinement(self, keeper: Keeper) -> Confinement | None:
         """What holds of its process now; None while it does not run."""
         if keeper.state in (State.STOPPED, State.STARTING):
@@ -362,23 +357,8 @@ class Fleet:
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        keepers = self._of_groups(gids)
         withdrawn = WithdrawnVms(self, self._hypervisor)
-
-        async def take(keeper: Keeper) -> None:
-            check_stopped(keeper)
-            withdrawn.take(keeper)
-
-        async def end(keeper: Keeper) -> None:
-            if force:
-                await keeper.ask(Cause.ASK_KILL)
-            await keeper.alone(lambda: take(keeper))
-
-        outcomes = await asyncio.gather(*(end(keeper) for keeper in keepers), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failures:
-            await withdrawn.restore()
-            raise Refused(Problem.GROUP_BUSY, f"not all of its VMs could be stopped: {failures[0]}")
+        await withdrawn.end(self._of_groups(gids), force=force)
         return withdrawn
 
     def drop_claim(self, machine: Machine) -> None:

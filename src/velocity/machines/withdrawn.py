@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.keeper import Keeper
+from velocity.machines.states import Cause
 
 if TYPE_CHECKING:
     from velocity.machines.service import Fleet
@@ -27,6 +30,24 @@ class WithdrawnVms:
         keeper.retired = True
         self._fleet.remove(keeper)
         self._keepers.append(keeper)
+
+    async def end(self, keepers: Sequence[Keeper], *, force: bool) -> None:
+        """Take them all, with force after killing those that run. Raises `Refused`, and then has taken none."""
+
+        async def take(keeper: Keeper) -> None:
+            check_stopped(keeper)
+            self.take(keeper)
+
+        async def end(keeper: Keeper) -> None:
+            if force:
+                await keeper.ask(Cause.ASK_KILL)
+            await keeper.alone(lambda: take(keeper))
+
+        outcomes = await asyncio.gather(*map(end, keepers), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failures:
+            await self.restore()
+            raise Refused(Problem.GROUP_BUSY, f"not all of its VMs could be stopped: {failures[0]}")
 
     async def restore(self) -> None:
         for keeper in self._keepers:

@@ -25,6 +25,7 @@ from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.rules import Medium, Pool, file_name
 from velocity.media.upload import Upload
+from velocity.media.withdrawn import WithdrawnMedia
 
 SHORT = 64 << 20
 """A pool with fewer bytes free runs short."""
@@ -382,36 +383,6 @@ class Library:
         self.back(medium)
         await asyncio.to_thread(files.settle, file_name(medium))
         await self.allocated([medium])
-
-
-class WithdrawnMedia:
-    """Media that are being deleted: out of use, their files out of place."""
-
-    def __init__(self, library: Library, media: Sequence[Medium], gids: Collection[int]) -> None:
-        self._library = library
-        self._media = media
-        self._gids = gids
-        self.size = sum(medium.size for medium in media)
-
-    async def restore(self) -> None:
-        for medium in self._media:
-            if files := self._library.pools.files(medium.mpid):
-                with contextlib.suppress(OSError):
-                    await asyncio.to_thread(files.settle, file_name(medium))
-            self._library.back(medium)
-
-    def committed(self) -> None:
-        for medium in self._media:
-            self._library.gone(medium)
-        for gid in self._gids:
-            self._library.pools.forget(gid)
-
-    async def finish(self, *, purge: bool) -> None:
-        for medium in self._media:
-            if files := self._library.pools.files(medium.mpid):
-                await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
-        if not purge:
-            await self._library.relieve({medium.mpid for medium in self._media})
 
 
 def _plan_to(do: Do, medium: Medium) -> None:

@@ -18,5 +18,5 @@ async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTick
 
 @handles(consoles.LOG)
 async def read_log(call: Call[consoles.ReadLog]) -> consoles.SerialLog:
-    text, complete = await call.services.fleet.log(call.request.vmid, call.request.bytes)
+    text, complete = await call.services.desk.log(call.services.fleet.get(call.request.vmid), call.request.bytes)
     return consoles.SerialLog(vmid=call.request.vmid, text=text, complete=complete)

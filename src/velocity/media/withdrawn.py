@@ -1,0 +1,43 @@
+"""Media that are being deleted, alone or with their group: out of the library, until the store has them no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from velocity.media.rules import Medium, file_name
+
+if TYPE_CHECKING:
+    from velocity.media.service import Library
+
+
+class WithdrawnMedia:
+    """Media that are being deleted: out of use, their files out of place."""
+
+    def __init__(self, library: Library, media: Sequence[Medium], gids: Collection[int]) -> None:
+        self._library = library
+        self._media = media
+        self._gids = gids
+        self.size = sum(medium.size for medium in media)
+
+    async def restore(self) -> None:
+        for medium in self._media:
+            if files := self._library.pools.files(medium.mpid):
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(files.settle, file_name(medium))
+            self._library.back(medium)
+
+    def committed(self) -> None:
+        for medium in self._media:
+            self._library.gone(medium)
+        for gid in self._gids:
+            self._library.pools.forget(gid)
+
+    async def finish(self, *, purge: bool) -> None:
+        for medium in self._media:
+            if files := self._library.pools.files(medium.mpid):
+                await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
+        if not purge:
+            await self._library.relieve({medium.mpid for medium in self._media})
