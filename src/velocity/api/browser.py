@@ -71,14 +71,14 @@ def own_origin(connection: HTTPConnection) -> str:
 
 
 def is_secure(connection: HTTPConnection) -> bool:
-    return connection.scope["scheme"] in ("https", "wss")
+    return connection.scope.get("scheme") in ("https", "wss")
 
 
 def careful(scope: Scope, send: Send) -> Send:
     """Sends what every answer has to say to a browser, where the answer does not say otherwise itself."""
     if scope["type"] != "http":
         return send
-    ever = [*EVER, HSTS] if scope["scheme"] == "https" else EVER
+    ever = [*EVER, HSTS] if scope.get("scheme") == "https" else EVER
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
