@@ -22,8 +22,6 @@ from velocity.contract.events import WATCH
 from velocity.contract.problems import Refused
 from velocity.events.service import Events, bye
 
-FAREWELL = 1.0
-"""Seconds for a last word to one that was slow."""
 HEADERS: Mapping[str, str] = {
     "content-type": "text/event-stream",
     "cache-control": "no-store",
@@ -81,8 +79,8 @@ class Stream(Response):
                     async for data in frames:
                         await _sent(send, data, self._events.terms.patience)
             except TimeoutError:
-                await _sent(send, bye("slow"), FAREWELL)
-        await _sent(send, b"", FAREWELL, more=False)
+                await _sent(send, bye("slow"), self._events.terms.farewell)
+        await _sent(send, b"", self._events.terms.farewell, more=False)
 
 
 async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import TypeVar
 
@@ -72,7 +72,7 @@ class AsyncClient(AsyncMethods):
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
         return msgspec.json.decode(await self._send(operation, content, {}), type=Plan)
 
-    async def events(self, *, patience: float = 60.0) -> AsyncIterator[Event]:
+    async def events(self, *, patience: float = 60.0) -> AsyncGenerator[Event, None]:
         """What the caller may see, and then each change of it, without an end: see docs/events.md.
 
         A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for

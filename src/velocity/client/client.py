@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
@@ -156,7 +156,7 @@ class Client(Methods):
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
         return Console(self.server, ticket.path, control=control)
 
-    def events(self, *, patience: float = 60.0) -> Iterator[Event]:
+    def events(self, *, patience: float = 60.0) -> Generator[Event, None, None]:
         """What the caller may see, and then each change of it, without an end: see docs/events.md.
 
         A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for

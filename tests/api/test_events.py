@@ -1,0 +1,467 @@
+"""Route 36, GET /v/events: what is told, to whom, and what a cut, a lag and an end do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.world import PASSWORD, World, world
+from tests.events.page import Page, Stream, is_changed, is_gone, is_set, opened
+from velocity.events.service import Terms
+from velocity.hypervisor.port import Fact, Why
+
+pytestmark = pytest.mark.anyio
+QUICK: Any = {"pace": {}, "wake": 0.0}
+
+
+@pytest.fixture
+async def w(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
+    async with world(tmp_path / "data", terms=Terms(**QUICK)) as made:
+        yield made
+
+
+async def snapshot(w: World, key: str) -> dict[str, Any]:
+    stream = Stream(w, key)
+    event = await stream.next()
+    await stream.leave()
+    assert event is not None
+    assert event[0] == "snapshot"
+    return dict(event[2])
+
+
+def granted(uid: int, gid: int, permission: str) -> dict[str, Any]:
+    return {"uid": uid, "gid": gid, "permission": f"velocity.{permission}"}
+
+
+# Refusals
+
+
+async def test_it_needs_an_authkey_and_room(w: World, tmp_path: Path) -> None:
+    for key in ("", "wrong"):
+        stream = Stream(w, key)
+        await stream.task
+        assert stream.status == 401
+        body = await stream._sent.get()
+        assert json.loads(body or b"")["code"] == 100
+    async with world(tmp_path / "other", terms=Terms(own=2, readers=3)) as full:
+        bob, ann = await full.user("bob"), await full.user("ann")
+        opened = [Stream(full, bob), Stream(full, bob)]
+        await opened[0].next()
+        assert (await refusal(full, bob)) == (429, 429), "no more of one user"
+        opened.append(Stream(full, ann))
+        await opened[2].next()
+        assert (await refusal(full, ann)) == (429, 429), "no more in all"
+        await opened[0].leave()
+        assert full.server.services.events.readers == 2
+        again = Stream(full, ann)
+        assert (await again.next() or ("",))[0] == "snapshot"
+        full.server.services.events.end()
+        assert (await refusal(full, ann)) == (503, 503)
+
+
+async def refusal(w: World, key: str) -> tuple[int, int]:
+    answer = await w.call("GET", "/v/events", key)
+    return answer.status, answer.code
+
+
+async def test_the_protocol(w: World) -> None:
+    stream = Stream(w, w.key)
+    block = await stream.block()
+    assert block is not None
+    assert [line.split(b": ")[0] for line in block.splitlines()] == [b"event", b"data", b"id"]
+    assert stream.status == 200
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert stream.headers["cache-control"] == "no-store"
+    await stream.leave()
+    assert w.server.services.events.readers == 0
+    assert (await w.call("POST", "/v/events"))["code"] == 405
+    head = Stream(w, w.key, method="HEAD")
+    await head.task
+    assert head.status == 200, "and nothing hangs"
+    by_field = await w.http.get("http://velocity/v/events", headers={"x-velocity-authkey": "wrong"})
+    assert by_field.json()["code"] == 100
+
+
+# What is told
+
+
+async def test_what_another_request_changes_arrives(w: World) -> None:
+    stream, page = await opened(w, w.key)
+
+    async def used_by(users: list[dict[str, Any]]) -> None:
+        """Wait until the page says so of the medium: it may have been told before what was waited for."""
+        while page.objects["medium"][mid]["used_by"] != users:
+            await page.until(stream, lambda event: True)
+
+    gid = await w.group("a")
+    group = await page.until(stream, is_set("group", gid=gid))
+    assert group[2]["object"]["parent_gid"] == 0
+    assert "velocity.vm.create" in group[2]["object"]["permissions"]
+    mid = await w.medium("disk")
+    await page.until(stream, is_set("medium", mid=mid, gid=0, used_by=[]))
+    display = {"name": "d", "width": 64, "height": 48}
+    vmid = await w.vm("vm", gid, media=[{"mid": mid, "mode": "BLOCK"}], displays=[display], nics=[{"type": "NAT"}])
+    vm = (await page.until(stream, is_set("vm", vmid=vmid)))[2]["object"]
+    assert vm == {
+        "vmid": vmid, "gid": gid, "name": "vm", "cpus": 1, "memory_mib": 64, "state": "STOPPED", "wanted": "STOPPED",
+        "autostart": False, "displays": [display], "media": [mid], "nics": ["NAT"], "waiting": [],
+        "revision": vm["revision"],
+    }  # fmt: skip
+    await used_by([{"vmid": vmid, "name": "vm", "writing": False}])
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await page.until(stream, is_set("vm", vmid=vmid, state="RUNNING"))
+    await used_by([{"vmid": vmid, "name": "vm", "writing": True}])
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="new", cpus=2)
+    await page.until(stream, is_set("vm", vmid=vmid, name="new", waiting=["cpus"]))
+    await used_by([{"vmid": vmid, "name": "new", "writing": True}])
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    await used_by([{"vmid": vmid, "name": "new", "writing": False}])
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await page.until(stream, is_gone("vm", vmid))
+    await used_by([])
+    await w.ok("DELETE", "/m/media", mid=mid)
+    await page.until(stream, is_gone("medium", mid))
+    await w.ok("DELETE", "/u/group", gid=gid)
+    await page.until(stream, is_gone("group", gid))
+    uid = (await w.ok("PUT", "/u/user", name="bob", password=PASSWORD))["uid"]
+    await page.until(stream, is_set("user", uid=uid, name="bob"))
+    await w.ok("DELETE", "/u/user", uid=uid)
+    await page.until(stream, is_gone("user", uid))
+
+
+async def test_what_the_guest_does_arrives(w: World) -> None:
+    vmid = await w.vm()
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    stream, page = await opened(w, w.key)
+    (run,) = w.hypervisor.runs.values()
+    w.hypervisor.play(run.who.machine, Fact.PAUSED, Why.GUEST_PANICKED)
+    event = await page.until(stream, is_set("vm", vmid=vmid, state="PAUSED"))
+    assert event[2]["object"]["reason"]["cause"] == "guest-panicked"
+    w.hypervisor.play(run.who.machine, Fact.ENDED, Why.GUEST_SHUTDOWN)
+    event = await page.until(stream, is_set("vm", vmid=vmid, state="STOPPED"))
+    assert event[2]["object"]["reason"]["cause"] == "guest-shutdown"
+
+
+async def test_a_start_is_seen_while_it_takes_its_time(w: World) -> None:
+    vmid = await w.vm()
+    stream, page = await opened(w, w.key)
+    w.hypervisor.hold = asyncio.Event()
+    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    await page.until(stream, is_set("vm", vmid=vmid, state="STARTING", wanted="RUNNING"))
+    w.hypervisor.refuse = "no luck"
+    w.hypervisor.hold.set()
+    with contextlib.suppress(AssertionError):
+        await starting
+    event = await page.until(stream, is_set("vm", vmid=vmid, state="STOPPED"))
+    assert event[2]["object"]["reason"]["message"] == "no luck"
+
+
+async def test_tasks_and_what_they_make(w: World) -> None:
+    mid = await w.medium("disk")
+    stream, page = await opened(w, w.key)
+    tid = (await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="copy"))["tid"]
+    done = await page.until(stream, is_set("task", tid=tid, state="DONE"))
+    assert done[2]["object"] == (await w.ok("POST", "/t/task", tid=tid)).body
+    copy = (await w.ok("POST", "/t/task", tid=tid))["mid"]
+    assert copy in page.objects["medium"]
+
+
+async def test_what_is_read_again_is_said_only(w: World) -> None:
+    gid = await w.group("a")
+    low = await w.group("b", gid)
+    vmid = await w.vm("vm", low)
+    mid = await w.medium("disk")
+    stream, page = await opened(w, w.key)
+    await w.ok("PUT", "/u/group/quota", gid=gid, vms=3)
+    await page.until(stream, is_changed("quota", gid))
+    await w.vm("other", low)
+    for one in (low, gid, 0):
+        await page.until(stream, is_changed("quota", one))
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=0, write=True, manage=True)
+    await page.until(stream, is_changed("pool", gid))
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await page.until(stream, is_changed("trash", low))
+    await w.ok("DELETE", "/m/media", mid=mid)
+    await page.until(stream, is_changed("trash", 0))
+    await page.until(stream, is_changed("history", 0))
+    trid = (await w.ok("POST", "/t/trash/list"))["items"][0]["trid"]
+    await w.ok("PUT", "/t/trash", trid=trid)
+    await page.until(stream, is_set("medium", mid=mid))
+    await page.until(stream, is_changed("trash", 0))
+    await w.ok("DELETE", "/u/group", gid=gid, force=True)
+    await page.until(stream, is_gone("group", low))
+    await page.until(stream, is_changed("trash", 0))
+    trid = (await w.ok("POST", "/t/trash/list"))["items"][0]["trid"]
+    await w.ok("PUT", "/t/trash", trid=trid)
+    await page.until(stream, is_set("group", gid=low))
+    assert {one["gid"] for one in page.objects["vm"].values()} == {low}
+    await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)
+    await page.until(stream, is_changed("session"))
+
+
+async def test_what_is_unchanged_is_not_told_again(w: World) -> None:
+    vmid = await w.vm()
+    stream, page = await opened(w, w.key)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="one")
+    await page.until(stream, is_set("vm", name="one"))
+    before = len(page.told)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="one")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
+    await w.group("the end")
+    await page.until(stream, is_set("group", name="the end"))
+    assert not [one for one in page.told[before:] if is_set("vm")(one)]
+
+
+# To whom
+
+
+async def test_who_has_no_right_is_told_nothing(w: World) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    bob = await w.user("bob", (ours, "vm.view"))
+    stream, page = await opened(w, bob)
+    assert "users" not in page.told[0][2]
+    assert [one["gid"] for one in page.objects["group"].values()] == [0, ours]
+    vmid = await w.vm("secret", theirs)
+    mid = await w.medium("secret", gid=0)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await w.ok("PUT", "/u/group/quota", gid=theirs, vms=3)
+    await w.group("secret", theirs)
+    await w.user("secret", (theirs, "vm.view"))
+    await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="secret copy")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    await w.ok("DELETE", "/v/vm", vmid=vmid)
+    await w.ok("DELETE", "/u/group", gid=theirs)
+    assert await stream.nothing(0.2)
+    mine = await w.vm("mine", ours, media=[{"mid": mid, "mode": "BLOCK"}])
+    await page.until(stream, is_set("vm", vmid=mine))
+    assert await stream.nothing(), "the medium is not his to list"
+    assert "secret" not in str(page.told)
+
+
+async def test_a_medium_names_only_vms_that_one_may_view(w: World) -> None:
+    ours, theirs = await w.group("ours"), await w.group("theirs")
+    mid = await w.medium("iso", gid=0)
+    bob = await w.user("bob", (0, "media.list"), (ours, "vm.view"))
+    bobs, pages = await opened(w, bob)
+    roots, page = await opened(w, w.key)
+    attached = [{"mid": mid, "mode": "USB", "readonly": True}]
+    hers = await w.vm("hers", theirs, media=attached)
+    mine = await w.vm("mine", ours, media=attached)
+    both = [{"vmid": hers, "name": "hers", "writing": False}, {"vmid": mine, "name": "mine", "writing": False}]
+    await page.until(roots, is_set("medium", mid=mid, used_by=both))
+    await pages.until(bobs, is_set("medium", mid=mid, used_by=both[1:]))
+    assert "hers" not in str(pages.told)
+    assert (await w.ok("POST", "/m/media/list", bob, gid=0))["media"][0]["used_by"] == both[1:]
+    assert (await w.ok("POST", "/m/media/list", gid=0))["media"][0]["used_by"] == both
+    assert (await snapshot(w, bob))["media"][0]["used_by"] == both[1:]
+
+
+async def test_rights_given_and_taken_while_reading(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await w.vm("vm", gid)
+    bob = await w.user("bob")
+    uid = await w.uid("bob")
+    stream, page = await opened(w, bob)
+    assert page.objects["vm"] == {}
+    await w.ok("PUT", "/u/user/permission", **granted(uid, gid, "vm.view"))
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert list(page.objects["vm"]) == [vmid]
+    assert page.objects["group"][gid]["permissions"] == ["velocity.vm.view"]
+    await w.ok("PUT", "/u/user/permission", **granted(uid, gid, "vm.view"))  # held already
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="new")
+    assert (await page.until(stream, lambda _: True))[0] == "set"
+    await w.ok("DELETE", "/u/user/permission", **granted(uid, gid, "vm.view"))
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="secret")
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert page.objects["vm"] == page.objects["group"] == {}
+    assert await stream.nothing()
+    assert "secret" not in str(page.told)
+
+
+async def test_a_group_that_goes_takes_the_rights_on_it(w: World) -> None:
+    gid = await w.group("a")
+    bob = await w.user("bob", (gid, "vm.view"))
+    stream, page = await opened(w, bob)
+    assert set(page.objects["group"]) == {0, gid}
+    await w.ok("DELETE", "/u/group", gid=gid)
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert page.objects["group"] == {}, "what was shown only to draw the tree is gone with it"
+    trid = (await w.ok("POST", "/t/trash/list"))["items"][0]["trid"]
+    await w.ok("PUT", "/t/trash", trid=trid)
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert set(page.objects["group"]) == {0, gid}
+
+
+async def test_a_pool_that_is_given_and_taken(w: World) -> None:
+    gid = await w.group("a")
+    low = await w.group("b", gid)
+    bob = await w.user("bob", (low, "pool.list"), (low, "media.list"))
+    stream, page = await opened(w, bob)
+    assert page.rest["pools"] == []
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert page.rest["pools"] == [{"mpid": 1, "name": "default"}]
+    mid = await w.medium("disk", gid=low)
+    await page.until(stream, is_set("medium", mid=mid, readonly=False))
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=False, manage=True)
+    await page.until(stream, is_set("medium", mid=mid, readonly=True))
+    await w.ok("DELETE", "/m/pool/assign", gid=gid, mpid=1)
+    await page.until(stream, lambda event: event[0] == "snapshot")
+    assert page.rest["pools"] == []
+
+
+# Cuts, lags, ends
+
+
+async def test_it_goes_on_after_a_cut_exactly(w: World) -> None:
+    stream, page = await opened(w, w.key)
+    names = [f"g{number}" for number in range(60)]
+    for name in names[:20]:
+        await w.group(name)
+    await page.until(stream, is_set("group", name="g7"))
+    await stream.leave()  # what was sent since is lost on the way
+    for name in names[20:40]:
+        await w.group(name)
+    both = [Stream(w, w.key, last=page.last), Stream(w, w.key, query=f"last={page.last}")]
+    for name in names[40:]:
+        await w.group(name)
+    for again in both:
+        rest = Page()
+        await rest.until(again, is_set("group", name="g59"))
+        assert rest.snapshots == 0
+        assert [one[2]["object"]["name"] for one in rest.told if is_set("group")(one)] == names[8:]
+
+
+async def test_what_cannot_be_gone_on_from_begins_anew(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", terms=Terms(most=10, **QUICK)) as w:
+        stream, page = await opened(w, w.key)
+        await stream.leave()
+        instance = page.last.split("-")[0]
+        for number in range(8):
+            await w.group(f"g{number}")
+        for last in (page.last, "", "x", f"{instance}-99999", f"{instance}-x", f"other-{1}", f"{instance}--1", "²-²"):
+            again = Stream(w, w.key, last=last.encode().decode("latin-1"))
+            event = await again.next()
+            assert event is not None
+            assert event[0] == "snapshot", last
+            assert len(event[2]["groups"]) == 9
+            await again.leave()
+
+
+async def test_who_lags_out_of_the_ring_gets_a_snapshot(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", terms=Terms(most=10, **QUICK)) as w:
+        stream, page = await opened(w, w.key)
+        stream.unstuck.clear()
+        for number in range(30):
+            await w.group(f"g{number}")
+        stream.unstuck.set()
+        await page.until(stream, lambda event: event[0] == "snapshot")
+        assert len(page.objects["group"]) == 31
+        await w.group("after")
+        await page.until(stream, is_set("group", name="after"))
+
+
+async def test_rights_that_changed_over_a_cut(w: World) -> None:
+    gid = await w.group("a")
+    vmid = await w.vm("vm", gid)
+    bob = await w.user("bob", (gid, "vm.view"))
+    stream, page = await opened(w, bob)
+    await stream.leave()
+    await w.ok("DELETE", "/u/user/permission", **granted(await w.uid("bob"), gid, "vm.view"))
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="secret")
+    again = Stream(w, bob, last=page.last)
+    await page.until(again, lambda event: event[0] == "snapshot")
+    assert page.objects["vm"] == {}
+    assert "secret" not in str(page.told)
+
+
+async def test_a_sign_of_life_carries_the_place(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", terms=Terms(life=0.05, **QUICK)) as w:
+        bob = await w.user("bob")
+        stream, page = await opened(w, bob)
+        for number in range(5):
+            await w.group(f"g{number}")
+        block = await stream.block()
+        while block is not None and not block.startswith(b":"):
+            block = await stream.block()
+        assert block is not None
+        comment, place = block.split(b"\n")
+        assert comment == b":"
+        assert int(place.split(b"-")[1]) > int(page.last.split("-")[1]), "a cut later costs no snapshot"
+
+
+async def test_sign_out_ends_it(w: World) -> None:
+    bob = await w.user("bob")
+    stream, page = await opened(w, bob)
+    await w.ok("DELETE", "/u/auth", bob)
+    event = await page.until(stream, lambda event: event[0] == "bye")
+    assert event[2] == {"reason": "signed out"}
+    assert await stream.next() is None
+    await stream.task
+    assert (await refusal(w, bob)) == (401, 100)
+
+
+async def test_a_new_password_and_removal_end_it(w: World) -> None:
+    for change in ("password", "removal"):
+        bob = await w.user("bob", (0, "vm.view"))
+        stream, page = await opened(w, bob)
+        uid = await w.uid("bob")
+        if change == "password":
+            await w.ok("PATCH", "/u/user", uid=uid, password="another one")
+        await w.ok("DELETE", "/u/user", uid=uid)
+        await w.vm(f"secret {change}")
+        event = await page.until(stream, lambda event: event[0] == "bye")
+        assert event[2] == {"reason": "signed out"}
+        assert f"secret {change}" not in str(page.told)
+
+
+async def test_it_ends_with_the_session(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", terms=Terms(life=0.05, **QUICK)) as w:
+        bob = await w.user("bob")
+        stream, page = await opened(w, bob)
+        now = w.server.services.access.sessions._clock()
+        w.server.services.access.sessions._clock = lambda: now + 10**6
+        event = await page.until(stream, lambda event: event[0] == "bye")
+        assert event[2] == {"reason": "signed out"}
+
+
+async def test_the_end_of_the_server_is_said(w: World) -> None:
+    streams = [await opened(w, w.key) for _ in range(3)]
+    w.server.services.events.end()
+    for stream, page in streams:
+        event = await page.until(stream, lambda event: event[0] == "bye")
+        assert event[2] == {"reason": "shutting down"}
+        assert await stream.next() is None
+        await stream.task
+
+
+async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", terms=Terms(patience=0.05, farewell=0.05, **QUICK)) as w:
+        stuck, _ = await opened(w, w.key)
+        slow, page = await opened(w, w.key)
+        for stream in (stuck, slow):
+            stream.unstuck.clear()
+        await w.group("a")
+        await asyncio.sleep(0.07)
+        slow.unstuck.set()
+        event = await page.until(slow, lambda event: event[0] == "bye")
+        assert event[2] == {"reason": "slow"}
+        await asyncio.wait_for(stuck.task, 5)
+        assert stuck.cut
+        assert not slow.cut
+        assert w.server.services.events.readers == 0
+
+
+async def test_a_hundred_readers_hear_all_of_it(w: World) -> None:
+    streams = [await opened(w, w.key) for _ in range(100)]
+    vmids = [await w.vm(f"vm{number}") for number in range(20)]
+    for stream, page in streams:
+        await page.until(stream, is_set("vm", vmid=vmids[-1]))
+        assert list(page.objects["vm"]) == vmids
+    assert len({json.dumps([one for one in page.told if is_set("vm")(one)]) for _, page in streams}) == 1

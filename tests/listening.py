@@ -1,0 +1,76 @@
+"""The application of a test's world behind the real HTTP server, in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import uvicorn
+
+from tests.api.world import World
+from velocity.api.server import Protocol, Server
+
+
+@dataclass
+class Listening:
+    url: str
+    port: int
+    server: Server
+    task: asyncio.Task[None]
+
+    async def end(self) -> None:
+        self.server.end()
+        await self.task
+
+
+@asynccontextmanager
+async def listening(w: World) -> AsyncIterator[Listening]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    config = uvicorn.Config(
+        w.server.asgi, http=Protocol, lifespan="off", log_level="error", timeout_graceful_shutdown=5
+    )
+    server = Server(config, w.server.services.events.end)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = listener.getsockname()[1]
+    made = Listening(f"http://127.0.0.1:{port}", port, server, task)
+    try:
+        yield made
+    finally:
+        await made.end()
+        listener.close()
+
+
+@asynccontextmanager
+async def breaking(port: int) -> AsyncIterator[tuple[int, Callable[[], Awaitable[None]]]]:
+    """A way to that port which can be broken: its own port, and what breaks all connections on it."""
+    open_: set[asyncio.StreamWriter] = set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        open_.update((writer, outer))
+        await asyncio.gather(carry(reader, outer), carry(inner, writer))
+
+    async def broken() -> None:
+        for writer in open_:
+            writer.transport.abort()
+        open_.clear()
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], broken
+    finally:
+        await broken()
+        server.close()
