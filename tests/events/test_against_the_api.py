@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -20,7 +20,7 @@ from velocity.events.service import Terms
 from velocity.hypervisor.port import Fact, Why
 
 T = TypeVar("T")
-STEPS, EXAMPLES = 150, 10
+STEPS, EXAMPLES = 150, 14
 EACH = 3
 """Steps from one comparison to the next."""
 NAMES = ["root", "bob", "ann", "eve"]
@@ -120,7 +120,7 @@ class Comparison(RuleBasedStateMachine):
         """A request of root's; what is refused changes nothing, and is a step as well."""
         answer = self.run(self.w.call(method, path, **body))
         self.counted["granted" if answer.status == 200 else "refused"] += 1
-        assert answer.status < 500, answer
+        assert answer.status < 500 or answer.code == 13230, answer
         return answer.body if answer.status == 200 else {}
 
     def name(self) -> str:
@@ -239,7 +239,8 @@ class Comparison(RuleBasedStateMachine):
             assert event is not None
             page.apply(event)
         await stream.leave()
-        self.counted["cuts"] += 1
+        known = self.w.server.services.events.cursor(page.last) is not None
+        self.counted["cuts that go on" if known else "cuts that begin anew"] += 1
         self.streams[name] = Stream(self.w, self.keys[name], last=page.last)
 
     @invariant()
@@ -295,11 +296,11 @@ def test_what_the_page_holds_is_what_the_api_says(say: Callable[[str], None]) ->
 
     chosen = settings(
         stateful_step_count=STEPS, max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # shrinking would take many minutes
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)
     say(f"pages against the API: {dict(sorted(Chosen.counted.items()))}, no difference")
     assert Chosen.counted["comparisons"] >= 1000
-    assert Chosen.counted["cuts"] >= 50
+    assert Chosen.counted["cuts that go on"] >= 30
     assert Chosen.counted["set"] >= 1000
     assert Chosen.counted["gone"] >= 50
