@@ -15,7 +15,7 @@ from PIL import Image
 from tests.api.world import World
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.ocr import MEMORY, Ocr
-from velocity.machines.screens import EVERY
+from velocity.machines.screens import AT_ONCE, EVERY
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +91,6 @@ async def test_all_who_ask_share_one_picture(w: World) -> None:
     w.hypervisor.hold.set()
     assert len({answer["png"] for answer in await asyncio.gather(*asking)}) == 1
     assert len(w.hypervisor.shots) == 1
-    now[0] += EVERY - 60
     first = (await w.ok("POST", "/v/vm/screen", vmid=vmid))["png"]
     assert len(w.hypervisor.shots) == 2
     now[0] += EVERY - 0.01
@@ -104,6 +103,29 @@ async def test_all_who_ask_share_one_picture(w: World) -> None:
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     await w.ok("POST", "/v/vm/screen", vmid=vmid)
     assert len(w.hypervisor.shots) == 4
+
+
+async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None:
+    displays = [{"name": str(number), "width": 16, "height": 16} for number in range(8)]
+    now = clock(w)
+    vmids = [await w.vm(name, displays=displays) for name in ("one", "two", "three")]
+    for vmid in vmids:
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    w.hypervisor.hold = asyncio.Event()
+
+    async def all_of_them() -> None:
+        every = [(vmid, display["name"]) for vmid in vmids for display in displays]
+        await asyncio.gather(*(w.ok("POST", "/v/vm/screen", vmid=vmid, display=name) for vmid, name in every))
+
+    asking = asyncio.create_task(all_of_them())
+    while len(w.hypervisor.shots) < AT_ONCE:
+        await asyncio.sleep(0)
+    now[0] += 60
+    w.hypervisor.hold.set()
+    await asking
+    assert len(w.hypervisor.shots) == 24
+    await all_of_them()
+    assert len(w.hypervisor.shots) == 24 + AT_ONCE
 
 
 async def test_an_image_is_scaled_and_known_again(w: World) -> None:
@@ -181,10 +203,14 @@ async def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     vmid = await running(w)
     picture = base64.b64decode((await w.ok("POST", "/v/vm/screen", vmid=vmid))["png"])
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert await Ocr(None, seconds=0.2).read(picture) == "", "it is given up in time"
+    for impatient in (Ocr(None, seconds=0.2), Ocr(None, waiting=0)):
+        with pytest.raises(Refused) as refused:
+            await impatient.read(picture)
+        assert refused.value.problem is Problem.TOO_MANY_ATTEMPTS
+    slow.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(Refused) as refused:
-        await Ocr(None, waiting=0).read(picture)
-    assert refused.value.problem is Problem.TOO_MANY_ATTEMPTS
+        await Ocr(None).read(picture)
+    assert refused.value.problem is Problem.NO_READER, "a failure is not taken for an empty screen"
 
 
 async def test_a_reader_has_no_privileges_and_no_room(

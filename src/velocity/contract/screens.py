@@ -59,7 +59,7 @@ SCREEN = Operation(
         Failure(31110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),
         Failure(31120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
         Failure(31121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
-        Failure(31122, 406, Problem.NO_READER, "the text was asked for, and tesseract is not installed"),
+        Failure(31122, 406, Problem.NO_READER, "the text was asked for, and tesseract is not installed or fails"),
         Failure(31130, 500, Problem.HYPERVISOR, "the hypervisor gave no picture, with its own words"),
     ),
     ours=True,

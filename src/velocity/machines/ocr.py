@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import os
 import shutil
 
@@ -15,6 +16,8 @@ from PIL import Image, ImageOps
 
 from velocity.contract.problems import Problem, Refused
 from velocity.media.images import unprivileged
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "tesseract"
 AT_ONCE = 1
@@ -61,20 +64,26 @@ class Ocr:
         limits = ["prlimit", f"--as={MEMORY}", "--core=0", "--fsize=0", f"--cpu={SECONDS:.0f}", "--"]
         process = await asyncio.create_subprocess_exec(
             *unprivileged(self._worker), *limits, PROGRAM, "stdin", "stdout", "--psm", "6",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd="/",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "OMP_THREAD_LIMIT": "1"},
         )  # fmt: skip
         try:
             async with asyncio.timeout(self._seconds):
-                said, _ = await process.communicate(picture)
+                said, words = await process.communicate(picture)
         except TimeoutError:
-            return ""
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                "the screen could not be read in time: try again when the server is less busy",
+            ) from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await asyncio.shield(process.wait())
-        return said.decode(errors="replace") if process.returncode == 0 else ""
+        if process.returncode:
+            log.warning("tesseract ended with %d: %s", process.returncode, tidy(words.decode(errors="replace"))[-500:])
+            raise Refused(Problem.NO_READER, "tesseract fails on the server, whose log says why", field="text")
+        return said.decode(errors="replace")
 
 
 def prepared(png: bytes) -> bytes:

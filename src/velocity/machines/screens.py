@@ -24,12 +24,17 @@ from velocity.machines.ocr import Ocr
 EVERY = 2.0
 """Seconds between two pictures of one display."""
 DEADLINE = 5.0
-AT_ONCE = 4
+AT_ONCE = 16
+"""Pictures that are being taken: so many QEMUs may not answer, and all others still show theirs."""
+ENCODED_AT_ONCE = 2
 KEPT = 256
-"""Displays whose last picture is kept."""
+KEPT_SECONDS = 60.0
+"""Displays whose last picture is kept, and how long after somebody asked for it."""
 WIDTHS = 4
 """Scaled copies that are kept of a picture."""
+SEARCHED = 256
 SEARCH_SECONDS = 30.0
+"""Displays that a search looks at, and how long."""
 
 
 @dataclass(eq=False)
@@ -48,10 +53,11 @@ class Picture:
 
 @dataclass(eq=False)
 class Frame:
-    """The place of one display's picture: the attempt that was begun last, and the last one that succeeded."""
+    """The place of one display's picture: when one was taken last, the attempt to, and the last that succeeded."""
 
     begun: float
-    attempt: asyncio.Task[Picture]
+    asked: float
+    attempt: asyncio.Future[Picture]
     last: Picture | None = None
 
 
@@ -69,13 +75,14 @@ class Gallery:
         self.clock = clock
         self._screens = screens
         self._now = now
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._taking = asyncio.Semaphore(AT_ONCE)
+        self._encoding = asyncio.Semaphore(ENCODED_AT_ONCE)
         self._frames: OrderedDict[tuple[Incarnation, int], Frame] = OrderedDict()
 
     async def close(self) -> None:
         """Give up what is under way."""
         frames = self._frames.values()
-        tasks: list[asyncio.Task[Any]] = [frame.attempt for frame in frames]
+        tasks: list[asyncio.Future[Any]] = [frame.attempt for frame in frames]
         tasks += [frame.last.reading for frame in frames if frame.last and frame.last.reading]
         for task in tasks:
             task.cancel()
@@ -86,21 +93,23 @@ class Gallery:
         check_running(keeper)
         index, name = find_display(keeper, display)
         key = (keeper.who, index)
+        now = self.clock()
         frame = self._frames.get(key)
-        if frame is None or (frame.attempt.done() and self.clock() - frame.begun >= EVERY):
-            last = frame.last if frame is not None else None
-            frame = Frame(self.clock(), asyncio.create_task(self._take(key, name, last)), last)
+        if frame is None:
+            frame = self._frames[key] = Frame(now, now, asyncio.create_task(self._take(key, name)))
             frame.attempt.add_done_callback(_heard)
-            self._frames[key] = frame
-            self._forget()
+        elif frame.attempt.done() and now - frame.begun >= EVERY:
+            frame.attempt = asyncio.create_task(self._take(key, name))
+            frame.attempt.add_done_callback(_heard)
+        frame.asked = now
         self._frames.move_to_end(key)
+        self._forget(now)
         try:
-            frame.last = await asyncio.shield(frame.attempt)
+            return await asyncio.shield(frame.attempt)
         except NotRunning:
             raise _stopped(keeper, State.STOPPED) from None
         except HypervisorError as error:
             raise Refused(Problem.HYPERVISOR, f"there is no picture of VM {keeper.machine.vmid}: {error}") from None
-        return frame.last
 
     async def text(self, picture: Picture) -> str:
         """The lines on it. Raises `Refused(NO_READER)`."""
@@ -109,8 +118,8 @@ class Gallery:
             picture.reading = asyncio.create_task(self.ocr.read(picture.png))
         try:
             return await asyncio.shield(picture.reading)
-        except Refused:
-            picture.reading = None
+        except Exception:
+            picture.reading = None  # the next who asks tries again
             raise
 
     async def scaled(self, picture: Picture, width: int | None) -> bytes:
@@ -118,7 +127,8 @@ class Gallery:
         if width is None or width >= picture.width:
             return picture.png
         if width not in picture.scaled:
-            picture.scaled[width] = await asyncio.to_thread(_scaled, picture.png, width)
+            async with self._encoding:
+                picture.scaled[width] = await asyncio.to_thread(_scaled, picture.png, width)
             while len(picture.scaled) > WIDTHS:
                 picture.scaled.popitem(last=False)
         return picture.scaled[width]
@@ -127,7 +137,7 @@ class Gallery:
         """The lines that hold the text, in capitals or not, as far as there was time. Raises `Refused(NO_READER)`."""
         self.ocr.check()
         every = [(keeper, name) for keeper in keepers if _runs(keeper) for name in _names(keeper)]
-        looked = every[:KEPT]
+        looked = every[:SEARCHED]
         tasks = [asyncio.create_task(self._lines(keeper, name, text.casefold())) for keeper, name in looked]
         try:
             if tasks:
@@ -153,21 +163,27 @@ class Gallery:
             return None
         return [line for line in said.splitlines() if wanted in line.casefold()]
 
-    async def _take(self, key: tuple[Incarnation, int], name: str, last: Picture | None) -> Picture:
-        async with self._turn:
+    async def _take(self, key: tuple[Incarnation, int], name: str) -> Picture:
+        async with self._taking:
+            frame = self._frames[key]
+            frame.begun = self.clock()
             pixels = await self._screens.shot(*key, deadline=DEADLINE)
             taken = int(self._now())
-            known = await asyncio.to_thread(lambda: hashlib.sha256(pixels).hexdigest()[:32])
-            if last is not None and last.hash == known:
-                last.taken = taken
-                return last
-            width, height, png = await asyncio.to_thread(encoded, pixels)
-        return Picture(name, width, height, known, png, taken)
+            async with self._encoding:
+                known = await asyncio.to_thread(lambda: hashlib.sha256(pixels).hexdigest()[:32])
+                if frame.last is None or frame.last.hash != known:
+                    width, height, png = await asyncio.to_thread(encoded, pixels)
+                    frame.last = Picture(name, width, height, known, png, taken)
+            frame.last.taken = taken
+            return frame.last
 
-    def _forget(self) -> None:
-        """Those that nobody has asked for lately."""
-        for key in list(self._frames)[: max(0, len(self._frames) - KEPT)]:
-            if self._frames[key].attempt.done():
+    def _forget(self, now: float) -> None:
+        """Those that nobody has asked for lately, and the oldest of too many; none that may not be taken again yet."""
+        many = len(self._frames) - KEPT
+        for number, (key, frame) in enumerate(list(self._frames.items())):
+            if number >= many and now - frame.asked < KEPT_SECONDS:
+                return
+            if frame.attempt.done() and now - frame.begun >= EVERY:
                 del self._frames[key]
 
 
@@ -190,7 +206,7 @@ def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
     raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display {display!r}; it has: {listed}", field="display")
 
 
-def _heard(attempt: asyncio.Task[Picture]) -> None:
+def _heard(attempt: asyncio.Future[Picture]) -> None:
     """Its failure is told to those who wait for it, if there still are any."""
     if not attempt.cancelled():
         attempt.exception()

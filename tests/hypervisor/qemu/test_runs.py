@@ -12,7 +12,7 @@ import pytest
 from tests.ports.test_hypervisor import NoMedia
 from velocity.hypervisor.qemu.launch import Place
 from velocity.hypervisor.qemu.runs import Runs, TooLong, start_time
-from velocity.hypervisor.qemu.serial import LOG_LIMIT, bound
+from velocity.hypervisor.qemu.serial import LOG_LIMIT, MARK, bound, last, of_this_run
 
 
 @pytest.fixture
@@ -87,3 +87,18 @@ def test_the_serial_log_is_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "serial.log.1").read_bytes() == b"b" * LOG_LIMIT
     bound(log)
     assert log.read_bytes() == b"next"
+
+
+def test_the_end_of_the_log_is_read_over_both_of_its_files(tmp_path: Path) -> None:
+    log = tmp_path / "serial.log"
+    assert last(log, 10) == b""
+    log.write_bytes(b"new")
+    assert last(log, 10) == b"new"
+    (tmp_path / "serial.log.1").write_bytes(b"older ")
+    assert [last(log, most) for most in (2, 3, 5, 100)] == [b"ew", b"new", b"r new", b"older new"]
+
+
+def test_a_run_is_told_from_the_one_before() -> None:
+    assert of_this_run(b"one" + MARK + b"7\ntwo" + MARK + b"8\nthree\nfour") == b"three\nfour"
+    assert of_this_run(b"one" + MARK + b"7\n") == b""
+    assert of_this_run(b"it began long ago") == b"it began long ago"

@@ -90,7 +90,7 @@ def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
     file = os.memfd_create("test")
     os.write(file, content)
     with pytest.raises(HypervisorError, match=said):
-        _read(file)
+        _read(os.dup(file))
     assert os.fstat(file).st_size == 0
     os.close(file)
 

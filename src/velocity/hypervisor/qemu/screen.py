@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class Paper:
     QEMU's descriptor and ours share their place in the file, so it is ours to go back to its beginning.
     """
 
-    file: int
-    theirs: int
+    file: io.FileIO
+    theirs: io.FileIO
     fdset: int
 
 
@@ -72,12 +73,13 @@ class Screendumps:
     async def _take(self, device: str, deadline: float) -> bytes:
         self.left = True
         try:
-            if self._paper is None:
-                self._paper = await self._lay(deadline)
-            os.lseek(self._paper.theirs, 0, os.SEEK_SET)
-            name = f"/dev/fdset/{self._paper.fdset}"
+            paper = self._paper = self._paper or await self._lay(deadline)
+            paper.theirs.seek(0)
+            name = f"/dev/fdset/{paper.fdset}"
             await self._monitor.execute("screendump", deadline=deadline, filename=name, device=device, head=0)
-            return await asyncio.to_thread(_read, self._paper.file)
+            if paper.file.closed:
+                raise NotRunning("QEMU has ended")
+            return await asyncio.to_thread(_read, os.dup(paper.file.fileno()))
         except (Unknown, asyncio.CancelledError):
             self.close()  # QEMU may write to it yet: never again a picture of ours
             raise
@@ -87,11 +89,9 @@ class Screendumps:
         # an answer says that it has read what an attempt before may have sent.
         await self._monitor.execute("query-status", deadline=deadline)
         with contextlib.ExitStack() as undo:
-            file = os.memfd_create("velocity-screen", os.MFD_CLOEXEC)
-            undo.callback(os.close, file)
-            theirs = os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_CLOEXEC)
-            undo.callback(os.close, theirs)
-            fdset = await self._monitor.lend(theirs, MARK, deadline=deadline)
+            file = undo.enter_context(io.FileIO(os.memfd_create("velocity-screen", os.MFD_CLOEXEC), "r"))
+            theirs = undo.enter_context(io.FileIO(f"/proc/self/fd/{file.fileno()}", "w"))
+            fdset = await self._monitor.lend(theirs.fileno(), MARK, deadline=deadline)
             undo.pop_all()
         return Paper(file, theirs, fdset)
 
@@ -113,8 +113,8 @@ class Screendumps:
     def close(self) -> None:
         """Let go of our side."""
         if self._paper is not None:
-            os.close(self._paper.file)
-            os.close(self._paper.theirs)
+            self._paper.file.close()
+            self._paper.theirs.close()
             self._paper = None
 
     async def _ours(self) -> list[int]:
@@ -126,7 +126,10 @@ class Screendumps:
 
 
 def _read(file: int) -> bytes:
-    """The picture in the file, which is empty afterwards. Raises `HypervisorError`."""
+    """The picture in the file, which is empty afterwards; the descriptor is closed. Raises `HypervisorError`.
+
+    A copy of its own: the other may be closed, and its number given to another file, while this thread works.
+    """
     try:
         header = HEADER.match(os.pread(file, 64, 0))
         if header is None:
@@ -140,3 +143,4 @@ def _read(file: int) -> bytes:
         return picture
     finally:
         os.ftruncate(file, 0)
+        os.close(file)
