@@ -87,6 +87,8 @@ const RETRY = 1500;
 
 class Live {
   readonly connection = new Signal<Connection>("connecting");
+  /** Whether what is there has come: before that an empty list says nothing. */
+  readonly ready = new Signal(false);
   readonly pools = new Signal<Pool[]>([]);
   /** Whether the caller may list users. */
   readonly knowsUsers = new Signal(false);
@@ -170,6 +172,7 @@ class Live {
     } as Objects;
     this.pools.set(snapshot.pools);
     this.knowsUsers.set(snapshot.users !== undefined);
+    this.ready.set(true);
     this.connection.set("live");
     for (const kind of Object.keys(KEY) as Kind[]) this.touch(kind);
   }
@@ -228,4 +231,5 @@ export function useMay(): (permission: string, gid: number) => boolean {
 }
 
 export const usePools = (): Pool[] => useSignal(live.pools);
+export const useReady = (): boolean => useSignal(live.ready);
 export const useConnection = (): Connection => useSignal(live.connection);

@@ -60,7 +60,17 @@ interface Props<T> {
   /** Shown when there are no rows at all. */
   empty: ReactNode;
   search?: string;
+  /** Told of what is searched for, to keep it in the address. */
+  onSearch?: (search: string) => void;
   sortBy?: { key: string; down?: boolean };
+  /** Shows what was found instead of the rows: cards, for one. */
+  instead?: (found: readonly T[], choice: Chosen) => ReactNode;
+}
+
+export interface Chosen {
+  /** The keys of the selected rows; absent: nothing can be selected. */
+  selected: ReadonlySet<string | number> | undefined;
+  onChoose: (key: string | number, on: boolean) => void;
 }
 
 const ROW = 45;
@@ -68,8 +78,8 @@ const ROW = 45;
 const FEW = 100;
 
 export function DataTable<T>(props: Props<T>) {
-  const { id, label, noun, rows, columns, rowKey, filters, bulk, empty } = props;
-  const [search, setSearch] = useState(props.search ?? "");
+  const { id, label, noun, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
+  const [search, setWords] = useState(props.search ?? "");
   const [shown, setShown] = useState<string[]>(() =>
     kept(
       `columns.${id}`,
@@ -87,6 +97,10 @@ export function DataTable<T>(props: Props<T>) {
   const visible = useMemo(() => columns.filter((one) => one.names || shown.includes(one.key)), [columns, shown]);
   const found = useMemo(() => arrange(rows, columns, words, order), [rows, columns, words, order]);
   const chosen = useMemo(() => found.filter((row) => selected.has(rowKey(row))), [found, selected, rowKey]);
+  const setSearch = (words: string) => {
+    setWords(words);
+    onSearch?.(words);
+  };
   const clear = useCallback(() => setSelected(new Set()), []);
   const choose = useCallback((key: string | number, on: boolean) => {
     setSelected((before) => {
@@ -130,9 +144,11 @@ export function DataTable<T>(props: Props<T>) {
                     : `${found.length.toLocaleString()} of ${count(rows.length, noun)}`}
               </span>
             </ToolbarItem>
-            <ToolbarItem>
-              <Columns columns={columns} shown={shown} onChange={showColumns} />
-            </ToolbarItem>
+            {!instead && (
+              <ToolbarItem>
+                <Columns columns={columns} shown={shown} onChange={showColumns} />
+              </ToolbarItem>
+            )}
           </ToolbarGroup>
         </ToolbarContent>
       </Toolbar>
@@ -146,6 +162,8 @@ export function DataTable<T>(props: Props<T>) {
             </Button>
           </EmptyStateBody>
         </EmptyState>
+      ) : instead ? (
+        instead(found, { selected: bulk ? selected : undefined, onChoose: choose })
       ) : (
         <Rows
           {...props}

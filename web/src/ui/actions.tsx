@@ -1,16 +1,24 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
-import { Alert, AlertActionCloseButton, AlertGroup, Content, Spinner } from "@patternfly/react-core";
+import { Alert, AlertActionCloseButton, AlertGroup, Content, List, ListItem, Spinner } from "@patternfly/react-core";
 import { useCallback } from "react";
 import { ApiError, messageOf } from "@/api/call";
 import { Signal, useSignal } from "@/api/signal";
 
-interface Toast {
+export interface Toast {
   id: number;
   variant: "info" | "success" | "danger" | "warning";
   title: string;
   message?: string;
   request?: string;
   doing: boolean;
+  /** One line for each of several things that failed. */
+  failures?: readonly Failure[];
+}
+
+export interface Failure {
+  name: string;
+  message: string;
+  request?: string;
 }
 
 export interface Action<T> {
@@ -38,6 +46,15 @@ export function say(variant: Toast["variant"], title: string, message?: string):
   const id = ++last;
   put({ id, variant, title, message, doing: false });
   if (variant !== "danger") setTimeout(() => dismiss(id), SHOWN);
+}
+
+/** A toast of one's own, which is shown anew each time that it is told; one that ends well goes by itself. */
+export function toast(): (told: Omit<Toast, "id">) => void {
+  const id = ++last;
+  return (told) => {
+    put({ ...told, id });
+    if (!told.doing && told.variant === "success") setTimeout(() => dismiss(id), SHOWN);
+  };
 }
 
 /** Whether it was done. What failed stays until it is closed, with the request's id to quote. */
@@ -77,9 +94,26 @@ export function Toasts() {
           actionClose={toast.doing ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
         >
           {toast.message}
+          {toast.failures && <Failures all={toast.failures} />}
           {toast.request && <Content component="small">Request {toast.request}</Content>}
         </Alert>
       ))}
     </AlertGroup>
+  );
+}
+
+const MOST = 10;
+
+function Failures({ all }: { all: readonly Failure[] }) {
+  return (
+    <List isPlain>
+      {all.slice(0, MOST).map((one) => (
+        <ListItem key={one.name}>
+          <strong>{one.name}</strong>: {one.message}
+          {one.request && <Content component="small">Request {one.request}</Content>}
+        </ListItem>
+      ))}
+      {all.length > MOST && <ListItem>and {all.length - MOST} more</ListItem>}
+    </List>
   );
 }

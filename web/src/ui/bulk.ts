@@ -1,0 +1,50 @@
+/** The same done to many things, a few at a time: one toast tells how far it is, and each failure by its name. */
+import { ApiError, messageOf } from "@/api/call";
+import { type Failure, toast } from "./actions";
+import { someAtOnce } from "./atOnce";
+import { count } from "./format";
+
+/** At once. The server takes more; a browser has six connections. */
+const AT_ONCE = 4;
+/** Milliseconds between two repaints of the toast. */
+const BREATH = 200;
+
+export interface Bulk<T> {
+  /** "Starting" */
+  doing: string;
+  /** "started", as in "3 machines: started" */
+  done: string;
+  noun: string;
+  name: (one: T) => string;
+  do: (one: T) => Promise<unknown>;
+}
+
+/** Whether all of it was done. */
+export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<boolean> {
+  const tell = toast();
+  const what = count(all.length, bulk.noun);
+  let told = 0;
+  const progress = (done: number) => {
+    if (done > 0 && performance.now() - told < BREATH) return;
+    told = performance.now();
+    tell({ variant: "info", title: `${bulk.doing} ${what}: ${done} of ${all.length}`, doing: true });
+  };
+  progress(0);
+  const failed = await someAtOnce(all, AT_ONCE, bulk.do, progress);
+  const failures = failed.map(
+    ([one, error]): Failure => ({
+      name: bulk.name(one),
+      message: messageOf(error),
+      request: error instanceof ApiError ? error.request : undefined,
+    }),
+  );
+  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, doing: false });
+  else
+    tell({
+      variant: "danger",
+      title: `${failures.length.toLocaleString()} of ${what} could not be ${bulk.done}`,
+      doing: false,
+      failures,
+    });
+  return failures.length === 0;
+}

@@ -1,0 +1,53 @@
+/** Groups by their path of names, as the command line takes them: `team/web`; the root group is `/`. */
+import { useMemo } from "react";
+import { type Group, useMay, useObjects } from "@/api/live";
+
+export const ROOT = 0;
+
+export function pathsOf(groups: readonly Group[]): Map<number, string> {
+  const by = new Map(groups.map((group) => [group.gid, group]));
+  const paths = new Map<number, string>();
+  for (const group of groups) {
+    const names: string[] = [];
+    const seen = new Set<number>();
+    let at: Group | undefined = group;
+    while (at && at.gid !== ROOT && !seen.has(at.gid)) {
+      seen.add(at.gid);
+      names.unshift(at.name);
+      at = by.get(at.parent_gid);
+    }
+    paths.set(group.gid, names.join("/") || "/");
+  }
+  return paths;
+}
+
+/** The path of a group; one that the caller does not see, or that is gone, by its number. */
+export function useGroupPath(): (gid: number) => string {
+  const groups = useObjects("group");
+  return useMemo(() => {
+    const paths = pathsOf(groups);
+    return (gid) => paths.get(gid) ?? `group ${gid}`;
+  }, [groups]);
+}
+
+export interface GroupChoice {
+  gid: number;
+  path: string;
+}
+
+/** The groups on which the caller holds all of these permissions, by path. */
+export function useGroupsWhere(...permissions: string[]): GroupChoice[] {
+  const groups = useObjects("group");
+  const may = useMay();
+  const wanted = permissions.join();
+  return useMemo(() => {
+    const paths = pathsOf(groups);
+    return groups
+      .filter((group) => wanted.split(",").every((one) => may(one, group.gid)))
+      .map((group) => ({ gid: group.gid, path: paths.get(group.gid) ?? "" }))
+      .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+  }, [groups, may, wanted]);
+}
+
+/** `--group team/web`; nothing for the root group, which is the command line's own choice. */
+export const groupOption = (gid: number, path: string): string[] => (gid === ROOT ? [] : ["--group", path]);
