@@ -8,6 +8,7 @@ export function Confirm({
   children,
   verb,
   danger = true,
+  disabled = false,
   cli,
   request,
   onConfirm,
@@ -17,6 +18,8 @@ export function Confirm({
   children: ReactNode;
   verb: string;
   danger?: boolean;
+  /** It cannot be done as things stand; the dialog says why. */
+  disabled?: boolean;
   cli?: string[];
   request?: Request;
   /** Whether it was done: then the dialog closes. */
@@ -40,7 +43,7 @@ export function Confirm({
         <Button
           variant={danger ? "danger" : "primary"}
           isLoading={busy}
-          isDisabled={busy}
+          isDisabled={busy || disabled}
           onClick={() => void confirm()}
         >
           {verb}

@@ -1,42 +1,162 @@
-import { PageSection } from "@patternfly/react-core";
-import { Link } from "react-router";
-import { useObjects, type Vm } from "@/api/live";
-import { type Column, DataTable } from "@/ui/DataTable";
-import { mib } from "@/ui/format";
-import { StateLabel } from "@/ui/labels";
+/** Every machine that the person may view: as a table, or as a wall of screens. */
+import "./vms.css";
+import {
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateFooter,
+  Flex,
+  PageSection,
+  Skeleton,
+  ToggleGroup,
+  ToggleGroupItem,
+  ToolbarItem,
+} from "@patternfly/react-core";
+import { ListIcon, SearchIcon, ThIcon } from "@patternfly/react-icons";
+import { useCallback, useMemo, useState } from "react";
+import { Link, useSearchParams } from "react-router";
+import { useMay, useObjects, useReady, type Vm } from "@/api/live";
+import { DataTable } from "@/ui/DataTable";
+import { useGroupPath } from "@/ui/groups";
+import { trouble } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { Asking, type Question } from "./Asking";
+import { BulkBar } from "./BulkBar";
+import { columns } from "./columns";
+import { FirstSteps } from "./FirstSteps";
+import { type Filters, fits, readFilters, subtree, writeFilters } from "./filters";
+import { GroupFilter } from "./GroupFilter";
+import { RowActions } from "./RowActions";
+import { ScreenSearch } from "./ScreenSearch";
+import { StateFilter } from "./StateFilter";
+import { Wall } from "./Wall";
 
-const COLUMNS: Column<Vm>[] = [
-  {
-    key: "name",
-    title: "Name",
-    names: true,
-    cell: (vm) => <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>,
-    sort: (vm) => vm.name,
-  },
-  { key: "state", title: "State", cell: (vm) => <StateLabel state={vm.state} />, sort: (vm) => vm.state },
-  { key: "cpus", title: "CPUs", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus },
-  { key: "memory", title: "Memory", cell: (vm) => mib(vm.memory_mib), sort: (vm) => vm.memory_mib },
-];
+const rowKey = (vm: Vm) => vm.vmid;
+const rowName = (vm: Vm) => vm.name;
+const isTroubled = (vm: Vm) => trouble(vm) !== undefined;
 
 export default function Vms() {
-  const vms = useObjects("vm");
+  const all = useObjects("vm");
+  const ready = useReady();
+  const groups = useObjects("group");
+  const may = useMay();
+  const path = useGroupPath();
+  const [params, setParams] = useSearchParams();
+  const [question, setQuestion] = useState<Question & { done?: () => void }>();
+  const filters = useMemo(() => readFilters(params), [params]);
+  const wall = params.get("view") === "wall";
+  const within = useMemo(
+    () => (filters.gid === undefined ? undefined : subtree(groups, filters.gid)),
+    [groups, filters.gid],
+  );
+  const rows = useMemo(
+    () =>
+      filters.facets.length === 0 && !within ? all : all.filter((vm) => fits(vm, filters.facets, within, isTroubled)),
+    [all, filters.facets, within],
+  );
+  const shown = useMemo(() => columns(path), [path]);
+  const ask = useCallback((asked: Question) => setQuestion(asked), []);
+  const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
+  const set = useCallback(
+    (name: string, value: string | undefined) =>
+      setParams(
+        (before) => {
+          const next = new URLSearchParams(before);
+          if (value === undefined) next.delete(name);
+          else next.set(name, value);
+          return next;
+        },
+        { replace: true },
+      ),
+    [setParams],
+  );
+  const filter = (next: Filters) => setParams((before) => writeFilters(before, next), { replace: true });
+  const mayCreate = groups.some((one) => may("vm.create", one.gid));
+  const mayLook = groups.some((one) => may("vm.interact", one.gid));
   return (
     <>
-      <PageHead title="Virtual machines" />
+      <PageHead
+        title="Virtual machines"
+        actions={
+          <Flex gap={{ default: "gapSm" }}>
+            {mayLook && all.length > 0 && (
+              <Button variant="secondary" icon={<SearchIcon />} onClick={() => set("screens", "")}>
+                Text on screens
+              </Button>
+            )}
+            {mayCreate && all.length > 0 && (
+              <Button variant="primary" component={(props) => <Link {...props} to="/create" />}>
+                Create a machine
+              </Button>
+            )}
+          </Flex>
+        }
+      />
       <PageSection>
-        <DataTable
-          id="vms"
-          label="Virtual machines"
-          noun="machine"
-          rows={vms}
-          columns={COLUMNS}
-          rowKey={(vm) => vm.vmid}
-          rowName={(vm) => vm.name}
-          empty={null}
-          bulk={() => null}
-        />
+        {!ready ? (
+          <Skeleton height="20rem" screenreaderText="Loading the machines" />
+        ) : all.length === 0 ? (
+          <FirstSteps />
+        ) : (
+          <DataTable
+            id="vms"
+            label="Virtual machines"
+            noun="machine"
+            rows={rows}
+            columns={shown}
+            rowKey={rowKey}
+            rowName={rowName}
+            search={params.get("find") ?? ""}
+            onSearch={(words) => set("find", words || undefined)}
+            filters={
+              <>
+                <StateFilter facets={filters.facets} onChange={(facets) => filter({ ...filters, facets })} />
+                <GroupFilter gid={filters.gid} onChange={(gid) => filter({ ...filters, gid })} />
+                <ToolbarItem>
+                  <ToggleGroup aria-label="Shown as">
+                    <ToggleGroupItem
+                      icon={<ListIcon />}
+                      aria-label="Table"
+                      isSelected={!wall}
+                      onChange={() => set("view", undefined)}
+                    />
+                    <ToggleGroupItem
+                      icon={<ThIcon />}
+                      aria-label="Wall of screens"
+                      isSelected={wall}
+                      onChange={() => set("view", "wall")}
+                    />
+                  </ToggleGroup>
+                </ToolbarItem>
+              </>
+            }
+            empty={<NothingFits onClear={() => filter({ facets: [] })} />}
+            bulk={(chosen, clear) => (
+              <BulkBar vms={chosen} clear={clear} ask={(asked) => setQuestion({ ...asked, done: clear })} />
+            )}
+            rowActions={rowActions}
+            instead={wall ? (found, choice) => <Wall vms={found} ask={ask} {...choice} /> : undefined}
+          />
+        )}
       </PageSection>
+      {question && (
+        <Asking question={question} onDone={() => question.done?.()} onClose={() => setQuestion(undefined)} />
+      )}
+      {params.has("screens") && <ScreenSearch onClose={() => set("screens", undefined)} />}
     </>
+  );
+}
+
+function NothingFits({ onClear }: { onClear: () => void }) {
+  return (
+    <EmptyState titleText="No machine fits the filters" headingLevel="h2">
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <Button variant="link" onClick={onClear}>
+            Show all
+          </Button>
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
   );
 }

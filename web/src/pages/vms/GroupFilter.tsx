@@ -1,0 +1,104 @@
+/** Of which group, with all groups below it: the groups as their tree, with how many machines each has. */
+import {
+  Divider,
+  MenuSearch,
+  MenuSearchInput,
+  MenuToggle,
+  SearchInput,
+  Select,
+  SelectList,
+  SelectOption,
+  ToolbarItem,
+} from "@patternfly/react-core";
+import { useMemo, useState } from "react";
+import { useObjects } from "@/api/live";
+import { useGroupPath } from "@/ui/groups";
+import { subtree, tree } from "./filters";
+
+/** From here on there is a field to search in. */
+const MANY = 10;
+const EVERY = "every";
+
+export function GroupFilter({
+  gid,
+  onChange,
+}: {
+  gid: number | undefined;
+  onChange: (gid: number | undefined) => void;
+}) {
+  const groups = useObjects("group");
+  const path = useGroupPath();
+  const [open, setOpen] = useState(false);
+  if (groups.length < 2 && gid === undefined) return null;
+  return (
+    <ToolbarItem>
+      <Select
+        isOpen={open}
+        onOpenChange={setOpen}
+        selected={gid ?? EVERY}
+        isScrollable
+        onSelect={(_event, value) => {
+          onChange(value === EVERY ? undefined : Number(value));
+          setOpen(false);
+        }}
+        toggle={(ref) => (
+          <MenuToggle ref={ref} isExpanded={open} onClick={() => setOpen(!open)} className="v-vms-group">
+            {gid === undefined ? "All groups" : `In ${path(gid)}`}
+          </MenuToggle>
+        )}
+      >
+        {open && <Groups gid={gid} />}
+      </Select>
+    </ToolbarItem>
+  );
+}
+
+function Groups({ gid }: { gid: number | undefined }) {
+  const groups = useObjects("group");
+  const vms = useObjects("vm");
+  const path = useGroupPath();
+  const [words, setWords] = useState("");
+  const branches = useMemo(() => {
+    const own = new Map<number, number>();
+    for (const vm of vms) own.set(vm.gid, (own.get(vm.gid) ?? 0) + 1);
+    return tree(groups).map((one) => ({
+      ...one,
+      vms: [...subtree(groups, one.gid)].reduce((sum, each) => sum + (own.get(each) ?? 0), 0),
+    }));
+  }, [groups, vms]);
+  const shown = branches.filter((one) => path(one.gid).toLowerCase().includes(words.trim().toLowerCase()));
+  return (
+    <>
+      {branches.length > MANY && (
+        <>
+          <MenuSearch>
+            <MenuSearchInput>
+              <SearchInput
+                aria-label="Search groups"
+                value={words}
+                onChange={(_event, value) => setWords(value)}
+                onClear={() => setWords("")}
+              />
+            </MenuSearchInput>
+          </MenuSearch>
+          <Divider />
+        </>
+      )}
+      <SelectList aria-label="Group">
+        <SelectOption value={EVERY}>All groups</SelectOption>
+        {shown.map((one) => (
+          <SelectOption
+            key={one.gid}
+            value={one.gid}
+            isSelected={one.gid === gid}
+            aria-label={`${path(one.gid)}, ${one.vms}`}
+          >
+            <span style={{ paddingInlineStart: `${words ? 0 : one.depth * 1.25}rem` }}>
+              {words ? path(one.gid) : one.name} <span className="v-subtle">{one.vms}</span>
+            </span>
+          </SelectOption>
+        ))}
+      </SelectList>
+    </>
+  );
+}

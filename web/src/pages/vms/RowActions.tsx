@@ -1,0 +1,110 @@
+/** What can be done with one machine: the usual at once, the rest in a menu. */
+import { Button, Divider, Dropdown, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
+import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
+import { memo, useState } from "react";
+import { Link, useNavigate } from "react-router";
+import { useMay, type Vm } from "@/api/live";
+import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
+import type { Question } from "./Asking";
+
+interface Props {
+  vm: Vm;
+  ask: (question: Question) => void;
+}
+
+export const RowActions = memo(function RowActions({ vm, ask }: Props) {
+  const may = useMay();
+  const act = useVmAction();
+  const actions = may("vm.state", vm.gid) ? actionsFor(vm) : [];
+  const quick = actions.find((one) => one.state === "RUNNING");
+  const canLook = may("vm.interact", vm.gid) && vm.state !== "STOPPED";
+  const canDelete = may("vm.remove", vm.gid);
+  return (
+    <Flex
+      gap={{ default: "gapNone" }}
+      flexWrap={{ default: "nowrap" }}
+      justifyContent={{ default: "justifyContentFlexEnd" }}
+    >
+      {quick && (
+        <Button
+          variant="plain"
+          size="sm"
+          icon={<PlayIcon />}
+          aria-label={`${quick.title} ${vm.name}`}
+          title={quick.title}
+          onClick={() => void act(vm, quick)}
+        />
+      )}
+      {canLook && (
+        <Button
+          variant="plain"
+          size="sm"
+          icon={<DesktopIcon />}
+          aria-label={`Console of ${vm.name}`}
+          title="Console"
+          component={(props) => <Link {...props} to={`/vms/${vm.vmid}/console`} />}
+        />
+      )}
+      {(actions.length > 0 || canLook || canDelete) && (
+        <More vm={vm} actions={actions} canLook={canLook} canDelete={canDelete} ask={ask} />
+      )}
+    </Flex>
+  );
+});
+
+interface MoreProps extends Props {
+  actions: VmAction[];
+  canLook: boolean;
+  canDelete: boolean;
+}
+
+function More({ vm, actions, canLook, canDelete, ask }: MoreProps) {
+  const [open, setOpen] = useState(false);
+  const act = useVmAction();
+  const navigate = useNavigate();
+  return (
+    <Dropdown
+      isOpen={open}
+      onOpenChange={setOpen}
+      onSelect={() => setOpen(false)}
+      popperProps={{ position: "right" }}
+      toggle={(ref) => (
+        <MenuToggle
+          ref={ref}
+          variant="plain"
+          size="sm"
+          icon={<EllipsisVIcon />}
+          isExpanded={open}
+          aria-label={`Actions of ${vm.name}`}
+          onClick={() => setOpen(!open)}
+        />
+      )}
+    >
+      <DropdownList>
+        {actions.map((one) => (
+          <DropdownItem
+            key={one.verb}
+            isDanger={one.danger !== undefined}
+            onClick={() => (one.danger ? ask({ about: "kill", vms: [vm] }) : void act(vm, one))}
+          >
+            {one.title}
+          </DropdownItem>
+        ))}
+        {canLook && (
+          <DropdownItem key="console" onClick={() => void navigate(`/vms/${vm.vmid}/console`)}>
+            Console
+          </DropdownItem>
+        )}
+        <DropdownItem key="open" onClick={() => void navigate(`/vms/${vm.vmid}`)}>
+          Show everything
+        </DropdownItem>
+        {canDelete && <Divider key="line" component="li" />}
+        {canDelete && (
+          <DropdownItem key="delete" isDanger onClick={() => ask({ about: "delete", vms: [vm] })}>
+            Delete…
+          </DropdownItem>
+        )}
+      </DropdownList>
+    </Dropdown>
+  );
+}

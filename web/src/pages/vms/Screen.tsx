@@ -1,0 +1,41 @@
+/** The screen of a machine, small and live; what stands there instead while there is none. */
+import { OffIcon } from "@patternfly/react-icons";
+import { useEffect, useRef } from "react";
+import { useMay, type Vm } from "@/api/live";
+import { useSignal } from "@/api/signal";
+import { thumbnails } from "./thumbnails";
+
+export const hasScreen = (vm: Vm): boolean =>
+  vm.displays.length > 0 && (vm.state === "RUNNING" || vm.state === "PAUSED");
+
+export function Screen({ vm }: { vm: Vm }) {
+  const may = useMay()("vm.interact", vm.gid);
+  if (may && hasScreen(vm)) return <Picture vm={vm} />;
+  const why = !may ? "Not yours to see" : vm.displays.length === 0 ? "No display" : undefined;
+  return <span className="v-screen v-screen-none">{why ?? (vm.state === "STOPPED" ? <OffIcon /> : "…")}</span>;
+}
+
+function Picture({ vm }: { vm: Vm }) {
+  const place = useRef<HTMLSpanElement>(null);
+  const { url, failed } = useSignal(thumbnails.of(vm.vmid));
+  useEffect(() => {
+    let end: (() => void) | undefined;
+    const observer = new IntersectionObserver(([entry]) => {
+      if (entry?.isIntersecting) end ??= thumbnails.watch(vm.vmid);
+      else {
+        end?.();
+        end = undefined;
+      }
+    });
+    if (place.current) observer.observe(place.current);
+    return () => {
+      observer.disconnect();
+      end?.();
+    };
+  }, [vm.vmid]);
+  return (
+    <span ref={place} className="v-screen" title={failed}>
+      {url ? <img src={url} alt={`Screen of ${vm.name}`} /> : <span className="v-screen-none">{failed ?? "…"}</span>}
+    </span>
+  );
+}

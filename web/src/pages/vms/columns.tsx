@@ -1,0 +1,101 @@
+/** The columns of the table of machines. */
+import { Label } from "@patternfly/react-core";
+import { ExclamationTriangleIcon } from "@patternfly/react-icons";
+import { Link } from "react-router";
+import type { Vm } from "@/api/live";
+import type { Column } from "@/ui/DataTable";
+import { ago, mib } from "@/ui/format";
+import { StateLabel, trouble } from "@/ui/labels";
+import { Screen } from "./Screen";
+
+const FIELDS: Record<string, string> = { memory_mib: "memory", cpus: "CPUs", nics: "NICs" };
+const waiting = (vm: Vm): string => vm.waiting.map((one) => FIELDS[one] ?? one).join(", ");
+
+/** `path` gives a group's path of names. */
+export const columns = (path: (gid: number) => string): Column<Vm>[] => [
+  {
+    key: "name",
+    title: "Name",
+    names: true,
+    cell: (vm) => <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>,
+    sort: (vm) => vm.name,
+  },
+  {
+    key: "state",
+    title: "State",
+    cell: (vm) => <State vm={vm} />,
+    sort: (vm) => vm.state,
+    text: (vm) => `${vm.state} ${trouble(vm) ?? ""}`,
+  },
+  { key: "group", title: "Group", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
+  { key: "cpus", title: "CPUs", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
+  { key: "memory", title: "Memory", cell: (vm) => mib(vm.memory_mib), sort: (vm) => vm.memory_mib, text: () => "" },
+  {
+    key: "nics",
+    title: "NICs",
+    cell: (vm) => vm.nics.map((one) => (one === "BRIDGE" ? "Bridge" : one)).join(", ") || "None",
+    sort: (vm) => vm.nics.join(),
+  },
+  {
+    key: "waiting",
+    title: "At next start",
+    cell: (vm) =>
+      vm.waiting.length > 0 ? (
+        <Label isCompact status="info">
+          {waiting(vm)}
+        </Label>
+      ) : (
+        <span className="v-subtle">No change</span>
+      ),
+    sort: (vm) => vm.waiting.length,
+    text: waiting,
+  },
+  {
+    key: "screen",
+    title: "Screen",
+    optional: true,
+    cell: (vm) => (
+      <Link
+        className="v-vms-thumb"
+        to={vm.state === "STOPPED" ? `/vms/${vm.vmid}` : `/vms/${vm.vmid}/console`}
+        aria-label={vm.state === "STOPPED" ? `${vm.name}, stopped` : `Console of ${vm.name}`}
+      >
+        <Screen vm={vm} />
+      </Link>
+    ),
+  },
+  {
+    key: "displays",
+    title: "Displays",
+    optional: true,
+    cell: (vm) => vm.displays.map((one) => `${one.width}×${one.height}`).join(", ") || "None",
+    sort: (vm) => vm.displays.length,
+    text: (vm) => vm.displays.map((one) => one.name).join(" "),
+  },
+  {
+    key: "autostart",
+    title: "Autostart",
+    optional: true,
+    cell: (vm) => (vm.autostart ? "Yes" : "No"),
+    sort: (vm) => (vm.autostart ? 1 : 0),
+    text: (vm) => (vm.autostart ? "autostart" : ""),
+  },
+];
+
+export function State({ vm }: { vm: Vm }) {
+  const why = trouble(vm);
+  const since =
+    vm.state === "STOPPING" && vm.stopping_since !== undefined
+      ? `the power button was pressed ${ago(vm.stopping_since)}`
+      : vm.reason?.message;
+  return (
+    <span className="v-vms-state" title={why ? undefined : since}>
+      <StateLabel state={vm.state} />
+      {why && (
+        <span className="v-vms-why">
+          <ExclamationTriangleIcon color="var(--pf-t--global--icon--color--status--warning--default)" /> {why}
+        </span>
+      )}
+    </span>
+  );
+}

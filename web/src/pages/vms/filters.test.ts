@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { fits, readFilters, subtree, tree, writeFilters } from "./filters";
+
+const GROUPS = [
+  { gid: 0, parent_gid: 0, name: "root" },
+  { gid: 3, parent_gid: 2, name: "lab10" },
+  { gid: 4, parent_gid: 2, name: "lab9" },
+  { gid: 2, parent_gid: 0, name: "team" },
+  { gid: 7, parent_gid: 99, name: "alone" },
+];
+
+test("filters survive the way through the address, and leave the rest of it alone", () => {
+  const params = new URLSearchParams("find=web&view=wall");
+  const next = writeFilters(params, { facets: ["running", "trouble"], gid: 0 });
+  expect(readFilters(next)).toEqual({ facets: ["running", "trouble"], gid: 0 });
+  expect(next.get("find")).toBe("web");
+  expect(next.get("view")).toBe("wall");
+  expect(writeFilters(next, { facets: [] }).toString()).toBe("find=web&view=wall");
+});
+
+test("an address by somebody else is read as far as it makes sense", () => {
+  expect(readFilters(new URLSearchParams("state=RUNNING,weird&group=x"))).toEqual({ facets: ["running"] });
+});
+
+test("a group stands for all below it", () => {
+  expect([...subtree(GROUPS, 2)].sort()).toEqual([2, 3, 4]);
+  expect(subtree(GROUPS, 0)).toEqual(new Set([0, 2, 3, 4]));
+});
+
+test("a ring of groups ends", () => {
+  const ring = [
+    { gid: 1, parent_gid: 2 },
+    { gid: 2, parent_gid: 1 },
+  ];
+  expect(subtree(ring, 1)).toEqual(new Set([1, 2]));
+});
+
+test("the tree has parents before children, and numbers in order", () => {
+  expect(tree(GROUPS).map((one) => `${"-".repeat(one.depth)}${one.name}`)).toEqual([
+    "alone",
+    "root",
+    "-team",
+    "--lab9",
+    "--lab10",
+  ]);
+});
+
+test("several states are any of them; trouble is one more", () => {
+  const running = { gid: 0, state: "RUNNING" } as const;
+  const dead = { gid: 7, state: "STOPPED" } as const;
+  const troubled = (vm: { gid: number }) => vm.gid === 7;
+  expect(fits(running, [], undefined, troubled)).toBe(true);
+  expect(fits(running, ["stopped"], undefined, troubled)).toBe(false);
+  expect(fits({ gid: 0, state: "STARTING" }, ["changing"], undefined, troubled)).toBe(true);
+  expect(fits(dead, ["running", "trouble"], undefined, troubled)).toBe(true);
+  expect(fits(dead, [], new Set([0, 2]), troubled)).toBe(false);
+});

@@ -1,0 +1,101 @@
+/** Which machines are shown, as the address of the page tells it. */
+import type { Group, Vm } from "@/api/live";
+import type { State } from "@/api/schema";
+
+/** What can be chosen: a state, being on the way to one, or needing somebody's attention. */
+export const FACETS = ["running", "paused", "stopped", "changing", "trouble"] as const;
+export type Facet = (typeof FACETS)[number];
+
+export const FACET_WORDS: Record<Facet, string> = {
+  running: "Running",
+  paused: "Paused",
+  stopped: "Stopped",
+  changing: "Changing",
+  trouble: "Needs attention",
+};
+
+export interface Filters {
+  facets: Facet[];
+  /** With all groups below it; absent: all. */
+  gid?: number;
+}
+
+export function readFilters(params: URLSearchParams): Filters {
+  const words = (params.get("state") ?? "").toLowerCase().split(",");
+  const group = params.get("group");
+  return {
+    facets: FACETS.filter((one) => words.includes(one)),
+    gid: group !== null && /^\d+$/.test(group) ? Number(group) : undefined,
+  };
+}
+
+/** The address with other filters; what else stands in it stays. */
+export function writeFilters(params: URLSearchParams, { facets, gid }: Filters): URLSearchParams {
+  const next = new URLSearchParams(params);
+  if (facets.length > 0) next.set("state", facets.join(","));
+  else next.delete("state");
+  if (gid !== undefined) next.set("group", String(gid));
+  else next.delete("group");
+  return next;
+}
+
+const SETTLED: Partial<Record<State, Facet>> = { RUNNING: "running", PAUSED: "paused", STOPPED: "stopped" };
+
+export const facetOf = (vm: Pick<Vm, "state">): Facet => SETTLED[vm.state] ?? "changing";
+
+/** `troubled` says whether somebody should look at a machine. */
+export function fits<T extends Pick<Vm, "gid" | "state">>(
+  vm: T,
+  facets: readonly Facet[],
+  within: ReadonlySet<number> | undefined,
+  troubled: (vm: T) => boolean,
+): boolean {
+  if (within && !within.has(vm.gid)) return false;
+  return facets.length === 0 || facets.includes(facetOf(vm)) || (facets.includes("trouble") && troubled(vm));
+}
+
+/** By their parents; the root group is its own, and nobody's child. */
+function childrenOf<T extends Pick<Group, "gid" | "parent_gid">>(groups: readonly T[]): Map<number, T[]> {
+  const children = new Map<number, T[]>();
+  for (const one of groups) {
+    if (one.gid === one.parent_gid) continue;
+    const siblings = children.get(one.parent_gid);
+    if (siblings) siblings.push(one);
+    else children.set(one.parent_gid, [one]);
+  }
+  return children;
+}
+
+/** A group and all groups below it. */
+export function subtree(groups: readonly Pick<Group, "gid" | "parent_gid">[], gid: number): Set<number> {
+  const children = childrenOf(groups);
+  const found = new Set<number>();
+  const left = [gid];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    if (found.has(at)) continue;
+    found.add(at);
+    for (const child of children.get(at) ?? []) left.push(child.gid);
+  }
+  return found;
+}
+
+export interface Branch {
+  gid: number;
+  name: string;
+  depth: number;
+}
+
+/** The groups as a tree, each parent before its children, those by name; one whose parent is not seen stands on top. */
+export function tree(groups: readonly Pick<Group, "gid" | "parent_gid" | "name">[]): Branch[] {
+  const known = new Set(groups.map((one) => one.gid));
+  const isTop = (one: Pick<Group, "gid" | "parent_gid">) => one.gid === one.parent_gid || !known.has(one.parent_gid);
+  const sorted = groups.toSorted((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const children = childrenOf(sorted);
+  const found: Branch[] = [];
+  const add = (one: Pick<Group, "gid" | "name">, depth: number) => {
+    found.push({ gid: one.gid, name: one.name, depth });
+    for (const child of children.get(one.gid) ?? []) add(child, depth + 1);
+  };
+  for (const one of sorted.filter(isTop)) add(one, 0);
+  return found;
+}
