@@ -1,6 +1,5 @@
 /** What to do first where there is nothing yet, as far as the person may do it. */
 import {
-  Button,
   Card,
   CardBody,
   CardFooter,
@@ -11,8 +10,8 @@ import {
   Gallery,
 } from "@patternfly/react-core";
 import type { ReactNode } from "react";
-import { Link } from "react-router";
 import { useMay, useObjects } from "@/api/live";
+import { LinkButton } from "@/ui/LinkButton";
 
 export function FirstSteps() {
   const groups = useObjects("group");
@@ -73,12 +72,9 @@ function Step({ title, to, verb, children }: { title: string; to?: string; verb?
       <CardBody>{children}</CardBody>
       {to && (
         <CardFooter>
-          <Button
-            variant={to === "/create" ? "primary" : "secondary"}
-            component={(props) => <Link {...props} to={to} />}
-          >
+          <LinkButton variant={to === "/create" ? "primary" : "secondary"} to={to}>
             {verb}
-          </Button>
+          </LinkButton>
         </CardFooter>
       )}
     </Card>

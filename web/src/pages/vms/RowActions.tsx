@@ -2,8 +2,9 @@
 import { Button, Divider, Dropdown, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
 import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
 import { memo, useState } from "react";
-import { Link, useNavigate } from "react-router";
+import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
+import { LinkButton } from "@/ui/LinkButton";
 import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
 import type { Question } from "./Asking";
 
@@ -36,13 +37,13 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
         />
       )}
       {canLook && (
-        <Button
+        <LinkButton
           variant="plain"
           size="sm"
           icon={<DesktopIcon />}
           aria-label={`Console of ${vm.name}`}
           title="Console"
-          component={(props) => <Link {...props} to={`/vms/${vm.vmid}/console`} />}
+          to={`/vms/${vm.vmid}/console`}
         />
       )}
       {(actions.length > 0 || canLook || canDelete) && (

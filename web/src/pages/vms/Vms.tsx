@@ -14,10 +14,11 @@ import {
 } from "@patternfly/react-core";
 import { ListIcon, SearchIcon, ThIcon } from "@patternfly/react-icons";
 import { useCallback, useMemo, useState } from "react";
-import { Link, useSearchParams } from "react-router";
+import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { DataTable } from "@/ui/DataTable";
 import { useGroupPath } from "@/ui/groups";
+import { LinkButton } from "@/ui/LinkButton";
 import { trouble } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Asking, type Question } from "./Asking";
@@ -85,9 +86,9 @@ export default function Vms() {
               </Button>
             )}
             {mayCreate && all.length > 0 && (
-              <Button variant="primary" component={(props) => <Link {...props} to="/create" />}>
+              <LinkButton variant="primary" to="/create">
                 Create a machine
-              </Button>
+              </LinkButton>
             )}
           </Flex>
         }

@@ -1,0 +1,91 @@
+/** The media that are there, with what is known of them: one is chosen. */
+import { Content, EmptyState, EmptyStateBody, Label, LabelGroup, Radio, SearchInput } from "@patternfly/react-core";
+import { useId, useMemo, useState } from "react";
+import type { Medium } from "@/api/live";
+import { bytes } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
+import { roleOf } from "./draft";
+
+const MOST = 60;
+const KIND = { cdrom: "Installation image", disk: "Disk", packed: "Disk image to import", blank: "" };
+
+export function ImageList({
+  media,
+  gid,
+  chosen,
+  onChoose,
+}: {
+  media: readonly Medium[];
+  gid: number;
+  chosen: string | undefined;
+  onChoose: (medium: Medium) => void;
+}) {
+  const id = useId();
+  const path = useGroupPath();
+  const [words, setWords] = useState("");
+  const found = useMemo(() => {
+    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+    return media.filter((one) => {
+      const text = `${one.name} ${one.content?.label ?? ""} ${KIND[roleOf(one)]}`.toLowerCase();
+      return wanted.every((word) => text.includes(word));
+    });
+  }, [media, words]);
+  if (media.length === 0)
+    return (
+      <EmptyState titleText="There is no image yet" headingLevel="h3" variant="sm">
+        <EmptyStateBody>Upload one below, or begin with an empty disk.</EmptyStateBody>
+      </EmptyState>
+    );
+  return (
+    <>
+      {media.length > 6 && (
+        <SearchInput
+          aria-label="Search images"
+          placeholder="Search images"
+          value={words}
+          onChange={(_event, value) => setWords(value)}
+          onClear={() => setWords("")}
+        />
+      )}
+      <div role="radiogroup" aria-label="Image" className="v-images">
+        {found.slice(0, MOST).map((one) => (
+          <Radio
+            key={one.mid}
+            id={`${id}-${one.mid}`}
+            name={`${id}-image`}
+            isChecked={one.mid === chosen}
+            onChange={() => onChoose(one)}
+            label={<span className="v-wall-name">{one.name}</span>}
+            description={<Known medium={one} where={one.gid === gid ? undefined : path(one.gid)} />}
+          />
+        ))}
+      </div>
+      {found.length > MOST && (
+        <Content component="small">{(found.length - MOST).toLocaleString()} more: search for the name.</Content>
+      )}
+      {found.length === 0 && <Content component="p">No image fits the search.</Content>}
+    </>
+  );
+}
+
+function Known({ medium, where }: { medium: Medium; where: string | undefined }) {
+  const { content } = medium;
+  return (
+    <LabelGroup numLabels={8} isCompact aria-label={`About ${medium.name}`}>
+      <Label isCompact>{KIND[roleOf(medium)]}</Label>
+      <Label isCompact>{bytes(medium.size)}</Label>
+      {content?.label && <Label isCompact>{content.label}</Label>}
+      {content?.boots_efi === true && (
+        <Label isCompact status="success">
+          Boots under EFI{content.architectures?.length ? `: ${content.architectures.join(", ")}` : ""}
+        </Label>
+      )}
+      {content?.boots_efi === false && (
+        <Label isCompact status="warning">
+          Does not boot under EFI
+        </Label>
+      )}
+      {where && <Label isCompact>in {where}</Label>}
+    </LabelGroup>
+  );
+}

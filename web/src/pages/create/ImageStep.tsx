@@ -1,0 +1,83 @@
+/** The first question: what the machine boots from, and whose it is. */
+import { Alert, Content, Form, FormGroup, FormSection, Radio, Title } from "@patternfly/react-core";
+import type { Medium } from "@/api/live";
+import { Choose } from "@/ui/Choose";
+import type { GroupChoice } from "@/ui/groups";
+import type { Draft } from "./draft";
+import { ImageList } from "./ImageList";
+import { UploadHere } from "./UploadHere";
+
+export function ImageStep({
+  draft,
+  groups,
+  media,
+  locked,
+  refuse,
+  warning,
+  onGroup,
+  onMedium,
+  onBlank,
+  onFile,
+}: {
+  draft: Draft;
+  groups: readonly GroupChoice[];
+  /** Those that the group can have. */
+  media: readonly Medium[];
+  /** Why nothing can be chosen any more. */
+  locked: string | undefined;
+  /** Why nothing can be uploaded. */
+  refuse: string | undefined;
+  warning: string | undefined;
+  onGroup: (gid: number) => void;
+  onMedium: (medium: Medium) => void;
+  onBlank: () => void;
+  onFile: (file: File) => void;
+}) {
+  const { source } = draft;
+  return (
+    <Form onSubmit={(event) => event.preventDefault()}>
+      <Title headingLevel="h2">What does it boot from?</Title>
+      {locked && <Alert isInline variant="info" title={locked} />}
+      <fieldset disabled={locked !== undefined} className="v-fieldset">
+        {groups.length > 1 && (
+          <FormGroup label="Group" fieldId="create-group" className="v-create-field">
+            <Choose
+              id="create-group"
+              value={String(draft.gid)}
+              choices={groups.map((one) => ({ value: String(one.gid), label: one.path }))}
+              onChange={(value) => onGroup(Number(value))}
+            />
+          </FormGroup>
+        )}
+        <FormSection title="An image that is here" titleElement="h3">
+          <ImageList
+            media={media}
+            gid={draft.gid}
+            chosen={source?.from === "medium" ? source.mid : undefined}
+            onChoose={onMedium}
+          />
+        </FormSection>
+        <FormSection title="An image of your own" titleElement="h3">
+          <UploadHere upload={source?.from === "upload" ? source.id : undefined} refuse={refuse} onFile={onFile} />
+        </FormSection>
+        <FormSection title="Nothing yet" titleElement="h3">
+          <Radio
+            id="create-blank"
+            name="create-blank"
+            label="An empty disk"
+            description="It comes up in its firmware. Attach an image later."
+            isChecked={source?.from === "blank"}
+            onChange={onBlank}
+          />
+        </FormSection>
+      </fieldset>
+      <div role="status">
+        {warning && (
+          <Alert isInline variant="warning" title="Before you go on">
+            <Content component="p">{warning}</Content>
+          </Alert>
+        )}
+      </div>
+    </Form>
+  );
+}

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { type Draft, diskBytes, memoryMib, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
+
+const NONE: ReadonlySet<string> = new Set();
+const KNOWN = { left: {}, poolLeft: undefined, vms: NONE, media: NONE };
+const draft = (change: Partial<Draft> = {}): Draft => ({
+  ...proposed(0, {}, undefined),
+  name: "web",
+  diskName: "web-disk",
+  ...change,
+});
+
+test("a name is made of the image's", () => {
+  expect(suggestName("debian-12.5.0-amd64-netinst.iso", NONE)).toBe("debian-12.5");
+  expect(suggestName("Fedora Server 40.iso", NONE)).toBe("fedora");
+  expect(suggestName("ubuntu24.04.img.xz", NONE)).toBe("ubuntu-24.04");
+  expect(suggestName("alpine.iso", new Set(["alpine", "alpine-2"]))).toBe("alpine-3");
+  expect(suggestName(undefined, NONE)).toBe("vm");
+  expect(suggestName("日本.iso", NONE)).toBe("日本");
+});
+
+test("what is proposed fits into what is left", () => {
+  const small = proposed(3, { cpus: 1, memory_mib: 700 }, 5 * 2 ** 30);
+  expect(small).toMatchObject({ cpus: "1", memory: "700 MiB", diskSize: "5 GiB" });
+  expect(proposed(0, {}, undefined)).toMatchObject({ cpus: "2", memory: "2 GiB", diskSize: "20 GiB" });
+});
+
+test("bare numbers are what people mean by them", () => {
+  expect(memoryMib({ memory: "512" })).toBe(512);
+  expect(memoryMib({ memory: "1.5G" })).toBe(1536);
+  expect(memoryMib({ memory: "much" })).toBeUndefined();
+  expect(diskBytes({ diskSize: "20" })).toBe(20 * 2 ** 30);
+});
+
+test("a sound draft has no problem", () => expect(problems(draft(), KNOWN)).toEqual({}));
+
+test("each limit is told at its field", () => {
+  const bad = draft({ name: "  ", cpus: "3", memory: "4G", diskSize: "9 GiB", display: "9000x1" });
+  const known = {
+    left: { cpus: 2, memory_mib: 1024, vms: 0 },
+    poolLeft: 2 ** 30,
+    vms: NONE,
+    media: new Set(["web-disk"]),
+  };
+  expect(Object.keys(problems(bad, known)).sort()).toEqual([
+    "cpus",
+    "diskName",
+    "diskSize",
+    "display",
+    "gid",
+    "memory",
+    "name",
+  ]);
+  expect(problems(draft({ disk: "none", diskName: "", diskSize: "" }), KNOWN)).toEqual({});
+});
+
+test("what an image can be", () => {
+  expect(roleOfFile("A.ISO")).toBe("cdrom");
+  expect(roleOfFile("cloud.qcow2")).toBe("packed");
+  expect(roleOfFile("disk.img")).toBe("disk");
+  expect(roleOf({ type: "DISK", format: "raw", content: { format: "iso9660" } })).toBe("cdrom");
+  expect(roleOf({ type: "DISK", format: "raw", content: { format: "vmdk" } })).toBe("packed");
+  expect(roleOf({ type: "DISK", format: "qcow2", content: { format: "qcow2" } })).toBe("disk");
+});
+
+test("displays are width and height", () => {
+  expect(sizeOf("1920 × 1080")).toEqual({ width: 1920, height: 1080 });
+  expect(sizeOf("0x5")).toBeUndefined();
+});

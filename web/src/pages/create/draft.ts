@@ -1,0 +1,162 @@
+/** What the wizard asks for, what it proposes, and what is wrong with it: as the server decides. */
+import { parseBytes } from "../../ui/format";
+
+export type Source = { from: "medium"; mid: string } | { from: "upload"; id: number } | { from: "blank" };
+/** `itself` is the chosen medium; `copy` and `import` are made of it; `new` is empty. */
+export type Disk = "new" | "itself" | "copy" | "import" | "none";
+/** What the chosen image can be for a machine. */
+export type Role = "cdrom" | "disk" | "packed" | "blank";
+
+export interface Draft {
+  gid: number;
+  /** The pool for a new disk. */
+  mpid: number | undefined;
+  source: Source | undefined;
+  name: string;
+  cpus: string;
+  memory: string;
+  disk: Disk;
+  diskName: string;
+  diskSize: string;
+  format: "raw" | "qcow2";
+  imageMode: "VIRTIO" | "USB";
+  /** "1280x800" or "none". */
+  display: string;
+  /** "nat", "none", or "bridge:" and the id of a host NIC. */
+  nic: string;
+  autostart: boolean;
+  start: boolean;
+}
+
+export interface Left {
+  cpus?: number;
+  memory_mib?: number;
+  vms?: number;
+}
+
+export const DISPLAYS = ["1280x800", "1920x1080", "1024x768", "none"];
+
+export const DISKS: Record<Role, Disk[]> = {
+  cdrom: ["new", "none"],
+  disk: ["copy", "itself"],
+  packed: ["import"],
+  blank: ["new", "none"],
+};
+
+/** The most that suits, of what is left. */
+export function proposed(gid: number, left: Left, poolLeft: number | undefined): Draft {
+  const memory = Math.min(2048, left.memory_mib ?? 2048);
+  const disk = Math.min(20 * 2 ** 30, poolLeft ?? Number.POSITIVE_INFINITY);
+  return {
+    gid,
+    mpid: undefined,
+    source: undefined,
+    name: "",
+    cpus: String(Math.max(1, Math.min(2, left.cpus ?? 2))),
+    memory: memory >= 1024 && memory % 1024 === 0 ? `${memory / 1024} GiB` : `${Math.max(256, memory)} MiB`,
+    disk: "new",
+    diskName: "",
+    diskSize: disk >= 2 ** 30 ? `${Math.floor(disk / 2 ** 30)} GiB` : "1 GiB",
+    format: "raw",
+    imageMode: "VIRTIO",
+    display: DISPLAYS[0] ?? "none",
+    nic: "nat",
+    autostart: false,
+    start: true,
+  };
+}
+
+const PACKED = /\.(qcow2|vmdk|vdi|vhdx|xz|zst)$/i;
+const PACKED_FORMATS = ["qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"];
+
+/** Before the server has looked into a file, its name tells. */
+export const roleOfFile = (file: string): Role =>
+  /\.iso$/i.test(file) ? "cdrom" : PACKED.test(file) ? "packed" : "disk";
+
+export function roleOf(medium: { type: string; format: string; content?: { format: string } }): Role {
+  const found = medium.content?.format ?? "";
+  if (medium.type === "ISO" || found === "iso9660") return "cdrom";
+  return medium.format === "raw" && PACKED_FORMATS.includes(found) ? "packed" : "disk";
+}
+
+/** "debian-12.5.0-amd64-netinst.iso" is called debian-12, or debian-12-2 if that is taken. */
+export function suggestName(image: string | undefined, taken: ReadonlySet<string>): string {
+  const stem = (image ?? "")
+    .toLowerCase()
+    .replace(/(\.(iso|img|raw|qcow2|vmdk|vdi|vhdx|xz|zst))+$/, "")
+    .replace(/[\s_]+/g, "-");
+  const words = /^([a-z][a-z0-9]*?)-?(\d+(?:\.\d+)?)?(?![a-z0-9])/.exec(stem);
+  const base = words?.[1] ? [words[1], words[2]].filter(Boolean).join("-") : stem.slice(0, 32) || "vm";
+  if (!taken.has(base)) return base;
+  for (let number = 2; ; number += 1) if (!taken.has(`${base}-${number}`)) return `${base}-${number}`;
+}
+
+export type Field = "gid" | "name" | "cpus" | "memory" | "diskSize" | "diskName" | "display" | "nic";
+export type Problems = Partial<Record<Field, string>>;
+
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\p{Cs}]/u;
+
+export function nameProblem(name: string, taken: ReadonlySet<string>, what: string): string | undefined {
+  if (name.trim() === "") return "Give it a name.";
+  if ([...name].length > 128) return "A name has at most 128 characters.";
+  if (UNPRINTABLE.test(name)) return "A name holds printable characters only.";
+  if (taken.has(name)) return `The group has a ${what} of that name. Choose another one.`;
+  return undefined;
+}
+
+export const memoryMib = (draft: Pick<Draft, "memory">): number | undefined => {
+  // a bare number is MiB: nobody means bytes of memory
+  const text = draft.memory.trim();
+  const found = /^\d+$/.test(text) ? Number(text) * 2 ** 20 : parseBytes(text);
+  return found === undefined ? undefined : Math.floor(found / 2 ** 20);
+};
+
+/** A bare number is GiB: nobody means a disk of bytes. */
+export const diskBytes = (draft: Pick<Draft, "diskSize">): number | undefined => {
+  const text = draft.diskSize.trim();
+  return /^\d+$/.test(text) ? Number(text) * 2 ** 30 : parseBytes(text);
+};
+
+export interface Known {
+  left: Left;
+  poolLeft: number | undefined;
+  /** Names of VMs in the group, and of media in the group and pool. */
+  vms: ReadonlySet<string>;
+  media: ReadonlySet<string>;
+}
+
+export function problems(draft: Draft, known: Known): Problems {
+  const found: Problems = {};
+  const say = (field: Field, problem: string | undefined) => {
+    if (problem) found[field] = problem;
+  };
+  const { left } = known;
+  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group holds no more machines.");
+  say("name", nameProblem(draft.name, known.vms, "machine"));
+  const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
+  if (cpus === undefined || cpus < 1) say("cpus", "Write a whole number, 1 or more.");
+  else if (left.cpus !== undefined && cpus > left.cpus) say("cpus", `The quota has ${left.cpus} left.`);
+  const memory = memoryMib(draft);
+  if (memory === undefined || memory < 1) say("memory", "Write a size such as 2 GiB or 512M.");
+  else if (left.memory_mib !== undefined && memory > left.memory_mib)
+    say("memory", `The quota has ${left.memory_mib} MiB left.`);
+  if (makesDisk(draft)) say("diskName", nameProblem(draft.diskName, known.media, "medium"));
+  if (draft.disk === "new") {
+    const size = diskBytes(draft);
+    if (size === undefined || size < 1) say("diskSize", "Write a size such as 20 GiB.");
+    else if (known.poolLeft !== undefined && size > known.poolLeft)
+      say("diskSize", "That is more than the quota has left.");
+  }
+  if (draft.display !== "none" && !sizeOf(draft.display))
+    say("display", "Write width and height, such as 1280x800; each 1 to 8192.");
+  return found;
+}
+
+export const makesDisk = (draft: Pick<Draft, "disk">): boolean =>
+  draft.disk === "new" || draft.disk === "copy" || draft.disk === "import";
+
+export function sizeOf(display: string): { width: number; height: number } | undefined {
+  const match = /^(\d{1,4})\s*[x×]\s*(\d{1,4})$/.exec(display.trim());
+  const [width, height] = [Number(match?.[1]), Number(match?.[2])];
+  return match && width >= 1 && height >= 1 && width <= 8192 && height <= 8192 ? { width, height } : undefined;
+}

@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { proposed } from "./draft";
+import { commandLines, createVm, makeDisk } from "./requests";
+
+const ISO = { mid: "iso-1", name: "debian 12.iso", gid: 0, isCdrom: true };
+const DRAFT = { ...proposed(0, {}, undefined), mpid: 1, name: "web", diskName: "web-disk" };
+
+test("an installation: an empty disk before the image", () => {
+  expect(makeDisk(DRAFT, ISO)).toMatchObject({
+    path: "/m/media/create",
+    body: { size: 20 * 2 ** 30, name: "web-disk" },
+  });
+  expect(createVm(DRAFT, ISO, "disk-1").media).toEqual([
+    { mid: "disk-1", mode: "BLOCK", readonly: false },
+    { mid: "iso-1", mode: "VIRTIO", readonly: true },
+  ]);
+  expect(commandLines(DRAFT, ISO, "/", undefined).lines).toEqual([
+    "velocity media create web-disk --size 20G",
+    "velocity vm create web --cpus 2 --memory 2048M --display 1280x800 --media web-disk:block --media 'debian 12.iso:ro' --nic nat",
+    "velocity vm start web",
+  ]);
+});
+
+test("a disk image that is packed is imported, in the group's own words", () => {
+  const draft = {
+    ...DRAFT,
+    gid: 4,
+    mpid: 2,
+    disk: "import" as const,
+    format: "qcow2" as const,
+    start: false,
+    nic: "bridge:3",
+  };
+  const image = { mid: "q", name: "cloud.qcow2", gid: 4, isCdrom: false };
+  expect(makeDisk(draft, image)).toMatchObject({ path: "/m/media/import", body: { mid: "q", gid: 4, mpid: 2 } });
+  expect(createVm(draft, image, "d")).toMatchObject({
+    media: [{ mid: "d", mode: "BLOCK" }],
+    nics: [{ type: "BRIDGE", host: 3 }],
+  });
+  expect(commandLines(draft, image, "team/lab", "cloud.qcow2").lines).toEqual([
+    "velocity media import cloud.qcow2 --name web-disk --format qcow2 --group team/lab --pool 2",
+    "velocity vm create web --cpus 2 --memory 2048M --display 1280x800 --media web-disk:block --nic bridge:3 --group team/lab",
+  ]);
+});
+
+test("the medium itself, and what is not there yet", () => {
+  const image = { mid: undefined, name: "a.img", gid: 0, isCdrom: false };
+  expect(makeDisk({ ...DRAFT, disk: "copy" }, image)).toBeUndefined();
+  expect(makeDisk({ ...DRAFT, disk: "itself" }, { ...image, mid: "m" })).toBeUndefined();
+  expect(createVm({ ...DRAFT, disk: "itself" }, { ...image, mid: "m" }, undefined).media).toEqual([
+    { mid: "m", mode: "BLOCK", readonly: false },
+  ]);
+});
+
+test("where the command line cannot do it, it is said", () => {
+  expect(commandLines({ ...DRAFT, gid: 4 }, ISO, "team", undefined).but).toContain("API");
+  expect(commandLines(DRAFT, ISO, "/", undefined).but).toBeUndefined();
+});

@@ -1,0 +1,128 @@
+/** The requests that a draft stands for, and the command lines that do the same. */
+import type { Body } from "@/api/call";
+import { shell } from "../../ui/format";
+import { type Draft, diskBytes, memoryMib, sizeOf } from "./draft";
+
+export type CreateVm = Body<"/v/vm/efi", "put">;
+export type MakeDisk =
+  | { path: "/m/media/create"; body: Body<"/m/media/create", "put"> }
+  | { path: "/m/media/clone"; body: Body<"/m/media/clone", "put"> }
+  | { path: "/m/media/import"; body: Body<"/m/media/import", "put"> };
+
+/** What of the chosen image is known: its id is not, while it is still being uploaded. */
+export interface Image {
+  mid: string | undefined;
+  name: string;
+  gid: number;
+  isCdrom: boolean;
+}
+
+/** Nothing if no disk is to be made, or if what it is made of is not there yet. */
+export function makeDisk(draft: Draft, image: Image | undefined): MakeDisk | undefined {
+  const { gid, mpid, diskName: name, format } = draft;
+  if (mpid === undefined) return undefined;
+  if (draft.disk === "new")
+    return { path: "/m/media/create", body: { gid, mpid, name, size: diskBytes(draft) ?? 0, type: "DISK", format } };
+  if (!image?.mid) return undefined;
+  if (draft.disk === "copy") return { path: "/m/media/clone", body: { mid: image.mid, gid, mpid, name } };
+  if (draft.disk === "import")
+    return { path: "/m/media/import", body: { mid: image.mid, gid, mpid, name, type: "DISK", format } };
+  return undefined;
+}
+
+/** The disk comes first: while it is empty the image after it boots. */
+export function createVm(draft: Draft, image: Image | undefined, disk: string | undefined): CreateVm {
+  const size = sizeOf(draft.display);
+  const media: CreateVm["media"] = [];
+  const first = draft.disk === "itself" ? image?.mid : disk;
+  if (first) media.push({ mid: first, mode: "BLOCK", readonly: false });
+  if (image?.isCdrom && image.mid) media.push({ mid: image.mid, mode: draft.imageMode, readonly: true });
+  return {
+    name: draft.name,
+    gid: draft.gid,
+    cpus: Number(draft.cpus),
+    memory_mib: memoryMib(draft) ?? 0,
+    displays: size ? [{ name: "display0", ...size, ppi: 96 }] : [],
+    media,
+    nics: nicsOf(draft.nic),
+    rosetta: false,
+    autostart: draft.autostart,
+  };
+}
+
+function nicsOf(nic: string): NonNullable<CreateVm["nics"]> {
+  if (nic === "none") return [];
+  return nic.startsWith("bridge:") ? [{ type: "BRIDGE", host: Number(nic.slice(7)) }] : [{ type: "NAT" }];
+}
+
+export interface Lines {
+  lines: string[];
+  /** Why they are not quite the same. */
+  but?: string;
+}
+
+/** `file` is what is uploaded here and now; `group` the path of the group. */
+export function commandLines(draft: Draft, image: Image | undefined, group: string, file: string | undefined): Lines {
+  const where = draft.gid === 0 ? [] : ["--group", group];
+  const pool = draft.mpid === undefined || draft.mpid === 1 ? [] : ["--pool", String(draft.mpid)];
+  const lines: string[][] = [];
+  const word = image ? byName(image.name, image.mid) : "";
+  // an import takes the file itself, and removes what it uploaded
+  if (file && image && draft.disk !== "import") {
+    const name = image.name === file ? [] : ["--name", image.name];
+    lines.push(["velocity", "media", "upload", file, ...name, ...where, ...pool]);
+  }
+  const format = draft.format === "raw" ? [] : ["--format", draft.format];
+  if (draft.disk === "new") {
+    const size = String(diskBytes(draft) ?? 0);
+    lines.push(["velocity", "media", "create", draft.diskName, "--size", amount(size), ...format, ...where, ...pool]);
+  } else if (draft.disk === "copy") lines.push(["velocity", "media", "clone", word, draft.diskName, ...where, ...pool]);
+  else if (draft.disk === "import")
+    lines.push([
+      "velocity",
+      "media",
+      "import",
+      file ?? image?.mid ?? word,
+      "--name",
+      draft.diskName,
+      ...format,
+      ...where,
+      ...pool,
+    ]);
+  const vm = [
+    "velocity",
+    "vm",
+    "create",
+    draft.name,
+    "--cpus",
+    draft.cpus.trim(),
+    "--memory",
+    `${memoryMib(draft) ?? 0}M`,
+  ];
+  const size = sizeOf(draft.display);
+  if (size) vm.push("--display", `${size.width}x${size.height}`);
+  if (draft.disk === "itself") vm.push("--media", `${word}:block`);
+  else if (draft.disk !== "none") vm.push("--media", `${draft.diskName}:block`);
+  if (image?.isCdrom) vm.push("--media", `${word}${draft.imageMode === "USB" ? ":usb" : ""}:ro`);
+  if (draft.nic !== "none") vm.push("--nic", draft.nic);
+  if (draft.autostart) vm.push("--autostart");
+  lines.push([...vm, ...where]);
+  if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...where]);
+  return { lines: lines.map((line) => line.map(shell).join(" ")), but: whyNot(draft, image) };
+}
+
+/** A colon separates a medium from its mode there. */
+const byName = (name: string, mid: string | undefined): string => (name.includes(":") && mid ? mid : name);
+
+const amount = (bytes: string): string => {
+  const number = Number(bytes);
+  return number > 0 && number % 2 ** 30 === 0 ? `${number / 2 ** 30}G` : bytes;
+};
+
+function whyNot(draft: Draft, image: Image | undefined): string | undefined {
+  if (image && image.gid !== draft.gid)
+    return "The command line looks for media in the group itself, and this image is another group’s: use the API calls.";
+  if (draft.diskName.includes(":") && draft.disk !== "none" && draft.disk !== "itself")
+    return "The command line takes no colon in a disk’s name: use its id there.";
+  return undefined;
+}

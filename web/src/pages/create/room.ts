@@ -1,0 +1,36 @@
+/** What is left of the quotas of a group and of its pools, as far as the person may see it. */
+import { useMemo } from "react";
+import { useMay, usePools } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { PoolInfo, Quota } from "@/api/schema";
+
+export interface Room {
+  left: Quota;
+  /** Whether the quotas are known: nothing left and nothing known are not the same. */
+  known: boolean;
+  /** Where a disk can be made; those that may not be managed are not in it. */
+  pools: { mpid: number; name: string; left?: number; free?: number }[];
+  ready: boolean;
+}
+
+const NOTHING: Quota = {};
+
+export function useRoom(gid: number): Room {
+  const may = useMay();
+  const names = usePools();
+  const seesQuota = may("group.view", gid);
+  const seesPools = may("pool.list", gid);
+  const quota = useAnswer("post", "/u/group/quota", { gid }, { topics: ["quota"], enabled: seesQuota });
+  const pools = useAnswer("post", "/m/pool/list", { gid }, { topics: ["pool", "quota"], enabled: seesPools });
+  return useMemo(() => {
+    const listed: readonly (PoolInfo | { mpid: number; name: string })[] = seesPools
+      ? (pools.data?.pools.filter((one) => one.manage) ?? [])
+      : names;
+    return {
+      left: quota.data?.left ?? NOTHING,
+      known: quota.data !== undefined,
+      pools: [...listed],
+      ready: (!seesQuota || !quota.isPending) && (!seesPools || !pools.isPending),
+    };
+  }, [quota.data, quota.isPending, pools.data, pools.isPending, seesQuota, seesPools, names]);
+}
