@@ -8,7 +8,15 @@ export interface Request {
   body: object;
 }
 
-export function SameAs({ cli, request }: { cli?: string[]; request: Request }) {
+export function SameAs({
+  cli,
+  request,
+  title = "The same from a terminal",
+}: {
+  cli?: string[];
+  request: Request;
+  title?: string;
+}) {
   const curl = [
     "curl",
     "-X",
@@ -21,7 +29,7 @@ export function SameAs({ cli, request }: { cli?: string[]; request: Request }) {
   ];
   const line = curl.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");
   return (
-    <ExpandableSection toggleText="The same from a terminal" className="v-same">
+    <ExpandableSection toggleText={title} className="v-same">
       {cli && (
         <ClipboardCopy
           isReadOnly

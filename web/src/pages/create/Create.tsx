@@ -1,5 +1,116 @@
+/** From nothing to a machine that boots: an image, a few settings, the plan, and its console. */
+import "./create.css";
+import { EmptyState, EmptyStateBody, PageSection, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
+import { useNavigate } from "react-router";
+import { useMay, useReady } from "@/api/live";
+import { say } from "@/ui/actions";
+import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Carrying } from "./Carrying";
+import { ImageStep } from "./ImageStep";
+import { PlanStep } from "./PlanStep";
+import { SettingsStep } from "./SettingsStep";
+import { useDraft } from "./useDraft";
 
 export default function Create() {
-  return <PageHead title="Create a virtual machine" />;
+  const ready = useReady();
+  const groups = useGroupsWhere("vm.create");
+  return (
+    <>
+      <PageHead title="Create a virtual machine" />
+      {!ready ? (
+        <PageSection>
+          <Skeleton height="20rem" screenreaderText="Loading" />
+        </PageSection>
+      ) : groups.length === 0 ? (
+        <PageSection>
+          <EmptyState titleText="You may not create machines" headingLevel="h2">
+            <EmptyStateBody>
+              That needs velocity.vm.create on a group. Ask whoever manages your group for it.
+            </EmptyStateBody>
+          </EmptyState>
+        </PageSection>
+      ) : (
+        <Questions />
+      )}
+    </>
+  );
+}
+
+function Questions() {
+  const navigate = useNavigate();
+  const may = useMay();
+  const it = useDraft();
+  const { draft, running } = it;
+  const { run, made } = running;
+  const carryOut = async () => {
+    const vmid = await running.carryOut(it.order());
+    if (vmid === undefined) return;
+    say("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is made`);
+    if (!location.pathname.startsWith("/create")) return; // the person has gone elsewhere meanwhile
+    void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
+  };
+  if (run)
+    return (
+      <PageSection>
+        <Carrying draft={draft} run={run} onAgain={() => void carryOut()} onBack={running.back} undo={running.undo} />
+      </PageSection>
+    );
+  const wrong = Object.keys(it.problems).length > 0;
+  return (
+    <PageSection type="wizard" aria-label="Questions">
+      <Wizard
+        isVisitRequired
+        navAriaLabel="Steps"
+        onClose={() => void navigate("/vms")}
+        shouldFocusContent
+        startIndex={made?.disk ? 2 : 1}
+      >
+        <WizardStep id="image" name="Image" footer={{ isNextDisabled: !it.hasSource }}>
+          <ImageStep
+            draft={draft}
+            groups={it.groups}
+            media={it.media}
+            locked={made?.disk ? "The disk is made already, of what was chosen here." : undefined}
+            refuse={it.noUpload}
+            warning={it.warning}
+            onGroup={it.setGroup}
+            onMedium={it.setMedium}
+            onBlank={it.setBlank}
+            onFile={it.setFile}
+          />
+        </WizardStep>
+        <WizardStep id="settings" name="Settings" isDisabled={!it.hasSource} footer={{ isNextDisabled: wrong }}>
+          <SettingsStep
+            draft={draft}
+            role={it.role}
+            room={it.room}
+            problems={it.problems}
+            refused={it.refused}
+            diskMade={made?.disk !== undefined}
+            onChange={it.change}
+          />
+        </WizardStep>
+        <WizardStep
+          id="plan"
+          name="Plan"
+          isDisabled={!it.hasSource || wrong}
+          footer={{
+            nextButtonText: draft.start ? "Create and start" : "Create",
+            isNextDisabled: wrong || it.refused !== undefined,
+            onNext: () => void carryOut(),
+          }}
+        >
+          <PlanStep
+            draft={draft}
+            image={it.image}
+            file={it.upload?.file}
+            diskMade={made?.disk}
+            diskError={it.diskError}
+            vmError={it.vmError}
+          />
+        </WizardStep>
+      </Wizard>
+    </PageSection>
+  );
 }

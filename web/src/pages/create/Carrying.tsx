@@ -1,0 +1,123 @@
+/** How far the plan is carried out; after a failure: what was made, and how to go on or undo it. */
+import {
+  Alert,
+  Button,
+  Content,
+  Flex,
+  List,
+  ListItem,
+  ProgressStep,
+  type ProgressStepProps,
+  ProgressStepper,
+  Title,
+} from "@patternfly/react-core";
+import { ApiError, messageOf } from "@/api/call";
+import { useMay } from "@/api/live";
+import { carryOut } from "@/ui/actions";
+import { LinkButton } from "@/ui/LinkButton";
+import type { Draft } from "./draft";
+import type { Run, RunStep, StepId } from "./run";
+
+const VARIANT: Record<RunStep["state"], ProgressStepProps["variant"]> = {
+  todo: "pending",
+  doing: "info",
+  done: "success",
+  failed: "danger",
+};
+
+export function Carrying({
+  draft,
+  run,
+  onAgain,
+  onBack,
+  undo,
+}: {
+  draft: Draft;
+  run: Run;
+  onAgain: () => void;
+  onBack: () => void;
+  undo: () => Promise<void>;
+}) {
+  const may = useMay();
+  const words: Record<StepId, string> = {
+    upload: "The image is uploaded",
+    disk: `The disk ${draft.diskName} is made`,
+    vm: `The machine ${draft.name} is made`,
+    start: `${draft.name} is started`,
+  };
+  const made = [
+    run.disk !== undefined && `the disk ${draft.diskName}`,
+    run.vmid !== undefined && `the machine ${draft.name}`,
+  ].filter(Boolean);
+  const mayUndo =
+    (run.vmid === undefined || may("vm.remove", draft.gid)) &&
+    (run.disk === undefined || may("media.remove", draft.gid));
+  return (
+    <>
+      <Title headingLevel="h2">{run.is === "failed" ? "A step has failed" : `Making ${draft.name}`}</Title>
+      <div role="status" className="v-space-above">
+        <ProgressStepper isVertical aria-label="Steps">
+          {run.steps.map((one) => (
+            <ProgressStep
+              key={one.id}
+              id={`step-${one.id}`}
+              titleId={`step-title-${one.id}`}
+              variant={VARIANT[one.state]}
+              isCurrent={one.state === "doing"}
+              description={one.note}
+              aria-label={`${words[one.id]}: ${SAID[one.state]}`}
+            >
+              {words[one.id]}
+            </ProgressStep>
+          ))}
+        </ProgressStepper>
+      </div>
+      {run.warnings.map((warning) => (
+        <Alert key={warning} isInline variant="warning" title={warning} />
+      ))}
+      {run.is === "failed" && (
+        <>
+          <Alert isInline variant="danger" title={messageOf(run.error)} className="v-space-above">
+            {run.error instanceof ApiError && run.error.request && (
+              <Content component="small">Request {run.error.request}</Content>
+            )}
+          </Alert>
+          <Content component="p" className="v-space-above">
+            {made.length > 0 ? "Until then it has made:" : "Nothing was made until then."}
+          </Content>
+          {made.length > 0 && (
+            <List>
+              {made.map((one) => (
+                <ListItem key={String(one)}>{one}</ListItem>
+              ))}
+            </List>
+          )}
+          <Flex className="v-space-above" gap={{ default: "gapSm" }}>
+            <Button onClick={onAgain}>Go on from there</Button>
+            {run.vmid === undefined ? (
+              <Button variant="secondary" onClick={onBack}>
+                Change the settings
+              </Button>
+            ) : (
+              <LinkButton variant="secondary" to={`/vms/${run.vmid}`}>
+                Show the machine
+              </LinkButton>
+            )}
+            {made.length > 0 && mayUndo && (
+              <Button
+                variant="danger"
+                onClick={() =>
+                  void carryOut({ doing: `Removing ${made.join(" and ")}`, done: "All of it is undone", do: undo })
+                }
+              >
+                Undo it
+              </Button>
+            )}
+          </Flex>
+        </>
+      )}
+    </>
+  );
+}
+
+const SAID: Record<RunStep["state"], string> = { todo: "to come", doing: "under way", done: "done", failed: "failed" };

@@ -1,0 +1,64 @@
+/** A field with what is wrong with it below, or else what is worth knowing. */
+import { FormGroup, FormHelperText, HelperText, HelperTextItem, TextInput } from "@patternfly/react-core";
+import type { ReactNode } from "react";
+
+export function Field({
+  id,
+  label,
+  problem,
+  hint,
+  children,
+}: {
+  id: string;
+  label: string;
+  problem?: string;
+  hint?: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <FormGroup label={label} fieldId={id} className="v-create-field">
+      {children}
+      <FormHelperText>
+        <HelperText isLiveRegion id={`${id}-below`}>
+          {problem ? <HelperTextItem variant="error">{problem}</HelperTextItem> : null}
+          {!problem && hint ? <HelperTextItem>{hint}</HelperTextItem> : null}
+        </HelperText>
+      </FormHelperText>
+    </FormGroup>
+  );
+}
+
+export function TextField({
+  id,
+  label,
+  value,
+  problem,
+  hint,
+  disabled,
+  numeric,
+  onChange,
+}: {
+  id: string;
+  label: string;
+  value: string;
+  problem?: string;
+  hint?: ReactNode;
+  disabled?: boolean;
+  numeric?: boolean;
+  onChange: (value: string) => void;
+}) {
+  return (
+    <Field id={id} label={label} problem={problem} hint={hint}>
+      <TextInput
+        id={id}
+        value={value}
+        isDisabled={disabled}
+        inputMode={numeric ? "numeric" : undefined}
+        validated={problem ? "error" : "default"}
+        aria-describedby={`${id}-below`}
+        onChange={(_event, text) => onChange(text)}
+        autoComplete="off"
+      />
+    </Field>
+  );
+}

@@ -1,0 +1,94 @@
+/** The third step: what will be done and taken, as the server answers, and the same from a terminal. */
+import { Alert, ClipboardCopy, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
+import { messageOf } from "@/api/call";
+import { useGroupPath } from "@/ui/groups";
+import { PlanSummary } from "@/ui/PlanSummary";
+import { SameAs } from "@/ui/SameAs";
+import type { Draft } from "./draft";
+import { commandLines, createVm, type Image, makeDisk } from "./requests";
+
+export function PlanStep({
+  draft,
+  image,
+  file,
+  diskMade,
+  diskError,
+  vmError,
+}: {
+  draft: Draft;
+  image: Image | undefined;
+  /** The file that is uploaded here and now. */
+  file: string | undefined;
+  diskMade: string | undefined;
+  diskError: unknown;
+  vmError: unknown;
+}) {
+  const path = useGroupPath();
+  const disk = diskMade ? undefined : makeDisk(draft, image);
+  const vm = createVm(draft, image, diskMade);
+  const { lines, but } = commandLines(draft, image, path(draft.gid), file);
+  const later = !image?.mid && image !== undefined;
+  const waits = later && (draft.disk === "copy" || draft.disk === "import");
+  return (
+    <>
+      <Title headingLevel="h2">What will be done</Title>
+      {later && (
+        <List className="v-space-above">
+          <ListItem>
+            Waits for the upload of <strong>{image.name}</strong>
+          </ListItem>
+          {waits && (
+            <ListItem>
+              Makes the disk <strong>{draft.diskName}</strong> of it; what that takes is known when the image is there
+            </ListItem>
+          )}
+        </List>
+      )}
+      {disk && (diskError ? <Refused what="The disk" error={diskError} /> : <PlanSummary change={put(disk)} />)}
+      {vmError ? (
+        <Refused what="The machine" error={vmError} />
+      ) : (
+        <PlanSummary change={put({ path: "/v/vm/efi", body: vm })} />
+      )}
+      {draft.start && (
+        <List>
+          <ListItem>
+            Starts <strong>{draft.name}</strong> and shows its console
+          </ListItem>
+        </List>
+      )}
+      <ExpandableSection toggleText="The same from the command line" className="v-same v-space-above">
+        {but && <Alert isInline isPlain variant="info" title={but} />}
+        <ClipboardCopy
+          isReadOnly
+          isCode
+          isExpanded
+          variant="expansion"
+          hoverTip="Copy"
+          clickTip="Copied"
+          textAriaLabel="Command lines"
+        >
+          {lines.join("\n")}
+        </ClipboardCopy>
+      </ExpandableSection>
+      <Content component="h3" className="v-space-above">
+        The same by the API
+      </Content>
+      {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
+      <SameAs
+        title="The machine; its disk’s id is in the answer before"
+        request={{ method: "put", path: "/v/vm/efi", body: vm }}
+      />
+    </>
+  );
+}
+
+const put = (request: { path: string; body: object }) => ({ method: "put" as const, ...request });
+
+function Refused({ what, error }: { what: string; error: unknown }) {
+  return (
+    <Alert isInline variant="danger" title={`${what} would be refused`}>
+      {messageOf(error)}
+    </Alert>
+  );
+}

@@ -1,0 +1,240 @@
+/** The second question: how large it is, and what it is connected to; what the quotas leave stands below each field. */
+import { Alert, Checkbox, ExpandableSection, Form, FormSection, Title } from "@patternfly/react-core";
+import { useMay } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import { Choose } from "@/ui/Choose";
+import { bytes, count, mib } from "@/ui/format";
+import {
+  DISKS,
+  DISPLAYS,
+  type Disk,
+  type Draft,
+  diskBytes,
+  makesDisk,
+  memoryMib,
+  type Problems,
+  type Role,
+  sizeOf,
+} from "./draft";
+import { Field, TextField } from "./Field";
+import type { Room } from "./room";
+
+const DISK_WORDS: Record<Disk, string> = {
+  new: "A new, empty disk",
+  copy: "A copy of the image: the image stays as it is",
+  itself: "The image itself: the machine writes to it",
+  import: "A disk made of the image",
+  none: "No disk",
+};
+
+export function SettingsStep({
+  draft,
+  role,
+  room,
+  problems,
+  refused,
+  diskMade,
+  onChange,
+}: {
+  draft: Draft;
+  role: Role;
+  room: Room;
+  problems: Problems;
+  /** What the server would refuse, and is no field's. */
+  refused: string | undefined;
+  /** The disk is there already, from a run that failed later. */
+  diskMade: boolean;
+  onChange: (change: Partial<Draft>) => void;
+}) {
+  const may = useMay();
+  const nics = useAnswer("post", "/v/nic/list", {}, { enabled: may("nic.list", draft.gid) });
+  const pool = room.pools.find((one) => one.mpid === draft.mpid);
+  const custom = !DISPLAYS.includes(draft.display);
+  return (
+    <Form onSubmit={(event) => event.preventDefault()}>
+      <Title headingLevel="h2">How is it equipped?</Title>
+      {problems.gid && <Alert isInline variant="danger" title={problems.gid} />}
+      {refused && <Alert isInline variant="danger" title={`The server would refuse it: ${refused}`} />}
+      <TextField
+        id="create-name"
+        label="Name"
+        value={draft.name}
+        problem={problems.name}
+        onChange={(name) => onChange({ name })}
+      />
+      <div className="v-create-row">
+        <TextField
+          id="create-cpus"
+          label="CPUs"
+          numeric
+          value={draft.cpus}
+          problem={problems.cpus}
+          hint={remains(room.left.cpus, Number(draft.cpus), (amount) => count(amount, "CPU"), room.known)}
+          onChange={(cpus) => onChange({ cpus })}
+        />
+        <TextField
+          id="create-memory"
+          label="Memory"
+          value={draft.memory}
+          problem={problems.memory}
+          hint={remains(room.left.memory_mib, memoryMib(draft), mib, room.known)}
+          onChange={(memory) => onChange({ memory })}
+        />
+      </div>
+      <FormSection title="Disk" titleElement="h3">
+        {diskMade && <Alert isInline isPlain variant="info" title="The disk is made already and will be used." />}
+        <div className="v-create-row">
+          {DISKS[role].length > 1 && (
+            <Field id="create-disk" label="What it is">
+              <Choose
+                id="create-disk"
+                value={draft.disk}
+                disabled={diskMade}
+                choices={DISKS[role].map((one) => ({ value: one, label: DISK_WORDS[one] }))}
+                onChange={(disk) => onChange({ disk: disk as Disk })}
+              />
+            </Field>
+          )}
+          {draft.disk === "new" && (
+            <TextField
+              id="create-size"
+              label="Size"
+              value={draft.diskSize}
+              disabled={diskMade}
+              problem={problems.diskSize}
+              hint={diskHint(pool, diskBytes(draft))}
+              onChange={(diskSize) => onChange({ diskSize })}
+            />
+          )}
+          {makesDisk(draft) && room.pools.length > 1 && (
+            <Field id="create-pool" label="Pool" hint={draft.disk === "new" ? undefined : diskHint(pool, undefined)}>
+              <Choose
+                id="create-pool"
+                value={String(draft.mpid ?? "")}
+                disabled={diskMade}
+                choices={room.pools.map((one) => ({ value: String(one.mpid), label: one.name }))}
+                onChange={(mpid) => onChange({ mpid: Number(mpid) })}
+              />
+            </Field>
+          )}
+        </div>
+      </FormSection>
+      <FormSection title="Screen and network" titleElement="h3">
+        <div className="v-create-row">
+          <Field id="create-display" label="Display">
+            <Choose
+              id="create-display"
+              value={custom ? "custom" : draft.display}
+              choices={[
+                ...DISPLAYS.map((one) => ({
+                  value: one,
+                  label: one === "none" ? "None: serial console only" : one.replace("x", " × "),
+                })),
+                { value: "custom", label: "Another size" },
+              ]}
+              onChange={(display) => onChange({ display: display === "custom" ? "1600x900" : display })}
+            />
+          </Field>
+          {custom && (
+            <TextField
+              id="create-display-size"
+              label="Width × height"
+              value={draft.display}
+              problem={problems.display}
+              hint={sizeOf(draft.display) ? "pixels" : undefined}
+              onChange={(display) => onChange({ display: display === "none" ? " none" : display })}
+            />
+          )}
+          <Field id="create-nic" label="Network" problem={problems.nic}>
+            <Choose
+              id="create-nic"
+              value={draft.nic}
+              choices={[
+                { value: "nat", label: "NAT: a private address, and the way out" },
+                ...(nics.data?.host_nics ?? []).map((one) => ({
+                  value: `bridge:${one.nicid}`,
+                  label: `Bridge: ${one.description || one.identifier}`,
+                })),
+                { value: "none", label: "None" },
+              ]}
+              onChange={(nic) => onChange({ nic })}
+            />
+          </Field>
+        </div>
+      </FormSection>
+      <ExpandableSection toggleText="More" isIndented>
+        {makesDisk(draft) && (
+          <div className="v-create-row">
+            <TextField
+              id="create-disk-name"
+              label="Name of the disk"
+              value={draft.diskName}
+              disabled={diskMade}
+              problem={problems.diskName}
+              onChange={(diskName) => onChange({ diskName })}
+            />
+            {draft.disk !== "copy" && (
+              <Field id="create-format" label="Format of the disk">
+                <Choose
+                  id="create-format"
+                  value={draft.format}
+                  disabled={diskMade}
+                  choices={[
+                    { value: "raw", label: "raw: quickest" },
+                    { value: "qcow2", label: "qcow2: takes little space anywhere" },
+                  ]}
+                  onChange={(format) => onChange({ format: format as "raw" | "qcow2" })}
+                />
+              </Field>
+            )}
+          </div>
+        )}
+        {role === "cdrom" && (
+          <Field id="create-mode" label="The image is attached as">
+            <Choose
+              id="create-mode"
+              value={draft.imageMode}
+              choices={[
+                { value: "VIRTIO", label: "VirtIO CD-ROM: Linux and BSD" },
+                { value: "USB", label: "USB: for installers without VirtIO drivers" },
+              ]}
+              onChange={(mode) => onChange({ imageMode: mode as "VIRTIO" | "USB" })}
+            />
+          </Field>
+        )}
+        <Checkbox
+          id="create-autostart"
+          label="Start it with the server"
+          isChecked={draft.autostart}
+          onChange={(_event, autostart) => onChange({ autostart })}
+        />
+      </ExpandableSection>
+      {may("vm.state", draft.gid) && (
+        <Checkbox
+          id="create-start"
+          label="Start it when it is made"
+          isChecked={draft.start}
+          onChange={(_event, start) => onChange({ start })}
+        />
+      )}
+    </Form>
+  );
+}
+
+/** "6 CPUs of the quota remain". */
+function remains(
+  left: number | undefined,
+  wanted: number | undefined,
+  words: (amount: number) => string,
+  known: boolean,
+): string | undefined {
+  if (left === undefined) return known ? "No quota" : undefined;
+  return `${words(left)} left; ${words(Math.max(0, left - (wanted || 0)))} after this`;
+}
+
+function diskHint(pool: Room["pools"][number] | undefined, size: number | undefined): string | undefined {
+  if (!pool) return undefined;
+  const free = pool.free === undefined ? "" : `; ${bytes(pool.free)} free on its disk`;
+  if (pool.left === undefined) return pool.free === undefined ? undefined : `No quota${free}`;
+  return `${bytes(pool.left)} left; ${bytes(Math.max(0, pool.left - (size ?? 0)))} after this${free}`;
+}

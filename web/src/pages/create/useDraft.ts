@@ -1,0 +1,209 @@
+/** The draft with all that is known around it: what is proposed, what is wrong with it, what the server says of it. */
+import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { ApiError, messageOf } from "@/api/call";
+import { type Medium, useMay, useObjects } from "@/api/live";
+import { uploads, useUpload } from "@/api/upload";
+import { pathsOf, useGroupsWhere } from "@/ui/groups";
+import { type Change, usePlan } from "@/ui/PlanSummary";
+import {
+  DISKS,
+  type Draft,
+  type Field,
+  makesDisk,
+  type Problems,
+  problems,
+  proposed,
+  type Role,
+  roleOf,
+  roleOfFile,
+  type Source,
+  suggestName,
+} from "./draft";
+import { createVm, type Image, makeDisk } from "./requests";
+import { useRoom } from "./room";
+import { type Order, useRun } from "./run";
+import { beginUpload } from "./UploadHere";
+
+/** Fields of the requests, as the questions call them. */
+const FIELDS: Record<string, Field> = {
+  name: "name",
+  cpus: "cpus",
+  memory_mib: "memory",
+  gid: "gid",
+  displays: "display",
+  nics: "nic",
+};
+
+export function useDraft() {
+  const groups = useGroupsWhere("vm.create");
+  const [gid, setGid] = useState(groups[0]?.gid ?? 0);
+  const room = useRoom(gid);
+  const [typed, setTyped] = useState<Partial<Draft>>({});
+  const running = useRun();
+  const may = useMay();
+  const vms = useObjects("vm");
+  const all = useObjects("medium");
+  const media = useUsable(all, gid);
+  const upload = useUpload(typed.source?.from === "upload" ? typed.source.id : undefined);
+  const mpid = room.pools.find((one) => one.mpid === typed.mpid)?.mpid ?? room.pools[0]?.mpid;
+  const pool = room.pools.find((one) => one.mpid === mpid);
+  const taken = useMemo(() => new Set(vms.filter((one) => one.gid === gid).map((one) => one.name)), [vms, gid]);
+  const disks = useMemo(
+    () => new Set(all.filter((one) => one.gid === gid && one.mpid === mpid).map((one) => one.name)),
+    [all, gid, mpid],
+  );
+  const chosen = chosenOf(typed.source, all, upload?.mid);
+  const role: Role = chosen ? roleOf(chosen) : upload ? roleOfFile(upload.file) : "blank";
+  const made = running.made;
+  const draft = useMemo((): Draft => {
+    const base = proposed(gid, room.left, pool?.left);
+    const name = typed.name ?? suggestName(chosen?.name ?? upload?.file, taken);
+    const allowed = DISKS[role];
+    const wanted = { ...base, ...typed, gid, mpid, name, start: (typed.start ?? true) && may("vm.state", gid) };
+    const disk = allowed.includes(wanted.disk) ? wanted.disk : (allowed[0] ?? "none");
+    return { ...wanted, disk, diskName: typed.diskName ?? freeName(`${name}-disk`, made?.disk ? new Set() : disks) };
+  }, [gid, room.left, pool?.left, typed, chosen?.name, upload?.file, taken, role, mpid, may, disks, made?.disk]);
+  const image: Image | undefined = chosen
+    ? { mid: chosen.mid, name: chosen.name, gid: chosen.gid, isCdrom: role === "cdrom" }
+    : upload && { mid: undefined, name: upload.wanted.name, gid, isCdrom: role === "cdrom" };
+  const local = problems(draft, {
+    left: room.left,
+    poolLeft: pool?.left,
+    vms: made?.vmid === undefined ? taken : new Set(),
+    media: made?.disk ? new Set() : disks,
+  });
+  if (makesDisk(draft) && mpid === undefined && room.ready)
+    local.gid ??= "The group may make media in no pool. Choose a disk that is there, or ask for a pool.";
+  const sound = Object.keys(local).length === 0 && typed.source !== undefined;
+  const vm = useSettled<Change>(
+    sound ? { method: "put", path: "/v/vm/efi", body: createVm(draft, image, made?.disk) } : undefined,
+  );
+  const disk = makeDisk(draft, image);
+  const diskChange = useSettled<Change>(sound && disk && !made?.disk ? { method: "put", ...disk } : undefined);
+  const vmPlan = usePlan(vm);
+  const diskPlan = usePlan(diskChange);
+  const { found, refused } = useMemo(
+    () => withServer(local, vm && vmPlan.error, diskChange && diskPlan.error),
+    [local, vm, vmPlan.error, diskChange, diskPlan.error],
+  );
+  const source = (next: Source, change: Partial<Draft> = {}) => {
+    if (upload && upload.state !== "done") void uploads.cancel(upload.id).catch(() => undefined);
+    setTyped((before) => ({ ...before, source: next, ...change }));
+  };
+  return {
+    groups,
+    draft,
+    role,
+    room,
+    media,
+    image,
+    upload,
+    running,
+    problems: found,
+    refused,
+    vmError: vmPlan.error,
+    diskError: diskPlan.error,
+    warning: warningOf(chosen, upload?.content?.warning),
+    noUpload: noUpload(may("media.create", gid), mpid !== undefined, room.ready),
+    hasSource:
+      typed.source?.from === "upload"
+        ? upload !== undefined && upload.state !== "failed"
+        : hasSource(typed.source, chosen),
+    change: (change: Partial<Draft>) => setTyped((before) => ({ ...before, ...change })),
+    setGroup: (next: number) => {
+      setGid(next);
+      if (typed.source?.from === "upload") source({ from: "blank" });
+      setTyped((before) => ({ ...before, source: undefined, mpid: undefined }));
+    },
+    setMedium: (one: Medium) => source({ from: "medium", mid: one.mid }),
+    setBlank: () => source({ from: "blank" }),
+    setFile: (file: File) => {
+      if (mpid !== undefined) source({ from: "upload", id: beginUpload(file, gid, mpid, disks) });
+    },
+    order: (): Order => ({ draft, image, upload: image && !image.mid ? upload?.id : undefined }),
+  };
+}
+
+const hasSource = (source: Source | undefined, chosen: Medium | undefined): boolean =>
+  source?.from === "blank" || chosen !== undefined;
+
+/** What a group can attach: what is its own or an ancestor's, or of a group whose media one may list. All of those are here. */
+function useUsable(all: readonly Medium[], gid: number): Medium[] {
+  const groups = useObjects("group");
+  const may = useMay();
+  return useMemo(() => {
+    const paths = pathsOf(groups);
+    const own = (one: Medium) => (one.gid === gid ? 0 : 1);
+    return all
+      .filter((one) => one.gid === gid || may("media.list", one.gid) || isAbove(one.gid, gid, paths))
+      .filter((one) => !(roleOf(one) === "disk" && one.used_by.some((vm) => vm.writing)))
+      .filter((one) => one.content?.format !== "blank")
+      .sort(
+        (a, b) => own(a) - own(b) || rank(a) - rank(b) || a.name.localeCompare(b.name, undefined, { numeric: true }),
+      );
+  }, [all, gid, groups, may]);
+}
+
+const isAbove = (upper: number, lower: number, paths: Map<number, string>): boolean => {
+  const above = paths.get(upper);
+  return above === "/" || (above !== undefined && (paths.get(lower) ?? "").startsWith(`${above}/`));
+};
+const RANK: Record<Role, number> = { cdrom: 0, packed: 1, disk: 2, blank: 3 };
+const rank = (one: Medium): number => RANK[roleOf(one)];
+
+function chosenOf(
+  source: Source | undefined,
+  all: readonly Medium[],
+  uploaded: string | undefined,
+): Medium | undefined {
+  const mid = source?.from === "medium" ? source.mid : source?.from === "upload" ? uploaded : undefined;
+  return mid === undefined ? undefined : all.find((one) => one.mid === mid);
+}
+
+function freeName(name: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(name)) return name;
+  for (let number = 2; ; number += 1) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`;
+}
+
+function warningOf(chosen: Medium | undefined, uploaded: string | undefined): string | undefined {
+  const told = chosen?.content?.warning ?? uploaded;
+  if (told) return told;
+  if (chosen?.content?.boots_efi === false) return "It does not boot under EFI, and machines here have EFI firmware.";
+  return undefined;
+}
+
+function noUpload(may: boolean, pool: boolean, ready: boolean): string | undefined {
+  if (!may) return "Uploading into this group needs velocity.media.create.";
+  if (ready && !pool) return "This group may make media in no pool: ask for one to be assigned to it, with manage.";
+  return undefined;
+}
+
+/** What the server refuses, at its field if it names one that is asked for. */
+function withServer(local: Problems, ...errors: unknown[]): { found: Problems; refused: string | undefined } {
+  const found = { ...local };
+  let refused: string | undefined;
+  for (const error of errors) {
+    if (!(error instanceof ApiError) || error.status === 0) continue;
+    const field = FIELDS[(error.field ?? "").split(/[[.]/)[0] ?? ""];
+    if (field) found[field] ??= messageOf(error);
+    else refused ??= messageOf(error);
+  }
+  return { found, refused };
+}
+
+const REST = 350;
+
+/** The value when it has not changed for a moment: typing asks the server nothing. */
+function useSettled<T>(value: T | undefined): T | undefined {
+  const text = JSON.stringify(value);
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), REST);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const present = useDeferredValue(settled);
+  return useMemo(
+    () => (present === undefined || text === undefined ? undefined : (JSON.parse(present) as T)),
+    [present, text],
+  );
+}
