@@ -89,7 +89,7 @@ export function Layout({ children }: { children: ReactNode }) {
       mainContainerId={MAIN}
       mainAriaLabel="Content"
     >
-      <ErrorBoundary key={pathname}>{children}</ErrorBoundary>
+      <ErrorBoundary key={pathname.split("/").slice(0, 3).join("/")}>{children}</ErrorBoundary>
       {palette && <Palette onClose={() => setPalette(false)} />}
     </Page>
   );

@@ -1,0 +1,96 @@
+/** The hypervisor's command of a VM that runs, for the curious. */
+import {
+  Button,
+  ClipboardCopyButton,
+  CodeBlock,
+  CodeBlockAction,
+  CodeBlockCode,
+  Content,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+} from "@patternfly/react-core";
+import { DownloadIcon } from "@patternfly/react-icons";
+import { useEffect, useRef, useState } from "react";
+import { ApiError } from "@/api/call";
+import type { Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import { Waiting } from "@/app/App";
+import { Failed } from "@/ui/Failed";
+import { linesOf } from "./argv";
+import { save } from "./console/save";
+import { StartButton } from "./StartButton";
+
+export function Command({ vm }: { vm: Vm }) {
+  return vm.state === "STOPPED" ? <Stopped vm={vm} /> : <Running vm={vm} />;
+}
+
+function Stopped({ vm }: { vm: Vm }) {
+  return (
+    <EmptyState titleText="The machine is stopped" headingLevel="h2" variant="sm">
+      <EmptyStateBody>The command is read back from the process, which there is while the machine runs.</EmptyStateBody>
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <StartButton vm={vm} />
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
+  );
+}
+
+function Running({ vm }: { vm: Vm }) {
+  const command = useAnswer("post", "/v/vm/command", { vmid: vm.vmid });
+  const [copied, setCopied] = useState(false);
+  const { refetch } = command;
+  const state = useRef(vm.state);
+  useEffect(() => {
+    if (state.current === vm.state) return;
+    state.current = vm.state;
+    void refetch();
+  }, [vm.state, refetch]);
+  if (command.isError) {
+    if (command.error instanceof ApiError && command.error.code === 34120) return <Stopped vm={vm} />;
+    return <Failed error={command.error} what="The command" again={() => void refetch()} />;
+  }
+  if (!command.data) return <Waiting />;
+  const lines = linesOf(command.data.argv);
+  const text = lines.join(" \\\n  ");
+  return (
+    <>
+      <Content component="p" className="v-subtle">
+        As it runs now, read back from the process. DATA and RUN stand for the server's own directories; media are open
+        descriptors, so that it cannot be started a second time by hand.
+      </Content>
+      <CodeBlock
+        className="v-space-above"
+        actions={
+          <>
+            <CodeBlockAction>
+              <ClipboardCopyButton
+                id="copy-command"
+                textId="command"
+                aria-label="Copy the command"
+                variant="plain"
+                onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
+                onTooltipHidden={() => setCopied(false)}
+              >
+                {copied ? "Copied" : navigator.clipboard ? "Copy" : "Over http the browser copies nothing: select it"}
+              </ClipboardCopyButton>
+            </CodeBlockAction>
+            <CodeBlockAction>
+              <Button
+                variant="plain"
+                aria-label="Download the command"
+                icon={<DownloadIcon />}
+                onClick={() => save(new Blob([`${text}\n`], { type: "text/plain" }), `${vm.name}-command.sh`)}
+              />
+            </CodeBlockAction>
+          </>
+        }
+      >
+        <CodeBlockCode id="command">{text}</CodeBlockCode>
+      </CodeBlock>
+    </>
+  );
+}

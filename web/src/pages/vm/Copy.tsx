@@ -1,0 +1,119 @@
+/** Another VM with the same settings. Disks that this one writes to stay with it: one disk, one writer. */
+import {
+  Alert,
+  Button,
+  Content,
+  Form,
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+  List,
+  ListItem,
+  Modal,
+  ModalBody,
+  ModalFooter,
+  ModalHeader,
+  TextInput,
+} from "@patternfly/react-core";
+import { type FormEvent, useState } from "react";
+import { useNavigate } from "react-router";
+import { ApiError, call, messageOf } from "@/api/call";
+import { useObjects, type Vm } from "@/api/live";
+import type { Attachment, VmInfo } from "@/api/schema";
+import { say } from "@/ui/actions";
+import { Failed } from "@/ui/Failed";
+import { mib } from "@/ui/format";
+import { SameAs } from "@/ui/SameAs";
+import { nameProblem } from "./settings/limits";
+import { useVmInfo } from "./useVmInfo";
+
+export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
+  const info = useVmInfo(vm);
+  const [name, setName] = useState(`${vm.name}-2`);
+  const [failure, setFailure] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const navigate = useNavigate();
+  const media = useObjects("medium");
+  const isRead = (one: Attachment) => one.readonly || media.find((it) => it.mid === one.mid)?.readonly === true;
+  const left = info.data?.media.filter((one) => !isRead(one)) ?? [];
+  const problem = nameProblem(name);
+  const body = info.data && bodyOf(info.data, name, isRead);
+  const create = async (event: FormEvent) => {
+    event.preventDefault();
+    if (!body || problem) return;
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const { vmid } = await call("put", "/v/vm/efi", body);
+      say("success", `${name} is created`);
+      onClose();
+      void navigate(`/vms/${vmid}/settings`);
+    } catch (error) {
+      setFailure(error);
+      setBusy(false);
+    }
+  };
+  const atName = failure instanceof ApiError && failure.field === "name" ? failure.message : undefined;
+  return (
+    <Modal isOpen variant="small" onClose={onClose} aria-labelledby="copy-title">
+      <ModalHeader title={`Another machine like ${vm.name}`} labelId="copy-title" />
+      <ModalBody>
+        {info.isError && <Failed error={info.error} what="The machine" again={() => void info.refetch()} />}
+        <Form id="copy" onSubmit={(event) => void create(event)}>
+          {failure !== undefined && !atName && (
+            <Alert isInline variant="danger" title="It was not created">
+              {messageOf(failure)}
+            </Alert>
+          )}
+          <FormGroup label="Name" fieldId="copy-name" isRequired>
+            <TextInput
+              id="copy-name"
+              value={name}
+              onChange={(_event, value) => setName(value)}
+              validated={problem || atName ? "error" : "default"}
+              autoFocus
+            />
+            {(problem || atName) && (
+              <FormHelperText>
+                <HelperText isLiveRegion>
+                  <HelperTextItem variant="error">{problem ?? atName}</HelperTextItem>
+                </HelperText>
+              </FormHelperText>
+            )}
+          </FormGroup>
+          {info.data && (
+            <Content component="p">
+              With {info.data.cpus} CPUs, {mib(info.data.memory_mib)}, its displays and NICs, and the media that it only
+              reads; in the same group.
+            </Content>
+          )}
+          {left.length > 0 && (
+            <Alert isInline variant="info" title="Left out, since a disk has one writer">
+              <List>
+                {left.map((one) => (
+                  <ListItem key={one.mid}>{media.find((it) => it.mid === one.mid)?.name ?? one.mid}</ListItem>
+                ))}
+              </List>
+              A clone of a disk can be made under Media, and attached to the new machine.
+            </Alert>
+          )}
+        </Form>
+        {body && <SameAs request={{ method: "put", path: "/v/vm/efi", body }} />}
+      </ModalBody>
+      <ModalFooter>
+        <Button type="submit" form="copy" isLoading={busy} isDisabled={busy || !body || problem !== undefined}>
+          Create
+        </Button>
+        <Button variant="link" onClick={onClose}>
+          Cancel
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}
+
+function bodyOf(info: VmInfo, name: string, isRead: (one: Attachment) => boolean) {
+  const { gid, cpus, memory_mib, displays, nics, rosetta } = info;
+  return { name, gid, cpus, memory_mib, displays, nics, rosetta, media: info.media.filter(isRead) };
+}

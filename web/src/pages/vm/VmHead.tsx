@@ -1,0 +1,95 @@
+/** A VM's head: its name, state and what is wrong with it, and what can be done. */
+import { Alert, Flex, FlexItem } from "@patternfly/react-core";
+import { Link } from "react-router";
+import { useMay, useObject, type Vm } from "@/api/live";
+import { ago, moment } from "@/ui/format";
+import { StateLabel, trouble } from "@/ui/labels";
+import { PageHead } from "@/ui/PageHead";
+import { VmActions } from "./VmActions";
+
+export function VmHead({ vm }: { vm: Vm }) {
+  const group = useObject("group", vm.gid);
+  const wrong = trouble(vm) ?? notRunning(vm);
+  return (
+    <PageHead
+      title={vm.name}
+      about={
+        <>
+          <StateLabel state={vm.state} /> in <Link to={`/groups/${vm.gid}`}>{group?.name ?? `group ${vm.gid}`}</Link>
+          {vm.reason && !wrong && (
+            <span title={moment(vm.reason.since)}>
+              {" "}
+              · {vm.reason.message} ({ago(vm.reason.since)})
+            </span>
+          )}
+        </>
+      }
+      actions={<VmActions vm={vm} />}
+    >
+      <Flex direction={{ default: "column" }} gap={{ default: "gapSm" }}>
+        {wrong && (
+          <FlexItem>
+            <Alert
+              isInline
+              variant={vm.unreachable_since === undefined ? "warning" : "danger"}
+              title={wrong}
+              className="v-space-above"
+            >
+              {vm.reason && <span title={moment(vm.reason.since)}>Since {moment(vm.reason.since)}</span>}
+            </Alert>
+          </FlexItem>
+        )}
+        <Stopping vm={vm} />
+        <Waits vm={vm} />
+      </Flex>
+    </PageHead>
+  );
+}
+
+/** Asked for, and not so, for a reason that nobody has told. */
+function notRunning(vm: Vm): string | undefined {
+  return vm.state === "STOPPED" && vm.wanted !== "STOPPED" ? `Wanted ${vm.wanted}, but not running.` : undefined;
+}
+
+function Stopping({ vm }: { vm: Vm }) {
+  if (vm.state !== "STOPPING" || vm.stopping_since === undefined) return null;
+  return (
+    <FlexItem>
+      <Alert
+        isInline
+        variant="info"
+        title={`The power button was pressed ${ago(vm.stopping_since)}`}
+        className="v-space-above"
+      >
+        The guest shuts down by itself. One that does not listen can be forced off.
+      </Alert>
+    </FlexItem>
+  );
+}
+
+const WORDS: Record<string, string> = {
+  cpus: "CPUs",
+  memory_mib: "memory",
+  displays: "displays",
+  media: "media",
+  nics: "NICs",
+  rosetta: "Rosetta",
+};
+
+function Waits({ vm }: { vm: Vm }) {
+  const may = useMay();
+  if (vm.waiting.length === 0) return null;
+  return (
+    <FlexItem>
+      <Alert
+        isInline
+        variant="info"
+        title={`Takes effect at the next start: ${vm.waiting.map((field) => WORDS[field] ?? field).join(", ")}`}
+        className="v-space-above"
+      >
+        {may("vm.state", vm.gid) &&
+          "A restart from inside the guest is not one: stop it, then start it; or use Restart above."}
+      </Alert>
+    </FlexItem>
+  );
+}

@@ -1,0 +1,45 @@
+/** The tab of the graphical console: what stands in the way of it, or the console. */
+import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
+import { lazy, Suspense } from "react";
+import { Link } from "react-router";
+import { useMay, type Vm } from "@/api/live";
+import { Waiting } from "@/app/App";
+import { StartButton } from "../StartButton";
+
+const Screen = lazy(() => import("./Screen"));
+
+export function Console({ vm }: { vm: Vm }) {
+  const may = useMay();
+  if (vm.displays.length === 0)
+    return (
+      <EmptyState titleText="This machine has no display" headingLevel="h2" variant="sm">
+        <EmptyStateBody>
+          Its serial console is all that it shows. A display can be added in its settings
+          {may("vm.alter", vm.gid) ? "." : ", which needs the permission velocity.vm.alter."}
+        </EmptyStateBody>
+        <EmptyStateFooter>
+          <EmptyStateActions>
+            <Button variant="secondary" component={(props) => <Link {...props} to={`/vms/${vm.vmid}/serial`} />}>
+              Serial console
+            </Button>
+          </EmptyStateActions>
+        </EmptyStateFooter>
+      </EmptyState>
+    );
+  if (vm.state === "STOPPED")
+    return (
+      <EmptyState titleText="The machine is stopped" headingLevel="h2" variant="sm">
+        <EmptyStateBody>Its screen is here as soon as it starts.</EmptyStateBody>
+        <EmptyStateFooter>
+          <EmptyStateActions>
+            <StartButton vm={vm} />
+          </EmptyStateActions>
+        </EmptyStateFooter>
+      </EmptyState>
+    );
+  return (
+    <Suspense fallback={<Waiting />}>
+      <Screen vm={vm} />
+    </Suspense>
+  );
+}

@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+vi.hoisted(() => vi.stubGlobal("addEventListener", () => undefined)); // the session watches for keys
+
+import { ApiError } from "@/api/call";
+import { ConsoleLink, ENDED, FORBIDDEN, reason } from "./link";
+
+class FakeSocket extends EventTarget {
+  closed = false;
+  close() {
+    this.closed = true;
+  }
+  tell(type: "open" | "close", code = 1006) {
+    this.dispatchEvent(Object.assign(new Event(type), { code }));
+  }
+}
+
+function world() {
+  const sockets: FakeSocket[] = [];
+  const detached: FakeSocket[] = [];
+  const ask = vi.fn(async () => `/ticket/${sockets.length}`);
+  const link = new ConsoleLink({
+    ask,
+    connect: () => {
+      const socket = new FakeSocket();
+      sockets.push(socket);
+      return socket as unknown as WebSocket;
+    },
+    attach: (socket) => () => void detached.push(socket as unknown as FakeSocket),
+  });
+  return { sockets, detached, ask, link };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+it("asks for a new ticket when the connection breaks, at growing distances", async () => {
+  const { sockets, detached, ask, link } = world();
+  await link.open();
+  sockets[0]?.tell("open");
+  expect(link.state.value).toEqual({ is: "open" });
+  sockets[0]?.tell("close");
+  expect(link.state.value).toMatchObject({ is: "lost", next: Date.now() + 500 });
+  expect(detached).toEqual([sockets[0]]);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(ask).toHaveBeenCalledTimes(2);
+  sockets[1]?.tell("close");
+  expect(link.state.value).toMatchObject({ is: "lost", next: Date.now() + 1000 });
+});
+
+it("begins with short distances again after a connection that held", async () => {
+  const { sockets, link } = world();
+  await link.open();
+  sockets[0]?.tell("close");
+  await vi.advanceTimersByTimeAsync(500);
+  sockets[1]?.tell("open");
+  await vi.advanceTimersByTimeAsync(6000);
+  sockets[1]?.tell("close");
+  expect(link.state.value).toMatchObject({ is: "lost", next: Date.now() + 500 });
+});
+
+it("tries again while the server is away or the machine is stopped, and not where it may not", async () => {
+  for (const error of [new ApiError(0, 0, "away"), new ApiError(503, 503, "ends"), new ApiError(406, 19120, "off")]) {
+    const { ask, link } = world();
+    ask.mockRejectedValueOnce(error);
+    await link.open();
+    expect(link.state.value).toMatchObject({ is: "lost", message: error.message });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(ask).toHaveBeenCalledTimes(2);
+  }
+  for (const error of [
+    new ApiError(403, 19100, "no"),
+    new ApiError(404, 19110, "gone"),
+    new ApiError(406, 19121, "?"),
+  ]) {
+    const { ask, link } = world();
+    ask.mockRejectedValueOnce(error);
+    await link.open();
+    expect(link.state.value).toEqual({ is: "over", message: error.message });
+    await vi.advanceTimersByTimeAsync(20000);
+    expect(ask).toHaveBeenCalledTimes(1);
+  }
+});
+
+it("does nothing more once it is closed", async () => {
+  const { sockets, ask, link } = world();
+  await link.open();
+  link.close();
+  expect(sockets[0]?.closed).toBe(true);
+  sockets[0]?.tell("close");
+  await vi.advanceTimersByTimeAsync(20000);
+  expect(ask).toHaveBeenCalledTimes(1);
+});
+
+it("says why it ended", () => {
+  expect(reason(FORBIDDEN, true)).toMatch(/permission/);
+  expect(reason(ENDED, true)).toMatch(/machine/);
+  expect(reason(1006, true)).toMatch(/broke/);
+  expect(reason(1006, false)).toMatch(/could not/);
+});

@@ -1,0 +1,113 @@
+/** A console's connection: each try asks for a ticket of its own, and what breaks is tried again, calmly. */
+import { ApiError, messageOf } from "@/api/call";
+import { Signal } from "@/api/signal";
+
+export type LinkState =
+  | { is: "connecting" }
+  | { is: "open" }
+  /** It broke, or could not be opened; tried again at `next` (milliseconds of the clock). */
+  | { is: "lost"; message: string; next: number }
+  /** There is no sense in trying again. */
+  | { is: "over"; message: string };
+
+/** The server's close codes. */
+export const FORBIDDEN = 4403;
+export const ENDED = 4410;
+const STOPPED = 19120;
+const DELAYS = [500, 1000, 2000, 4000, 8000];
+/** Milliseconds after which a connection counts as one that holds. */
+const HOLDS = 5000;
+
+interface How {
+  /** Ask for a ticket; answers with the path to open. */
+  ask: () => Promise<string>;
+  connect: (path: string) => WebSocket;
+  /** Begin to use the socket; answers with how to end that. */
+  attach: (socket: WebSocket) => () => void;
+}
+
+export class ConsoleLink {
+  readonly state = new Signal<LinkState>({ is: "connecting" });
+  private detach: (() => void) | undefined;
+  private socket: WebSocket | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private tries = 0;
+  /** Which opening or closing was the last: what an earlier one still waits for is dropped. */
+  private round = 0;
+
+  constructor(private readonly how: How) {}
+
+  /** Connect now, whatever was planned. */
+  async open(): Promise<void> {
+    this.round += 1;
+    const { round } = this;
+    clearTimeout(this.timer);
+    this.drop();
+    this.state.set({ is: "connecting" });
+    let path: string;
+    try {
+      path = await this.how.ask();
+    } catch (error) {
+      if (round === this.round) this.refused(error);
+      return;
+    }
+    if (round !== this.round) return;
+    const socket = this.how.connect(path);
+    this.socket = socket;
+    let since = 0;
+    socket.addEventListener("open", () => {
+      since = Date.now();
+      if (this.socket === socket) this.state.set({ is: "open" });
+    });
+    socket.addEventListener("close", (event) => {
+      if (this.socket !== socket) return;
+      if (since && Date.now() - since > HOLDS) this.tries = 0;
+      this.drop();
+      this.again(reason(event.code, since > 0));
+    });
+    this.detach = this.how.attach(socket);
+  }
+
+  close(): void {
+    this.round += 1;
+    clearTimeout(this.timer);
+    this.drop();
+  }
+
+  private drop(): void {
+    const { detach, socket } = this;
+    this.detach = undefined;
+    this.socket = undefined;
+    detach?.();
+    socket?.close();
+  }
+
+  private refused(error: unknown): void {
+    const status = error instanceof ApiError ? error.status : 500;
+    const passes = status === 0 || status >= 429 || (error instanceof ApiError && error.code === STOPPED);
+    if (passes) this.again(messageOf(error));
+    else this.state.set({ is: "over", message: messageOf(error) });
+  }
+
+  private again(message: string): void {
+    const delay = DELAYS[Math.min(this.tries, DELAYS.length - 1)] ?? 8000;
+    this.tries += 1;
+    this.state.set({ is: "lost", message, next: Date.now() + delay });
+    this.timer = setTimeout(() => void this.open(), delay);
+  }
+}
+
+/** Why a connection ended, for people. Whether there will be another one is what the next ticket tells. */
+export function reason(code: number, wasOpen: boolean): string {
+  if (code === FORBIDDEN) return "Your session or your permission for this console has ended.";
+  if (code === ENDED) return "The machine has ended.";
+  return wasOpen ? "The connection broke." : "The console could not be opened.";
+}
+
+export function socketTo(path: string, protocols?: string[]): WebSocket {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(url, protocols);
+  socket.binaryType = "arraybuffer";
+  return socket;
+}

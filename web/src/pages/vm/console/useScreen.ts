@@ -1,0 +1,112 @@
+/** A display's RFB session in an element: kept connected, with what may be done to it. */
+import type RFB from "@novnc/novnc";
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { call } from "@/api/call";
+import { useSignal } from "@/api/signal";
+import type { Send } from "./chords";
+import { ConsoleLink, socketTo } from "./link";
+import { type Seen, seenOn } from "./placeholder";
+import { releaseWatch } from "./release";
+
+export type Scaling = "fit" | "real";
+/** Milliseconds between two looks at whether the guest draws. */
+const LOOK = 2000;
+
+export function useScreen(
+  room: RefObject<HTMLDivElement | null>,
+  { vmid, display, scaling, onRelease }: { vmid: number; display: string; scaling: Scaling; onRelease: () => void },
+) {
+  const rfb = useRef<RFB | undefined>(undefined);
+  const chosen = useRef(scaling);
+  const release = useRef(onRelease);
+  release.current = onRelease;
+  const [seen, setSeen] = useState<Seen>("drawn");
+  const link = useMemo(() => {
+    let Library: typeof RFB;
+    return new ConsoleLink({
+      ask: async () => {
+        Library = (await import("@novnc/novnc")).default;
+        return (await call("post", "/v/vm/console", { vmid, kind: "display", display })).path;
+      },
+      connect: (path) => socketTo(path, ["binary"]),
+      attach: (socket) => {
+        const element = room.current as HTMLDivElement;
+        const session = new Library(element, socket, { shared: true });
+        session.background = "transparent";
+        scale(session, chosen.current);
+        rfb.current = session;
+        label(element, display);
+        const ends = [watchKeys(element, () => release.current()), watchPicture(session, setSeen)];
+        return () => {
+          for (const end of ends) end();
+          rfb.current = undefined;
+          session.disconnect();
+        };
+      },
+    });
+  }, [room, vmid, display]);
+  useEffect(() => {
+    void link.open();
+    return () => link.close();
+  }, [link]);
+  useEffect(() => {
+    chosen.current = scaling;
+    if (rfb.current) scale(rfb.current, scaling);
+  }, [scaling]);
+  const send = useCallback<Send>((key, down) => rfb.current?.sendKey(key.keysym, key.code, down), []);
+  const focus = useCallback(() => rfb.current?.focus({ preventScroll: true }), []);
+  const picture = useCallback(
+    () =>
+      new Promise<Blob>((resolve, reject) => {
+        const session = rfb.current;
+        if (!session) reject(new Error("The console is not connected: wait until it is."));
+        else
+          session.toBlob(
+            (blob) => (blob ? resolve(blob) : reject(new Error("The browser made no picture."))),
+            "image/png",
+          );
+      }),
+    [],
+  );
+  const state = useSignal(link.state);
+  return { state, seen, send, focus, picture, again: () => void link.open() };
+}
+
+function scale(session: RFB, scaling: Scaling): void {
+  session.scaleViewport = scaling === "fit";
+}
+
+/** noVNC's canvas takes the focus, but has no name. */
+function label(element: HTMLElement, display: string): void {
+  const canvas = element.querySelector("canvas");
+  canvas?.setAttribute("role", "application");
+  canvas?.setAttribute("aria-label", `Screen ${display}. It takes every key; left Ctrl and Alt together lead out.`);
+}
+
+function watchKeys(element: HTMLElement, onRelease: () => void): () => void {
+  const watch = releaseWatch();
+  const hear = (event: KeyboardEvent) => {
+    if (watch(event)) onRelease();
+  };
+  element.addEventListener("keydown", hear, true);
+  element.addEventListener("keyup", hear, true);
+  return () => {
+    element.removeEventListener("keydown", hear, true);
+    element.removeEventListener("keyup", hear, true);
+  };
+}
+
+function watchPicture(session: RFB, tell: (seen: Seen) => void): () => void {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const look = () => {
+    if (document.visibilityState === "visible") tell(seenOn(session.getImageData()));
+  };
+  const begin = () => {
+    timer = setInterval(look, LOOK);
+  };
+  session.addEventListener("connect", begin);
+  return () => {
+    clearInterval(timer);
+    session.removeEventListener("connect", begin);
+  };
+}

@@ -1,0 +1,88 @@
+/** One chart, as uPlot draws it: its colours from PatternFly's chart tokens, gaps as gaps. */
+import "@patternfly/patternfly/patternfly-charts.css";
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { type Chart, marks } from "./series";
+
+const HEIGHT = 160;
+const COLOURS = ["--pf-t--chart--color--blue--300", "--pf-t--chart--color--orange--300"];
+const FILLED = 0.15;
+const LEAST = { cpu: 10, other: 1 };
+
+export default function ChartView({ chart, at, dark }: { chart: Chart; at: number[]; dark: boolean }) {
+  const room = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const shown = useRef({ chart, at });
+  shown.current = { chart, at };
+  const shape = chart.lines.map((line) => line.title).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours, another shape other lines
+  useEffect(() => {
+    const element = room.current as HTMLDivElement;
+    const drawn = new uPlot(options(element, shown.current.chart), data(shown.current), element);
+    plot.current = drawn;
+    const watched = new ResizeObserver(() => {
+      if (element.clientWidth > 0) drawn.setSize({ width: element.clientWidth, height: HEIGHT });
+    });
+    watched.observe(element);
+    return () => {
+      watched.disconnect();
+      drawn.destroy();
+      plot.current = undefined;
+    };
+  }, [dark, shape]);
+  useEffect(() => plot.current?.setData(data({ chart, at })), [chart, at]);
+  return <div ref={room} className="v-chart" aria-hidden="true" />;
+}
+
+const data = ({ chart, at }: { chart: Chart; at: number[] }): uPlot.AlignedData => [
+  at,
+  ...chart.lines.map((line) => line.values),
+];
+
+function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlot.Options {
+  const style = getComputedStyle(element);
+  const token = (name: string) => style.getPropertyValue(name).trim();
+  const colours = COLOURS.map(token);
+  const axis = {
+    stroke: token("--pf-t--global--text--color--subtle"),
+    grid: { stroke: token("--pf-t--global--border--color--default"), width: 1 },
+    ticks: { show: false },
+    font: `12px ${style.fontFamily}`,
+  };
+  return {
+    width: element.clientWidth || 300,
+    height: HEIGHT,
+    cursor: { sync: { key: "vm-metrics" }, drag: { x: false, y: false }, points: { size: 6 } },
+    legend: { live: true },
+    scales: {
+      y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other) * 1.1] },
+    },
+    axes: [
+      { ...axis, values: timesOf },
+      {
+        ...axis,
+        size: 84,
+        splits: (_plot, _index, _least, most) => marks(most, binary),
+        values: (_plot, splits) => splits.map((value) => show(value)),
+      },
+    ],
+    series: [
+      { value: (_plot, at) => (at === null || at === undefined ? "" : new Date(at * 1000).toLocaleTimeString()) },
+      ...lines.map((line, index) => ({
+        label: line.title,
+        stroke: colours[index],
+        fill: lines.length === 1 ? faded(colours[index] ?? "") : undefined,
+        width: 2,
+        spanGaps: false,
+        points: { show: false },
+        value: (_plot: uPlot, value: number | null) => (value === null ? "no measurement" : show(value)),
+      })),
+    ],
+  };
+}
+
+const timesOf = (_plot: uPlot, splits: number[]) =>
+  splits.map((at) => new Date(at * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }));
+
+const faded = (colour: string) => `color-mix(in srgb, ${colour} ${FILLED * 100}%, transparent)`;

@@ -1,0 +1,154 @@
+/** What a VM takes of the host, over the past hour or day: measured by the server, asked for while it is looked at. */
+import {
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  Content,
+  EmptyState,
+  EmptyStateBody,
+  ExpandableSection,
+  Flex,
+  Gallery,
+  ToggleGroup,
+  ToggleGroupItem,
+} from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useMemo, useState } from "react";
+import { call } from "@/api/call";
+import type { Vm } from "@/api/live";
+import type { VmMetrics } from "@/api/schema";
+import { Waiting } from "@/app/App";
+import { keep, kept } from "@/app/kept";
+import { Failed } from "@/ui/Failed";
+import { moment } from "@/ui/format";
+import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
+import { useDark } from "./useDark";
+
+const ChartView = lazy(() => import("./ChartView"));
+type Span = "hour" | "day";
+/** Milliseconds between two measurements. */
+const EVERY: Record<Span, number> = { hour: 10_000, day: 120_000 };
+const ROWS = 40;
+
+export default function Metrics({ vm }: { vm: Vm }) {
+  const [span, setSpan] = useState<Span>(() => kept("metrics.span", "hour"));
+  const metrics = useQuery({
+    queryKey: ["/v/vm/metrics", vm.vmid, span],
+    queryFn: () => call("post", "/v/vm/metrics", { vmid: vm.vmid, span }),
+    refetchInterval: EVERY[span],
+    refetchIntervalInBackground: false,
+    refetchOnWindowFocus: true,
+    placeholderData: keepPreviousData,
+  });
+  const choose = (chosen: Span) => {
+    setSpan(chosen);
+    keep("metrics.span", chosen);
+  };
+  return (
+    <>
+      <Flex>
+        <ToggleGroup aria-label="Over which time">
+          <ToggleGroupItem
+            text="Hour"
+            buttonId="span-hour"
+            isSelected={span === "hour"}
+            onChange={() => choose("hour")}
+          />
+          <ToggleGroupItem text="Day" buttonId="span-day" isSelected={span === "day"} onChange={() => choose("day")} />
+        </ToggleGroup>
+      </Flex>
+      <div className="v-space-above">
+        {metrics.isError && <Failed error={metrics.error} what="What it takes" again={() => void metrics.refetch()} />}
+        {metrics.isPending && <Waiting />}
+        {metrics.data && <Measured metrics={metrics.data} stopped={vm.state === "STOPPED"} />}
+      </div>
+    </>
+  );
+}
+
+function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }) {
+  const dark = useDark();
+  const charts = useMemo(() => chartsOf(metrics), [metrics]);
+  const missing = gaps(metrics);
+  if (metrics.at.length === 0)
+    return (
+      <EmptyState titleText="Nothing measured yet" headingLevel="h2" variant="sm">
+        <EmptyStateBody>
+          {stopped
+            ? "A machine is measured while it runs; what was measured is kept while the server runs."
+            : "The first measurement comes within ten seconds."}
+        </EmptyStateBody>
+      </EmptyState>
+    );
+  return (
+    <>
+      <Gallery hasGutter minWidths={{ default: "100%", lg: "28rem" }}>
+        {charts.map((chart) => (
+          <Card key={chart.id} isCompact>
+            <CardHeader>
+              <CardTitle component="h2">{chart.title}</CardTitle>
+              <span className="v-subtle">{chart.unit}</span>
+            </CardHeader>
+            <CardBody>
+              <Suspense fallback={<Waiting />}>
+                <ChartView chart={chart} at={metrics.at} dark={dark} />
+              </Suspense>
+              {chart.lines.map((line) => (
+                <Content key={line.title} component="small" className="v-subtle">
+                  {chart.lines.length > 1 && `${line.title}: `}
+                  {summary(line, chart.show)}
+                </Content>
+              ))}
+            </CardBody>
+          </Card>
+        ))}
+      </Gallery>
+      {missing && (
+        <Content component="p" className="v-subtle v-space-above">
+          For {missing} of this time nothing was measured: the machine or the server did not run.
+        </Content>
+      )}
+      {charts.length === 3 && (
+        <Content component="p" className="v-subtle v-space-above">
+          The network is measured at bridged NICs; a NAT NIC has no counter.
+        </Content>
+      )}
+      <ExpandableSection toggleText="As a table" className="v-space-above">
+        <Numbers charts={charts} at={metrics.at} />
+      </ExpandableSection>
+    </>
+  );
+}
+
+function Numbers({ charts, at }: { charts: Chart[]; at: number[] }) {
+  const columns = charts.flatMap((chart) => chart.lines.map((line) => ({ line, show: chart.show })));
+  return (
+    <Table variant="compact" aria-label="What was measured" gridBreakPoint="grid-md">
+      <Thead>
+        <Tr>
+          <Th>Time</Th>
+          {columns.map(({ line }) => (
+            <Th key={line.title}>{line.title}</Th>
+          ))}
+        </Tr>
+      </Thead>
+      <Tbody>
+        {rowsOf(at, ROWS).map((row) => (
+          <Tr key={at[row]}>
+            <Td dataLabel="Time">{moment(at[row] ?? 0)}</Td>
+            {columns.map(({ line, show }) => {
+              const value = line.values[row];
+              return (
+                <Td key={line.title} dataLabel={line.title}>
+                  {value === null || value === undefined ? "–" : show(value)}
+                </Td>
+              );
+            })}
+          </Tr>
+        ))}
+      </Tbody>
+    </Table>
+  );
+}

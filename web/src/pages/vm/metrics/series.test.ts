@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import type { VmMetrics } from "@/api/schema";
+import { chartsOf, gaps, marks, rowsOf, summary } from "./series";
+
+const METRICS: VmMetrics = {
+  vmid: 7,
+  interval: 10,
+  at: [100, 110, 120],
+  cpu: [5, null, 15],
+  memory_mib: [256, null, 512],
+  disk_read: [0, null, 1024],
+  disk_written: [0, null, 0],
+};
+
+it("there is a network chart only where something is known of it", () => {
+  expect(chartsOf(METRICS).map((one) => one.id)).toEqual(["cpu", "memory", "disk"]);
+  const bridged = { ...METRICS, net_received: [1, null, 2], net_sent: [3, null, 4] };
+  expect(
+    chartsOf(bridged)
+      .at(-1)
+      ?.lines.map((line) => line.values),
+  ).toEqual([
+    [1, null, 2],
+    [3, null, 4],
+  ]);
+});
+
+it("gaps stay gaps, and are told", () => {
+  expect(chartsOf(METRICS)[1]?.lines[0]?.values).toEqual([256 * 2 ** 20, null, 512 * 2 ** 20]);
+  expect(gaps(METRICS)).toBe("10 s");
+  expect(gaps({ cpu: [1, 2], interval: 10 })).toBeUndefined();
+});
+
+it("a summary counts what was measured", () => {
+  const show = (value: number) => String(value);
+  expect(summary({ title: "", values: [5, null, 15] }, show)).toBe("now 15, 10 on average, at most 15");
+  expect(summary({ title: "", values: [5, null] }, show)).toBe("not measured now, 5 on average, at most 5");
+  expect(summary({ title: "", values: [null] }, show)).toBe("nothing measured");
+});
+
+it("the table has the newest, and not too many", () => {
+  expect(rowsOf([1, 2, 3], 10)).toEqual([2, 1, 0]);
+  const rows = rowsOf(
+    Array.from({ length: 360 }, (_, index) => index),
+    40,
+  );
+  expect(rows[0]).toBe(359);
+  expect(rows.length).toBeLessThanOrEqual(40);
+});
+
+it("an axis has round marks from zero", () => {
+  expect(marks(95, false)).toEqual([0, 50]);
+  expect(marks(100, false)).toEqual([0, 50, 100]);
+  expect(marks(200, false)).toEqual([0, 50, 100, 150, 200]);
+  expect(marks(2 ** 30, true)).toEqual([0, 0.5 * 2 ** 30, 2 ** 30]);
+  expect(marks(600 * 2 ** 20, true)).toEqual([0, 200 * 2 ** 20, 400 * 2 ** 20, 600 * 2 ** 20]);
+  expect(marks(0, true)).toEqual([0]);
+});

@@ -1,0 +1,107 @@
+/** A VM's measured series as charts, and in words: gaps stay gaps, and are told. */
+import type { VmMetrics } from "@/api/schema";
+import { bytes, duration } from "@/ui/format";
+
+export interface Line {
+  title: string;
+  values: (number | null)[];
+}
+
+export interface Chart {
+  id: string;
+  title: string;
+  /** What is beside the title: in what it is measured. */
+  unit: string;
+  lines: Line[];
+  /** A value as people read it. */
+  show: (value: number) => string;
+  /** Steps of 1024 (bytes) or of 10. */
+  binary: boolean;
+}
+
+const percent = (value: number) => `${value >= 10 ? Math.round(value) : value.toFixed(1)} %`;
+const rate = (value: number) => `${bytes(value)}/s`;
+
+/** Of a VM without a bridged NIC nothing is known of its network: it has no such chart. */
+export function chartsOf(metrics: VmMetrics): Chart[] {
+  const charts: Chart[] = [
+    {
+      id: "cpu",
+      title: "CPU",
+      unit: "100 % is one core",
+      lines: [{ title: "CPU", values: metrics.cpu }],
+      show: percent,
+      binary: false,
+    },
+    {
+      id: "memory",
+      title: "Memory",
+      unit: "that its process has in use",
+      lines: [
+        { title: "Memory", values: metrics.memory_mib.map((value) => (value === null ? null : value * 2 ** 20)) },
+      ],
+      show: bytes,
+      binary: true,
+    },
+    {
+      id: "disk",
+      title: "Disk",
+      unit: "all media together",
+      lines: [
+        { title: "Read", values: metrics.disk_read },
+        { title: "Written", values: metrics.disk_written },
+      ],
+      show: rate,
+      binary: true,
+    },
+  ];
+  if (metrics.net_received && metrics.net_sent)
+    charts.push({
+      id: "network",
+      title: "Network",
+      unit: "bridged NICs",
+      lines: [
+        { title: "Received", values: metrics.net_received },
+        { title: "Sent", values: metrics.net_sent },
+      ],
+      show: rate,
+      binary: true,
+    });
+  return charts;
+}
+
+/** "now 12 %, 8.0 % on average, at most 95 %" of what was measured. */
+export function summary({ values }: Line, show: (value: number) => string): string {
+  const measured = values.filter((value) => value !== null);
+  if (measured.length === 0) return "nothing measured";
+  const last = values.at(-1);
+  const mean = measured.reduce((sum, value) => sum + value, 0) / measured.length;
+  const now = last === null || last === undefined ? "not measured now" : `now ${show(last)}`;
+  return `${now}, ${show(mean)} on average, at most ${show(Math.max(...measured))}`;
+}
+
+/** How long of the time nothing was measured; undefined: there is no gap. */
+export function gaps(metrics: Pick<VmMetrics, "cpu" | "interval">): string | undefined {
+  const missing = metrics.cpu.filter((value) => value === null).length;
+  return missing === 0 ? undefined : duration(missing * metrics.interval);
+}
+
+/** At most `most` rows of a table, evenly over the time, the newest first and always in it. */
+export function rowsOf(at: readonly number[], most: number): number[] {
+  const step = Math.max(1, Math.ceil(at.length / most));
+  const rows: number[] = [];
+  for (let index = at.length - 1; index >= 0; index -= step) rows.push(index);
+  return rows;
+}
+
+/** Where an axis has its marks: round numbers in steps of 1024 or of 10, from 0, at most five. */
+export function marks(top: number, binary: boolean): number[] {
+  if (!(top > 0)) return [0];
+  const base = binary ? 1024 ** Math.floor(Math.log(Math.max(top, 1)) / Math.log(1024)) : 1;
+  const scaled = top / base;
+  const power = 10 ** Math.floor(Math.log10(scaled / 4));
+  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => scaled / one <= 4) ?? scaled;
+  const found: number[] = [];
+  for (let number = 0; number <= 4 && number * step <= scaled * 1.0001; number += 1) found.push(number * step * base);
+  return found;
+}

@@ -1,0 +1,12 @@
+/** Whether the page is dark now, whoever chose it. */
+import { useSyncExternalStore } from "react";
+
+const isDark = () => document.documentElement.classList.contains("pf-v6-theme-dark");
+
+function watch(tell: () => void): () => void {
+  const watched = new MutationObserver(tell);
+  watched.observe(document.documentElement, { attributeFilter: ["class"] });
+  return () => watched.disconnect();
+}
+
+export const useDark = (): boolean => useSyncExternalStore(watch, isDark);

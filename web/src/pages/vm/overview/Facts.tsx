@@ -1,0 +1,31 @@
+/** What a VM is made of. */
+import { Card, CardBody, CardTitle, DescriptionList } from "@patternfly/react-core";
+import type { Vm } from "@/api/live";
+import type { VmInfo } from "@/api/schema";
+import { mib } from "@/ui/format";
+import { Fact } from "./Fact";
+
+const ASKED: Partial<Record<VmInfo["state"], string>> = { RUNNING: "running", PAUSED: "paused", STOPPED: "stopped" };
+
+export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
+  return (
+    <Card isFullHeight>
+      <CardTitle component="h2">Machine</CardTitle>
+      <CardBody>
+        <DescriptionList isHorizontal isCompact>
+          <Fact name="CPUs">{info.cpus}</Fact>
+          <Fact name="Memory">{mib(info.memory_mib)}</Fact>
+          <Fact name="Last asked for">{ASKED[vm.wanted] ?? vm.wanted}</Fact>
+          <Fact name="Starts with the server">{info.autostart ? "yes" : "no"}</Fact>
+          <Fact name="Type">{info.type}</Fact>
+          <Fact name="Machine type">{info.machine_type}</Fact>
+          <Fact name="Firmware">
+            <span className="v-breaks">{info.firmware}</span>
+          </Fact>
+          {info.rosetta && <Fact name="Rosetta">asked for; honoured where the host has it</Fact>}
+          <Fact name="Id">{info.vmid}</Fact>
+        </DescriptionList>
+      </CardBody>
+    </Card>
+  );
+}

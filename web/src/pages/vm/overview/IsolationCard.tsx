@@ -1,0 +1,38 @@
+/** How well a VM's process is shut in: read back from the process, not from what was meant. */
+import { Alert, Card, CardBody, CardTitle, DescriptionList, List, ListItem } from "@patternfly/react-core";
+import type { Isolation } from "@/api/schema";
+import { Fact } from "./Fact";
+
+export function IsolationCard({ isolation }: { isolation: Isolation }) {
+  const none = /^0*$/.test(isolation.capability_bounding_set);
+  return (
+    <Card>
+      <CardTitle component="h2">Isolation</CardTitle>
+      <CardBody>
+        {isolation.gaps.length === 0 ? (
+          <Alert isInline isPlain variant="success" title="All that is meant to hold does" />
+        ) : (
+          <Alert isInline variant="warning" title="What does not hold on this host, and how to gain it">
+            <List>
+              {isolation.gaps.map((gap) => (
+                <ListItem key={gap}>{gap}</ListItem>
+              ))}
+            </List>
+          </Alert>
+        )}
+        <DescriptionList isHorizontal isCompact columnModifier={{ lg: "2Col" }} className="v-space-above">
+          <Fact name="User">
+            uid {isolation.uid}, {isolation.own_uid ? "its own" : "shared with the server"}
+          </Fact>
+          <Fact name="Capabilities">{none ? "none" : <code>{isolation.capability_bounding_set}</code>}</Fact>
+          <Fact name="System call filter">{isolation.seccomp ? "on" : "off"}</Fact>
+          <Fact name="No new privileges">{isolation.no_new_privileges ? "yes" : "no"}</Fact>
+          <Fact name="Further groups">
+            {isolation.supplementary_groups.length === 0 ? "none" : isolation.supplementary_groups.join(", ")}
+          </Fact>
+          <Fact name="NAT reaches the host's loopback">{isolation.nat_reaches_host_loopback ? "yes" : "no"}</Fact>
+        </DescriptionList>
+      </CardBody>
+    </Card>
+  );
+}

@@ -1,0 +1,39 @@
+/** A picture of a display, taken anew while it is looked at: nothing tells of what a guest draws. An unchanged one costs a 304. */
+import { useEffect, useState } from "react";
+import { messageOf, refusal } from "@/api/call";
+import type { Vm } from "@/api/live";
+
+const EVERY = 5000;
+
+export function useShot(vm: Vm, display: string, width: number): { url?: string; failed?: string } {
+  const [shot, setShot] = useState<{ url?: string; failed?: string }>({});
+  const { vmid, state } = vm;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another state may be another picture at once
+  useEffect(() => {
+    const path = `/v/vm/screen?${new URLSearchParams({ vmid: String(vmid), display, width: String(width) })}`;
+    const stop = new AbortController();
+    let url: string | undefined;
+    const look = async () => {
+      if (document.visibilityState !== "visible") return;
+      try {
+        const response = await fetch(path, { credentials: "same-origin", cache: "no-cache", signal: stop.signal });
+        if (!response.ok) throw await refusal(response);
+        const picture = await response.blob();
+        if (stop.signal.aborted) return;
+        if (url) URL.revokeObjectURL(url);
+        url = URL.createObjectURL(picture);
+        setShot({ url });
+      } catch (error) {
+        if (!stop.signal.aborted && !url) setShot({ failed: messageOf(error) });
+      }
+    };
+    void look();
+    const timer = setInterval(() => void look(), EVERY);
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+      if (url) URL.revokeObjectURL(url);
+    };
+  }, [vmid, state, display, width]);
+  return shot;
+}

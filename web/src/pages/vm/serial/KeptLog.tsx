@@ -1,0 +1,67 @@
+/** What a stopped VM said last on its serial console: read only. */
+import { Alert, Button, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import { useEffect, useRef, useState } from "react";
+import type { Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import { Waiting } from "@/app/App";
+import { Failed } from "@/ui/Failed";
+import { save } from "../console/save";
+import { StartButton } from "../StartButton";
+import { openTerminal } from "./terminal";
+
+const SOME = 64 * 1024;
+const ALL = 1024 * 1024;
+
+export default function KeptLog({ vm }: { vm: Vm }) {
+  const [bytes, setBytes] = useState(SOME);
+  const log = useAnswer("post", "/v/vm/log", { vmid: vm.vmid, bytes });
+  if (log.isError) return <Failed error={log.error} what="The kept log" again={() => void log.refetch()} />;
+  if (!log.data) return <Waiting />;
+  const { text, complete } = log.data;
+  return (
+    <div className="v-console">
+      <Alert
+        isInline
+        variant="info"
+        title={
+          text ? "The machine is stopped: this is what it said last" : "The machine is stopped, and has said nothing"
+        }
+      />
+      <Toolbar className="v-console-bar">
+        <ToolbarContent>
+          <ToolbarItem>
+            <StartButton vm={vm} />
+          </ToolbarItem>
+          {!complete && bytes < ALL && (
+            <ToolbarItem>
+              <Button variant="secondary" onClick={() => setBytes(ALL)}>
+                Show more
+              </Button>
+            </ToolbarItem>
+          )}
+          {text && (
+            <ToolbarItem>
+              <Button
+                variant="secondary"
+                onClick={() => save(new Blob([text], { type: "text/plain" }), `${vm.name}-serial.log`)}
+              >
+                Download
+              </Button>
+            </ToolbarItem>
+          )}
+        </ToolbarContent>
+      </Toolbar>
+      {text && <Shown key={text.length} text={text} name={vm.name} />}
+    </div>
+  );
+}
+
+function Shown({ text, name }: { text: string; name: string }) {
+  const room = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const { terminal, dispose } = openTerminal(room.current as HTMLDivElement, () => false, true);
+    terminal.write(text);
+    return dispose;
+  }, [text]);
+  return <section ref={room} className="v-terminal" aria-label={`What ${name} said last`} />;
+}

@@ -1,0 +1,67 @@
+/** Who looks on, who types, and the handing over. */
+import { Alert, AlertActionLink, Button, Flex, FlexItem, Label } from "@patternfly/react-core";
+import { KeyboardIcon, UsersIcon } from "@patternfly/react-icons";
+import { count } from "@/ui/format";
+import type { Keyboard, Move } from "./keyboard";
+
+export function KeyboardBar({ keyboard, onMove }: { keyboard: Keyboard; onMove: (move: Move) => void }) {
+  const { viewers, holder, yours, asks, asked } = keyboard;
+  return (
+    <div role="status">
+      <Flex alignItems={{ default: "alignItemsCenter" }} gap={{ default: "gapSm" }}>
+        <FlexItem>
+          <Label isCompact icon={<KeyboardIcon />} color={yours ? "green" : holder ? "orange" : "grey"}>
+            {yours
+              ? "You have the keyboard"
+              : holder
+                ? `${holder} has the keyboard`
+                : "The keyboard is free: type to take it"}
+          </Label>
+        </FlexItem>
+        <FlexItem>
+          <Label isCompact icon={<UsersIcon />} color="grey" title={viewers.join(", ")}>
+            {viewers.length > 1 ? `${count(viewers.length, "viewer")}: ${viewers.join(", ")}` : "Nobody else looks on"}
+          </Label>
+        </FlexItem>
+        {yours && viewers.length > 1 && (
+          <FlexItem>
+            <Button variant="link" size="sm" isInline onClick={() => onMove("release")}>
+              Let go of it
+            </Button>
+          </FlexItem>
+        )}
+        {!yours && holder && (
+          <FlexItem>
+            <Button
+              variant="secondary"
+              size="sm"
+              isLoading={asked === "waiting"}
+              isDisabled={asked === "waiting"}
+              onClick={() => onMove("ask")}
+            >
+              {asked === "waiting" ? `Asking ${holder}: at most 10 s` : "Ask for it"}
+            </Button>
+          </FlexItem>
+        )}
+      </Flex>
+      {asked === "refused" && holder && (
+        <Alert isInline isPlain variant="info" title={`${holder} keeps the keyboard for now`} />
+      )}
+      {yours && asks && (
+        <Alert
+          isInline
+          variant="warning"
+          title={`${asks} asks for the keyboard`}
+          actionLinks={
+            <>
+              <AlertActionLink onClick={() => onMove("give")}>Give it</AlertActionLink>
+              <AlertActionLink onClick={() => onMove("keep")}>Keep it</AlertActionLink>
+            </>
+          }
+        >
+          Without an answer it is handed over within 10 seconds.
+        </Alert>
+      )}
+    </div>
+  );
+}

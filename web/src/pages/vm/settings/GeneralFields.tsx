@@ -1,0 +1,72 @@
+/** Name, CPUs, memory, and what is switched on or off. */
+import {
+  Checkbox,
+  FormFieldGroup,
+  FormFieldGroupHeader,
+  FormGroup,
+  NumberInput,
+  TextInput,
+} from "@patternfly/react-core";
+import type { Fields } from "./fields";
+import { Problem } from "./Problem";
+
+export function GeneralFields({ draft, change, problems, disabled }: Fields) {
+  return (
+    <FormFieldGroup header={<FormFieldGroupHeader titleText={{ text: "General", id: "general" }} />}>
+      <FormGroup label="Name" fieldId="name" isRequired>
+        <TextInput
+          id="name"
+          value={draft.name}
+          onChange={(_event, name) => change({ name })}
+          validated={problems.name ? "error" : "default"}
+          isDisabled={disabled}
+        />
+        <Problem text={problems.name} />
+      </FormGroup>
+      <FormGroup label="CPUs" fieldId="cpus" isRequired>
+        <NumberInput
+          inputProps={{ id: "cpus" }}
+          inputAriaLabel="CPUs"
+          minusBtnAriaLabel="One CPU less"
+          plusBtnAriaLabel="One CPU more"
+          value={Number.isNaN(draft.cpus) ? "" : draft.cpus}
+          min={1}
+          onMinus={() => change({ cpus: draft.cpus - 1 })}
+          onPlus={() => change({ cpus: (draft.cpus || 0) + 1 })}
+          onChange={(event) => change({ cpus: event.currentTarget.valueAsNumber })}
+          validated={problems.cpus ? "error" : "default"}
+          isDisabled={disabled}
+          widthChars={4}
+        />
+        <Problem text={problems.cpus} />
+      </FormGroup>
+      <FormGroup label="Memory" fieldId="memory" isRequired>
+        <TextInput
+          id="memory"
+          value={draft.memory}
+          onChange={(_event, memory) => change({ memory })}
+          validated={problems.memory_mib ? "error" : "default"}
+          isDisabled={disabled}
+          className="v-memory"
+        />
+        <Problem text={problems.memory_mib} help="Such as 512 MiB or 2 GiB." />
+      </FormGroup>
+      <Checkbox
+        id="autostart"
+        label="Start with the server"
+        description="Started when the server starts, unless somebody had stopped it."
+        isChecked={draft.autostart}
+        onChange={(_event, autostart) => change({ autostart })}
+        isDisabled={disabled}
+      />
+      <Checkbox
+        id="rosetta"
+        label="Rosetta"
+        description="Translation of x86 programs in the guest, where the host has it; kept and reported elsewhere."
+        isChecked={draft.rosetta}
+        onChange={(_event, rosetta) => change({ rosetta })}
+        isDisabled={disabled}
+      />
+    </FormFieldGroup>
+  );
+}

@@ -1,0 +1,134 @@
+/** The media, in boot order: what does not boot falls through to the next. */
+import {
+  Button,
+  Checkbox,
+  FormFieldGroup,
+  FormFieldGroupHeader,
+  FormGroup,
+  FormSelect,
+  FormSelectOption,
+} from "@patternfly/react-core";
+import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
+import { type Medium, useObjects } from "@/api/live";
+import { bytes } from "@/ui/format";
+import { moved } from "./draft";
+import { type Fields, replaced, without } from "./fields";
+import { MOST } from "./limits";
+import { MODES } from "./modes";
+import { Problem } from "./Problem";
+
+export function MediaFields({ draft, change, problems, disabled, vmid }: Fields & { vmid: number }) {
+  const { media } = draft;
+  const known = useObjects("medium");
+  const free = known
+    .filter((one) => !media.some((it) => it.mid === one.mid))
+    .sort((a, b) => a.name.localeCompare(b.name));
+  const add = (mid: string) => {
+    const medium = known.find((one) => one.mid === mid);
+    if (medium) change({ media: [...media, { mid, mode: "VIRTIO", readonly: medium.readonly || isIso(medium) }] });
+  };
+  return (
+    <FormFieldGroup
+      header={
+        <FormFieldGroupHeader
+          titleText={{ text: "Media, in boot order", id: "media" }}
+          titleDescription="What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is installed."
+        />
+      }
+    >
+      {media.map((one, index) => {
+        const medium = known.find((it) => it.mid === one.mid);
+        const name = medium?.name ?? one.mid;
+        const field = `media[${index}]`;
+        const writer = medium?.used_by.find((it) => it.writing && it.vmid !== vmid);
+        const problem =
+          problems[field] ??
+          problems[`${field}.mid`] ??
+          (writer && !one.readonly
+            ? `${writer.name} writes to it: one disk, one writer. Attach it read-only.`
+            : undefined);
+        return (
+          <fieldset key={one.mid} className="v-row" aria-label={`Medium ${index + 1}: ${name}`}>
+            <div className="v-row-fields">
+              <div className="v-grows v-breaks">
+                {index + 1}. {name}
+                <div className="v-subtle">
+                  {medium ? `${medium.type}, ${bytes(medium.size)}` : "not visible to you"}
+                </div>
+              </div>
+              <FormGroup label="Attached as" fieldId={`mode-${index}`}>
+                <FormSelect
+                  id={`mode-${index}`}
+                  value={one.mode}
+                  onChange={(_event, mode) => change({ media: replaced(media, index, { mode }) })}
+                  isDisabled={disabled}
+                  validated={problems[`${field}.mode`] ? "error" : "default"}
+                >
+                  {Object.entries(MODES).map(([value, label]) => (
+                    <FormSelectOption key={value} value={value} label={label} />
+                  ))}
+                </FormSelect>
+                <Problem text={problems[`${field}.mode`]} />
+              </FormGroup>
+              <Checkbox
+                id={`readonly-${index}`}
+                label="Read-only"
+                isChecked={(one.readonly ?? false) || medium?.readonly === true}
+                isDisabled={disabled || medium?.readonly === true}
+                onChange={(_event, readonly) => change({ media: replaced(media, index, { readonly }) })}
+              />
+              {!disabled && (
+                <div>
+                  <Button
+                    variant="plain"
+                    icon={<ArrowUpIcon />}
+                    aria-label={`${name} earlier in the boot order`}
+                    isDisabled={index === 0}
+                    onClick={() => change({ media: moved(media, index, -1) })}
+                  />
+                  <Button
+                    variant="plain"
+                    icon={<ArrowDownIcon />}
+                    aria-label={`${name} later in the boot order`}
+                    isDisabled={index === media.length - 1}
+                    onClick={() => change({ media: moved(media, index, 1) })}
+                  />
+                  <Button
+                    variant="plain"
+                    icon={<TrashIcon />}
+                    aria-label={`Detach ${name}`}
+                    onClick={() => change({ media: without(media, index) })}
+                  />
+                </div>
+              )}
+            </div>
+            <Problem text={problem} help={medium?.content?.warning} />
+          </fieldset>
+        );
+      })}
+      {media.length === 0 && <span className="v-subtle">None: the firmware's shell is all that boots.</span>}
+      {!disabled && media.length < MOST.media && (
+        <FormGroup label="Attach a medium" fieldId="attach">
+          <FormSelect id="attach" value="" onChange={(_event, mid) => add(mid)} isDisabled={free.length === 0}>
+            <FormSelectOption
+              value=""
+              label={free.length === 0 ? "There is no other medium that you see" : "Choose one"}
+              isPlaceholder
+            />
+            {free.map((one) => (
+              <FormSelectOption key={one.mid} value={one.mid} label={optionOf(one)} />
+            ))}
+          </FormSelect>
+        </FormGroup>
+      )}
+    </FormFieldGroup>
+  );
+}
+
+const isIso = (medium: Medium) => medium.type.toUpperCase() === "ISO";
+
+function optionOf(medium: Medium): string {
+  const writers = medium.used_by.filter((one) => one.writing).map((one) => one.name);
+  const used = writers.length > 0 ? `, ${writers.join(", ")} writes to it` : "";
+  return `${medium.name} (${medium.type}, ${bytes(medium.size)}${used})`;
+}

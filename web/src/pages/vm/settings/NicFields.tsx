@@ -1,0 +1,112 @@
+/** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
+import {
+  Button,
+  FormFieldGroup,
+  FormFieldGroupHeader,
+  FormGroup,
+  FormSelect,
+  FormSelectOption,
+} from "@patternfly/react-core";
+import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { useMay, useObjects } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import { type Fields, replaced, without } from "./fields";
+import { MOST } from "./limits";
+import { Problem } from "./Problem";
+
+export function NicFields({ draft, change, problems, disabled }: Fields) {
+  const { nics } = draft;
+  const may = useMay();
+  const mayList = useObjects("group").some((group) => may("nic.list", group.gid));
+  const hosts = useAnswer("post", "/v/nic/list", {}, { enabled: mayList });
+  const known = hosts.data?.host_nics ?? [];
+  const mayBridge = known.length > 0;
+  return (
+    <FormFieldGroup
+      header={
+        <FormFieldGroupHeader
+          titleText={{ text: "NICs", id: "nics" }}
+          titleDescription={
+            mayList
+              ? "NAT: a private address with DHCP, DNS and the way out. Bridge: on a NIC of the host."
+              : "NAT: a private address with DHCP, DNS and the way out. To bridge, velocity.nic.list is needed."
+          }
+        />
+      }
+    >
+      {nics.map((nic, index) => {
+        const field = `nics[${index}]`;
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a NIC has no identity but its place
+          <fieldset key={index} className="v-row v-row-fields" aria-label={`NIC ${index + 1}`}>
+            <FormGroup label="Type" fieldId={`nic-${index}-type`}>
+              <FormSelect
+                id={`nic-${index}-type`}
+                value={nic.type}
+                isDisabled={disabled}
+                onChange={(_event, type) =>
+                  change({ nics: nics.map((one, at) => (at === index ? nicOf(type, known[0]?.nicid) : one)) })
+                }
+                validated={problems[`${field}.type`] ? "error" : "default"}
+              >
+                <FormSelectOption value="NAT" label="NAT" />
+                <FormSelectOption value="BRIDGE" label="Bridge" isDisabled={!mayBridge && nic.type !== "BRIDGE"} />
+              </FormSelect>
+              <Problem text={problems[`${field}.type`]} />
+            </FormGroup>
+            {nic.type === "BRIDGE" && (
+              <FormGroup label="Host NIC" fieldId={`nic-${index}-host`} className="v-grows">
+                <FormSelect
+                  id={`nic-${index}-host`}
+                  value={nic.host ?? ""}
+                  isDisabled={disabled || !mayBridge}
+                  onChange={(_event, host) => change({ nics: replaced(nics, index, { host: Number(host) }) })}
+                  validated={problems[`${field}.host`] ? "error" : "default"}
+                >
+                  {!known.some((one) => one.nicid === nic.host) && (
+                    <FormSelectOption
+                      value={nic.host ?? ""}
+                      label={nic.host === undefined ? "Choose one" : `${nic.host}`}
+                    />
+                  )}
+                  {known.map((one) => (
+                    <FormSelectOption
+                      key={one.nicid}
+                      value={one.nicid}
+                      label={one.description ? `${one.identifier}: ${one.description}` : one.identifier}
+                    />
+                  ))}
+                </FormSelect>
+                <Problem text={problems[`${field}.host`]} />
+              </FormGroup>
+            )}
+            {!disabled && (
+              <Button
+                variant="plain"
+                icon={<TrashIcon />}
+                aria-label={`Remove NIC ${index + 1}`}
+                onClick={() => change({ nics: without(nics, index) })}
+              />
+            )}
+          </fieldset>
+        );
+      })}
+      {nics.length === 0 && <span className="v-subtle">None: the guest has no network.</span>}
+      {!disabled && nics.length < MOST.nics && (
+        <div>
+          <Button
+            variant="link"
+            isInline
+            icon={<PlusCircleIcon />}
+            onClick={() => change({ nics: [...nics, nicOf("NAT", undefined)] })}
+          >
+            Add a NIC
+          </Button>
+        </div>
+      )}
+    </FormFieldGroup>
+  );
+}
+
+const nicOf = (type: string, host: number | undefined) =>
+  type === "BRIDGE" && host !== undefined ? { type, host } : { type };

@@ -1,0 +1,162 @@
+/** What saving would do, before it is done: the server's own plan, when each part takes effect, and the same as a command. */
+import {
+  Alert,
+  Button,
+  Content,
+  List,
+  ListItem,
+  Modal,
+  ModalBody,
+  ModalFooter,
+  ModalHeader,
+} from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useEffect, useState } from "react";
+import { ApiError, call, messageOf, plan } from "@/api/call";
+import { useObjects, type Vm } from "@/api/live";
+import type { Plan, VmInfo } from "@/api/schema";
+import { say } from "@/ui/actions";
+import { mib } from "@/ui/format";
+import { SameAs } from "@/ui/SameAs";
+import { AT_ONCE, cliOf, type Field, type Settings, TITLES } from "./draft";
+import { MODES } from "./modes";
+
+/** The object has changed since the revision that the request names. */
+const OLD_REVISION = 16429;
+
+interface Props {
+  vm: Vm;
+  base: VmInfo;
+  changes: Partial<Settings>;
+  onClose: () => void;
+  onSaved: () => void;
+  onRefused: (error: { field?: string; message: string }) => void;
+  onStale: () => void;
+}
+
+export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale }: Props) {
+  const [planned, setPlanned] = useState<Plan>();
+  const [busy, setBusy] = useState(false);
+  const words = useWords();
+  const fields = Object.keys(changes) as Field[];
+  const body = { vmid: vm.vmid, revision: base.revision, ...changes };
+  const fail = (error: unknown) => {
+    if (error instanceof ApiError && error.code === OLD_REVISION) onStale();
+    else onRefused({ field: error instanceof ApiError ? error.field : undefined, message: messageOf(error) });
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: asked once, when the dialog opens: nothing changes under it
+  useEffect(() => {
+    let there = true;
+    plan("patch", "/v/vm", body).then(
+      (answer) => there && setPlanned(answer),
+      (error) => there && fail(error),
+    );
+    return () => {
+      there = false;
+    };
+  }, []);
+  const saveIt = async () => {
+    setBusy(true);
+    try {
+      const { waiting, warnings } = await call("patch", "/v/vm", body);
+      const later = waiting.length > 0 ? "What waits for the next start is told at the machine's head." : undefined;
+      say("success", `${changes.name ?? vm.name} is changed`, later);
+      for (const warning of warnings ?? []) say("warning", warning);
+      onSaved();
+    } catch (error) {
+      setBusy(false);
+      fail(error);
+    }
+  };
+  const runs = vm.state !== "STOPPED";
+  return (
+    <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="review-title">
+      <ModalHeader title={`Save these changes to ${vm.name}?`} labelId="review-title" />
+      <ModalBody>
+        <Table variant="compact" aria-label="What changes" gridBreakPoint="grid-md">
+          <Thead>
+            <Tr>
+              <Th>Setting</Th>
+              <Th>From</Th>
+              <Th>To</Th>
+              <Th>Takes effect</Th>
+            </Tr>
+          </Thead>
+          <Tbody>
+            {fields.map((field) => (
+              <Tr key={field}>
+                <Td dataLabel="Setting">{TITLES[field]}</Td>
+                <Td dataLabel="From" modifier="breakWord">
+                  {words(field, base[field])}
+                </Td>
+                <Td dataLabel="To" modifier="breakWord">
+                  {words(field, changes[field])}
+                </Td>
+                <Td dataLabel="Takes effect">{runs && !AT_ONCE.has(field) ? "at the next start" : "at once"}</Td>
+              </Tr>
+            ))}
+          </Tbody>
+        </Table>
+        {planned?.warnings?.map((warning) => (
+          <Alert key={warning} isInline variant="warning" title={warning} className="v-space-above" />
+        ))}
+        {planned && <Takes planned={planned} />}
+        <SameAs
+          cli={cliOf(vm, changes)}
+          request={{ method: "patch", path: "/v/vm", body: { vmid: vm.vmid, ...changes } }}
+        />
+      </ModalBody>
+      <ModalFooter>
+        <Button onClick={() => void saveIt()} isLoading={busy || !planned} isDisabled={busy || !planned}>
+          {planned ? "Save" : "Asking the server"}
+        </Button>
+        <Button variant="link" onClick={onClose}>
+          Go on editing
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}
+
+function Takes({ planned }: { planned: Plan }) {
+  const groups = useObjects("group");
+  if (planned.consumes.length === 0) return null;
+  return (
+    <>
+      <Content component="p" className="v-space-above">
+        Of the quotas it takes (less than nothing: gives back):
+      </Content>
+      <List>
+        {planned.consumes.map(({ gid, cpus, memory_mib, vms }) => (
+          <ListItem key={gid}>
+            {groups.find((one) => one.gid === gid)?.name ?? `group ${gid}`}:{" "}
+            {[cpus && `${cpus} CPUs`, memory_mib && mib(memory_mib), vms && `${vms} machines`]
+              .filter(Boolean)
+              .join(", ")}
+          </ListItem>
+        ))}
+      </List>
+    </>
+  );
+}
+
+/** A setting's value in words. */
+function useWords(): (field: Field, value: Settings[Field] | undefined) => string {
+  const media = useObjects("medium");
+  return (field, value) => {
+    if (field === "memory_mib") return mib(value as number);
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    if (!Array.isArray(value)) return String(value);
+    if (value.length === 0) return "none";
+    return value
+      .map((one) => {
+        if ("mid" in one) {
+          const name = media.find((it) => it.mid === one.mid)?.name ?? one.mid;
+          return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""})`;
+        }
+        if ("type" in one) return one.type === "BRIDGE" ? `bridge on host NIC ${one.host}` : one.type;
+        return `${one.name} ${one.width}×${one.height}`;
+      })
+      .join(", ");
+  };
+}

@@ -1,0 +1,137 @@
+/** The devices and settings of a VM: edited as a whole, looked over, then saved against the revision that one saw. */
+import { ActionGroup, Alert, Button, Form, FormAlert } from "@patternfly/react-core";
+import { useState } from "react";
+import { useMay, type Vm } from "@/api/live";
+import type { VmInfo } from "@/api/schema";
+import { Waiting } from "@/app/App";
+import { Failed } from "@/ui/Failed";
+import { useVmInfo } from "../useVmInfo";
+import { DisplayFields } from "./DisplayFields";
+import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, TITLES } from "./draft";
+import { GeneralFields } from "./GeneralFields";
+import { MediaFields } from "./MediaFields";
+import { NicFields } from "./NicFields";
+import { Review } from "./Review";
+
+/** What was not saved, by vmid: it is still there after a look at another tab. Not kept over a reload. */
+const UNSAVED = new Map<number, { base: VmInfo; draft: Draft }>();
+
+export default function Settings({ vm }: { vm: Vm }) {
+  const info = useVmInfo(vm);
+  if (info.isError && !info.data)
+    return <Failed error={info.error} what="The settings" again={() => void info.refetch()} />;
+  if (!info.data) return <Waiting />;
+  return <Editor vm={vm} now={info.data} onStale={() => void info.refetch()} />;
+}
+
+function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void }) {
+  const [edited, setEdited] = useState(() => UNSAVED.get(vm.vmid));
+  const [reviewing, setReviewing] = useState(false);
+  const [refused, setRefused] = useState<{ field?: string; message: string }>();
+  const mayAlter = useMay()("vm.alter", vm.gid);
+  const base = edited?.base ?? now;
+  const draft = edited?.draft ?? draftOf(now);
+  const changes = changesOf(base, draft);
+  const dirty = Object.keys(changes).length > 0;
+  const problems = problemsOf(draft);
+  const shown = refused?.field ? { ...problems, [refused.field]: refused.message } : problems;
+  const keep = (next: { base: VmInfo; draft: Draft } | undefined) => {
+    setEdited(next);
+    if (next) UNSAVED.set(vm.vmid, next);
+    else UNSAVED.delete(vm.vmid);
+  };
+  const change = (part: Partial<Draft>) => {
+    setRefused(undefined);
+    const next = { ...draft, ...part };
+    keep(Object.keys(changesOf(base, next)).length > 0 ? { base, draft: next } : undefined);
+  };
+  const meanwhile = base.revision === now.revision ? [] : (Object.keys(differences(base, now)) as Field[]);
+  const fields = { draft, change, problems: shown, disabled: !mayAlter };
+  const discard = () => {
+    setRefused(undefined);
+    keep(undefined);
+  };
+  return (
+    <Form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (dirty && Object.keys(problems).length === 0) setReviewing(true);
+      }}
+    >
+      {!mayAlter && (
+        <Alert isInline variant="info" title="You may look at the settings">
+          To change them velocity.vm.alter is needed on the machine's group.
+        </Alert>
+      )}
+      {meanwhile.length > 0 && (
+        <Alert
+          isInline
+          variant="warning"
+          title={`Changed meanwhile by somebody else: ${meanwhile.map((field) => TITLES[field]).join(", ")}`}
+          actionLinks={
+            <>
+              <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>
+                Take that over, and keep my changes
+              </Button>
+              <Button variant="link" isInline onClick={discard}>
+                Drop my changes
+              </Button>
+            </>
+          }
+        >
+          {meanwhile.some((field) => field in changes)
+            ? `You have changed ${meanwhile
+                .filter((field) => field in changes)
+                .map((field) => TITLES[field])
+                .join(", ")} as well: keeping yours overwrites theirs.`
+            : "Your changes touch none of it."}
+        </Alert>
+      )}
+      <GeneralFields {...fields} />
+      <MediaFields {...fields} vmid={vm.vmid} />
+      <DisplayFields {...fields} />
+      <NicFields {...fields} />
+      {refused && (
+        <FormAlert>
+          <Alert isInline variant="danger" title="It was not saved" component="h2">
+            {refused.message}
+          </Alert>
+        </FormAlert>
+      )}
+      {mayAlter && (
+        <ActionGroup className="v-settings-actions">
+          <Button type="submit" isDisabled={!dirty || Object.keys(problems).length > 0 || meanwhile.length > 0}>
+            Review and save…
+          </Button>
+          <Button variant="link" onClick={discard} isDisabled={!dirty}>
+            Undo all
+          </Button>
+          <span role="status" className="v-subtle">
+            {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => TITLES[field]).join(", ")}`}
+          </span>
+        </ActionGroup>
+      )}
+      {reviewing && (
+        <Review
+          vm={vm}
+          base={base}
+          changes={changes}
+          onClose={() => setReviewing(false)}
+          onSaved={() => {
+            discard();
+            setReviewing(false);
+            onStale();
+          }}
+          onRefused={(error) => {
+            setReviewing(false);
+            setRefused(error);
+          }}
+          onStale={() => {
+            setReviewing(false);
+            onStale();
+          }}
+        />
+      )}
+    </Form>
+  );
+}

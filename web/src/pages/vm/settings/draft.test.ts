@@ -1,0 +1,92 @@
+import { expect, it } from "vitest";
+import {
+  changesOf,
+  cliOf,
+  differences,
+  draftOf,
+  memoryOf,
+  memoryText,
+  moved,
+  problemsOf,
+  rebased,
+  type Settings,
+} from "./draft";
+
+const BASE: Settings = {
+  name: "web",
+  cpus: 2,
+  memory_mib: 2048,
+  displays: [{ name: "main", width: 1280, height: 720, ppi: 96 }],
+  media: [
+    { mid: "a", mode: "BLOCK" },
+    { mid: "b", mode: "VIRTIO", readonly: true },
+  ],
+  nics: [{ type: "NAT" }],
+  autostart: false,
+  rosetta: false,
+};
+
+it("memory is read as people write it, and written whole", () => {
+  expect([memoryText(2048), memoryText(1536)]).toEqual(["2 GiB", "1536 MiB"]);
+  expect(["2 GiB", "2g", "512", "1.5 GiB", "512M"].map(memoryOf)).toEqual([2048, 2048, 512, 1536, 512]);
+  expect(["", "0", "x", "1 KiB", "-1"].map(memoryOf)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+});
+
+it("only what differs is sent, and a default is no difference", () => {
+  expect(changesOf(BASE, draftOf(BASE))).toEqual({});
+  const displays = [{ name: "main", width: 1280, height: 720 }];
+  expect(changesOf(BASE, { ...draftOf(BASE), displays, memory: "2048" })).toEqual({});
+  expect(changesOf(BASE, { ...draftOf(BASE), cpus: 4, memory: "3 GiB" })).toEqual({ cpus: 4, memory_mib: 3072 });
+});
+
+it("another order of the media is a change: it is the boot order", () => {
+  const media = moved(BASE.media, 1, -1);
+  expect(media.map((one) => one.mid)).toEqual(["b", "a"]);
+  expect(changesOf(BASE, { ...draftOf(BASE), media })).toEqual({ media });
+});
+
+it("what somebody else has changed is taken over, and the own changes stay", () => {
+  const now = { ...BASE, name: "site", cpus: 8 };
+  const draft = { ...draftOf(BASE), cpus: 4 };
+  expect(Object.keys(differences(BASE, now))).toEqual(["name", "cpus"]);
+  const after = rebased(BASE, draft, now);
+  expect(after).toMatchObject({ name: "site", cpus: 4 });
+  expect(changesOf(now, after)).toEqual({ cpus: 4 });
+});
+
+it("what is wrong is told at its field, as the server names it", () => {
+  expect(problemsOf(draftOf(BASE))).toEqual({});
+  const one = { name: "main", width: 0, height: 9000, ppi: 96 };
+  const draft = {
+    ...draftOf(BASE),
+    name: " ",
+    cpus: 0,
+    memory: "much",
+    displays: [one, one],
+    nics: [{ type: "BRIDGE" }],
+  };
+  expect(Object.keys(problemsOf(draft)).sort()).toEqual(
+    [
+      "name",
+      "cpus",
+      "memory_mib",
+      "displays[0].width",
+      "displays[0].height",
+      "displays[1].name",
+      "displays[1].width",
+      "displays[1].height",
+      "nics[0].host",
+    ].sort(),
+  );
+});
+
+it("the command line gives lists whole, and is absent where it has no option", () => {
+  const vm = { name: "web", gid: 3 };
+  expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
+    "velocity vm set web --media a:block --media b:virtio:ro --nic none --group 3",
+  );
+  expect(cliOf({ name: "web", gid: 0 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
+    "velocity vm set web --cpus 4 --autostart",
+  );
+  expect(cliOf(vm, { rosetta: true })).toBeUndefined();
+});

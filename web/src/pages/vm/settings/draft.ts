@@ -1,0 +1,152 @@
+/** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
+import type { Attachment, Display, Nic, VmInfo } from "@/api/schema";
+import { parseBytes } from "@/ui/format";
+import { MOST, nameProblem } from "./limits";
+
+export interface Draft {
+  name: string;
+  cpus: number;
+  /** As typed: "2 GiB". */
+  memory: string;
+  displays: Display[];
+  media: Attachment[];
+  nics: Nic[];
+  autostart: boolean;
+  rosetta: boolean;
+}
+
+export type Settings = Pick<
+  VmInfo,
+  "name" | "cpus" | "memory_mib" | "displays" | "media" | "nics" | "autostart" | "rosetta"
+>;
+export type Field = keyof Settings;
+export const FIELDS: readonly Field[] = [
+  "name",
+  "cpus",
+  "memory_mib",
+  "displays",
+  "media",
+  "nics",
+  "autostart",
+  "rosetta",
+];
+
+export const TITLES: Record<Field, string> = {
+  name: "Name",
+  cpus: "CPUs",
+  memory_mib: "Memory",
+  displays: "Displays",
+  media: "Media",
+  nics: "NICs",
+  autostart: "Start with the server",
+  rosetta: "Rosetta",
+};
+
+/** What takes effect at once also while it runs. */
+export const AT_ONCE: ReadonlySet<Field> = new Set(["name", "autostart"]);
+
+export function draftOf(settings: Settings): Draft {
+  const { name, cpus, displays, media, nics, autostart, rosetta } = settings;
+  return { name, cpus, memory: memoryText(settings.memory_mib), displays, media, nics, autostart, rosetta };
+}
+
+/** Whole, so that nothing is lost by looking at it: 1536 MiB, 2 GiB. */
+export const memoryText = (mib: number): string => (mib % 1024 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`);
+
+/** Mebibytes of "2 GiB", "512M"; a mere number is MiB. Undefined if it is none, or no whole number of them. */
+export function memoryOf(text: string): number | undefined {
+  const bytes = /^\s*\d+\s*$/.test(text) ? Number(text) * 2 ** 20 : parseBytes(text);
+  return bytes !== undefined && bytes > 0 && bytes % 2 ** 20 === 0 ? bytes / 2 ** 20 : undefined;
+}
+
+const settingsOf = (draft: Draft): Settings => {
+  const { memory, ...others } = draft;
+  return { ...others, memory_mib: memoryOf(memory) ?? Number.NaN };
+};
+
+/** What the draft has otherwise than `base`: the body of the change. */
+export function changesOf(base: Settings, draft: Draft): Partial<Settings> {
+  return differences(base, settingsOf(draft));
+}
+
+/** The fields of `after` that `before` has otherwise. */
+export function differences(before: Settings, after: Settings): Partial<Settings> {
+  const found = FIELDS.filter((field) => canonical(before[field]) !== canonical(after[field]));
+  return Object.fromEntries(found.map((field) => [field, after[field]]));
+}
+
+/** Equal to the server is equal here: what is absent has its default. */
+function canonical(value: Settings[Field]): string {
+  if (!Array.isArray(value)) return JSON.stringify(value);
+  return JSON.stringify(
+    value.map((one) => {
+      if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false];
+      if ("type" in one) return [one.type, one.host ?? null];
+      return [one.name, one.width, one.height, one.ppi ?? 96];
+    }),
+  );
+}
+
+/** The draft over what is there now: own changes stay, all else is as it has become. */
+export function rebased(base: Settings, draft: Draft, now: Settings): Draft {
+  return draftOf({ ...now, ...changesOf(base, draft) });
+}
+
+/** What is wrong, by the field as the server names it. */
+export function problemsOf(draft: Draft): Record<string, string> {
+  const problems: Record<string, string> = {};
+  const name = nameProblem(draft.name);
+  if (name) problems.name = name;
+  if (!Number.isInteger(draft.cpus) || draft.cpus < 1) problems.cpus = "A machine has at least 1 CPU.";
+  if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Write an amount such as 512 MiB or 2 GiB.";
+  const seen = new Set<string>();
+  draft.displays.forEach((display, index) => {
+    const wrong = nameProblem(display.name) ?? (seen.has(display.name) ? "Another display has this name." : undefined);
+    if (wrong) problems[`displays[${index}].name`] = wrong;
+    seen.add(display.name);
+    for (const side of ["width", "height"] as const)
+      if (!Number.isInteger(display[side]) || display[side] < 1 || display[side] > MOST.pixels)
+        problems[`displays[${index}].${side}`] = `1 to ${MOST.pixels} pixels.`;
+    const ppi = display.ppi ?? 96;
+    if (!Number.isInteger(ppi) || ppi < 1 || ppi > 10_000) problems[`displays[${index}].ppi`] = "1 to 10,000.";
+  });
+  draft.nics.forEach((nic, index) => {
+    if (nic.type === "BRIDGE" && nic.host === undefined)
+      problems[`nics[${index}].host`] = "Choose the host NIC to bridge to.";
+  });
+  return problems;
+}
+
+/** The command line of a change; undefined where it has no option for it. */
+export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settings>): string[] | undefined {
+  if (changes.rosetta !== undefined || changes.displays?.some((one) => (one.ppi ?? 96) !== 96)) return undefined;
+  const line = ["velocity", "vm", "set", vm.name];
+  const add = (option: string, words: string[] | undefined) => {
+    for (const word of words?.length === 0 ? ["none"] : (words ?? [])) line.push(option, word);
+  };
+  if (changes.name !== undefined) line.push("--name", changes.name);
+  if (changes.cpus !== undefined) line.push("--cpus", String(changes.cpus));
+  if (changes.memory_mib !== undefined) line.push("--memory", `${changes.memory_mib}M`);
+  add(
+    "--display",
+    changes.displays?.map((one) => `${one.name}=${one.width}x${one.height}`),
+  );
+  add(
+    "--media",
+    changes.media?.map((one) => `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}`),
+  );
+  add(
+    "--nic",
+    changes.nics?.map((one) => (one.type === "BRIDGE" ? `bridge:${one.host}` : one.type.toLowerCase())),
+  );
+  if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
+  return vm.gid === 0 ? line : [...line, "--group", String(vm.gid)];
+}
+
+/** Put an element of a list one place earlier (-1) or later (1). */
+export function moved<T>(list: readonly T[], index: number, by: -1 | 1): T[] {
+  const after = [...list];
+  const [one] = after.splice(index, 1);
+  if (one !== undefined) after.splice(index + by, 0, one);
+  return after;
+}

@@ -1,0 +1,17 @@
+/** All of a VM, asked again whenever the stream tells that its settings or its state have changed. */
+import { useEffect, useRef } from "react";
+import type { Vm } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+
+export function useVmInfo(vm: Vm) {
+  const answer = useAnswer("post", "/v/vm", { vmid: vm.vmid });
+  const { refetch } = answer;
+  const stamp = `${vm.revision} ${vm.state} ${vm.waiting.join()}`;
+  const asked = useRef(stamp);
+  useEffect(() => {
+    if (asked.current === stamp) return;
+    asked.current = stamp;
+    void refetch({ cancelRefetch: true });
+  }, [stamp, refetch]);
+  return answer;
+}
