@@ -1,6 +1,7 @@
 /** What can be done with a VM: the likely thing as a button, the rest in a menu, what loses something after a question. */
 import {
   ActionList,
+  ActionListGroup,
   ActionListItem,
   Button,
   Divider,
@@ -39,75 +40,77 @@ export function VmActions({ vm }: { vm: Vm }) {
   const stopped = vm.state === "STOPPED";
   return (
     <>
-      <ActionList isIconList={false}>
-        {buttons
-          .filter((one) => !one.force || buttons.length === 1)
-          .map((one) => (
-            <ActionListItem key={one.verb}>
-              <Button
-                variant={one.force ? "danger" : one.state === "RUNNING" ? "primary" : "secondary"}
-                icon={ICONS[one.verb]}
-                onClick={() => (one.danger ? setDialog("kill") : void act(vm, one))}
+      <ActionList>
+        <ActionListGroup>
+          {buttons
+            .filter((one) => !one.force || buttons.length === 1)
+            .map((one) => (
+              <ActionListItem key={one.verb}>
+                <Button
+                  variant={one.force ? "danger" : one.state === "RUNNING" ? "primary" : "secondary"}
+                  icon={ICONS[one.verb]}
+                  onClick={() => (one.danger ? setDialog("kill") : void act(vm, one))}
+                >
+                  {one.title}
+                </Button>
+              </ActionListItem>
+            ))}
+          {(mayState || mayRemove || mayCreate) && (
+            <ActionListItem>
+              <Dropdown
+                isOpen={open}
+                onOpenChange={setOpen}
+                onSelect={() => setOpen(false)}
+                popperProps={{ position: "right" }}
+                toggle={(ref) => (
+                  <MenuToggle
+                    ref={ref}
+                    variant="plain"
+                    icon={<EllipsisVIcon />}
+                    aria-label={`More that can be done with ${vm.name}`}
+                    isExpanded={open}
+                    onClick={() => setOpen(!open)}
+                  />
+                )}
               >
-                {one.title}
-              </Button>
+                <DropdownList>
+                  {mayState && stopped && (
+                    <DropdownItem
+                      description="Loaded, and paused before its first instruction"
+                      onClick={() => void act(vm, HOLD)}
+                    >
+                      Start held
+                    </DropdownItem>
+                  )}
+                  {mayState && vm.state === "RUNNING" && (
+                    <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
+                  )}
+                  {kill && (
+                    <DropdownItem isDanger onClick={() => setDialog("kill")}>
+                      Force off…
+                    </DropdownItem>
+                  )}
+                  {mayCreate && (
+                    <DropdownItem onClick={() => setDialog("copy")}>Create another one like it…</DropdownItem>
+                  )}
+                  {mayRemove && <Divider component="li" />}
+                  {mayRemove && (
+                    <DropdownItem
+                      isDanger
+                      isAriaDisabled={!stopped}
+                      tooltipProps={
+                        stopped ? undefined : { content: "Stop it first: only a stopped machine is deleted." }
+                      }
+                      onClick={() => stopped && setDialog("delete")}
+                    >
+                      Delete…
+                    </DropdownItem>
+                  )}
+                </DropdownList>
+              </Dropdown>
             </ActionListItem>
-          ))}
-        {(mayState || mayRemove || mayCreate) && (
-          <ActionListItem>
-            <Dropdown
-              isOpen={open}
-              onOpenChange={setOpen}
-              onSelect={() => setOpen(false)}
-              popperProps={{ position: "right" }}
-              toggle={(ref) => (
-                <MenuToggle
-                  ref={ref}
-                  variant="plain"
-                  icon={<EllipsisVIcon />}
-                  aria-label={`More that can be done with ${vm.name}`}
-                  isExpanded={open}
-                  onClick={() => setOpen(!open)}
-                />
-              )}
-            >
-              <DropdownList>
-                {mayState && stopped && (
-                  <DropdownItem
-                    description="Loaded, and paused before its first instruction"
-                    onClick={() => void act(vm, HOLD)}
-                  >
-                    Start held
-                  </DropdownItem>
-                )}
-                {mayState && vm.state === "RUNNING" && (
-                  <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
-                )}
-                {kill && (
-                  <DropdownItem isDanger onClick={() => setDialog("kill")}>
-                    Force off…
-                  </DropdownItem>
-                )}
-                {mayCreate && (
-                  <DropdownItem onClick={() => setDialog("copy")}>Create another one like it…</DropdownItem>
-                )}
-                {mayRemove && <Divider component="li" />}
-                {mayRemove && (
-                  <DropdownItem
-                    isDanger
-                    isAriaDisabled={!stopped}
-                    tooltipProps={
-                      stopped ? undefined : { content: "Stop it first: only a stopped machine is deleted." }
-                    }
-                    onClick={() => stopped && setDialog("delete")}
-                  >
-                    Delete…
-                  </DropdownItem>
-                )}
-              </DropdownList>
-            </Dropdown>
-          </ActionListItem>
-        )}
+          )}
+        </ActionListGroup>
       </ActionList>
       {dialog === "kill" && kill && (
         <Confirm

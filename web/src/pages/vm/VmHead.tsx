@@ -1,5 +1,5 @@
 /** A VM's head: its name, state and what is wrong with it, and what can be done. */
-import { Alert, Flex, FlexItem } from "@patternfly/react-core";
+import { Alert } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { useMay, useObject, type Vm } from "@/api/live";
 import { ago, moment } from "@/ui/format";
@@ -26,22 +26,18 @@ export function VmHead({ vm }: { vm: Vm }) {
       }
       actions={<VmActions vm={vm} />}
     >
-      <Flex direction={{ default: "column" }} gap={{ default: "gapSm" }}>
-        {wrong && (
-          <FlexItem>
-            <Alert
-              isInline
-              variant={vm.unreachable_since === undefined ? "warning" : "danger"}
-              title={wrong}
-              className="v-space-above"
-            >
-              {vm.reason && <span title={moment(vm.reason.since)}>Since {moment(vm.reason.since)}</span>}
-            </Alert>
-          </FlexItem>
-        )}
-        <Stopping vm={vm} />
-        <Waits vm={vm} />
-      </Flex>
+      {wrong && (
+        <Alert
+          isInline
+          variant={vm.unreachable_since === undefined ? "warning" : "danger"}
+          title={wrong}
+          className="v-space-above"
+        >
+          {vm.reason && `Since ${moment(vm.reason.since)}`}
+        </Alert>
+      )}
+      <Stopping vm={vm} />
+      <Waits vm={vm} />
     </PageHead>
   );
 }
@@ -54,16 +50,14 @@ function notRunning(vm: Vm): string | undefined {
 function Stopping({ vm }: { vm: Vm }) {
   if (vm.state !== "STOPPING" || vm.stopping_since === undefined) return null;
   return (
-    <FlexItem>
-      <Alert
-        isInline
-        variant="info"
-        title={`The power button was pressed ${ago(vm.stopping_since)}`}
-        className="v-space-above"
-      >
-        The guest shuts down by itself. One that does not listen can be forced off.
-      </Alert>
-    </FlexItem>
+    <Alert
+      isInline
+      variant="info"
+      title={`The power button was pressed ${ago(vm.stopping_since)}`}
+      className="v-space-above"
+    >
+      The guest shuts down by itself. One that does not listen can be forced off.
+    </Alert>
   );
 }
 
@@ -80,16 +74,14 @@ function Waits({ vm }: { vm: Vm }) {
   const may = useMay();
   if (vm.waiting.length === 0) return null;
   return (
-    <FlexItem>
-      <Alert
-        isInline
-        variant="info"
-        title={`Takes effect at the next start: ${vm.waiting.map((field) => WORDS[field] ?? field).join(", ")}`}
-        className="v-space-above"
-      >
-        {may("vm.state", vm.gid) &&
-          "A restart from inside the guest is not one: stop it, then start it; or use Restart above."}
-      </Alert>
-    </FlexItem>
+    <Alert
+      isInline
+      variant="info"
+      title={`Takes effect at the next start: ${vm.waiting.map((field) => WORDS[field] ?? field).join(", ")}`}
+      className="v-space-above"
+    >
+      {may("vm.state", vm.gid) &&
+        "A restart from inside the guest is not one: stop it, then start it; or use Restart above."}
+    </Alert>
   );
 }

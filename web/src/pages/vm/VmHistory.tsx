@@ -67,7 +67,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
       <DataTable
         id="vm-history"
         label={`History of ${vm.name}`}
-        noun="entry"
+        noun="event"
         rows={entries}
         columns={COLUMNS}
         rowKey={(entry) => entry.hid}

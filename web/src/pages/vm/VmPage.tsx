@@ -88,18 +88,20 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
           ))}
         </Tabs>
       </PageSection>
-      <PageSection hasBodyWrapper={false} className="v-vm-tab" aria-label={place.title}>
-        {mayNot(place) ? (
-          <Alert isInline variant="info" title={`velocity.${place.needs} is needed on the machine's group`}>
-            Somebody who holds it there and may assign permissions can give it to you.
-          </Alert>
-        ) : (
-          <ErrorBoundary key={tab}>
-            <Suspense fallback={<Waiting />}>
-              <place.show vm={vm} />
-            </Suspense>
-          </ErrorBoundary>
-        )}
+      <PageSection hasBodyWrapper={false} aria-label={place.title}>
+        <div className="v-vm-tab">
+          {mayNot(place) ? (
+            <Alert isInline variant="info" title={`velocity.${place.needs} is needed on the machine's group`}>
+              Somebody who holds it there and may assign permissions can give it to you.
+            </Alert>
+          ) : (
+            <ErrorBoundary key={tab}>
+              <Suspense fallback={<Waiting />}>
+                <place.show vm={vm} />
+              </Suspense>
+            </ErrorBoundary>
+          )}
+        </div>
       </PageSection>
     </>
   );

@@ -59,7 +59,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
       y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other) * 1.1] },
     },
     axes: [
-      { ...axis, values: timesOf },
+      { ...axis, space: 80, values: timesOf },
       {
         ...axis,
         size: 84,
@@ -76,13 +76,17 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
         width: 2,
         spanGaps: false,
         points: { show: false },
-        value: (_plot: uPlot, value: number | null) => (value === null ? "no measurement" : show(value)),
+        value: (_plot: uPlot, value: number | null, _line: number, at: number | null) =>
+          at === null ? "" : value === null ? "not measured" : show(value),
       })),
     ],
   };
 }
 
-const timesOf = (_plot: uPlot, splits: number[]) =>
-  splits.map((at) => new Date(at * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }));
+function timesOf(_plot: uPlot, splits: number[]): string[] {
+  const second = (splits[1] ?? 0) - (splits[0] ?? 0) < 60 ? ("2-digit" as const) : undefined;
+  const form = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second, hourCycle: "h23" });
+  return splits.map((at) => form.format(at * 1000));
+}
 
 const faded = (colour: string) => `color-mix(in srgb, ${colour} ${FILLED * 100}%, transparent)`;

@@ -19,7 +19,7 @@ export interface Chart {
   binary: boolean;
 }
 
-const percent = (value: number) => `${value >= 10 ? Math.round(value) : value.toFixed(1)} %`;
+const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)} %`;
 const rate = (value: number) => `${bytes(value)}/s`;
 
 /** Of a VM without a bridged NIC nothing is known of its network: it has no such chart. */

@@ -1,5 +1,5 @@
 /** The displays: a virtio GPU each, with its preferred mode. */
-import { Button, FormFieldGroup, FormFieldGroupHeader, FormGroup, TextInput } from "@patternfly/react-core";
+import { Button, FormGroup, FormSection, TextInput } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { type Fields, replaced, without } from "./fields";
 import { MOST } from "./limits";
@@ -19,14 +19,8 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
     change({ displays: [...displays, { name: `display${number}`, width: 1280, height: 720, ppi: 96 }] });
   };
   return (
-    <FormFieldGroup
-      header={
-        <FormFieldGroupHeader
-          titleText={{ text: "Displays", id: "displays" }}
-          titleDescription={`A virtio GPU each. At most ${MOST.displays}.`}
-        />
-      }
-    >
+    <FormSection title="Displays" titleElement="h2">
+      <span className="v-subtle">{`A virtio GPU each. At most ${MOST.displays}.`}</span>
       {displays.map((display, index) => {
         const field = `displays[${index}]`;
         const id = `display-${index}`;
@@ -77,6 +71,6 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
           </Button>
         </div>
       )}
-    </FormFieldGroup>
+    </FormSection>
   );
 }

@@ -1,18 +1,11 @@
 /** Name, CPUs, memory, and what is switched on or off. */
-import {
-  Checkbox,
-  FormFieldGroup,
-  FormFieldGroupHeader,
-  FormGroup,
-  NumberInput,
-  TextInput,
-} from "@patternfly/react-core";
+import { Checkbox, FormGroup, FormSection, NumberInput, TextInput } from "@patternfly/react-core";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
 export function GeneralFields({ draft, change, problems, disabled }: Fields) {
   return (
-    <FormFieldGroup header={<FormFieldGroupHeader titleText={{ text: "General", id: "general" }} />}>
+    <FormSection title="General" titleElement="h2">
       <FormGroup label="Name" fieldId="name" isRequired>
         <TextInput
           id="name"
@@ -67,6 +60,6 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
         onChange={(_event, rosetta) => change({ rosetta })}
         isDisabled={disabled}
       />
-    </FormFieldGroup>
+    </FormSection>
   );
 }

@@ -1,13 +1,5 @@
 /** The media, in boot order: what does not boot falls through to the next. */
-import {
-  Button,
-  Checkbox,
-  FormFieldGroup,
-  FormFieldGroupHeader,
-  FormGroup,
-  FormSelect,
-  FormSelectOption,
-} from "@patternfly/react-core";
+import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
 import { type Medium, useObjects } from "@/api/live";
 import { bytes } from "@/ui/format";
@@ -28,14 +20,11 @@ export function MediaFields({ draft, change, problems, disabled, vmid }: Fields 
     if (medium) change({ media: [...media, { mid, mode: "VIRTIO", readonly: medium.readonly || isIso(medium) }] });
   };
   return (
-    <FormFieldGroup
-      header={
-        <FormFieldGroupHeader
-          titleText={{ text: "Media, in boot order", id: "media" }}
-          titleDescription="What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is installed."
-        />
-      }
-    >
+    <FormSection title="Media, in boot order" titleElement="h2">
+      <span className="v-subtle">
+        What does not boot falls through to the next: an empty disk before an installer's ISO boots once it is
+        installed.
+      </span>
       {media.map((one, index) => {
         const medium = known.find((it) => it.mid === one.mid);
         const name = medium?.name ?? one.mid;
@@ -121,7 +110,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid }: Fields 
           </FormSelect>
         </FormGroup>
       )}
-    </FormFieldGroup>
+    </FormSection>
   );
 }
 

@@ -1,12 +1,5 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
-import {
-  Button,
-  FormFieldGroup,
-  FormFieldGroupHeader,
-  FormGroup,
-  FormSelect,
-  FormSelectOption,
-} from "@patternfly/react-core";
+import { Button, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
@@ -22,18 +15,12 @@ export function NicFields({ draft, change, problems, disabled }: Fields) {
   const known = hosts.data?.host_nics ?? [];
   const mayBridge = known.length > 0;
   return (
-    <FormFieldGroup
-      header={
-        <FormFieldGroupHeader
-          titleText={{ text: "NICs", id: "nics" }}
-          titleDescription={
-            mayList
-              ? "NAT: a private address with DHCP, DNS and the way out. Bridge: on a NIC of the host."
-              : "NAT: a private address with DHCP, DNS and the way out. To bridge, velocity.nic.list is needed."
-          }
-        />
-      }
-    >
+    <FormSection title="NICs" titleElement="h2">
+      <span className="v-subtle">
+        {mayList
+          ? "NAT: a private address with DHCP, DNS and the way out. Bridge: on a NIC of the host."
+          : "NAT: a private address with DHCP, DNS and the way out. To bridge, velocity.nic.list is needed."}
+      </span>
       {nics.map((nic, index) => {
         const field = `nics[${index}]`;
         return (
@@ -104,7 +91,7 @@ export function NicFields({ draft, change, problems, disabled }: Fields) {
           </Button>
         </div>
       )}
-    </FormFieldGroup>
+    </FormSection>
   );
 }
 
