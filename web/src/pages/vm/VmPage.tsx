@@ -46,6 +46,8 @@ const TABS: readonly Place[] = [
   { tab: "command", title: "Command", show: Command },
 ];
 
+const CONTENT = "vm-tab";
+
 export default function VmPage() {
   const { vmid = "", tab } = useParams();
   const vm = useObject("vm", Number(vmid));
@@ -84,12 +86,18 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
           usePageInsets
         >
           {TABS.filter((one) => !mayNot(one) || one === place).map((one) => (
-            <Tab key={one.tab} eventKey={one.tab} href={path(one)} title={<TabTitleText>{one.title}</TabTitleText>} />
+            <Tab
+              key={one.tab}
+              tabContentId={CONTENT}
+              eventKey={one.tab}
+              href={path(one)}
+              title={<TabTitleText>{one.title}</TabTitleText>}
+            />
           ))}
         </Tabs>
       </PageSection>
       <PageSection hasBodyWrapper={false} aria-label={place.title}>
-        <div className="v-vm-tab">
+        <div className="v-vm-tab" id={CONTENT}>
           {mayNot(place) ? (
             <Alert isInline variant="info" title={`velocity.${place.needs} is needed on the machine's group`}>
               Somebody who holds it there and may assign permissions can give it to you.

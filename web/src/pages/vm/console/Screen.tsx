@@ -44,7 +44,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
   const onRelease = useCallback(() => way.current?.focus(), []);
   const screen = useScreen(room, { vmid: vm.vmid, display, scaling, onRelease });
   const connected = screen.state.is === "open";
-  const inside = useCallback(() => frame.current ?? document.body, []);
+  const inside = useCallback(() => (full && frame.current) || document.body, [full]);
   const hint = connected ? HINT[screen.seen] : undefined;
   return (
     <div ref={frame} className={full ? "v-console v-console-full" : "v-console"}>
@@ -89,7 +89,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
           room={inside}
           onClose={() => {
             setPasting(false);
-            screen.focus();
+            setTimeout(screen.focus); // the dialog gives the focus back to its button first
           }}
         />
       )}

@@ -59,7 +59,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
       y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, id === "cpu" ? LEAST.cpu : LEAST.other) * 1.1] },
     },
     axes: [
-      { ...axis, space: 80, values: timesOf },
+      { ...axis, space: 80, size: 28, values: timesOf },
       {
         ...axis,
         size: 84,

@@ -69,21 +69,15 @@ export function openTerminal(room: HTMLElement, mayAnswer: () => boolean, readOn
 
 const tokenOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** The sixteen colours of terminals as steps of the page's palette, such that each can be read on its background. */
-const DARK = ["gray--70", "red--40", "green--40", "yellow--40", "blue--30", "purple--30", "teal--40", "gray--20"];
-const DARK_BRIGHT = [
-  "gray--40",
-  "orange--30",
-  "green--30",
-  "yellow--20",
-  "blue--20",
-  "purple--20",
-  "teal--30",
-  "white",
-];
-const LIGHT = ["gray--95", "red--60", "green--60", "yellow--70", "blue--60", "purple--60", "teal--70", "gray--60"];
-const LIGHT_BRIGHT = ["gray--70", "red--50", "green--60", "orange--60", "blue--50", "purple--50", "teal--60", "black"];
-const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"] as const;
+/**
+ * The sixteen colours of terminals as steps of the page's palette. Black is the page's background, and white its text: what
+ * a guest paints white on black is dark on light in the light theme.
+ */
+const DARK = ["red--40", "green--40", "yellow--40", "blue--30", "purple--30", "teal--40", "gray--20"];
+const DARK_BRIGHT = ["orange--30", "green--30", "yellow--20", "blue--20", "purple--20", "teal--30", "white"];
+const LIGHT = ["red--60", "green--60", "yellow--70", "blue--60", "purple--60", "teal--70", "gray--70"];
+const LIGHT_BRIGHT = ["red--50", "green--60", "orange--60", "blue--50", "purple--50", "teal--60", "black"];
+const NAMES = ["red", "green", "yellow", "blue", "magenta", "cyan", "white"] as const;
 
 function themeNow(): ITheme {
   const dark = document.documentElement.classList.contains("pf-v6-theme-dark");
@@ -96,6 +90,8 @@ function themeNow(): ITheme {
     cursor: foreground,
     cursorAccent: background,
   };
+  theme.black = background;
+  theme.brightBlack = colour(dark ? "gray--40" : "gray--50");
   theme.selectionBackground = colour(dark ? "blue--60" : "blue--20");
   NAMES.forEach((name, index) => {
     theme[name] = colour((dark ? DARK : LIGHT)[index]);
