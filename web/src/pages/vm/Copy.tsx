@@ -62,7 +62,7 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
         {info.isError && <Failed error={info.error} what="The machine" again={() => void info.refetch()} />}
         <Form id="copy" onSubmit={(event) => void create(event)}>
           {failure !== undefined && !atName && (
-            <Alert isInline variant="danger" title="It was not created">
+            <Alert component="p" isInline variant="danger" title="It was not created">
               {messageOf(failure)}
             </Alert>
           )}
@@ -89,7 +89,7 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
             </Content>
           )}
           {left.length > 0 && (
-            <Alert isInline variant="info" title="Left out, since a disk has one writer">
+            <Alert component="p" isInline variant="info" title="Left out, since a disk has one writer">
               <List>
                 {left.map((one) => (
                   <ListItem key={one.mid}>{media.find((it) => it.mid === one.mid)?.name ?? one.mid}</ListItem>

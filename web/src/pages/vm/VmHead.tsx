@@ -28,6 +28,7 @@ export function VmHead({ vm }: { vm: Vm }) {
     >
       {wrong && (
         <Alert
+          component="p"
           isInline
           variant={vm.unreachable_since === undefined ? "warning" : "danger"}
           title={wrong}
@@ -51,6 +52,7 @@ function Stopping({ vm }: { vm: Vm }) {
   if (vm.state !== "STOPPING" || vm.stopping_since === undefined) return null;
   return (
     <Alert
+      component="p"
       isInline
       variant="info"
       title={`The power button was pressed ${ago(vm.stopping_since)}`}
@@ -75,6 +77,7 @@ function Waits({ vm }: { vm: Vm }) {
   if (vm.waiting.length === 0) return null;
   return (
     <Alert
+      component="p"
       isInline
       variant="info"
       title={`Takes effect at the next start: ${vm.waiting.map((field) => WORDS[field] ?? field).join(", ")}`}

@@ -47,6 +47,7 @@ const TABS: readonly Place[] = [
 ];
 
 const CONTENT = "vm-tab";
+const TABBAR = "vm-tabs";
 
 export default function VmPage() {
   const { vmid = "", tab } = useParams();
@@ -66,6 +67,10 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
   const may = useMay();
   const navigate = useNavigate();
   const place = TABS.find((one) => one.tab === tab);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: on a phone the tabs scroll, and another one is to be seen
+  useEffect(() => {
+    document.querySelector(`#${TABBAR} [aria-current="page"]`)?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [tab]);
   if (!place) return <Navigate to={`/vms/${vm.vmid}`} replace />;
   const mayNot = (one: Place) => one.needs !== undefined && !may(one.needs, vm.gid);
   const path = (one: Place) => (one.tab === "overview" ? `/vms/${vm.vmid}` : `/vms/${vm.vmid}/${one.tab}`);
@@ -74,6 +79,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
       <VmHead vm={vm} />
       <PageSection type="tabs" hasBodyWrapper={false}>
         <Tabs
+          id={TABBAR}
           component="nav"
           aria-label={`Of ${vm.name}`}
           activeKey={tab}
@@ -90,6 +96,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
               key={one.tab}
               tabContentId={CONTENT}
               eventKey={one.tab}
+              aria-current={one === place ? "page" : undefined}
               href={path(one)}
               title={<TabTitleText>{one.title}</TabTitleText>}
             />
@@ -99,7 +106,12 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
       <PageSection hasBodyWrapper={false} aria-label={place.title}>
         <div className="v-vm-tab" id={CONTENT}>
           {mayNot(place) ? (
-            <Alert isInline variant="info" title={`velocity.${place.needs} is needed on the machine's group`}>
+            <Alert
+              component="p"
+              isInline
+              variant="info"
+              title={`velocity.${place.needs} is needed on the machine's group`}
+            >
               Somebody who holds it there and may assign permissions can give it to you.
             </Alert>
           ) : (

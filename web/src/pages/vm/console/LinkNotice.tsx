@@ -7,9 +7,10 @@ export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => vo
   const left = useSecondsTo(state.is === "lost" ? state.next : undefined);
   return (
     <div role="status" className="v-console-notice">
-      {state.is === "connecting" && <Alert isInline isPlain variant="info" title="Connecting…" />}
+      {state.is === "connecting" && <Alert component="p" isInline isPlain variant="info" title="Connecting…" />}
       {state.is === "lost" && (
         <Alert
+          component="p"
           isInline
           variant="warning"
           title={left > 0 ? `Not connected: trying again in ${left} s` : "Not connected: trying again"}
@@ -20,6 +21,7 @@ export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => vo
       )}
       {state.is === "over" && (
         <Alert
+          component="p"
           isInline
           variant="danger"
           title="This console cannot be opened"

@@ -95,7 +95,7 @@ export function Paste({ send, onClose, room }: { send: Send; onClose: () => void
             </FormHelperText>
           </FormGroup>
           {refused && (
-            <Alert isInline variant="info" title="The browser does not let the page read the clipboard">
+            <Alert component="p" isInline variant="info" title="The browser does not let the page read the clipboard">
               Press Ctrl-V in the field instead.
             </Alert>
           )}

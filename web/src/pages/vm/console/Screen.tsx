@@ -71,7 +71,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
         }
         full={full}
         onFull={toggle}
-        room={inside}
+        room={() => frame.current ?? document.body}
         way={way}
       />
       <LinkNotice state={screen.state} onNow={screen.again} />

@@ -10,9 +10,9 @@ export function IsolationCard({ isolation }: { isolation: Isolation }) {
       <CardTitle component="h2">Isolation</CardTitle>
       <CardBody>
         {isolation.gaps.length === 0 ? (
-          <Alert isInline isPlain variant="success" title="All that is meant to hold does" />
+          <Alert component="p" isInline isPlain variant="success" title="All that is meant to hold does" />
         ) : (
-          <Alert isInline variant="warning" title="What does not hold on this host, and how to gain it">
+          <Alert component="p" isInline variant="warning" title="What does not hold on this host, and how to gain it">
             <List>
               {isolation.gaps.map((gap) => (
                 <ListItem key={gap}>{gap}</ListItem>

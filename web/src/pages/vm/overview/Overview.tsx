@@ -18,7 +18,7 @@ export function Overview({ vm }: { vm: Vm }) {
     <Grid hasGutter>
       {warned.map((one) => (
         <GridItem key={one.mid}>
-          <Alert isInline variant="warning" title={one.name}>
+          <Alert component="p" isInline variant="warning" title={one.name}>
             {one.content?.warning}
           </Alert>
         </GridItem>

@@ -21,6 +21,7 @@ export default function KeptLog({ vm }: { vm: Vm }) {
   return (
     <div className="v-console">
       <Alert
+        component="p"
         isInline
         variant="info"
         title={

@@ -45,10 +45,11 @@ export function KeyboardBar({ keyboard, onMove }: { keyboard: Keyboard; onMove: 
         )}
       </Flex>
       {asked === "refused" && holder && (
-        <Alert isInline isPlain variant="info" title={`${holder} keeps the keyboard for now`} />
+        <Alert component="p" isInline isPlain variant="info" title={`${holder} keeps the keyboard for now`} />
       )}
       {yours && asks && (
         <Alert
+          component="p"
           isInline
           variant="warning"
           title={`${asks} asks for the keyboard`}

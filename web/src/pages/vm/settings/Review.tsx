@@ -98,7 +98,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
           </Tbody>
         </Table>
         {planned?.warnings?.map((warning) => (
-          <Alert key={warning} isInline variant="warning" title={warning} className="v-space-above" />
+          <Alert component="p" key={warning} isInline variant="warning" title={warning} className="v-space-above" />
         ))}
         {planned && <Takes planned={planned} />}
         <SameAs

@@ -59,12 +59,13 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       }}
     >
       {!mayAlter && (
-        <Alert isInline variant="info" title="You may look at the settings">
+        <Alert component="p" isInline variant="info" title="You may look at the settings">
           To change them velocity.vm.alter is needed on the machine's group.
         </Alert>
       )}
       {meanwhile.length > 0 && (
         <Alert
+          component="p"
           isInline
           variant="warning"
           title={`Changed meanwhile by somebody else: ${meanwhile.map((field) => TITLES[field]).join(", ")}`}
@@ -93,7 +94,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <NicFields {...fields} />
       {refused && (
         <FormAlert>
-          <Alert isInline variant="danger" title="It was not saved" component="h2">
+          <Alert isInline variant="danger" title="It was not saved" component="p">
             {refused.message}
           </Alert>
         </FormAlert>
