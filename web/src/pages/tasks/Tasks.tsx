@@ -1,5 +1,121 @@
+/** What takes longer than a moment: imports and clones, as they go, and how they ended. */
+import { Button, Content, EmptyState, EmptyStateBody, PageSection } from "@patternfly/react-core";
+import { CheckCircleIcon } from "@patternfly/react-icons";
+import { useMemo, useState } from "react";
+import { Link } from "react-router";
+import { useMay, useObjects } from "@/api/live";
+import type { TaskInfo, TaskState } from "@/api/schema";
+import { Filter } from "@/ui/Choose";
+import { type Column, DataTable } from "@/ui/DataTable";
+import { useGroupPath } from "@/ui/groups";
+import { TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { When } from "@/ui/When";
+import { TaskProgress } from "./TaskProgress";
+import { useCancel } from "./useCancel";
+import { titleOf, took } from "./words";
+
+const STATES: TaskState[] = ["RUNNING", "FAILED", "DONE", "CANCELLED"];
 
 export default function Tasks() {
-  return <PageHead title="Tasks" />;
+  const tasks = useObjects("task");
+  const users = useObjects("user");
+  const media = useObjects("medium");
+  const path = useGroupPath();
+  const may = useMay();
+  const [state, setState] = useState("");
+  const [dialog, cancel] = useCancel();
+  const shown = useMemo(() => tasks.filter((task) => !state || task.state === state), [tasks, state]);
+  const columns = useMemo<Column<TaskInfo>[]>(() => {
+    const names = new Map(users.map((user) => [user.uid, user.name]));
+    const there = new Set(media.map((medium) => medium.mid));
+    const who = (uid: number) => names.get(uid) ?? `user ${uid}`;
+    return [
+      { key: "what", title: "Task", names: true, cell: titleOf, sort: titleOf, width: 20 },
+      {
+        key: "state",
+        title: "State",
+        cell: (task) => <TaskLabel state={task.state} />,
+        sort: (task) => STATES.indexOf(task.state),
+        text: (task) => task.state,
+      },
+      {
+        key: "outcome",
+        title: "Progress and result",
+        width: 30,
+        cell: (task) => <Outcome task={task} there={there} />,
+        text: (task) => task.message ?? "",
+      },
+      { key: "group", title: "Group", cell: (task) => path(task.gid), sort: (task) => path(task.gid) },
+      { key: "who", title: "By", cell: (task) => who(task.uid), sort: (task) => who(task.uid) },
+      { key: "begun", title: "Begun", cell: (task) => <When at={task.begun} />, sort: (task) => task.begun },
+      { key: "took", title: "Took", cell: (task) => took(task) ?? "–", sort: (task) => (task.ended ?? 0) - task.begun },
+      { key: "tid", title: "Number", cell: (task) => task.tid, sort: (task) => task.tid, optional: true },
+    ];
+  }, [users, media, path]);
+  return (
+    <>
+      <PageHead title="Tasks" about="Imports and clones. Those that ended are kept for a day." />
+      <PageSection>
+        <DataTable
+          id="tasks"
+          label="Tasks"
+          noun="task"
+          rows={shown}
+          columns={columns}
+          rowKey={(task) => task.tid}
+          rowName={titleOf}
+          sortBy={{ key: "begun", down: true }}
+          filters={
+            tasks.length > 0 && (
+              <Filter
+                label="State"
+                all="All states"
+                value={state}
+                onChange={setState}
+                choices={STATES.map((one) => ({ value: one, label: one.charAt(0) + one.slice(1).toLowerCase() }))}
+              />
+            )
+          }
+          rowActions={(task) =>
+            task.state === "RUNNING" && may("media.create", task.gid) ? (
+              <Button variant="link" size="sm" onClick={() => cancel(task)}>
+                Cancel<span className="v-hidden-text"> {titleOf(task)}</span>
+              </Button>
+            ) : null
+          }
+          empty={
+            tasks.length > 0 ? (
+              <EmptyState titleText="No task is in that state" headingLevel="h2">
+                <EmptyStateBody>
+                  <Button variant="link" onClick={() => setState("")}>
+                    Show all
+                  </Button>
+                </EmptyStateBody>
+              </EmptyState>
+            ) : (
+              <EmptyState titleText="No tasks in the last day" headingLevel="h2" icon={CheckCircleIcon}>
+                <EmptyStateBody>
+                  Begin one where the <Link to="/media">media</Link> are: import an image, or clone a disk.
+                </EmptyStateBody>
+              </EmptyState>
+            )
+          }
+        />
+      </PageSection>
+      {dialog}
+    </>
+  );
+}
+
+function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
+  if (task.state === "RUNNING") return <TaskProgress task={task} />;
+  if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without words."}</Content>;
+  if (task.state === "CANCELLED") return <span className="v-subtle">Nothing of it remains</span>;
+  if (task.mid === undefined) return null;
+  return there.has(task.mid) ? (
+    <Link to={`/media?find=${encodeURIComponent(task.name)}`}>{task.name}</Link>
+  ) : (
+    <span className="v-subtle">{task.name}, which is no longer there</span>
+  );
 }

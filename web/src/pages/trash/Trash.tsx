@@ -1,5 +1,177 @@
+/** What was deleted: over all groups in which the caller could have deleted it himself, with a way back. */
+import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton, ToolbarItem } from "@patternfly/react-core";
+import { FolderIcon, HddIcon, ServerIcon, TrashIcon } from "@patternfly/react-icons";
+import { useMemo, useState } from "react";
+import { useObjects } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { TrashItem } from "@/api/schema";
+import { Filter } from "@/ui/Choose";
+import { type Column, DataTable } from "@/ui/DataTable";
+import { Failed } from "@/ui/Failed";
+import { bytes, count } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { When } from "@/ui/When";
+import { type Asked, TrashDialog } from "./TrashDialog";
+
+const KINDS = {
+  vm: { label: "VM", icon: <ServerIcon /> },
+  medium: { label: "Medium", icon: <HddIcon /> },
+  group: { label: "Group", icon: <FolderIcon /> },
+};
 
 export default function Trash() {
-  return <PageHead title="Trash" />;
+  const trash = useAnswer("post", "/t/trash/list", {}, { topics: ["trash"] });
+  const path = useGroupPath();
+  const users = useObjects("user");
+  const [kind, setKind] = useState("");
+  const [gid, setGid] = useState("");
+  const [asked, setAsked] = useState<Asked>();
+  const items = useMemo(() => trash.data?.items ?? [], [trash.data]);
+  const shown = useMemo(
+    () => items.filter((one) => (!kind || one.kind === kind) && (!gid || String(one.gid) === gid)),
+    [items, kind, gid],
+  );
+  const gids = useMemo(
+    () => [...new Set([...items.map((one) => String(one.gid)), ...(gid ? [gid] : [])])],
+    [items, gid],
+  );
+  const columns = useMemo<Column<TrashItem>[]>(() => {
+    const names = new Map(users.map((user) => [user.uid, user.name]));
+    const who = (uid: number) => names.get(uid) ?? `user ${uid}`;
+    return [
+      { key: "name", title: "Name", names: true, cell: (one) => one.name, sort: (one) => one.name },
+      {
+        key: "kind",
+        title: "Kind",
+        cell: (one) => (
+          <Label isCompact icon={KINDS[one.kind].icon}>
+            {KINDS[one.kind].label}
+          </Label>
+        ),
+        sort: (one) => KINDS[one.kind].label,
+      },
+      {
+        key: "group",
+        title: "Group",
+        cell: (one) => (one.kind === "group" ? `under ${path(one.gid)}` : path(one.gid)),
+        sort: (one) => path(one.gid),
+      },
+      { key: "size", title: "Size", cell: (one) => (one.size ? bytes(one.size) : "–"), sort: (one) => one.size },
+      { key: "deleted", title: "Deleted", cell: (one) => <When at={one.deleted} />, sort: (one) => one.deleted },
+      { key: "who", title: "By", cell: (one) => who(one.uid), sort: (one) => who(one.uid) },
+      { key: "expires", title: "Gone for good", cell: (one) => <When at={one.expires} />, sort: (one) => one.expires },
+      { key: "id", title: "Id", cell: (one) => one.id, sort: (one) => one.id, optional: true },
+    ];
+  }, [path, users]);
+  const empty = gid ? `Empty the trash of ${path(Number(gid))}` : "Empty the trash";
+  return (
+    <>
+      <PageHead
+        title="Trash"
+        about="What was deleted can be had back, with its id, until its time is up or its space is needed."
+        actions={
+          items.length > 0 && (
+            <Button
+              variant="secondary"
+              isDanger
+              isDisabled={shown.length === 0}
+              onClick={() => setAsked({ verb: "purge", items: shown, title: `${empty}?` })}
+            >
+              {kind || gid ? `Remove ${count(shown.length, "item")} for good` : "Empty the trash"}
+            </Button>
+          )
+        }
+      />
+      <PageSection>
+        {trash.error && !trash.data ? (
+          <Failed error={trash.error} what="The trash" again={() => void trash.refetch()} />
+        ) : trash.isPending ? (
+          <Skeleton height="10rem" screenreaderText="Reading the trash" />
+        ) : (
+          <DataTable
+            id="trash"
+            label="Trash"
+            noun="item"
+            rows={shown}
+            columns={columns}
+            rowKey={keyOf}
+            rowName={nameOf}
+            sortBy={{ key: "deleted", down: true }}
+            filters={
+              items.length > 0 && (
+                <>
+                  <Filter
+                    label="Kind"
+                    all="All kinds"
+                    value={kind}
+                    onChange={setKind}
+                    choices={Object.entries(KINDS).map(([value, { label }]) => ({ value, label }))}
+                  />
+                  <Filter
+                    label="Group"
+                    all="All groups"
+                    value={gid}
+                    onChange={setGid}
+                    choices={gids.map((value) => ({ value, label: path(Number(value)) }))}
+                  />
+                </>
+              )
+            }
+            bulk={(selected, clear) => (
+              <>
+                <ToolbarItem>
+                  <Button onClick={() => setAsked({ verb: "restore", items: selected, after: clear })}>Restore</Button>
+                </ToolbarItem>
+                <ToolbarItem>
+                  <Button
+                    variant="secondary"
+                    isDanger
+                    onClick={() => setAsked({ verb: "purge", items: selected, after: clear })}
+                  >
+                    Remove for good
+                  </Button>
+                </ToolbarItem>
+              </>
+            )}
+            rowActions={(one) => (
+              <>
+                <Button variant="link" size="sm" onClick={() => setAsked({ verb: "restore", items: [one] })}>
+                  Restore<span className="v-hidden-text"> {one.name}</span>
+                </Button>
+                <Button variant="link" size="sm" isDanger onClick={() => setAsked({ verb: "purge", items: [one] })}>
+                  Remove<span className="v-hidden-text"> {one.name}</span>
+                </Button>
+              </>
+            )}
+            empty={
+              items.length > 0 ? (
+                <EmptyState titleText="Nothing fits the filters" headingLevel="h2">
+                  <EmptyStateBody>
+                    <Button
+                      variant="link"
+                      onClick={() => {
+                        setKind("");
+                        setGid("");
+                      }}
+                    >
+                      Clear the filters
+                    </Button>
+                  </EmptyStateBody>
+                </EmptyState>
+              ) : (
+                <EmptyState titleText="The trash is empty" headingLevel="h2" icon={TrashIcon}>
+                  <EmptyStateBody>VMs, media and groups that are deleted lie here for a while.</EmptyStateBody>
+                </EmptyState>
+              )
+            }
+          />
+        )}
+      </PageSection>
+      {asked && <TrashDialog asked={asked} onClose={() => setAsked(undefined)} />}
+    </>
+  );
 }
+
+const keyOf = (one: TrashItem) => one.trid;
+const nameOf = (one: TrashItem) => one.name;

@@ -1,0 +1,33 @@
+/** Cancelling a task: asked before, as nothing of it remains. */
+import { Content } from "@patternfly/react-core";
+import { type ReactNode, useState } from "react";
+import { call } from "@/api/call";
+import type { TaskInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { Confirm } from "@/ui/Confirm";
+import { titleOf } from "./words";
+
+/** The dialog, to be shown somewhere, and how to open it. */
+export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
+  const [asked, setAsked] = useState<TaskInfo>();
+  const act = useAction();
+  const dialog = asked && (
+    <Confirm
+      title={`Cancel the ${asked.kind} of ${asked.name}?`}
+      verb="Cancel it"
+      cli={["velocity", "task", "cancel", String(asked.tid)]}
+      request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
+      onConfirm={() =>
+        act({
+          doing: `Cancelling: ${titleOf(asked)}`,
+          done: (ended) => (ended.state === "CANCELLED" ? "Cancelled; nothing of it remains" : "It had ended before"),
+          do: () => call("delete", "/t/task", { tid: asked.tid }),
+        })
+      }
+      onClose={() => setAsked(undefined)}
+    >
+      <Content component="p">What it has done so far is removed. What it reads from stays as it is.</Content>
+    </Confirm>
+  );
+  return [dialog, setAsked];
+}

@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import type { TaskInfo } from "@/api/schema";
+import { percent, progressWords, secondsLeft, titleOf, took } from "./words";
+
+const task: TaskInfo = {
+  tid: 1,
+  kind: "import",
+  uid: 0,
+  gid: 0,
+  name: "system",
+  state: "RUNNING",
+  done: 2 ** 30,
+  total: 4 * 2 ** 30,
+  unit: "bytes",
+  begun: 1000,
+};
+
+test("a task says what it does, and what it did", () => {
+  expect(titleOf(task)).toBe("Importing system");
+  expect(titleOf({ ...task, state: "FAILED" })).toBe("Import of system");
+});
+
+test("how far it has come, and what is left by the speed so far", () => {
+  expect(percent(task)).toBe(25);
+  expect(secondsLeft(task, 1010)).toBe(30);
+  expect(progressWords(task, 1010)).toBe("1 GiB of 4 GiB, about 30 s left");
+});
+
+test("nothing is guessed too early, or without an end in sight", () => {
+  expect(secondsLeft(task, 1001)).toBeUndefined();
+  expect(percent({ ...task, total: 0 })).toBeUndefined();
+  expect(progressWords({ ...task, total: 0, done: 0 }, 1010)).toBe("has begun");
+});
+
+test("what it took is known in the end", () => {
+  expect(took(task)).toBeUndefined();
+  expect(took({ ...task, ended: 1090 })).toBe("2 min");
+});

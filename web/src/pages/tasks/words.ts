@@ -1,0 +1,38 @@
+/** What a task does and how far it has come, in words. */
+import type { TaskInfo } from "@/api/schema";
+import { bytes, duration } from "@/ui/format";
+
+const DOING: Record<string, string> = { import: "Importing", clone: "Cloning" };
+const WORK: Record<string, string> = { import: "Import of", clone: "Clone" };
+
+export const titleOf = (task: TaskInfo): string =>
+  task.state === "RUNNING"
+    ? `${DOING[task.kind] ?? task.kind} ${task.name}`
+    : `${WORK[task.kind] ?? task.kind} ${task.name}`;
+
+/** 0 to 100, or undefined while the server does not know how far it has to go. */
+export const percent = (task: TaskInfo): number | undefined =>
+  task.total > 0 ? Math.min(100, Math.floor((100 * task.done) / task.total)) : undefined;
+
+const amount = (task: TaskInfo, count: number): string =>
+  task.unit === "bytes" ? bytes(count) : `${count.toLocaleString()} ${task.unit}`;
+
+/** "1.20 GiB of 4 GiB, about 40 s left". `now` in unix seconds. */
+export function progressWords(task: TaskInfo, now: number): string {
+  if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "has begun";
+  const far = `${amount(task, task.done)} of ${amount(task, task.total)}`;
+  const left = secondsLeft(task, now);
+  return left === undefined ? far : `${far}, about ${duration(left)} left`;
+}
+
+const SOON = 3;
+
+/** By the mean speed so far; undefined while that says too little. */
+export function secondsLeft(task: TaskInfo, now: number): number | undefined {
+  const spent = now - task.begun;
+  if (spent < SOON || task.done <= 0 || task.total <= task.done) return undefined;
+  return ((task.total - task.done) * spent) / task.done;
+}
+
+export const took = (task: TaskInfo): string | undefined =>
+  task.ended === undefined ? undefined : duration(Math.max(0, task.ended - task.begun));
