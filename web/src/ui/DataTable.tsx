@@ -46,6 +46,8 @@ interface Props<T> {
   /** "Virtual machines", for a screen reader. */
   label: string;
   noun: string;
+  /** The noun of several; absent: with an s. */
+  nouns?: string;
   rows: readonly T[];
   columns: readonly Column<T>[];
   rowKey: (row: T) => string | number;
@@ -78,7 +80,7 @@ const ROW = 45;
 const FEW = 100;
 
 export function DataTable<T>(props: Props<T>) {
-  const { id, label, noun, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
+  const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
   const [search, setWords] = useState(props.search ?? "");
   const [shown, setShown] = useState<string[]>(() =>
     kept(
@@ -138,10 +140,10 @@ export function DataTable<T>(props: Props<T>) {
             <ToolbarItem alignSelf="center">
               <span role="status" className="v-subtle">
                 {chosen.length > 0
-                  ? `${count(chosen.length, noun)} selected`
+                  ? `${count(chosen.length, noun, nouns)} selected`
                   : found.length === rows.length
-                    ? count(rows.length, noun)
-                    : `${found.length.toLocaleString()} of ${count(rows.length, noun)}`}
+                    ? count(rows.length, noun, nouns)
+                    : `${found.length.toLocaleString()} of ${count(rows.length, noun, nouns)}`}
               </span>
             </ToolbarItem>
             {!instead && (

@@ -1,5 +1,229 @@
+/** Who did what, when and from where, and what was refused. */
+import {
+  Button,
+  ClipboardCopy,
+  EmptyState,
+  EmptyStateBody,
+  Label,
+  PageSection,
+  Skeleton,
+  Tooltip,
+} from "@patternfly/react-core";
+import { BanIcon, CheckCircleIcon } from "@patternfly/react-icons";
+import { useMemo } from "react";
+import { Link, useSearchParams } from "react-router";
+import { useObjects } from "@/api/live";
+import { Filter } from "@/ui/Choose";
+import { type Column, DataTable } from "@/ui/DataTable";
+import { Failed } from "@/ui/Failed";
+import { moment } from "@/ui/format";
+import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { useEntries, type Wanted } from "./entries";
+import { Happened, isRefused, partsOf } from "./Happened";
+import { useNames } from "./names";
+import type { Entry } from "./paging";
+import { plain } from "./sentence";
 
 export default function History() {
-  return <PageHead title="History" />;
+  const [asked, ask] = useSearchParams();
+  const groups = useGroupsWhere("user.view");
+  const users = useObjects("user");
+  const names = useNames();
+  const [gid, uid, outcome] = [asked.get("group") ?? "", asked.get("user") ?? "", asked.get("outcome") ?? ""];
+  const chosen = gid || String(top(groups)?.gid ?? "");
+  const wanted = useMemo<Wanted>(
+    () => ({
+      gid: Number(chosen || 0),
+      ...(uid ? { uid: Number(uid) } : {}),
+      ...(outcome ? { refused: outcome === "refused" } : {}),
+    }),
+    [chosen, uid, outcome],
+  );
+  const { known, error, reading, again, older } = useEntries(wanted, undefined, groups.length > 0);
+  const columns = useMemo<Column<Entry>[]>(
+    () => [
+      {
+        key: "when",
+        title: "When",
+        cell: (one) => <time dateTime={new Date(one.at * 1000).toISOString()}>{moment(one.at)}</time>,
+        sort: (one) => one.hid,
+        text: (one) => moment(one.at),
+      },
+      { key: "who", title: "Who", cell: (one) => <Who entry={one} />, sort: (one) => one.name },
+      {
+        key: "what",
+        title: "What",
+        names: true,
+        width: 35,
+        cell: (one) => <Happened entry={one} names={names} />,
+        text: (one) => `${plain(partsOf(one, names))} ${one.operation}`,
+      },
+      {
+        key: "outcome",
+        title: "Outcome",
+        width: 25,
+        cell: (one) => <Outcome entry={one} />,
+        text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
+      },
+      { key: "from", title: "From", cell: (one) => one.address, sort: (one) => one.address },
+      {
+        key: "request",
+        title: "Request",
+        cell: (one) => (
+          <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied">
+            {one.request}
+          </ClipboardCopy>
+        ),
+        text: (one) => one.request,
+      },
+      {
+        key: "group",
+        title: "Group",
+        cell: (one) => names.group(one.gid) ?? `group ${one.gid}`,
+        text: (one) => names.group(one.gid) ?? "",
+        optional: true,
+      },
+      { key: "operation", title: "Operation", cell: (one) => <code>{one.operation}</code>, optional: true },
+      { key: "target", title: "Target", cell: (one) => <code>{one.target}</code>, optional: true },
+    ],
+    [names],
+  );
+  const set = (name: string) => (value: string) =>
+    ask(
+      (before) => {
+        if (value) before.set(name, value);
+        else before.delete(name);
+        return before;
+      },
+      { replace: true },
+    );
+  return (
+    <>
+      <PageHead title="History" about="Changes, sign-ins and refusals, the newest first." />
+      <PageSection>
+        {groups.length === 0 ? (
+          <EmptyState titleText="The history is not yours to see" headingLevel="h2">
+            <EmptyStateBody>
+              It needs <code>velocity.user.view</code> on a group; who manages yours can give it.
+            </EmptyStateBody>
+          </EmptyState>
+        ) : error && !known ? (
+          <Failed error={error} what="The history" again={again} />
+        ) : (
+          <DataTable
+            id="history"
+            label="History"
+            noun="entry"
+            nouns="entries"
+            rows={known?.entries ?? NONE}
+            columns={columns}
+            rowKey={(one) => one.hid}
+            rowName={(one) => one.request}
+            sortBy={{ key: "when", down: true }}
+            filters={
+              <>
+                <Filter
+                  label="User"
+                  all="All users"
+                  value={uid}
+                  onChange={set("user")}
+                  choices={whom(users, known?.entries ?? NONE, uid)}
+                />
+                {groups.length > 1 && (
+                  <Filter
+                    label="Group"
+                    all={`All of ${top(groups)?.path ?? ""}`}
+                    value={gid}
+                    onChange={set("group")}
+                    choices={groups
+                      .filter((group) => group.gid !== top(groups)?.gid)
+                      .map((group) => ({ value: String(group.gid), label: `${group.path} and below` }))}
+                  />
+                )}
+                <Filter
+                  label="Outcome"
+                  all="Done or refused"
+                  value={outcome}
+                  onChange={set("outcome")}
+                  choices={[
+                    { value: "done", label: "Only what was done" },
+                    { value: "refused", label: "Only what was refused" },
+                  ]}
+                />
+              </>
+            }
+            empty={
+              !known ? (
+                <Skeleton height="10rem" screenreaderText="Reading the history" />
+              ) : (
+                <EmptyState titleText="Nothing of that kind has happened" headingLevel="h2">
+                  <EmptyStateBody>
+                    {uid || gid || outcome ? (
+                      <Button variant="link" onClick={() => ask({}, { replace: true })}>
+                        Clear the filters
+                      </Button>
+                    ) : (
+                      "Whatever is done from now on will be here."
+                    )}
+                  </EmptyStateBody>
+                </EmptyState>
+              )
+            }
+          />
+        )}
+        {known && known.entries.length > 0 && (
+          <div className="v-more">
+            {known.whole ? (
+              <span className="v-subtle">That is all.</span>
+            ) : (
+              <Button variant="secondary" isLoading={reading} isDisabled={reading} onClick={older}>
+                Older
+              </Button>
+            )}
+          </div>
+        )}
+      </PageSection>
+    </>
+  );
+}
+
+const NONE: Entry[] = [];
+
+/** The group with the widest view: the root if the caller may see it, else the first one. */
+const top = <G extends { gid: number }>(groups: readonly G[]): G | undefined =>
+  groups.find((group) => group.gid === 0) ?? groups[0];
+
+function whom(users: readonly { uid: number; name: string }[], entries: readonly Entry[], chosen: string) {
+  const names = new Map<number, string>();
+  if (chosen) names.set(Number(chosen), `user ${chosen}`);
+  for (const entry of entries) if (entry.uid !== undefined && entry.name) names.set(entry.uid, entry.name);
+  for (const user of users) names.set(user.uid, user.name);
+  return [...names]
+    .map(([uid, name]) => ({ value: String(uid), label: name }))
+    .sort((a, b) => a.label.localeCompare(b.label));
+}
+
+function Who({ entry }: { entry: Entry }) {
+  if (entry.uid === undefined) return <span className="v-subtle">{entry.name || "nobody signed in"}</span>;
+  return <Link to={`/users/${entry.uid}`}>{entry.name || `user ${entry.uid}`}</Link>;
+}
+
+function Outcome({ entry }: { entry: Entry }) {
+  if (!isRefused(entry))
+    return (
+      <Label isCompact color="green" icon={<CheckCircleIcon />}>
+        Done
+      </Label>
+    );
+  return (
+    <>
+      <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
+        <Label isCompact color="red" icon={<BanIcon />}>
+          {entry.status >= 500 ? "Failed" : "Refused"} {entry.code ?? entry.status}
+        </Label>
+      </Tooltip>{" "}
+      {entry.message}
+    </>
+  );
 }

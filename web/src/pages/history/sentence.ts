@@ -1,0 +1,180 @@
+/** What happened, as a sentence: the operation and its target as people speak of them. */
+
+/** What an entry's target names, as the server wrote it: `vmid=7 name=web`. */
+export interface Target {
+  uid?: number;
+  gid?: number;
+  parent_gid?: number;
+  vmid?: number;
+  mid?: string;
+  mpid?: number;
+  tid?: number;
+  trid?: number;
+  name?: string;
+  permission?: string;
+  state?: string;
+}
+
+const WORDS = /^(uid|gid|parent_gid|vmid|mid|mpid|tid|trid|permission|state)=(\S+)(?: |$)/;
+
+/** A name comes after all ids and may hold anything, so it is what is left; no request has words after a name. */
+export function readTarget(text: string): Target {
+  const target: Record<string, string | number> = {};
+  let left = text;
+  while (left) {
+    if (left.startsWith("name=")) {
+      target.name = left.slice("name=".length);
+      break;
+    }
+    const match = WORDS.exec(left);
+    if (!match?.[1] || match[2] === undefined) break;
+    const number = match[1].endsWith("id") && match[1] !== "mid";
+    target[match[1]] = number ? Number(match[2]) : match[2];
+    left = left.slice(match[0].length);
+  }
+  return target as Target;
+}
+
+/** A part of a sentence: words, or something that has a name and perhaps a page. */
+export type Part = string | { name: string; to?: string };
+
+/** How things are called now; absent: they are gone, or not the caller's to see. */
+export interface Names {
+  vm: (vmid: number) => string | undefined;
+  medium: (mid: string) => string | undefined;
+  group: (gid: number) => string | undefined;
+  user: (uid: number) => string | undefined;
+  pool: (mpid: number) => string | undefined;
+}
+
+const STATES: Record<string, [string, string]> = {
+  RUNNING: ["started", "start"],
+  PAUSED: ["paused", "pause"],
+  STOPPED: ["stopped", "stop"],
+};
+
+/** The verb in the past, and after "tried to"; then what it was done to. */
+type Phrase = [past: string, infinitive: string, ...rest: Part[]];
+
+/** "created VM web", or for what was refused "tried to create VM web". */
+export function sentence(
+  entry: { operation: string; target: string; gid: number; refused: boolean },
+  names: Names,
+): Part[] {
+  const target = readTarget(entry.target);
+  const [past, infinitive, ...rest] = phrase(entry.operation, target, entry.gid, names);
+  const verb = entry.refused ? `tried to ${infinitive}` : past;
+  return rest.length > 0 ? [`${verb} `, ...rest] : [verb];
+}
+
+function phrase(operation: string, target: Target, at: number, names: Names): Phrase {
+  const vm = (): Part => thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name);
+  const medium = (): Part =>
+    thing("medium", names.medium, target.mid, (_id, name) => `/media?find=${encodeURIComponent(name)}`, undefined);
+  const user = (): Part => thing("user", names.user, target.uid, (id) => `/users/${id}`, target.name);
+  const group = (gid = target.gid): Part => thing("group", names.group, gid, (id) => `/groups/${id}`, undefined);
+  const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
+  const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
+  const right = target.permission?.replace(/^velocity\./, "") ?? "all permissions";
+  switch (operation) {
+    case "sign_in":
+    case "open_session":
+      return ["signed in", "sign in"];
+    case "sign_out":
+    case "end_session":
+      return ["signed out", "sign out"];
+    case "renew":
+    case "renew_session":
+      return ["renewed the session", "renew the session"];
+    case "create_user":
+      return ["created", "create", made("user")];
+    case "remove_user":
+      return ["removed", "remove", user()];
+    case "change_user":
+      return target.uid === undefined
+        ? ["changed their own password", "change their own password"]
+        : ["set the password of", "set the password of", user()];
+    case "grant_permission":
+      return ["gave", "give", user(), ` ${right} on `, group()];
+    case "revoke_permission":
+      return ["took", "take", `${right} on `, group(), " from ", user()];
+    case "create_group":
+      return ["created", "create", made("group"), " under ", group(target.parent_gid)];
+    case "delete_group":
+      return ["deleted", "delete", group()];
+    case "set_quota":
+      return ["set the quota of", "set the quota of", group()];
+    case "assign_pool":
+      return ["assigned", "assign", pool(), " to ", group()];
+    case "revoke_pool":
+      return ["took", "take", pool(), " from ", group()];
+    case "create_medium":
+      return ["created", "create", made("medium"), " in ", group()];
+    case "upload_medium":
+    case "resume_upload":
+      return ["uploaded", "upload", made("medium"), " to ", group()];
+    case "import_medium":
+      return ["began to import", "import", medium(), " as ", made("medium"), " in ", group()];
+    case "clone_medium":
+      return ["began to clone", "clone", medium(), " as ", made("medium"), " in ", group()];
+    case "download_medium":
+      return ["downloaded", "download", medium()];
+    case "delete_medium":
+      return ["deleted", "delete", medium()];
+    case "create_vm":
+      return ["created", "create", made("VM"), " in ", group()];
+    case "alter_vm":
+      return ["changed", "change", vm()];
+    case "delete_vm":
+      return ["deleted", "delete", vm()];
+    case "set_vm_state": {
+      const [past, infinitive] = STATES[target.state ?? ""] ?? ["set the state of", "set the state of"];
+      return [past, infinitive, vm()];
+    }
+    case "open_console":
+      return ["opened the console of", "open the console of", vm()];
+    case "cancel_task":
+      return ["cancelled", "cancel", `task ${target.tid ?? ""}`];
+    case "restore":
+      return ["restored", "restore", `item ${target.trid ?? ""} of the trash`];
+    case "purge":
+      return ["removed", "remove", `item ${target.trid ?? ""} of the trash for good`];
+    default:
+      return other(operation, target, at, names);
+  }
+}
+
+const READS = /^(show|list|search|watch|read)_/;
+
+/** An operation that has no sentence of its own: its name in words, and what it was about. */
+function other(operation: string, target: Target, at: number, names: Names): Phrase {
+  const words = operation.replaceAll("_", " ");
+  const about: Part =
+    target.vmid !== undefined
+      ? thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, undefined)
+      : target.mid !== undefined
+        ? thing("medium", names.medium, target.mid, undefined, undefined)
+        : thing("group", names.group, target.gid ?? at, (id) => `/groups/${id}`, undefined);
+  const joined = READS.test(operation) ? ` of ` : ` for `;
+  return [`asked for “${words}”`, words, joined.trimStart(), about];
+}
+
+/** By its present name with its page; what is gone by the name that it had, or its number. */
+function thing<Id extends string | number>(
+  kind: string,
+  nameOf: (id: Id) => string | undefined,
+  id: Id | undefined,
+  page: ((id: Id, name: string) => string) | undefined,
+  former: string | undefined,
+): Part {
+  if (id === undefined) return former ? { name: `${kind} ${former}` } : kind;
+  const name = nameOf(id);
+  if (name === undefined) return { name: `${kind} ${former ?? shortId(id)}` };
+  return { name: `${kind} ${name}`, to: page?.(id, name) };
+}
+
+const shortId = (id: string | number): string => (typeof id === "string" ? id.slice(0, 8) : String(id));
+
+/** The sentence without links, to search in. */
+export const plain = (parts: readonly Part[]): string =>
+  parts.map((part) => (typeof part === "string" ? part : part.name)).join("");
