@@ -19,7 +19,7 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { ColumnsIcon } from "@patternfly/react-icons";
-import { Table, Tbody, Td, Th, Thead, type ThProps, Tr } from "@patternfly/react-table";
+import { Table, Tbody, Th, Thead, type ThProps, Tr } from "@patternfly/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, type ReactNode, useCallback, useDeferredValue, useMemo, useRef, useState } from "react";
 import { keep, kept } from "@/app/kept";
@@ -38,6 +38,8 @@ export interface Column<T> {
   /** The column that names the row. One of them. */
   names?: boolean;
   width?: ThProps["width"];
+  /** Its text stays on one line. */
+  nowrap?: boolean;
 }
 
 interface Props<T> {
@@ -112,11 +114,18 @@ export function DataTable<T>(props: Props<T>) {
       return after;
     });
   }, []);
+  const chooseAll = useCallback(
+    (on: boolean) => setSelected(on ? new Set(found.map(rowKey)) : new Set()),
+    [found, rowKey],
+  );
+  const sortBy = useCallback(
+    (key: string, down: boolean) => {
+      setOrder({ key, down });
+      keep(`order.${id}`, { key, down });
+    },
+    [id],
+  );
   if (rows.length === 0 && !filters) return empty;
-  const sortBy = (key: string, down: boolean) => {
-    setOrder({ key, down });
-    keep(`order.${id}`, { key, down });
-  };
   const showColumns = (keys: string[]) => {
     setShown(keys);
     keep(`columns.${id}`, keys);
@@ -176,7 +185,7 @@ export function DataTable<T>(props: Props<T>) {
           selected={bulk ? selected : undefined}
           allChosen={chosen.length === found.length}
           onChoose={choose}
-          onChooseAll={(on) => setSelected(on ? new Set(found.map(rowKey)) : new Set())}
+          onChooseAll={chooseAll}
         />
       )}
     </>
@@ -203,7 +212,7 @@ function Rows<T>(props: RowsProps<T>) {
     count: many ? found.length : 0,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW,
-    overscan: 12,
+    overscan: 6,
   });
   const items = virtual.getVirtualItems();
   const before = items[0]?.start ?? 0;
@@ -237,39 +246,14 @@ function Rows<T>(props: RowsProps<T>) {
         aria-rowcount={found.length + 1}
         gridBreakPoint="grid-md"
       >
-        <Thead>
-          <Tr>
-            {selected && (
-              <Th
-                select={{
-                  onSelect: (_event, on) => onChooseAll(on),
-                  isSelected: allChosen,
-                  isHeaderSelectDisabled: false,
-                }}
-                aria-label="Select all"
-              />
-            )}
-            {visible.map((column, index) => (
-              <Th
-                key={column.key}
-                width={column.width}
-                sort={
-                  column.sort && {
-                    columnIndex: index,
-                    sortBy: {
-                      index: visible.findIndex((it) => it.key === order.key),
-                      direction: order.down ? "desc" : "asc",
-                    },
-                    onSort: (_event, _index, direction) => onSort(column.key, direction === "desc"),
-                  }
-                }
-              >
-                {column.title}
-              </Th>
-            ))}
-            {rowActions && <Th screenReaderText="Actions" />}
-          </Tr>
-        </Thead>
+        <Head
+          columns={visible as Column<unknown>[]}
+          order={order}
+          onSort={onSort}
+          allChosen={selected && allChosen}
+          onChooseAll={onChooseAll}
+          hasActions={rowActions !== undefined}
+        />
         <Tbody>
           {many ? (
             <>
@@ -285,6 +269,56 @@ function Rows<T>(props: RowsProps<T>) {
     </section>
   );
 }
+
+interface HeadProps {
+  columns: readonly Column<unknown>[];
+  order: { key: string; down: boolean };
+  onSort: (key: string, down: boolean) => void;
+  /** Absent: nothing can be selected. */
+  allChosen: boolean | undefined;
+  onChooseAll: (on: boolean) => void;
+  hasActions: boolean;
+}
+
+/** Made anew only when it changes, not whenever the rows are scrolled. */
+const Head = memo(function Head({ columns, order, onSort, allChosen, onChooseAll, hasActions }: HeadProps) {
+  return (
+    <Thead>
+      <Tr>
+        {allChosen !== undefined && (
+          <Th
+            select={{
+              onSelect: (_event, on) => onChooseAll(on),
+              isSelected: allChosen,
+              isHeaderSelectDisabled: false,
+            }}
+            aria-label="Select all"
+          />
+        )}
+        {columns.map((column, index) => (
+          <Th
+            key={column.key}
+            width={column.width}
+            modifier="nowrap"
+            sort={
+              column.sort && {
+                columnIndex: index,
+                sortBy: {
+                  index: columns.findIndex((it) => it.key === order.key),
+                  direction: order.down ? "desc" : "asc",
+                },
+                onSort: (_event, _index, direction) => onSort(column.key, direction === "desc"),
+              }
+            }
+          >
+            {column.title}
+          </Th>
+        ))}
+        {hasActions && <Th screenReaderText="Actions" />}
+      </Tr>
+    </Thead>
+  );
+});
 
 /** What is not in the document takes its room. */
 function Space({ height, width }: { height: number; width: number }) {
@@ -307,37 +341,43 @@ interface RowProps<T> {
   actions: ((row: T) => ReactNode) | undefined;
 }
 
+/** PatternFly's own cells measure their text when they are made, each laying the table out anew: these are as its are. */
 const Row = memo(function Row<T>({ row, index, measure, columns, name, id, chosen, onChoose, actions }: RowProps<T>) {
   return (
-    <Tr
-      ref={measure as never}
+    <tr
+      ref={measure}
       data-index={index}
       aria-rowindex={index === undefined ? undefined : index + 2}
-      isRowSelected={chosen ?? false}
+      className={chosen ? "pf-v6-c-table__tr pf-m-selected" : "pf-v6-c-table__tr"}
     >
       {chosen !== undefined && (
-        <Td
-          select={
-            {
-              rowIndex: index ?? 0,
-              isSelected: chosen,
-              onSelect: (_event: unknown, on: boolean) => onChoose(id, on),
-              props: { "aria-label": `Select ${name}` },
-            } as never
-          }
-        />
+        <td className="pf-v6-c-table__td pf-v6-c-table__check">
+          <div className="pf-v6-c-check pf-m-standalone">
+            <input
+              type="checkbox"
+              className="pf-v6-c-check__input"
+              aria-label={`Select ${name}`}
+              checked={chosen}
+              onChange={(event) => onChoose(id, event.currentTarget.checked)}
+            />
+          </div>
+        </td>
       )}
       {columns.map((column) => (
-        <Td key={column.key} dataLabel={column.title} modifier={column.names ? "breakWord" : undefined}>
+        <td
+          key={column.key}
+          data-label={column.title}
+          className={`pf-v6-c-table__td${column.nowrap ? " pf-m-nowrap" : column.names ? " pf-m-break-word" : ""}`}
+        >
           {column.cell(row)}
-        </Td>
+        </td>
       ))}
       {actions && (
-        <Td isActionCell dataLabel="Actions">
+        <td data-label="Actions" className="pf-v6-c-table__td pf-v6-c-table__action">
           {actions(row)}
-        </Td>
+        </td>
       )}
-    </Tr>
+    </tr>
   );
 }) as <T>(props: RowProps<T>) => ReactNode;
 

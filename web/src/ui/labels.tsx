@@ -1,33 +1,38 @@
 /** States and causes in one look everywhere. */
 import { Label } from "@patternfly/react-core";
 import { InProgressIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-icons";
+import type { ReactNode } from "react";
 import type { Vm } from "@/api/live";
 import type { State, TaskState } from "@/api/schema";
 
-export function StateLabel({ state }: { state: State }) {
-  if (state === "RUNNING")
-    return (
-      <Label color="green" icon={<PlayIcon />} isCompact>
-        Running
-      </Label>
-    );
-  if (state === "PAUSED")
-    return (
-      <Label color="orange" icon={<PauseIcon />} isCompact>
-        Paused
-      </Label>
-    );
-  if (state === "STOPPED")
-    return (
-      <Label color="grey" icon={<OffIcon />} isCompact>
-        Stopped
-      </Label>
-    );
-  const word = state.charAt(0) + state.slice(1).toLowerCase();
+/**
+ * Looks like PatternFly's label, which measures its text when it is made: in a table of many rows that lays the whole
+ * table out once for each.
+ */
+export function QuickLabel({ color, icon, children }: { color: string; icon?: ReactNode; children: ReactNode }) {
   return (
-    <Label color="blue" icon={<InProgressIcon />} isCompact>
-      {word}
-    </Label>
+    <span className={`pf-v6-c-label pf-m-compact pf-m-${color}`}>
+      <span className="pf-v6-c-label__content">
+        {icon && <span className="pf-v6-c-label__icon">{icon}</span>}
+        <span className="pf-v6-c-label__text">{children}</span>
+      </span>
+    </span>
+  );
+}
+
+const STATE = {
+  RUNNING: { color: "green", icon: <PlayIcon /> },
+  PAUSED: { color: "orange", icon: <PauseIcon /> },
+  STOPPED: { color: "grey", icon: <OffIcon /> },
+} as const;
+const CHANGING = { color: "blue", icon: <InProgressIcon /> } as const;
+
+export function StateLabel({ state }: { state: State }) {
+  const { color, icon } = state in STATE ? STATE[state as keyof typeof STATE] : CHANGING;
+  return (
+    <QuickLabel color={color} icon={icon}>
+      {state.charAt(0) + state.slice(1).toLowerCase()}
+    </QuickLabel>
   );
 }
 

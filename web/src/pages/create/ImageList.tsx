@@ -1,5 +1,5 @@
 /** The media that are there, with what is known of them: one is chosen. */
-import { Content, EmptyState, EmptyStateBody, Label, LabelGroup, Radio, SearchInput } from "@patternfly/react-core";
+import { Content, Label, LabelGroup, Radio, SearchInput } from "@patternfly/react-core";
 import { useId, useMemo, useState } from "react";
 import type { Medium } from "@/api/live";
 import { bytes } from "@/ui/format";
@@ -32,9 +32,9 @@ export function ImageList({
   }, [media, words]);
   if (media.length === 0)
     return (
-      <EmptyState titleText="There is no image yet" headingLevel="h3" variant="sm">
-        <EmptyStateBody>Upload one below, or begin with an empty disk.</EmptyStateBody>
-      </EmptyState>
+      <Content component="p" className="v-subtle">
+        There is none yet: upload one below, or begin with an empty disk.
+      </Content>
     );
   return (
     <>

@@ -4,7 +4,7 @@ import { messageOf } from "@/api/call";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
-import type { Draft } from "./draft";
+import { type Draft, makesDisk } from "./draft";
 import { commandLines, createVm, type Image, makeDisk } from "./requests";
 
 export function PlanStep({
@@ -26,6 +26,7 @@ export function PlanStep({
   const path = useGroupPath();
   const disk = diskMade ? undefined : makeDisk(draft, image);
   const vm = createVm(draft, image, diskMade);
+  const shown = createVm(draft, image, diskMade ?? (makesDisk(draft) ? "MID-OF-THE-DISK" : undefined));
   const { lines, but } = commandLines(draft, image, path(draft.gid), file);
   const later = !image?.mid && image !== undefined;
   const waits = later && (draft.disk === "copy" || draft.disk === "import");
@@ -77,7 +78,7 @@ export function PlanStep({
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
       <SameAs
         title="The machine; its disk’s id is in the answer before"
-        request={{ method: "put", path: "/v/vm/efi", body: vm }}
+        request={{ method: "put", path: "/v/vm/efi", body: shown }}
       />
     </>
   );

@@ -1,7 +1,7 @@
 /** What can be done with one machine: the usual at once, the rest in a menu. */
 import { Button, Divider, Dropdown, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
 import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
-import { memo, useState } from "react";
+import { memo, type RefObject, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
@@ -59,29 +59,46 @@ interface MoreProps extends Props {
   canDelete: boolean;
 }
 
-function More({ vm, actions, canLook, canDelete, ask }: MoreProps) {
+function More(props: MoreProps) {
   const [open, setOpen] = useState(false);
+  const toggle = useRef<HTMLButtonElement>(null);
+  return (
+    <>
+      <MenuToggle
+        ref={toggle}
+        variant="plain"
+        size="sm"
+        icon={<EllipsisVIcon />}
+        isExpanded={open}
+        aria-haspopup="menu"
+        aria-label={`Actions of ${props.vm.name}`}
+        onClick={() => setOpen(!open)}
+      />
+      {open && <Menu {...props} toggle={toggle} close={() => setOpen(false)} />}
+    </>
+  );
+}
+
+interface MenuProps extends MoreProps {
+  toggle: RefObject<HTMLButtonElement | null>;
+  close: () => void;
+}
+
+/** Made when it is opened: a menu that waits in each of many rows would cost the table its quickness. */
+function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
   const act = useVmAction();
   const navigate = useNavigate();
   return (
     <Dropdown
-      isOpen={open}
-      onOpenChange={setOpen}
-      onSelect={() => setOpen(false)}
-      popperProps={{ position: "right" }}
-      toggle={(ref) => (
-        <MenuToggle
-          ref={ref}
-          variant="plain"
-          size="sm"
-          icon={<EllipsisVIcon />}
-          isExpanded={open}
-          aria-label={`Actions of ${vm.name}`}
-          onClick={() => setOpen(!open)}
-        />
-      )}
+      isOpen
+      onOpenChange={close}
+      onOpenChangeKeys={["Escape", "Tab"]}
+      onSelect={close}
+      shouldFocusFirstItemOnOpen
+      popperProps={{ position: "right", appendTo: () => document.body }}
+      toggle={{ toggleNode: null, toggleRef: toggle }}
     >
-      <DropdownList>
+      <DropdownList aria-label={`Actions of ${vm.name}`}>
         {actions.map((one) => (
           <DropdownItem
             key={one.verb}

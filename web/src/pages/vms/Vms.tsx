@@ -132,9 +132,7 @@ export default function Vms() {
               </>
             }
             empty={<NothingFits onClear={() => filter({ facets: [] })} />}
-            bulk={(chosen, clear) => (
-              <BulkBar vms={chosen} clear={clear} ask={(asked) => setQuestion({ ...asked, done: clear })} />
-            )}
+            bulk={(chosen, clear) => <BulkBar vms={chosen} ask={(asked) => setQuestion({ ...asked, done: clear })} />}
             rowActions={rowActions}
             instead={wall ? (found, choice) => <Wall vms={found} ask={ask} {...choice} /> : undefined}
           />

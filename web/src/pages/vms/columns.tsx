@@ -1,11 +1,10 @@
 /** The columns of the table of machines. */
-import { Label } from "@patternfly/react-core";
 import { ExclamationTriangleIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { Column } from "@/ui/DataTable";
 import { ago, mib } from "@/ui/format";
-import { StateLabel, trouble } from "@/ui/labels";
+import { QuickLabel, StateLabel, trouble } from "@/ui/labels";
 import { Screen } from "./Screen";
 
 const FIELDS: Record<string, string> = { memory_mib: "memory", cpus: "CPUs", nics: "NICs" };
@@ -17,19 +16,29 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     key: "name",
     title: "Name",
     names: true,
+    width: 20,
     cell: (vm) => <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>,
     sort: (vm) => vm.name,
   },
   {
     key: "state",
     title: "State",
+    width: 20,
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
     text: (vm) => `${vm.state} ${trouble(vm) ?? ""}`,
   },
   { key: "group", title: "Group", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
-  { key: "cpus", title: "CPUs", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
-  { key: "memory", title: "Memory", cell: (vm) => mib(vm.memory_mib), sort: (vm) => vm.memory_mib, text: () => "" },
+  { key: "cpus", title: "CPUs", width: 10, cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
+  {
+    key: "memory",
+    title: "Memory",
+    width: 10,
+    nowrap: true,
+    cell: (vm) => mib(vm.memory_mib),
+    sort: (vm) => vm.memory_mib,
+    text: () => "",
+  },
   {
     key: "nics",
     title: "NICs",
@@ -41,9 +50,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     title: "At next start",
     cell: (vm) =>
       vm.waiting.length > 0 ? (
-        <Label isCompact status="info">
-          {waiting(vm)}
-        </Label>
+        <QuickLabel color="blue">{waiting(vm)}</QuickLabel>
       ) : (
         <span className="v-subtle">No change</span>
       ),
