@@ -212,7 +212,7 @@ function Rows<T>(props: RowsProps<T>) {
     count: many ? found.length : 0,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW,
-    overscan: 6,
+    overscan: 4,
   });
   const items = virtual.getVirtualItems();
   const before = items[0]?.start ?? 0;
@@ -372,11 +372,7 @@ const Row = memo(function Row<T>({ row, index, measure, columns, name, id, chose
           {column.cell(row)}
         </td>
       ))}
-      {actions && (
-        <td data-label="Actions" className="pf-v6-c-table__td pf-v6-c-table__action">
-          {actions(row)}
-        </td>
-      )}
+      {actions && <td className="pf-v6-c-table__td pf-v6-c-table__action">{actions(row)}</td>}
     </tr>
   );
 }) as <T>(props: RowProps<T>) => ReactNode;

@@ -12,6 +12,11 @@ import { PlanStep } from "./PlanStep";
 import { SettingsStep } from "./SettingsStep";
 import { useDraft } from "./useDraft";
 
+/** On a phone PatternFly calls the list of steps "Wizard toggle", which is not what stands on it. */
+function named(section: HTMLElement | null) {
+  section?.querySelector(".pf-v6-c-wizard__toggle")?.removeAttribute("aria-label");
+}
+
 export default function Create() {
   const ready = useReady();
   const groups = useGroupsWhere("vm.create");
@@ -58,7 +63,7 @@ function Questions() {
     );
   const wrong = Object.keys(it.problems).length > 0;
   return (
-    <PageSection type="wizard" aria-label="Questions">
+    <PageSection type="wizard" aria-label="Questions" ref={named}>
       <Wizard
         isVisitRequired
         navAriaLabel="Steps"

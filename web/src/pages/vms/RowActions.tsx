@@ -1,7 +1,7 @@
 /** What can be done with one machine: the usual at once, the rest in a menu. */
 import { Button, Divider, Dropdown, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
 import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
-import { memo, type RefObject, useRef, useState } from "react";
+import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
@@ -88,9 +88,12 @@ interface MenuProps extends MoreProps {
 function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
   const act = useVmAction();
   const navigate = useNavigate();
+  // opened a moment later: it is placed by a toggle that it must have seen closed
+  const [open, setOpen] = useState(false);
+  useEffect(() => setOpen(true), []);
   return (
     <Dropdown
-      isOpen
+      isOpen={open}
       onOpenChange={close}
       onOpenChangeKeys={["Escape", "Tab"]}
       onSelect={close}

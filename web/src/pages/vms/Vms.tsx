@@ -13,7 +13,7 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { ListIcon, SearchIcon, ThIcon } from "@patternfly/react-icons";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { DataTable } from "@/ui/DataTable";
@@ -33,6 +33,7 @@ import { StateFilter } from "./StateFilter";
 import { Wall } from "./Wall";
 
 const rowKey = (vm: Vm) => vm.vmid;
+const REST = 400;
 const rowName = (vm: Vm) => vm.name;
 const isTroubled = (vm: Vm) => trouble(vm) !== undefined;
 
@@ -71,6 +72,13 @@ export default function Vms() {
       ),
     [setParams],
   );
+  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(rest.current), []);
+  /** The address follows when the typing rests: a new one makes the whole frame anew. */
+  const setFind = (words: string) => {
+    clearTimeout(rest.current);
+    rest.current = setTimeout(() => set("find", words || undefined), REST);
+  };
   const filter = (next: Filters) => setParams((before) => writeFilters(before, next), { replace: true });
   const mayCreate = groups.some((one) => may("vm.create", one.gid));
   const mayLook = groups.some((one) => may("vm.interact", one.gid));
@@ -108,7 +116,7 @@ export default function Vms() {
             rowKey={rowKey}
             rowName={rowName}
             search={params.get("find") ?? ""}
-            onSearch={(words) => set("find", words || undefined)}
+            onSearch={setFind}
             filters={
               <>
                 <StateFilter facets={filters.facets} onChange={(facets) => filter({ ...filters, facets })} />

@@ -33,7 +33,6 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "memory",
     title: "Memory",
-    width: 10,
     nowrap: true,
     cell: (vm) => mib(vm.memory_mib),
     sort: (vm) => vm.memory_mib,
@@ -42,17 +41,18 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "nics",
     title: "NICs",
+    optional: true,
     cell: (vm) => vm.nics.map((one) => (one === "BRIDGE" ? "Bridge" : one)).join(", ") || "None",
     sort: (vm) => vm.nics.join(),
   },
   {
     key: "waiting",
-    title: "At next start",
+    title: "Next start",
     cell: (vm) =>
       vm.waiting.length > 0 ? (
         <QuickLabel color="blue">{waiting(vm)}</QuickLabel>
       ) : (
-        <span className="v-subtle">No change</span>
+        <span className="v-subtle">As is</span>
       ),
     sort: (vm) => vm.waiting.length,
     text: waiting,
