@@ -77,9 +77,9 @@ export interface Chosen {
   onChoose: (key: string | number, on: boolean) => void;
 }
 
-const ROW = 45;
+const ROW = 41;
 /** Up to here all rows are in the document: the browser's own search finds them. */
-const FEW = 100;
+const FEW = 40;
 
 export function DataTable<T>(props: Props<T>) {
   const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
@@ -213,6 +213,8 @@ function Rows<T>(props: RowsProps<T>) {
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW,
     overscan: 4,
+    // told by the browser after it has laid them out: to ask for the height would make it lay them out at once
+    measureElement: (_element, entry) => Math.round(entry?.borderBoxSize[0]?.blockSize ?? ROW),
   });
   const items = virtual.getVirtualItems();
   const before = items[0]?.start ?? 0;

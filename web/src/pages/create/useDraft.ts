@@ -174,7 +174,8 @@ function warningOf(chosen: Medium | undefined, uploaded: string | undefined): st
 
 function noUpload(may: boolean, pool: boolean, ready: boolean): string | undefined {
   if (!may) return "Uploading into this group needs velocity.media.create.";
-  if (ready && !pool) return "This group may make media in no pool: ask for one to be assigned to it, with manage.";
+  if (!ready) return "Looking where it can be kept.";
+  if (!pool) return "This group may make media in no pool: ask for one to be assigned to it, with manage.";
   return undefined;
 }
 

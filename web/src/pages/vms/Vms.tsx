@@ -13,7 +13,7 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { ListIcon, SearchIcon, ThIcon } from "@patternfly/react-icons";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { DataTable } from "@/ui/DataTable";
@@ -39,7 +39,7 @@ const isTroubled = (vm: Vm) => trouble(vm) !== undefined;
 
 export default function Vms() {
   const all = useObjects("vm");
-  const ready = useReady();
+  const ready = useDeferredValue(useReady()); // the table is made in slices, so that nothing waits for it
   const groups = useObjects("group");
   const may = useMay();
   const path = useGroupPath();
