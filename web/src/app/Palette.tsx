@@ -94,6 +94,7 @@ function useEntries(): Entry[] {
     return [
       ...PLACES.map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
       { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
+      { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
       { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,

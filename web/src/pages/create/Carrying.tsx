@@ -40,10 +40,10 @@ export function Carrying({
 }) {
   const may = useMay();
   const words: Record<StepId, string> = {
-    upload: "The image is uploaded",
-    disk: `The disk ${draft.diskName} is made`,
-    vm: `The machine ${draft.name} is made`,
-    start: `${draft.name} is started`,
+    upload: "Upload the image",
+    disk: `Make the disk ${draft.diskName}`,
+    vm: `Make the machine ${draft.name}`,
+    start: `Start ${draft.name}`,
   };
   const made = [
     run.disk !== undefined && `the disk ${draft.diskName}`,

@@ -74,7 +74,7 @@ export function useDraft() {
   });
   if (makesDisk(draft) && mpid === undefined && room.ready)
     local.gid ??= "The group may make media in no pool. Choose a disk that is there, or ask for a pool.";
-  const sound = Object.keys(local).length === 0 && typed.source !== undefined;
+  const sound = !running.run && Object.keys(local).length === 0 && typed.source !== undefined;
   const vm = useSettled<Change>(
     sound ? { method: "put", path: "/v/vm/efi", body: createVm(draft, image, made?.disk) } : undefined,
   );
