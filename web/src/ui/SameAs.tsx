@@ -6,6 +6,9 @@ export interface Request {
   method: "post" | "put" | "delete" | "patch";
   path: string;
   body: object;
+  /** Headers of its own, and the file that is its body in place of `body`. */
+  headers?: Record<string, string>;
+  file?: string;
 }
 
 export function SameAs({
@@ -23,8 +26,8 @@ export function SameAs({
     request.method.toUpperCase(),
     "-H",
     "Authorization: Bearer $AUTHKEY",
-    "-d",
-    JSON.stringify(request.body),
+    ...Object.entries(request.headers ?? {}).flatMap(([name, value]) => ["-H", `${name}: ${value}`]),
+    ...(request.file === undefined ? ["-d", JSON.stringify(request.body)] : ["-T", request.file]),
     `${location.origin}${request.path}`,
   ];
   const line = curl.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");

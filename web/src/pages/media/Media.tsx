@@ -1,5 +1,183 @@
+/** ISOs and disks: what they hold, where they are used, and ways to get more of them. */
+import {
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  PageSection,
+  ToolbarItem,
+} from "@patternfly/react-core";
+import { UploadIcon } from "@patternfly/react-icons";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useSearchParams } from "react-router";
+import { type Medium, useMay, useObjects, usePools } from "@/api/live";
+import { DataTable } from "@/ui/DataTable";
+import { useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { CreateDisk } from "./CreateDisk";
+import { columnsOf } from "./columns";
+import { DeleteMedia } from "./DeleteMedia";
+import { useDrop } from "./drop";
+import { FileInput } from "./FileInput";
+import { MediaFilters, useFiltered } from "./filters";
+import { MakeDisk } from "./MakeDisk";
+import { MediumActions, whyHeld } from "./MediumActions";
+import { UploadDialog } from "./UploadDialog";
+import { Uploading } from "./Uploading";
+
+type Wish =
+  | { is: "upload"; files: File[] }
+  | { is: "create" }
+  | { is: "import" | "clone"; medium: Medium }
+  | { is: "delete"; media: Medium[]; after?: () => void };
 
 export default function Media() {
-  return <PageHead title="Media" />;
+  const media = useObjects("medium");
+  const pools = usePools();
+  const path = useGroupPath();
+  const may = useMay();
+  const mayMake = useGroupsWhere("media.create").length > 0;
+  const [asked, ask] = useSearchParams();
+  const [wish, setWish] = useState<Wish>();
+  const close = useCallback(() => setWish(undefined), []);
+  const input = useRef<HTMLInputElement>(null);
+  const uploadButton = useRef<HTMLButtonElement>(null);
+  const choose = () => input.current?.click();
+  const over = useDrop(mayMake && !wish ? (files) => setWish({ is: "upload", files }) : undefined);
+  const { shown, filters, setFilters } = useFiltered(media);
+  const columns = useMemo(() => {
+    const names = new Map(pools.map((pool) => [pool.mpid, pool.name]));
+    const onImport = mayMake ? (medium: Medium) => setWish({ is: "import", medium }) : undefined;
+    return columnsOf(path, (mpid) => names.get(mpid) ?? `pool ${mpid}`, onImport);
+  }, [path, pools, mayMake]);
+  const wants = asked.has("upload") ? "upload" : asked.has("create") ? "create" : undefined;
+  useEffect(() => {
+    if (!wants || !mayMake) return;
+    if (wants === "create") setWish({ is: "create" });
+    else {
+      uploadButton.current?.focus();
+      input.current?.click(); // a browser that wants a click first leaves the focus on the button
+    }
+    ask({}, { replace: true });
+  }, [wants, mayMake, ask]);
+  const find = asked.get("find") ?? "";
+  const upload = (
+    <Button ref={uploadButton} icon={<UploadIcon />} onClick={choose}>
+      Upload
+    </Button>
+  );
+  return (
+    <>
+      <PageHead
+        title="Media"
+        about={mayMake ? "ISOs and disks. Drop files anywhere on this page to upload them." : "ISOs and disks."}
+        actions={
+          mayMake && (
+            <>
+              {upload}{" "}
+              <Button variant="secondary" onClick={() => setWish({ is: "create" })}>
+                Create an empty disk
+              </Button>
+            </>
+          )
+        }
+      />
+      <FileInput inputRef={input} label="Files to upload" onFiles={(files) => setWish({ is: "upload", files })} />
+      <PageSection>
+        <Uploading onImport={(medium) => setWish({ is: "import", medium })} />
+        <DataTable
+          key={find}
+          id="media"
+          label="Media"
+          noun="medium"
+          nouns="media"
+          rows={shown}
+          columns={columns}
+          rowKey={keyOf}
+          rowName={nameOf}
+          search={find}
+          filters={media.length > 0 && <MediaFilters media={media} filters={filters} onChange={setFilters} />}
+          bulk={(selected, clear) => (
+            <Bulk
+              selected={selected}
+              may={may}
+              onDelete={(all) => setWish({ is: "delete", media: all, after: clear })}
+            />
+          )}
+          rowActions={(medium) => (
+            <MediumActions
+              medium={medium}
+              mayMake={mayMake}
+              onWish={(is) => setWish(is === "delete" ? { is, media: [medium] } : { is, medium })}
+            />
+          )}
+          empty={
+            media.length > 0 ? (
+              <EmptyState titleText="Nothing fits the filters" headingLevel="h2">
+                <EmptyStateBody>
+                  <Button variant="link" onClick={() => setFilters({})}>
+                    Clear the filters
+                  </Button>
+                </EmptyStateBody>
+              </EmptyState>
+            ) : (
+              <EmptyState titleText="No media yet" headingLevel="h2" icon={UploadIcon}>
+                <EmptyStateBody>
+                  {mayMake
+                    ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd."
+                    : "You see the media of groups on which you hold velocity.media.list."}
+                </EmptyStateBody>
+                {mayMake && (
+                  <EmptyStateFooter>
+                    <EmptyStateActions>
+                      <Button onClick={choose}>Upload an image</Button>
+                    </EmptyStateActions>
+                    <EmptyStateActions>
+                      <Button variant="link" onClick={() => setWish({ is: "create" })}>
+                        Create an empty disk
+                      </Button>
+                    </EmptyStateActions>
+                  </EmptyStateFooter>
+                )}
+              </EmptyState>
+            )
+          }
+        />
+      </PageSection>
+      {over && (
+        <div className="v-drop" role="status">
+          Drop to upload
+        </div>
+      )}
+      {wish?.is === "upload" && <UploadDialog files={wish.files} onClose={close} />}
+      {wish?.is === "create" && <CreateDisk onClose={close} />}
+      {(wish?.is === "import" || wish?.is === "clone") && (
+        <MakeDisk medium={wish.medium} making={wish.is} onClose={close} />
+      )}
+      {wish?.is === "delete" && <DeleteMedia media={wish.media} after={wish.after} onClose={close} />}
+    </>
+  );
+}
+
+const keyOf = (medium: Medium) => medium.mid;
+const nameOf = (medium: Medium) => medium.name;
+
+function Bulk({
+  selected,
+  may,
+  onDelete,
+}: {
+  selected: Medium[];
+  may: (permission: string, gid: number) => boolean;
+  onDelete: (media: Medium[]) => void;
+}) {
+  const can = selected.filter((one) => may("media.remove", one.gid) && !whyHeld(one));
+  return (
+    <ToolbarItem>
+      <Button variant="secondary" isDanger isDisabled={can.length === 0} onClick={() => onDelete(can)}>
+        {can.length === selected.length || can.length === 0 ? "Delete" : `Delete the ${can.length} that can be`}
+      </Button>
+    </ToolbarItem>
+  );
 }

@@ -2,8 +2,8 @@
 import { Content } from "@patternfly/react-core";
 import { call } from "@/api/call";
 import type { TrashItem } from "@/api/schema";
-import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { each } from "@/ui/each";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { order, type Verb } from "./order";
@@ -21,65 +21,41 @@ const WORDS = {
 } as const;
 
 export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => void }) {
-  const act = useAction();
   const { verb, items, after } = asked;
   const words = WORDS[verb];
   const [first] = items;
-  const what = items.length === 1 && first ? first.name : count(items.length, "item");
-  const one = async (item: TrashItem) => {
-    await call(words.method, "/t/trash", { trid: item.trid });
-  };
-  /** One after the other, each with its own outcome: a failure keeps none of the others back. */
+  if (!first) return null;
+  const only = items.length === 1;
+  const request = { method: words.method, path: "/t/trash", body: { trid: first.trid } };
   const confirm = async () => {
-    if (items.length === 1 && first) {
-      const done = await act({
-        doing: `${words.doing} ${what}`,
-        done: `${what} is ${words.done}`,
-        do: () => one(first),
-      });
-      if (done) after?.();
-      return done;
-    }
-    const failed: string[] = [];
-    await act({
-      doing: `${words.doing} ${what}`,
-      done: `${count(items.length, "item")} ${words.done}`,
-      do: async () => {
-        for (const item of order(items, verb)) {
-          try {
-            await one(item);
-          } catch (error) {
-            failed.push(`${item.name}: ${error instanceof Error ? error.message : String(error)}`);
-          }
-        }
-        if (failed.length > 0)
-          throw new Error(`${items.length - failed.length} of ${items.length} are ${words.done}. ${failed.join("; ")}`);
-      },
-    });
-    after?.();
-    return true;
+    const said = { doing: words.doing, done: words.done, noun: "item", name: (item: TrashItem) => item.name };
+    const done = await each(order(items, verb), said, (item) => call(words.method, "/t/trash", { trid: item.trid }));
+    if (done || !only) after?.();
+    return done || !only;
   };
   return (
     <Confirm
-      title={asked.title ?? `${words.ask}: ${what}?`}
+      title={asked.title ?? `${words.ask}: ${only ? first.name : count(items.length, "item")}?`}
       verb={words.ask}
       danger={verb === "purge"}
-      cli={items.length === 1 && first ? ["velocity", "trash", words.cli, String(first.trid)] : undefined}
-      request={
-        items.length === 1 && first ? { method: words.method, path: "/t/trash", body: { trid: first.trid } } : undefined
-      }
+      cli={["velocity", "trash", words.cli, only ? String(first.trid) : "NUMBER"]}
+      request={only ? request : { ...request, body: { trid: "NUMBER" } }}
       onConfirm={confirm}
       onClose={onClose}
     >
       {verb === "purge" && (
         <Content component="p">
-          {items.length === 1 ? "It cannot" : `These ${items.length} cannot`} be had back after that, by nobody.
+          {only ? "It cannot" : `These ${items.length} cannot`} be had back after that, by nobody.
         </Content>
       )}
-      {items.length === 1 && first ? (
-        <PlanSummary change={{ method: words.method, path: "/t/trash", body: { trid: first.trid } }} />
+      {only ? (
+        <PlanSummary change={request} />
       ) : (
-        <Content component="p">{names(items)}</Content>
+        <Content component="p">
+          {verb === "restore" ? "One after the other: " : ""}
+          {names(items)}. From a terminal each is one call, with its number ({items.map((item) => item.trid).join(", ")}
+          ).
+        </Content>
       )}
     </Confirm>
   );

@@ -1,0 +1,103 @@
+/** An empty disk: its space is taken as the guest writes, its size counts at once. */
+import { FormGroup, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useAction } from "@/ui/actions";
+import { Choose } from "@/ui/Choose";
+import { bytes, parseBytes } from "@/ui/format";
+import { groupOption } from "@/ui/groups";
+import { FormDialog, useRefusal } from "./FormDialog";
+import { freeName, nameProblem, roomProblem, sizeProblem } from "./rules";
+import { Below, TargetFields } from "./TargetFields";
+import { useTarget } from "./target";
+
+const FIELDS = ["gid", "mpid", "name", "size"];
+type Format = "raw" | "qcow2";
+
+export function CreateDisk({ onClose }: { onClose: () => void }) {
+  const target = useTarget();
+  const act = useAction();
+  const refused = useRefusal(FIELDS);
+  const [typed, setTyped] = useState<string>();
+  const [written, setWritten] = useState("20 GiB");
+  const [format, setFormat] = useState<Format>("qcow2");
+  const name = typed ?? freeName("disk", target.taken);
+  const size = parseBytes(written);
+  const naming = nameProblem(name, target.taken);
+  const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
+  const body = { mpid: target.mpid ?? 0, gid: target.gid, name, size: size ?? 0, type: "DISK", format };
+  const submit = async () => {
+    refused.clear();
+    return act({
+      doing: `Creating ${name}`,
+      done: `${name} is there`,
+      do: async () => {
+        try {
+          return await call("put", "/m/media/create", body);
+        } catch (error) {
+          refused.set(error);
+          throw error;
+        }
+      },
+    });
+  };
+  return (
+    <FormDialog
+      title="Create an empty disk"
+      verb="Create"
+      ready={!naming && !sizing && target.mpid !== undefined}
+      refusal={refused.whole}
+      cli={[
+        "velocity",
+        "media",
+        "create",
+        name,
+        "--size",
+        String(size ?? written),
+        "--format",
+        format,
+        ...groupOption(target.gid, target.path),
+        "--pool",
+        String(target.mpid ?? ""),
+      ]}
+      request={{ method: "put", path: "/m/media/create", body }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <FormGroup label="Name" fieldId="disk-name" isRequired>
+        <TextInput
+          id="disk-name"
+          value={name}
+          onChange={(_event, value) => setTyped(value)}
+          validated={naming ? "error" : "default"}
+          isRequired
+        />
+        <Below problem={naming ?? refused.at("name")} />
+      </FormGroup>
+      <FormGroup label="Size" fieldId="disk-size" isRequired>
+        <TextInput
+          id="disk-size"
+          value={written}
+          onChange={(_event, value) => setWritten(value)}
+          validated={sizing ? "error" : "default"}
+          isRequired
+        />
+        <Below problem={sizing ?? refused.at("size")}>
+          {size === undefined ? undefined : `${bytes(size)}: taken on the disk only as the guest writes`}
+        </Below>
+      </FormGroup>
+      <FormGroup label="Format" fieldId="disk-format">
+        <Choose
+          id="disk-format"
+          value={format}
+          onChange={(value) => setFormat(value as Format)}
+          choices={[
+            { value: "qcow2", label: "qcow2" },
+            { value: "raw", label: "raw: the fastest, as large as its size when copied elsewhere" },
+          ]}
+        />
+      </FormGroup>
+      <TargetFields target={target} problem={refused.at("gid")} poolProblem={refused.at("mpid")} />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,66 @@
+/** Deleting media: into the trash, or for good where that is asked for. */
+import { Checkbox, Content } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import type { Medium } from "@/api/live";
+import { Confirm } from "@/ui/Confirm";
+import { each } from "@/ui/each";
+import { bytes, count } from "@/ui/format";
+import { groupOption, useGroupPath } from "@/ui/groups";
+import { PlanSummary } from "@/ui/PlanSummary";
+
+export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?: () => void; onClose: () => void }) {
+  const [purge, setPurge] = useState(false);
+  const path = useGroupPath();
+  const [first] = media;
+  if (!first) return null;
+  const only = media.length === 1;
+  const body = (medium: Medium) => ({ mid: medium.mid, revision: medium.revision, purge });
+  const confirm = async () => {
+    const words = {
+      doing: "Deleting",
+      done: purge ? "gone for good" : "in the trash",
+      noun: "medium",
+      name: (medium: Medium) => medium.name,
+    };
+    const done = await each(media, words, (medium) => call("delete", "/m/media", body(medium)));
+    if (done || !only) after?.();
+    return done || !only;
+  };
+  const request = { method: "delete" as const, path: "/m/media", body: { mid: only ? first.mid : "MID", purge } };
+  return (
+    <Confirm
+      title={`Delete ${only ? first.name : count(media.length, "medium", "media")}?`}
+      verb={purge ? "Delete for good" : "Delete"}
+      cli={[
+        ...["velocity", "media", "rm", only ? first.mid : "MID"],
+        ...groupOption(first.gid, path(first.gid)),
+        ...(purge ? ["--purge"] : []),
+      ]}
+      request={request}
+      onConfirm={confirm}
+      onClose={onClose}
+    >
+      <Content component="p">
+        {purge
+          ? "The bytes are removed at once, and nobody can have them back."
+          : "Until its time in the trash is up it can be restored, with its id."}
+      </Content>
+      {only ? (
+        <PlanSummary change={{ ...request, body: body(first) }} />
+      ) : (
+        <Content component="p">
+          {media.map((medium) => medium.name).join(", ")}: {bytes(media.reduce((sum, one) => sum + one.size, 0))} in
+          all. From a terminal each is one call.
+        </Content>
+      )}
+      <Checkbox
+        id="purge"
+        className="v-space-above"
+        label="For good, past the trash"
+        isChecked={purge}
+        onChange={(_event, on) => setPurge(on)}
+      />
+    </Confirm>
+  );
+}

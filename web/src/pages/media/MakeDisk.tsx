@@ -1,0 +1,99 @@
+/** A disk made of another medium, as a task: the import of an image, or a clone. */
+import { FormGroup, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { useNavigate } from "react-router";
+import { call } from "@/api/call";
+import type { Medium } from "@/api/live";
+import { useAction } from "@/ui/actions";
+import { Choose } from "@/ui/Choose";
+import { bytes } from "@/ui/format";
+import { groupOption } from "@/ui/groups";
+import { formatWords, isPacked } from "./content";
+import { FormDialog, useRefusal } from "./FormDialog";
+import { freeName, nameProblem, roomProblem, stem } from "./rules";
+import { Below, TargetFields } from "./TargetFields";
+import { useTarget } from "./target";
+
+const FIELDS = ["gid", "mpid", "name", "format"];
+type Format = "raw" | "qcow2";
+export type Making = "import" | "clone";
+
+export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: Making; onClose: () => void }) {
+  const target = useTarget(medium);
+  const act = useAction();
+  const navigate = useNavigate();
+  const refused = useRefusal(FIELDS);
+  const [typed, setTyped] = useState<string>();
+  const packed = making === "import" && isPacked(medium);
+  const [chosen, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
+  const format = packed ? "raw" : chosen;
+  const name = typed ?? freeName(making === "import" ? stem(medium.name) : `${medium.name} copy`, target.taken);
+  const naming = nameProblem(name, target.taken);
+  const room = making === "clone" ? roomProblem(target.pool, medium.size, false) : undefined;
+  const body = { mid: medium.mid, gid: target.gid, mpid: target.mpid ?? 0, name, format };
+  const path = making === "import" ? "/m/media/import" : "/m/media/clone";
+  /** The command line looks for the source in the group that the disk goes to. */
+  const line = [
+    ...["velocity", "media", making, medium.mid, ...(making === "import" ? ["--name", name] : [name])],
+    ...["--format", format, ...groupOption(target.gid, target.path), "--pool", String(target.mpid ?? "")],
+  ];
+  const submit = async () => {
+    refused.clear();
+    const done = await act({
+      doing: making === "import" ? `Beginning to import ${medium.name}` : `Beginning to clone ${medium.name}`,
+      done: `${name} is being made: see its task`,
+      do: async () => {
+        try {
+          return await call("put", path, body);
+        } catch (error) {
+          refused.set(error);
+          throw error;
+        }
+      },
+    });
+    if (done) void navigate("/tasks");
+    return done;
+  };
+  return (
+    <FormDialog
+      title={making === "import" ? `Make a disk of ${medium.name}` : `Clone ${medium.name}`}
+      about={
+        making === "import"
+          ? `${formatWords(medium)}, ${bytes(medium.size)}. It stays; the disk is a medium of its own.`
+          : `${bytes(medium.size)}. Blocks are shared where the file system can.`
+      }
+      verb={making === "import" ? "Import" : "Clone"}
+      ready={!naming && !room && target.mpid !== undefined}
+      refusal={refused.whole}
+      cli={target.gid === medium.gid ? line : undefined}
+      request={{ method: "put", path, body }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <FormGroup label="Name" fieldId="make-name" isRequired>
+        <TextInput
+          id="make-name"
+          value={name}
+          onChange={(_event, value) => setTyped(value)}
+          validated={naming ? "error" : "default"}
+          isRequired
+        />
+        <Below problem={naming ?? refused.at("name")} />
+      </FormGroup>
+      <FormGroup label="Format" fieldId="make-format">
+        <Choose
+          id="make-format"
+          value={format}
+          disabled={packed}
+          onChange={(value) => setFormat(value as Format)}
+          choices={[
+            { value: "qcow2", label: "qcow2" },
+            { value: "raw", label: "raw" },
+          ]}
+        />
+        <Below problem={refused.at("format")}>{packed ? "What is packed is unpacked to raw bytes." : undefined}</Below>
+      </FormGroup>
+      <TargetFields target={target} problem={refused.at("gid")} poolProblem={room ?? refused.at("mpid")} />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,91 @@
+/** The menu of a medium: what can be done with it, and why something cannot. */
+import { Divider, Dropdown, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
+import { EllipsisVIcon } from "@patternfly/react-icons";
+import { useState } from "react";
+import { type Medium, useMay } from "@/api/live";
+import { say } from "@/ui/actions";
+import { canImport, writerOf } from "./content";
+
+export type Wish = "import" | "clone" | "delete";
+
+export function MediumActions({
+  medium,
+  mayMake,
+  onWish,
+}: {
+  medium: Medium;
+  /** Whether the caller may make media somewhere. */
+  mayMake: boolean;
+  onWish: (wish: Wish) => void;
+}) {
+  const [open, setOpen] = useState(false);
+  const may = useMay();
+  const writer = writerOf(medium);
+  const held = whyHeld(medium);
+  const busy = writer && `${writer} is writing to it: stop that VM first`;
+  const copy = () =>
+    navigator.clipboard.writeText(medium.mid).then(
+      () => say("success", "The id is copied"),
+      () => say("warning", "The browser does not allow to copy", medium.mid),
+    );
+  return (
+    <Dropdown
+      isOpen={open}
+      onOpenChange={setOpen}
+      onSelect={() => setOpen(false)}
+      popperProps={{ position: "right" }}
+      toggle={(ref) => (
+        <MenuToggle
+          ref={ref}
+          variant="plain"
+          isExpanded={open}
+          onClick={() => setOpen(!open)}
+          aria-label={`Actions of ${medium.name}`}
+          icon={<EllipsisVIcon />}
+        />
+      )}
+    >
+      <DropdownList>
+        {mayMake && canImport(medium) && (
+          <DropdownItem onClick={() => onWish("import")}>Make a disk of it…</DropdownItem>
+        )}
+        {mayMake && (
+          <DropdownItem onClick={() => onWish("clone")} isDisabled={busy !== undefined} description={busy}>
+            Clone…
+          </DropdownItem>
+        )}
+        {busy === undefined ? (
+          <DropdownItem to={`/m/media/content/${medium.mid}`} download={medium.name}>
+            Download
+          </DropdownItem>
+        ) : (
+          <DropdownItem isDisabled description={busy}>
+            Download
+          </DropdownItem>
+        )}
+        <DropdownItem onClick={() => void copy()}>Copy its id</DropdownItem>
+        {may("media.remove", medium.gid) && (
+          <>
+            <Divider component="li" />
+            <DropdownItem
+              isDanger={!held}
+              onClick={() => onWish("delete")}
+              isDisabled={held !== undefined}
+              description={held}
+            >
+              Delete…
+            </DropdownItem>
+          </>
+        )}
+      </DropdownList>
+    </Dropdown>
+  );
+}
+
+/** Why it cannot be deleted: VMs have it, running or not. */
+export function whyHeld(medium: Medium): string | undefined {
+  const [first] = medium.used_by;
+  if (!first) return undefined;
+  const others = medium.used_by.length - 1;
+  return `Attached to ${first.name}${others > 0 ? ` and ${others} more` : ""}: detach it there first`;
+}

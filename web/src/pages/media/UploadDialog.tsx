@@ -1,0 +1,101 @@
+/** What the chosen files are to be called and where they go, before they are uploaded. */
+import { Button } from "@patternfly/react-core";
+import { useRef, useState } from "react";
+import { typeOf, uploads } from "@/api/upload";
+import { bytes, count } from "@/ui/format";
+import { groupOption } from "@/ui/groups";
+import { FileInput } from "./FileInput";
+import { FormDialog } from "./FormDialog";
+import { type Chosen, namesOf, problemsOf } from "./naming";
+import { OneFile } from "./OneFile";
+import { roomProblem } from "./rules";
+import { TargetFields } from "./TargetFields";
+import { useTarget } from "./target";
+
+let last = 0;
+const chosen = (file: File): Chosen => {
+  last += 1;
+  return { id: last, file, type: typeOf(file.name), readonly: false };
+};
+
+export function UploadDialog({ files, onClose }: { files: File[]; onClose: () => void }) {
+  const target = useTarget();
+  const [list, setList] = useState(() => files.map(chosen));
+  const input = useRef<HTMLInputElement>(null);
+  const names = namesOf(list, target.taken);
+  const size = list.reduce((sum, one) => sum + one.file.size, 0);
+  const room = roomProblem(target.pool, size, true);
+  const change = (id: number, what: Partial<Chosen>) =>
+    setList((before) => before.map((one) => (one.id === id ? { ...one, ...what } : one)));
+  const problems = list.map((one, index) => problemsOf(one, index, names, target.taken));
+  const ready =
+    list.length > 0 &&
+    !room &&
+    target.mpid !== undefined &&
+    problems.every((one) => !one.name && !one.type && !one.file);
+  const [first] = list;
+  const submit = async () => {
+    if (target.mpid === undefined) return false;
+    for (const [index, one] of list.entries()) {
+      const name = names[index] ?? one.file.name;
+      uploads.add(one.file, {
+        gid: target.gid,
+        mpid: target.mpid,
+        name,
+        type: one.type.trim(),
+        readonly: one.readonly,
+      });
+    }
+    return true;
+  };
+  return (
+    <FormDialog
+      title={list.length === 1 ? "Upload a medium" : `Upload ${count(list.length, "medium", "media")}`}
+      about={`${bytes(size)}${list.length > 1 ? " in all" : ""}. It goes on while you are elsewhere on this page, and where it broke off.`}
+      verb="Upload"
+      ready={ready}
+      cli={[
+        ...["velocity", "media", "upload", first?.file.name ?? "FILE", "--name", names[0] ?? "NAME"],
+        ...["--type", first?.type ?? "DISK", ...(first?.readonly ? ["--readonly"] : [])],
+        ...[...groupOption(target.gid, target.path), "--pool", String(target.mpid ?? "")],
+      ]}
+      request={{
+        method: "put",
+        path: "/m/media/upload",
+        body: {},
+        file: first?.file.name ?? "FILE",
+        headers: {
+          "x-velocity-gid": String(target.gid),
+          "x-velocity-mpid": String(target.mpid ?? ""),
+          "x-velocity-name": encodeURIComponent(names[0] ?? ""),
+          "x-velocity-type": first?.type ?? "DISK",
+          "x-velocity-readonly": String(first?.readonly ?? false),
+        },
+      }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      {list.map((one, index) => (
+        <OneFile
+          key={one.id}
+          one={one}
+          name={names[index] ?? ""}
+          problem={problems[index] ?? {}}
+          onChange={(what) => change(one.id, what)}
+          onRemove={list.length > 1 ? () => setList(list.filter((other) => other.id !== one.id)) : undefined}
+        />
+      ))}
+      <div>
+        <Button variant="link" isInline onClick={() => input.current?.click()}>
+          Add files
+        </Button>
+        <FileInput
+          inputRef={input}
+          onFiles={(more) => setList((before) => [...before, ...more.map(chosen)])}
+          label="More files to upload"
+        />
+      </div>
+      <TargetFields target={target} poolProblem={room} />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,123 @@
+/** The columns of the table of media. */
+import { Button, Flex, Label, Popover } from "@patternfly/react-core";
+import { ExclamationTriangleIcon, LockIcon } from "@patternfly/react-icons";
+import { Link } from "react-router";
+import type { Medium } from "@/api/live";
+import type { Column } from "@/ui/DataTable";
+import { bytes } from "@/ui/format";
+import { bootWords, canImport, formatWords } from "./content";
+
+export function columnsOf(
+  path: (gid: number) => string,
+  pool: (mpid: number) => string,
+  onImport: ((medium: Medium) => void) | undefined,
+): Column<Medium>[] {
+  return [
+    { key: "name", title: "Name", names: true, width: 25, cell: (one) => one.name, sort: (one) => one.name },
+    { key: "type", title: "Type", cell: (one) => one.type, sort: (one) => one.type },
+    {
+      key: "content",
+      title: "Holds",
+      width: 25,
+      cell: (one) => <Holds medium={one} onImport={onImport} />,
+      sort: formatWords,
+      text: (one) => [formatWords(one), one.content?.label, bootWords(one), one.content?.warning].join(" "),
+    },
+    {
+      key: "size",
+      title: "Size",
+      cell: (one) => (
+        <>
+          {bytes(one.size)}
+          <br />
+          <small className="v-subtle">{bytes(one.allocated)} on disk</small>
+        </>
+      ),
+      sort: (one) => one.size,
+    },
+    { key: "pool", title: "Pool", cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
+    { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
+    {
+      key: "used",
+      title: "Used by",
+      cell: (one) => <UsedBy medium={one} />,
+      sort: (one) => one.used_by.length,
+      text: (one) => one.used_by.map((vm) => vm.name).join(" "),
+    },
+    {
+      key: "readonly",
+      title: "Writing",
+      cell: (one) =>
+        one.readonly ? (
+          <Label isCompact icon={<LockIcon />}>
+            Read-only
+          </Label>
+        ) : (
+          "Allowed"
+        ),
+      sort: (one) => (one.readonly ? "Read-only" : "Allowed"),
+    },
+    { key: "format", title: "File format", cell: (one) => one.format, sort: (one) => one.format, optional: true },
+    { key: "mid", title: "Id", cell: (one) => <code>{one.mid}</code>, sort: (one) => one.mid, optional: true },
+  ];
+}
+
+function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Medium) => void) | undefined }) {
+  const { content } = medium;
+  const boots = bootWords(medium);
+  return (
+    <>
+      <span className="v-words">
+        {formatWords(medium)}
+        {content?.label && <span className="v-subtle"> {content.label}</span>}
+      </span>
+      {(boots || content?.warning) && (
+        <Flex gap={{ default: "gapXs" }}>
+          {boots && (
+            <Label isCompact color={content?.boots_efi ? "green" : "orange"} variant="outline">
+              {boots}
+            </Label>
+          )}
+          {content?.warning && (
+            <Popover
+              headerContent="What to know before attaching it"
+              bodyContent={content.warning}
+              footerContent={(hide) =>
+                onImport && canImport(medium) ? (
+                  <Button
+                    size="sm"
+                    onClick={() => {
+                      hide();
+                      onImport(medium);
+                    }}
+                  >
+                    Make a disk of it…
+                  </Button>
+                ) : null
+              }
+            >
+              <Label isCompact color="orange" icon={<ExclamationTriangleIcon />} onClick={() => undefined}>
+                Warning<span className="v-hidden-text"> about {medium.name}</span>
+              </Label>
+            </Popover>
+          )}
+        </Flex>
+      )}
+    </>
+  );
+}
+
+function UsedBy({ medium }: { medium: Medium }) {
+  if (medium.used_by.length === 0) return <span className="v-subtle">–</span>;
+  return (
+    <span className="v-words">
+      {medium.used_by.map((vm, index) => (
+        <span key={vm.vmid}>
+          {index > 0 && ", "}
+          <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>
+          {vm.writing && <span className="v-subtle"> (writing)</span>}
+        </span>
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { PoolInfo } from "@/api/schema";
+import { freeName, nameProblem, roomProblem, roomWords, sizeProblem, stem, typeProblem } from "./rules";
+
+const pool: PoolInfo = {
+  mpid: 1,
+  name: "default",
+  write: true,
+  manage: true,
+  quota: 100,
+  used: 40,
+  free: 50,
+  revision: "r",
+  left: 60,
+};
+
+test("a name as the server takes it", () => {
+  expect(nameProblem("debian 12.iso")).toBeUndefined();
+  expect(nameProblem("  ")).toBe("Give it a name.");
+  expect(nameProblem("ä".repeat(128))).toBeUndefined();
+  expect(nameProblem("😀".repeat(129))).toContain("129");
+  expect(nameProblem("a\u0007")).toContain("printable");
+  expect(nameProblem("disk", new Set(["disk"]))).toContain("of that name");
+  expect(typeProblem("x".repeat(33))).toContain("32");
+});
+
+test("a size is at least a byte", () => {
+  expect(sizeProblem(undefined)).toContain("20 GiB");
+  expect(sizeProblem(0)).toContain("one byte");
+  expect(sizeProblem(1)).toBeUndefined();
+  expect(sizeProblem(2 ** 60)).toContain("more than");
+});
+
+test("the quota counts what is declared; the disk what is written", () => {
+  expect(roomProblem(pool, 55, false)).toBeUndefined();
+  expect(roomProblem(pool, 55, true)).toContain("50 B free");
+  expect(roomProblem(pool, 61, false)).toContain("60 B left");
+  expect(roomProblem({ ...pool, left: undefined }, 61, false)).toBeUndefined();
+  expect(roomWords({ ...pool, left: undefined })).toBe("No quota; 50 B free on its disk");
+});
+
+test("names that are offered", () => {
+  expect(freeName("disk", new Set(["disk", "disk 2"]))).toBe("disk 3");
+  expect(stem("appliance.raw.xz")).toBe("appliance");
+  expect(stem(".xz")).toBe(".xz");
+});

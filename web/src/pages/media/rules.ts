@@ -1,0 +1,56 @@
+/** What may be a medium's name, type and size, and whether a pool has room for it: as the server decides. */
+import type { PoolInfo } from "@/api/schema";
+import { bytes } from "@/ui/format";
+
+const MOST = 128;
+const MOST_TYPE = 32;
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\p{Cs}]/u;
+
+const long = (text: string): number => [...text].length;
+
+function textProblem(text: string, what: string, most: number): string | undefined {
+  if (text.trim() === "") return `Give it a ${what}.`;
+  if (long(text) > most) return `A ${what} has at most ${most} characters; this has ${long(text)}.`;
+  if (UNPRINTABLE.test(text)) return `A ${what} holds printable characters only.`;
+  return undefined;
+}
+
+/** `taken` are the names that the group has in that pool. */
+export function nameProblem(name: string, taken: ReadonlySet<string> = new Set()): string | undefined {
+  if (taken.has(name)) return "The group has a medium of that name in this pool. Choose another name.";
+  return textProblem(name, "name", MOST);
+}
+
+export const typeProblem = (type: string): string | undefined => textProblem(type, "type", MOST_TYPE);
+
+export function sizeProblem(size: number | undefined): string | undefined {
+  if (size === undefined) return "Write a size such as 20 GiB, 512M, or a number of bytes.";
+  if (size < 1) return "It needs at least one byte.";
+  if (!Number.isSafeInteger(size)) return "That is more than any disk has.";
+  return undefined;
+}
+
+/** Why a pool does not hold so many bytes. What is written at once must also find them free on the disk. */
+export function roomProblem(pool: PoolInfo | undefined, size: number, written: boolean): string | undefined {
+  if (!pool) return undefined;
+  if (pool.left !== undefined && size > pool.left)
+    return `The quota has ${bytes(pool.left)} left in ${pool.name}, this needs ${bytes(size)}. Remove media, or ask for more.`;
+  if (written && size > pool.free)
+    return `${pool.name} has ${bytes(pool.free)} free, this needs ${bytes(size)}. Use another pool.`;
+  return undefined;
+}
+
+/** "12 GiB of quota left, 40 GiB free on its disk". */
+export function roomWords(pool: PoolInfo): string {
+  const free = `${bytes(pool.free)} free on its disk`;
+  return pool.left === undefined ? `No quota; ${free}` : `${bytes(Math.max(0, pool.left))} of quota left; ${free}`;
+}
+
+/** A name that is not taken: "disk", "disk 2", "disk 3". */
+export function freeName(name: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(name)) return name;
+  for (let number = 2; ; number += 1) if (!taken.has(`${name} ${number}`)) return `${name} ${number}`;
+}
+
+/** Without the endings of images and packers. */
+export const stem = (name: string): string => name.replace(/(\.(qcow2|vmdk|vdi|vhdx|raw|img|xz|zst))+$/i, "") || name;
