@@ -2,7 +2,6 @@
 import { Label } from "@patternfly/react-core";
 import { InProgressIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-icons";
 import type { ReactNode } from "react";
-import type { Vm } from "@/api/live";
 import type { State, TaskState } from "@/api/schema";
 
 /**
@@ -36,6 +35,8 @@ export function StateLabel({ state }: { state: State }) {
   );
 }
 
+export { trouble } from "./trouble";
+
 const TASK = { RUNNING: "blue", DONE: "green", FAILED: "red", CANCELLED: "grey" } as const;
 
 export function TaskLabel({ state }: { state: TaskState }) {
@@ -44,15 +45,4 @@ export function TaskLabel({ state }: { state: TaskState }) {
       {state.charAt(0) + state.slice(1).toLowerCase()}
     </Label>
   );
-}
-
-/** Why a person should look at this VM; nothing if there is no reason to. */
-export function trouble(vm: Vm): string | undefined {
-  if (vm.unreachable_since !== undefined) return "The host does not answer: its state is the last known one.";
-  if (vm.state === "PAUSED" && vm.reason && vm.reason.cause !== "asked") return vm.reason.message;
-  if (vm.state === "STOPPED" && vm.wanted === "RUNNING" && vm.reason)
-    return `Wanted, but not running: ${vm.reason.message}`;
-  if (vm.state === "STOPPED" && vm.reason && ["killed", "internal-error", "host-signal"].includes(vm.reason.cause))
-    return vm.reason.message;
-  return undefined;
 }

@@ -1,5 +1,93 @@
+/** What needs attention first, then how things are. */
+import { Button, PageSection, Skeleton } from "@patternfly/react-core";
+import { useEffect, useMemo } from "react";
+import { useNavigate } from "react-router";
+import { useMay, useObjects, useReady } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Attention } from "./Attention";
+import { matters } from "./attention";
+import { FewRights } from "./FewRights";
+import { FirstSteps } from "./FirstSteps";
+import { Host } from "./Host";
+import { Machines } from "./Machines";
+import { PoolBars } from "./Pools";
+import { RecentHistory, RunningTasks } from "./Recent";
+import { useRooms } from "./useRooms";
 
 export default function Dashboard() {
-  return <PageHead title="Dashboard" />;
+  const ready = useReady();
+  const navigate = useNavigate();
+  const mayCreate = useGroupsWhere("vm.create").length > 0;
+  return (
+    <>
+      <PageHead
+        title="Dashboard"
+        actions={mayCreate && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
+      />
+      <PageSection>
+        {ready ? (
+          <Present mayCreate={mayCreate} />
+        ) : (
+          <Skeleton height="16rem" screenreaderText="Reading what is there" />
+        )}
+      </PageSection>
+    </>
+  );
+}
+
+function Present({ mayCreate }: { mayCreate: boolean }) {
+  const vms = useObjects("vm");
+  const tasks = useObjects("task");
+  const may = useMay();
+  const seesHost = useGroupsWhere("host.view").length > 0;
+  const seesPools = useGroupsWhere("pool.list").length > 0;
+  const mayUpload = useGroupsWhere("media.create").length > 0;
+  const histories = useGroupsWhere("user.view");
+  const host = useAnswer("post", "/h/host", {}, { topics: ["pool"], enabled: seesHost });
+  useMeasured(seesHost ? host.refetch : undefined);
+  const { rooms, error, more } = useRooms(host.data, seesHost && host.isPending);
+  const all = useMemo(() => matters(vms, tasks, rooms, host.data), [vms, tasks, rooms, host.data]);
+  const running = useMemo(() => tasks.filter((task) => task.state === "RUNNING"), [tasks]);
+  const first = vms.length === 0 && (mayCreate || mayUpload);
+  const nothing = vms.length === 0 && !mayCreate && !mayUpload;
+  const history = may("user.view", 0) ? 0 : histories[0]?.gid;
+  return (
+    <>
+      {first && <FirstSteps />}
+      {nothing && <FewRights />}
+      {(vms.length > 0 || all.length > 0) && <Attention matters={all} />}
+      <div className="v-cards">
+        {vms.length > 0 && <Machines vms={vms} />}
+        {seesHost && <Host asked={host} />}
+        {seesPools && <PoolBars rooms={rooms} error={error} more={more} />}
+        <RunningTasks tasks={running} />
+        {history !== undefined && <RecentHistory gid={history} />}
+      </div>
+    </>
+  );
+}
+
+/** Milliseconds that VMs may go on changing before the host is measured again. */
+const CALM = 2000;
+
+/** The host's load is in no stream: it is measured again when VMs have changed their states, and when one looks again. */
+function useMeasured(measure: (() => unknown) | undefined) {
+  const states = useObjects("vm")
+    .map((vm) => `${vm.vmid}${vm.state}`)
+    .join();
+  useEffect(() => {
+    if (!measure || !states) return;
+    const timer = setTimeout(measure, CALM);
+    return () => clearTimeout(timer);
+  }, [measure, states]);
+  useEffect(() => {
+    if (!measure) return;
+    const look = () => {
+      if (document.visibilityState === "visible") measure();
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [measure]);
 }

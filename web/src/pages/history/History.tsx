@@ -46,6 +46,7 @@ export default function History() {
       {
         key: "when",
         title: "When",
+        nowrap: true,
         cell: (one) => <time dateTime={new Date(one.at * 1000).toISOString()}>{moment(one.at)}</time>,
         sort: (one) => one.hid,
         text: (one) => moment(one.at),
@@ -66,10 +67,11 @@ export default function History() {
         cell: (one) => <Outcome entry={one} />,
         text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
       },
-      { key: "from", title: "From", cell: (one) => one.address, sort: (one) => one.address },
+      { key: "from", title: "From", nowrap: true, cell: (one) => one.address, sort: (one) => one.address },
       {
         key: "request",
         title: "Request",
+        nowrap: true,
         cell: (one) => (
           <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied">
             {one.request}
@@ -133,7 +135,7 @@ export default function History() {
                 {groups.length > 1 && (
                   <Filter
                     label="Group"
-                    all={`All of ${top(groups)?.path ?? ""}`}
+                    all={top(groups)?.gid === 0 ? "All groups" : `${top(groups)?.path} and below`}
                     value={gid}
                     onChange={set("group")}
                     choices={groups

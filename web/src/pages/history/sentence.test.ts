@@ -47,6 +47,6 @@ test("what is there has a page", () => {
 });
 
 test("an operation that is new here is still told", () => {
-  expect(said("show_host", "", true)).toBe("tried to show host of group /");
-  expect(said("frobnicate_vm", "vmid=7")).toBe("asked for “frobnicate vm” for VM web");
+  expect(said("show_host", "", true)).toBe("tried to see the host");
+  expect(said("frobnicate_vm", "vmid=7")).toBe("asked for “frobnicate vm” of VM web");
 });

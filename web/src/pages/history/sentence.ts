@@ -72,7 +72,7 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
   const medium = (): Part =>
     thing("medium", names.medium, target.mid, (_id, name) => `/media?find=${encodeURIComponent(name)}`, undefined);
   const user = (): Part => thing("user", names.user, target.uid, (id) => `/users/${id}`, target.name);
-  const group = (gid = target.gid): Part => thing("group", names.group, gid, (id) => `/groups/${id}`, undefined);
+  const group = (gid = target.gid): Part => groupPart(gid, names);
   const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
   const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
   const right = target.permission?.replace(/^velocity\./, "") ?? "all permissions";
@@ -86,6 +86,8 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "renew":
     case "renew_session":
       return ["renewed the session", "renew the session"];
+    case "show_session":
+      return ["looked for a session", "go on with a session that is none"];
     case "create_user":
       return ["created", "create", made("user")];
     case "remove_user":
@@ -144,19 +146,24 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
   }
 }
 
-const READS = /^(show|list|search|watch|read)_/;
-
 /** An operation that has no sentence of its own: its name in words, and what it was about. */
 function other(operation: string, target: Target, at: number, names: Names): Phrase {
-  const words = operation.replaceAll("_", " ");
-  const about: Part =
-    target.vmid !== undefined
-      ? thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, undefined)
-      : target.mid !== undefined
-        ? thing("medium", names.medium, target.mid, undefined, undefined)
-        : thing("group", names.group, target.gid ?? at, (id) => `/groups/${id}`, undefined);
-  const joined = READS.test(operation) ? ` of ` : ` for `;
-  return [`asked for “${words}”`, words, joined.trimStart(), about];
+  const words = operation.replace(/^show_/, "see the ").replaceAll("_", " ");
+  const about = aboutWhat(target, at, names);
+  const rest: Part[] = about ? ["of ", about] : [];
+  return [`asked for “${operation.replaceAll("_", " ")}”`, words, ...rest];
+}
+
+function aboutWhat(target: Target, at: number, names: Names): Part | undefined {
+  if (target.vmid !== undefined) return thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, undefined);
+  if (target.mid !== undefined) return thing("medium", names.medium, target.mid, undefined, undefined);
+  const gid = target.gid ?? at;
+  return gid === 0 ? undefined : groupPart(gid, names);
+}
+
+function groupPart(gid: number | undefined, names: Names): Part {
+  if (gid === 0) return { name: "the root group", to: "/groups/0" };
+  return thing("group", names.group, gid, (id) => `/groups/${id}`, undefined);
 }
 
 /** By its present name with its page; what is gone by the name that it had, or its number. */

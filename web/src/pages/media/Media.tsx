@@ -5,13 +5,15 @@ import {
   EmptyStateActions,
   EmptyStateBody,
   EmptyStateFooter,
+  Flex,
   PageSection,
+  Skeleton,
   ToolbarItem,
 } from "@patternfly/react-core";
 import { UploadIcon } from "@patternfly/react-icons";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
-import { type Medium, useMay, useObjects, usePools } from "@/api/live";
+import { type Medium, useMay, useObjects, usePools, useReady } from "@/api/live";
 import { DataTable } from "@/ui/DataTable";
 import { useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
@@ -44,6 +46,7 @@ export default function Media() {
   const input = useRef<HTMLInputElement>(null);
   const uploadButton = useRef<HTMLButtonElement>(null);
   const choose = () => input.current?.click();
+  const ready = useReady();
   const over = useDrop(mayMake && !wish ? (files) => setWish({ is: "upload", files }) : undefined);
   const { shown, filters, setFilters } = useFiltered(media);
   const columns = useMemo(() => {
@@ -74,12 +77,12 @@ export default function Media() {
         about={mayMake ? "ISOs and disks. Drop files anywhere on this page to upload them." : "ISOs and disks."}
         actions={
           mayMake && (
-            <>
-              {upload}{" "}
+            <Flex gap={{ default: "gapSm" }}>
+              {upload}
               <Button variant="secondary" onClick={() => setWish({ is: "create" })}>
                 Create an empty disk
               </Button>
-            </>
+            </Flex>
           )
         }
       />
@@ -113,7 +116,9 @@ export default function Media() {
             />
           )}
           empty={
-            media.length > 0 ? (
+            !ready ? (
+              <Skeleton height="10rem" screenreaderText="Reading what is there" />
+            ) : media.length > 0 ? (
               <EmptyState titleText="Nothing fits the filters" headingLevel="h2">
                 <EmptyStateBody>
                   <Button variant="link" onClick={() => setFilters({})}>

@@ -26,6 +26,7 @@ export function columnsOf(
     {
       key: "size",
       title: "Size",
+      nowrap: true,
       cell: (one) => (
         <>
           {bytes(one.size)}

@@ -1,9 +1,9 @@
 /** What takes longer than a moment: imports and clones, as they go, and how they ended. */
-import { Button, Content, EmptyState, EmptyStateBody, PageSection } from "@patternfly/react-core";
+import { Button, Content, EmptyState, EmptyStateBody, PageSection, Skeleton } from "@patternfly/react-core";
 import { CheckCircleIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
-import { useMay, useObjects } from "@/api/live";
+import { useMay, useObjects, useReady } from "@/api/live";
 import type { TaskInfo, TaskState } from "@/api/schema";
 import { Filter } from "@/ui/Choose";
 import { type Column, DataTable } from "@/ui/DataTable";
@@ -24,6 +24,7 @@ export default function Tasks() {
   const path = useGroupPath();
   const may = useMay();
   const [state, setState] = useState("");
+  const ready = useReady();
   const [dialog, cancel] = useCancel();
   const shown = useMemo(() => tasks.filter((task) => !state || task.state === state), [tasks, state]);
   const columns = useMemo<Column<TaskInfo>[]>(() => {
@@ -48,8 +49,20 @@ export default function Tasks() {
       },
       { key: "group", title: "Group", cell: (task) => path(task.gid), sort: (task) => path(task.gid) },
       { key: "who", title: "By", cell: (task) => who(task.uid), sort: (task) => who(task.uid) },
-      { key: "begun", title: "Begun", cell: (task) => <When at={task.begun} />, sort: (task) => task.begun },
-      { key: "took", title: "Took", cell: (task) => took(task) ?? "–", sort: (task) => (task.ended ?? 0) - task.begun },
+      {
+        key: "begun",
+        title: "Begun",
+        nowrap: true,
+        cell: (task) => <When at={task.begun} />,
+        sort: (task) => task.begun,
+      },
+      {
+        key: "took",
+        title: "Took",
+        nowrap: true,
+        cell: (task) => took(task) ?? "–",
+        sort: (task) => (task.ended ?? 0) - task.begun,
+      },
       { key: "tid", title: "Number", cell: (task) => task.tid, sort: (task) => task.tid, optional: true },
     ];
   }, [users, media, path]);
@@ -85,7 +98,9 @@ export default function Tasks() {
             ) : null
           }
           empty={
-            tasks.length > 0 ? (
+            !ready ? (
+              <Skeleton height="10rem" screenreaderText="Reading what is there" />
+            ) : tasks.length > 0 ? (
               <EmptyState titleText="No task is in that state" headingLevel="h2">
                 <EmptyStateBody>
                   <Button variant="link" onClick={() => setState("")}>

@@ -57,10 +57,28 @@ export default function Trash() {
         cell: (one) => (one.kind === "group" ? `under ${path(one.gid)}` : path(one.gid)),
         sort: (one) => path(one.gid),
       },
-      { key: "size", title: "Size", cell: (one) => (one.size ? bytes(one.size) : "–"), sort: (one) => one.size },
-      { key: "deleted", title: "Deleted", cell: (one) => <When at={one.deleted} />, sort: (one) => one.deleted },
+      {
+        key: "size",
+        title: "Size",
+        nowrap: true,
+        cell: (one) => (one.size ? bytes(one.size) : "–"),
+        sort: (one) => one.size,
+      },
+      {
+        key: "deleted",
+        title: "Deleted",
+        nowrap: true,
+        cell: (one) => <When at={one.deleted} />,
+        sort: (one) => one.deleted,
+      },
       { key: "who", title: "By", cell: (one) => who(one.uid), sort: (one) => who(one.uid) },
-      { key: "expires", title: "Gone for good", cell: (one) => <When at={one.expires} />, sort: (one) => one.expires },
+      {
+        key: "expires",
+        title: "Gone for good",
+        nowrap: true,
+        cell: (one) => <When at={one.expires} />,
+        sort: (one) => one.expires,
+      },
       { key: "id", title: "Id", cell: (one) => one.id, sort: (one) => one.id, optional: true },
     ];
   }, [path, users]);

@@ -1,0 +1,95 @@
+/** What needs a person now. When nothing does, it says so in one line. */
+import {
+  Alert,
+  AlertActionCloseButton,
+  AlertActionLink,
+  Button,
+  Stack,
+  StackItem,
+  Title,
+} from "@patternfly/react-core";
+import { useState } from "react";
+import { Link } from "react-router";
+import { useConnection, useMay } from "@/api/live";
+import { keep, kept } from "@/app/kept";
+import { ACTIONS, useVmAction } from "@/ui/vmActions";
+import type { Matter } from "./attention";
+
+const AWAY = "dashboard.away";
+const SOME = 6;
+
+export function Attention({ matters }: { matters: Matter[] }) {
+  const connection = useConnection();
+  const may = useMay();
+  const act = useVmAction();
+  const [away, setAway] = useState(() => kept<number[]>(AWAY, []));
+  const [all, setAll] = useState(false);
+  const left = matters.filter((one) => one.task === undefined || !away.includes(one.task));
+  const shown = all ? left : left.slice(0, SOME);
+  const [start] = ACTIONS.STOPPED;
+  const putAway = (tid: number) => {
+    const now = [...away, tid].slice(-100);
+    setAway(now);
+    keep(AWAY, now);
+  };
+  return (
+    <section aria-labelledby="attention">
+      <Title headingLevel="h2" id="attention" className="v-section-title">
+        Needs attention
+      </Title>
+      <Stack hasGutter>
+        {connection === "lost" && (
+          <StackItem>
+            <Alert isInline variant="warning" title="The connection to the server is lost">
+              What is shown was so when it broke. It is tried again by itself; guests are not touched by it.
+            </Alert>
+          </StackItem>
+        )}
+        {shown.map((one) => (
+          <StackItem key={one.key}>
+            <Alert
+              isInline
+              variant={one.danger ? "danger" : "warning"}
+              title={one.title}
+              component="h3"
+              actionClose={
+                one.task !== undefined ? (
+                  <AlertActionCloseButton
+                    aria-label={`Put away: ${one.title}`}
+                    onClose={() => putAway(one.task as number)}
+                  />
+                ) : undefined
+              }
+              actionLinks={
+                <>
+                  {one.start && start && may("vm.state", one.start.gid) && (
+                    <AlertActionLink onClick={() => one.start && void act(one.start, start)}>
+                      Start {one.start.name}
+                    </AlertActionLink>
+                  )}
+                  <AlertActionLink component={(props) => <Link {...props} to={one.to} />}>
+                    Look at it<span className="v-hidden-text">: {one.title}</span>
+                  </AlertActionLink>
+                </>
+              }
+            >
+              {one.message}
+            </Alert>
+          </StackItem>
+        ))}
+        {left.length > shown.length && (
+          <StackItem>
+            <Button variant="link" isInline onClick={() => setAll(true)}>
+              Show {left.length - shown.length} more
+            </Button>
+          </StackItem>
+        )}
+        {left.length === 0 && connection !== "lost" && (
+          <StackItem>
+            <Alert isInline isPlain variant="success" title="Nothing does: all is as it should be." />
+          </StackItem>
+        )}
+      </Stack>
+    </section>
+  );
+}

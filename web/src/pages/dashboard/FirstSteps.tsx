@@ -1,0 +1,115 @@
+/** What to do first in an installation that has no VM: each step with the way to it, or the line to type. */
+import { Button, Card, CardBody, CardFooter, CardTitle, ClipboardCopy, Content, Title } from "@patternfly/react-core";
+import { CheckCircleIcon } from "@patternfly/react-icons";
+import type { ReactNode } from "react";
+import { useNavigate } from "react-router";
+import { live, useMay, useObjects } from "@/api/live";
+import { useSignal } from "@/api/signal";
+import { useGroupsWhere } from "@/ui/groups";
+
+export function FirstSteps() {
+  const navigate = useNavigate();
+  const may = useMay();
+  const media = useObjects("medium");
+  const users = useObjects("user");
+  const knowsUsers = useSignal(live.knowsUsers);
+  const mayCreate = useGroupsWhere("vm.create").length > 0;
+  const mayUpload = useGroupsWhere("media.create").length > 0;
+  const mayTeam = may("group.create", 0) && may("user.create", 0);
+  const team = knowsUsers && users.length > 1;
+  return (
+    <section aria-labelledby="first-steps">
+      <Title headingLevel="h2" id="first-steps" className="v-section-title">
+        What to do first
+      </Title>
+      <div className="v-cards v-cards-first">
+        {mayUpload && (
+          <Step
+            title="Upload an image"
+            done={media.length > 0}
+            action={
+              <Button variant="secondary" onClick={() => navigate("/media?upload")}>
+                {media.length > 0 ? "Upload another" : "Upload an image"}
+              </Button>
+            }
+          >
+            An installation ISO that boots EFI, or a disk of another platform: qcow2, VMDK, VDI, VHDX. An upload that
+            breaks off goes on by itself.
+          </Step>
+        )}
+        {mayCreate && (
+          <Step
+            title="Create a virtual machine"
+            action={<Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
+          >
+            Pick an image, say how much of the host it may have, and see it boot. Uploading is a part of it, too.
+          </Step>
+        )}
+        {mayCreate && mayUpload && may("vm.create", 0) && (
+          <Step
+            title="Or see a sample guest"
+            action={
+              <ClipboardCopy
+                isReadOnly
+                isCode
+                variant="inline-compact"
+                hoverTip="Copy"
+                clickTip="Copied"
+                aria-label="Command line"
+              >
+                .venv/bin/velocity demo
+              </ClipboardCopy>
+            }
+          >
+            In a terminal of the server, where it was installed: it builds a small guest from the distribution's own
+            kernel, uploads and boots it. It appears here by itself.
+          </Step>
+        )}
+        {mayTeam && (
+          <Step
+            title="Set up a team"
+            done={team}
+            action={
+              <Button variant="secondary" onClick={() => navigate("/groups")}>
+                {team ? "See the groups" : "Create a group"}
+              </Button>
+            }
+          >
+            A group has a share of the host, a share of a pool, and users with permissions on it. What others have they
+            do not even see.
+          </Step>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Step({
+  title,
+  done = false,
+  action,
+  children,
+}: {
+  title: string;
+  done?: boolean;
+  action: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <Card isFullHeight>
+      <CardTitle component="h3">
+        {title}
+        {done && (
+          <span className="v-done">
+            {" "}
+            <CheckCircleIcon /> done
+          </span>
+        )}
+      </CardTitle>
+      <CardBody>
+        <Content component="p">{children}</Content>
+      </CardBody>
+      <CardFooter>{action}</CardFooter>
+    </Card>
+  );
+}

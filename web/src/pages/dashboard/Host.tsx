@@ -1,0 +1,121 @@
+/** The host: its load, its memory, what accelerates guests. Measured when it is shown, and when VMs change. */
+import {
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Label,
+  Progress,
+  Skeleton,
+} from "@patternfly/react-core";
+import { RedoIcon } from "@patternfly/react-icons";
+import type { UseQueryResult } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import type { HostInfo } from "@/api/schema";
+import { Failed } from "@/ui/Failed";
+import { duration, mib } from "@/ui/format";
+import { When } from "@/ui/When";
+
+const BUSY = 0.9;
+
+export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
+  const { data: host, error, isPending, isFetching, dataUpdatedAt, refetch } = asked;
+  return (
+    <Card isFullHeight component="section" aria-labelledby="host">
+      <CardHeader
+        actions={{
+          actions: (
+            <>
+              {host && (
+                <small className="v-subtle">
+                  measured <When at={dataUpdatedAt / 1000} />
+                </small>
+              )}
+              <Button
+                variant="plain"
+                icon={<RedoIcon />}
+                isLoading={isFetching}
+                onClick={() => void refetch()}
+                aria-label="Measure the host again"
+              />
+            </>
+          ),
+        }}
+      >
+        <CardTitle component="h2" id="host">
+          Host {host?.name}
+        </CardTitle>
+      </CardHeader>
+      <CardBody>
+        {error && !host ? (
+          <Failed error={error} what="The host" again={() => void refetch()} />
+        ) : isPending || !host ? (
+          <Skeleton height="8rem" screenreaderText="Measuring the host" />
+        ) : (
+          <Measured host={host} />
+        )}
+      </CardBody>
+    </Card>
+  );
+}
+
+function Measured({ host }: { host: HostInfo }) {
+  const [now = 0, five = 0, fifteen = 0] = host.load;
+  const used = host.memory_mib - host.memory_free_mib;
+  const accelerated = host.accelerator !== "tcg";
+  return (
+    <>
+      <Bar
+        title="Load"
+        value={now / host.cpus}
+        words={`${now.toFixed(2)} of ${host.cpus} CPUs; ${five.toFixed(2)} over 5 min, ${fifteen.toFixed(2)} over 15 min`}
+      />
+      <Bar
+        title="Memory"
+        value={used / host.memory_mib}
+        words={`${mib(host.memory_free_mib)} free of ${mib(host.memory_mib)}`}
+      />
+      <DescriptionList isCompact isHorizontal isFluid className="v-space-above">
+        <Said term="Acceleration">
+          <Label isCompact color={accelerated ? "green" : "orange"}>
+            {host.accelerator}
+          </Label>{" "}
+          {host.accelerator_reason}
+        </Said>
+        <Said term="Hypervisor">{host.hypervisor}</Said>
+        <Said term="Velocity">
+          {host.version}, host up for {duration(host.uptime)}
+        </Said>
+      </DescriptionList>
+    </>
+  );
+}
+
+/** `value` is a share, which may be more than the whole. */
+export function Bar({ title, value, words }: { title: string; value: number; words: string }) {
+  const share = Math.min(100, Math.round(100 * value));
+  return (
+    <Progress
+      className="v-bar"
+      title={title}
+      value={share}
+      label={`${Math.round(100 * value)}%`}
+      valueText={`${Math.round(100 * value)}%: ${words}`}
+      size="sm"
+      variant={value >= 1 ? "danger" : value >= BUSY ? "warning" : undefined}
+      helperText={words}
+    />
+  );
+}
+
+const Said = ({ term, children }: { term: string; children: ReactNode }) => (
+  <DescriptionListGroup>
+    <DescriptionListTerm>{term}</DescriptionListTerm>
+    <DescriptionListDescription>{children}</DescriptionListDescription>
+  </DescriptionListGroup>
+);

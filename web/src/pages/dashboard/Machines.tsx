@@ -1,0 +1,54 @@
+/** How many VMs are in which state, each number a way to them. */
+import { Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
+import { Link } from "react-router";
+import type { Vm } from "@/api/live";
+import type { State } from "@/api/schema";
+import { count, mib } from "@/ui/format";
+
+const STEADY: { state: State; title: string }[] = [
+  { state: "RUNNING", title: "Running" },
+  { state: "PAUSED", title: "Paused" },
+  { state: "STOPPED", title: "Stopped" },
+];
+
+export function Machines({ vms }: { vms: readonly Vm[] }) {
+  const of = (state: State) => vms.filter((vm) => vm.state === state).length;
+  const changing = vms.filter((vm) => !STEADY.some(({ state }) => state === vm.state)).length;
+  const up = vms.filter((vm) => vm.state !== "STOPPED");
+  const sum = (list: readonly Vm[], of: (vm: Vm) => number) => list.reduce((total, vm) => total + of(vm), 0);
+  return (
+    <Card isFullHeight component="section" aria-labelledby="machines">
+      <CardTitle component="h2" id="machines">
+        Virtual machines
+      </CardTitle>
+      <CardBody>
+        <ul className="v-counts">
+          {STEADY.map(({ state, title }) => (
+            <li key={state}>
+              <Link to={`/vms?state=${state}`}>
+                <span className="v-count">{of(state).toLocaleString()}</span>
+                <span>{title}</span>
+              </Link>
+            </li>
+          ))}
+          {changing > 0 && (
+            <li>
+              <Link to="/vms">
+                <span className="v-count">{changing.toLocaleString()}</span>
+                <span>Changing</span>
+              </Link>
+            </li>
+          )}
+        </ul>
+        <Content component="p" className="v-subtle">
+          {up.length > 0
+            ? `Those that run have ${count(
+                sum(up, (vm) => vm.cpus),
+                "CPU",
+              )} and ${mib(sum(up, (vm) => vm.memory_mib))} of memory.`
+            : `${count(vms.length, "VM")} in all; none runs.`}
+        </Content>
+      </CardBody>
+    </Card>
+  );
+}

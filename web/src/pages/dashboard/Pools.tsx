@@ -1,0 +1,32 @@
+/** Pools and quotas as bars: what is used, and what is left. */
+import { Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
+import { Link } from "react-router";
+import { Failed } from "@/ui/Failed";
+import { Bar } from "./Host";
+import { type Room, share } from "./room";
+
+export function PoolBars({ rooms, error, more }: { rooms: readonly Room[]; error: unknown; more: boolean }) {
+  return (
+    <Card isFullHeight component="section" aria-labelledby="pools">
+      <CardTitle component="h2" id="pools">
+        Pools
+      </CardTitle>
+      <CardBody>
+        {rooms.map((room) => (
+          <Bar key={room.key} title={room.name} value={share(room)} words={room.words} />
+        ))}
+        {rooms.length === 0 && error === undefined && (
+          <Content component="p" className="v-subtle">
+            No pool is assigned to your groups. Who manages them can do that.
+          </Content>
+        )}
+        {error !== undefined && <Failed error={error} what="A pool" />}
+        {more && (
+          <Content component="p">
+            Those of further groups are shown with <Link to="/groups">the groups</Link>.
+          </Content>
+        )}
+      </CardBody>
+    </Card>
+  );
+}

@@ -1,0 +1,83 @@
+import { expect, test } from "vitest";
+import type { Vm } from "@/api/live";
+import type { HostInfo, HostPool, PoolInfo, TaskInfo } from "@/api/schema";
+import { matters } from "./attention";
+import { ofDisk, ofQuota, ofUse, share } from "./room";
+
+const vm: Vm = {
+  vmid: 1,
+  gid: 0,
+  name: "web",
+  cpus: 1,
+  memory_mib: 512,
+  state: "RUNNING",
+  wanted: "RUNNING",
+  autostart: false,
+  displays: [],
+  media: [],
+  nics: [],
+  waiting: [],
+  revision: "r",
+};
+const pool: PoolInfo = {
+  mpid: 1,
+  name: "default",
+  write: true,
+  manage: true,
+  quota: 100,
+  used: 40,
+  free: 500,
+  revision: "r",
+  left: 60,
+};
+const disk: HostPool = { mpid: 1, name: "default", size: 100, free: 5, declared: 300, allocated: 50 };
+const task: TaskInfo = {
+  tid: 3,
+  kind: "import",
+  uid: 0,
+  gid: 0,
+  name: "x",
+  state: "FAILED",
+  done: 0,
+  total: 0,
+  unit: "bytes",
+  begun: 1,
+  message: "no image",
+};
+
+test("what runs as it should needs nobody", () => {
+  expect(matters([vm, { ...vm, state: "STOPPED", wanted: "STOPPED" }], [{ ...task, state: "DONE" }], [])).toEqual([]);
+});
+
+test("a VM that should run and does not comes first, and can be started", () => {
+  const missing: Vm = { ...vm, state: "STOPPED" };
+  const [first, second] = matters([missing], [task], []);
+  expect(first?.title).toBe("web is wanted, but not running");
+  expect(first?.start).toBe(missing);
+  expect(second?.message).toBe("no image");
+});
+
+test("a VM that stands still says why; one that was paused on purpose does not", () => {
+  const reason = { cause: "no-space", message: "Its disk is full.", since: 1 };
+  expect(matters([{ ...vm, state: "PAUSED", reason }], [], [])[0]?.message).toBe("Its disk is full.");
+  expect(matters([{ ...vm, state: "PAUSED", reason: { ...reason, cause: "asked" } }], [], [])).toEqual([]);
+});
+
+test("pools nearly full", () => {
+  expect(matters([], [], [ofDisk(disk)])[0]?.title).toBe("Pool default is nearly full");
+  expect(matters([], [], [ofDisk({ ...disk, free: 0 })])[0]?.danger).toBe(true);
+  expect(matters([], [], [ofDisk({ ...disk, free: 50 })])).toEqual([]);
+});
+
+test("the host's memory", () => {
+  const host = { memory_mib: 1000, memory_free_mib: 10 } as HostInfo;
+  expect(matters([], [], [], host)).toHaveLength(1);
+  expect(matters([], [], [], { ...host, memory_free_mib: 100 })).toEqual([]);
+});
+
+test("a quota is as full as the tightest one above leaves it", () => {
+  expect(share(ofQuota(pool, 3, "team") as never)).toBeCloseTo(0.4);
+  expect(share(ofQuota({ ...pool, left: 0 }, 3, "team") as never)).toBe(1);
+  expect(ofQuota({ ...pool, left: undefined }, 3, "team")).toBeUndefined();
+  expect(share(ofUse({ ...pool, used: 0, free: 0 }, 0, "/"))).toBe(0);
+});

@@ -1,0 +1,97 @@
+/** What a person should look at first, the worst before the rest. */
+import type { Vm } from "@/api/live";
+import type { HostInfo, TaskInfo } from "@/api/schema";
+import { bytes, mib } from "@/ui/format";
+import { trouble } from "@/ui/trouble";
+import { titleOf } from "../tasks/words";
+import { type Room, share } from "./room";
+
+export interface Matter {
+  key: string;
+  danger: boolean;
+  title: string;
+  message: string;
+  to: string;
+  /** The VM that could be started to have it over. */
+  start?: Vm;
+  /** Seen is enough: it can be put away. */
+  task?: number;
+}
+
+/** From here on a pool or a quota is nearly full. */
+const NEARLY = 0.9;
+const SCARCE_MEMORY = 0.05;
+
+export function matters(
+  vms: readonly Vm[],
+  tasks: readonly TaskInfo[],
+  rooms: readonly Room[],
+  host?: HostInfo,
+): Matter[] {
+  const all = [
+    ...vms.flatMap(ofVm),
+    ...rooms.flatMap(ofRoom),
+    ...(host ? ofHost(host) : []),
+    ...tasks.filter((task) => task.state === "FAILED").map(ofTask),
+  ];
+  return [...all.filter((one) => one.danger), ...all.filter((one) => !one.danger)];
+}
+
+function ofVm(vm: Vm): Matter[] {
+  const to = `/vms/${vm.vmid}`;
+  const why = trouble(vm);
+  const missing = vm.wanted === "RUNNING" && vm.state === "STOPPED";
+  if (missing)
+    return [
+      {
+        key: `vm-${vm.vmid}`,
+        danger: true,
+        title: `${vm.name} is wanted, but not running`,
+        message: vm.reason?.message ?? "It was to run, and does not.",
+        to,
+        start: vm,
+      },
+    ];
+  return why ? [{ key: `vm-${vm.vmid}`, danger: true, title: `${vm.name} is in trouble`, message: why, to }] : [];
+}
+
+function ofRoom(room: Room): Matter[] {
+  const full = share(room);
+  if (full < NEARLY) return [];
+  const left = Math.max(0, room.size - room.used);
+  return [
+    {
+      key: `room-${room.key}`,
+      danger: left === 0,
+      title: left === 0 ? `${room.name} is full` : `${room.name} is nearly full`,
+      message: `${bytes(left)} of ${bytes(room.size)} left. ${
+        room.quota
+          ? "Delete media, or ask for more quota."
+          : "Guests stop when it is full: delete media or empty the trash."
+      }`,
+      to: "/media",
+    },
+  ];
+}
+
+function ofHost(host: HostInfo): Matter[] {
+  if (host.memory_free_mib > SCARCE_MEMORY * host.memory_mib) return [];
+  return [
+    {
+      key: "memory",
+      danger: false,
+      title: "The host's memory is nearly used up",
+      message: `${mib(host.memory_free_mib)} of ${mib(host.memory_mib)} are left: no further VM may start.`,
+      to: "/vms",
+    },
+  ];
+}
+
+const ofTask = (task: TaskInfo): Matter => ({
+  key: `task-${task.tid}`,
+  danger: false,
+  title: `${titleOf(task)} failed`,
+  message: task.message ?? "It failed without words.",
+  to: "/tasks",
+  task: task.tid,
+});

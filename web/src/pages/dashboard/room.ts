@@ -1,0 +1,60 @@
+/** What pools and quotas hold and have left, as bars show it. */
+import type { HostPool, PoolInfo } from "@/api/schema";
+import { bytes } from "@/ui/format";
+
+export interface Room {
+  key: string;
+  name: string;
+  /** Bytes. */
+  used: number;
+  size: number;
+  /** A quota, else the disk itself. */
+  quota: boolean;
+  words: string;
+}
+
+export const share = (room: Room): number => (room.size > 0 ? Math.min(1, room.used / room.size) : 0);
+
+/** The disk that a pool lies on. Media may grow to more than it has. */
+export function ofDisk(pool: HostPool): Room {
+  const used = Math.max(0, pool.size - pool.free);
+  const over = pool.declared - pool.allocated > pool.free;
+  return {
+    key: `disk-${pool.mpid}`,
+    name: `Pool ${pool.name}`,
+    used,
+    size: pool.size,
+    quota: false,
+    words: `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
+      over ? ", which is more than is free" : ""
+    }.`,
+  };
+}
+
+/** What a group may have in a pool; nothing if it has no quota there. */
+export function ofQuota(pool: PoolInfo, gid: number, path: string): Room | undefined {
+  const left = pool.left;
+  if (left === undefined) return undefined;
+  const size = pool.quota > 0 ? pool.quota : pool.used + left;
+  const used = Math.min(size, Math.max(pool.used, size - left));
+  return {
+    key: `quota-${gid}-${pool.mpid}`,
+    name: `Pool ${pool.name} for ${path}`,
+    used,
+    size,
+    quota: true,
+    words: `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free on its disk.`,
+  };
+}
+
+/** A pool without a quota and without a look at the host: what is free is all that is known. */
+export function ofUse(pool: PoolInfo, gid: number, path: string): Room {
+  return {
+    key: `use-${gid}-${pool.mpid}`,
+    name: path === "/" ? `Pool ${pool.name}` : `Pool ${pool.name} for ${path}`,
+    used: pool.used,
+    size: pool.used + pool.free,
+    quota: false,
+    words: `Media declare ${bytes(pool.used)}; ${bytes(pool.free)} free on its disk. No quota.`,
+  };
+}

@@ -1,0 +1,79 @@
+/** The pools that the caller sees: their disks, for who may see the host, and what his groups may have of them. */
+import { useQueries } from "@tanstack/react-query";
+import { useEffect, useMemo } from "react";
+import { call } from "@/api/call";
+import { live, useMay, useObjects } from "@/api/live";
+import { queries } from "@/api/queries";
+import type { HostInfo, Pools } from "@/api/schema";
+import { pathsOf } from "@/ui/groups";
+import { ofDisk, ofQuota, ofUse, type Room } from "./room";
+
+const PATH = "/m/pool/list";
+/** Groups that are asked about. Who sees more looks at the groups themselves. */
+const MOST = 12;
+
+/** `waiting`: the host is being asked, and its disks come before what is known without it. */
+export function useRooms(
+  host: HostInfo | undefined,
+  waiting: boolean,
+): { rooms: Room[]; error: unknown; more: boolean } {
+  const groups = useObjects("group");
+  const may = useMay();
+  const paths = useMemo(() => pathsOf(groups), [groups]);
+  const all = useMemo(
+    () =>
+      groups
+        .filter((group) => may("pool.list", group.gid))
+        .map((group) => ({
+          gid: group.gid,
+          depth: group.gid === 0 ? -1 : (paths.get(group.gid) ?? "").split("/").length,
+        }))
+        .sort((a, b) => a.depth - b.depth || a.gid - b.gid),
+    [groups, may, paths],
+  );
+  const asked = all.slice(0, MOST);
+  useEffect(() => {
+    const again = () => void queries.invalidateQueries({ queryKey: [PATH] });
+    const ends = [live.hear("pool", again), live.hear("quota", again)];
+    return () => {
+      for (const end of ends) end();
+    };
+  }, []);
+  const answers = useQueries({
+    queries: asked.map(({ gid }) => ({
+      queryKey: [PATH, "post", { gid }],
+      queryFn: (): Promise<Pools> => call("post", PATH, { gid }),
+    })),
+  });
+  const found = answers.map((answer) => answer.data);
+  const rooms = waiting
+    ? []
+    : arranged(
+        host,
+        found,
+        asked.map(({ gid }) => ({ gid, path: paths.get(gid) ?? `group ${gid}` })),
+      );
+  return {
+    rooms,
+    error: answers.find((answer) => answer.error)?.error,
+    more: all.length > MOST,
+  };
+}
+
+function arranged(
+  host: HostInfo | undefined,
+  answers: readonly (Pools | undefined)[],
+  groups: readonly { gid: number; path: string }[],
+): Room[] {
+  const seen = new Set(host?.pools.map((pool) => pool.mpid));
+  const rooms = (host?.pools ?? []).map(ofDisk);
+  for (const [index, { gid, path }] of groups.entries()) {
+    for (const pool of answers[index]?.pools ?? []) {
+      const quota = ofQuota(pool, gid, path);
+      if (quota) rooms.push(quota);
+      else if (!seen.has(pool.mpid)) rooms.push(ofUse(pool, gid, path));
+      seen.add(pool.mpid);
+    }
+  }
+  return rooms;
+}
