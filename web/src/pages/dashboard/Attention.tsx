@@ -37,7 +37,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
       <Title headingLevel="h2" id="attention" className="v-section-title">
         Needs attention
       </Title>
-      <Stack hasGutter>
+      <Stack className="v-stack">
         {connection === "lost" && (
           <StackItem>
             <Alert isInline variant="warning" title="The connection to the server is lost">
@@ -50,7 +50,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
             <Alert
               isInline
               variant={one.danger ? "danger" : "warning"}
-              title={one.title}
+              title={<Link to={one.to}>{one.title}</Link>}
               component="h3"
               actionClose={
                 one.task !== undefined ? (
@@ -61,16 +61,13 @@ export function Attention({ matters }: { matters: Matter[] }) {
                 ) : undefined
               }
               actionLinks={
-                <>
-                  {one.start && start && may("vm.state", one.start.gid) && (
-                    <AlertActionLink onClick={() => one.start && void act(one.start, start)}>
-                      Start {one.start.name}
-                    </AlertActionLink>
-                  )}
-                  <AlertActionLink component={(props) => <Link {...props} to={one.to} />}>
-                    Look at it<span className="v-hidden-text">: {one.title}</span>
+                one.start &&
+                start &&
+                may("vm.state", one.start.gid) && (
+                  <AlertActionLink onClick={() => one.start && void act(one.start, start)}>
+                    Start {one.start.name}
                   </AlertActionLink>
-                </>
+                )
               }
             >
               {one.message}
@@ -86,7 +83,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
         )}
         {left.length === 0 && connection !== "lost" && (
           <StackItem>
-            <Alert isInline isPlain variant="success" title="Nothing does: all is as it should be." />
+            <Alert isInline isPlain component="h3" variant="success" title="Nothing does: all is as it should be." />
           </StackItem>
         )}
       </Stack>

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Vm } from "@/api/live";
 import type { HostInfo, HostPool, PoolInfo, TaskInfo } from "@/api/schema";
 import { matters } from "./attention";
-import { ofDisk, ofQuota, ofUse, share } from "./room";
+import { arranged, ofDisk, ofQuota, ofUse, share } from "./room";
 
 const vm: Vm = {
   vmid: 1,
@@ -80,4 +80,16 @@ test("a quota is as full as the tightest one above leaves it", () => {
   expect(share(ofQuota({ ...pool, left: 0 }, 3, "team") as never)).toBe(1);
   expect(ofQuota({ ...pool, left: undefined }, 3, "team")).toBeUndefined();
   expect(share(ofUse({ ...pool, used: 0, free: 0 }, 0, "/"))).toBe(0);
+});
+
+test("a disk is shown once, a quota where it was given", () => {
+  const group = (gid: number, parent: number, pools: PoolInfo[]) => ({ gid, parent, path: `g${gid}`, pools });
+  const rooms = arranged({ pools: [disk] }, [
+    group(0, 0, [{ ...pool, quota: 0, left: undefined }]),
+    group(1, 0, [pool]),
+    group(2, 1, [{ ...pool, used: 3 }]),
+    group(3, 1, [{ ...pool, quota: 20, used: 3, left: 17 }]),
+  ]);
+  expect(rooms.map((room) => room.key)).toEqual(["disk-1", "quota-1-1", "quota-3-1"]);
+  expect(arranged(undefined, [group(0, 0, [{ ...pool, left: undefined }])])[0]?.key).toBe("use-0-1");
 });

@@ -1,5 +1,5 @@
 /** What pools and quotas hold and have left, as bars show it. */
-import type { HostPool, PoolInfo } from "@/api/schema";
+import type { HostInfo, HostPool, PoolInfo } from "@/api/schema";
 import { bytes } from "@/ui/format";
 
 export interface Room {
@@ -57,4 +57,29 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): Room {
     quota: false,
     words: `Media declare ${bytes(pool.used)}; ${bytes(pool.free)} free on its disk. No quota.`,
   };
+}
+
+export interface GroupPools {
+  gid: number;
+  parent: number;
+  path: string;
+  pools: readonly PoolInfo[];
+}
+
+/** Disks first, then quotas from the top of the tree down. A group that only has its parent's quota is not shown again. */
+export function arranged(host: Pick<HostInfo, "pools"> | undefined, groups: readonly GroupPools[]): Room[] {
+  const seen = new Set(host?.pools.map((pool) => pool.mpid));
+  const quotas = new Map<string, number>();
+  const rooms = (host?.pools ?? []).map(ofDisk);
+  for (const { gid, parent, path, pools } of groups) {
+    for (const pool of pools) {
+      const room = ofQuota(pool, gid, path);
+      if (room) {
+        quotas.set(`${gid} ${pool.mpid}`, room.size);
+        if (quotas.get(`${parent} ${pool.mpid}`) !== room.size || gid === parent) rooms.push(room);
+      } else if (!seen.has(pool.mpid)) rooms.push(ofUse(pool, gid, path));
+      seen.add(pool.mpid);
+    }
+  }
+  return rooms;
 }

@@ -6,7 +6,7 @@ import { live, useMay, useObjects } from "@/api/live";
 import { queries } from "@/api/queries";
 import type { HostInfo, Pools } from "@/api/schema";
 import { pathsOf } from "@/ui/groups";
-import { ofDisk, ofQuota, ofUse, type Room } from "./room";
+import { arranged, type Room } from "./room";
 
 const PATH = "/m/pool/list";
 /** Groups that are asked about. Who sees more looks at the groups themselves. */
@@ -26,6 +26,8 @@ export function useRooms(
         .filter((group) => may("pool.list", group.gid))
         .map((group) => ({
           gid: group.gid,
+          parent: group.parent_gid,
+          path: paths.get(group.gid) ?? `group ${group.gid}`,
           depth: group.gid === 0 ? -1 : (paths.get(group.gid) ?? "").split("/").length,
         }))
         .sort((a, b) => a.depth - b.depth || a.gid - b.gid),
@@ -45,35 +47,15 @@ export function useRooms(
       queryFn: (): Promise<Pools> => call("post", PATH, { gid }),
     })),
   });
-  const found = answers.map((answer) => answer.data);
   const rooms = waiting
     ? []
     : arranged(
         host,
-        found,
-        asked.map(({ gid }) => ({ gid, path: paths.get(gid) ?? `group ${gid}` })),
+        asked.map((group, index) => ({ ...group, pools: answers[index]?.data?.pools ?? [] })),
       );
   return {
     rooms,
     error: answers.find((answer) => answer.error)?.error,
     more: all.length > MOST,
   };
-}
-
-function arranged(
-  host: HostInfo | undefined,
-  answers: readonly (Pools | undefined)[],
-  groups: readonly { gid: number; path: string }[],
-): Room[] {
-  const seen = new Set(host?.pools.map((pool) => pool.mpid));
-  const rooms = (host?.pools ?? []).map(ofDisk);
-  for (const [index, { gid, path }] of groups.entries()) {
-    for (const pool of answers[index]?.pools ?? []) {
-      const quota = ofQuota(pool, gid, path);
-      if (quota) rooms.push(quota);
-      else if (!seen.has(pool.mpid)) rooms.push(ofUse(pool, gid, path));
-      seen.add(pool.mpid);
-    }
-  }
-  return rooms;
 }

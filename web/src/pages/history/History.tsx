@@ -56,29 +56,19 @@ export default function History() {
         key: "what",
         title: "What",
         names: true,
-        width: 35,
+        width: 30,
         cell: (one) => <Happened entry={one} names={names} />,
         text: (one) => `${plain(partsOf(one, names))} ${one.operation}`,
       },
       {
         key: "outcome",
         title: "Outcome",
-        width: 25,
+        width: 35,
         cell: (one) => <Outcome entry={one} />,
         text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
       },
       { key: "from", title: "From", nowrap: true, cell: (one) => one.address, sort: (one) => one.address },
-      {
-        key: "request",
-        title: "Request",
-        nowrap: true,
-        cell: (one) => (
-          <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied">
-            {one.request}
-          </ClipboardCopy>
-        ),
-        text: (one) => one.request,
-      },
+      { key: "request", title: "Request", cell: (one) => <RequestId id={one.request} />, text: (one) => one.request, optional: true },
       {
         key: "group",
         title: "Group",
@@ -207,8 +197,17 @@ function whom(users: readonly { uid: number; name: string }[], entries: readonly
 }
 
 function Who({ entry }: { entry: Entry }) {
-  if (entry.uid === undefined) return <span className="v-subtle">{entry.name || "nobody signed in"}</span>;
+  if (entry.uid === undefined) return entry.name ? <>{entry.name}</> : <span className="v-subtle">not signed in</span>;
   return <Link to={`/users/${entry.uid}`}>{entry.name || `user ${entry.uid}`}</Link>;
+}
+
+/** To quote when one asks why. */
+function RequestId({ id }: { id: string }) {
+  return (
+    <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" className="v-id">
+      {id}
+    </ClipboardCopy>
+  );
 }
 
 function Outcome({ entry }: { entry: Entry }) {
@@ -226,6 +225,9 @@ function Outcome({ entry }: { entry: Entry }) {
         </Label>
       </Tooltip>{" "}
       {entry.message}
+      <small className="v-request v-subtle">
+        Request <RequestId id={entry.request} />
+      </small>
     </>
   );
 }

@@ -52,7 +52,7 @@ export default function Media() {
   const columns = useMemo(() => {
     const names = new Map(pools.map((pool) => [pool.mpid, pool.name]));
     const onImport = mayMake ? (medium: Medium) => setWish({ is: "import", medium }) : undefined;
-    return columnsOf(path, (mpid) => names.get(mpid) ?? `pool ${mpid}`, onImport);
+    return columnsOf(path, (mpid) => names.get(mpid) ?? `pool ${mpid}`, pools.length > 1, onImport);
   }, [path, pools, mayMake]);
   const wants = asked.has("upload") ? "upload" : asked.has("create") ? "create" : undefined;
   useEffect(() => {

@@ -33,7 +33,7 @@ export function MediumActions({
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ position: "right" }}
+      popperProps={{ position: "right", appendTo: () => document.body }}
       toggle={(ref) => (
         <MenuToggle
           ref={ref}

@@ -10,15 +10,16 @@ import { bootWords, canImport, formatWords } from "./content";
 export function columnsOf(
   path: (gid: number) => string,
   pool: (mpid: number) => string,
+  /** Whether there is more than one pool. */
+  pools: boolean,
   onImport: ((medium: Medium) => void) | undefined,
 ): Column<Medium>[] {
   return [
-    { key: "name", title: "Name", names: true, width: 25, cell: (one) => one.name, sort: (one) => one.name },
+    { key: "name", title: "Name", names: true, cell: (one) => <Named medium={one} />, sort: (one) => one.name },
     { key: "type", title: "Type", cell: (one) => one.type, sort: (one) => one.type },
     {
       key: "content",
       title: "Holds",
-      width: 25,
       cell: (one) => <Holds medium={one} onImport={onImport} />,
       sort: formatWords,
       text: (one) => [formatWords(one), one.content?.label, bootWords(one), one.content?.warning].join(" "),
@@ -36,7 +37,7 @@ export function columnsOf(
       ),
       sort: (one) => one.size,
     },
-    { key: "pool", title: "Pool", cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
+    { key: "pool", title: "Pool", optional: !pools, cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
     { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
     {
       key: "used",
@@ -48,19 +49,26 @@ export function columnsOf(
     {
       key: "readonly",
       title: "Writing",
-      cell: (one) =>
-        one.readonly ? (
-          <Label isCompact icon={<LockIcon />}>
-            Read-only
-          </Label>
-        ) : (
-          "Allowed"
-        ),
+      cell: (one) => (one.readonly ? "Read-only" : "Allowed"),
       sort: (one) => (one.readonly ? "Read-only" : "Allowed"),
+      optional: true,
     },
     { key: "format", title: "File format", cell: (one) => one.format, sort: (one) => one.format, optional: true },
     { key: "mid", title: "Id", cell: (one) => <code>{one.mid}</code>, sort: (one) => one.mid, optional: true },
   ];
+}
+
+function Named({ medium }: { medium: Medium }) {
+  return (
+    <>
+      {medium.name}{" "}
+      {medium.readonly && (
+        <Label isCompact icon={<LockIcon />}>
+          Read-only
+        </Label>
+      )}
+    </>
+  );
 }
 
 function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Medium) => void) | undefined }) {
