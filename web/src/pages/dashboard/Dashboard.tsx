@@ -59,11 +59,19 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
       {nothing && <FewRights />}
       {(vms.length > 0 || all.length > 0) && <Attention matters={all} />}
       <div className="v-cards">
-        {vms.length > 0 && <Machines vms={vms} />}
-        {seesHost && <Host asked={host} />}
-        {seesPools && <PoolBars rooms={rooms} error={error} more={more} />}
-        <RunningTasks tasks={running} />
-        {history !== undefined && <RecentHistory gid={history} />}
+        {(vms.length > 0 || seesPools || running.length > 0) && (
+          <div className="v-column">
+            {vms.length > 0 && <Machines vms={vms} />}
+            <RunningTasks tasks={running} />
+            {seesPools && <PoolBars rooms={rooms} error={error} more={more} />}
+          </div>
+        )}
+        {(seesHost || history !== undefined) && (
+          <div className="v-column">
+            {seesHost && <Host asked={host} />}
+            {history !== undefined && <RecentHistory gid={history} />}
+          </div>
+        )}
       </div>
     </>
   );

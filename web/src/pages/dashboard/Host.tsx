@@ -26,7 +26,7 @@ const BUSY = 0.9;
 export function Host({ asked }: { asked: UseQueryResult<HostInfo> }) {
   const { data: host, error, isPending, isFetching, dataUpdatedAt, refetch } = asked;
   return (
-    <Card isFullHeight component="section" aria-labelledby="host">
+    <Card component="section" aria-labelledby="host">
       <CardHeader
         actions={{
           actions: (

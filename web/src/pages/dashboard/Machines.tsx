@@ -17,7 +17,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
   const up = vms.filter((vm) => vm.state !== "STOPPED");
   const sum = (list: readonly Vm[], of: (vm: Vm) => number) => list.reduce((total, vm) => total + of(vm), 0);
   return (
-    <Card isFullHeight component="section" aria-labelledby="machines">
+    <Card component="section" aria-labelledby="machines">
       <CardTitle component="h2" id="machines">
         Virtual machines
       </CardTitle>

@@ -7,7 +7,7 @@ import { type Room, share } from "./room";
 
 export function PoolBars({ rooms, error, more }: { rooms: readonly Room[]; error: unknown; more: boolean }) {
   return (
-    <Card isFullHeight component="section" aria-labelledby="pools">
+    <Card component="section" aria-labelledby="pools">
       <CardTitle component="h2" id="pools">
         Pools
       </CardTitle>

@@ -13,7 +13,7 @@ import { titleOf } from "../tasks/words";
 export function RunningTasks({ tasks }: { tasks: readonly TaskInfo[] }) {
   if (tasks.length === 0) return null;
   return (
-    <Card isFullHeight component="section" aria-labelledby="running-tasks">
+    <Card component="section" aria-labelledby="running-tasks">
       <CardTitle component="h2" id="running-tasks">
         Running tasks
       </CardTitle>
@@ -36,7 +36,7 @@ export function RecentHistory({ gid }: { gid: number }) {
   const { known, error, again } = useEntries(wanted, FEW);
   const names = useNames();
   return (
-    <Card isFullHeight component="section" aria-labelledby="recent">
+    <Card component="section" aria-labelledby="recent">
       <CardTitle component="h2" id="recent">
         What happened lately
       </CardTitle>

@@ -68,7 +68,13 @@ export default function History() {
         text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
       },
       { key: "from", title: "From", nowrap: true, cell: (one) => one.address, sort: (one) => one.address },
-      { key: "request", title: "Request", cell: (one) => <RequestId id={one.request} />, text: (one) => one.request, optional: true },
+      {
+        key: "request",
+        title: "Request",
+        cell: (one) => <RequestId id={one.request} />,
+        text: (one) => one.request,
+        optional: true,
+      },
       {
         key: "group",
         title: "Group",
@@ -197,7 +203,7 @@ function whom(users: readonly { uid: number; name: string }[], entries: readonly
 }
 
 function Who({ entry }: { entry: Entry }) {
-  if (entry.uid === undefined) return entry.name ? <>{entry.name}</> : <span className="v-subtle">not signed in</span>;
+  if (entry.uid === undefined) return entry.name || <span className="v-subtle">not signed in</span>;
   return <Link to={`/users/${entry.uid}`}>{entry.name || `user ${entry.uid}`}</Link>;
 }
 
