@@ -88,6 +88,7 @@ export function Toasts() {
       {shown.map((toast) => (
         <Alert
           key={toast.id}
+          component="p"
           variant={toast.variant}
           title={toast.title}
           customIcon={toast.doing ? <Spinner size="md" aria-label="under way" /> : undefined}

@@ -33,7 +33,7 @@ export function MediumActions({
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ position: "right", appendTo: () => document.body }}
+      popperProps={{ position: "right", appendTo: () => document.getElementById("main") ?? document.body }}
       toggle={(ref) => (
         <MenuToggle
           ref={ref}
@@ -45,12 +45,12 @@ export function MediumActions({
         />
       )}
     >
-      <DropdownList>
+      <DropdownList className="v-why">
         {mayMake && canImport(medium) && (
           <DropdownItem onClick={() => onWish("import")}>Make a disk of it…</DropdownItem>
         )}
         {mayMake && (
-          <DropdownItem onClick={() => onWish("clone")} isDisabled={busy !== undefined} description={busy}>
+          <DropdownItem onClick={() => onWish("clone")} isAriaDisabled={busy !== undefined} description={busy}>
             Clone…
           </DropdownItem>
         )}
@@ -59,7 +59,7 @@ export function MediumActions({
             Download
           </DropdownItem>
         ) : (
-          <DropdownItem isDisabled description={busy}>
+          <DropdownItem isAriaDisabled description={busy}>
             Download
           </DropdownItem>
         )}
@@ -70,7 +70,7 @@ export function MediumActions({
             <DropdownItem
               isDanger={!held}
               onClick={() => onWish("delete")}
-              isDisabled={held !== undefined}
+              isAriaDisabled={held !== undefined}
               description={held}
             >
               Delete…

@@ -96,7 +96,15 @@ function One({
             label={`${Math.floor(upload.size ? (100 * upload.sent) / upload.size : 0)}%`}
             measureLocation={ProgressMeasureLocation.top}
             size="sm"
-            variant={state === "failed" ? "danger" : state === "done" ? "success" : undefined}
+            variant={
+              state === "failed"
+                ? "danger"
+                : state === "done"
+                  ? upload.content?.warning
+                    ? "warning"
+                    : "success"
+                  : undefined
+            }
             helperText={<HowFar upload={upload} />}
           />
         </FlexItem>

@@ -68,10 +68,16 @@ export default function Trash() {
         key: "deleted",
         title: "Deleted",
         nowrap: true,
-        cell: (one) => <When at={one.deleted} />,
+        cell: (one) => (
+          <>
+            <When at={one.deleted} />
+            <br />
+            <small className="v-subtle">by {who(one.uid)}</small>
+          </>
+        ),
         sort: (one) => one.deleted,
+        text: (one) => who(one.uid),
       },
-      { key: "who", title: "By", cell: (one) => who(one.uid), sort: (one) => who(one.uid) },
       {
         key: "expires",
         title: "Gone for good",
