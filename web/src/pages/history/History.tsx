@@ -224,7 +224,7 @@ function Outcome({ entry }: { entry: Entry }) {
       </Label>
     );
   return (
-    <>
+    <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
         <Label isCompact color="red" icon={<BanIcon />}>
           {entry.status >= 500 ? "Failed" : "Refused"} {entry.code ?? entry.status}
@@ -234,6 +234,6 @@ function Outcome({ entry }: { entry: Entry }) {
       <small className="v-request v-subtle">
         Request <RequestId id={entry.request} />
       </small>
-    </>
+    </div>
   );
 }

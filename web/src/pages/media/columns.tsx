@@ -29,11 +29,11 @@ export function columnsOf(
       title: "Size",
       nowrap: true,
       cell: (one) => (
-        <>
+        <div>
           {bytes(one.size)}
           <br />
           <small className="v-subtle">{bytes(one.allocated)} on disk</small>
-        </>
+        </div>
       ),
       sort: (one) => one.size,
     },
@@ -60,14 +60,14 @@ export function columnsOf(
 
 function Named({ medium }: { medium: Medium }) {
   return (
-    <>
+    <div>
       {medium.name}{" "}
       {medium.readonly && (
         <Label isCompact icon={<LockIcon />}>
           Read-only
         </Label>
       )}
-    </>
+    </div>
   );
 }
 
@@ -75,7 +75,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
   const { content } = medium;
   const boots = bootWords(medium);
   return (
-    <>
+    <div>
       <span className="v-words">
         {formatWords(medium)}
         {content?.label && <span className="v-subtle"> {content.label}</span>}
@@ -112,7 +112,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
           )}
         </Flex>
       )}
-    </>
+    </div>
   );
 }
 

@@ -10,12 +10,12 @@ export function TaskProgress({ task }: { task: TaskInfo }) {
   const words = progressWords(task, Date.now() / 1000);
   if (far === undefined)
     return (
-      <>
+      <div>
         <Spinner size="sm" aria-label={`${titleOf(task)} is under way`} /> {words}
-      </>
+      </div>
     );
   return (
-    <>
+    <div>
       <Progress
         value={far}
         size="sm"
@@ -24,6 +24,6 @@ export function TaskProgress({ task }: { task: TaskInfo }) {
         valueText={`${far}%, ${words}`}
       />
       <small className="v-subtle">{words}</small>
-    </>
+    </div>
   );
 }

@@ -69,11 +69,11 @@ export default function Trash() {
         title: "Deleted",
         nowrap: true,
         cell: (one) => (
-          <>
+          <div>
             <When at={one.deleted} />
             <br />
             <small className="v-subtle">by {who(one.uid)}</small>
-          </>
+          </div>
         ),
         sort: (one) => one.deleted,
         text: (one) => who(one.uid),
