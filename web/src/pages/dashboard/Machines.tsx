@@ -25,7 +25,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
         <ul className="v-counts">
           {STEADY.map(({ state, title }) => (
             <li key={state}>
-              <Link to={`/vms?state=${state}`}>
+              <Link to={`/vms?state=${state.toLowerCase()}`}>
                 <span className="v-count">{of(state).toLocaleString()}</span>
                 <span>{title}</span>
               </Link>
@@ -33,7 +33,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
           ))}
           {changing > 0 && (
             <li>
-              <Link to="/vms">
+              <Link to="/vms?state=changing">
                 <span className="v-count">{changing.toLocaleString()}</span>
                 <span>Changing</span>
               </Link>
