@@ -20,11 +20,12 @@ export default function Dashboard() {
   const ready = useReady();
   const navigate = useNavigate();
   const mayCreate = useGroupsWhere("vm.create").length > 0;
+  const some = useObjects("vm").length > 0;
   return (
     <>
       <PageHead
         title="Dashboard"
-        actions={mayCreate && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
+        actions={mayCreate && some && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
       />
       <PageSection>
         {ready ? (

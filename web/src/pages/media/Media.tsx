@@ -12,6 +12,7 @@ import {
 } from "@patternfly/react-core";
 import { UploadIcon } from "@patternfly/react-icons";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { createPortal } from "react-dom";
 import { useSearchParams } from "react-router";
 import { type Medium, useMay, useObjects, usePools, useReady } from "@/api/live";
 import { DataTable } from "@/ui/DataTable";
@@ -150,11 +151,13 @@ export default function Media() {
           }
         />
       </PageSection>
-      {over && (
-        <div className="v-drop" role="status">
-          Drop to upload
-        </div>
-      )}
+      {over &&
+        createPortal(
+          <div className="v-drop" role="status">
+            Drop to upload
+          </div>,
+          document.body,
+        )}
       {wish?.is === "upload" && <UploadDialog files={wish.files} onClose={close} />}
       {wish?.is === "create" && <CreateDisk onClose={close} />}
       {(wish?.is === "import" || wish?.is === "clone") && (
