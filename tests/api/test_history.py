@@ -116,7 +116,7 @@ async def test_what_happened_to_one_vm(w: World) -> None:
     vmid, other = await w.vm("vm", gid), await w.vm(f"vmid={99}", gid)
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
-    await w.refused("PUT", "/v/vm/state", key, vmid=vmid, state="STOPPED")
+    await w.refused("PUT", "/v/vm/state", key, _plan=False, vmid=vmid, state="STOPPED")
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
     await w.ok("DELETE", "/v/vm", vmid=vmid)
     await w.ok("PUT", "/t/trash", trid=(await w.ok("POST", "/t/trash/list"))["items"][0]["trid"])

@@ -469,7 +469,7 @@ def agrees(plan: dict[str, Any], before: Objects, after: Objects) -> None:
     come = sorted((kind, after[kind, id]["name"]) for kind, id in after.keys() - before.keys() if kind in kinds)
     gone = sorted((kind, before[kind, id]["name"]) for kind, id in before.keys() - after.keys() if kind in kinds)
     steps = plan["steps"]
-    assert come == sorted((one["kind"], one["name"]) for one in steps if one["do"] in COME)
+    assert come == sorted((one["kind"], one["name"]) for one in steps if one["do"] in COME and one["kind"] in kinds)
     there = [one for one in steps if one["do"] in GONE and (one["kind"], str(one.get("id"))) in before]
     assert gone == sorted((one["kind"], one["name"]) for one in there)
     trashed = {before.get(key, after.get(key))["name"] for key in after.keys() ^ before.keys() if key[0] == "trash"}  # type: ignore[index]
@@ -480,6 +480,8 @@ def agrees(plan: dict[str, Any], before: Objects, after: Objects) -> None:
                 assert trashed, "it can be had back"
             case "purge":
                 assert bool(trashed) is (step not in there), "nothing of it is in the trash"
+            case "create" if step["kind"] == "session":
+                assert len(keys(after, "session")) == len(keys(before, "session")) + 1
             case "restore":
                 assert key in after, "it has its id again"
             case "change" | "assign" | "grant" | "revoke":
@@ -490,9 +492,13 @@ def agrees(plan: dict[str, Any], before: Objects, after: Objects) -> None:
                 assert after[key]["state"] == STATES[do]
 
 
+def keys(objects: Objects, kind: str) -> set[tuple[str, str]]:
+    return {key for key in objects if key[0] == kind}
+
+
 def changed(step: dict[str, Any], before: Objects, after: Objects) -> None:
     """Each field that is told was that before, and is this after."""
-    sessions = [{key for key in one if key[0] == "session"} for one in (before, after)]
+    sessions = [keys(before, "session"), keys(after, "session")]
     key = (step["kind"], str(step.get("id")))
     match step["kind"]:
         case "session":

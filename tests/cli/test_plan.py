@@ -11,7 +11,7 @@ from tests.host import Host
 from velocity.cli.main import velocity
 
 AREAS = ("user", "group", "vm", "media", "pool", "trash", "task")
-READING = {"list", "show", "wait", "console", "download"}
+READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command"}
 
 
 def planned(host: Host, *words: str, typed: str | None = None) -> list[str]:

@@ -26,21 +26,20 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { BarsIcon, SearchIcon } from "@patternfly/react-icons";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import icon from "@/icon.svg";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
-import { Palette } from "./Palette";
+
+const Palette = lazy(() => import("./Palette"));
 
 export const PLACES = [
   { path: "/", title: "Dashboard" },
   { path: "/vms", title: "Virtual machines" },
   { path: "/media", title: "Media" },
-  { path: "/groups", title: "Groups" },
-  { path: "/users", title: "Users" },
   { path: "/tasks", title: "Tasks" },
   { path: "/history", title: "History" },
   { path: "/trash", title: "Trash" },
@@ -90,7 +89,11 @@ export function Layout({ children }: { children: ReactNode }) {
       mainAriaLabel="Content"
     >
       <ErrorBoundary key={pathname.split("/").slice(0, 3).join("/")}>{children}</ErrorBoundary>
-      {palette && <Palette onClose={() => setPalette(false)} />}
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette onClose={() => setPalette(false)} />
+        </Suspense>
+      )}
     </Page>
   );
 }

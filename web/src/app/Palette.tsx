@@ -16,7 +16,7 @@ interface Entry {
 
 const MOST = 12;
 
-export function Palette({ onClose }: { onClose: () => void }) {
+export default function Palette({ onClose }: { onClose: () => void }) {
   const [words, setWords] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();

@@ -23,7 +23,7 @@ import { useObjects, type Vm } from "@/api/live";
 import type { Attachment, VmInfo } from "@/api/schema";
 import { say } from "@/ui/actions";
 import { Failed } from "@/ui/Failed";
-import { mib } from "@/ui/format";
+import { count, mib } from "@/ui/format";
 import { SameAs } from "@/ui/SameAs";
 import { nameProblem } from "./settings/limits";
 import { useVmInfo } from "./useVmInfo";
@@ -84,8 +84,8 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
           </FormGroup>
           {info.data && (
             <Content component="p">
-              With {info.data.cpus} CPUs, {mib(info.data.memory_mib)}, its displays and NICs, and the media that it only
-              reads; in the same group.
+              With {count(info.data.cpus, "CPU")}, {mib(info.data.memory_mib)}, its displays and NICs, and the media
+              that it only reads; in the same group.
             </Content>
           )}
           {left.length > 0 && (

@@ -84,7 +84,7 @@ function Waits({ vm }: { vm: Vm }) {
       className="v-space-above"
     >
       {may("vm.state", vm.gid) &&
-        "A restart from inside the guest is not one: stop it, then start it; or use Restart above."}
+        "A restart from inside the guest is not one: stop it, then start it; or use Restart in the menu above."}
     </Alert>
   );
 }

@@ -1,5 +1,0 @@
-import { PageHead } from "@/ui/PageHead";
-
-export default function Users() {
-  return <PageHead title="Users" />;
-}
