@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from velocity.access.rules import Amount
@@ -38,7 +39,7 @@ class Machine:
     name: str
     spec: Spec
 
-    @property
+    @cached_property
     def revision(self) -> str:
         return revision(self.name, self.spec)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from uuid import UUID
 
 import msgspec
@@ -34,7 +35,7 @@ class Medium:
     format: str
     content: Content
 
-    @property
+    @cached_property
     def revision(self) -> str:
         return revision(self.name, self.type, self.size, self.readonly, self.format)
 
