@@ -17,6 +17,8 @@ const Vms = lazy(() => import("@/pages/vms/Vms"));
 const VmPage = lazy(() => import("@/pages/vm/VmPage"));
 const Create = lazy(() => import("@/pages/create/Create"));
 const Media = lazy(() => import("@/pages/media/Media"));
+const Groups = lazy(() => import("@/pages/people/Groups"));
+const Users = lazy(() => import("@/pages/people/Users"));
 const Trash = lazy(() => import("@/pages/trash/Trash"));
 const Tasks = lazy(() => import("@/pages/tasks/Tasks"));
 const History = lazy(() => import("@/pages/history/History"));
@@ -73,6 +75,8 @@ function SignedIn() {
             <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
             <Route path="/create" element={<Create />} />
             <Route path="/media" element={<Media />} />
+            <Route path="/groups/:gid?" element={<Groups />} />
+            <Route path="/users/:uid?" element={<Users />} />
             <Route path="/trash" element={<Trash />} />
             <Route path="/tasks" element={<Tasks />} />
             <Route path="/history" element={<History />} />

@@ -40,6 +40,8 @@ export const PLACES = [
   { path: "/", title: "Dashboard" },
   { path: "/vms", title: "Virtual machines" },
   { path: "/media", title: "Media" },
+  { path: "/groups", title: "Groups" },
+  { path: "/users", title: "Users" },
   { path: "/tasks", title: "Tasks" },
   { path: "/history", title: "History" },
   { path: "/trash", title: "Trash" },
