@@ -1,5 +1,5 @@
 /** The command palette (Ctrl-K): every place, VM, medium, group and user by a few letters, and what can be done with a VM. */
-import { Modal, ModalBody, SearchInput, Title } from "@patternfly/react-core";
+import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects } from "@/api/live";
@@ -37,13 +37,13 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   return (
     <Modal isOpen onClose={onClose} variant="medium" position="top" aria-label="Search or run" className="v-palette">
       <ModalBody>
-        <SearchInput
+        <TextInput
           value={words}
           onChange={(_event, value) => {
             setWords(value);
             setAt(0);
           }}
-          onClear={() => setWords("")}
+          type="search"
           onKeyDown={press}
           placeholder="A machine, a medium, a group, a place; or “start web”"
           aria-label="Search or run"

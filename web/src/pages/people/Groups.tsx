@@ -81,7 +81,7 @@ export default function Groups() {
             </StackItem>
           )}
           <StackItem>
-            <Alert isInline isPlain variant="info" title="Groups are made and changed from a terminal">
+            <Alert component="p" isInline isPlain variant="info" title="Groups are made and changed from a terminal">
               <code>velocity group create</code>, <code>velocity user grant</code>, <code>velocity group quota</code>;{" "}
               <code>velocity why</code> explains each decision.
             </Alert>

@@ -62,7 +62,7 @@ export default function Users() {
             </StackItem>
           )}
           <StackItem>
-            <Alert isInline isPlain variant="info" title="Users are made and changed from a terminal">
+            <Alert component="p" isInline isPlain variant="info" title="Users are made and changed from a terminal">
               <code>velocity user create</code>, <code>velocity user grant</code>, <code>velocity user revoke</code>,{" "}
               <code>velocity user rm</code>.
             </Alert>

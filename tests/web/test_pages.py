@@ -1,0 +1,97 @@
+"""Each page in a real browser: it opens without complaint, axe finds nothing on it, and it fits a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.host import Host
+from tests.web.conftest import NewPerson
+from tests.web.person import Person
+
+PAGES = {
+    "/": "Dashboard",
+    "/vms": "Virtual machines",
+    "/vms/1": "web",
+    "/create": "Create a virtual machine",
+    "/media": "Media",
+    "/groups": "Groups",
+    "/groups/0": "Groups",
+    "/users": "Users",
+    "/tasks": "Tasks",
+    "/history": "History",
+    "/trash": "Trash",
+    "/settings": "My settings",
+}
+
+
+def furnish(host: Host) -> None:
+    host.ok("media", "create", "disk", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--display", "64x64", "--media", "disk:block")
+    host.ok("vm", "start", "web")
+    host.ok("media", "create", "old", "--size", "1M")
+    host.ok("media", "rm", "old")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 375)])
+def test_every_page(host: Host, person: NewPerson, theme: str, width: int) -> None:
+    furnish(host)
+    one = person(host.url, theme=theme, width=width)
+    one.sign_in("root")
+    found: dict[str, list[str]] = {}
+    for path, title in PAGES.items():
+        one.open(path)
+        expect(one.page.get_by_role("heading", level=1)).to_contain_text(title)
+        one.page.wait_for_timeout(300)  # what is asked when it is shown
+        found[path] = one.violations()
+        wide = one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            found[path].append(f"it is {wide} px wider than the screen")
+    assert {path: one for path, one in found.items() if one} == {}
+
+
+def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Person) -> None:
+    root.open("/vms")
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+    host.ok("vm", "create", "from-the-cli", "--memory", "64M")
+    expect(root.page.get_by_role("link", name="from-the-cli")).to_be_visible()
+    host.ok("vm", "start", "from-the-cli")
+    expect(root.page.get_by_text("Running", exact=True).first).to_be_visible()
+    host.ok("vm", "stop", "--force", "from-the-cli")
+    host.ok("vm", "rm", "from-the-cli")
+    expect(root.page.get_by_role("link", name="from-the-cli")).to_have_count(0)
+
+
+def test_a_session_that_ends_asks_in_place_and_loses_nothing(host: Host, root: Person) -> None:
+    root.open("/settings")
+    typed = root.page.locator("#new")
+    typed.fill("half a pass")
+    host.ok("session", "end", "--others")
+    root.page.locator("#old").fill("correct horse")
+    root.page.locator("#again").fill("half a pass")
+    root.page.get_by_role("button", name="Set the password").click()
+    dialog = root.page.get_by_role("dialog", name="Your session has ended")
+    expect(dialog).to_be_visible()
+    expect(typed).to_have_value("half a pass")
+
+
+def test_a_wrong_password_is_told(host: Host, person: NewPerson) -> None:
+    one = person(host.url)
+    one.open("/")
+    one.page.get_by_label("Name").fill("root")
+    one.page.get_by_label("Password").fill("a wrong one")
+    one.page.get_by_role("button", name="Sign in").click()
+    expect(one.page.get_by_role("alert")).to_contain_text("wrong")
+
+
+def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    root.open("/")
+    expect(root.page.get_by_role("heading", level=1)).to_be_visible()
+    root.page.keyboard.press("Control+k")
+    expect(root.page.get_by_role("combobox")).to_be_focused()
+    root.page.keyboard.type("start web")
+    expect(root.page.get_by_role("option", name="start web")).to_be_visible()
+    root.page.keyboard.press("Enter")
+    expect(root.page.get_by_text("web is RUNNING")).to_be_visible()
+    assert "RUNNING" in host.ok("vm", "list")
