@@ -133,7 +133,7 @@ async def renew(w: World) -> Case:
 
 async def present(w: World, key: str) -> str:
     """The id of the session of this authkey."""
-    return next(one["sid"] for one in (await w.ok("POST", "/u/session/list", key))["sessions"] if one["current"])
+    return str(next(one["sid"] for one in (await w.ok("POST", "/u/session/list", key))["sessions"] if one["current"]))
 
 
 @of("open_session")

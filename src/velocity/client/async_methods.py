@@ -546,7 +546,7 @@ class AsyncMethods(abc.ABC):
         404 31110: no such VM, or one that the caller may not view
         406 31120: the VM is STOPPED
         406 31121: the VM has no such display
-        406 31122: the text was asked for, and tesseract is not installed
+        406 31122: the text was asked for, and tesseract is not installed or fails
         500 31130: the hypervisor gave no picture, with its own words
         """
         return await self.call(screens.SCREEN, screens.ShowScreen(vmid=vmid, display=display, text=text))
