@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.api.world import World
+from velocity.contract import OPERATIONS
+from velocity.contract.operation import Holds
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +80,14 @@ async def test_what_why_refuses(w: World) -> None:
     assert (await w.ok("POST", "/u/why", key, operation="list_users"))["allowed"] is False
     refusal = await w.call("POST", "/u/user/list", key)
     assert "velocity why" in refusal["message"], "refusals point to it"
+
+
+async def test_every_operation_can_be_asked(w: World) -> None:
+    """Each is decided by a field that the question has: what is missing is named, and what is there is enough."""
+    objects = {"gid": 0, "vmid": 1, "mid": "00000000-0000-0000-0000-000000000000", "tid": 1, "member": 0}
+    for operation in OPERATIONS:
+        answer = await w.call("POST", "/u/why", operation=operation.name, **objects)
+        assert answer.status == 200, (operation.name, answer)
+        needs = operation.needs
+        if isinstance(needs, Holds) and needs.on.field is not None and not needs.oneself:
+            assert await w.refused("POST", "/u/why", operation=operation.name) == (400, 400), operation.name

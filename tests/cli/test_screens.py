@@ -173,10 +173,20 @@ def test_a_pipe_waits_for_the_keyboard(host: Host, vm: str) -> None:
         holder.close()
 
 
+def hears_ctrl_c() -> None:
+    """Also when these tests run in the background, where a shell has its children ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_viewer_gets_the_display(host: Host, vm: str) -> None:
     command = [sys.executable, "-m", "velocity", "vm", "screen", vm, "--vnc"]
     process = subprocess.Popen(
-        command, env=os.environ | host.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=os.environ | host.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_ctrl_c,
     )
     assert process.stdout is not None
     try:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from velocity.contract.fields import Gid, Uid, Vmid, Word
 from velocity.contract.operation import Failure, Method, Operation, SignedIn, Wire
 from velocity.contract.problems import Problem
+from velocity.contract.tasks import Tid
 from velocity.contract.users import UserSummary
 
 
@@ -21,7 +22,7 @@ class Supposed(Wire, frozen=True):
 
 
 class Explain(Wire, frozen=True):
-    """The object is a group, a VM, a medium or a user, as the operation has it; none for one that needs none."""
+    """The object is a group, VM, medium, task or user, as the operation has it; none for one that needs none."""
 
     operation: Annotated[Word, Meta(description="the name of an operation, such as set_vm_state, or of a permission")]
     uid: Uid | UnsetType = UNSET
@@ -29,6 +30,7 @@ class Explain(Wire, frozen=True):
     gid: Gid | UnsetType = UNSET
     vmid: Vmid | UnsetType = UNSET
     mid: UUID | UnsetType = UNSET
+    tid: Tid | UnsetType = UNSET
     member: Annotated[int, Meta(description="the uid of the user that it would be done to")] | UnsetType = UNSET
     granted: Annotated[list[Supposed], Meta(max_length=32, description="what if this were given; at most 32")] = []
     revoked: Annotated[list[Supposed], Meta(max_length=32, description="what if this were taken; at most 32")] = []
