@@ -241,7 +241,7 @@ async def test_a_renewal_is_never_repeated(w: World) -> None:
     await browser.sign_in()
     renewed = await browser.send("PATCH", "/u/session", idempotency_key="once")
     assert renewed.status_code == 200
-    kept = w.server.database.read(lambda connection: connection.execute(select(repeats)).all())
+    kept = await w.server.database.aside(lambda connection: connection.execute(select(repeats)).all())
     assert kept == [], "what its answer holds is kept nowhere"
 
 
@@ -323,10 +323,10 @@ async def asked(*requests: Awaitable[Any]) -> list[asyncio.Future[Any]]:
     return tasks
 
 
-def known(w: World, uid: int) -> list[str]:
-    """The sids of a user in the database."""
+async def known(w: World, uid: int) -> list[str]:
+    """The sids of a user in the database, which may be writing the history meanwhile."""
     wanted = select(authkeys.c.sid).where(authkeys.c.uid == uid)
-    return list(w.server.database.read(lambda connection: connection.execute(wanted).scalars().all()))
+    return list(await w.server.database.aside(lambda connection: connection.execute(wanted).scalars().all()))
 
 
 @pytest.mark.parametrize("first", ["ends", "renews"])
@@ -340,7 +340,7 @@ async def test_a_session_that_is_ended_while_it_is_renewed_has_ended(w: World, f
         assert sessions.still_signed_in(caller), "neither is done yet"
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert not sessions.still_signed_in(caller)
-    assert known(w, 1) == []
+    assert await known(w, 1) == []
     for begun in done:
         if hasattr(begun, "authkey"):
             assert await w.refused("POST", "/u/user", begun.authkey) == (401, 100)
@@ -361,7 +361,7 @@ async def test_a_sign_in_that_meets_a_password_change_or_a_removal_is_none(w: Wo
     assert done[0].status == 200
     assert isinstance(done[1], Refused)
     assert done[1].problem is Problem.UNAUTHENTICATED
-    assert known(w, 1) == []
+    assert await known(w, 1) == []
     assert sessions.of(1) == []
     assert not sessions.still_signed_in(Caller(1, "gone"))
 
