@@ -5,6 +5,7 @@ import { ApiError, messageOf } from "@/api/call";
 export function Failed({ error, what, again }: { error: unknown; what: string; again?: () => void }) {
   return (
     <Alert
+      component="p"
       isInline
       variant={error instanceof ApiError && error.status === 403 ? "info" : "danger"}
       title={`${what} cannot be shown`}

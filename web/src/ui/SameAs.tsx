@@ -11,16 +11,42 @@ export interface Request {
   file?: string;
 }
 
+/** One or several lines and calls, in the order in which they are to be typed. */
 export function SameAs({
   cli,
   request,
   title = "The same from a terminal",
 }: {
-  cli?: string[];
-  request: Request;
+  cli?: string[] | string[][];
+  request: Request | Request[];
   title?: string;
 }) {
-  const curl = [
+  const lines = (cli ?? []).length === 0 || Array.isArray(cli?.[0]) ? ((cli ?? []) as string[][]) : [cli as string[]];
+  const requests = Array.isArray(request) ? request : [request];
+  return (
+    <ExpandableSection toggleText={title} className="v-same">
+      {lines.map((line) => (
+        <Line key={line.join(" ")} label="Command line" text={line.map(shell).join(" ")} />
+      ))}
+      {requests.map((one) => (
+        <Line key={curl(one)} label="API call" text={curl(one)} />
+      ))}
+    </ExpandableSection>
+  );
+}
+
+function Line({ label, text }: { label: string; text: string }) {
+  return (
+    <div>
+      <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" aria-label={label}>
+        {text}
+      </ClipboardCopy>
+    </div>
+  );
+}
+
+function curl(request: Request): string {
+  const words = [
     "curl",
     "-X",
     request.method.toUpperCase(),
@@ -30,24 +56,5 @@ export function SameAs({
     ...(request.file === undefined ? ["-d", JSON.stringify(request.body)] : ["-T", request.file]),
     `${location.origin}${request.path}`,
   ];
-  const line = curl.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");
-  return (
-    <ExpandableSection toggleText={title} className="v-same">
-      {cli && (
-        <ClipboardCopy
-          isReadOnly
-          isCode
-          variant="inline-compact"
-          hoverTip="Copy"
-          clickTip="Copied"
-          aria-label="Command line"
-        >
-          {cli.map(shell).join(" ")}
-        </ClipboardCopy>
-      )}
-      <ClipboardCopy isReadOnly isCode variant="inline-compact" hoverTip="Copy" clickTip="Copied" aria-label="API call">
-        {line}
-      </ClipboardCopy>
-    </ExpandableSection>
-  );
+  return words.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");
 }

@@ -1,97 +1,138 @@
-/** Users, and of the chosen one where he is a member and what he holds there. */
-import {
-  Alert,
-  Card,
-  CardBody,
-  CardTitle,
-  Content,
-  Label,
-  LabelGroup,
-  PageSection,
-  Stack,
-  StackItem,
-} from "@patternfly/react-core";
-import { Link, useParams } from "react-router";
-import { live, type User, useObjects } from "@/api/live";
-import { useAnswer } from "@/api/queries";
+/** Users: all of them, or one. */
+import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton } from "@patternfly/react-core";
+import { useMemo, useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
+import { live, type User, useMay, useObjects, useReady } from "@/api/live";
+import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { type Column, DataTable } from "@/ui/DataTable";
-import { Failed } from "@/ui/Failed";
 import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Held } from "./Held";
+import { useGroupInfos } from "./members";
+import { NewUser } from "./NewUser";
+import { short } from "./permissions";
+import { UserPage } from "./UserPage";
+import "./people.css";
 
-const COLUMNS: Column<User>[] = [
-  {
-    key: "name",
-    title: "Name",
-    names: true,
-    cell: (one) => <Link to={`/users/${one.uid}`}>{one.name}</Link>,
-    sort: (one) => one.name,
-  },
-  { key: "uid", title: "Id", cell: (one) => one.uid, sort: (one) => one.uid },
-];
+/** Up to here each group is asked who its members are. */
+const FEW = 40;
 
 export default function Users() {
   const { uid } = useParams();
+  return uid !== undefined && /^\d+$/.test(uid) ? <UserPage key={uid} uid={Number(uid)} /> : <Everyone />;
+}
+
+function Everyone() {
   const users = useObjects("user");
-  const known = useSignal(live.knowsUsers);
+  const groups = useObjects("group");
+  const knows = useSignal(live.knowsUsers);
+  const ready = useReady();
+  const may = useMay();
+  const navigate = useNavigate();
+  const [creating, setCreating] = useState(false);
+  const create = groups.some((one) => may("user.create", one.gid));
+  const give = groups.some((one) => may("user.assign", one.gid) && may("group.view", one.gid));
+  const columns = useColumns();
   return (
     <>
-      <PageHead title="Users" about="Everybody who can sign in here." />
-      <PageSection>
-        <Stack hasGutter>
-          <StackItem>
-            <DataTable
-              id="users"
-              label="Users"
-              noun="user"
-              rows={users}
-              columns={COLUMNS}
-              rowKey={(one) => one.uid}
-              rowName={(one) => one.name}
-              empty={
-                <Content>
-                  {known ? "There is nobody." : "Users are shown to those who hold velocity.user.list."}
-                </Content>
-              }
-            />
-          </StackItem>
-          {uid !== undefined && (
-            <StackItem>
-              <Details key={uid} uid={Number(uid)} />
-            </StackItem>
-          )}
-          <StackItem>
-            <Alert component="p" isInline isPlain variant="info" title="Users are made and changed from a terminal">
-              <code>velocity user create</code>, <code>velocity user grant</code>, <code>velocity user revoke</code>,{" "}
-              <code>velocity user rm</code>.
-            </Alert>
-          </StackItem>
-        </Stack>
+      <PageHead
+        title="Users"
+        about="Whoever can sign in. What a user may do is given on groups."
+        actions={create && <Button onClick={() => setCreating(true)}>Create a user</Button>}
+      />
+      <PageSection hasBodyWrapper={false}>
+        {!ready ? (
+          <Skeleton height="12rem" screenreaderText="Reading the users" />
+        ) : !knows ? (
+          <EmptyState titleText="You may not list the users" headingLevel="h2">
+            <EmptyStateBody>
+              That needs user.list on some group.{" "}
+              <Link to={`/users/${session.present?.uid}`}>What you may do yourself</Link> is shown in any case.
+            </EmptyStateBody>
+          </EmptyState>
+        ) : (
+          <DataTable
+            id="users"
+            label="Users"
+            noun="user"
+            rows={users}
+            columns={columns}
+            rowKey={(user) => user.uid}
+            rowName={(user) => user.name}
+            sortBy={{ key: "name" }}
+            empty={<EmptyState titleText="There are no users" headingLevel="h2" />}
+          />
+        )}
       </PageSection>
+      {creating && (
+        <NewUser
+          onGive={give ? (uid) => navigate(`/users/${uid}?give`) : undefined}
+          onClose={() => setCreating(false)}
+        />
+      )}
     </>
   );
 }
 
-function Details({ uid }: { uid: number }) {
-  const { data, error } = useAnswer("post", "/u/user", { uid });
+function useColumns(): Column<User>[] {
+  const groups = useObjects("group");
+  const may = useMay();
   const path = useGroupPath();
-  return (
-    <Card>
-      <CardTitle component="h2">{data?.name ?? `User ${uid}`}</CardTitle>
-      <CardBody>
-        {error && <Failed error={error} what="This user" />}
-        {data?.memberships.map((one) => (
-          <LabelGroup key={one.gid} categoryName={path(one.gid)} numLabels={6}>
-            {one.permissions.map((permission) => (
-              <Label key={permission.pid} isCompact>
-                {permission.name.replace("velocity.", "")}
+  const shown = groups.filter((one) => may("group.view", one.gid));
+  const gids = shown.length > FEW ? [] : shown.map((one) => one.gid);
+  const { infos } = useGroupInfos(gids);
+  const asks = gids.length > 0;
+  return useMemo(() => {
+    const held = new Map<number, { gid: number; permissions: string[] }[]>();
+    for (const info of infos)
+      for (const { uid, permissions } of info.memberships)
+        held.set(uid, [
+          ...(held.get(uid) ?? []),
+          { gid: info.gid, permissions: permissions.map((one) => short(one.name)) },
+        ]);
+    const all: Column<User>[] = [
+      {
+        key: "name",
+        title: "Name",
+        names: true,
+        sort: (user) => user.name,
+        cell: (user) => (
+          <>
+            <Link to={`/users/${user.uid}`}>{user.name}</Link>{" "}
+            {user.uid === session.present?.uid && (
+              <Label isCompact color="blue">
+                you
               </Label>
-            ))}
-          </LabelGroup>
-        ))}
-        {data?.memberships.length === 0 && <Content>Holds no permission that you may see.</Content>}
-      </CardBody>
-    </Card>
-  );
+            )}
+          </>
+        ),
+      },
+      {
+        key: "uid",
+        title: "uid",
+        sort: (user) => user.uid,
+        text: (user) => String(user.uid),
+        cell: (user) => user.uid,
+      },
+    ];
+    if (asks)
+      all.push({
+        key: "groups",
+        title: "Given to, as far as you may see",
+        text: (user) => (held.get(user.uid) ?? []).map((one) => path(one.gid)).join(" "),
+        cell: (user) =>
+          (held.get(user.uid) ?? []).length === 0 ? (
+            <span className="v-subtle">nothing</span>
+          ) : (
+            held.get(user.uid)?.map((one) => (
+              <span key={one.gid} className="v-above">
+                <Link to={`/groups/${one.gid}`}>{path(one.gid) === "/" ? "root" : path(one.gid)}</Link>
+                <Held permissions={one.permissions} />
+              </span>
+            ))
+          ),
+      });
+    return all;
+  }, [infos, path, asks]);
 }

@@ -1,0 +1,118 @@
+/** Deleting a group: everything that would go with it is shown first, and what runs is ended only if one says so. */
+import { Alert, Checkbox, Content, FormGroup, Radio, Skeleton, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { ApiError, call } from "@/api/call";
+import { type Group, useObjects } from "@/api/live";
+import { useAction } from "@/ui/actions";
+import { FormDialog } from "@/ui/FormDialog";
+import { count } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
+import { usePlan } from "@/ui/PlanSummary";
+import { groupWord } from "./commands";
+import { Refused, Steps } from "./PlanSteps";
+import { summed } from "./steps";
+import { within } from "./tree";
+
+const RUNS = 5321;
+
+export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: () => void; onClose: () => void }) {
+  const act = useAction();
+  const path = useGroupPath()(group.gid);
+  const groups = useObjects("group");
+  const vms = useObjects("vm");
+  const below = within(groups, group.gid);
+  const running = vms.filter((vm) => below.has(vm.gid) && vm.state !== "STOPPED");
+  const [force, setForce] = useState(false);
+  const [purge, setPurge] = useState(false);
+  const [typed, setTyped] = useState("");
+  const body = { gid: group.gid, ...(force ? { force } : {}), ...(purge ? { purge } : {}) };
+  const { data, error, isPending, refetch } = usePlan({ method: "delete", path: "/u/group", body });
+  const runs = error instanceof ApiError && error.code === RUNS;
+  return (
+    <FormDialog
+      danger
+      title={`Delete the group ${path}?`}
+      verb={purge ? "Delete for good" : "Delete"}
+      ready={data !== undefined && (!purge || typed === group.name)}
+      cli={[
+        ...["velocity", "group", "rm", groupWord(path, group.gid)],
+        ...(force ? ["--force"] : []),
+        ...(purge ? ["--purge"] : []),
+      ]}
+      request={{ method: "delete", path: "/u/group", body }}
+      onSubmit={async () => {
+        const done = await act({
+          doing: `Deleting the group ${path}`,
+          done: purge ? `The group ${path} is gone` : `The group ${path} is in the trash`,
+          do: () => call("delete", "/u/group", body),
+        });
+        if (done) onDone();
+        else void refetch();
+        return done;
+      }}
+      onClose={onClose}
+    >
+      <FormGroup role="radiogroup" label="What becomes of it" fieldId="delete-how">
+        <Radio
+          id="delete-trash"
+          name="delete-how"
+          label="Into the trash"
+          description="It can be had back, with all that it holds, until the trash is emptied."
+          isChecked={!purge}
+          onChange={() => setPurge(false)}
+        />
+        <Radio
+          id="delete-purge"
+          name="delete-how"
+          label="For good"
+          description="Nothing of it can be had back."
+          isChecked={purge}
+          onChange={() => setPurge(true)}
+        />
+      </FormGroup>
+      {(running.length > 0 || runs || force) && (
+        <Checkbox
+          id="delete-force"
+          label={
+            running.length > 0
+              ? `End ${count(running.length, "VM")} that ${running.length === 1 ? "is" : "are"} not stopped`
+              : "End its VMs that are not stopped"
+          }
+          description="As if their power were cut: what they have not written is lost."
+          isChecked={force}
+          onChange={(_event, on) => setForce(on)}
+        />
+      )}
+      {runs ? (
+        <Alert component="p" isInline variant="warning" title="One of its VMs is not stopped">
+          Stop{" "}
+          {running.length > 0
+            ? running
+                .slice(0, 5)
+                .map((vm) => vm.name)
+                .join(", ")
+            : "it"}
+          {running.length > 5 && ` and ${running.length - 5} more`} first, or have them ended.
+        </Alert>
+      ) : error ? (
+        <Refused error={error} />
+      ) : isPending ? (
+        <Skeleton height="4rem" screenreaderText="Asking what would go with it" />
+      ) : (
+        data && (
+          <>
+            <Content component="p">
+              {purge ? "Removed for good" : "Into the trash go"}: <strong>{summed(data)}</strong>.
+            </Content>
+            <Steps plan={data} />
+          </>
+        )
+      )}
+      {purge && (
+        <FormGroup label={`Type the name of the group: ${group.name}`} fieldId="delete-name" isRequired>
+          <TextInput id="delete-name" value={typed} autoComplete="off" onChange={(_event, value) => setTyped(value)} />
+        </FormGroup>
+      )}
+    </FormDialog>
+  );
+}

@@ -1,0 +1,52 @@
+/** What is held, in few words: a set's name, which shows its permissions when it is pressed, and the rest one by one. */
+import { Label, LabelGroup, List, ListItem, Popover } from "@patternfly/react-core";
+import { AREAS, described, type NamedSet } from "./permissions";
+
+const ABOUT = new Map(AREAS.flatMap((area) => area.permissions.map((one) => [one.name, one.about])));
+
+export function Held({ permissions, muted = false }: { permissions: Iterable<string>; muted?: boolean }) {
+  const { set, rest } = described(permissions);
+  if (!set && rest.length === 0) return <span className="v-subtle">nothing</span>;
+  return (
+    <LabelGroup numLabels={6} isCompact aria-label="Permissions" className="v-held">
+      {[
+        ...(set ? [<SetLabel key={set.name} set={set} muted={muted} />] : []),
+        ...rest.map((name) => (
+          <Label key={name} isCompact variant="outline" title={ABOUT.get(name)}>
+            {name}
+          </Label>
+        )),
+      ]}
+    </LabelGroup>
+  );
+}
+
+function SetLabel({ set, muted }: { set: NamedSet; muted: boolean }) {
+  return (
+    <Popover
+      headerContent={set.name}
+      headerComponent="h3"
+      bodyContent={<SetBody set={set} />}
+      aria-label={`The set ${set.name}`}
+    >
+      <Label isCompact color={muted ? "grey" : "blue"} onClick={() => {}}>
+        {set.name}
+      </Label>
+    </Popover>
+  );
+}
+
+function SetBody({ set }: { set: NamedSet }) {
+  return (
+    <>
+      {set.about.charAt(0).toUpperCase() + set.about.slice(1)}:
+      <List isPlain className="v-space-above">
+        {set.permissions.map((name) => (
+          <ListItem key={name}>
+            <strong>{name}</strong> <span className="v-subtle">{ABOUT.get(name)}</span>
+          </ListItem>
+        ))}
+      </List>
+    </>
+  );
+}

@@ -1,0 +1,86 @@
+/** A new user, who holds nothing yet; the password is shown once to be handed over. */
+import { Button, FormGroup, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useObjects } from "@/api/live";
+import { useAction } from "@/ui/actions";
+import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { nameProblem, newUserLine } from "./commands";
+import { PasswordField } from "./PasswordField";
+import { ShownOnce } from "./ShownOnce";
+import { passwordProblem } from "./secret";
+
+export function useUserNameProblem(name: string): string | undefined {
+  const users = useObjects("user");
+  if (name === "") return undefined;
+  return nameProblem(name) ?? (users.some((one) => one.name === name) ? "A user of that name exists." : undefined);
+}
+
+export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) | undefined; onClose: () => void }) {
+  const act = useAction();
+  const [name, setName] = useState("");
+  const [password, setPassword] = useState("");
+  const [created, setCreated] = useState<number>();
+  const refusal = useRefusal(["name", "password"]);
+  const wrong = useUserNameProblem(name);
+  if (created !== undefined)
+    return (
+      <ShownOnce title={`The user ${name} is there`} password={password} onClose={onClose}>
+        {onGive && <Button onClick={() => onGive(created)}>Give permissions</Button>}
+      </ShownOnce>
+    );
+  return (
+    <FormDialog
+      title="Create a user"
+      about="Who holds no permission yet: give some afterwards, on a group."
+      verb="Create"
+      ready={name !== "" && !wrong && passwordProblem(password) === undefined}
+      refusal={refusal.whole}
+      cli={newUserLine(name)}
+      request={{ method: "put", path: "/u/user", body: { name, password: "…" } }}
+      onSubmit={async () => {
+        await act({
+          doing: `Creating the user ${name}`,
+          done: `The user ${name} is there`,
+          do: async () => {
+            try {
+              setCreated((await call("put", "/u/user", { name, password })).uid);
+            } catch (error) {
+              refusal.set(error);
+              throw error;
+            }
+          },
+        });
+        return false; // what was set is shown, or what was refused
+      }}
+      onClose={onClose}
+    >
+      <FormGroup label="Name" fieldId="user-name" isRequired>
+        <TextInput
+          id="user-name"
+          value={name}
+          isRequired
+          autoFocus
+          autoComplete="off"
+          validated={(wrong ?? refusal.at("name")) ? "error" : "default"}
+          aria-describedby="user-name-hint"
+          onChange={(_event, value) => {
+            setName(value);
+            refusal.clear();
+          }}
+        />
+        <Hint id="user-name-hint" wrong={wrong ?? refusal.at("name")}>
+          It is typed to sign in, exactly so.
+        </Hint>
+      </FormGroup>
+      <PasswordField
+        value={password}
+        refused={refusal.at("password")}
+        onChange={(value) => {
+          setPassword(value);
+          refusal.clear();
+        }}
+      />
+    </FormDialog>
+  );
+}

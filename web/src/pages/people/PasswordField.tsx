@@ -1,0 +1,59 @@
+/** A password for somebody: typed, or generated and shown to be copied. */
+import { Button, FormGroup, InputGroup, InputGroupItem, TextInput } from "@patternfly/react-core";
+import { EyeIcon, EyeSlashIcon } from "@patternfly/react-icons";
+import { useState } from "react";
+import { Hint } from "@/ui/FormDialog";
+import { generated, passwordProblem } from "./secret";
+
+export function PasswordField({
+  value,
+  refused,
+  onChange,
+}: {
+  value: string;
+  refused: string | undefined;
+  onChange: (password: string) => void;
+}) {
+  const [shown, setShown] = useState(false);
+  const wrong = refused ?? (value === "" ? undefined : passwordProblem(value));
+  return (
+    <FormGroup label="First password" fieldId="password" isRequired>
+      <InputGroup>
+        <InputGroupItem isFill>
+          <TextInput
+            id="password"
+            type={shown ? "text" : "password"}
+            value={value}
+            isRequired
+            autoComplete="new-password"
+            validated={wrong ? "error" : "default"}
+            aria-describedby="password-hint"
+            onChange={(_event, password) => onChange(password)}
+          />
+        </InputGroupItem>
+        <InputGroupItem>
+          <Button
+            variant="control"
+            icon={shown ? <EyeSlashIcon /> : <EyeIcon />}
+            aria-label={shown ? "Hide the password" : "Show the password"}
+            onClick={() => setShown(!shown)}
+          />
+        </InputGroupItem>
+        <InputGroupItem>
+          <Button
+            variant="control"
+            onClick={() => {
+              onChange(generated());
+              setShown(true);
+            }}
+          >
+            Generate
+          </Button>
+        </InputGroupItem>
+      </InputGroup>
+      <Hint id="password-hint" wrong={wrong}>
+        8 characters or more. The user can set another one in My settings.
+      </Hint>
+    </FormGroup>
+  );
+}

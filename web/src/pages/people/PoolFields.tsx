@@ -1,0 +1,81 @@
+/** What a group gets of a pool: its quota there, and whether it may write and make media. */
+import { Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
+import type { PoolInfo } from "@/api/schema";
+import { Hint } from "@/ui/FormDialog";
+import { bytes, parseBytes } from "@/ui/format";
+
+export interface Share {
+  quota: string;
+  write: boolean;
+  manage: boolean;
+}
+
+/** Bytes; nothing is no limit, which is 0. */
+export function quotaOf(text: string, most: number): { value: number } | { wrong: string } {
+  if (text.trim() === "" || text.trim() === "0") return { value: 0 };
+  if (!/[kmgtp]/i.test(text)) return { wrong: "With its unit, such as 200 GiB; or nothing for no limit." };
+  const value = parseBytes(text);
+  if (value === undefined) return { wrong: "A size such as 200 GiB, or nothing for no limit." };
+  return most > 0 && value > most
+    ? { wrong: `The group above has ${bytes(most)} there: no more than that.` }
+    : { value };
+}
+
+export function PoolFields({
+  share,
+  above,
+  wrong,
+  onChange,
+}: {
+  share: Share;
+  /** What the parent has of it; absent: unknown to the caller. */
+  above: Pick<PoolInfo, "write" | "manage" | "quota"> | undefined;
+  wrong: string | undefined;
+  onChange: (share: Share) => void;
+}) {
+  return (
+    <>
+      <FormGroup label="Quota in the pool" fieldId="pool-quota">
+        <TextInput
+          id="pool-quota"
+          value={share.quota}
+          placeholder="no limit"
+          autoComplete="off"
+          validated={wrong ? "error" : "default"}
+          aria-describedby="pool-quota-hint"
+          onChange={(_event, quota) => onChange({ ...share, quota })}
+        />
+        <Hint id="pool-quota-hint" wrong={wrong}>
+          The declared sizes of its media count, with those of its subgroups.
+          {above && above.quota > 0 && ` At most ${bytes(above.quota)}.`}
+        </Hint>
+      </FormGroup>
+      <FormGroup role="group" label="The group may" fieldId="pool-rights">
+        <Checkbox
+          id="pool-write"
+          label="Write"
+          description={
+            above && !above.write
+              ? "The group above may not: it cannot be passed on."
+              : "Its machines may write to media."
+          }
+          isChecked={share.write}
+          isDisabled={above !== undefined && !above.write && !share.write}
+          onChange={(_event, write) => onChange({ ...share, write })}
+        />
+        <Checkbox
+          id="pool-manage"
+          label="Manage"
+          description={
+            above && !above.manage
+              ? "The group above may not: it cannot be passed on."
+              : "It may create, upload and import media."
+          }
+          isChecked={share.manage}
+          isDisabled={above !== undefined && !above.manage && !share.manage}
+          onChange={(_event, manage) => onChange({ ...share, manage })}
+        />
+      </FormGroup>
+    </>
+  );
+}

@@ -1,0 +1,218 @@
+/** The media pools that a group may use: what it may do there, how much of its quota is used, and who passed it on. */
+import { Button, Card, CardBody, CardHeader, CardTitle, Content, Label, LabelGroup } from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useMay } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { PoolInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { Confirm } from "@/ui/Confirm";
+import { Failed } from "@/ui/Failed";
+import { bytes } from "@/ui/format";
+import { ROOT, useGroupPath } from "@/ui/groups";
+import { usePlan } from "@/ui/PlanSummary";
+import { Bar } from "./Bar";
+import { groupWord } from "./commands";
+import { PoolDialog } from "./PoolDialog";
+import { again } from "./QuotaDialog";
+
+export function Pools({ gid, parent }: { gid: number; parent: number }) {
+  const may = useMay();
+  const [wish, setWish] = useState<{ change?: PoolInfo; revoke?: PoolInfo }>();
+  const { data, error, refetch } = useAnswer("post", "/m/pool/list", { gid }, { topics: ["pool"] });
+  const assign = may("pool.assign", gid) && gid !== ROOT;
+  const acts = gid !== ROOT && (assign || may("pool.revoke", gid));
+  const close = () => setWish(undefined);
+  return (
+    <Card isCompact>
+      <CardHeader
+        actions={
+          assign && data
+            ? {
+                actions: (
+                  <Button variant="link" isInline onClick={() => setWish({})}>
+                    Assign a pool
+                  </Button>
+                ),
+              }
+            : undefined
+        }
+      >
+        <CardTitle component="h3">Pools</CardTitle>
+      </CardHeader>
+      <CardBody>
+        {error ? (
+          <Failed error={error} what="The pools" again={() => void refetch()} />
+        ) : data?.pools.length === 0 ? (
+          <Content component="p" className="v-subtle">
+            No pool is assigned: the group can have no media of its own yet.
+          </Content>
+        ) : (
+          <Table aria-label="Pools" variant="compact" gridBreakPoint="grid-xl">
+            <Thead>
+              <Tr>
+                <Th>Pool</Th>
+                <Th modifier="nowrap">The group may</Th>
+                <Th width={40}>Used</Th>
+                <Th modifier="nowrap">Free on disk</Th>
+                {acts && <Th screenReaderText="Actions" />}
+              </Tr>
+            </Thead>
+            <Tbody>
+              {data?.pools.map((pool) => (
+                <Tr key={pool.mpid}>
+                  <Td dataLabel="Pool" className="v-name">
+                    {pool.name}
+                  </Td>
+                  <Td dataLabel="The group may">
+                    <Rights pool={pool} />
+                  </Td>
+                  <Td dataLabel="Used">
+                    <Used pool={pool} />
+                  </Td>
+                  <Td dataLabel="Free on disk" modifier="nowrap">
+                    {bytes(pool.free)}
+                  </Td>
+                  {acts && (
+                    <Td dataLabel="Actions">
+                      <Actions
+                        gid={gid}
+                        pool={pool}
+                        onChange={() => setWish({ change: pool })}
+                        onRevoke={() => setWish({ revoke: pool })}
+                      />
+                    </Td>
+                  )}
+                </Tr>
+              ))}
+            </Tbody>
+          </Table>
+        )}
+      </CardBody>
+      {wish &&
+        (wish.revoke ? (
+          <Revoke gid={gid} pool={wish.revoke} onClose={close} />
+        ) : (
+          <PoolDialog
+            gid={gid}
+            parent={parent}
+            assigned={data?.pools ?? []}
+            {...(wish.change ? { pool: wish.change } : {})}
+            onClose={close}
+          />
+        ))}
+    </Card>
+  );
+}
+
+export function Rights({ pool }: { pool: Pick<PoolInfo, "write" | "manage"> }) {
+  return (
+    <LabelGroup isCompact aria-label="What the group may do in the pool">
+      {[
+        <Label key="read" isCompact variant="outline">
+          read
+        </Label>,
+        ...(pool.write
+          ? [
+              <Label key="write" isCompact color="blue">
+                write
+              </Label>,
+            ]
+          : []),
+        ...(pool.manage
+          ? [
+              <Label key="manage" isCompact color="blue">
+                manage
+              </Label>,
+            ]
+          : []),
+      ]}
+    </LabelGroup>
+  );
+}
+
+function Used({ pool }: { pool: PoolInfo }) {
+  const left =
+    pool.left !== undefined && pool.quota > 0 && pool.left < pool.quota - pool.used
+      ? `${bytes(pool.left)} left, as a group above has no more.`
+      : undefined;
+  return (
+    <>
+      {pool.quota === 0 ? (
+        <>
+          {bytes(pool.used)} <span className="v-subtle">no limit</span>
+        </>
+      ) : (
+        <Bar
+          title=""
+          label={`Used of ${pool.name}`}
+          used={pool.used}
+          limit={pool.quota}
+          words={`${bytes(pool.used)} of ${bytes(pool.quota)}`}
+        />
+      )}
+      {left && <Content component="small">{left}</Content>}
+    </>
+  );
+}
+
+/** Only what is assigned to the group itself can be taken away; the server's plan tells whether it is. */
+function Actions({
+  gid,
+  pool,
+  onChange,
+  onRevoke,
+}: {
+  gid: number;
+  pool: PoolInfo;
+  onChange: () => void;
+  onRevoke: () => void;
+}) {
+  const may = useMay();
+  const asks = may("pool.revoke", gid);
+  const body = { gid, mpid: pool.mpid, revision: pool.revision };
+  const { data, error } = usePlan(asks ? { method: "delete", path: "/m/pool/assign", body } : undefined);
+  return (
+    <span className="v-actions">
+      {may("pool.assign", gid) && (
+        <Button variant="link" isInline onClick={onChange} aria-label={`Change what is assigned of ${pool.name}`}>
+          Change
+        </Button>
+      )}
+      {data && (
+        <Button variant="link" isInline isDanger onClick={onRevoke} aria-label={`Revoke ${pool.name}`}>
+          Revoke
+        </Button>
+      )}
+      {error && <span className="v-subtle">from above</span>}
+    </span>
+  );
+}
+
+function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: () => void }) {
+  const act = useAction();
+  const path = useGroupPath()(gid);
+  const body = { gid, mpid: pool.mpid, revision: pool.revision };
+  return (
+    <Confirm
+      title={`Take the pool ${pool.name} away from ${path}?`}
+      verb="Revoke"
+      cli={["velocity", "pool", "revoke", String(pool.mpid), groupWord(path, gid)]}
+      request={{ method: "delete", path: "/m/pool/assign", body }}
+      onConfirm={async () => {
+        const done = await act({
+          doing: `Taking ${pool.name} away from ${path}`,
+          done: `${path} has ${pool.name} no more of its own`,
+          do: () => call("delete", "/m/pool/assign", body),
+        });
+        await again("/m/pool/list");
+        return done;
+      }}
+      onClose={onClose}
+    >
+      The media that it has there stay ({bytes(pool.used)}), but neither it nor its subgroups can make or write to media
+      there, unless a group above passes the pool on.
+    </Confirm>
+  );
+}

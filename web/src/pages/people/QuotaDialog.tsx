@@ -1,0 +1,137 @@
+/** Changing a group's limits: with what would change, and no overwriting of what somebody else has set meanwhile. */
+import { Alert, AlertActionLink } from "@patternfly/react-core";
+import { useQueries } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { call } from "@/api/call";
+import { useMay, useObjects } from "@/api/live";
+import { queries } from "@/api/queries";
+import type { Quota, QuotaInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { useGroupPath } from "@/ui/groups";
+import { PlanSteps } from "./PlanSteps";
+import { QuotaFields } from "./QuotaFields";
+import { LIMITED, quotaLine, readAll, typedOf } from "./quotas";
+import { lineOf } from "./tree";
+
+/** What the groups from this one upwards limit, as far as the caller may read it. */
+export function useMost(gid: number): Quota {
+  const groups = useObjects("group");
+  const may = useMay();
+  const line = lineOf(groups, gid).filter((group) => may("group.view", group.gid));
+  return useQueries({
+    queries: line.map((group) => ({
+      queryKey: ["/u/group/quota", "post", { gid: group.gid }],
+      queryFn: () => call("post", "/u/group/quota", { gid: group.gid }),
+    })),
+    combine: (all) => {
+      const most: Quota = {};
+      for (const { data } of all)
+        for (const name of LIMITED) {
+          const limit = data?.limits[name];
+          if (limit !== undefined) most[name] = Math.min(limit, most[name] ?? limit);
+        }
+      return most;
+    },
+  });
+}
+
+export const again = (path: string): Promise<void> => queries.invalidateQueries({ queryKey: [path] });
+
+export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; parent: number; onClose: () => void }) {
+  const act = useAction();
+  const path = useGroupPath()(quota.gid);
+  const most = useMost(parent);
+  const [base, setBase] = useState(quota);
+  const [typed, setTyped] = useState(() => typedOf(quota.limits));
+  const refusal = useRefusal(LIMITED);
+  const { limits, wrong } = readAll(typed, quota.gid === parent ? {} : most);
+  const right = Object.keys(wrong).length === 0;
+  const same = LIMITED.every((name) => limits[name] === base.limits[name]);
+  const body = { gid: quota.gid, ...limits, revision: base.revision };
+  const settled = useSettled(JSON.stringify(body));
+  const changed = quota.revision !== base.revision;
+  return (
+    <FormDialog
+      title={`Quota of ${path}`}
+      about="What the group with all its subgroups may have. An empty field is no limit of its own."
+      verb="Set the quota"
+      ready={right && !same && !changed}
+      refusal={refusal.whole}
+      cli={quotaLine(quota.gid, path, limits)}
+      request={{ method: "put", path: "/u/group/quota", body }}
+      onSubmit={async () => {
+        const done = await act({
+          doing: `Setting the quota of ${path}`,
+          done: `The quota of ${path} is set`,
+          do: () =>
+            call("put", "/u/group/quota", body).catch((error: unknown) => {
+              refusal.set(error);
+              throw error;
+            }),
+        });
+        await again("/u/group/quota");
+        return done;
+      }}
+      onClose={onClose}
+    >
+      {changed && (
+        <Alert
+          component="p"
+          isInline
+          variant="warning"
+          title="The group has changed meanwhile"
+          actionLinks={
+            <>
+              <AlertActionLink
+                onClick={() => {
+                  setBase(quota);
+                  refusal.clear();
+                }}
+              >
+                Keep what I typed
+              </AlertActionLink>
+              <AlertActionLink
+                onClick={() => {
+                  setBase(quota);
+                  setTyped(typedOf(quota.limits));
+                  refusal.clear();
+                }}
+              >
+                Show what is set now
+              </AlertActionLink>
+            </>
+          }
+        >
+          Its limits or its members are others than when this dialog was opened.
+        </Alert>
+      )}
+      <QuotaFields
+        typed={typed}
+        wrong={{
+          ...wrong,
+          ...Object.fromEntries(LIMITED.flatMap((name) => (refusal.at(name) ? [[name, refusal.at(name)]] : []))),
+        }}
+        most={quota.gid === parent ? {} : most}
+        used={quota.usage}
+        onChange={(next) => {
+          setTyped(next);
+          refusal.clear();
+        }}
+      />
+      {right && !same && !changed && settled === JSON.stringify(body) && (
+        <PlanSteps change={{ method: "put", path: "/u/group/quota", body }} />
+      )}
+    </FormDialog>
+  );
+}
+
+/** A value once it has not changed for a moment: then the server is asked. */
+export function useSettled(value: string): string {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), 300);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}

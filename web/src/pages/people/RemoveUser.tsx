@@ -1,0 +1,40 @@
+/** Removing a user: what would be done is shown first; it cannot be undone. */
+import { call } from "@/api/call";
+import { useAction } from "@/ui/actions";
+import { Confirm } from "@/ui/Confirm";
+import { userWord } from "./commands";
+import type { Whom } from "./grants";
+import { readMembersAgain } from "./members";
+import { PlanSteps } from "./PlanSteps";
+
+export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () => void; onClose: () => void }) {
+  const act = useAction();
+  const body = { uid: whom.uid };
+  return (
+    <Confirm
+      title={`Remove the user ${whom.name}?`}
+      verb="Remove"
+      cli={["velocity", "user", "rm", userWord(whom.name, whom.uid)]}
+      request={{ method: "delete", path: "/u/user", body }}
+      onConfirm={async () => {
+        const done = await act({
+          doing: `Removing the user ${whom.name}`,
+          done: `The user ${whom.name} is removed`,
+          do: () => call("delete", "/u/user", body),
+        });
+        if (done) {
+          onDone?.();
+          void readMembersAgain();
+        }
+        return done;
+      }}
+      onClose={onClose}
+    >
+      <p>
+        Every sign-in and every permission of {whom.name} ends. The machines and media belong to groups and stay. A user
+        is not put into the trash.
+      </p>
+      <PlanSteps change={{ method: "delete", path: "/u/user", body }} />
+    </Confirm>
+  );
+}

@@ -1,0 +1,34 @@
+/** Taking everything that somebody holds directly on a group, in one request. */
+import { call } from "@/api/call";
+import { useAction } from "@/ui/actions";
+import { Confirm } from "@/ui/Confirm";
+import { groupWord, userWord } from "./commands";
+import type { Where, Whom } from "./grants";
+import { readMembersAgain } from "./members";
+import { PlanSteps } from "./PlanSteps";
+
+export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; onClose: () => void }) {
+  const act = useAction();
+  const body = { uid: whom.uid, gid: where.gid };
+  return (
+    <Confirm
+      title={`Take everything on ${where.path} away from ${whom.name}?`}
+      verb="Take all"
+      cli={["velocity", "user", "revoke", userWord(whom.name, whom.uid), "--group", groupWord(where.path, where.gid)]}
+      request={{ method: "delete", path: "/u/user/permission", body }}
+      onConfirm={async () => {
+        const done = await act({
+          doing: `Taking everything on ${where.path} away from ${whom.name}`,
+          done: `${whom.name} holds nothing directly on ${where.path} any more`,
+          do: () => call("delete", "/u/user/permission", body),
+        });
+        await readMembersAgain();
+        return done;
+      }}
+      onClose={onClose}
+    >
+      <p>What is held through groups above stays.</p>
+      <PlanSteps change={{ method: "delete", path: "/u/user/permission", body }} />
+    </Confirm>
+  );
+}

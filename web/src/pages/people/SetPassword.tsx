@@ -1,0 +1,54 @@
+/** Another password for somebody else; all of that user's sessions end. */
+import { useState } from "react";
+import { call } from "@/api/call";
+import { useAction } from "@/ui/actions";
+import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { userWord } from "./commands";
+import type { Whom } from "./grants";
+import { readMembersAgain } from "./members";
+import { PasswordField } from "./PasswordField";
+import { ShownOnce } from "./ShownOnce";
+import { passwordProblem } from "./secret";
+
+export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void }) {
+  const act = useAction();
+  const [password, setPassword] = useState("");
+  const [done, setDone] = useState(false);
+  const refusal = useRefusal(["password"]);
+  if (done) return <ShownOnce title={`${whom.name} has another password`} password={password} onClose={onClose} />;
+  return (
+    <FormDialog
+      title={`Set the password of ${whom.name}`}
+      about="All sign-ins of this user end at once, on every device."
+      verb="Set the password"
+      ready={passwordProblem(password) === undefined}
+      refusal={refusal.whole}
+      cli={["velocity", "user", "passwd", userWord(whom.name, whom.uid)]}
+      request={{ method: "patch", path: "/u/user", body: { uid: whom.uid, password: "…" } }}
+      onSubmit={async () => {
+        const set = await act({
+          doing: `Setting the password of ${whom.name}`,
+          done: `The password of ${whom.name} is set`,
+          do: () =>
+            call("patch", "/u/user", { uid: whom.uid, password }).catch((error: unknown) => {
+              refusal.set(error);
+              throw error;
+            }),
+        });
+        if (set) void readMembersAgain();
+        setDone(set);
+        return false; // what was set is shown, or what was refused
+      }}
+      onClose={onClose}
+    >
+      <PasswordField
+        value={password}
+        refused={refusal.at("password")}
+        onChange={(value) => {
+          setPassword(value);
+          refusal.clear();
+        }}
+      />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,210 @@
+/** One user: what is held where, as far as the caller may see it, and what the caller may change of it. */
+import {
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  Content,
+  Flex,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useState } from "react";
+import { Link, useNavigate, useSearchParams } from "react-router";
+import { useMay, useObjects } from "@/api/live";
+import { useAnswer } from "@/api/queries";
+import type { UserInfo } from "@/api/schema";
+import { session } from "@/api/session";
+import { Failed } from "@/ui/Failed";
+import { useGroupPath } from "@/ui/groups";
+import { LinkButton } from "@/ui/LinkButton";
+import { PageHead } from "@/ui/PageHead";
+import { WhyButton } from "@/ui/WhyButton";
+import { Held } from "./Held";
+import { canTakeAll } from "./Members";
+import { PermissionDialog, ROOT_USER } from "./PermissionDialog";
+import { short } from "./permissions";
+import { RemoveUser } from "./RemoveUser";
+import { RevokeAll } from "./RevokeAll";
+import { SetPassword } from "./SetPassword";
+
+export function UserPage({ uid }: { uid: number }) {
+  const known = useObjects("user").find((one) => one.uid === uid);
+  const me = uid === session.present?.uid;
+  const { data, error, refetch } = useAnswer("post", "/u/user", { uid }, { topics: ["history"] });
+  const name = data?.name ?? known?.name ?? (me ? session.present?.name : undefined) ?? `User ${uid}`;
+  return (
+    <>
+      <PageHead
+        title={name}
+        about={
+          <>
+            <Link to="/users">Users</Link> · uid {uid}
+            {me && " · yourself"}
+          </>
+        }
+        actions={data && <Actions user={data} />}
+      />
+      <PageSection hasBodyWrapper={false}>
+        {error ? (
+          <Failed error={error} what="What this user may do" again={() => void refetch()} />
+        ) : data ? (
+          <Memberships user={data} />
+        ) : (
+          <Skeleton height="10rem" screenreaderText="Reading the user" />
+        )}
+      </PageSection>
+    </>
+  );
+}
+
+function Actions({ user }: { user: UserInfo }) {
+  const may = useMay();
+  const navigate = useNavigate();
+  const [wish, setWish] = useState<"password" | "remove">();
+  const { uid, memberships } = user;
+  const me = uid === session.present?.uid;
+  const gids = memberships.length > 0 ? memberships.map((one) => one.gid) : [0];
+  const removes = gids.every((gid) => may("user.remove", gid));
+  const dominates = memberships.every((one) => one.permissions.every((it) => may(short(it.name), one.gid)));
+  const close = () => setWish(undefined);
+  return (
+    <Flex gap={{ default: "gapSm" }}>
+      <WhyButton question={{ uid }} label="What may this user do?" variant="secondary" />
+      {me && (
+        <LinkButton to="/settings" variant="secondary">
+          My settings
+        </LinkButton>
+      )}
+      {!me && removes && dominates && (
+        <Button variant="secondary" onClick={() => setWish("password")}>
+          Set the password
+        </Button>
+      )}
+      {!me && uid !== ROOT_USER && removes && (
+        <Button variant="secondary" isDanger onClick={() => setWish("remove")}>
+          Remove
+        </Button>
+      )}
+      {wish === "password" && <SetPassword whom={user} onClose={close} />}
+      {wish === "remove" && (
+        <RemoveUser whom={user} onDone={() => navigate("/users", { replace: true })} onClose={close} />
+      )}
+    </Flex>
+  );
+}
+
+function Memberships({ user }: { user: UserInfo }) {
+  const may = useMay();
+  const path = useGroupPath();
+  const groups = useObjects("group");
+  const [asked, ask] = useSearchParams();
+  const [wish, setWish] = useState<{ is: "give" | "revoke"; gid?: number }>();
+  const give = groups.some((one) => may("user.assign", one.gid) && may("group.view", one.gid));
+  const wanted = asked.get("give");
+  const giving =
+    wish ??
+    (wanted !== null && give
+      ? { is: "give" as const, ...(/^\d+$/.test(wanted) ? { gid: Number(wanted) } : {}) }
+      : undefined);
+  const close = () => {
+    setWish(undefined);
+    if (wanted !== null) ask({}, { replace: true });
+  };
+  const rows = user.memberships
+    .map((one) => ({ ...one, path: path(one.gid), held: one.permissions.map((it) => short(it.name)) }))
+    .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+  return (
+    <Card isCompact>
+      <CardHeader
+        actions={
+          give
+            ? {
+                actions: (
+                  <Button variant="link" isInline onClick={() => setWish({ is: "give" })}>
+                    Give permissions
+                  </Button>
+                ),
+              }
+            : undefined
+        }
+      >
+        <CardTitle component="h2">Permissions</CardTitle>
+      </CardHeader>
+      <CardBody className="v-people-stack">
+        {rows.length === 0 ? (
+          <Alert
+            component="p"
+            isInline
+            isPlain
+            variant="info"
+            title={user.uid === session.present?.uid ? "You hold nothing yet" : "Holds nothing that you may see"}
+          >
+            Without a permission on some group, a user can sign in and see nothing.
+          </Alert>
+        ) : (
+          <Table aria-label="Permissions" variant="compact" gridBreakPoint="grid-md">
+            <Thead>
+              <Tr>
+                <Th>Group, with all groups below it</Th>
+                <Th>Holds there</Th>
+                <Th screenReaderText="Actions" />
+              </Tr>
+            </Thead>
+            <Tbody>
+              {rows.map((row) => (
+                <Tr key={row.gid}>
+                  <Td dataLabel="Group" className="v-name">
+                    <Link to={`/groups/${row.gid}`}>{row.path}</Link>
+                  </Td>
+                  <Td dataLabel="Holds there">
+                    <Held permissions={row.held} />
+                  </Td>
+                  <Td dataLabel="Actions">
+                    <span className="v-actions">
+                      {(may("user.assign", row.gid) || may("user.revoke", row.gid)) && may("group.view", row.gid) && (
+                        <Button
+                          variant="link"
+                          isInline
+                          onClick={() => setWish({ is: "give", gid: row.gid })}
+                          aria-label={`Change what ${user.name} may do on ${row.path}`}
+                        >
+                          Change
+                        </Button>
+                      )}
+                      {canTakeAll(may, row.gid, { uid: user.uid, direct: row.held }) && (
+                        <Button
+                          variant="link"
+                          isInline
+                          isDanger
+                          onClick={() => setWish({ is: "revoke", gid: row.gid })}
+                          aria-label={`Take all that ${user.name} holds on ${row.path}`}
+                        >
+                          Take all
+                        </Button>
+                      )}
+                    </span>
+                  </Td>
+                </Tr>
+              ))}
+            </Tbody>
+          </Table>
+        )}
+        {user.uid !== session.present?.uid && (
+          <Content component="small" className="v-subtle">
+            Groups whose members you may not see are not listed.
+          </Content>
+        )}
+      </CardBody>
+      {giving?.is === "give" && (
+        <PermissionDialog whom={user} {...(giving.gid === undefined ? {} : { gid: giving.gid })} onClose={close} />
+      )}
+      {giving?.is === "revoke" && giving.gid !== undefined && (
+        <RevokeAll whom={user} where={{ gid: giving.gid, path: path(giving.gid) }} onClose={close} />
+      )}
+    </Card>
+  );
+}

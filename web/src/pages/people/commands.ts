@@ -1,0 +1,48 @@
+/** Users and groups as the command line takes them: by name where that can be read as nothing else. */
+const MISREAD = /^(-|\d+$|(group|user) \d+$)/;
+
+export const userWord = (name: string, uid: number): string => (MISREAD.test(name) ? String(uid) : name);
+export const groupWord = (path: string, gid: number): string => (MISREAD.test(path) ? String(gid) : path);
+/** A new name stands last, so that one with a dash before it is no option. */
+export const newName = (name: string): string[] => (name.startsWith("-") ? ["--", name] : [name]);
+
+/** A size that the command line reads as exactly that. */
+export function sizeWord(bytes: number): string {
+  for (const [power, unit] of [
+    [4, "T"],
+    [3, "G"],
+    [2, "M"],
+    [1, "K"],
+  ] as const)
+    if (bytes > 0 && bytes % 1024 ** power === 0) return `${bytes / 1024 ** power}${unit}`;
+  return String(bytes);
+}
+
+/** 1 to 128 printable characters, one of them visible, as the server has it. */
+export function nameProblem(name: string): string | undefined {
+  if ([...name].length > 128) return "At most 128 characters.";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+  if (/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)) return "Only printable characters.";
+  return name.trim() === "" ? "At least one visible character." : undefined;
+}
+
+/** `parent` is the path of the group above; the root group is the command line's own choice. */
+export const newGroupLine = (name: string, parent: string, parentGid: number): string[] => [
+  ...["velocity", "group", "create"],
+  ...(parent === "/" ? [] : ["--under", groupWord(parent, parentGid)]),
+  ...newName(name || "NAME"),
+];
+
+/** The password is never in a line that a shell would remember. */
+export const newUserLine = (name: string): string[] => ["velocity", "user", "create", ...newName(name || "NAME")];
+
+export const assignLine = (
+  mpid: number,
+  group: string,
+  share: { quota: number; write: boolean; manage: boolean },
+): string[] => [
+  ...["velocity", "pool", "assign", String(mpid), group],
+  ...(share.quota > 0 ? ["--quota", sizeWord(share.quota)] : []),
+  ...(share.write ? ["--write"] : []),
+  ...(share.manage ? ["--manage"] : []),
+];

@@ -1,0 +1,89 @@
+/** Giving and taking permissions, one request each, with one toast that tells how far it is and what was refused. */
+import { ApiError, call, messageOf } from "@/api/call";
+import type { Failure } from "@/ui/actions";
+import { toast } from "@/ui/actions";
+import { count } from "@/ui/format";
+import type { Request } from "@/ui/SameAs";
+import { groupWord, userWord } from "./commands";
+import { readMembersAgain } from "./members";
+import { type Change, long, words } from "./permissions";
+
+export interface Whom {
+  uid: number;
+  name: string;
+}
+
+export interface Where {
+  gid: number;
+  path: string;
+}
+
+const send = (whom: Whom, where: Where, { verb, permission }: Change) =>
+  call(verb === "give" ? "put" : "delete", "/u/user/permission", {
+    uid: whom.uid,
+    gid: where.gid,
+    permission: long(permission),
+  });
+
+/** Whether all of it was done. A refusal keeps none of the others back; a silent server ends it. */
+export async function carryOutChanges(whom: Whom, where: Where, all: readonly Change[]): Promise<boolean> {
+  const tell = toast();
+  const failures: Failure[] = [];
+  const what = `permissions of ${whom.name} on ${where.path}`;
+  let done = 0;
+  for (const [index, change] of all.entries()) {
+    tell({ variant: "info", title: `Changing the ${what}: ${index} of ${all.length}`, doing: true });
+    try {
+      await send(whom, where, change);
+      done += 1;
+    } catch (error) {
+      const request = error instanceof ApiError ? error.request : undefined;
+      failures.push({
+        name: `${change.verb} ${change.permission}`,
+        message: messageOf(error),
+        ...(request ? { request } : {}),
+      });
+      if (error instanceof ApiError && error.status === 0) {
+        for (const left of all.slice(index + 1))
+          failures.push({ name: `${left.verb} ${left.permission}`, message: "was not tried" });
+        break;
+      }
+    }
+  }
+  await readMembersAgain();
+  if (failures.length === 0)
+    tell({ variant: "success", title: `${whom.name}: ${said(all)} on ${where.path}`, doing: false });
+  else
+    tell({
+      variant: "danger",
+      title: `The ${what}: ${done} of ${count(all.length, "change")} done, ${failures.length} not`,
+      failures,
+      doing: false,
+    });
+  return failures.length === 0;
+}
+
+/** "gave 3 permissions, took 1" */
+export function said(all: readonly Change[]): string {
+  const given = all.filter((one) => one.verb === "give").length;
+  const taken = all.length - given;
+  return [given && `gave ${count(given, "permission")}`, taken && `took ${given ? taken : count(taken, "permission")}`]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** The same as lines of the command line. */
+export function linesOf(whom: Whom, where: Where, all: readonly Change[]): string[][] {
+  return (["give", "take"] as const).flatMap((verb) => {
+    const names = all.filter((one) => one.verb === verb).map((one) => one.permission);
+    const command = ["velocity", "user", verb === "give" ? "grant" : "revoke", userWord(whom.name, whom.uid)];
+    return names.length > 0 ? [[...command, ...words(names), "--group", groupWord(where.path, where.gid)]] : [];
+  });
+}
+
+export const requestsOf = (whom: Whom, where: Where, all: readonly Change[]): Request[] =>
+  all.map(({ verb, permission }) => ({
+    method: verb === "give" ? "put" : "delete",
+    path: "/u/user/permission",
+    body: { uid: whom.uid, gid: where.gid, permission: long(permission) },
+  }));

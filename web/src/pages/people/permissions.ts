@@ -1,0 +1,138 @@
+/** The permissions by area, the sets that people give together, and what differs between two lists of them. */
+
+export interface Permission {
+  /** Without `velocity.` */
+  name: string;
+  about: string;
+}
+
+export interface Area {
+  title: string;
+  permissions: readonly Permission[];
+}
+
+const one = (name: string, about: string): Permission => ({ name, about });
+
+export const AREAS: readonly Area[] = [
+  {
+    title: "Users",
+    permissions: [
+      one("user.view", "See the members of the group and their permissions"),
+      one("user.list", "List all users by name"),
+      one("user.create", "Create users"),
+      one("user.assign", "Give users permissions that one holds here oneself"),
+      one("user.revoke", "Take permissions away from users"),
+      one("user.remove", "Remove users that are members of the group"),
+    ],
+  },
+  {
+    title: "Groups",
+    permissions: [
+      one("group.view", "See the group, its members and its quota"),
+      one("group.create", "Create subgroups and set their quotas"),
+      one("group.remove", "Remove subgroups with all that they hold"),
+    ],
+  },
+  {
+    title: "Pools",
+    permissions: [
+      one("pool.list", "List the media pools that the group may use"),
+      one("pool.assign", "Assign media pools to the group"),
+      one("pool.revoke", "Take media pools away from the group"),
+    ],
+  },
+  {
+    title: "Media",
+    permissions: [
+      one("media.list", "List the group's media and attach them"),
+      one("media.create", "Create and upload media"),
+      one("media.remove", "Remove media"),
+    ],
+  },
+  {
+    title: "Virtual machines",
+    permissions: [
+      one("vm.view", "See virtual machines and their states"),
+      one("vm.state", "Start, stop, pause and resume them"),
+      one("vm.interact", "Use their consoles"),
+      one("vm.create", "Create virtual machines"),
+      one("vm.alter", "Change virtual machines"),
+      one("vm.remove", "Remove virtual machines"),
+    ],
+  },
+  {
+    title: "Host",
+    permissions: [
+      one("nic.list", "List the host NICs that machines can be bridged to"),
+      one("host.view", "See the host: its load, memory, pools and hypervisor"),
+    ],
+  },
+];
+
+export const ALL: readonly string[] = AREAS.flatMap((area) => area.permissions.map((it) => it.name));
+
+const VIEW = ["user.view", "group.view", "pool.list", "media.list", "vm.view"];
+const OPERATE = [...VIEW, "vm.state", "vm.interact"];
+const MAKE = [...OPERATE, "vm.create", "vm.alter", "vm.remove", "media.create", "media.remove", "nic.list"];
+
+export interface NamedSet {
+  name: string;
+  about: string;
+  permissions: readonly string[];
+}
+
+/** The same names as on the command line. */
+export const SETS: readonly NamedSet[] = [
+  { name: "viewer", about: "sees everything in the group", permissions: VIEW },
+  { name: "operator", about: "also starts, stops and uses virtual machines", permissions: OPERATE },
+  { name: "maker", about: "also makes, changes and removes virtual machines and media", permissions: MAKE },
+  { name: "admin", about: "does all of it, and manages members, pools and subgroups", permissions: ALL },
+];
+
+export const short = (name: string): string => name.replace(/^velocity\./, "");
+export const long = (name: string): string => (name.startsWith("velocity.") ? name : `velocity.${name}`);
+
+/** In the order of the areas; what is not known here comes last. */
+export function inOrder(names: Iterable<string>): string[] {
+  const place = (name: string) => (ALL.includes(name) ? ALL.indexOf(name) : ALL.length);
+  return [...new Set([...names].map(short))].sort((a, b) => place(a) - place(b) || a.localeCompare(b));
+}
+
+const sameAs = (a: readonly string[], b: ReadonlySet<string>): boolean =>
+  a.length === b.size && a.every((name) => b.has(name));
+
+/** The set that these are exactly. */
+export function exactly(names: Iterable<string>): NamedSet | undefined {
+  const held = new Set([...names].map(short));
+  return SETS.find((set) => sameAs(set.permissions, held));
+}
+
+/** The largest set that is wholly held, and what is held besides. */
+export function described(names: Iterable<string>): { set?: NamedSet; rest: string[] } {
+  const held = inOrder(names);
+  const set = SETS.findLast((it) => it.permissions.every((name) => held.includes(name)));
+  return { ...(set ? { set } : {}), rest: held.filter((name) => !set?.permissions.includes(name)) };
+}
+
+/** As few words as the command line needs for them. */
+export function words(names: Iterable<string>): string[] {
+  const set = exactly(names);
+  return set ? [set.name] : inOrder(names);
+}
+
+export interface Change {
+  verb: "give" | "take";
+  permission: string;
+}
+
+/** From what is held to what is wanted; what lets oneself take the rest away is taken last. */
+export function changes(held: Iterable<string>, wanted: Iterable<string>): Change[] {
+  const [before, after] = [new Set([...held].map(short)), new Set([...wanted].map(short))];
+  const given = inOrder([...after].filter((name) => !before.has(name)));
+  const taken = inOrder([...before].filter((name) => !after.has(name)));
+  taken.sort((a, b) => Number(a === "user.revoke") - Number(b === "user.revoke"));
+  return [
+    ...given.map((permission): Change => ({ verb: "give", permission })),
+    ...taken.map((permission): Change => ({ verb: "take", permission })),
+  ];
+}

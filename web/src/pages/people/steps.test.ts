@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import type { Plan, Step } from "@/api/schema";
+import { sentence, summed } from "./steps";
+
+test("a step tells what changes, in units", () => {
+  expect(
+    sentence({
+      do: "change",
+      kind: "group",
+      name: "web",
+      changes: [
+        { field: "memory_mib", old: 1024, new: 2048 },
+        { field: "vms", new: 3 },
+      ],
+    }),
+  ).toBe("Changes the group web: memory 1 GiB → 2 GiB, VMs 3");
+  expect(sentence({ do: "change", kind: "user", name: "anna", changes: [{ field: "password" }] })).toBe(
+    "Changes the user anna: password",
+  );
+  expect(sentence({ do: "change", kind: "group", name: "web", changes: [{ field: "cpus", old: 4 }] })).toContain(
+    "CPUs 4 → no limit",
+  );
+});
+
+test("what goes is counted by kind", () => {
+  const step = (kind: Step["kind"]): Step => ({ do: "delete", kind, name: "x" });
+  const plan: Plan = { plan: true, consumes: [], steps: [step("group"), step("vm"), step("vm"), step("medium")] };
+  expect(summed(plan)).toBe("1 group, 2 VMs and 1 medium");
+});

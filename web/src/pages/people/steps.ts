@@ -1,0 +1,69 @@
+/** The steps of a plan as sentences, and how many of each kind they are. */
+import type { FieldChange, Plan, Step } from "@/api/schema";
+import { bytes, count, mib } from "@/ui/format";
+
+const DONE: Partial<Record<Step["do"], string>> = {
+  assign: "Assigns",
+  change: "Changes",
+  create: "Creates",
+  delete: "Moves into the trash",
+  grant: "Gives",
+  kill: "Forces off",
+  purge: "Removes for good",
+  revoke: "Takes away",
+  stop: "Stops",
+};
+
+const KIND: Partial<Record<Step["kind"], string>> = {
+  vm: "the VM",
+  group: "the group",
+  medium: "the medium",
+  user: "the user",
+  pool: "the pool",
+};
+const FIELD: Record<string, string> = {
+  cpus: "CPUs",
+  memory_mib: "memory",
+  vms: "VMs",
+  quota: "quota",
+  write: "write",
+  manage: "manage",
+};
+
+export function sentence(step: Step): string {
+  const verb = step.do === "delete" && step.kind === "user" ? "Removes" : (DONE[step.do] ?? step.do);
+  const start = `${verb} ${KIND[step.kind] ?? step.kind} ${step.name}`;
+  const told = (step.changes ?? []).map(changed).filter(Boolean);
+  return told.length > 0 ? `${start}: ${told.join(", ")}` : start;
+}
+
+function changed({ field, old, new: next }: FieldChange): string {
+  if (old === undefined && next === undefined) return field;
+  const from = old === undefined ? "" : `${value(field, old)} → `;
+  return `${FIELD[field] ?? field} ${from}${value(field, next)}`;
+}
+
+function value(field: string, it: unknown): string {
+  if (it === undefined || it === null) return field === "permissions" ? "none" : "no limit";
+  if (field === "memory_mib") return mib(Number(it));
+  if (field === "quota") return Number(it) === 0 ? "no limit" : bytes(Number(it));
+  if (typeof it === "boolean") return it ? "yes" : "no";
+  return Array.isArray(it) ? it.map((one) => String(one).replace("velocity.", "")).join(" ") : String(it);
+}
+
+const NOUN: Partial<Record<Step["kind"], [string, string]>> = {
+  group: ["group", "groups"],
+  vm: ["VM", "VMs"],
+  medium: ["medium", "media"],
+};
+
+/** "2 groups, 12 VMs and 5 media" of what would be deleted. */
+export function summed(plan: Plan): string {
+  const gone = plan.steps.filter((step) => step.do === "delete" || step.do === "purge");
+  const parts = (["group", "vm", "medium"] as const).flatMap((kind) => {
+    const number = gone.filter((step) => step.kind === kind).length;
+    const [one, several] = NOUN[kind] ?? [kind, kind];
+    return number > 0 ? [count(number, one, several)] : [];
+  });
+  return parts.length < 2 ? (parts[0] ?? "nothing") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}

@@ -1,0 +1,134 @@
+/** Setting up a team: a group with its quota, pool and first member, by one form; the steps are shown before they are done. */
+import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { useRef, useState } from "react";
+import { call } from "@/api/call";
+import { useAction } from "@/ui/actions";
+import { ROOT, useGroupsWhere } from "@/ui/groups";
+import { readMembersAgain } from "../members";
+import { ShownOnce } from "../ShownOnce";
+import { TeamFields } from "./TeamFields";
+import { Planned, type Progress, TeamReview, useTeamPlan } from "./TeamReview";
+import { type Made, pathOf, stepsOf } from "./team";
+import { useTeamForm } from "./useTeamForm";
+
+export function TeamDialog({
+  parent,
+  onDone,
+  onClose,
+}: {
+  parent: number | undefined;
+  onDone: (gid: number) => void;
+  onClose: () => void;
+}) {
+  const parents = useGroupsWhere("group.create");
+  const state = useTeamForm(parent ?? parents[0]?.gid ?? ROOT);
+  const act = useAction();
+  const [reviewing, setReviewing] = useState(false);
+  const [progress, setProgress] = useState<Progress>({ done: new Set() });
+  const [finished, setFinished] = useState(false);
+  const made = useRef<Made>({});
+  const [frozen, setFrozen] = useState(state.team);
+  const team = reviewing ? frozen : state.team;
+  const steps = stepsOf(team);
+  const begun = progress.done.size > 0;
+  const busy = progress.running !== undefined;
+  const planned = useTeamPlan(reviewing && !begun && !busy ? team : undefined);
+  const leave = () => {
+    onClose();
+    if (made.current.gid !== undefined) onDone(made.current.gid);
+  };
+  const carryOut = () =>
+    act({
+      doing: `Setting up ${pathOf(team)}`,
+      done: `${pathOf(team)} is set up`,
+      do: async () => {
+        let done = progress.done;
+        for (const step of steps.filter((one) => !done.has(one.key))) {
+          setProgress({ done, running: step.key });
+          try {
+            await step.run(made.current, call);
+          } catch (error) {
+            setProgress({ done, failed: { key: step.key, error } });
+            throw error;
+          } finally {
+            void readMembersAgain();
+          }
+          done = new Set([...done, step.key]);
+        }
+        setProgress({ done });
+        setFinished(true);
+      },
+    }).then((all) => {
+      if (all && !team.member?.password) leave();
+    });
+  if (finished && team.member?.password)
+    return (
+      <ShownOnce
+        title={`${pathOf(team)} is set up, with ${team.member.name}`}
+        password={team.member.password}
+        onClose={leave}
+      />
+    );
+  return (
+    <Modal isOpen variant="medium" onClose={busy ? undefined : leave} aria-labelledby="team-title">
+      <ModalHeader
+        title={reviewing ? `Set up ${pathOf(team)}` : "Set up a team"}
+        labelId="team-title"
+        description={
+          reviewing ? "This is what will be done, in this order." : "Nothing is done before you have seen the steps."
+        }
+      />
+      <ModalBody>
+        {reviewing ? (
+          <>
+            <TeamReview steps={steps} progress={progress} />
+            {!begun && !busy && !progress.failed && <Planned {...planned} />}
+          </>
+        ) : (
+          <Form
+            id="team-form"
+            className="v-team"
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (!state.right) return;
+              setFrozen(state.team);
+              setReviewing(true);
+            }}
+          >
+            <TeamFields state={state} />
+          </Form>
+        )}
+      </ModalBody>
+      <ModalFooter>
+        {reviewing ? (
+          <Button
+            onClick={() => void carryOut()}
+            isLoading={busy}
+            isDisabled={busy || (!begun && !progress.failed && !planned.ready)}
+          >
+            {begun ? "Try the rest again" : "Set it up"}
+          </Button>
+        ) : (
+          <Button key="next" type="submit" form="team-form" isDisabled={!state.right}>
+            Show the steps
+          </Button>
+        )}
+        {reviewing && !begun && (
+          <Button
+            variant="secondary"
+            isDisabled={busy}
+            onClick={() => {
+              setProgress({ done: new Set() });
+              setReviewing(false);
+            }}
+          >
+            Back
+          </Button>
+        )}
+        <Button variant="link" onClick={leave} isDisabled={busy}>
+          {begun ? "Leave it so" : "Cancel"}
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}

@@ -1,0 +1,97 @@
+/** What setting up the team will do, before it is done, while it is, and after: each step with its state. */
+import {
+  Alert,
+  ClipboardCopy,
+  ClipboardCopyVariant,
+  Content,
+  ProgressStep,
+  ProgressStepper,
+} from "@patternfly/react-core";
+import { messageOf } from "@/api/call";
+import { shell } from "@/ui/format";
+import { usePlan } from "@/ui/PlanSummary";
+import { Refused } from "../PlanSteps";
+import type { Team, TeamStep } from "./team";
+
+export interface Progress {
+  done: ReadonlySet<string>;
+  running?: string;
+  failed?: { key: string; error: unknown };
+}
+
+export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; progress: Progress }) {
+  const { done, running, failed } = progress;
+  return (
+    <>
+      <ProgressStepper isVertical aria-label="Steps">
+        {steps.map((step) => {
+          const is = done.has(step.key)
+            ? "success"
+            : running === step.key
+              ? "info"
+              : failed?.key === step.key
+                ? "danger"
+                : "pending";
+          return (
+            <ProgressStep
+              key={step.key}
+              id={`team-step-${step.key}`}
+              titleId={`team-step-${step.key}-title`}
+              variant={is}
+              isCurrent={running === step.key}
+              aria-label={`${step.title}: ${{ success: "done", info: "under way", danger: "failed", pending: "to be done" }[is]}`}
+            >
+              {step.title}
+            </ProgressStep>
+          );
+        })}
+      </ProgressStepper>
+      {failed && (
+        <Alert component="p" isInline variant="danger" title="This step failed; those before it are done, and stay">
+          {messageOf(failed.error)}
+        </Alert>
+      )}
+      <Content component="p" className="v-space-above">
+        The same from a terminal{steps.some((one) => one.key === "user") && " (it asks for the password)"}:
+      </Content>
+      <ClipboardCopy
+        isReadOnly
+        isCode
+        isExpanded
+        variant={ClipboardCopyVariant.expansion}
+        hoverTip="Copy"
+        clickTip="Copied"
+        textAriaLabel="Command lines"
+        toggleAriaLabel="Show all command lines"
+      >
+        {steps.map((step) => step.cli.map(shell).join(" ")).join("\n")}
+      </ClipboardCopy>
+    </>
+  );
+}
+
+/** Asks the server for the plan of what can be planned before the group is there. */
+export function useTeamPlan(team: Team | undefined) {
+  const group = usePlan(
+    team && { method: "put", path: "/u/group", body: { name: team.name, parent_gid: team.parent } },
+  );
+  const fresh = team?.member && team.member.uid === undefined ? team.member : undefined;
+  const user = usePlan(
+    fresh && { method: "put", path: "/u/user", body: { name: fresh.name, password: fresh.password ?? "" } },
+  );
+  return {
+    error: group.error ?? user.error ?? undefined,
+    ready: group.data !== undefined && (!fresh || user.data !== undefined),
+  };
+}
+
+export function Planned({ error, ready }: ReturnType<typeof useTeamPlan>) {
+  if (error) return <Refused error={error} />;
+  return (
+    <Content component="small" className="v-subtle" aria-live="polite">
+      {ready
+        ? "The server would make the group and the user. What comes after is checked by the server once they are there; a step that it refuses ends the work, and what was done stays."
+        : "Asking the server"}
+    </Content>
+  );
+}

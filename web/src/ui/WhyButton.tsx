@@ -1,0 +1,39 @@
+/** A button that asks why somebody may do something or not; the dialog is loaded when it is opened. */
+import { Button, type ButtonProps } from "@patternfly/react-core";
+import { lazy, Suspense, useState } from "react";
+import type { Question } from "./why/question";
+
+const WhyDialog = lazy(() => import("./why/WhyDialog"));
+
+export function WhyButton({
+  question,
+  label = "Why?",
+  name,
+  variant = "link",
+}: {
+  /** What is filled in; the person may ask something else. With an operation, it is asked at once. */
+  question: Question;
+  label?: string;
+  /** Whom or what it is about, for a screen reader. */
+  name?: string;
+  variant?: ButtonProps["variant"];
+}) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Button
+        variant={variant}
+        isInline={variant === "link"}
+        onClick={() => setOpen(true)}
+        aria-label={name === undefined ? undefined : `${label}: ${name}`}
+      >
+        {label}
+      </Button>
+      {open && (
+        <Suspense fallback={null}>
+          <WhyDialog question={question} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}
