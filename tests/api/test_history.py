@@ -97,6 +97,12 @@ async def test_the_request_id_stands_in_the_answer_and_in_the_history(w: World) 
     assert len(response.headers["x-request-id"]) == 16
 
 
+async def test_a_page_that_is_opened_is_no_entry(w: World) -> None:
+    before = await entries(w)
+    assert await w.refused("POST", "/u/session", "") == (401, 100)
+    assert await entries(w) == before
+
+
 async def test_it_is_kept_and_rotated(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         await w.group("a")

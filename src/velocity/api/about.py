@@ -68,6 +68,8 @@ class About:
 
     def is_history(self, status: int) -> bool:
         """Changes, sign-ins, and whatever was refused for want of rights; what was misspelt is not."""
+        if self._operation is sessions.SHOW:
+            return False  # how a page asks whether anybody is signed in: each one that is opened
         if status in (401, 403, 429):
             return True
         if self._operation.method is Method.POST and self._operation is not auth.SIGN_IN:
