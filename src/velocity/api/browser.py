@@ -53,10 +53,15 @@ def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> 
     return authkey
 
 
-def check_origin(connection: HTTPConnection) -> None:
-    """Raises `Refused(FOREIGN_PAGE)` when a browser says that a page of another origin sent this."""
+def is_foreign(connection: HTTPConnection) -> bool:
+    """Whether a browser says that a page of another origin sent this. What is no browser sends no origin. RFC 6454"""
     origin = connection.headers.get("origin")
-    if origin is not None and origin.lower() != own_origin(connection):
+    return origin is not None and origin.lower() != own_origin(connection)
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Raises `Refused(FOREIGN_PAGE)`."""
+    if is_foreign(connection):
         raise Refused(
             Problem.FOREIGN_PAGE,
             "the request does not come from our page, but from that of another origin "

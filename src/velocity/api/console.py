@@ -12,8 +12,8 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from velocity.api import errors
+from velocity.api.browser import is_foreign
 from velocity.api.handlers.base import Services
-from velocity.api.origin import is_foreign
 from velocity.contract.consoles import SUBPROTOCOL, Say
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.port import ByteStream
@@ -28,7 +28,7 @@ NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
 
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
     """Serve one console. `origins` are other sites whose pages may open it."""
-    if is_foreign(websocket, origins):
+    if is_foreign(websocket) and websocket.headers["origin"] not in origins:
         await _deny(websocket, 403, "a page of another site asks: name it in `cors_origins` if it may")
         return
     ticket = services.desk.redeem(websocket.path_params["ticket"])
