@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { live, useMay, useObjects } from "@/api/live";
 import { useSignal } from "@/api/signal";
-import { useGroupsWhere } from "@/ui/groups";
+import { useGroupsWhere } from "./groups";
 
 export function FirstSteps() {
   const navigate = useNavigate();

@@ -2,10 +2,10 @@
 import { Button } from "@patternfly/react-core";
 import { useRef, useState } from "react";
 import { typeOf, uploads } from "@/api/upload";
+import { FormDialog } from "@/ui/FormDialog";
 import { bytes, count } from "@/ui/format";
 import { groupOption } from "@/ui/groups";
 import { FileInput } from "./FileInput";
-import { FormDialog } from "./FormDialog";
 import { type Chosen, namesOf, problemsOf } from "./naming";
 import { OneFile } from "./OneFile";
 import { roomProblem } from "./rules";

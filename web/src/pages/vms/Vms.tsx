@@ -24,9 +24,9 @@ import { PageHead } from "@/ui/PageHead";
 import { Asking, type Question } from "./Asking";
 import { BulkBar } from "./BulkBar";
 import { columns } from "./columns";
-import { FirstSteps } from "./FirstSteps";
 import { type Filters, fits, readFilters, subtree, writeFilters } from "./filters";
 import { GroupFilter } from "./GroupFilter";
+import { NoMachines } from "./NoMachines";
 import { RowActions } from "./RowActions";
 import { ScreenSearch } from "./ScreenSearch";
 import { StateFilter } from "./StateFilter";
@@ -105,7 +105,7 @@ export default function Vms() {
         {!ready ? (
           <Skeleton height="20rem" screenreaderText="Loading the machines" />
         ) : all.length === 0 ? (
-          <FirstSteps />
+          <NoMachines />
         ) : (
           <DataTable
             id="vms"
