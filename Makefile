@@ -29,6 +29,14 @@ check: ## Lint, types, imports, generated docs up to date
 	@scripts/node npm run --silent check
 	@scripts/node node scripts/budget.mjs
 
+bench: ## Measure everything beside its floor and its peers, some minutes; bench-NAME for one (bench/NAME.py)
+	@scripts/setup dev
+	@$(PY) -m bench
+
+bench-%:
+	@scripts/setup dev
+	@$(PY) -m bench.$*
+
 web: setup ## Build the web page from web/ (setup does so when it has changed)
 
 docs: ## Generate docs/reference and the client's methods from the code
@@ -49,4 +57,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check web docs fix dist clean
+.PHONY: help setup run test unit check bench web docs fix dist clean

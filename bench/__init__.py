@@ -1,0 +1,1 @@
+"""Benches: each measures Velocity beside a floor and a peer in the same run. `make bench`."""

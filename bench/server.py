@@ -1,0 +1,138 @@
+"""A server to measure: `velocity serve` on a directory of its own, and the thinnest client that speaks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+PASSWORD = "bench bench bench"
+
+IDLE = 3.0
+"""Seconds after which a server may have closed a connection that nobody used."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Wrong(Exception):
+    """The server answered with an error."""
+
+
+class Client:
+    """One kept-alive connection."""
+
+    def __init__(self, port: int, key: str = "") -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.key = key
+        self._used = time.monotonic()
+
+    def call(self, method: str, path: str, /, **fields: Any) -> Any:
+        """Raises `Wrong`."""
+        body = json.dumps(fields).encode()
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
+        if time.monotonic() - self._used > IDLE:
+            self.connection.close()  # it opens again by itself
+        self.connection.request(method, path, body, headers)
+        response = self.connection.getresponse()
+        answer = response.read()
+        self._used = time.monotonic()
+        if response.status != 200:
+            raise Wrong(f"{method} {path}: {response.status} {answer.decode()}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class Velocity:
+    """A server with pool 1. `data` stays over `stop` and `start`, and goes with the end of the `with` block."""
+
+    def __init__(self, **settings: str) -> None:
+        self.data = Path(tempfile.mkdtemp(prefix="velocity-bench-"))
+        self.port = free_port()
+        self.settings = settings
+        self.key = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Velocity:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with contextlib.suppress(Exception):
+            client = self.client()
+            for vm in client.call("POST", "/v/vm/list", gid=0)["vms"]:
+                if vm["state"] != "STOPPED":
+                    client.call("PUT", "/v/vm/state", vmid=vm["vmid"], state="STOPPED", force=True)
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Returns when it has answered."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
+        environment |= {
+            "VELOCITY_LISTEN": f"127.0.0.1:{self.port}",
+            "VELOCITY_DATA_DIR": str(self.data),
+            "VELOCITY_ROOT_PASSWORD": PASSWORD,
+            **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
+        }
+        with (self.data / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "velocity", "serve"], env=environment, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        end = time.monotonic() + 60
+        while True:
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise Wrong((self.data / "server.log").read_text())
+            try:
+                if not self.key:
+                    self.key = Client(self.port).call("POST", "/u/auth", name="root", password=PASSWORD)["authkey"]
+                self.client().call("POST", "/v/nic/list")
+                return
+            except ConnectionError:
+                time.sleep(0.005)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the server, in order or (SIGKILL) as a crash would; guests go on."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def client(self) -> Client:
+        return Client(self.port, self.key)
+
+    def reference_vm(self, client: Client, name: str, *, disk: bool = True) -> int:
+        """The VM that all start benches use: one virtual CPU, 256 MiB, one disk of 64 MiB, one NIC, no display."""
+        media = []
+        if disk:
+            mid = client.call("PUT", "/m/media/create", gid=0, mpid=1, name=name, size=64 << 20)["mid"]
+            media = [{"mid": mid, "mode": "BLOCK"}]
+        answer = client.call(
+            "PUT", "/v/vm/efi", name=name, gid=0, cpus=1, memory_mib=256, media=media, nics=[{"type": "NAT"}]
+        )
+        return int(answer["vmid"])
