@@ -37,6 +37,9 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.progress = Progress()
+        self.kept: list[State] = []
+        self.disk = asyncio.Event()
+        self.disk.set()
 
     def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]:
         return []
@@ -58,6 +61,8 @@ class MemoryStore:
         return self.progress.epoch
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
+        await self.disk.wait()
+        self.kept.append(progress.wanted)
         if progress.epoch == self.progress.epoch:
             self.progress = progress
 
@@ -86,6 +91,7 @@ class Keeping:
             self.ended.append,
             next_press,
         )
+        self.house = house
         self.keeper = Keeper(house, self.machine, Progress())
 
     async def prepare(self, machine: Machine) -> MachineSpec:
@@ -135,6 +141,33 @@ async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: Why, sta
     assert k.keeper.progress.reason is not None
     assert k.keeper.progress.reason.cause == why.value
     assert k.store.progress == k.keeper.progress, "and it is kept"
+
+
+async def test_what_the_process_tells_does_not_wait_for_the_disk(k: Keeping) -> None:
+    """A pause, a resume and the end of a forced stop are answered before they are written down, and written."""
+    await k.keeper.ask(Cause.ASK_RUN)
+    disk = k.store.disk = asyncio.Event()
+    for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
+        assert await asyncio.wait_for(k.keeper.ask(cause), 5) is state
+    assert k.store.progress.wanted is State.RUNNING
+    stopping = asyncio.create_task(k.keeper.ask(Cause.ASK_KILL))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not stopping.done(), "that it shall not run is durable before it is answered"
+    disk.set()
+    assert await stopping is State.STOPPED
+    await asyncio.gather(*k.house.behind)
+    assert k.store.kept == [State.PAUSED, State.RUNNING, State.STOPPED, State.STOPPED]
+    assert k.store.progress == k.keeper.progress
+
+
+async def test_a_pause_that_was_not_written_down_is_learnt_from_the_process(k: Keeping) -> None:
+    who = Incarnation(k.machine.uuid, HostId(1), 3)
+    k.keeper.progress = Progress(epoch=3, wanted=State.RUNNING)
+    await k.keeper.found(Changed(who, Fact.PAUSED, Why.ASKED))
+    assert (k.keeper.state, k.keeper.progress.wanted) == (State.PAUSED, State.PAUSED)
+    await k.keeper.found(Changed(who, Fact.PAUSED, Why.DISK_FULL))
+    assert k.keeper.progress.wanted is State.PAUSED
 
 
 async def test_requests_are_served_in_order(k: Keeping) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from velocity import plan
@@ -72,6 +72,8 @@ class House:
     ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
     changed: Callable[[Machine], None] = lambda machine: None
+    behind: set[asyncio.Task[None]] = field(default_factory=set)
+    """What is still being written down although nobody waits for it."""
 
 
 class Keeper:
@@ -223,17 +225,19 @@ class Keeper:
     async def _pause(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.PAUSED)
-        await self._with_keeping(self._house.hypervisor.pause(self.who, deadline=CALL_DEADLINE))
+        await self._house.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
         self._note(None)
         self._move(Cause.HALTED)
+        self._keep_behind()
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.RUNNING)
-        await self._with_keeping(self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE))
+        await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
         self.held = False
         self._note(None)
         self._move(Cause.RUNS)
+        self._keep_behind()
 
     async def _stop(self, cause: Cause) -> None:
         graceful = cause is Cause.ASK_STOP and not self.held
@@ -245,7 +249,7 @@ class Keeper:
             stop = self._house.hypervisor.stop(self.who, Stop.NOW, deadline=CALL_DEADLINE)
             await self._with_keeping(stop)
             self._ended(None)
-            await self._keep()
+            self._keep_behind()
             return
         self._presses = 0
         await self._with_keeping(self._press(resume=paused))
@@ -297,6 +301,8 @@ class Keeper:
             self._post(Asked(Cause.ASK_RUN, nobody(), Context()))  # the start that was asked for is brought to its end
         elif self.progress.wanted is State.STOPPED:
             self._post(Asked(Cause.ASK_STOP, nobody(), Context()))
+        elif news.why is Why.ASKED:
+            self.progress = replace(self.progress, wanted=self.state)  # the crash came before it was written down
 
     def lost(self) -> None:
         """Nothing of it was found after a restart: it does not run, and nobody saw its end."""
@@ -367,6 +373,12 @@ class Keeper:
 
     async def _keep(self) -> None:
         await self._house.store.keep_progress(self.machine.vmid, self.progress)
+
+    def _keep_behind(self) -> None:
+        """Write down, after the answer, what the process itself would tell a server that comes after a crash."""
+        task = asyncio.create_task(self._quietly(self._keep()))
+        self._house.behind.add(task)
+        task.add_done_callback(self._house.behind.discard)
 
     async def _with_keeping(self, call: Coroutine[Any, Any, None]) -> None:
         """Make the call while what was asked for is written down: both are done on return."""

@@ -108,10 +108,10 @@ class Fleet:
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
-        for task in (self._autostarting, self._listening):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
+        for task in filter(None, (self._autostarting, self._listening)):
+            task.cancel()
+            await asyncio.wait({task})
+        await asyncio.gather(*self._house.behind)
         await self._hypervisor.close()
         return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
 
