@@ -8,10 +8,13 @@ import ctypes
 import ipaddress
 import logging
 import os
+import queue
 import signal
 import socket
 import ssl
 import sys
+from collections.abc import Iterator
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 
 import click
@@ -41,14 +44,12 @@ def serve(file: Path | None) -> None:
         settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    _log()
-    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     _keep_memory()
-    try:
-        uvloop.run(_serve(settings))
-    except StartError as error:
-        raise click.ClickException(str(error)) from None
+    with _logging():
+        try:
+            uvloop.run(_serve(settings))
+        except StartError as error:
+            raise click.ClickException(str(error)) from None
 
 
 class StartError(Exception):
@@ -117,13 +118,26 @@ class _Journal(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
-def _log() -> None:
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    """Log to stderr, from a thread: who reads there, or does not, holds up no request."""
     handler = logging.StreamHandler(sys.stderr)
     if os.environ.get("JOURNAL_STREAM"):
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    queued = QueueHandler(lines)
+    queued.setFormatter(logging.Formatter())  # the message alone; the rest is the other handler's
+    logging.basicConfig(level=logging.INFO, handlers=[queued])
+    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    writer = QueueListener(lines, handler)
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.stop()
 
 
 def _listen(settings: Settings) -> socket.socket:
