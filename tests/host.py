@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.api.world import PASSWORD, quick_passwords
 from tests.metrics.times import Hands
 from velocity import app
-from velocity.api.server import Protocol, Server
+from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import Client, ClientError
@@ -51,7 +52,14 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    data = tmp_path / "data"
+    with hosting(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def hosting(directory: Path, root_password: str = PASSWORD) -> Iterator[Host]:
+    """A host with its files in that directory. Without a password it makes one, and a link, as at any first start."""
+    data = directory / "data"
     fake = FakeHypervisor()
     ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -64,13 +72,13 @@ def host(tmp_path: Path) -> Iterator[Host]:
         return fake
 
     async def serve() -> None:
-        settings = Settings(data_dir=data, root_password=PASSWORD)
+        settings = Settings(data_dir=data, root_password=root_password)
         built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times())
         loop = asyncio.get_running_loop()
         metrics = built.services.metrics
         looks.append(lambda: asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10))
         config = uvicorn.Config(
-            built.asgi, http=Protocol, lifespan="off", log_level="error", ws="websockets-sansio",
+            built.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = Server(config, built.services.events.end)
@@ -85,11 +93,11 @@ def host(tmp_path: Path) -> Iterator[Host]:
     assert ready.wait(10)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with Client(url) as client:
-        key = client.sign_in(name="root", password=PASSWORD).authkey
+        key = client.sign_in(name="root", password=apps[0].root_password or root_password).authkey
     environment = {
         "VELOCITY_SERVER": url,
         "VELOCITY_AUTHKEY": key,
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_CONFIG_HOME": str(directory / "config"),
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
     }

@@ -189,7 +189,7 @@ def denied(url: str, origin: str | None = None) -> int:
     return int(body["code"])
 
 
-def test_what_does_not_open_a_console(room: Room) -> None:
+def test_what_does_not_open_a_console(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     url = room.url()
     for origin in ("http://elsewhere.example", room.host.url.replace("http", "https"), "null"):
         assert denied(url, origin) == 403
@@ -206,6 +206,7 @@ def test_what_does_not_open_a_console(room: Room) -> None:
     room.client.set_vm_state(vmid=room.vmid, state="STOPPED", force=True)
     room.client.set_vm_state(vmid=room.vmid, state="RUNNING")
     assert denied(ended) == 410, "a ticket is for one run"
+    assert caplog.records == [], "a refusal is no error of the server's"
 
 
 def test_three_at_one_keyboard() -> None:

@@ -1,13 +1,15 @@
-"""uvicorn as we run it: streams are told of its end, and a connection that nobody reads from can be cut."""
+"""uvicorn as we run it: streams are told of its end, what nobody reads from can be cut, and a refusal is no error."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
@@ -19,6 +21,15 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
+
+
+class Sockets(WebSocketsSansIOProtocol):
+    """One websocket. That a handshake was refused is an answer: uvicorn would log it as an error of ours."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):

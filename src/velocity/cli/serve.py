@@ -22,7 +22,7 @@ import uvicorn
 import uvloop
 
 from velocity import app
-from velocity.api.server import Protocol, Server
+from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.output import program
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
@@ -77,7 +77,7 @@ async def _serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         http=Protocol,
-        ws="websockets-sansio",
+        ws=Sockets,
         ws_max_size=1 << 20,
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=settings.tls_cert or None,
