@@ -256,7 +256,8 @@ class Methods(abc.ABC):
         """Assign a pool to a group, or change what is assigned.
 
         Refused with:
-        403 6200: velocity.pool.assign is needed on the group; nobody passes on what the group's parent lacks
+        403 6200: velocity.pool.assign is needed on the group, and on its parent for what the group gains; nobody
+            passes on what the parent lacks
         404 6210: no such group
         404 6211: no such pool
         406 6220: group 0 has every pool
@@ -271,7 +272,8 @@ class Methods(abc.ABC):
         """Take a pool away from a group and its subgroups; their media stay.
 
         Refused with:
-        403 6300: velocity.pool.revoke is needed on the group
+        403 6300: velocity.pool.revoke is needed on the group; where it would gain by what it inherits, also
+            velocity.pool.assign on its parent
         404 6310: no such group
         404 6311: no such pool is assigned to the group
         409 6320: the object has changed since the revision that the request names
