@@ -306,6 +306,34 @@ async def test_assigning_pools(w: World) -> None:
     assert (await w.ok("POST", "/m/pool/list", key, gid=low))["pools"] == [], "seen through the ancestor only"
 
 
+async def test_nobody_widens_a_share_from_within(w: World) -> None:
+    """Who assigns pools in a team gives its subgroups of it, and can give the team itself no more than it has."""
+    team, top = await w.group("team"), await w.group("top")
+    held = [(gid, f"pool.{verb}") for gid in (team, top) for verb in ("assign", "revoke", "list")]
+    key = await w.user("bob", *held)
+    assign = "/m/pool/assign"
+    whole = {"write": True, "manage": True}
+    assert await w.refused("PUT", assign, key, gid=team, mpid=1, **whole) == (403, 6200), "it has not the pool"
+    assert await w.refused("PUT", assign, key, gid=team, mpid=1) == (403, 6200), "not even to look at"
+    await w.ok("PUT", assign, gid=team, mpid=1, quota=10_000, manage=True)
+    for more in ({"manage": True}, {"quota": 10_001}, {"quota": 10_000, "write": True}):
+        assert await w.refused("PUT", assign, key, gid=team, mpid=1, **more) == (403, 6200), more
+    for less in ({"quota": 10_000, "manage": True}, {"quota": 9_000, "manage": True}, {"quota": 9_000}):
+        await w.ok("PUT", assign, key, gid=team, mpid=1, **less)
+    assert await w.refused("PUT", assign, key, gid=team, mpid=1, quota=9_000, manage=True) == (403, 6200), "given away"
+    await w.ok("DELETE", assign, key, gid=team, mpid=1)
+    assert await w.refused("PUT", assign, key, gid=team, mpid=1, quota=1) == (403, 6200), "given away whole"
+
+    low = await w.group("low", top)
+    inside = await w.user("eve", (low, "pool.assign"), (low, "pool.revoke"))
+    await w.ok("PUT", assign, gid=top, mpid=1, quota=10_000, **whole)
+    await w.ok("PUT", assign, inside, gid=low, mpid=1, quota=5_000, manage=True)
+    assert await w.refused("DELETE", assign, inside, gid=low, mpid=1) == (403, 6300), "it would inherit 10,000 bytes"
+    await w.ok("DELETE", assign, key, gid=low, mpid=1)
+    await w.ok("PUT", assign, inside, gid=low, mpid=1, quota=20_000 // 2, **whole)
+    await w.ok("DELETE", assign, inside, gid=low, mpid=1)
+
+
 # Changing VMs
 
 

@@ -173,7 +173,8 @@ ASSIGN_POOL = Operation(
             6200,
             403,
             Problem.NO_PERMISSION,
-            "velocity.pool.assign is needed on the group; nobody passes on what the group's parent lacks",
+            "velocity.pool.assign is needed on the group, and on its parent for what the group gains; "
+            "nobody passes on what the parent lacks",
         ),
         Failure(6210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6211, 404, Problem.POOL_NOT_FOUND, "no such pool"),
@@ -192,7 +193,13 @@ REVOKE_POOL = Operation(
     response=Nothing,
     needs=Holds(Permission.POOL_REVOKE, On.GROUP),
     failures=(
-        Failure(6300, 403, Problem.NO_PERMISSION, "velocity.pool.revoke is needed on the group"),
+        Failure(
+            6300,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.pool.revoke is needed on the group; where it would gain by what it inherits, also "
+            "velocity.pool.assign on its parent",
+        ),
         Failure(6310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6311, 404, Problem.POOL_NOT_FOUND, "no such pool is assigned to the group"),
         Failure(6320, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),

@@ -141,7 +141,7 @@ class Pools:
     # Assigning
 
     async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment, named: str | UnsetType) -> None:
-        """Set or update. Nobody passes on what the group's parent lacks."""
+        """Set or update. Nobody passes on what the group's parent lacks, or gives a group more from within it."""
         async with self._changing:
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
             parent = self._access.directory.groups[self._access.directory.existing(gid)].parent_gid
@@ -151,6 +151,7 @@ class Pools:
                     Problem.NO_PERMISSION,
                     f"the parent of group {gid} has not {lacking} in pool {mpid} and cannot pass it on",
                 )
+            self._check_gain(caller, gid, mpid, wanted)
             self._access.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.POOL_OF_ROOT, "group 0 has every pool with write and manage", field="gid")
@@ -172,12 +173,27 @@ class Pools:
                 raise Refused(
                     Problem.POOL_NOT_FOUND, f"pool {mpid} is not assigned to group {gid} itself", field="mpid"
                 )
+            parent = self._access.directory.groups[gid].parent_gid
+            inherited = None if parent == ROOT_GROUP else self.assignment(parent, mpid)
+            if inherited is not None:
+                self._check_gain(caller, gid, mpid, inherited)
             check(named, self._revision(gid, mpid))
             pool = self._pools.get(mpid)
             plan.step("revoke", "pool", pool.name if pool else "", id=mpid, gid=gid)
             await self._store.unassign(gid, mpid)
             del self._assignments[gid, mpid]
             self._access.changes.tell("assignment", (gid, mpid), gid)
+
+    def _check_gain(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
+        """What a group gains is given by those who may assign above it. Raises `Refused(NO_PERMISSION)`."""
+        existing = self._access.directory.existing(gid)
+        gained = rules.gained(wanted, self._assignments.get((gid, mpid)), self.assignment(existing, mpid))
+        parent = self._access.directory.groups[existing].parent_gid
+        if gained is not None and not self._access.holds(caller.uid, Permission.POOL_ASSIGN, parent):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"group {gid} would gain {gained} in pool {mpid}: its parent's velocity.pool.assign is needed for that",
+            )
 
     @contextmanager
     def returning(self, assignments: Mapping[tuple[int, int], Assignment]) -> Iterator[None]:

@@ -95,6 +95,16 @@ def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
     return None
 
 
+def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -> str | None:
+    """What of an assignment its group does not have yet, in words; None: it gains nothing.
+
+    `own` is what is assigned to the group itself now, `now` what it may do with what is assigned above it.
+    """
+    if own is not None and own.quota and not 0 < wanted.quota <= own.quota:
+        return f"more quota than {own.quota} bytes"
+    return more_than(replace(wanted, quota=0), now)
+
+
 def boot_warning(medium: Medium) -> str | None:
     """What a person should know before trying to boot from it here, or None."""
     content = medium.content
