@@ -33,6 +33,10 @@ bench: ## Measure everything beside its floor and its peers, some minutes; bench
 	@scripts/setup dev
 	@$(PY) -m bench
 
+bench-report: ## Write the latest results into docs/performance.md, as tables and plots
+	@scripts/setup dev
+	@$(PY) -m bench.report
+
 bench-%:
 	@scripts/setup dev
 	@$(PY) -m bench.$*
@@ -57,4 +61,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check bench web docs fix dist clean
+.PHONY: help setup run test unit check bench bench-report web docs fix dist clean
