@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.conftest import StartServer
-from tests.journeys.server import Server
+from tests.journeys.server import cli
 from tests.postgres import Postgres
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
-
-
-def cli(server: Server, *words: object, **settings: str) -> str:
-    """`velocity`, as an administrator on the server's own machine types it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
-    environment |= {
-        "VELOCITY_SERVER": f"http://127.0.0.1:{server.port}",
-        "VELOCITY_AUTHKEY": server.key,
-        "VELOCITY_DATA_DIR": str(server.data),
-        **settings,
-    }
-    command = [sys.executable, "-m", "velocity", *map(str, words)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout.strip()
 
 
 def test_a_vmdk_is_imported_boots_is_deleted_and_restored_and_boots(

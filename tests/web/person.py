@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
@@ -16,15 +19,21 @@ FIND = """rules => axe.run(document, {runOnly: rules}).then(({violations}) => vi
     {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""
 EXPECTED = re.compile(r"status of (401|403|404|406|409|410|503)")
 """The browser's own line for a refusal that the page handles."""
+T = TypeVar("T")
 
 
 class Person:
-    """A page, at a server. `complaints` gathers errors of scripts, of the content policy, and requests elsewhere."""
+    """A page, at a server. `complaints` gathers errors of scripts, of the content policy, and requests elsewhere.
+
+    `asked` has the method and path of each request, `loads` counts how often a document was loaded.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.url = url
         self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.loads = 0
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
@@ -37,6 +46,8 @@ class Person:
     def _request(self, request: Request) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.complaints.append(f"a request elsewhere: {request.url}")
+        self.asked.append(f"{request.method} {urlsplit(request.url).path}")
+        self.loads += request.is_navigation_request()
 
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)
@@ -50,11 +61,24 @@ class Person:
             self.page.get_by_role("navigation", name="Places").or_(self.page.get_by_label("Navigation"))
         ).not_to_have_count(0)
 
+    def place(self, title: str) -> None:
+        """Go to a place by the navigation."""
+        self.page.get_by_role("navigation", name="Places").get_by_role("link", name=title).click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
+
     def go(self, path: str) -> None:
         """Go to a place without loading the page again."""
         self.page.evaluate(
             "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }", path
         )
+
+    def until(self, look: Callable[[], T], seconds: float = 90) -> T:
+        """What the look finds, once it finds anything: for what the page's document does not hold."""
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < end, look
+            self.page.wait_for_timeout(200)
+        return found
 
     def violations(self) -> list[str]:
         """What axe finds on the page as it is, WCAG 2.2 A and AA."""

@@ -1,0 +1,102 @@
+"""A TCP line to a server that can be cut: what is on it is reset, and nobody gets through until it is mended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: what is closed is reset, and what is still on its way is lost. socket(7)"""
+
+
+class Line:
+    """Between clients on `port` and the server on `to`, both on the loopback. A context manager."""
+
+    def __init__(self, to: int) -> None:
+        self.port = 0
+        self.is_cut = threading.Event()
+        self._to = to
+        self._left: int | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut_after(self, sent: int) -> None:
+        """Cut it as soon as the clients have sent so many bytes more."""
+        self.is_cut.clear()
+        self._tell(lambda: setattr(self, "_left", sent))
+
+    def mend(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def __enter__(self) -> Line:
+        self._thread.start()
+        assert self._begun.wait(10)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        self._tell(self._over.set)
+        self._thread.join()
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(what)
+
+    async def _run(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        await self._listen()
+        self._begun.set()
+        await self._over.wait()
+        self._cut()
+        await asyncio.gather(*self._serving)
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        with contextlib.suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            both = {writer, far_writer}
+            self._ends |= both
+            await asyncio.gather(self._pass_on(reader, far_writer, True), self._pass_on(far_reader, writer, False))
+            self._ends -= both
+            far_writer.close()
+        writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: bool) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(1 << 16):
+                writer.write(piece)
+                await writer.drain()
+                if counts and self._left is not None:
+                    self._left -= len(piece)
+                    if self._left <= 0:
+                        self._cut()
+                        return
+            writer.write_eof()
+
+    def _cut(self) -> None:
+        self._left = None
+        self._listener.close()
+        for end in self._ends:
+            with contextlib.suppress(OSError):  # one that is closed already
+                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            end.transport.abort()
+        self._ends.clear()
+        self.is_cut.set()

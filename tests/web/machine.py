@@ -1,0 +1,75 @@
+"""Somebody at the page of one machine: its buttons, its screen and its terminal."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import subprocess
+
+from PIL import Image
+from playwright.sync_api import Locator, expect
+
+from tests.web.person import Person
+from velocity.machines.ocr import prepared
+
+SECONDS = 90
+"""For what a guest under software emulation does, on a busy machine."""
+
+
+class MachinePage:
+    def __init__(self, person: Person, name: str) -> None:
+        self.person = person
+        self.page = person.page
+        self.name = name
+
+    def tab(self, title: str) -> None:
+        self.page.get_by_role("navigation", name=f"Of {self.name}").get_by_role("tab", name=title, exact=True).click()
+
+    def press(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
+
+    def more(self, item: str) -> None:
+        """Choose an item of the menu."""
+        self.page.get_by_role("button", name=f"More that can be done with {self.name}").click()
+        self.page.get_by_role("menuitem", name=item).click()
+
+    def is_shown_as(self, state: str, seconds: float = SECONDS) -> None:
+        """Such as "Running", in the page's head."""
+        head = self.page.locator(".v-head")
+        expect(head.get_by_role("heading", level=1)).to_have_text(self.name)
+        expect(head.get_by_text(state, exact=True)).to_be_visible(timeout=seconds * 1000)
+
+    @property
+    def canvas(self) -> Locator:
+        return self.page.get_by_role("application", name=re.compile("^Screen "))
+
+    def picture(self) -> Image.Image:
+        """The pixels that noVNC has drawn. RGB."""
+        url: str = self.canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+        return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
+
+    def read(self) -> str:
+        """The text on them."""
+        png = io.BytesIO()
+        self.picture().save(png, "PNG")
+        command = ["tesseract", "stdin", "stdout", "--psm", "6"]
+        return subprocess.run(command, input=prepared(png.getvalue()), capture_output=True, check=True).stdout.decode()
+
+    @property
+    def terminal(self) -> Locator:
+        return self.page.get_by_role("region", name=f"Serial console of {self.name}")
+
+    def boots(self) -> None:
+        """Its guest says that it is ready, and its shell waits."""
+        ready = re.compile(r"GUEST READY.*# ")
+        expect(self.terminal.get_by_role("list")).to_contain_text(ready, timeout=SECONDS * 1000)
+
+    def type(self, line: str) -> None:
+        """A line into the terminal."""
+        self.terminal.click()
+        self.page.keyboard.type(f"{line}\n")
+
+    def says(self, text: str, seconds: float = SECONDS) -> None:
+        """What stands in the terminal, soon."""
+        expect(self.terminal.get_by_role("list")).to_contain_text(text, timeout=seconds * 1000)
