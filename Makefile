@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what running needs (packages of the distribution, a virtual environment)
 	@scripts/setup
@@ -47,6 +47,11 @@ docs: ## Generate docs/reference and the client's methods from the code
 	@scripts/setup dev
 	@$(PY) scripts/docs
 
+screenshots: ## Make the pictures in docs/pictures anew, with real guests
+	@scripts/setup dev
+	@rm -rf docs/pictures
+	@$(PY) -m pytest --pictures docs/pictures tests/web/test_screenshots.py
+
 fix: ## Format, and mend what the linter can mend
 	@scripts/setup dev
 	@.venv/bin/ruff check --fix .
@@ -61,4 +66,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check bench bench-report web docs fix dist clean
+.PHONY: help setup run test unit check bench bench-report web docs screenshots fix dist clean

@@ -22,6 +22,10 @@ hypothesis.settings.load_profile("no clock")
 _said: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
+
+
 @pytest.fixture
 def say() -> Callable[[str], None]:
     """For what a test has measured or counted: it stands at the end of the report."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -52,28 +53,36 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    with hosting(tmp_path) as made:
+    with hosting(tmp_path / "data") as made:
         yield made
 
 
 @contextmanager
-def hosting(directory: Path, root_password: str = PASSWORD) -> Iterator[Host]:
-    """A host with its files in that directory. Without a password it makes one, and a link, as at any first start."""
-    data = directory / "data"
-    fake = FakeHypervisor()
+def hosting(
+    data: Path,
+    fake: FakeHypervisor | None = None,
+    hands: Hands | None = None,
+    root_password: str = PASSWORD,
+    **settings: Any,
+) -> Iterator[Host]:
+    """A server on that directory; the guests of `fake` outlive it. `hands` hold the time of its metrics.
+
+    Without a password it makes one, and a link, as at any first start.
+    """
+    fake = fake or FakeHypervisor()
+    hands = hands or Hands()
     ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     running: list[uvicorn.Server] = []
     apps: list[app.App] = []
-    hands = Hands()
     looks: list[Callable[[], None]] = []
 
     async def factory(_library: Library) -> FakeHypervisor:
         return fake
 
     async def serve() -> None:
-        settings = Settings(data_dir=data, root_password=root_password)
-        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times())
+        chosen = Settings(data_dir=data, root_password=root_password, **settings)
+        built = await app.build(chosen, factory, passwords=quick_passwords(), times=hands.times())
         loop = asyncio.get_running_loop()
         metrics = built.services.metrics
         looks.append(lambda: asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10))
@@ -97,11 +106,13 @@ def hosting(directory: Path, root_password: str = PASSWORD) -> Iterator[Host]:
     environment = {
         "VELOCITY_SERVER": url,
         "VELOCITY_AUTHKEY": key,
-        "XDG_CONFIG_HOME": str(directory / "config"),
+        "XDG_CONFIG_HOME": str(data.parent / "config"),
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
     }
-    yield Host(url, key, data, fake, environment, apps[0], looks[0])
-    running[0].should_exit = True
-    thread.join()
-    listener.close()
+    try:
+        yield Host(url, key, data, fake, environment, apps[0], looks[0])
+    finally:
+        running[0].should_exit = True
+        thread.join()
+        listener.close()

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -43,11 +44,14 @@ def person(browser: Browser) -> Iterator[NewPerson]:
     people: list[Person] = []
     with ExitStack() as opened:
 
-        def come(url: str, *, theme: str = "light", width: int = 1280, height: int = 800) -> Person:
+        def come(
+            url: str, *, theme: str = "light", width: int = 1280, height: int = 800, **context_options: Any
+        ) -> Person:
             context = browser.new_context(
                 color_scheme="dark" if theme == "dark" else "light",
                 viewport={"width": width, "height": height},
                 reduced_motion="reduce",
+                **context_options,
             )
             opened.callback(context.close)
             context.set_default_timeout(15_000)

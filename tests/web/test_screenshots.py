@@ -1,0 +1,106 @@
+"""The documents' pictures: each scene can be walked; `make screenshots` looks at them and writes docs/pictures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.host import Host
+from tests.journeys.server import PASSWORD as SERVER_PASSWORD
+from tests.journeys.server import Server
+from tests.web import album, guests, scenes
+from tests.web.conftest import NewPerson
+from tests.web.office import office
+from tests.web.person import Person
+from velocity.cli.demo.guest import Guest
+
+
+@pytest.fixture(scope="module")
+def into(request: pytest.FixtureRequest) -> Path | None:
+    """Where pictures are written; None: they are only walked to."""
+    directory: Path | None = request.config.getoption("--pictures")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def running(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
+    """A real guest that is up: its server and its id."""
+    with tempfile.TemporaryDirectory(prefix="vel-") as runtime:
+        server = Server(tmp_path_factory.mktemp("real") / "data", runtime_dir=runtime)
+        server.start()
+        try:
+            yield server, guests.linux(server, guest, "ci-1")
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="module")
+def screens(into: Path | None, request: pytest.FixtureRequest) -> Mapping[str, bytes]:
+    """What stands on the screens of the office: taken of real guests, when pictures are made."""
+    if into is None:
+        return {}
+    server, vmid = request.getfixturevalue("running")
+    puts = {name: guests.logs_in(name) for name in ("www-1", "www-2", "postgres", "vpn")}
+    puts |= {"shop": guests.shows("sh -c 'dmesg | tail -n 36'"), "ci-1": guests.shows("top -d 5")}
+    taken = {}
+    for name, command in puts.items():
+        guests.types(server, vmid, command)
+        taken[name] = guests.shot(server, vmid)
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")  # one guest at a time has the CPUs
+    taken["shop-next"], taken["kernel-test"] = guests.firmware(server)
+    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return taken | {"grafana": taken["www-2"]}
+
+
+@pytest.fixture(scope="module")
+def team(screens: Mapping[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with office(tmp_path_factory.mktemp("office"), screens) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def anna(team: Host, browser: Browser) -> Any:
+    """Her session: she signs in once, or the history would tell of nothing else."""
+    context = browser.new_context()
+    Person(context.new_page(), team.url).sign_in("anna")
+    kept = context.storage_state()
+    context.close()
+    return kept
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("name", scenes.CONSOLES)
+def test_a_console(
+    name: str, running: tuple[Server, int], person: NewPerson, screens: object, into: Path | None
+) -> None:
+    server, vmid = running
+    guests.types(server, vmid, guests.shows("top -d 5"))
+    guests.types(server, vmid, "clear; report; ip addr show eth0; df -h; ls --color=always /")
+    one = person(f"http://127.0.0.1:{server.port}")
+    one.sign_in("root", SERVER_PASSWORD)
+    scenes.CONSOLES[name](one, vmid)
+    if into:
+        album.save(one.page, into / f"{name}.png")
+
+
+@pytest.mark.parametrize("scene", scenes.SCENES, ids=lambda scene: scene.name)
+def test_a_scene(
+    scene: scenes.Scene, team: Host, anna: Any, person: NewPerson, into: Path | None, tmp_path: Path
+) -> None:
+    for look in scene.looks if into else scene.looks[:1]:
+        one = person(
+            team.url,
+            theme=look.theme,
+            width=look.width,
+            height=look.height,
+            device_scale_factor=look.scale,
+            storage_state=anna,
+        )
+        scene.walk(one, tmp_path)
+        if into:
+            album.save(one.page, into / f"{scene.name}{look.suffix}.png")
