@@ -7,14 +7,15 @@ import io
 import re
 import subprocess
 
-from PIL import Image
+from PIL import Image, ImageOps, ImageStat
 from playwright.sync_api import Locator, expect
 
 from tests.web.person import Person
-from velocity.machines.ocr import prepared
 
 SECONDS = 90
 """For what a guest under software emulation does, on a busy machine."""
+
+PIXELS = "canvas => canvas.width && canvas.toDataURL('image/png')"
 
 
 class MachinePage:
@@ -45,16 +46,33 @@ class MachinePage:
         return self.page.get_by_role("application", name=re.compile("^Screen "))
 
     def picture(self) -> Image.Image:
-        """The pixels that noVNC has drawn. RGB."""
-        url: str = self.canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+        """The pixels that noVNC has drawn, once it is connected. RGB."""
+        url = self.person.until(lambda: self.canvas.evaluate(PIXELS))
         return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
 
     def read(self) -> str:
         """The text on them."""
+        grey = ImageOps.invert(self.picture().convert("L"))
+        written = ImageOps.invert(grey).getbbox() or (0, 0, 1, 1)
+        clear = ImageOps.expand(grey.crop(written), 20, 255)  # letters at the edge are read badly
         png = io.BytesIO()
-        self.picture().save(png, "PNG")
+        clear.resize((clear.width * 3, clear.height * 3)).save(png, "PNG")
         command = ["tesseract", "stdin", "stdout", "--psm", "6"]
-        return subprocess.run(command, input=prepared(png.getvalue()), capture_output=True, check=True).stdout.decode()
+        return subprocess.run(command, input=png.getvalue(), capture_output=True, check=True).stdout.decode()
+
+    def is_painted(self, colour: str) -> None:
+        """The guest has painted its whole screen, which `paint` made it do: "red", "green" or "blue"."""
+        channel = ("red", "green", "blue").index(colour)
+
+        def painted() -> bool:
+            mean = ImageStat.Stat(self.picture()).mean
+            return mean[channel] > 150 and sum(mean) - mean[channel] < 15
+
+        self.person.until(painted)
+
+    def paint(self, colour: str) -> None:
+        """By a line in the terminal: ECMA-48's background colour, and a clear screen."""
+        self.type(f"printf '\\033[4{1 + ('red', 'green', 'yellow', 'blue').index(colour)}m\\033[2J' >/dev/tty0")
 
     @property
     def terminal(self) -> Locator:

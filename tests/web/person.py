@@ -61,6 +61,13 @@ class Person:
             self.page.get_by_role("navigation", name="Places").or_(self.page.get_by_label("Navigation"))
         ).not_to_have_count(0)
 
+    def sign_in_again(self, password: str = PASSWORD) -> None:
+        """Where one is, in the dialog that asks for it."""
+        dialog = self.page.get_by_role("dialog", name="Your session has ended")
+        dialog.get_by_label("Password").fill(password)
+        dialog.get_by_role("button", name="Sign in", exact=True).click()
+        expect(dialog).to_have_count(0)
+
     def place(self, title: str) -> None:
         """Go to a place by the navigation."""
         self.page.get_by_role("navigation", name="Places").get_by_role("link", name=title).click()
