@@ -91,8 +91,9 @@ class Server:
     def close(self) -> None:
         """End every guest and the server."""
         if self.process is not None and self.process.poll() is None:
-            for vm in self.call("POST", "/v/vm/list", gid=0)[1]["vms"]:
-                self.call("PUT", "/v/vm/state", vmid=vm["vmid"], state="STOPPED", force=True)
+            for group in self.ok("POST", "/u/group/list")["groups"]:
+                for vm in self.ok("POST", "/v/vm/list", gid=group["gid"])["vms"]:
+                    self.call("PUT", "/v/vm/state", vmid=vm["vmid"], state="STOPPED", force=True)
             self.end()
 
     def log(self) -> str:
