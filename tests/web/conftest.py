@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.host import Host
+from tests.web.elsewhere import Elsewhere, elsewhere_served
 from tests.web.person import Person
 
 CHROMIUM = "/usr/bin/chromium"
@@ -40,8 +41,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def person(browser: Browser) -> Iterator[NewPerson]:
+    with people(browser) as come:
+        yield come
+
+
+@contextmanager
+def people(browser: Browser) -> Iterator[NewPerson]:
     """Somebody at a browser of his own. At the end nothing may have been logged that a page should not say."""
-    people: list[Person] = []
+    all_: list[Person] = []
     with ExitStack() as opened:
 
         def come(
@@ -57,11 +64,11 @@ def person(browser: Browser) -> Iterator[NewPerson]:
             context.set_default_timeout(15_000)
             page: Page = context.new_page()
             one = Person(page, url)
-            people.append(one)
+            all_.append(one)
             return one
 
         yield come
-        for one in people:
+        for one in all_:
             assert one.complaints == [], "the browser complained"
 
 
@@ -69,5 +76,12 @@ def person(browser: Browser) -> Iterator[NewPerson]:
 def root(host: Host, person: NewPerson) -> Person:
     """root, signed in at the page of the in-memory host."""
     one = person(host.url)
-    one.sign_in("root")
+    one.enter("root")
     return one
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    """Another site."""
+    with elsewhere_served() as place:
+        yield place
