@@ -29,14 +29,27 @@ from velocity.media.service import Library
 
 @dataclass
 class Host:
-    url: str
+    settings: Settings
     key: str
-    data: Path
     hypervisor: FakeHypervisor
     environment: dict[str, str]
     app: app.App
     look: Callable[[], None]
     """Ten seconds pass, and the VMs are measured."""
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def url(self) -> str:
+        return self.settings.base_url
+
+    @property
+    def data(self) -> Path:
+        return self.settings.data_dir
+
+    def say(self, words: bytes) -> None:
+        """The only guest that runs says something on its serial console."""
+        (run,) = self.hypervisor.runs.values()
+        self.loop.call_soon_threadsafe(run.say, words)
 
     def run(self, *words: str, typed: str | None = None, **environment: str) -> Result:
         """The command line, as `main` calls it: the exit status is the process's."""
@@ -63,36 +76,38 @@ def hosting(
     fake: FakeHypervisor | None = None,
     hands: Hands | None = None,
     root_password: str = PASSWORD,
-    **settings: Any,
+    **more: Any,
 ) -> Iterator[Host]:
     """A server on that directory; the guests of `fake` outlive it. `hands` hold the time of its metrics.
 
-    Without a password it makes one, and a link, as at any first start.
+    Without a password it makes one, and a link, as at any first start; the command line is then its owner's, who has
+    the key file.
     """
     fake = fake or FakeHypervisor()
     hands = hands or Hands()
     ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
-    running: list[uvicorn.Server] = []
-    apps: list[app.App] = []
-    looks: list[Callable[[], None]] = []
+    begun: list[tuple[uvicorn.Server, app.App, Callable[[], None], asyncio.AbstractEventLoop]] = []
+    listens = f"127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(data_dir=data, root_password=root_password, listen=listens, **more)
 
     async def factory(_library: Library) -> FakeHypervisor:
         return fake
 
     async def serve() -> None:
-        chosen = Settings(data_dir=data, root_password=root_password, **settings)
-        built = await app.build(chosen, factory, passwords=quick_passwords(), times=hands.times())
+        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times())
         loop = asyncio.get_running_loop()
         metrics = built.services.metrics
-        looks.append(lambda: asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10))
+
+        def look() -> None:
+            asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10)
+
         config = uvicorn.Config(
             built.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = Server(config, built.services.events.end)
-        running.append(server)
-        apps.append(built)
+        begun.append((server, built, look, loop))
         ready.set()
         await server.serve(sockets=[listener])
         await built.close()
@@ -100,19 +115,21 @@ def hosting(
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert ready.wait(10)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with Client(url) as client:
-        key = client.sign_in(name="root", password=apps[0].root_password or root_password).authkey
     environment = {
-        "VELOCITY_SERVER": url,
-        "VELOCITY_AUTHKEY": key,
+        "VELOCITY_LISTEN": listens,
         "XDG_CONFIG_HOME": str(data.parent / "config"),
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
     }
+    key = settings.key_file.read_text().strip()
+    if root_password:
+        with Client(settings.base_url) as client:
+            key = client.sign_in(name="root", password=root_password).authkey
+        environment |= {"VELOCITY_SERVER": settings.base_url, "VELOCITY_AUTHKEY": key}
+    server, built, look, loop = begun[0]
     try:
-        yield Host(url, key, data, fake, environment, apps[0], looks[0])
+        yield Host(settings, key, fake, environment, built, look, loop)
     finally:
-        running[0].should_exit = True
+        server.should_exit = True
         thread.join()
         listener.close()

@@ -39,14 +39,19 @@ export function App() {
       <BrowserRouter>
         <Suspense fallback={<Waiting />}>
           <Routes>
-            <Route path="/welcome/:token" element={<Welcome />} />
-            <Route path="*" element={<SignedIn />} />
+            <Route path="*" element={<Way />} />
           </Routes>
         </Suspense>
         <Toasts />
       </BrowserRouter>
     </QueryClientProvider>
   );
+}
+
+/** The word of the first sign-in stands behind the #: browsers send that to no server. */
+function Way() {
+  const word = /^#\/welcome\/(.+)$/.exec(useLocation().hash)?.[1];
+  return word === undefined ? <SignedIn /> : <Welcome word={word} />;
 }
 
 function SignedIn() {

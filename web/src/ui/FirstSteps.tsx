@@ -70,8 +70,8 @@ export function FirstSteps() {
             title="Set up a team"
             done={team}
             action={
-              <Button variant="secondary" onClick={() => navigate("/groups")}>
-                {team ? "See the groups" : "Create a group"}
+              <Button variant="secondary" onClick={() => navigate(team ? "/groups" : "/groups?team")}>
+                {team ? "See the groups" : "Set up a team"}
               </Button>
             }
           >

@@ -1,7 +1,7 @@
 /** Groups: the tree beside the group that was chosen. */
 import { Button, EmptyState, EmptyStateBody, Flex, PageSection, Skeleton } from "@patternfly/react-core";
 import { useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useNavigate, useParams, useSearchParams } from "react-router";
 import { type Group, useMay, useObjects, useReady } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
 import { PageHead } from "@/ui/PageHead";
@@ -17,11 +17,17 @@ export default function Groups() {
   const ready = useReady();
   const may = useMay();
   const groups = useObjects("group");
-  const [team, setTeam] = useState(false);
+  const [asked, ask] = useSearchParams();
+  const [wish, setWish] = useState(false);
   const chosen = gid === undefined ? undefined : Number(gid);
   const top = chosen ?? first(branches(groups))?.gid;
   const group = groups.find((one) => one.gid === top);
   const canSetUp = groups.some((one) => may("group.create", one.gid));
+  const team = canSetUp && (wish || asked.has("team"));
+  const close = () => {
+    setWish(false);
+    if (asked.has("team")) ask({}, { replace: true });
+  };
   return (
     <>
       <PageHead
@@ -30,7 +36,7 @@ export default function Groups() {
         actions={
           canSetUp && (
             <Flex>
-              <Button onClick={() => setTeam(true)}>Set up a team</Button>
+              <Button onClick={() => setWish(true)}>Set up a team</Button>
             </Flex>
           )
         }
@@ -64,7 +70,7 @@ export default function Groups() {
         <TeamDialog
           parent={group && may("group.create", group.gid) ? group.gid : undefined}
           onDone={(one) => navigate(`/groups/${one}`)}
-          onClose={() => setTeam(false)}
+          onClose={close}
         />
       )}
     </>

@@ -1,6 +1,6 @@
 /** The way in. */
-import { LoginPage } from "@patternfly/react-core";
 import { useEffect } from "react";
+import { Outside } from "./Outside";
 import { SignInForm } from "./SignInForm";
 
 export function SignIn({ reason }: { reason?: string }) {
@@ -8,12 +8,11 @@ export function SignIn({ reason }: { reason?: string }) {
     document.title = "Sign in · Velocity";
   }, []);
   return (
-    <LoginPage
-      loginTitle="Sign in to Velocity"
-      textContent="Virtual machines for small teams and homelabs. The first start of the server printed the password of root, and a link that signs in once."
-      className="v-login"
+    <Outside
+      title="Sign in to Velocity"
+      about="Virtual machines for small teams and homelabs. The first start of the server printed the password of root, and a link that signs in once."
     >
       <SignInForm reason={reason} />
-    </LoginPage>
+    </Outside>
   );
 }

@@ -1,31 +1,34 @@
 /** The link that the first start prints: it signs in once, and leads to a password of one's own. */
-import { Alert, Button, LoginPage } from "@patternfly/react-core";
+import { Alert, Button } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useNavigate } from "react-router";
 import { messageOf } from "@/api/call";
 import { session } from "@/api/session";
 import { Waiting } from "@/app/App";
+import { Outside } from "./Outside";
 
-export default function Welcome() {
-  const { token = "" } = useParams();
+export default function Welcome({ word }: { word: string }) {
   const navigate = useNavigate();
   const [error, setError] = useState<string>();
   const tried = useRef(false);
   useEffect(() => {
     if (tried.current) return; // it opens once
     tried.current = true;
-    session.signIn({ link: token }).then(
+    session.signIn({ link: word }).then(
       () => navigate("/settings", { replace: true }),
       (failure) => setError(messageOf(failure)),
     );
-  }, [token, navigate]);
+  }, [word, navigate]);
   if (error === undefined) return <Waiting />;
   return (
-    <LoginPage loginTitle="This link opens nothing any more" className="v-login">
-      <Alert isInline variant="warning" title={error} />
+    <Outside title="This link opens nothing any more">
+      <Alert component="p" isInline variant="warning" title={error}>
+        The first start printed the password of root as well. Who owns the server sets another one while it is not
+        running: <code>velocity passwd</code>.
+      </Alert>
       <Button className="v-space-above" onClick={() => navigate("/", { replace: true })}>
         Sign in with a password
       </Button>
-    </LoginPage>
+    </Outside>
   );
 }

@@ -1,0 +1,159 @@
+"""The first hour: the link that the first start prints, a password of one's own, and what to do first."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.host import Host, hosting
+from tests.web.conftest import NewPerson
+from tests.web.person import Person
+from velocity.cli.demo.guest import READY, _recipe, cache_directory
+from velocity.cli.serve import _greet
+
+OWN = "a password of my own"
+EMPTY = "[...document.querySelectorAll('table')].filter(one => one.querySelector('tbody tr') === null).length"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Host]:
+    """A server at its first start."""
+    with hosting(tmp_path, root_password="") as made:
+        yield made
+
+
+@pytest.fixture
+def owner(fresh: Host, person: NewPerson) -> Person:
+    """root, on an installation where nothing was done yet."""
+    one = person(fresh.url)
+    one.enter("root", "/", fresh.app.root_password or "")
+    return one
+
+
+def printed_link(fresh: Host, capsys: pytest.CaptureFixture[str]) -> str:
+    _greet(fresh.settings, fresh.app)
+    (link,) = re.findall(r"Or open (\S+)", capsys.readouterr().out)
+    assert link.startswith(fresh.url)
+    return str(link)
+
+
+def first_steps(page: Page) -> None:
+    expect(page.get_by_role("region", name="What to do first")).to_be_visible()
+
+
+def test_the_link_leads_to_a_password_of_ones_own(
+    fresh: Host, person: NewPerson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = printed_link(fresh, capsys)
+    one = person(fresh.url)
+    page = one.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(link)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Choose your password")
+    word = link.rpartition("/")[2]
+    assert not any(word in url for url in asked if "#" not in url), "no server or proxy on the way notes it"
+    assert word not in page.url
+    one.go("/media")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Choose your password")
+    expect(page.get_by_label("Present password")).to_have_count(0)
+    page.locator("#new").fill(OWN)
+    page.locator("#again").fill(OWN)
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
+    first_steps(page)
+
+    again = person(fresh.url)
+    again.page.goto(link)
+    expect(again.page.get_by_role("heading", level=1)).to_have_text("This link opens nothing any more")
+    expect(again.page.get_by_text("sign in with the name and the password")).to_be_visible()
+    expect(again.page.get_by_text("velocity passwd")).to_be_visible()
+    again.page.get_by_role("button", name="Sign in with a password").click()
+    again.page.get_by_label("Name").fill("root")
+    again.page.get_by_label("Password").fill(OWN)
+    again.page.get_by_role("button", name="Sign in").click()
+    first_steps(again.page)
+
+
+def test_an_empty_installation_says_what_to_do(owner: Person) -> None:
+    page = owner.page
+    for path in ("/", "/vms", "/media", "/groups", "/users", "/tasks", "/history", "/trash"):
+        owner.go(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[class*=skeleton]")).to_have_count(0)
+        assert page.evaluate(EMPTY) == 0, f"{path} shows an empty table"
+        if path in ("/", "/vms"):
+            first_steps(page)
+        if path in ("/media", "/trash", "/tasks"):
+            expect(page.locator(".pf-v6-c-empty-state")).to_be_visible()
+
+
+def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_path: Path) -> None:
+    page = owner.page
+    image = tmp_path / "install.iso"
+    image.write_bytes(bytes(16 * 2048) + b"\x01CD001".ljust(2048, b"\0"))
+    with page.expect_file_chooser() as chosen:
+        page.get_by_role("button", name="Upload an image").click()
+    chosen.value.set_files(image)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("grid").get_by_text("install.iso").first).to_be_visible()
+    owner.go("/")
+    expect(page.get_by_role("button", name="Upload another")).to_be_visible()
+    page.get_by_role("button", name="Create a virtual machine").click()
+    page.get_by_role("radio", name="install.iso").check()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("Name", exact=True).fill("first")
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Create and start").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("first")
+    assert re.search(r"first\s.*RUNNING", fresh.ok("vm", "list"))
+
+
+def test_the_sample_guest(fresh: Host, owner: Person) -> None:
+    page = owner.page
+    line = shlex.split(page.get_by_label("Command line").inner_text())
+    assert Path(line[0]).name == "velocity"
+    cache = cache_directory(fresh.data)
+    cache.mkdir(parents=True)
+    (cache / f"guest-{_recipe()}.iso").write_bytes(bytes(4096))  # as if it had been built
+    (cache / f"guest-{_recipe()}.json").write_text('{"kernel": "6.1"}')
+    threading.Thread(target=ready, args=(fresh,)).start()
+    fresh.ok(*line[1:])
+    expect(page.get_by_role("region", name="What to do first")).to_have_count(0)
+    expect(page.get_by_role("link", name="1 running")).to_be_visible()
+
+
+def ready(host: Host) -> None:
+    """The guest says so, once it runs."""
+    for _ in range(1000):
+        if host.hypervisor.runs:
+            break
+        threading.Event().wait(0.01)
+    host.say(READY)
+
+
+def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
+    page = owner.page
+    page.get_by_role("button", name="Set up a team").click()
+    dialog = page.get_by_role("dialog", name="Set up a team")
+    dialog.get_by_label("Name of the team").fill("web")
+    dialog.get_by_label("Pool", exact=True).select_option("default")
+    dialog.get_by_label("A new user").check()
+    dialog.get_by_label("User name").fill("ann")
+    dialog.get_by_label("First password").fill("ann's password")
+    dialog.get_by_label("May do").select_option("maker")
+    dialog.get_by_role("button", name="Show the steps").click()
+    page.get_by_role("button", name="Set it up").click()
+    page.get_by_role("dialog", name="web is set up").get_by_text("Close", exact=True).click()
+    expect(page.get_by_role("heading", level=2, name="web")).to_be_visible()
+    ann = person(fresh.url)
+    ann.enter("ann", "/", "ann's password")
+    first_steps(ann.page)
+    expect(ann.page.get_by_role("button", name="Upload an image")).to_be_visible()
