@@ -1,7 +1,6 @@
 /** The frame around every page: masthead, navigation, the command palette, and what is wrong with the connection. */
 import {
   Button,
-  Dropdown,
   DropdownItem,
   DropdownList,
   Label,
@@ -32,6 +31,7 @@ import { useConnection, useObjects } from "@/api/live";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import icon from "@/icon.svg";
+import { Dropdown } from "@/ui/Dropdown";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 
 const Palette = lazy(() => import("./Palette"));
@@ -90,7 +90,9 @@ export function Layout({ children }: { children: ReactNode }) {
       mainContainerId={MAIN}
       mainAriaLabel="Content"
     >
-      <ErrorBoundary key={pathname.split("/").slice(0, 3).join("/")}>{children}</ErrorBoundary>
+      <ErrorBoundary where={pathname} key={oneOf(pathname)}>
+        {children}
+      </ErrorBoundary>
       {palette && (
         <Suspense fallback={null}>
           <Palette onClose={() => setPalette(false)} />
@@ -98,6 +100,12 @@ export function Layout({ children }: { children: ReactNode }) {
       )}
     </Page>
   );
+}
+
+/** Another object is another page; but for groups, where the tree beside them stays, with the focus in it. */
+function oneOf(pathname: string): string {
+  const [, place = "", id = ""] = pathname.split("/");
+  return place === "groups" ? place : `${place}/${id}`;
 }
 
 /** A page that was gone to begins at its top and is told to a screen reader. */

@@ -4,7 +4,6 @@
  */
 import {
   Button,
-  Dropdown,
   EmptyState,
   EmptyStateBody,
   Menu,
@@ -23,6 +22,7 @@ import { Table, Tbody, Th, Thead, type ThProps, Tr } from "@patternfly/react-tab
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, type ReactNode, useCallback, useDeferredValue, useMemo, useRef, useState } from "react";
 import { keep, kept } from "@/app/kept";
+import { Dropdown } from "@/ui/Dropdown";
 import { count } from "./format";
 
 export interface Column<T> {

@@ -9,11 +9,16 @@ import {
 } from "@patternfly/react-core";
 import { Component, type ReactNode } from "react";
 
-export class ErrorBoundary extends Component<{ children: ReactNode }, { error?: Error }> {
-  override state: { error?: Error } = {};
+/** `where` it stands: what failed there is forgotten elsewhere. */
+export class ErrorBoundary extends Component<{ children: ReactNode; where: string }, { error?: Error | undefined }> {
+  override state: { error?: Error | undefined } = {};
 
   static getDerivedStateFromError(error: Error) {
     return { error };
+  }
+
+  override componentDidUpdate(before: { where: string }) {
+    if (before.where !== this.props.where && this.state.error) this.setState({ error: undefined });
   }
 
   override render() {

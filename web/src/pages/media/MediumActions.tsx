@@ -1,9 +1,10 @@
 /** The menu of a medium: what can be done with it, and why something cannot. */
-import { Divider, Dropdown, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
+import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
 import { EllipsisVIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import { type Medium, useMay } from "@/api/live";
 import { say } from "@/ui/actions";
+import { Dropdown } from "@/ui/Dropdown";
 import { canImport, writerOf } from "./content";
 
 export type Wish = "import" | "clone" | "delete";
@@ -33,7 +34,7 @@ export function MediumActions({
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ position: "right", appendTo: () => document.getElementById("main") ?? document.body }}
+      popperProps={{ position: "right" }}
       toggle={(ref) => (
         <MenuToggle
           ref={ref}

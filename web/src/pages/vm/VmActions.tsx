@@ -5,7 +5,6 @@ import {
   ActionListItem,
   Button,
   Divider,
-  Dropdown,
   DropdownItem,
   DropdownList,
   MenuToggle,
@@ -14,6 +13,7 @@ import { EllipsisVIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-i
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Confirm } from "@/ui/Confirm";
+import { Dropdown } from "@/ui/Dropdown";
 import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
 import { Copy } from "./Copy";
 import { vmCli } from "./cli";

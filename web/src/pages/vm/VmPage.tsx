@@ -115,7 +115,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
               Somebody who holds it there and may assign permissions can give it to you.
             </Alert>
           ) : (
-            <ErrorBoundary key={tab}>
+            <ErrorBoundary where={tab} key={tab}>
               <Suspense fallback={<Waiting />}>
                 <place.show vm={vm} />
               </Suspense>

@@ -1,7 +1,8 @@
 /** What can be done with all selected machines that it suits. */
-import { Dropdown, DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly/react-core";
+import { DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly/react-core";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
+import { Dropdown } from "@/ui/Dropdown";
 import type { Question } from "./Asking";
 import { BULK, doToAll, suits, type Verb } from "./doing";
 

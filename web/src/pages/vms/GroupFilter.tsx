@@ -10,9 +10,10 @@ import {
   SelectOption,
   ToolbarItem,
 } from "@patternfly/react-core";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useObjects } from "@/api/live";
-import { useGroupPath } from "@/ui/groups";
+import { menuRoom } from "@/ui/Dropdown";
+import { ROOT, useGroupPath } from "@/ui/groups";
 import { subtree, tree } from "./filters";
 
 /** From here on there is a field to search in. */
@@ -29,12 +30,17 @@ export function GroupFilter({
   const groups = useObjects("group");
   const path = useGroupPath();
   const [open, setOpen] = useState(false);
+  const many = groups.length > MANY;
   if (groups.length < 2 && gid === undefined) return null;
   return (
     <ToolbarItem>
       <Select
         isOpen={open}
         onOpenChange={setOpen}
+        onOpenChangeKeys={many ? ["Escape"] : ["Escape", "Tab"]} // Tab leads from the search to what it found
+        shouldFocusFirstItemOnOpen={!many}
+        shouldFocusToggleOnSelect
+        popperProps={{ appendTo: menuRoom }}
         selected={gid ?? EVERY}
         isScrollable
         onSelect={(_event, value) => {
@@ -58,6 +64,11 @@ function Groups({ gid }: { gid: number | undefined }) {
   const vms = useObjects("vm");
   const path = useGroupPath();
   const [words, setWords] = useState("");
+  const search = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => search.current?.focus()); // it is not placed yet
+    return () => clearTimeout(timer);
+  }, []);
   const branches = useMemo(() => {
     const own = new Map<number, number>();
     for (const vm of vms) own.set(vm.gid, (own.get(vm.gid) ?? 0) + 1);
@@ -74,6 +85,7 @@ function Groups({ gid }: { gid: number | undefined }) {
           <MenuSearch>
             <MenuSearchInput>
               <SearchInput
+                ref={search}
                 aria-label="Search groups"
                 value={words}
                 onChange={(_event, value) => setWords(value)}
@@ -91,7 +103,7 @@ function Groups({ gid }: { gid: number | undefined }) {
             key={one.gid}
             value={one.gid}
             isSelected={one.gid === gid}
-            aria-label={`${path(one.gid)}, ${one.vms}`}
+            aria-label={`${one.gid === ROOT ? one.name : path(one.gid)} ${one.vms}`}
           >
             <span style={{ paddingInlineStart: `${words ? 0 : one.depth * 1.25}rem` }}>
               {words ? path(one.gid) : one.name} <span className="v-subtle">{one.vms}</span>

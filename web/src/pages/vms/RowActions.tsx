@@ -1,9 +1,10 @@
 /** What can be done with one machine: the usual at once, the rest in a menu. */
-import { Button, Divider, Dropdown, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
+import { Button, Divider, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
 import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
 import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
+import { Dropdown } from "@/ui/Dropdown";
 import { LinkButton } from "@/ui/LinkButton";
 import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
 import type { Question } from "./Asking";
@@ -97,8 +98,7 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
       onOpenChange={close}
       onOpenChangeKeys={["Escape", "Tab"]}
       onSelect={close}
-      shouldFocusFirstItemOnOpen
-      popperProps={{ position: "right", appendTo: () => document.body }}
+      popperProps={{ position: "right" }}
       toggle={{ toggleNode: null, toggleRef: toggle }}
     >
       <DropdownList aria-label={`Actions of ${vm.name}`}>

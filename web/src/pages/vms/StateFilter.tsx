@@ -1,6 +1,7 @@
 /** Which states are shown: any of those that are ticked. */
 import { Badge, MenuToggle, Select, SelectList, SelectOption, ToolbarItem } from "@patternfly/react-core";
 import { useState } from "react";
+import { menuRoom } from "@/ui/Dropdown";
 import { FACET_WORDS, FACETS, type Facet } from "./filters";
 
 export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (facets: Facet[]) => void }) {
@@ -8,8 +9,11 @@ export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (
   return (
     <ToolbarItem>
       <Select
+        role="menu" // of checkboxes
         isOpen={open}
         onOpenChange={setOpen}
+        shouldFocusFirstItemOnOpen
+        popperProps={{ appendTo: menuRoom }}
         selected={facets}
         onSelect={(_event, value) => onChange(FACETS.filter((one) => (one === value) !== facets.includes(one)))}
         toggle={(ref) => (

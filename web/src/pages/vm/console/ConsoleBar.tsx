@@ -2,7 +2,6 @@
 import {
   Button,
   Divider,
-  Dropdown,
   DropdownGroup,
   DropdownItem,
   DropdownList,
@@ -16,6 +15,7 @@ import {
 import { CameraIcon, CompressIcon, ExpandIcon, KeyboardIcon, PasteIcon } from "@patternfly/react-icons";
 import { Fragment, type Ref, useState } from "react";
 import type { Display } from "@/api/schema";
+import { Dropdown } from "@/ui/Dropdown";
 import { CHORDS } from "./chords";
 import type { Scaling } from "./useScreen";
 
@@ -125,6 +125,7 @@ function Keys({ connected, onChord, room, way }: Props) {
           setOpen(false);
           onChord(String(chord));
         }}
+        shouldFocusToggleOnSelect={false} // the screen gets it
         popperProps={{ appendTo: room }}
         isScrollable
         toggle={(ref) => (

@@ -1,0 +1,163 @@
+"""Without a mouse: every page by Tab, what Tab does not reach by arrows, and two whole tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.host import Host, hosting
+from tests.web.conftest import NewPerson, people
+from tests.web.furnished import ANN, RUNS, TEAM, WEB, furnish
+from tests.web.person import Person
+from tests.web.walk import walk
+
+PAGES = [
+    "/", "/vms", "/vms?view=wall", f"/vms/{WEB}", f"/vms/{WEB}/settings", f"/vms/{RUNS}/metrics", f"/vms/{WEB}/history",
+    f"/vms/{RUNS}/command", f"/vms/{WEB}/console", f"/vms/{WEB}/serial", "/create", "/media", "/groups",
+    f"/groups/{TEAM}", "/users", f"/users/{ANN}", "/tasks", "/history", "/trash", "/settings",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    directory = tmp_path_factory.mktemp("host")
+    with hosting(directory) as host:
+        furnish(host, directory)
+        yield host
+
+
+@pytest.fixture(scope="module")
+def somebody(furnished: Host, browser: Browser) -> Iterator[Person]:
+    """root, at a page that all tests share which change nothing."""
+    with people(browser) as come:
+        one = come(furnished.url)
+        one.enter("root")
+        yield one
+
+
+def shown(one: Person, path: str) -> None:
+    one.go(path)
+    expect(one.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(one.page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_tab_reaches_everything_and_is_seen_there(furnished: Host, person: NewPerson, width: int) -> None:
+    one = person(furnished.url, width=width)
+    one.enter("root")
+    wrong: dict[str, list[str]] = {}
+    for path in PAGES:
+        shown(one, path)
+        reached, wrong[path] = walk(one.page)
+        assert reached[0] == "a Skip to content", path
+        assert len(reached) > 6, path
+    assert {path: told for path, told in wrong.items() if told} == {}
+
+
+def test_before_the_sign_in(furnished: Host, person: NewPerson) -> None:
+    one = person(furnished.url)
+    for path, title in (("/", "Sign in to Velocity"), ("/#/welcome/used", "This link opens nothing any more")):
+        one.open("/favicon.svg")
+        one.open(path)
+        expect(one.page.get_by_role("heading", level=1)).to_have_text(title)
+        reached, wrong = walk(one.page)
+        assert (reached != [], wrong) == (True, [])
+        assert one.violations() == []
+        one.page.emulate_media(color_scheme="dark")
+        assert one.violations() == []
+
+
+def test_the_skip_link_leads_past_the_navigation(somebody: Person) -> None:
+    page = somebody.page
+    somebody.open("/vms")
+    expect(page.get_by_role("link", name="web")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+
+
+def test_a_place_that_is_gone_to_begins_with_its_content(somebody: Person) -> None:
+    page = somebody.page
+    shown(somebody, "/")
+    page.get_by_role("link", name="Media", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Media")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_menus_open_move_and_close(somebody: Person) -> None:
+    page = somebody.page
+    shown(somebody, "/vms")
+    shown(somebody, "/media")
+    for path, name in (
+        ("/", "root"),
+        ("/vms", "Actions of web"),
+        ("/vms", "Columns"),
+        ("/vms", "State"),
+        ("/vms", "All groups"),
+        ("/media", "Actions of spare"),
+        (f"/vms/{WEB}", "More that can be done with web"),
+    ):
+        shown(somebody, path)
+        toggle = page.get_by_role("button", name=name, exact=True).first
+        toggle.focus()
+        page.keyboard.press("Enter")
+        items = page.locator("[data-popper-placement] li :is(button, a, input)")
+        expect(items.first).to_be_focused()
+        for index in range(1, items.count()):
+            page.keyboard.press("ArrowDown")
+            expect(items.nth(index)).to_be_focused()
+        page.keyboard.press("ArrowDown")
+        expect(items.first).to_be_focused()
+        assert somebody.violations() == [], name
+        page.keyboard.press("Escape")
+        expect(items).to_have_count(0)
+        expect(toggle).to_be_focused()
+
+
+def test_a_search_in_a_menu(somebody: Person, furnished: Host) -> None:
+    page = somebody.page
+    for number in range(12):
+        furnished.ok("group", "create", f"g{number:02}")
+    shown(somebody, "/vms")
+    toggle = page.get_by_role("button", name="All groups")
+    toggle.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Search groups")).to_be_focused()
+    page.keyboard.type("g07")
+    expect(page.get_by_role("option")).to_have_count(2)
+    for key in ("Tab", "Tab", "ArrowDown"):  # past what clears the search, to what it found
+        page.keyboard.press(key)
+    assert focused(page) == "g07 0"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="In g07")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    expect(page.get_by_role("button", name="In g07")).to_be_focused()
+
+
+def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
+    page = somebody.page
+    shown(somebody, "/groups")
+    tree = page.get_by_role("tree", name="Groups")
+    tree.get_by_role("button", name="root", exact=True).focus()
+    seen = {focused(page)}
+    for _ in range(tree.get_by_role("treeitem").count()):
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowRight")  # from what opens and shuts a group to the group
+        seen.add(focused(page))
+        if focused(page) == "team":
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", level=2, name="team")).to_be_visible()
+    assert seen >= {"root", "bare", "team", "below"}
+
+
+def focused(page: Page) -> str:
+    """The text of what has the focus."""
+    return str(page.evaluate("document.activeElement.textContent")).strip()

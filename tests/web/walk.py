@@ -1,0 +1,97 @@
+"""By the keyboard alone: Tab through a page or a dialog, and what a person who does that would complain about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+MOST = 400
+"""Presses after which a walk that has not come round is one that never does."""
+
+INSTALL = r"""root => {
+    const NATIVE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [contenteditable=true]"
+    const ROLES = ["button", "link", "checkbox", "switch", "tab", "menuitem", "option", "treeitem", "radio",
+        "combobox", "slider", "spinbutton", "textbox"].map(role => `[role=${role}]`).join()
+    const seen = element => element.checkVisibility({visibilityProperty: true}) && element.clientWidth > 0
+        && !element.closest("[inert], [aria-hidden=true]")
+    const name = element => {
+        const label = element.getAttribute("aria-label") || element.labels?.[0]?.textContent || element.textContent
+        return `${element.tagName.toLowerCase()} ${(label || element.id || element.className).trim().slice(0, 60)}`
+    }
+    // Of these one is reached by Tab, the others from there by arrows: ARIA practices, "Keyboard navigation inside".
+    const managed = element => element.closest("[role=menu], [role=listbox], [role=tree], [role=tablist]")
+        ?? (element.type === "radio" && element.name ? `radio ${element.name}` : undefined)
+    const look = (element, pseudo) => {
+        const style = getComputedStyle(element, pseudo)
+        const outline = style.outlineStyle === "none" || style.outlineWidth === "0px" ? "" : style.outline
+        return [outline, style.boxShadow, style.border, style.backgroundColor, style.textDecorationLine].join("|")
+    }
+    // Of the element and of what is drawn around it.
+    const looks = element => {
+        const parents = [element.parentElement, element.parentElement?.parentElement, element.closest("label, li")]
+        return [look(element), look(element, "::before"), look(element, "::after"),
+            ...parents.map(one => one ? look(one) + look(one, "::after") + look(one, "::before") : "")].join("\n")
+    }
+    const expected = () => [...root.querySelectorAll(`${NATIVE}, ${ROLES}, [tabindex]`)].filter(element =>
+        seen(element) && !element.matches(":disabled")
+        && (element.matches(`${NATIVE}, ${ROLES}`) || element.tabIndex >= 0))
+    const there = expected()
+    const reached = []
+    let before, focused
+    window.walk = {
+        begin: () => {
+            root.tabIndex = root.getAttribute("tabindex") ?? -1
+            root.focus({preventScroll: true})
+        },
+        // Called after each press of Tab: what is wrong with where it led, and whether that was everything.
+        step: () => {
+            const told = []
+            if (before?.isConnected && before !== document.activeElement && looks(before) === focused)
+                told.push(`the focus cannot be seen on ${name(before)}`)
+            before = undefined
+            const at = document.activeElement
+            if (at === document.body || at === null) return {told, round: reached.length > 0}
+            if (!root.contains(at)) return {told: [...told, `the focus left for ${name(at)}`], round: true}
+            if (reached.includes(at)) return {told, round: at === reached[0]}
+            reached.push(at)
+            const box = at.getBoundingClientRect()
+            if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth)
+                told.push(`what has the focus is not in sight: ${name(at)}`)
+            before = at
+            focused = looks(at)
+            return {told, round: false}
+        },
+        end: () => {
+            const groups = new Set(reached.map(managed).filter(Boolean))
+            const lists = new Set(reached.map(one => one.getAttribute("aria-controls")).filter(Boolean))
+            // What a press has brought up is reached by the next round.
+            const missed = there.filter(element => {
+                const group = managed(element)
+                const elsewhere = groups.has(group) || lists.has(group?.id) || reached.some(one => one.contains(element))
+                return element.isConnected && seen(element) && !elsewhere
+            })
+            return {missed: missed.map(name), reached: reached.map(name)}
+        },
+    }
+    window.walk.begin()
+}"""
+
+
+def walk(page: Page, within: Locator | None = None) -> tuple[list[str], list[str]]:
+    """Press Tab until the walk has come round. What was reached, and what is wrong."""
+    page.add_style_tag(
+        content="*, *::before, *::after { transition: none !important; scroll-behavior: auto !important }"
+    )
+    (within or page.locator("body")).evaluate(INSTALL)
+    wrong: list[str] = []
+    for _ in range(MOST):
+        page.keyboard.press("Tab")
+        step: dict[str, Any] = page.evaluate("walk.step()")
+        wrong += step["told"]
+        if step["round"]:
+            break
+    else:
+        wrong.append("the walk never comes round")
+    end: dict[str, list[str]] = page.evaluate("walk.end()")
+    return end["reached"], wrong + [f"Tab does not reach {one}" for one in end["missed"]]
