@@ -94,7 +94,7 @@ class Room:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    with hosting(tmp_path_factory.mktemp("host")) as host, Client(host.url, host.key) as client:
+    with hosting(tmp_path_factory.mktemp("host") / "data") as host, Client(host.url, host.key) as client:
         gid = client.create_group(name="team", parent_gid=0).gid
         display = Display(name="display0", width=64, height=64)
         for name, where in (("ours", gid), ("theirs", 0)):

@@ -24,7 +24,7 @@ EMPTY = "[...document.querySelectorAll('table')].filter(one => one.querySelector
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Host]:
     """A server at its first start."""
-    with hosting(tmp_path, root_password="") as made:
+    with hosting(tmp_path / "data", root_password="") as made:
         yield made
 
 

@@ -104,7 +104,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with hosting(tmp_path_factory.mktemp("host")) as host, people(browser) as come:
+    with hosting(tmp_path_factory.mktemp("host") / "data") as host, people(browser) as come:
         host.ok("vm", "create", "web", "--memory", "64M", "--display", "64x64")
         host.ok("vm", "start", "web")
         with Client(host.url, host.key) as client:
