@@ -68,7 +68,8 @@ INSTALL = r"""root => {
             // What a press has brought up is reached by the next round.
             const missed = there.filter(element => {
                 const group = managed(element)
-                const elsewhere = groups.has(group) || lists.has(group?.id) || reached.some(one => one.contains(element))
+                const within = groups.has(group) || lists.has(group?.id)
+                const elsewhere = within || reached.some(one => one.contains(element))
                 return element.isConnected && seen(element) && !elsewhere
             })
             return {missed: missed.map(name), reached: reached.map(name)}
