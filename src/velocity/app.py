@@ -32,6 +32,7 @@ from velocity.media.resumable import Resumables
 from velocity.media.rules import Pool
 from velocity.media.service import Library
 from velocity.metrics.host import Host
+from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
 from velocity.store.access import SqlAccess
 from velocity.store.database import Busy, Database
@@ -136,6 +137,7 @@ async def build(
         metrics=metrics,
         host=Host(driver, HOST, fleet, library),
         counts=Counts(),
+        lag=Lag(),
         events=Events(access, library, fleet, tasks, terms),
         nics=settings.nics,
     )

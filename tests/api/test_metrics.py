@@ -169,13 +169,16 @@ async def test_openmetrics_of_the_vms_that_the_caller_may_view(w: World, hands: 
         "network_received_bytes_total": {label: 70},
         "network_sent_bytes_total": {label: 30},
     }
-    assert not any(name.startswith(("velocity_host", "velocity_pool", "velocity_request")) for name in found)
+    others = ("velocity_host", "velocity_pool", "velocity_request", "velocity_event")
+    assert not any(name.startswith(others) for name in found)
     assert (str(theirs), "other", str(other)) in (await scrape(w, w.key))["velocity_vm_running"]
 
 
 async def test_openmetrics_of_the_host_and_the_server(w: World) -> None:
     await running(w, "vm")
     await w.refused("POST", "/v/vm", vmid=99)
+    for seconds in (0.0, 0.25, 3.0):
+        w.server.services.lag.note(seconds)
     found = await scrape(w, w.key)
     assert found["velocity_host_info"] == {("fake", "fake 1.0", "fake", __version__): 1}
     assert found["velocity_host_memory_bytes"] == {(): 4096 << 20}
@@ -185,6 +188,10 @@ async def test_openmetrics_of_the_host_and_the_server(w: World) -> None:
     ended = found["velocity_requests_total"]
     assert (ended["create_vm", "200"], ended["show_vm", "404"], ended["sign_in", "200"]) == (1, 1, 1)
     assert found["velocity_request_seconds_total"]["create_vm",] > 0
+    buckets = found["velocity_event_loop_lag_seconds_bucket"]
+    assert (buckets["0.001",], buckets["0.1",], buckets["0.25",], buckets["1.0",], buckets["+Inf",]) == (1, 1, 2, 2, 3)
+    assert found["velocity_event_loop_lag_seconds_count"] == {(): 3}
+    assert found["velocity_event_loop_lag_seconds_sum"] == {(): 3.25}
     watcher = await w.user("watcher", (await w.group("a"), "host.view"))
     seen = await scrape(w, watcher)
     assert "velocity_host_info" in seen and "velocity_vm_running" not in seen, "the host alone"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +26,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import Usage
 from velocity.machines.keeper import Keeper
+from velocity.metrics.loop import Lag
 
 PATH = "/metrics"
 
@@ -91,7 +92,7 @@ async def metrics(request: Request, services: Services) -> Response:
     needs, held = host.SHOW.needs, services.access.directory.held(caller.uid)
     assert isinstance(needs, Holds)
     if services.access.allowed(needs, caller.uid, held, None):
-        found += [*_host(await services.host.now()), *_requests(services.counts)]
+        found += [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
     text: bytes = generate_latest(Collected(found))  # type: ignore[no-untyped-call]
     return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
 
@@ -125,6 +126,11 @@ def _requests(counts: Counts) -> Iterator[Metric]:
     yield _metric("counter", "velocity_requests", "Requests, by how they ended", ended)
     seconds = (({"operation": name}, value) for name, value in counts.seconds.items())
     yield _metric("counter", "velocity_request_seconds", "Time from requests to their answers", seconds)
+
+
+def _lag(lag: Lag) -> Metric:
+    text = "How late the server came to what was due, looked at every 25 ms"
+    return HistogramMetricFamily("velocity_event_loop_lag_seconds", text, lag.buckets(), lag.seconds)
 
 
 def _metric(kind: str, name: str, text: str, samples: Iterable[tuple[dict[str, str], float | None]]) -> Metric:

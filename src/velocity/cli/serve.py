@@ -28,6 +28,7 @@ from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor, options
 from velocity.media.service import Library
+from velocity.metrics.loop import Watch
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,12 @@ async def _serve(settings: Settings) -> None:
     if settings.tls_cert:
         loop.add_signal_handler(signal.SIGHUP, _renew_tls, config, settings)
     loop.call_soon(_greet, settings, built)
+    watch = Watch(built.services.lag)
+    watch.open()
     try:
         await server.serve(sockets=[listener])
     finally:
+        watch.close()
         running = await built.close()
         what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
         click.echo(f"\nThe server has ended; {what}.", err=True)

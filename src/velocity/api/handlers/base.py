@@ -23,6 +23,7 @@ from velocity.media.making import Making
 from velocity.media.resumable import Resumables
 from velocity.media.service import Library
 from velocity.metrics.host import Host
+from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics
 from velocity.tasks.service import Tasks
 from velocity.trash.service import Trash
@@ -49,6 +50,7 @@ class Services:
     metrics: Metrics
     host: Host
     counts: Counts
+    lag: Lag
     events: Events
     nics: Sequence[NicSetting]
 
