@@ -121,9 +121,10 @@ def subtree(groups: Groups, gid: int) -> list[int]:
 
 def held(groups: Groups, grants: Grants, gid: int) -> int:
     """Everything held on the group, as bits: directly, and by inheritance from its ancestors."""
-    bits = 0
-    for ancestor in line(groups, gid):
-        bits |= grants.get(ancestor, 0)
+    bits = grants.get(gid, 0)
+    while gid != ROOT_GROUP:
+        gid = groups[gid].parent_gid
+        bits |= grants.get(gid, 0)
     return bits
 
 

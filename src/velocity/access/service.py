@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from velocity.access import rules
 from velocity.access.directory import Directory
@@ -17,7 +17,7 @@ from velocity.access.users import Users
 from velocity.access.welcome import Welcome
 from velocity.access.why import Why
 from velocity.changes import Changes
-from velocity.contract.operation import Anyone, Hides, Holds, Needs, On, SignedIn
+from velocity.contract.operation import Hides, Holds, Needs, On
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 
@@ -78,43 +78,47 @@ class Access:
 
         Whether the target exists is for the use case to say; one that does not is treated as group 0's.
         """
-        if isinstance(needs, Anyone | SignedIn):
+        if not isinstance(needs, Holds):
             return
         assert caller is not None
         held = self.directory.held(caller.uid)
-        if self._hidden(needs, held, target):
+        places = self.places(needs, target)
+        if needs.hides is not Hides.NOBODY and self._hidden(needs, held, places[0]):
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
-        if not self.allowed(needs, caller.uid, held, target):
+        if not self._allowed(needs, caller.uid, held, target, places):
             raise Refused(Problem.NO_PERMISSION, _missing(needs))
 
     def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
         """Whether a user who holds this has what is needed."""
-        groups = self.directory.groups
+        return self._allowed(needs, uid, held, target, self.places(needs, target))
+
+    def _allowed(self, needs: Holds, uid: int, held: Grants, target: object, places: Sequence[int]) -> bool:
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
         if needs.oneself and (target == uid or not isinstance(target, int)):
             return True  # absent: the caller himself
-        found = (rules.holds(groups, held, needs.permission, gid) for gid in self.places(needs, target))
+        groups = self.directory.groups
+        if len(places) == 1:
+            return rules.holds(groups, held, needs.permission, places[0])
+        found = (rules.holds(groups, held, needs.permission, gid) for gid in places)
         return any(found) if needs.on is On.USER else all(found)
 
     def place(self, needs: Needs, target: object) -> int:
         """The group that a request is about; group 0 where it is about none, or about several."""
-        if not isinstance(needs, Holds) or needs.on is On.SOMEWHERE:
-            return ROOT_GROUP
-        places = self.places(needs, target)
+        places = self.places(needs, target) if isinstance(needs, Holds) else ()
         return places[0] if len(places) == 1 else ROOT_GROUP
 
-    def places(self, needs: Holds, target: object) -> list[int]:
-        """The groups where a permission is looked for; group 0 for an object that does not exist."""
-        directory = self.directory
-        if needs.on in (On.USER, On.ALL_OF_USER):
-            return sorted(directory.held(target) if isinstance(target, int) else ()) or [ROOT_GROUP]
-        return [self._owner(needs.on, target)]
+    def places(self, needs: Holds, target: object) -> Sequence[int]:
+        """The groups where a permission is looked for; group 0 for an object that does not exist; none: anywhere."""
+        on = needs.on
+        if on is On.SOMEWHERE:
+            return ()
+        if on is On.USER or on is On.ALL_OF_USER:
+            return sorted(self.directory.held(target) if isinstance(target, int) else ()) or (ROOT_GROUP,)
+        return (self._owner(on, target),)
 
-    def _hidden(self, needs: Holds, held: Grants, target: object) -> bool:
-        if needs.hides is Hides.NOBODY:
-            return False
-        bits = rules.held(self.directory.groups, held, self._owner(needs.on, target))
+    def _hidden(self, needs: Holds, held: Grants, gid: int) -> bool:
+        bits = rules.held(self.directory.groups, held, gid)
         return not bits if needs.hides is Hides.STRANGERS else not bits & Permission.VM_VIEW.bit
 
     def _owner(self, on: On, target: object) -> int:

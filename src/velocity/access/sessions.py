@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from velocity import plan
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_USER, Device, Session
@@ -21,8 +23,7 @@ KEY_FILE = "key-file"
 NO_DEVICE = Device("", "")
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who is asking, and in which session; its sid stays when its authkey is renewed."""
 
     uid: int

@@ -79,19 +79,25 @@ def is_secure(connection: HTTPConnection) -> bool:
     return connection.scope.get("scheme") in ("https", "wss")
 
 
-def careful(scope: Scope, send: Send) -> Send:
-    """Sends what every answer has to say to a browser, where the answer does not say otherwise itself."""
-    if scope["type"] != "http":
-        return send
-    ever = [*EVER, HSTS] if scope.get("scheme") == "https" else EVER
+class Careful:
+    """Sends what every answer has to say to a browser, where the answer does not say otherwise itself.
 
-    async def sending(message: Message) -> None:
+    `status` is that of the answer; None before it has begun.
+    """
+
+    __slots__ = ("_ever", "_send", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._ever = [*EVER, HSTS] if scope.get("scheme") == "https" else EVER
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            said = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *(one for one in ever if one[0] not in said)]
-        await send(message)
-
-    return sending
+            self.status = message["status"]
+            said = {name for name, _ in message["headers"]}
+            message["headers"] = message["headers"] + [one for one in self._ever if one[0] not in said]
+        await self._send(message)
 
 
 class Browser:

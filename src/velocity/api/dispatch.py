@@ -10,18 +10,20 @@ import logging
 from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity import plan
 from velocity.api import decode, errors
 from velocity.api.about import About
+from velocity.api.answer import Json
 from velocity.api.browser import Browser, from_cookie
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
+from velocity.api.request import address, header, idempotency_key, read
 from velocity.contract.operation import Anyone, Change, Cookie, Holds, Method, Operation
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import Refused
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,12 @@ class Dispatch:
         self._services = services
         self._limit = body_limit
         self._handler = HANDLERS[operation.name]
+        self._field = operation.needs.on.field if isinstance(operation.needs, Holds) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        about = About(self._operation, address(request))
+        about = About(self._operation, address(scope))
         try:
-            response = await self._answer(request, about)
+            response = await self._answer(scope, receive, about)
         except ClientDisconnect:
             return
         except Refused as refused:
@@ -49,21 +51,22 @@ class Dispatch:
         except Exception:
             log.exception("%s failed (request %s)", self._operation.name, about.request)
             response = errors.internal()
-        response.headers["x-request-id"] = about.request
+        response.raw_headers.append((b"x-request-id", about.request.encode()))
         if about.is_history(response.status_code):
             self._services.history.note(about.entry(response.status_code))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, about: About) -> Response:
-        data = await read(request, self._limit)
-        wanted, in_body = decode.body(self._operation, data)
+    async def _answer(self, scope: Scope, receive: Receive, about: About) -> Response:
+        operation = self._operation
+        wanted, in_body = decode.body(operation, await read(scope, receive, self._limit))
         about.wanted = wanted
-        authkey = carried(request, in_body, self._operation.cookie)
-        browser = Browser(request)
-        needs = self._operation.needs
+        connection = HTTPConnection(scope)
+        authkey = carried(connection, in_body, operation.cookie)
+        browser = Browser(connection)
+        needs = operation.needs
         access = self._services.access
         caller = None if isinstance(needs, Anyone) else access.sessions.caller(authkey)
-        target = getattr(wanted, needs.on.field) if isinstance(needs, Holds) and needs.on.field else None
+        target = None if self._field is None else getattr(wanted, self._field)
         about.who(access, caller, needs, target)
 
         async def serve() -> bytes:
@@ -74,15 +77,15 @@ class Dispatch:
 
         if isinstance(wanted, Change) and wanted.plan is True:
             about.planned = True
-            return Response(_encode(await plan.of(serve)), media_type="application/json")
-        key = idempotency_key(request)
-        if key is None or caller is None or self._operation.method is Method.POST or self._operation.secret:
-            response = Response(await serve(), media_type="application/json")
+            return Json(_encode(await plan.of(serve)))
+        key = idempotency_key(scope)
+        if key is None or caller is None or operation.method is Method.POST or operation.secret:
+            response = Json(await serve())
             browser.tell(response)
             return response
-        fingerprint = hashlib.sha256(self._operation.name.encode() + _encode(wanted)).digest()
+        fingerprint = hashlib.sha256(operation.name.encode() + _encode(wanted)).digest()
         answer, again = await self._services.idempotency.once(caller.uid, key, fingerprint, serve)
-        response = Response(answer, media_type="application/json")
+        response = Json(answer)
         browser.tell(response)
         if again:
             response.headers["idempotent-replayed"] = "true"
@@ -98,45 +101,17 @@ class Dispatch:
         return response
 
 
-def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key of a request. Raises `Refused(MALFORMED)`."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= 128 and key.isascii() and key.isprintable()):
-        raise Refused(Problem.MALFORMED, "Idempotency-Key: expected 1 to 128 printable ASCII characters")
-    return key
-
-
-def address(request: Request) -> str:
-    """Where a request came from; on a unix socket, from this machine."""
-    return request.client.host if request.client else "local"
-
-
-async def read(request: Request, limit: int) -> bytes:
-    """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
-    length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > limit:
-        raise Refused(Problem.BODY_TOO_LARGE, f"the body has {length} bytes, the limit is {limit}")
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise Refused(Problem.BODY_TOO_LARGE, f"the body is over the limit of {limit} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def carried(request: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:
+def carried(connection: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:
     """The authkey: of the Authorization header, the body, x-velocity-authkey, or the cookie; the first present counts.
 
     Raises `Refused(FOREIGN_PAGE)` for a cookie that another page made be sent.
     """
-    authorization = request.headers.get("authorization")
+    authorization = header(connection.scope, b"authorization")
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() == "bearer":
             return key.strip()
     if in_body is not None:
         return in_body
-    in_header = request.headers.get("x-velocity-authkey")
-    return from_cookie(request, cookie) if in_header is None else in_header
+    in_header = header(connection.scope, b"x-velocity-authkey")
+    return from_cookie(connection, cookie) if in_header is None else in_header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,9 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from velocity.api import errors
-from velocity.api.browser import careful
+from velocity.api.browser import Careful
 from velocity.api.console import console
-from velocity.api.counted import Counted
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import PATH as DOWNLOAD_PATH
 from velocity.api.download import download
@@ -41,36 +41,46 @@ class Edge:
 
     def __init__(self, services: Services, *, body_limit: int, rest: ASGIApp) -> None:
         self._rest = rest
-        self._table: dict[str, dict[str, ASGIApp]] = {}
+        self._counts = services.counts
+        self._table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
+        """Path -> method -> what it is counted as ("": not at all), and who serves it."""
         for operation in OPERATIONS:
             served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
-            counted = Counted(operation.name, served, services.counts)
-            self._table.setdefault(operation.path, {})[operation.method.name] = counted
+            self._table.setdefault(operation.path, {})[operation.method.name] = operation.name, served
 
         async def image(request: Request) -> Response:
             return await screen(request, services)
 
-        self._table[screens.SCREEN.path]["GET"] = request_response(image)
+        self._table[screens.SCREEN.path]["GET"] = "", request_response(image)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._rest(scope, receive, send)
             return
-        send = careful(scope, send)
         path = tidy(scope["path"])
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        methods = self._table.get(path) if scope["type"] == "http" else None
-        if methods is None:
+        if scope["type"] == "websocket":
             await self._rest(scope, receive, send)
+            return
+        careful = Careful(scope, send)
+        methods = self._table.get(path)
+        if methods is None:
+            await self._rest(scope, receive, careful)
         elif scope["method"] in methods:
-            await methods[scope["method"]](scope, receive, send)
+            name, served = methods[scope["method"]]
+            begun = time.perf_counter()
+            try:
+                await served(scope, receive, careful)
+            finally:
+                if name:
+                    self._counts.note(name, careful.status, time.perf_counter() - begun)
         else:
             allowed = ", ".join(methods)
             refused = Refused(Problem.METHOD_NOT_ALLOWED, f"{path} knows {allowed}, not {scope['method']}")
             response = errors.refusal(refused)
             response.headers["allow"] = allowed
-            await response(scope, receive, send)
+            await response(scope, receive, careful)
 
 
 def tidy(path: str) -> str:

@@ -22,8 +22,9 @@ from starlette.types import Receive, Scope, Send
 from velocity.access.sessions import Caller
 from velocity.api import errors
 from velocity.api.about import About
-from velocity.api.dispatch import address, carried
+from velocity.api.dispatch import carried
 from velocity.api.handlers.base import Services
+from velocity.api.request import address
 from velocity.api.upload import Body, fields, refuse
 from velocity.contract import media
 from velocity.contract.operation import Holds
@@ -61,7 +62,7 @@ class TusEdge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         request = Request(scope, body.receive)
-        about = request.state.about = About(media.RESUMABLE, address(request))
+        about = request.state.about = About(media.RESUMABLE, address(scope))
         try:
             response = await self._serve(request)
         except ClientDisconnect:

@@ -19,8 +19,9 @@ from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.api import decode, errors
 from velocity.api.about import About
-from velocity.api.dispatch import address, carried
+from velocity.api.dispatch import carried
 from velocity.api.handlers.base import Services
+from velocity.api.request import address
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
 from velocity.contract.operation import Holds
@@ -53,7 +54,7 @@ class UploadEdge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         request = Request(scope, body.receive)
-        about = About(media.UPLOAD, address(request))
+        about = About(media.UPLOAD, address(scope))
         try:
             response = await self._answer(request, about)
         except ClientDisconnect:

@@ -35,20 +35,17 @@ class Permission(enum.Enum):
     NIC_LIST = "velocity.nic.list"
     HOST_VIEW = "velocity.host.view"
 
-    @property
-    def pid(self) -> int:
-        return _PIDS[self]
+    pid: int
+    bit: int
 
-    @property
-    def bit(self) -> int:
-        return 1 << _PIDS[self]
+    def __init__(self, _name: str) -> None:
+        self.pid = len(type(self).__members__) + 1
+        self.bit = 1 << self.pid
 
     @property
     def description(self) -> str:
         return _DESCRIPTIONS[self]
 
-
-_PIDS = {permission: number for number, permission in enumerate(Permission, start=1)}
 
 ALL = sum(permission.bit for permission in Permission)
 """The set of every permission, as bits."""

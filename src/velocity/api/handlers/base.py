@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from velocity.access.rules import Device
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -55,8 +57,7 @@ class Services:
     nics: Sequence[NicSetting]
 
 
-@dataclass(frozen=True)
-class Call(Generic[Request]):
+class Call(msgspec.Struct, Generic[Request], frozen=True):
     """One admitted request. `authkey` is what was sent, of whatever worth; `signed_in` is who that is.
 
     `address` is where the request came from, `browser` what it says of itself, and the cookie of the answer.
