@@ -31,11 +31,11 @@ Number = st.integers(0, 10**6)
 async def lists(w: World, key: str) -> dict[str, Any]:
     """What the lists of the API say to that caller, in the shape of a page."""
     said: dict[str, Any] = {kind: {} for kind in ("vm", "medium", "group", "task", "user")}
-    shown = (await w.ok("POST", "/u/group/list", key))["groups"]
-    direct = {one["gid"]: {permission["name"] for permission in one["permissions"]} for one in shown}
-    parents = {one["gid"]: one["parent_gid"] for one in shown}
+    groups = (await w.ok("POST", "/u/group/list", key))["groups"]
+    direct = {one["gid"]: {permission["name"] for permission in one["permissions"]} for one in groups}
+    parents = {one["gid"]: one["parent_gid"] for one in groups}
     pools: dict[int, dict[str, Any]] = {}
-    for group in shown:
+    for group in groups:
         gid = group["gid"]
         held, above = set(direct[gid]), gid
         while above:
@@ -43,7 +43,9 @@ async def lists(w: World, key: str) -> dict[str, Any]:
             held |= direct[above]
         said["group"][gid] = {**group, "permissions": held}
         for vm in (await w.call("POST", "/v/vm/list", key, gid=gid)).body.get("vms", []):
-            said["vm"][vm["vmid"]] = shape((await w.ok("POST", "/v/vm", key, vmid=vm["vmid"])).body)
+            shown = (await w.ok("POST", "/v/vm", key, vmid=vm["vmid"])).body
+            assert vm == {name: shown[name] for name in vm}, "a list says of a VM what it says itself"
+            said["vm"][vm["vmid"]] = shape(shown)
         for medium in (await w.call("POST", "/m/media/list", key, gid=gid)).body.get("media", []):
             said["medium"][medium["mid"]] = {**medium, "gid": gid}
         for task in (await w.call("POST", "/t/task/list", key, gid=gid)).body.get("tasks", []):

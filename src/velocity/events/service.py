@@ -174,7 +174,7 @@ class Events:
         self._read = True
         self._measure_soon()
         self._flush()
-        sight = Sight(self._access, self._library, self._fleet, self._tasks, uid)
+        sight = Sight(self._access, self._library, self._fleet, self._tasks, self._telling, uid)
         cursor = self._ring.head
         data = encode(sight.snapshot())
         return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self.name(cursor)), cursor

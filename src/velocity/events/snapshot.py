@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 from msgspec import UNSET
 
 from velocity.access import rules
@@ -10,6 +14,8 @@ from velocity.contract import events
 from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
 from velocity.events import views
+from velocity.events.ring import Body
+from velocity.events.telling import Telling
 from velocity.machines.service import Fleet
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
@@ -18,11 +24,14 @@ from velocity.tasks.service import Tasks
 class Sight:
     """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
 
-    def __init__(self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, uid: int) -> None:
+    def __init__(
+        self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, telling: Telling, uid: int
+    ) -> None:
         self._directory = access.directory
         self._library = library
         self._fleet = fleet
         self._tasks = tasks
+        self._telling = telling
         self._uid = uid
         self._held = access.directory.held(uid)
         groups = access.directory.groups
@@ -33,16 +42,16 @@ class Sight:
         return events.Snapshot(
             me=UserSummary(uid=self._uid, name=self._directory.user(self._uid).name),
             groups=self._groups(),
-            vms=[views.vm(keeper) for keeper in self._fleet.all() if keeper.machine.gid in vms],
-            media=[
-                views.medium(self._library, one, views.users(self._library.holders(one.mid), vms.__contains__))
-                for one in self._library.all()
-                if one.gid in media
-            ],
+            vms=self._frames(self._telling.vm(one) for one in self._fleet.all() if one.machine.gid in vms),
+            media=self._frames(self._telling.medium(one) for one in self._library.all() if one.gid in media),
             pools=self._pools(),
             tasks=[views.task(one) for one in self._tasks.all() if one.gid in media],
             users=self._users() if rules.holds_somewhere(self._held, Permission.USER_LIST) else UNSET,
         )
+
+    def _frames(self, forms: Iterable[Body]) -> list[Any]:
+        """In the place of what they are the encoding of."""
+        return [msgspec.Raw(form.frame(self._held)) for form in forms]
 
     def _where(self, permission: Permission) -> set[int]:
         return {gid for gid, bits in self._bits.items() if bits & permission.bit}

@@ -16,7 +16,9 @@ from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.marks import Key
 from velocity.events.ring import Above, Around, Audience, Body, Only, Same, Somewhere, WithParts, WithPermissions
+from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
+from velocity.media.rules import Medium
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
 from velocity.trash.service import NEEDED
@@ -28,7 +30,10 @@ Tell = Callable[[Audience, bytes, Body | None], None]
 
 
 class Telling:
-    """Renders what changed, once for all readers, and gives it to `tell`. What is as it was told last is not told."""
+    """Renders what changed, once for all readers, and gives it to `tell`. What is as it was told last is not told.
+
+    Objects are kept as they were rendered last: while nothing is left to be told, that is how they show now.
+    """
 
     def __init__(self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, tell: Tell) -> None:
         self._access = access
@@ -37,6 +42,7 @@ class Telling:
         self._fleet = fleet
         self._tasks = tasks
         self._tell = tell
+        self._forms: dict[Key, Body] = {}
         self._last: dict[Key, object] = {}
         self._tellers: Mapping[What, Callable[[object, Line], None]] = {
             "vm": self._vm,
@@ -60,28 +66,41 @@ class Telling:
 
     # Objects
 
+    def vm(self, keeper: Keeper) -> Body:
+        """How it shows, when nothing is left to be told."""
+        return self._forms.get(("vm", keeper.machine.vmid)) or self._kept(
+            ("vm", keeper.machine.vmid), Same(encode(views.vm(keeper)))
+        )
+
+    def medium(self, medium: Medium) -> Body:
+        """How it shows, when nothing is left to be told."""
+        return self._forms.get(("medium", medium.mid)) or self._kept(("medium", medium.mid), self._rendered(medium))
+
     def _vm(self, vmid: object, line: Line) -> None:
         audience = Above(Permission.VM_VIEW.bit, line)
         keeper = self._fleet.find(vmid)
         if keeper is None:
             self._gone("vm", vmid, audience)
         else:
-            self._set(("vm", vmid), audience, Same(encode(events.SetVm(object=views.vm(keeper)))))
+            self._set("vm", vmid, audience, Same(encode(views.vm(keeper))))
 
     def _medium(self, mid: object, line: Line) -> None:
         audience = Above(Permission.MEDIA_LIST.bit, line)
         medium = self._library.find(mid)
         if medium is None:
             self._gone("medium", mid, audience)
-            return
-        whole = encode(events.SetMedium(object=views.medium(self._library, medium, [])))
+        else:
+            self._set("medium", mid, audience, self._rendered(medium))
+
+    def _rendered(self, medium: Medium) -> Body:
+        whole = encode(views.medium(self._library, medium, []))
         head, tail = whole.split(b'"used_by":[]')  # in a text, its quotation marks would be escaped
         parts = tuple(
             (Above(Permission.VM_VIEW.bit, tuple(self._access.line(one.gid))), encode(views.user(one)))
             for one in self._library.holders(medium.mid)
             if one.vmid is not None
         )
-        self._set(("medium", mid), audience, WithParts(head + b'"used_by":[', parts, b"]" + tail))
+        return WithParts(head + b'"used_by":[', parts, b"]" + tail)
 
     def _task(self, tid: object, line: Line) -> None:
         audience = Above(Permission.MEDIA_LIST.bit, line)
@@ -89,7 +108,7 @@ class Telling:
         if task is None:
             self._gone("task", tid, audience)
         else:
-            self._set(("task", tid), audience, Same(encode(events.SetTask(object=views.task(task)))))
+            self._set("task", tid, audience, Same(encode(views.task(task))))
 
     def _group(self, gid: object, line: Line) -> None:
         audience = Above(ALL, line)
@@ -98,8 +117,8 @@ class Telling:
             self._gone("group", gid, audience)
             return
         view = events.GroupView(gid=group.gid, parent_gid=group.parent_gid, name=group.name, permissions=[])
-        head, tail = encode(events.SetGroup(object=view)).split(b'"permissions":[]')
-        self._set(("group", gid), audience, WithPermissions(head + b'"permissions":[', line, b"]" + tail))
+        head, tail = encode(view).split(b'"permissions":[]')
+        self._set("group", gid, audience, WithPermissions(head + b'"permissions":[', line, b"]" + tail))
 
     def _user(self, uid: object, line: Line) -> None:
         audience = Somewhere(Permission.USER_LIST.bit)
@@ -107,8 +126,7 @@ class Telling:
         if user is None:
             self._gone("user", uid, audience)
         else:
-            view = UserSummary(uid=user.uid, name=user.name)
-            self._set(("user", uid), audience, Same(encode(events.SetUser(object=view))))
+            self._set("user", uid, audience, Same(encode(UserSummary(uid=user.uid, name=user.name))))
 
     # What is not shown whole
 
@@ -171,13 +189,18 @@ class Telling:
     def _changed(self, kind: events.ChangedKind, audience: Audience, gid: int) -> None:
         self._tell(audience, b"changed", Same(encode(events.Changed(kind=kind, gid=gid))))
 
-    def _set(self, key: Key, audience: Audience, body: Body) -> None:
-        if self._is_new(key, body):
-            self._tell(audience, b"set", body)
+    def _set(self, kind: events.Kind, which: object, audience: Audience, form: Body) -> None:
+        if self._forms.get((kind, which)) != form:
+            self._kept((kind, which), form)
+            self._tell(audience, b"set", form.within(b'{"kind":"%s","object":' % kind.encode(), b"}"))
+
+    def _kept(self, key: Key, form: Body) -> Body:
+        self._forms[key] = form
+        return form
 
     def _gone(self, kind: events.Kind, which: object, audience: Audience) -> None:
         assert isinstance(which, int | UUID)
-        self._last.pop((kind, which), None)
+        self._forms.pop((kind, which), None)
         self._tell(audience, b"gone", Same(encode(events.Gone(kind=kind, id=which))))
 
     def _is_new(self, key: Key, what: object) -> bool:

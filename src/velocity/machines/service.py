@@ -18,14 +18,15 @@ from velocity import plan
 from velocity.access.rules import Amount, Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State
+from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSummary
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor, Why
 from velocity.machines import rules
 from velocity.machines.builder import Builder
-from velocity.machines.claims import Claims
+from velocity.machines.claims import Claim, Claims
+from velocity.machines.forms import Summaries
 from velocity.machines.keeper import House, Keeper
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Progress, Spec
@@ -70,6 +71,7 @@ class Fleet:
             changed=self._changed,
         )
         self._claims = Claims(access.directory, library.touched)
+        self._summaries = Summaries()
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
@@ -182,9 +184,10 @@ class Fleet:
     def all(self) -> list[Keeper]:
         return list(self._keepers.values())
 
-    def of_group(self, gid: int) -> list[Keeper]:
+    def listed(self, gid: int) -> list[VmSummary]:
+        """The VMs of a group, encoded: see `Summaries.of`."""
         self._access.group(gid)
-        return list(self._by_group.get(gid, {}).values())
+        return self._summaries.of(gid, self._by_group.get(gid, {}).values())
 
     def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
         """The VMs of the groups for which `allowed` says so."""
@@ -212,18 +215,14 @@ class Fleet:
         return None if keeper is None else keeper.machine.gid
 
     def _holders(self, mid: UUID) -> list[Holder]:
-        return [
-            Holder(claim.line[0], claim.name, mid in claim.writable and self._runs(uuid), self._vmid(uuid))
-            for uuid, claim in self._claims.holders(mid).items()
-        ]
+        return [self._holder(uuid, claim, mid) for uuid, claim in self._claims.holders(mid).items()]
 
-    def _vmid(self, uuid: UUID) -> int | None:
+    def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> Holder:
         keeper = self._by_uuid.get(uuid)
-        return None if keeper is None else keeper.machine.vmid
-
-    def _runs(self, uuid: UUID) -> bool:
-        keeper = self._by_uuid.get(uuid)
-        return keeper is not None and keeper.state is not State.STOPPED
+        if keeper is None:
+            return Holder(claim.line[0], claim.name, False, None)
+        writing = mid in claim.writable and keeper.state is not State.STOPPED
+        return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
 
     # Changing
 
@@ -395,6 +394,7 @@ class Fleet:
 
     def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""
+        self._summaries.changed(machine)
         self._access.changes.tell("vm", machine.vmid, machine.gid)
         for mid in self._claims.media(machine.uuid):
             self._library.touched(mid)

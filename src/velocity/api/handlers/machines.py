@@ -50,18 +50,7 @@ async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
 
 @handles(machines.LIST)
 async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
-    return machines.Vms(
-        vms=[
-            machines.VmSummary(
-                vmid=keeper.machine.vmid,
-                name=keeper.machine.name,
-                cpus=keeper.machine.spec.cpus,
-                memory_mib=keeper.machine.spec.memory_mib,
-                state=keeper.state,
-            )
-            for keeper in call.services.fleet.of_group(call.request.gid)
-        ]
-    )
+    return machines.Vms(vms=call.services.fleet.listed(call.request.gid))
 
 
 def _waiting(keeper: Keeper) -> list[str]:
