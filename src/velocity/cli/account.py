@@ -20,8 +20,7 @@ def login(name: str | None, password_stdin: bool) -> None:
     name = name or click.prompt("Name", default="root")
     password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask()
     answer = client.sign_in(name=name, password=password)
-    kept = session.read()
-    session.write(session.Kept(client.server, {**kept.authkeys, client.server: answer.authkey}))
+    session.write(session.read().keeping(client.server, answer.authkey, name))
     done(f"signed in to {client.server} as {clean(name)}")
 
 
@@ -37,8 +36,7 @@ def logout() -> None:
         return
     client.authkey = authkey
     client.sign_out()
-    rest = {server: key for server, key in kept.authkeys.items() if server != client.server}
-    session.write(session.Kept(None, rest))
+    session.write(kept.without(client.server))
     done(f"signed out of {client.server}")
 
 

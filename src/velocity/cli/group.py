@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 from msgspec import UNSET, UnsetType
 
-from velocity.cli import resolve, session
+from velocity.cli import session, where
 from velocity.cli.media import to_bytes
 from velocity.cli.output import as_json, clean, done, held, json_option, listing, planning, show_json, size, table
 from velocity.cli.plan import changing
 from velocity.contract.groups import Quota, QuotaInfo
 
-GROUP = click.argument("group_", metavar="GROUP", type=resolve.GroupType())
+GROUP = click.argument("group_", metavar="GROUP", type=where.GroupType())
 
 
 @click.group()
@@ -28,7 +28,7 @@ def list_groups() -> None:
     if as_json():
         show_json(answer)
         return
-    paths = resolve.paths(client)
+    paths = where.paths(client)
     rows = [(one.gid, paths.get(one.gid, one.name), held(one.permissions)) for one in answer.groups]
     table(("GID", "GROUP", "YOU HOLD"), rows, "you hold nothing anywhere yet")
 
@@ -49,11 +49,12 @@ def show(group_: int) -> None:
 
 @group.command()
 @click.argument("name")
-@click.option("--under", type=resolve.GroupType(), default="0", metavar="GROUP", help="The parent (/: the root).")
+@click.option("--under", type=where.GroupType(), metavar="GROUP", help="The parent. Absent: as with --group elsewhere.")
 @changing
-def create(name: str, under: int) -> None:
+def create(name: str, under: int | None) -> None:
     """Create the group NAME."""
-    answer = session.connect().create_group(name=name, parent_gid=under)
+    client = session.connect()
+    answer = client.create_group(name=name, parent_gid=where.here(client, under, "--under"))
     if as_json():
         show_json(answer)
     else:

@@ -7,26 +7,28 @@ import time
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session
+from velocity.cli import resolve, session, where
 from velocity.cli.output import as_json, listing, show_json, table
+from velocity.cli.where import GROUP
 
 
 @click.command()
-@click.option("--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="Of it and all below it.")
+@GROUP
 @click.option("--user", type=resolve.UserType(), metavar="USER", help="Only what that user did.")
-@click.option("--vm", "vm_", metavar="VM", help="Only what concerns that VM: its name in GROUP, or its id.")
+@click.option("--vm", "vm_", metavar="VM", help="Only what concerns that VM: its name or id.")
 @click.option("--refused", is_flag=True, help="Only what was refused.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--before", type=int, metavar="NUMBER", help="Only what is older than that entry: the next page.")
 @listing
 def history(
-    group: int, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
+    group: int | None, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
 ) -> None:  # fmt: skip
-    """Show who did what, when, from where, and what was refused; the newest first."""
+    """Show who did what in a group and all below it, when, from where, and what was refused; the newest first."""
     client = session.connect()
+    vm = None if vm_ is None else resolve.vm(client, group, vm_)
     answer = client.list_history(
-        gid=group,
-        vmid=UNSET if vm_ is None else int(vm_) if vm_.isdigit() else resolve.vmid(client, group, vm_),
+        gid=where.here(client, group if group is not None or vm is None else vm.gid),
+        vmid=UNSET if vm is None else vm.id,
         uid=UNSET if user is None else user,
         refused=True if refused else UNSET,
         limit=limit,

@@ -13,16 +13,14 @@ from msgspec import UNSET, UnsetType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, listing, planning, show_json, size, table
+from velocity.cli import resolve, session, where
+from velocity.cli.output import as_json, clean, done, listing, planning, program, show_json, size, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
+from velocity.cli.where import GROUP
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 
-GROUP = click.option(
-    "--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="The group: id, name or path (/: the root)."
-)
 POOL = click.option("--pool", type=int, default=1, metavar="MPID", help="The media pool.")
 
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
@@ -30,7 +28,7 @@ FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", 
 
 @click.group()
 def media() -> None:
-    """Media: ISOs and disks."""
+    """Media: ISOs and disks. MEDIUM is an id, or a name: in the group, or wherever you see one of that name."""
 
 
 @click.group()
@@ -41,9 +39,10 @@ def pool() -> None:
 @pool.command("list")
 @GROUP
 @listing
-def list_pools(group: int) -> None:
+def list_pools(group: int | None) -> None:
     """List the pools that a group sees."""
-    answer = session.connect().list_pools(gid=group)
+    client = session.connect()
+    answer = client.list_pools(gid=where.here(client, group))
     if as_json():
         show_json(answer)
         return
@@ -69,7 +68,7 @@ def list_pools(group: int) -> None:
 
 @pool.command()
 @click.argument("pool", type=int)
-@click.argument("group", type=resolve.GroupType())
+@click.argument("group", type=where.GroupType())
 @click.option("--quota", default="0", metavar="SIZE", help="Such as 50G; 0: no limit of its own.")
 @click.option("--write", is_flag=True, help="Its VMs may write to the media.")
 @click.option("--manage", is_flag=True, help="It may make and upload media there.")
@@ -82,7 +81,7 @@ def assign(pool: int, group: int, quota: str, write: bool, manage: bool) -> None
 
 @pool.command()
 @click.argument("pool", type=int)
-@click.argument("group", type=resolve.GroupType())
+@click.argument("group", type=where.GroupType())
 @changing
 def revoke(pool: int, group: int) -> None:
     """Take POOL away from GROUP and its subgroups; their media stay."""
@@ -93,9 +92,10 @@ def revoke(pool: int, group: int) -> None:
 @media.command("list")
 @GROUP
 @listing
-def list_media(group: int) -> None:
+def list_media(group: int | None) -> None:
     """List the media of a group."""
-    answer = session.connect().list_media(gid=group)
+    client = session.connect()
+    answer = client.list_media(gid=where.here(client, group))
     if as_json():
         show_json(answer)
         return
@@ -115,7 +115,7 @@ def list_media(group: int) -> None:
     table(
         ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
         rows,
-        "no media: `velocity media upload FILE`",
+        f"no media: `{program()} media upload FILE{where.option(client, group)}`",
     )
 
 
@@ -127,10 +127,11 @@ def list_media(group: int) -> None:
 @GROUP
 @POOL
 @changing
-def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int, pool: int) -> None:
+def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int | None, pool: int) -> None:
     """Upload FILE."""
     type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
-    answer = send(session.connect(), file, name or file.name, type_, group, pool, readonly)
+    client = session.connect()
+    answer = send(client, file, name or file.name, type_, where.here(client, group), pool, readonly)
     if as_json():
         show_json(answer)
         return
@@ -143,14 +144,14 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 @click.argument("medium", shell_complete=resolve.complete_media)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @GROUP
-def download(medium: str, file: Path | None, group: int) -> None:
-    """Download MEDIUM (its name or id) into FILE."""
+def download(medium: str, file: Path | None, group: int | None) -> None:
+    """Download MEDIUM into FILE (else: of its name, or its id if it is named by that)."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
-    target = file or Path(found.name.replace("/", "_"))
+    target = file or Path(medium.replace("/", "_"))
     with _bar("downloading") as bar:
-        task = bar.add_task(_label(found.name), total=None)
-        client.download(found.mid, target, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        task = bar.add_task(_label(found.label), total=None)
+        client.download(found.id, target, progress=lambda done, total: bar.update(task, completed=done, total=total))
     done(f"downloaded {clean(target)}")
 
 
@@ -162,23 +163,24 @@ def download(medium: str, file: Path | None, group: int) -> None:
 @GROUP
 @POOL
 @changing
-def import_(source: str, name: str | None, format_: str, detach: bool, group: int, pool: int) -> None:
+def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
     """Make a disk of an image: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd.
 
     A FILE is uploaded first, and that upload removed again in the end (but with --detach).
     """
     client = session.connect()
+    gid = where.here(client, group)
     file = Path(source)
     uploaded = None
     if file.is_file():
         if planning():
             unplanned(f"{clean(file.name)} would be imported once it is uploaded: its bytes tell how large its disk is")
-        uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", group, pool, readonly=True).mid
-    found = uploaded or resolve.medium(client, group, source).mid
+        uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", gid, pool, readonly=True).mid
+    found = uploaded or resolve.medium(client, gid, source, beyond=True).id
     try:
         started = client.import_medium(
             mid=found,
-            gid=group,
+            gid=gid,
             mpid=pool,
             name=name or _stem(file.name),
             format="qcow2" if format_ == "qcow2" else "raw",
@@ -197,11 +199,12 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
 @GROUP
 @POOL
 @changing
-def clone(medium: str, name: str, format_: str | None, detach: bool, group: int, pool: int) -> None:
+def clone(medium: str, name: str, format_: str | None, detach: bool, group: int | None, pool: int) -> None:
     """Copy MEDIUM under the name NAME."""
     client = session.connect()
-    found = resolve.medium(client, group, medium)
-    started = client.clone_medium(mid=found.mid, gid=group, mpid=pool, name=name, format=FORMATS[format_])
+    gid = where.here(client, group)
+    found = resolve.medium(client, gid, medium, beyond=True)
+    started = client.clone_medium(mid=found.id, gid=gid, mpid=pool, name=name, format=FORMATS[format_])
     follow(client, started.tid, detach)
 
 
@@ -213,12 +216,13 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int,
 @GROUP
 @POOL
 @changing
-def create(name: str, size_: str, format_: str, type_: str, group: int, pool: int) -> None:
+def create(name: str, size_: str, format_: str, type_: str, group: int | None, pool: int) -> None:
     """Create an empty medium NAME; its space is sparse."""
-    answer = session.connect().create_medium(
+    client = session.connect()
+    answer = client.create_medium(
         name=name,
         size=to_bytes(size_),
-        gid=group,
+        gid=where.here(client, group),
         mpid=pool,
         type=type_,
         format="qcow2" if format_ == "qcow2" else "raw",
@@ -234,12 +238,12 @@ def create(name: str, size_: str, format_: str, type_: str, group: int, pool: in
 @click.option("--purge", is_flag=True, help="For good, past the trash.")
 @GROUP
 @changing
-def rm(medium: str, purge: bool, group: int) -> None:
-    """Remove MEDIUM (its name or id) into the trash."""
+def rm(medium: str, purge: bool, group: int | None) -> None:
+    """Remove MEDIUM into the trash."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
-    client.delete_medium(mid=found.mid, purge=purge)
-    done(f"removed {clean(found.name)}")
+    client.delete_medium(mid=found.id, purge=purge)
+    done(f"removed {found.label}")
 
 
 def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from velocity.cli import resolve, session
-from velocity.cli.media import GROUP
 from velocity.cli.output import as_json, clean, json_option, show_json, size
+from velocity.cli.which import which
 from velocity.contract.metrics import VmMetrics
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -22,11 +22,10 @@ Values = Sequence[float | None]
 
 
 @click.command()
-@click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)
-@GROUP
+@which
 @click.option("--day", is_flag=True, help="The past day, in means of two minutes.")
 @json_option
-def metrics(vm_: str, group: int, day: bool) -> None:
+def metrics(vm_: str, group: int | None, day: bool) -> None:
     """Show what VM took over the past hour: computing time, memory, disks, network."""
     client = session.connect()
     taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span="day" if day else "hour")
@@ -78,10 +77,9 @@ def _rate(value: float) -> str:
 
 
 @click.command()
-@click.argument("vm_", metavar="VM", shell_complete=resolve.complete_vms)
-@GROUP
+@which
 @json_option
-def command(vm_: str, group: int) -> None:
+def command(vm_: str, group: int | None) -> None:
     """Show the command that VM runs with, as its hypervisor was given it."""
     client = session.connect()
     shown = client.vm_command(vmid=resolve.vmid(client, group, vm_))

@@ -20,6 +20,27 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SIGN_IN_CODES = frozenset({100, 1100, 1400, 1401})
 
 
+class Missing(click.ClickException):
+    """A name that means nothing here."""
+
+    exit_code = 4
+
+    def show(self, file: object = None) -> None:
+        click.secho(f"velocity: {self.message}", fg="red", err=True)
+
+
+class Unclear(Missing):
+    """Something that could mean several things: it has to be said which."""
+
+    exit_code = 2
+
+
+class Stranger(Missing):
+    """Somebody who holds nothing anywhere."""
+
+    exit_code = 3
+
+
 def clean(text: object) -> str:
     """Text from elsewhere, without control characters: an escape sequence in a name must not reach the terminal."""
     return "".join(one if one.isprintable() else "\ufffd" for one in str(text))

@@ -1,47 +1,59 @@
-"""From what a person types to ids: verbs take names as well."""
+"""From what a person types to users, VMs and media: verbs take names as well as ids.
+
+An id needs no group. A name is looked for in the group that --group names; where none is named, in the one that is
+meant then, and after that in all that the caller sees.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import session
-from velocity.cli.output import clean, program
-from velocity.client import Client, ClientError
-from velocity.contract.groups import GroupSummary
-from velocity.contract.machines import VmSummary
-from velocity.contract.media import MediumInfo
+from velocity.cli import session, where
+from velocity.cli.output import Missing, Unclear, clean, program
+from velocity.client import ApiError, Client
+from velocity.contract.events import Snapshot
 from velocity.contract.permissions import Permission
-from velocity.contract.users import UserSummary
 
-Named = VmSummary | MediumInfo | GroupSummary | UserSummary
-
-
-class Missing(click.ClickException):
-    """A name that means nothing here."""
-
-    exit_code = 4
-
-    def show(self, file: object = None) -> None:
-        click.secho(f"velocity: {self.message}", fg="red", err=True)
+Id = TypeVar("Id", int, UUID)
 
 
-class GroupType(click.ParamType[int]):
-    """A group: its id, its name where that is unique, or its path of names, such as `team/web`."""
+@dataclass(frozen=True)
+class Found(Generic[Id]):
+    """A VM or a medium. `gid` is None where it was named by its id; `label` is what messages call it."""
 
-    name = "group"
+    id: Id
+    gid: int | None
+    label: str
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        word = str(value)
-        if word.isdigit():
-            return int(word)
-        with session.connect() as client:
-            return gid(client, word)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _complete(ctx, incomplete, lambda client, _: client.list_groups().groups)
+@dataclass(frozen=True)
+class Kind(Generic[Id]):
+    """What is named. `of` gives (name, id) of a group's, `every` (gid, name, id) of all that the caller sees."""
+
+    noun: str
+    list: str
+    of: Callable[[Client, int], Iterable[tuple[str, Id]]]
+    every: Callable[[Snapshot], Iterable[tuple[int, str, Id]]]
+
+
+VM: Kind[int] = Kind(
+    "VM",
+    "vm list",
+    lambda client, gid: [(one.name, one.vmid) for one in client.list_vms(gid=gid).vms],
+    lambda seen: [(one.gid, one.name, one.vmid) for one in seen.vms],
+)
+MEDIUM: Kind[UUID] = Kind(
+    "medium",
+    "media list",
+    lambda client, gid: [(one.name, one.mid) for one in client.list_media(gid=gid).media],
+    lambda seen: [(one.gid, one.name, one.mid) for one in seen.media],
+)
 
 
 class UserType(click.ParamType[int]):
@@ -57,35 +69,7 @@ class UserType(click.ParamType[int]):
             return uid(client, word)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _complete(ctx, incomplete, lambda client, _: client.list_users().users)
-
-
-def paths(client: Client) -> dict[int, str]:
-    """The groups that the caller sees, by their path of names from below the root group."""
-    groups = {one.gid: one for one in client.list_groups().groups}
-    found: dict[int, str] = {0: "/"} if 0 in groups else {}
-    for one in groups.values():
-        names, at = [], one
-        while at.gid != 0 and at.parent_gid in groups:
-            names.append(at.name)
-            at = groups[at.parent_gid]
-        if names:
-            found[one.gid] = "/".join(reversed(names))
-    return found
-
-
-def gid(client: Client, word: str) -> int:
-    """The group of that path or name."""
-    known = paths(client)
-    wanted = word.strip("/") or "/"
-    found = [one for one, path in known.items() if path == wanted]
-    found = found or [one for one, path in known.items() if path.rpartition("/")[2] == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = ", ".join(clean(known[one]) for one in found)
-        raise Missing(f"several groups are named {clean(word)!r}: name one by its path ({choices})")
-    raise Missing(f"there is no group {clean(word)!r} that you see: `{program()} group list`")
+        return where.completing(ctx, incomplete, lambda client: [one.name for one in client.list_users().users])
 
 
 def uid(client: Client, word: str) -> int:
@@ -102,53 +86,90 @@ def permission(word: str) -> str:
     return word if word.startswith("velocity.") else f"velocity.{word}"
 
 
-def vmid(client: Client, gid: int, word: str) -> int:
-    """The VM of that name in the group, or with that id."""
-    found = [one for one in client.list_vms(gid=gid).vms if one.name == word]
-    if found:
-        return found[0].vmid
-    if word.isdigit():
-        return int(word)
-    raise Missing(f"group {gid} has no VM named {clean(word)!r}: see `{program()} vm list`")
+def vm(client: Client, group: int | None, word: str) -> Found[int]:
+    """The VM with that id, or of that name. In a group that is named, a name of digits comes before the id."""
+    if not word.isdigit():
+        return _find(VM, client, group, word)
+    if group is not None and word in (name for name, _ in VM.of(client, group)):
+        return _find(VM, client, group, word)
+    return Found(int(word), None, word)
 
 
-def medium(client: Client, gid: int, word: str) -> MediumInfo:
-    """The medium of that name in the group, or with that id."""
-    media = client.list_media(gid=gid).media
-    found = [one for one in media if one.name == word or str(one.mid) == word]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Missing(f"group {gid} has several media named {clean(word)!r}: name one by its id")
-    raise Missing(f"group {gid} has no medium {clean(word)!r}: see `{program()} media list`")
+def vmid(client: Client, group: int | None, word: str) -> int:
+    return vm(client, group, word).id
 
 
-def is_uuid(word: str) -> bool:
+def medium(client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[UUID]:
+    """The medium with that id, or of that name. `beyond`: it may be of another group than the one that is named."""
     try:
-        UUID(word)
+        return Found(UUID(word), None, word)
     except ValueError:
-        return False
-    return True
+        return _find(MEDIUM, client, group, word, beyond=beyond)
+
+
+def _find(kind: Kind[Id], client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[Id]:
+    beyond = beyond or group is None
+    places = where.own(client) if group is None else [group]
+    refused: ApiError | None = None
+    found: list[tuple[int, Id]] = []
+    if len(places) == 1:
+        try:
+            found = [(places[0], one) for name, one in kind.of(client, places[0]) if name == word]
+        except ApiError as error:
+            if not beyond:
+                raise
+            refused = error  # it may yet be seen elsewhere
+    if not found and beyond:
+        found = [(gid, one) for gid, name, one in kind.every(_everything(client)) if name == word]
+    gids = sorted({gid for gid, _ in found})
+    if len(found) == 1:
+        elsewhere = "" if gids == places else f" in {where.path(client, gids[0])}"
+        return Found(found[0][1], gids[0], f"{clean(word)}{elsewhere}")
+    if len(gids) > 1:
+        choices = ", ".join(where.path(client, gid) for gid in gids)
+        raise Unclear(f"{choices} each have a {kind.noun} named {clean(word)!r}: name one with --group, or by its id")
+    if found:
+        raise Unclear(f"{where.path(client, gids[0])} has several named {clean(word)!r}: name one by its id")
+    if refused is not None:
+        raise refused
+    if beyond:
+        raise Missing(f"you see no {kind.noun} named {clean(word)!r}: `{program()} {kind.list}` has the names")
+    raise Missing(
+        f"{where.path(client, places[0])} has no {kind.noun} named {clean(word)!r}: see "
+        f"`{program()} {kind.list}{where.option(client, group)}`"
+    )
+
+
+def _everything(client: Client) -> Snapshot:
+    """All that the caller sees, in one request."""
+    stream = client.events()
+    try:
+        first = next(stream)
+    finally:
+        stream.close()
+    assert isinstance(first, Snapshot), "a stream begins with it"
+    return first
 
 
 def complete_vms(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Names of VMs, asked from the server; silent when it does not answer."""
-    return _complete(context, begun, lambda client, gid: client.list_vms(gid=gid).vms)
+    return _complete(VM, context, begun)
+
+
+def complete_media(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    return _complete(MEDIUM, context, begun)
 
 
 def complete_permissions(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     return [CompletionItem(one.value) for one in Permission if one.value.startswith(permission(begun))]
 
 
-def complete_media(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    return _complete(context, begun, lambda client, gid: client.list_media(gid=gid).media)
+def _complete(kind: Kind[Id], context: click.Context, begun: str) -> list[CompletionItem]:
+    """The names in the group that is named; of all that the caller sees where none is."""
+    gid = context.params.get("group")
 
+    def names(client: Client) -> list[str]:
+        if gid is not None:
+            return [name for name, _ in kind.of(client, gid)]
+        return [name for _, name, _ in kind.every(_everything(client))]
 
-def _complete(context: click.Context, begun: str, ask: object) -> list[CompletionItem]:
-    assert callable(ask)
-    try:
-        with context:
-            found: list[Named] = ask(session.connect(), context.params.get("group") or 0)
-    except (ClientError, click.ClickException, OSError):
-        return []
-    return [CompletionItem(one.name) for one in found if one.name.startswith(begun)]
+    return where.completing(context, begun, names)

@@ -28,7 +28,7 @@ from velocity.cli.which import which
     help="Open a local port for a VNC viewer, until Ctrl-C; no PORT: any free one.",
 )
 @json_option
-def screen(vm_: str, group: int, display: str | None, output: Path | None, text: bool, vnc: int | None) -> None:
+def screen(vm_: str, group: int | None, display: str | None, output: Path | None, text: bool, vnc: int | None) -> None:
     """Show the display of VM: as PNG, as text, or to a VNC viewer."""
     client = session.connect()
     vmid = resolve.vmid(client, group, vm_)
@@ -64,7 +64,7 @@ def screen(vm_: str, group: int, display: str | None, output: Path | None, text:
     "--bytes", "size", default="64K", show_default=True, metavar="SIZE", help="How much of its end, up to 1M."
 )
 @json_option
-def log(vm_: str, group: int, size: str) -> None:
+def log(vm_: str, group: int | None, size: str) -> None:
     """Print the end of what VM said on its serial console, also when it is STOPPED."""
     client = session.connect()
     answer = client.read_log(vmid=resolve.vmid(client, group, vm_), bytes=to_bytes(size))

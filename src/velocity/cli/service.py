@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from velocity.cli import resolve, session
+from velocity.cli import session, where
 from velocity.cli.output import clean
 from velocity.client import ApiError, Client
 from velocity.config import ConfigError, load
@@ -136,7 +136,7 @@ def stop_guests(timeout: float) -> None:
 
 def _running(client: Client) -> list[tuple[int, VmSummary]]:
     found: list[tuple[int, VmSummary]] = []
-    for gid in resolve.paths(client):
+    for gid in where.paths(client):
         try:
             found += [(vm.vmid, vm) for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED]
         except ApiError as error:

@@ -10,14 +10,23 @@ import msgspec
 from msgspec import Struct
 
 from velocity.client import Client
-from velocity.config import load
+from velocity.config import Settings, load
 
 
 class Kept(Struct, frozen=True):
-    """The sessions of `velocity login`, by server, and the server last used."""
+    """The sessions of `velocity login` and whose they are, by server, and the server last used."""
 
     last: str | None = None
     authkeys: dict[str, str] = {}
+    names: dict[str, str] = {}
+
+    def keeping(self, server: str, authkey: str, name: str) -> Kept:
+        return Kept(server, {**self.authkeys, server: authkey}, {**self.names, server: name})
+
+    def without(self, server: str) -> Kept:
+        return Kept(
+            None, *({at: one for at, one in kept.items() if at != server} for kept in (self.authkeys, self.names))
+        )
 
 
 def connect() -> Client:
@@ -28,14 +37,29 @@ def connect() -> Client:
     server = (chosen or kept.last or settings.base_url).rstrip("/")
     authkey = os.environ.get("VELOCITY_AUTHKEY") or kept.authkeys.get(server)
     if authkey is None and server == settings.base_url:
-        try:
-            authkey = settings.key_file.read_text().strip()
-        except OSError:
-            authkey = None  # not the account that the server runs under: sign in like anybody else
+        authkey = _key_file(settings)
     client = Client(server, authkey)
     client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
+
+
+def as_root(client: Client) -> bool:
+    """Whether it is known without asking that one is root: by the key file, or by the name that one signed in with.
+
+    The name is enough: nobody else can have it, and what root holds on the root group cannot be taken away.
+    """
+    kept = read()
+    mine = kept.names.get(client.server) if client.authkey == kept.authkeys.get(client.server) else None
+    return mine == "root" or (client.authkey is not None and client.authkey == _key_file(load()))
+
+
+def _key_file(settings: Settings) -> str | None:
+    """None: not the account that the server runs under, which signs in like anybody else."""
+    try:
+        return settings.key_file.read_text().strip()
+    except OSError:
+        return None
 
 
 def read() -> Kept:

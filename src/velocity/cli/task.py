@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from velocity.cli import resolve, session
+from velocity.cli import session, where
 from velocity.cli.output import as_json, clean, json_option, listing, show_json, table
 from velocity.cli.plan import changing
+from velocity.cli.where import GROUP
 from velocity.client import Client, ClientError
 from velocity.contract.tasks import TaskInfo, TaskState
 
@@ -25,11 +26,12 @@ def task() -> None:
 
 
 @task.command("list")
-@click.option("--group", type=resolve.GroupType(), default="0", metavar="GROUP", help="The group: id, name or path.")
+@GROUP
 @listing
-def list_tasks(group: int) -> None:
+def list_tasks(group: int | None) -> None:
     """List the tasks of a group, the newest first."""
-    answer = session.connect().list_tasks(gid=group)
+    client = session.connect()
+    answer = client.list_tasks(gid=where.here(client, group))
     if as_json():
         show_json(answer)
         return

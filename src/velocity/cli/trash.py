@@ -6,8 +6,8 @@ import time
 
 import click
 
-from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, done, listing, planning, program, show_json, size, table
+from velocity.cli import session, where
+from velocity.cli.output import Missing, as_json, clean, done, listing, planning, program, show_json, size, table
 from velocity.cli.plan import changing
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
@@ -24,7 +24,8 @@ def trash() -> None:
 @listing
 def list_trash() -> None:
     """List what you could have deleted yourself, the newest first."""
-    answer = session.connect().list_trash()
+    client = session.connect()
+    answer = client.list_trash()
     if as_json():
         show_json(answer)
         return
@@ -33,7 +34,7 @@ def list_trash() -> None:
             one.trid,
             one.kind,
             one.name,
-            one.gid,
+            where.path(client, one.gid),
             size(one.size) if one.size else "-",
             _day(one.deleted),
             _day(one.expires),
@@ -88,10 +89,8 @@ def _find(client: Client, word: str) -> TrashItem:
         return found[0]
     if found:
         numbers = ", ".join(str(one.trid) for one in found)
-        raise resolve.Missing(
-            f"several things named {clean(word)!r} are in the trash: name one by its number ({numbers})"
-        )
-    raise resolve.Missing(f"there is no {clean(word)!r} in the trash: `{program()} trash list`")
+        raise Missing(f"several things named {clean(word)!r} are in the trash: name one by its number ({numbers})")
+    raise Missing(f"there is no {clean(word)!r} in the trash: `{program()} trash list`")
 
 
 def _day(at: int) -> str:

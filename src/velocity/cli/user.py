@@ -8,13 +8,13 @@ from collections.abc import Callable
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session
+from velocity.cli import resolve, session, where
 from velocity.cli.output import SETS, as_json, clean, done, held, json_option, listing, show_json, table
 from velocity.cli.plan import changing
 from velocity.contract.permissions import Permission
 
 USER = click.argument("user_", metavar="USER", type=resolve.UserType())
-ON = click.option("--group", type=resolve.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
+ON = click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
 PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 

@@ -13,11 +13,12 @@ import click
 from msgspec import UNSET, UnsetType
 from rich.console import Console
 
-from velocity.cli import metrics, resolve, session
-from velocity.cli.media import GROUP, to_bytes
+from velocity.cli import metrics, resolve, session, where
+from velocity.cli.media import to_bytes
 from velocity.cli.output import as_json, clean, done, json_option, listing, planning, program, show_json, size, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
+from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.client import ApiError, Client, Planned
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
@@ -28,7 +29,7 @@ VMS_REFUSED = 17100
 
 @click.group()
 def vm() -> None:
-    """Virtual machines. VM is a name in the group, or an id."""
+    """Virtual machines. VM is an id, or a name: in the group, or wherever you see one of that name."""
 
 
 for _verb in (screen, log, find):
@@ -40,7 +41,7 @@ for _verb in (screen, log, find):
 @click.option("--all", "everywhere", is_flag=True, help="Of every group that you see.")
 @click.option("--state", metavar="STATE", help="Only those in that state.")
 @listing
-def list_(group: int, everywhere: bool, state: str | None) -> None:
+def list_(group: int | None, everywhere: bool, state: str | None) -> None:
     """List the VMs of a group."""
     client = session.connect()
     found = [(path, vm) for path, gid in _groups(client, group, everywhere) for vm in _vms(client, gid, everywhere)]
@@ -52,15 +53,16 @@ def list_(group: int, everywhere: bool, state: str | None) -> None:
     table(
         ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY"),
         rows,
-        f"no VMs: `{program()} vm create NAME`, or `{program()} demo`",
+        f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`",
     )
 
 
-def _groups(client: Client, gid: int, everywhere: bool) -> list[tuple[str, int]]:
+def _groups(client: Client, group: int | None, everywhere: bool) -> list[tuple[str, int]]:
     """The groups to be listed, with what stands in the column."""
-    if not everywhere:
-        return [(str(gid), gid)]
-    return [(path, one) for one, path in resolve.paths(client).items()]
+    if everywhere:
+        return [(path, one) for one, path in where.paths(client).items()]
+    gid = where.here(client, group)
+    return [(where.path(client, gid), gid)]
 
 
 def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
@@ -92,17 +94,18 @@ def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
 @changing
 def create(
     name: str, cpus: int, memory: str, displays: tuple[str, ...], media: tuple[str, ...], nics: tuple[str, ...],
-    autostart: bool, rosetta: bool, group: int,
+    autostart: bool, rosetta: bool, group: int | None,
 ) -> None:  # fmt: skip
     """Create the VM NAME."""
     client = session.connect()
+    gid = where.here(client, group)
     answer = client.create_vm(
         name=name,
-        gid=group,
+        gid=gid,
         cpus=cpus,
         memory_mib=to_bytes(memory) >> 20,
         displays=[to_display(number, text) for number, text in enumerate(displays)],
-        media=[to_attachment(client, group, text) for text in media],
+        media=[to_attachment(client, gid, text, beyond=True) for text in media],
         nics=[to_nic(text) for text in nics],
         autostart=autostart,
         rosetta=rosetta,
@@ -126,18 +129,20 @@ def create(
 @click.option("--autostart/--no-autostart", default=None, help="Start it with the server.")
 @changing
 def set_(
-    vm_: str, group: int, name: str | None, cpus: int | None, memory: str | None, displays: tuple[str, ...],
+    vm_: str, group: int | None, name: str | None, cpus: int | None, memory: str | None, displays: tuple[str, ...],
     media: tuple[str, ...], nics: tuple[str, ...], autostart: bool | None,
 ) -> None:  # fmt: skip
     """Change VM; what is not named stays. Lists are given whole."""
     client = session.connect()
+    found = resolve.vm(client, group, vm_)
+    gid = client.show_vm(vmid=found.id).gid if found.gid is None and media else found.gid
     answer = client.alter_vm(
-        vmid=resolve.vmid(client, group, vm_),
+        vmid=found.id,
         name=UNSET if name is None else name,
         cpus=UNSET if cpus is None else cpus,
         memory_mib=UNSET if memory is None else to_bytes(memory) >> 20,
         displays=_list(displays, lambda number, text: to_display(number, text)),
-        media=_list(media, lambda _, text: to_attachment(client, group, text)),
+        media=_list(media, lambda _, text: to_attachment(client, gid, text, beyond=True)),
         nics=_list(nics, lambda _, text: to_nic(text)),
         autostart=UNSET if autostart is None else autostart,
     )
@@ -146,7 +151,7 @@ def set_(
         return
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{clean(vm_)} is changed")
+    click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
 
 
 def _list(words: tuple[str, ...], make: Callable[[int, str], T]) -> list[T] | UnsetType:
@@ -159,14 +164,14 @@ def _list(words: tuple[str, ...], make: Callable[[int, str], T]) -> list[T] | Un
 @vm.command()
 @which
 @json_option
-def show(vm_: str, group: int) -> None:
+def show(vm_: str, group: int | None) -> None:
     """Show everything about VM."""
     client = session.connect()
     info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
     if as_json():
         show_json(info)
         return
-    for name, value in _facts(info):
+    for name, value in _facts(info, where.path(client, info.gid)):
         click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
 
 
@@ -174,7 +179,7 @@ def show(vm_: str, group: int) -> None:
 @which
 @click.option("--paused", is_flag=True, help="Load it and hold it before its first instruction.")
 @changing
-def start(vm_: str, group: int, paused: bool) -> None:
+def start(vm_: str, group: int | None, paused: bool) -> None:
     """Start VM, or resume it."""
     _request(vm_, group, "PAUSED" if paused else "RUNNING")
 
@@ -182,7 +187,7 @@ def start(vm_: str, group: int, paused: bool) -> None:
 @vm.command()
 @which
 @changing
-def pause(vm_: str, group: int) -> None:
+def pause(vm_: str, group: int | None) -> None:
     """Pause VM."""
     _request(vm_, group, "PAUSED")
 
@@ -190,7 +195,7 @@ def pause(vm_: str, group: int) -> None:
 @vm.command()
 @which
 @changing
-def resume(vm_: str, group: int) -> None:
+def resume(vm_: str, group: int | None) -> None:
     """Resume VM."""
     _request(vm_, group, "RUNNING")
 
@@ -201,17 +206,17 @@ def resume(vm_: str, group: int) -> None:
 @click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
 @changing
-def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
+def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button and wait until it is STOPPED."""
     client = session.connect()
-    vmid = resolve.vmid(client, group, vm_)
-    state = client.set_vm_state(vmid=vmid, state="STOPPED", force=force)
+    found = resolve.vm(client, group, vm_)
+    state = client.set_vm_state(vmid=found.id, state="STOPPED", force=force)
     if wait and state.state is not State.STOPPED:
-        state = _wait(client, vmid, timeout)
-    _said(vm_, state)
+        state = _wait(client, found.id, timeout)
+    _said(found.label, state)
     if wait and state.state is not State.STOPPED:
-        hint = f"`{program()} vm stop {vm_} --force` ends it now"
-        raise click.ClickException(f"{clean(vm_)} is still {state.state.value} after {timeout:.0f} s: {hint}")
+        hint = f"`{program()} vm stop {vm_}{where.option(client, group)} --force` ends it now"
+        raise click.ClickException(f"{found.label} is still {state.state.value} after {timeout:.0f} s: {hint}")
 
 
 @vm.command()
@@ -219,23 +224,23 @@ def stop(vm_: str, group: int, force: bool, wait: bool, timeout: float) -> None:
 @click.option("--force", is_flag=True, help="Stop it first, with force.")
 @click.option("--purge", is_flag=True, help="For good, past the trash.")
 @changing
-def rm(vm_: str, group: int, force: bool, purge: bool) -> None:
+def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
     """Remove VM into the trash; its media stay."""
     client = session.connect()
-    vmid = resolve.vmid(client, group, vm_)
+    found = resolve.vm(client, group, vm_)
     if force:
         with contextlib.suppress(Planned):
-            client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
-    if planning() and force and client.vm_state(vmid=vmid).state is not State.STOPPED:
-        unplanned(f"{clean(vm_)} would be removed once it is stopped: what refuses that is not seen before")
+            client.set_vm_state(vmid=found.id, state="STOPPED", force=True)
+    if planning() and force and client.vm_state(vmid=found.id).state is not State.STOPPED:
+        unplanned(f"{found.label} would be removed once it is stopped: what refuses that is not seen before")
         return
-    client.delete_vm(vmid=vmid, purge=purge)
-    done(f"removed {clean(vm_)}")
+    client.delete_vm(vmid=found.id, purge=purge)
+    done(f"removed {found.label}")
 
 
 @vm.command()
 @which
-def console(vm_: str, group: int) -> None:
+def console(vm_: str, group: int | None) -> None:
     """Open the serial console of VM; Ctrl-] leaves it, Ctrl-^ asks for the keyboard or gives it."""
     from velocity.cli.terminal import converse
 
@@ -255,12 +260,13 @@ def to_display(number: int, text: str) -> Display:
     return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
 
 
-def to_attachment(client: Client, gid: int, text: str) -> Attachment:
+def to_attachment(client: Client, gid: int | None, text: str, *, beyond: bool = False) -> Attachment:
+    """`beyond`: a medium of another group will do, where the group has none of that name."""
     word, *rest = text.split(":")
     options = [option.upper() for option in rest]
     readonly = "RO" in options
     modes = [option for option in options if option != "RO"] or ["VIRTIO"]
-    return Attachment(mid=resolve.medium(client, gid, word).mid, mode=modes[0], readonly=readonly)
+    return Attachment(mid=resolve.medium(client, gid, word, beyond=beyond).id, mode=modes[0], readonly=readonly)
 
 
 def to_nic(text: str) -> Nic:
@@ -272,19 +278,19 @@ def to_nic(text: str) -> Nic:
     return Nic(type=kind.upper(), host=int(host))
 
 
-def _request(name: str, group: int, state: str) -> None:
+def _request(word: str, group: int | None, state: str) -> None:
     client = session.connect()
-    vmid = resolve.vmid(client, group, name)
-    with Console(file=sys.stderr).status(f"{clean(name)}: asking for {state}"):
-        answer = client.set_vm_state(vmid=vmid, state=state)
-    _said(name, answer)
+    found = resolve.vm(client, group, word)
+    with Console(file=sys.stderr).status(f"{found.label}: asking for {state}"):
+        answer = client.set_vm_state(vmid=found.id, state=state)
+    _said(found.label, answer)
 
 
-def _said(name: str, answer: VmState) -> None:
+def _said(label: str, answer: VmState) -> None:
     if as_json():
         show_json(answer)
         return
-    click.echo(f"{clean(name)} is {answer.state.value}")
+    click.echo(f"{label} is {answer.state.value}")
     if answer.reason:
         click.echo(f"  {clean(answer.reason.message)}", err=True)
 
@@ -307,11 +313,11 @@ def _wait(client: Client, vmid: int, timeout: float) -> VmState:
             time.sleep(0.2)
 
 
-def _facts(info: VmInfo) -> list[tuple[str, object]]:
+def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("name", info.name),
         ("vmid", info.vmid),
-        ("group", info.gid),
+        ("group", path),
         ("state", info.state.value + (f" (wanted: {info.wanted.value})" if info.wanted is not info.state else "")),
     ]
     if info.reason:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from velocity.cli import resolve
-from velocity.cli.media import GROUP
+from velocity.cli.where import GROUP
 
 Decorated = Callable[..., Any]
 

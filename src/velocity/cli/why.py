@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session
+from velocity.cli import resolve, session, where
 from velocity.cli.output import as_json, clean, json_option, show_json
 from velocity.contract.why import Supposed
 
@@ -13,9 +13,9 @@ from velocity.contract.why import Supposed
 @click.command()
 @click.argument("operation")
 @click.option("--user", type=resolve.UserType(), metavar="USER", help="Who would do it (else: you).")
-@click.option("--group", type=resolve.GroupType(), metavar="GROUP", help="The group that it would be done to or in.")
-@click.option("--vm", metavar="VM", help="The VM, by its id, or by its name in --group.")
-@click.option("--medium", metavar="MEDIUM", help="The medium, by its id, or by its name in --group.")
+@click.option("--group", type=where.GroupType(), metavar="GROUP", help="The group that it would be done to or in.")
+@click.option("--vm", metavar="VM", help="The VM: its name or id.")
+@click.option("--medium", metavar="MEDIUM", help="The medium: its name or id.")
 @click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that it would be done to.")
 @click.option("--if-granted", multiple=True, metavar="GROUP:PERMISSION", help="As if that were given.")
 @click.option("--if-revoked", multiple=True, metavar="GROUP:PERMISSION", help="As if that were taken.")
@@ -37,8 +37,8 @@ def why(
         operation=operation,
         uid=UNSET if user is None else user,
         gid=UNSET if group is None else group,
-        vmid=UNSET if vm is None else resolve.vmid(client, group or 0, vm) if not vm.isdigit() else int(vm),
-        mid=UNSET if medium is None else resolve.medium(client, group or 0, medium).mid,
+        vmid=UNSET if vm is None else resolve.vmid(client, group, vm),
+        mid=UNSET if medium is None else resolve.medium(client, group, medium).id,
         member=UNSET if to is None else to,
         granted=[_supposed(one) for one in if_granted],
         revoked=[_supposed(one) for one in if_revoked],
@@ -58,5 +58,5 @@ def _supposed(text: str) -> Supposed:
     group, _, permission = text.rpartition(":")
     if not group:
         raise click.BadParameter(f"{text!r}: write GROUP:PERMISSION, such as team:vm.view")
-    gid = resolve.GroupType().convert(group, None, None)
+    gid = where.GroupType().convert(group, None, None)
     return Supposed(gid=gid, permission=resolve.permission(permission))

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from velocity.cli import resolve
+from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
 from velocity.cli.media import send, to_bytes
-from velocity.cli.output import clean
+from velocity.cli.output import Missing, clean
 from velocity.cli.task import follow
 from velocity.cli.user import expanded
 from velocity.cli.vm import to_attachment, to_display, to_nic
@@ -37,7 +37,7 @@ class Plan:
         self._client = client
         self._file = file
         self._base = base
-        self._gids = {path: gid for gid, path in resolve.paths(client).items()}
+        self._gids = {path: gid for gid, path in where.paths(client).items()}
         self._planned: set[str] = set()
 
     def steps(self) -> list[Step]:
@@ -207,7 +207,7 @@ class Plan:
     def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
         try:
             wanted = self._wanted(entry)
-        except resolve.Missing as error:
+        except Missing as error:
             raise ClientError(f"VM {clean(entry.name)}: {error.message}; apply the media first, then the VM") from None
         return {name: value for name, value in wanted.items() if getattr(info, name) != value}
 

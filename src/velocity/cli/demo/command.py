@@ -11,10 +11,11 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from velocity.cli import session
+from velocity.cli import session, where
 from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
 from velocity.cli.media import send
 from velocity.cli.output import clean, program
+from velocity.cli.where import GROUP
 from velocity.client import Client
 from velocity.config import load
 from velocity.contract.machines import Attachment, Display, Nic, State
@@ -48,21 +49,23 @@ class Steps:
 @click.command()
 @click.option("--iso", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Boot this image instead.")
 @click.option("--name", default="demo", show_default=True, help="The name of the VM and of its medium.")
+@GROUP
 @click.option("--remove", is_flag=True, help="Take the VM and its medium away again.")
-def demo(iso: Path | None, name: str, remove: bool) -> None:
+def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     """Build a small guest from this distribution's kernel, upload it, boot it, and show its console."""
     client = session.connect()
+    gid = where.here(client, group)
     if remove:
-        _remove(client, name)
+        _remove(client, gid, name)
         return
     steps = Steps()
     image = iso or _build(steps).iso
-    mid = _medium(client, steps, image, name)
-    vmid = _vm(client, steps, mid, name)
+    mid = _medium(client, steps, gid, image, name)
+    vmid = _vm(client, steps, gid, mid, name)
     ready = _watch(client, steps, vmid, wait=iso is None)
     click.echo(err=True)
     steps.show()
-    _farewell(name)
+    _farewell(name, where.option(client, group))
     if not ready:
         raise click.ClickException(
             f"the guest did not say that it is ready within {PATIENCE:.0f} s: look at its console"
@@ -80,26 +83,26 @@ def _build(steps: Steps) -> Guest:
     return guest
 
 
-def _medium(client: Client, steps: Steps, image: Path, name: str) -> UUID:
-    for medium in client.list_media(gid=0).media:
+def _medium(client: Client, steps: Steps, gid: int, image: Path, name: str) -> UUID:
+    for medium in client.list_media(gid=gid).media:
         if medium.name == name:
             click.echo(f"the medium {clean(name)} is there already", err=True)
             return medium.mid
     steps.begin(f"Uploading {image.name}")
-    answer = send(client, image, name, "ISO", 0, 1, readonly=True)
+    answer = send(client, image, name, "ISO", gid, 1, readonly=True)
     steps.end("upload")
     return answer.mid
 
 
-def _vm(client: Client, steps: Steps, mid: UUID, name: str) -> int:
-    for one in client.list_vms(gid=0).vms:
+def _vm(client: Client, steps: Steps, gid: int, mid: UUID, name: str) -> int:
+    for one in client.list_vms(gid=gid).vms:
         if one.name == name:
             click.echo(f"the VM {clean(name)} is there already", err=True)
             return one.vmid
     steps.begin(f"Creating the VM {clean(name)}: 1 CPU, 256 MiB, a display, a NAT NIC")
     answer = client.create_vm(
         name=name,
-        gid=0,
+        gid=gid,
         cpus=1,
         memory_mib=256,
         displays=[Display(name="screen", width=1280, height=720)],
@@ -145,15 +148,15 @@ def _show(said: bytes) -> int:
     return whole
 
 
-def _remove(client: Client, name: str) -> None:
+def _remove(client: Client, gid: int, name: str) -> None:
     gone = False
-    for one in client.list_vms(gid=0).vms:
+    for one in client.list_vms(gid=gid).vms:
         if one.name == name:
             client.set_vm_state(vmid=one.vmid, state="STOPPED", force=True)
             client.delete_vm(vmid=one.vmid)
             click.echo(f"stopped and removed the VM {clean(name)}", err=True)
             gone = True
-    for medium in client.list_media(gid=0).media:
+    for medium in client.list_media(gid=gid).media:
         if medium.name == name:
             client.delete_medium(mid=medium.mid)
             click.echo(f"removed the medium {clean(name)}", err=True)
@@ -162,15 +165,17 @@ def _remove(client: Client, name: str) -> None:
         click.echo(f"there is nothing named {clean(name)}", err=True)
 
 
-def _farewell(name: str) -> None:
+def _farewell(name: str, of: str) -> None:
+    """`of`: the option that names the group, where it was named."""
     velocity = program()
+    remove = "demo --remove" if name == "demo" else f"demo --name {name} --remove"
     click.echo(
         f"""
 {clean(name)} goes on running. Play with it:
-  {velocity} vm console {name}      its console; Ctrl-] leaves
-  {velocity} vm show {name}         everything about it
-  {velocity} vm pause {name}        and: resume
-  {velocity} vm stop {name}         press its power button
-  {velocity} {"demo --remove" if name == "demo" else f"demo --name {name} --remove"}        take it all away again""",
+  {velocity} vm console {name}{of}      its console; Ctrl-] leaves
+  {velocity} vm show {name}{of}         everything about it
+  {velocity} vm pause {name}{of}        and: resume
+  {velocity} vm stop {name}{of}         press its power button
+  {velocity} {remove}{of}        take it all away again""",
         err=True,
     )

@@ -53,6 +53,12 @@ test("the medium itself, and what is not there yet", () => {
 });
 
 test("where the command line cannot do it, it is said", () => {
-  expect(commandLines({ ...DRAFT, gid: 4 }, ISO, "team", undefined).but).toContain("API");
+  expect(commandLines({ ...DRAFT, diskName: "a:b" }, ISO, "/", undefined).but).toContain("colon");
   expect(commandLines(DRAFT, ISO, "/", undefined).but).toBeUndefined();
+});
+
+test("what a name would not name is named by its id, or with its group", () => {
+  const { lines } = commandLines({ ...DRAFT, gid: 4 }, ISO, "team", undefined);
+  expect(lines[1]).toContain("--media iso-1:ro");
+  expect(commandLines({ ...DRAFT, name: "7" }, ISO, "/", undefined).lines[2]).toBe("velocity vm start 7 --group /");
 });

@@ -1,6 +1,7 @@
 /** The requests that a draft stands for, and the command lines that do the same. */
 import type { Body } from "@/api/call";
 import { shell } from "../../ui/format";
+import { vmGroup } from "../vm/cli";
 import { type Draft, diskBytes, memoryMib, sizeOf } from "./draft";
 
 export type CreateVm = Body<"/v/vm/efi", "put">;
@@ -66,7 +67,7 @@ export function commandLines(draft: Draft, image: Image | undefined, group: stri
   const where = draft.gid === 0 ? [] : ["--group", group];
   const pool = draft.mpid === undefined || draft.mpid === 1 ? [] : ["--pool", String(draft.mpid)];
   const lines: string[][] = [];
-  const word = image ? byName(image.name, image.mid) : "";
+  const word = image ? wordOf(image, draft.gid) : "";
   // an import takes the file itself, and removes what it uploaded
   if (file && image && draft.disk !== "import") {
     const name = image.name === file ? [] : ["--name", image.name];
@@ -107,21 +108,20 @@ export function commandLines(draft: Draft, image: Image | undefined, group: stri
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
   if (draft.autostart) vm.push("--autostart");
   lines.push([...vm, ...where]);
-  if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...where]);
-  return { lines: lines.map((line) => line.map(shell).join(" ")), but: whyNot(draft, image) };
+  if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...vmGroup(draft, group)]);
+  return { lines: lines.map((line) => line.map(shell).join(" ")), but: whyNot(draft) };
 }
 
-/** A colon separates a medium from its mode there. */
-const byName = (name: string, mid: string | undefined): string => (name.includes(":") && mid ? mid : name);
+/** By its id where the name would not do: a colon separates a medium from its mode, and one of another group is meant. */
+const wordOf = ({ name, mid, gid }: Image, here: number): string =>
+  mid && (name.includes(":") || gid !== here) ? mid : name;
 
 const amount = (bytes: string): string => {
   const number = Number(bytes);
   return number > 0 && number % 2 ** 30 === 0 ? `${number / 2 ** 30}G` : bytes;
 };
 
-function whyNot(draft: Draft, image: Image | undefined): string | undefined {
-  if (image && image.gid !== draft.gid)
-    return "The command line looks for media in the group itself, and this image is another group’s: use the API calls.";
+function whyNot(draft: Draft): string | undefined {
   if (draft.diskName.includes(":") && draft.disk !== "none" && draft.disk !== "itself")
     return "The command line takes no colon in a disk’s name: use its id there.";
   return undefined;

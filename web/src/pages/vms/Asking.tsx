@@ -4,7 +4,8 @@ import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
-import { groupOption, useGroupPath } from "@/ui/groups";
+import { useGroupPath } from "@/ui/groups";
+import { vmGroup } from "../vm/cli";
 import { deleteAll, doToAll, suits } from "./doing";
 
 /** Asked of these machines, as they were when it was asked. */
@@ -50,7 +51,7 @@ function ForceOff({ vms, onDone, onClose }: Props) {
     <Confirm
       title={`Force ${called(vms)} off?`}
       verb="Force off"
-      cli={first && ["velocity", "vm", "stop", first.name, "--force", ...groupOption(first.gid, path(first.gid))]}
+      cli={first && ["velocity", "vm", "stop", first.name, "--force", ...vmGroup(first, path(first.gid))]}
       request={
         first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
       }
@@ -89,7 +90,7 @@ function Delete({ vms, onDone, onClose }: Props) {
         first.name,
         ...(force ? ["--force"] : []),
         ...(purge ? ["--purge"] : []),
-        ...groupOption(first.gid, path(first.gid)),
+        ...vmGroup(first, path(first.gid)),
       ]}
       request={{ method: "delete", path: "/v/vm", body: purge ? { vmid: first.vmid, purge } : { vmid: first.vmid } }}
       onConfirm={async () => {

@@ -88,5 +88,6 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf({ name: "web", gid: 0 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
     "velocity vm set web --cpus 4 --autostart",
   );
+  expect(cliOf({ name: "7", gid: 0 }, { cpus: 4 })?.join(" ")).toBe("velocity vm set 7 --cpus 4 --group 0");
   expect(cliOf(vm, { rosetta: true })).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
 import type { Attachment, Display, Nic, VmInfo } from "@/api/schema";
 import { parseBytes } from "@/ui/format";
+import { vmGroup } from "../cli";
 import { MOST, nameProblem } from "./limits";
 
 export interface Draft {
@@ -140,7 +141,7 @@ export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settin
     changes.nics?.map((one) => (one.type === "BRIDGE" ? `bridge:${one.host}` : one.type.toLowerCase())),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
-  return vm.gid === 0 ? line : [...line, "--group", String(vm.gid)];
+  return [...line, ...vmGroup(vm)];
 }
 
 /** Put an element of a list one place earlier (-1) or later (1). */

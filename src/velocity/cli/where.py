@@ -1,0 +1,126 @@
+"""Which group: the option --group of every verb, the argument GROUP, and what is meant where none is named."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+
+import click
+from click.shell_completion import CompletionItem
+
+from velocity.cli import session
+from velocity.cli.output import Missing, Stranger, Unclear, clean, program
+from velocity.client import Client, ClientError
+from velocity.contract.groups import GroupSummary
+
+SEEN = "velocity.groups"
+ROOT = 0
+
+
+class GroupType(click.ParamType[int]):
+    """A group: its id, its name where that is unique, or its path of names, such as `team/web`."""
+
+    name = "group"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        word = str(value)
+        if word.isdigit():
+            return int(word)
+        with session.connect() as client:
+            return gid(client, word)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return completing(ctx, incomplete, lambda client: paths(client).values())
+
+
+GROUP = click.option(
+    "--group",
+    type=GroupType(),
+    metavar="GROUP",
+    help="The group: id, name or path. Absent: / where you hold something there, else the one group that you are in.",
+)
+
+
+def seen(client: Client) -> Mapping[int, GroupSummary]:
+    """The groups that the caller sees; a command asks for them once."""
+    meta = click.get_current_context().meta
+    if SEEN not in meta:
+        meta[SEEN] = {one.gid: one for one in client.list_groups().groups}
+    found: Mapping[int, GroupSummary] = meta[SEEN]
+    return found
+
+
+def line(groups: Mapping[int, GroupSummary], gid: int) -> list[GroupSummary]:
+    """A group and those above it, the root last."""
+    found = [groups[gid]]
+    while found[-1].gid != ROOT and found[-1].parent_gid in groups:
+        found.append(groups[found[-1].parent_gid])
+    return found
+
+
+def paths(client: Client) -> dict[int, str]:
+    """The groups that the caller sees, by their path of names from below the root group."""
+    groups = seen(client)
+    return {gid: "/".join(one.name for one in reversed(line(groups, gid)) if one.gid != ROOT) or "/" for gid in groups}
+
+
+def path(client: Client, gid: int) -> str:
+    """For people: the path of a group, or its id where one does not see it."""
+    return "/" if gid == ROOT else clean(paths(client).get(gid, f"group {gid}"))
+
+
+def own(client: Client) -> list[int]:
+    """The topmost groups where the caller holds something directly: the root alone for whoever holds something there.
+
+    Nothing is asked for who is known to be root; for others the groups, which is never older than the command.
+    """
+    if session.as_root(client):
+        return [ROOT]
+    groups = seen(client)
+    held = {gid for gid, one in groups.items() if one.permissions}
+    return [gid for gid in sorted(held) if not any(above.gid in held for above in line(groups, gid)[1:])]
+
+
+def here(client: Client, named: int | None, by: str = "--group") -> int:
+    """The group that is meant, where `by` is the option that would name it.
+
+    Raises `Unclear` for who is in several, `Stranger` for who is in none.
+    """
+    if named is not None:
+        return named
+    found = own(client)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Stranger("you hold nothing on any group yet: ask somebody who manages one")
+    groups = ", ".join(path(client, one) for one in found)
+    raise Unclear(f"you are in several groups ({groups}): name one with {by}")
+
+
+def option(client: Client, named: int | None) -> str:
+    """What a hint needs behind its verb to mean the same group: nothing where none was named."""
+    return "" if named is None else f" --group {shlex.quote(clean(paths(client).get(named, named)))}"
+
+
+def gid(client: Client, word: str) -> int:
+    """The group of that path or name."""
+    known = paths(client)
+    wanted = word.strip("/") or "/"
+    found = [one for one, path in known.items() if path == wanted]
+    found = found or [one for one, path in known.items() if path.rpartition("/")[2] == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = ", ".join(clean(known[one]) for one in found)
+        raise Missing(f"several groups are named {clean(word)!r}: name one by its path ({choices})")
+    raise Missing(f"there is no group {clean(word)!r} that you see: `{program()} group list`")
+
+
+def completing(context: click.Context, begun: str, ask: Callable[[Client], Iterable[str]]) -> list[CompletionItem]:
+    """Names asked from the server, each once; silent when it does not answer."""
+    try:
+        with context:
+            found = sorted(set(ask(session.connect())))
+    except (ClientError, click.ClickException, OSError):
+        return []
+    return [CompletionItem(one) for one in found if one.startswith(begun)]
