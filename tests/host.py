@@ -116,7 +116,6 @@ def hosting(
     thread.start()
     assert ready.wait(10)
     environment = {
-        "VELOCITY_LISTEN": listens,
         "XDG_CONFIG_HOME": str(data.parent / "config"),
         "VELOCITY_DATA_DIR": str(data),
         "COLUMNS": "200",
@@ -126,6 +125,8 @@ def hosting(
         with Client(settings.base_url) as client:
             key = client.sign_in(name="root", password=root_password).authkey
         environment |= {"VELOCITY_SERVER": settings.base_url, "VELOCITY_AUTHKEY": key}
+    else:
+        environment |= {"VELOCITY_LISTEN": listens}
     server, built, look, loop = begun[0]
     try:
         yield Host(settings, key, fake, environment, built, look, loop)
