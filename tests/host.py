@@ -114,7 +114,7 @@ def hosting(
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     environment = {
         "XDG_CONFIG_HOME": str(data.parent / "config"),
         "VELOCITY_DATA_DIR": str(data),

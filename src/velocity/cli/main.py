@@ -84,7 +84,7 @@ class Lazy(click.Group):
 @click.pass_context
 def velocity(context: click.Context, server: str | None, as_json: bool) -> None:
     """Virtual machines for small teams and homelabs."""
-    context.obj = {"server": server, "json": as_json}
+    context.obj = {"json": as_json}  # the server is asked for where it is needed: `session.connect`
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class Kept(Struct, frozen=True):
 def connect() -> Client:
     """A client of the chosen server, signed in as far as one can be."""
     kept = read()
-    chosen = (click.get_current_context().find_root().obj or {}).get("server")
+    chosen = click.get_current_context().find_root().params.get("server")  # there for completions, too
     settings = load()
     server = (chosen or kept.last or settings.base_url).rstrip("/")
     authkey = os.environ.get("VELOCITY_AUTHKEY") or kept.authkeys.get(server)
