@@ -13,11 +13,14 @@ from tests.web.furnished import ANN, RUNS, TEAM, WEB, furnish
 from tests.web.person import Person
 from tests.web.walk import walk
 
-PAGES = [
-    "/", "/vms", "/vms?view=wall", f"/vms/{WEB}", f"/vms/{WEB}/settings", f"/vms/{RUNS}/metrics", f"/vms/{WEB}/history",
-    f"/vms/{RUNS}/command", f"/vms/{WEB}/console", f"/vms/{WEB}/serial", "/create", "/media", "/groups",
-    f"/groups/{TEAM}", "/users", f"/users/{ANN}", "/tasks", "/history", "/trash", "/settings",
-]  # fmt: skip
+PAGES = {
+    "/": "Dashboard", "/vms": "Virtual machines", "/vms?view=wall": "Virtual machines", f"/vms/{WEB}": "web",
+    f"/vms/{WEB}/settings": "web", f"/vms/{RUNS}/metrics": "runs", f"/vms/{WEB}/history": "web",
+    f"/vms/{RUNS}/command": "runs", f"/vms/{WEB}/console": "web", f"/vms/{WEB}/serial": "web",
+    "/create": "Create a virtual machine", "/media": "Media", "/groups": "Groups", f"/groups/{TEAM}": "Groups",
+    "/users": "Users", f"/users/{ANN}": "ann", "/tasks": "Tasks", "/history": "History", "/trash": "Trash",
+    "/settings": "My settings",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def somebody(furnished: Host, browser: Browser) -> Iterator[Person]:
 
 def shown(one: Person, path: str) -> None:
     one.go(path)
-    expect(one.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(one.page.get_by_role("heading", level=1)).to_contain_text(PAGES[path])
     expect(one.page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
 
 

@@ -84,6 +84,8 @@ export type Connection = "connecting" | "live" | "lost";
 export type Topic = "trash" | "quota" | "pool" | "history" | "session";
 
 const RETRY = 1500;
+/** Milliseconds between two repaints while one change follows the other: what comes in between waits for the next. */
+export const BREATH = 80;
 
 class Live {
   readonly connection = new Signal<Connection>("connecting");
@@ -96,8 +98,9 @@ class Live {
   private lists: { [K in Kind]?: Item<K>[] } = {};
   private readonly watchers = new Map<Kind, Set<() => void>>();
   private readonly topics = new Map<Topic, Set<(gid?: number) => void>>();
-  private dirty = new Set<Kind>();
-  private frame = false;
+  private readonly dirty = new Set<Kind>();
+  private pending = false;
+  private shown = Number.NEGATIVE_INFINITY;
   private source: EventSource | undefined;
   private last = "";
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -177,20 +180,25 @@ class Live {
     for (const kind of Object.keys(KEY) as Kind[]) this.touch(kind);
   }
 
-  /** Many changes at once are one repaint. */
+  /** Many changes at once are one repaint; a change after some quiet is shown at once. */
   private touch(kind: Kind): void {
     this.dirty.add(kind);
-    if (this.frame) return;
-    this.frame = true;
-    queueMicrotask(() => {
-      this.frame = false;
-      const dirty = this.dirty;
-      this.dirty = new Set();
-      for (const one of dirty) {
-        delete this.lists[one];
-        for (const watcher of this.watchers.get(one) ?? []) watcher();
-      }
-    });
+    if (this.pending) return;
+    this.pending = true;
+    const wait = this.shown + BREATH - performance.now();
+    if (wait > 0) setTimeout(() => this.show(), wait);
+    else queueMicrotask(() => this.show());
+  }
+
+  private show(): void {
+    this.pending = false;
+    this.shown = performance.now();
+    const dirty = [...this.dirty];
+    this.dirty.clear();
+    for (const kind of dirty) {
+      delete this.lists[kind];
+      for (const watcher of this.watchers.get(kind) ?? []) watcher();
+    }
   }
 
   private again(): void {
@@ -221,13 +229,17 @@ export function useObject<K extends Kind>(kind: K, id: Key<K>): Item<K> | undefi
   return useSyncExternalStore(watch, () => live.get(kind, id));
 }
 
-/** Whether the caller has a permission (named without `velocity.`) on a group. */
-export function useMay(): (permission: string, gid: number) => boolean {
+type May = (permission: string, gid: number) => boolean;
+let decided: { groups: readonly Group[]; may: May } | undefined;
+
+/** Whether the caller has a permission (named without `velocity.`) on a group. Each row of a table asks. */
+export function useMay(): May {
   const groups = useObjects("group");
-  return useMemo(() => {
+  if (decided?.groups !== groups) {
     const held = new Map(groups.map((group) => [group.gid, new Set(group.permissions)]));
-    return (permission, gid) => held.get(gid)?.has(`velocity.${permission}`) ?? false;
-  }, [groups]);
+    decided = { groups, may: (permission, gid) => held.get(gid)?.has(`velocity.${permission}`) ?? false };
+  }
+  return decided.may;
 }
 
 export const usePools = (): Pool[] => useSignal(live.pools);

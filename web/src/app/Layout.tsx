@@ -12,8 +12,6 @@ import {
   MastheadToggle,
   MenuToggle,
   Nav,
-  NavItem,
-  NavList,
   Page,
   PageSidebar,
   PageSidebarBody,
@@ -72,15 +70,7 @@ export function Layout({ children }: { children: ReactNode }) {
         <PageSidebar>
           <PageSidebarBody>
             <Nav aria-label="Places">
-              <NavList>
-                {PLACES.map(({ path, title }) => (
-                  <NavItem key={path} isActive={here?.path === path}>
-                    <Link to={path} aria-current={here?.path === path ? "page" : undefined}>
-                      {title}
-                    </Link>
-                  </NavItem>
-                ))}
-              </NavList>
+              <Places here={here?.path} />
             </Nav>
           </PageSidebarBody>
         </PageSidebar>
@@ -106,6 +96,25 @@ export function Layout({ children }: { children: ReactNode }) {
 function oneOf(pathname: string): string {
   const [, place = "", id = ""] = pathname.split("/");
   return place === "groups" ? place : `${place}/${id}`;
+}
+
+/** PatternFly's list measures itself when it is made, to scroll sideways: this one does not lie. */
+function Places({ here }: { here: string | undefined }) {
+  return (
+    <ul className="pf-v6-c-nav__list">
+      {PLACES.map(({ path, title }) => (
+        <li key={path} className="pf-v6-c-nav__item">
+          <Link
+            to={path}
+            aria-current={path === here ? "page" : undefined}
+            className={`pf-v6-c-nav__link${path === here ? " pf-m-current" : ""}`}
+          >
+            {title}
+          </Link>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 /** A page that was gone to begins at its top and is told to a screen reader. */

@@ -1,30 +1,28 @@
 /** States and causes in one look everywhere. */
+import "./labels.css";
 import { Label } from "@patternfly/react-core";
 import { InProgressIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-icons";
 import type { ReactNode } from "react";
 import type { State, TaskState } from "@/api/schema";
 
-/**
- * Looks like PatternFly's label, which measures its text when it is made: in a table of many rows that lays the whole
- * table out once for each.
- */
-export function QuickLabel({ color, icon, children }: { color: string; icon?: ReactNode; children: ReactNode }) {
+type Colour = "green" | "orange" | "gray" | "blue";
+
+/** A small label of which a table can hold many: PatternFly's measures its text when it is made. */
+export function QuickLabel({ color, icon, children }: { color: Colour; icon?: ReactNode; children: ReactNode }) {
   return (
-    <span className={`pf-v6-c-label pf-m-compact pf-m-${color}`}>
-      <span className="pf-v6-c-label__content">
-        {icon && <span className="pf-v6-c-label__icon">{icon}</span>}
-        <span className="pf-v6-c-label__text">{children}</span>
-      </span>
+    <span className={`v-label v-label-${color}`}>
+      {icon}
+      {children}
     </span>
   );
 }
 
 const STATE = {
-  RUNNING: { color: "green", icon: <PlayIcon /> },
-  PAUSED: { color: "orange", icon: <PauseIcon /> },
-  STOPPED: { color: "grey", icon: <OffIcon /> },
+  RUNNING: { color: "green", icon: <PlayIcon set="default" /> },
+  PAUSED: { color: "orange", icon: <PauseIcon set="default" /> },
+  STOPPED: { color: "gray", icon: <OffIcon set="default" /> },
 } as const;
-const CHANGING = { color: "blue", icon: <InProgressIcon /> } as const;
+const CHANGING = { color: "blue", icon: <InProgressIcon set="default" /> } as const;
 
 export function StateLabel({ state }: { state: State }) {
   const { color, icon } = state in STATE ? STATE[state as keyof typeof STATE] : CHANGING;

@@ -14,11 +14,11 @@ import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useObjects } from "@/api/live";
 import { Filter } from "@/ui/Choose";
-import { type Column, DataTable } from "@/ui/DataTable";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useEntries, type Wanted } from "./entries";
 import { Happened, isRefused, partsOf } from "./Happened";
 import { useNames } from "./names";
@@ -46,28 +46,34 @@ export default function History() {
       {
         key: "when",
         title: "When",
+        width: "14rem",
         nowrap: true,
         cell: (one) => <time dateTime={new Date(one.at * 1000).toISOString()}>{moment(one.at)}</time>,
         sort: (one) => one.hid,
         text: (one) => moment(one.at),
       },
-      { key: "who", title: "Who", cell: (one) => <Who entry={one} />, sort: (one) => one.name },
+      { key: "who", title: "Who", width: "7rem", cell: (one) => <Who entry={one} />, sort: (one) => one.name },
       {
         key: "what",
         title: "What",
         names: true,
-        width: 30,
         cell: (one) => <Happened entry={one} names={names} />,
         text: (one) => `${plain(partsOf(one, names))} ${one.operation}`,
       },
       {
         key: "outcome",
         title: "Outcome",
-        width: 35,
         cell: (one) => <Outcome entry={one} />,
         text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
       },
-      { key: "from", title: "From", nowrap: true, cell: (one) => one.address, sort: (one) => one.address },
+      {
+        key: "from",
+        title: "From",
+        width: "9rem",
+        nowrap: true,
+        cell: (one) => one.address,
+        sort: (one) => one.address,
+      },
       {
         key: "request",
         title: "Request",

@@ -3,8 +3,8 @@ import { Button, Flex, Label, Popover } from "@patternfly/react-core";
 import { ExclamationTriangleIcon, LockIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Medium } from "@/api/live";
-import type { Column } from "@/ui/DataTable";
 import { bytes } from "@/ui/format";
+import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 
 export function columnsOf(

@@ -6,10 +6,10 @@ import { Link } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
 import type { TaskInfo, TaskState } from "@/api/schema";
 import { Filter } from "@/ui/Choose";
-import { type Column, DataTable } from "@/ui/DataTable";
 import { useGroupPath } from "@/ui/groups";
 import { TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { TaskProgress } from "./TaskProgress";
 import { useCancel } from "./useCancel";
@@ -32,7 +32,7 @@ export default function Tasks() {
     const there = new Set(media.map((medium) => medium.mid));
     const who = (uid: number) => names.get(uid) ?? `user ${uid}`;
     return [
-      { key: "what", title: "Task", names: true, cell: titleOf, sort: titleOf, width: 20 },
+      { key: "what", title: "Task", names: true, cell: titleOf, sort: titleOf },
       {
         key: "state",
         title: "State",
@@ -43,7 +43,6 @@ export default function Tasks() {
       {
         key: "outcome",
         title: "Progress and result",
-        width: 30,
         cell: (task) => <Outcome task={task} there={there} />,
         text: (task) => task.message ?? "",
       },

@@ -6,11 +6,11 @@ import { useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { TrashItem } from "@/api/schema";
 import { Filter } from "@/ui/Choose";
-import { type Column, DataTable } from "@/ui/DataTable";
 import { Failed } from "@/ui/Failed";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { type Asked, TrashDialog } from "./TrashDialog";
 

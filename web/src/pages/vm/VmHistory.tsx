@@ -5,9 +5,9 @@ import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Entry } from "@/api/schema";
 import { Waiting } from "@/app/App";
-import { type Column, DataTable } from "@/ui/DataTable";
 import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
+import { type Column, DataTable } from "@/ui/table/DataTable";
 import { deed } from "./deeds";
 
 const PAGE = 100;

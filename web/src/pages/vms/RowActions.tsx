@@ -1,11 +1,13 @@
-/** What can be done with one machine: the usual at once, the rest in a menu. */
-import { Button, Divider, DropdownItem, DropdownList, Flex, MenuToggle } from "@patternfly/react-core";
+/**
+ * What can be done with one machine: the usual at once, the rest in a menu. The buttons are plain ones: a table makes
+ * hundreds of them while it is scrolled.
+ */
+import { Divider, DropdownItem, DropdownList } from "@patternfly/react-core";
 import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
 import { memo, type RefObject, useEffect, useRef, useState } from "react";
-import { useNavigate } from "react-router";
+import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
-import { LinkButton } from "@/ui/LinkButton";
 import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
 import type { Question } from "./Asking";
 
@@ -22,35 +24,26 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
   const canLook = may("vm.interact", vm.gid) && vm.state !== "STOPPED";
   const canDelete = may("vm.remove", vm.gid);
   return (
-    <Flex
-      gap={{ default: "gapNone" }}
-      flexWrap={{ default: "nowrap" }}
-      justifyContent={{ default: "justifyContentFlexEnd" }}
-    >
+    <span className="v-row-actions">
       {quick && (
-        <Button
-          variant="plain"
-          size="sm"
-          icon={<PlayIcon />}
+        <button
+          type="button"
           aria-label={`${quick.title} ${vm.name}`}
           title={quick.title}
           onClick={() => void act(vm, quick)}
-        />
+        >
+          <PlayIcon set="default" />
+        </button>
       )}
       {canLook && (
-        <LinkButton
-          variant="plain"
-          size="sm"
-          icon={<DesktopIcon />}
-          aria-label={`Console of ${vm.name}`}
-          title="Console"
-          to={`/vms/${vm.vmid}/console`}
-        />
+        <Link aria-label={`Console of ${vm.name}`} title="Console" to={`/vms/${vm.vmid}/console`}>
+          <DesktopIcon set="default" />
+        </Link>
       )}
       {(actions.length > 0 || canLook || canDelete) && (
         <More vm={vm} actions={actions} canLook={canLook} canDelete={canDelete} ask={ask} />
       )}
-    </Flex>
+    </span>
   );
 });
 
@@ -65,16 +58,16 @@ function More(props: MoreProps) {
   const toggle = useRef<HTMLButtonElement>(null);
   return (
     <>
-      <MenuToggle
+      <button
         ref={toggle}
-        variant="plain"
-        size="sm"
-        icon={<EllipsisVIcon />}
-        isExpanded={open}
+        type="button"
+        aria-expanded={open}
         aria-haspopup="menu"
         aria-label={`Actions of ${props.vm.name}`}
         onClick={() => setOpen(!open)}
-      />
+      >
+        <EllipsisVIcon set="default" />
+      </button>
       {open && <Menu {...props} toggle={toggle} close={() => setOpen(false)} />}
     </>
   );

@@ -13,7 +13,7 @@ import {
 import { memo, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
-import type { Chosen } from "@/ui/DataTable";
+import type { Chosen } from "@/ui/table/DataTable";
 import type { Question } from "./Asking";
 import { State } from "./columns";
 import { RowActions } from "./RowActions";

@@ -2,9 +2,9 @@
 import { ExclamationTriangleIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
-import type { Column } from "@/ui/DataTable";
 import { ago, mib } from "@/ui/format";
 import { QuickLabel, StateLabel, trouble } from "@/ui/labels";
+import type { Column } from "@/ui/table/DataTable";
 import { Screen } from "./Screen";
 
 const FIELDS: Record<string, string> = { memory_mib: "memory", cpus: "CPUs", nics: "NICs" };
@@ -16,23 +16,22 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     key: "name",
     title: "Name",
     names: true,
-    width: 20,
     cell: (vm) => <Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>,
     sort: (vm) => vm.name,
   },
   {
     key: "state",
     title: "State",
-    width: 20,
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
     text: (vm) => `${vm.state} ${trouble(vm) ?? ""}`,
   },
-  { key: "group", title: "Group", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
-  { key: "cpus", title: "CPUs", width: 10, cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
+  { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
+  { key: "cpus", title: "CPUs", width: "6rem", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
   {
     key: "memory",
     title: "Memory",
+    width: "7rem",
     nowrap: true,
     cell: (vm) => mib(vm.memory_mib),
     sort: (vm) => vm.memory_mib,
@@ -41,6 +40,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "nics",
     title: "NICs",
+    width: "7rem",
     optional: true,
     cell: (vm) => vm.nics.map((one) => (one === "BRIDGE" ? "Bridge" : one)).join(", ") || "None",
     sort: (vm) => vm.nics.join(),
@@ -48,6 +48,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "waiting",
     title: "Next start",
+    width: "8rem",
     cell: (vm) =>
       vm.waiting.length > 0 ? (
         <QuickLabel color="blue">{waiting(vm)}</QuickLabel>
@@ -60,6 +61,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "screen",
     title: "Screen",
+    width: "8rem",
     optional: true,
     cell: (vm) => (
       <Link
@@ -74,6 +76,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "displays",
     title: "Displays",
+    width: "8rem",
     optional: true,
     cell: (vm) => vm.displays.map((one) => `${one.width}×${one.height}`).join(", ") || "None",
     sort: (vm) => vm.displays.length,
@@ -82,6 +85,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "autostart",
     title: "Autostart",
+    width: "7rem",
     optional: true,
     cell: (vm) => (vm.autostart ? "Yes" : "No"),
     sort: (vm) => (vm.autostart ? 1 : 0),
@@ -100,7 +104,8 @@ export function State({ vm }: { vm: Vm }) {
       <StateLabel state={vm.state} />
       {why && (
         <span className="v-vms-why">
-          <ExclamationTriangleIcon color="var(--pf-t--global--icon--color--status--warning--default)" /> {why}
+          <ExclamationTriangleIcon set="default" color="var(--pf-t--global--icon--color--status--warning--default)" />{" "}
+          {why}
         </span>
       )}
     </span>

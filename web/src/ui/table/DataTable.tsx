@@ -1,0 +1,167 @@
+/**
+ * A table that stays quick with thousands of rows: search, sort, select, columns that are remembered, and only the rows
+ * in sight in the document. On a phone each row becomes a card.
+ */
+import {
+  Button,
+  EmptyState,
+  EmptyStateBody,
+  SearchInput,
+  Toolbar,
+  ToolbarContent,
+  ToolbarGroup,
+  ToolbarItem,
+} from "@patternfly/react-core";
+import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
+import { keep, kept } from "@/app/kept";
+import { count } from "../format";
+import { finder, sorted } from "./arrange";
+import { ColumnChoice } from "./ColumnChoice";
+import type { Chosen, Column, Key, Order } from "./column";
+import { Rows } from "./Rows";
+
+export type { Chosen, Column } from "./column";
+
+interface Props<T> {
+  /** Under which the choice of columns is kept. */
+  id: string;
+  /** "Virtual machines", for a screen reader. */
+  label: string;
+  noun: string;
+  /** The noun of several; absent: with an s. */
+  nouns?: string;
+  rows: readonly T[];
+  columns: readonly Column<T>[];
+  rowKey: (row: T) => Key;
+  /** The row as a word, for the label of its checkbox. */
+  rowName: (row: T) => string;
+  /** Filters of the page's own, in the toolbar. */
+  filters?: ReactNode;
+  /** What can be done with the selected rows; absent: nothing can be selected. */
+  bulk?: (selected: T[], clear: () => void) => ReactNode;
+  /** The menu or buttons at the end of a row. */
+  rowActions?: (row: T) => ReactNode;
+  /** Shown when there are no rows at all. */
+  empty: ReactNode;
+  search?: string;
+  /** Told of what is searched for, to keep it in the address. */
+  onSearch?: (search: string) => void;
+  sortBy?: { key: string; down?: boolean };
+  /** Shows what was found instead of the rows: cards, for one. */
+  instead?: (found: readonly T[], choice: Chosen) => ReactNode;
+}
+
+const NONE: ReadonlySet<Key> = new Set();
+
+export function DataTable<T extends object>(props: Props<T>) {
+  const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
+  const [search, setWords] = useState(props.search ?? "");
+  const [shown, setShown] = useState<string[]>(() =>
+    kept(
+      `columns.${id}`,
+      columns.filter((one) => !one.optional).map((one) => one.key),
+    ),
+  );
+  const [order, setOrder] = useState(() =>
+    kept<Order>(`order.${id}`, { key: props.sortBy?.key ?? columns[0]?.key ?? "", down: props.sortBy?.down ?? false }),
+  );
+  const [selected, setSelected] = useState(NONE);
+  const words = useDeferredValue(search);
+  const visible = useMemo(() => columns.filter((one) => one.names || shown.includes(one.key)), [columns, shown]);
+  const find = useMemo(() => finder(columns), [columns]);
+  const all = useMemo(() => sorted(rows, columns, order), [rows, columns, order]);
+  const found = useMemo(() => find(all, words), [find, all, words]);
+  const chosen = useMemo(
+    () => (selected.size > 0 ? found.filter((row) => selected.has(rowKey(row))) : []),
+    [found, selected, rowKey],
+  );
+  const setSearch = (words: string) => {
+    setWords(words);
+    onSearch?.(words);
+  };
+  const clear = useCallback(() => setSelected(NONE), []);
+  const choose = useCallback((key: Key, on: boolean) => {
+    setSelected((before) => {
+      const after = new Set(before);
+      if (on) after.add(key);
+      else after.delete(key);
+      return after;
+    });
+  }, []);
+  const chooseAll = useCallback((on: boolean) => setSelected(on ? new Set(found.map(rowKey)) : NONE), [found, rowKey]);
+  const sortBy = useCallback(
+    (next: Order) => {
+      setOrder(next);
+      keep(`order.${id}`, next);
+    },
+    [id],
+  );
+  if (rows.length === 0 && !filters) return empty;
+  const showColumns = (keys: string[]) => {
+    setShown(keys);
+    keep(`columns.${id}`, keys);
+  };
+  return (
+    <>
+      <Toolbar clearAllFilters={() => setSearch("")} className="v-toolbar">
+        <ToolbarContent>
+          <ToolbarItem>
+            <SearchInput
+              aria-label={`Search ${label.toLowerCase()}`}
+              placeholder="Search"
+              value={search}
+              onChange={(_event, value) => setSearch(value)}
+              onClear={() => setSearch("")}
+            />
+          </ToolbarItem>
+          {filters}
+          <ToolbarGroup variant="action-group" align={{ default: "alignEnd" }}>
+            {bulk && chosen.length > 0 && bulk(chosen, clear)}
+            <ToolbarItem alignSelf="center">
+              <span role="status" className="v-subtle">
+                {chosen.length > 0
+                  ? `${count(chosen.length, noun, nouns)} selected`
+                  : found.length === rows.length
+                    ? count(rows.length, noun, nouns)
+                    : `${found.length.toLocaleString()} of ${count(rows.length, noun, nouns)}`}
+              </span>
+            </ToolbarItem>
+            {!instead && (
+              <ToolbarItem>
+                <ColumnChoice columns={columns} shown={shown} onChange={showColumns} />
+              </ToolbarItem>
+            )}
+          </ToolbarGroup>
+        </ToolbarContent>
+      </Toolbar>
+      {rows.length === 0 ? (
+        empty
+      ) : found.length === 0 ? (
+        <EmptyState titleText="Nothing fits the search" headingLevel="h2">
+          <EmptyStateBody>
+            <Button variant="link" onClick={() => setSearch("")}>
+              Clear the search
+            </Button>
+          </EmptyStateBody>
+        </EmptyState>
+      ) : instead ? (
+        instead(found, { selected: bulk ? selected : undefined, onChoose: choose })
+      ) : (
+        <Rows
+          label={label}
+          found={found}
+          columns={visible}
+          rowKey={rowKey}
+          rowName={props.rowName}
+          rowActions={props.rowActions}
+          order={order}
+          onSort={sortBy}
+          selected={bulk ? selected : undefined}
+          allChosen={chosen.length === found.length}
+          onChoose={choose}
+          onChooseAll={chooseAll}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,95 @@
+/**
+ * The head of a table. Its markup is PatternFly's; its components are not, as they lay the whole table out anew whenever
+ * the rows are painted.
+ */
+import { ArrowsAltVIcon, LongArrowAltDownIcon, LongArrowAltUpIcon } from "@patternfly/react-icons";
+import { memo } from "react";
+import type { Column, Order } from "./column";
+
+interface Props {
+  columns: readonly Pick<Column<never>, "key" | "title" | "sort" | "width">[];
+  order: Order;
+  onSort: (order: Order) => void;
+  /** Absent: nothing can be selected. */
+  allChosen: boolean | undefined;
+  onChooseAll: (on: boolean) => void;
+  hasActions: boolean;
+}
+
+/** Made anew only when it changes, not whenever the rows are scrolled. */
+export const Head = memo(function Head({ columns, order, onSort, allChosen, onChooseAll, hasActions }: Props) {
+  return (
+    <thead className="pf-v6-c-table__thead">
+      <tr className="pf-v6-c-table__tr">
+        {allChosen !== undefined && (
+          <th scope="col" className="pf-v6-c-table__th pf-v6-c-table__check">
+            <div className="pf-v6-c-check pf-m-standalone">
+              <input
+                type="checkbox"
+                className="pf-v6-c-check__input"
+                aria-label="Select all"
+                checked={allChosen}
+                onChange={(event) => onChooseAll(event.currentTarget.checked)}
+              />
+            </div>
+          </th>
+        )}
+        {columns.map((column) =>
+          column.sort ? (
+            <Sortable
+              key={column.key}
+              title={column.title}
+              width={column.width}
+              down={column.key === order.key ? order.down : undefined}
+              onSort={(down) => onSort({ key: column.key, down })}
+            />
+          ) : (
+            <th
+              key={column.key}
+              scope="col"
+              className="pf-v6-c-table__th pf-m-nowrap"
+              style={{ inlineSize: column.width }}
+            >
+              {column.title}
+            </th>
+          ),
+        )}
+        {hasActions && (
+          <th scope="col" className="pf-v6-c-table__th v-rows-actions">
+            <span className="v-hidden-text">Actions</span>
+          </th>
+        )}
+      </tr>
+    </thead>
+  );
+});
+
+interface SortableProps {
+  title: string;
+  width: string | undefined;
+  /** Absent: it is sorted by another column. */
+  down: boolean | undefined;
+  onSort: (down: boolean) => void;
+}
+
+function Sortable({ title, width, down, onSort }: SortableProps) {
+  const chosen = down !== undefined;
+  const Arrow = !chosen ? ArrowsAltVIcon : down ? LongArrowAltDownIcon : LongArrowAltUpIcon;
+  return (
+    <th
+      scope="col"
+      className={`pf-v6-c-table__th pf-m-nowrap pf-v6-c-table__sort${chosen ? " pf-m-selected" : ""}`}
+      aria-sort={chosen ? (down ? "descending" : "ascending") : undefined}
+      style={{ inlineSize: width }}
+    >
+      <button type="button" className="pf-v6-c-table__button" onClick={() => onSort(down === false)}>
+        <div className="pf-v6-c-table__button-content">
+          <span className="pf-v6-c-table__text">{title}</span>
+          <span className="pf-v6-c-table__sort-indicator">
+            <Arrow set="default" />
+          </span>
+        </div>
+      </button>
+    </th>
+  );
+}

@@ -1,0 +1,62 @@
+/** One row. PatternFly's own cells measure their text when they are made, each laying the table out anew. */
+import { memo, type ReactNode } from "react";
+import type { Column, Key } from "./column";
+
+interface Props<T> {
+  row: T;
+  /** Its place among all rows, where only those in sight are in the document. */
+  index: number | undefined;
+  measure: ((element: Element | null) => void) | undefined;
+  columns: readonly Column<T>[];
+  name: string;
+  id: Key;
+  /** Absent: nothing can be selected. */
+  chosen: boolean | undefined;
+  onChoose: (key: Key, on: boolean) => void;
+  actions: ((row: T) => ReactNode) | undefined;
+}
+
+export const Row = memo(function Row<T>({
+  row,
+  index,
+  measure,
+  columns,
+  name,
+  id,
+  chosen,
+  onChoose,
+  actions,
+}: Props<T>) {
+  return (
+    <tr
+      ref={measure}
+      data-index={index}
+      aria-rowindex={index === undefined ? undefined : index + 2}
+      className={chosen ? "pf-v6-c-table__tr pf-m-selected" : "pf-v6-c-table__tr"}
+    >
+      {chosen !== undefined && (
+        <td className="pf-v6-c-table__td pf-v6-c-table__check">
+          <div className="pf-v6-c-check pf-m-standalone">
+            <input
+              type="checkbox"
+              className="pf-v6-c-check__input"
+              aria-label={`Select ${name}`}
+              checked={chosen}
+              onChange={(event) => onChoose(id, event.currentTarget.checked)}
+            />
+          </div>
+        </td>
+      )}
+      {columns.map((column) => (
+        <td
+          key={column.key}
+          data-label={column.title}
+          className={`pf-v6-c-table__td${column.nowrap ? " pf-m-nowrap" : column.names ? " pf-m-break-word" : ""}`}
+        >
+          {column.cell(row)}
+        </td>
+      ))}
+      {actions && <td className="pf-v6-c-table__td pf-v6-c-table__action">{actions(row)}</td>}
+    </tr>
+  );
+}) as <T>(props: Props<T>) => ReactNode;

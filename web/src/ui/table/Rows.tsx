@@ -1,0 +1,102 @@
+/** The rows that were found. Of many, only those in sight are in the document. */
+import "@patternfly/react-styles/css/components/Table/table.css";
+import "@patternfly/react-styles/css/components/Table/table-grid.css";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type ReactNode, useRef } from "react";
+import type { Chosen, Column, Key, Order } from "./column";
+import { Head } from "./Head";
+import { Row } from "./Row";
+
+/** Pixels that a row of one line is high. */
+const ROW = 41;
+/** Up to here all rows are in the document: the browser's own search finds them. */
+const FEW = 40;
+
+interface Props<T> extends Chosen {
+  label: string;
+  found: readonly T[];
+  columns: readonly Column<T>[];
+  rowKey: (row: T) => Key;
+  rowName: (row: T) => string;
+  rowActions: ((row: T) => ReactNode) | undefined;
+  order: Order;
+  onSort: (order: Order) => void;
+  allChosen: boolean;
+  onChooseAll: (on: boolean) => void;
+}
+
+export function Rows<T>(props: Props<T>) {
+  const { label, found, columns, order, onSort, selected, allChosen, onChoose, onChooseAll } = props;
+  const { rowKey, rowName, rowActions } = props;
+  const scroll = useRef<HTMLElement>(null);
+  const many = found.length > FEW;
+  const virtual = useVirtualizer({
+    count: many ? found.length : 0,
+    getScrollElement: () => scroll.current,
+    estimateSize: () => ROW,
+    overscan: 4,
+    // told by the browser after it has laid them out: to ask for the height would make it lay them out at once
+    measureElement: (_element, entry) => Math.round(entry?.borderBoxSize[0]?.blockSize ?? ROW),
+  });
+  const items = virtual.getVirtualItems();
+  const before = items[0]?.start ?? 0;
+  const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+  const width = columns.length + (selected ? 1 : 0) + (rowActions ? 1 : 0);
+  const one = (row: T, index?: number) => (
+    <Row
+      key={rowKey(row)}
+      row={row}
+      index={index}
+      measure={many ? virtual.measureElement : undefined}
+      columns={columns}
+      name={rowName(row)}
+      id={rowKey(row)}
+      chosen={selected?.has(rowKey(row))}
+      onChoose={onChoose}
+      actions={rowActions}
+    />
+  );
+  return (
+    <section
+      ref={scroll}
+      className={many ? "v-rows v-rows-many" : "v-rows"}
+      tabIndex={many ? 0 : -1}
+      aria-label={label}
+    >
+      <table
+        className={`pf-v6-c-table pf-m-grid-md pf-m-compact${many ? " pf-m-sticky-header" : ""}`}
+        aria-label={label}
+        aria-rowcount={found.length + 1}
+      >
+        <Head
+          columns={columns}
+          order={order}
+          onSort={onSort}
+          allChosen={selected && allChosen}
+          onChooseAll={onChooseAll}
+          hasActions={rowActions !== undefined}
+        />
+        <tbody className="pf-v6-c-table__tbody">
+          {many ? (
+            <>
+              <Space height={before} width={width} />
+              {items.map((item) => one(found[item.index] as T, item.index))}
+              <Space height={after} width={width} />
+            </>
+          ) : (
+            found.map((row) => one(row))
+          )}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** What is not in the document takes its room. */
+function Space({ height, width }: { height: number; width: number }) {
+  return height > 0 ? (
+    <tr className="v-space">
+      <td colSpan={width} style={{ height }} />
+    </tr>
+  ) : null;
+}
