@@ -85,7 +85,7 @@ export type Topic = "trash" | "quota" | "pool" | "history" | "session";
 
 const RETRY = 1500;
 /** Milliseconds between two repaints while one change follows the other: what comes in between waits for the next. */
-export const BREATH = 80;
+const BREATH = 80;
 
 class Live {
   readonly connection = new Signal<Connection>("connecting");

@@ -15,6 +15,7 @@ import {
   Page,
   PageSidebar,
   PageSidebarBody,
+  PageSidebarContext,
   PageToggleButton,
   SkipToContent,
   Toolbar,
@@ -23,7 +24,7 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { BarsIcon, SearchIcon } from "@patternfly/react-icons";
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
 import { session } from "@/api/session";
@@ -100,12 +101,14 @@ function oneOf(pathname: string): string {
 
 /** PatternFly's list measures itself when it is made, to scroll sideways: this one does not lie. */
 function Places({ here }: { here: string | undefined }) {
+  const { isSidebarOpen } = useContext(PageSidebarContext);
   return (
     <ul className="pf-v6-c-nav__list">
       {PLACES.map(({ path, title }) => (
         <li key={path} className="pf-v6-c-nav__item">
           <Link
             to={path}
+            tabIndex={isSidebarOpen ? undefined : -1}
             aria-current={path === here ? "page" : undefined}
             className={`pf-v6-c-nav__link${path === here ? " pf-m-current" : ""}`}
           >
