@@ -19,6 +19,13 @@ from bench.harness import Absent, install
 SIDE = Path(__file__).with_name("libvirt_side.py")
 PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients", "python3-libvirt")
 PYTHON = "/usr/bin/python3"
+ALONE = (
+    "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+    "sh", "-c", '"$@"; exit $?', "sh",
+)  # fmt: skip
+"""A namespace that takes every process with it when it ends. Its first one, the shell, takes note of ended processes at
+once: a destroy waits for that. unshare(1)
+"""
 
 
 class Libvirt:
@@ -33,7 +40,7 @@ class Libvirt:
         self.home = Path(tempfile.mkdtemp(prefix="velocity-bench-libvirt-"))
         self.log = (self.home / "side.log").open("wb")
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "--", PYTHON, "-P", str(SIDE), str(self.home)],
+            [*ALONE, PYTHON, "-P", str(SIDE), str(self.home)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
         )  # fmt: skip
         try:
