@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -95,6 +96,9 @@ class Bench:
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # every `with` block has its end
+
     def add(self, name: str, unit: str, *values: float) -> None:
         """Keep what a contestant took."""
         self.units[name] = unit
@@ -108,9 +112,10 @@ class Bench:
         They `add` what they measured. `warm` rounds are thrown away.
         """
         end = time.monotonic() + seconds
+        before = {name: list(values) for name, values in self.values.items()}
         for number in range(-warm, rounds):
             if number == 0:
-                self.values.clear()
+                self.values = before
             shift = number % len(contestants)
             for run in [*contestants[shift:], *contestants[:shift]]:
                 gc.collect()

@@ -64,6 +64,8 @@ class Velocity:
 
     def __init__(self, **settings: str) -> None:
         self.data = Path(tempfile.mkdtemp(prefix="velocity-bench-"))
+        self.runs = Path(tempfile.mkdtemp(prefix="velocity-runs-"))
+        self.runs.chmod(0o711)  # QEMU's uid goes through it
         self.port = free_port()
         self.settings = settings
         self.key = ""
@@ -80,7 +82,9 @@ class Velocity:
                 if vm["state"] != "STOPPED":
                     client.call("PUT", "/v/vm/state", vmid=vm["vmid"], state="STOPPED", force=True)
         self.stop()
+        self._end_guests()
         shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.runs, ignore_errors=True)
 
     @property
     def pid(self) -> int:
@@ -93,13 +97,14 @@ class Velocity:
         environment |= {
             "VELOCITY_LISTEN": f"127.0.0.1:{self.port}",
             "VELOCITY_DATA_DIR": str(self.data),
+            "VELOCITY_RUNTIME_DIR": str(self.runs),
             "VELOCITY_ROOT_PASSWORD": PASSWORD,
             **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
         }
         with (self.data / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "velocity", "serve"], env=environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         end = time.monotonic() + 60
         while True:
@@ -122,6 +127,14 @@ class Velocity:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def _end_guests(self) -> None:
+        """Those that no server could end: a bench that fails leaves nothing behind."""
+        for file in self.runs.glob("*/*/run.json"):
+            with contextlib.suppress(OSError):
+                pid = json.loads(file.read_text())["pid"]
+                if b"qemu" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def client(self) -> Client:
         return Client(self.port, self.key)

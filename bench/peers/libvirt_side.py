@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import libvirt
@@ -100,6 +101,7 @@ class Side:
         return self.took(lambda: subprocess.run(command, check=True, capture_output=True))
 
     def start_many(self, names, width=8):
+        """They stand before their first instruction then."""
         domains = [self.connection.lookupByName(name) for name in names]
 
         def work():
@@ -113,7 +115,7 @@ class Side:
                         domain = next(waiting, None)
                     if domain is None:
                         break
-                    connection.lookupByName(domain.name()).create()
+                    connection.lookupByName(domain.name()).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
                 connection.close()
 
             threads = [threading.Thread(target=one) for _ in range(width)]
@@ -129,9 +131,12 @@ class Side:
         return self.took(domain.destroy)
 
     def destroy_all(self):
-        for domain in self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            domain.destroy()
-        return {}
+        def work():
+            domains = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(libvirt.virDomain.destroy, domains))
+
+        return self.took(work)
 
     def suspend(self, name):
         return self.took(self.connection.lookupByName(name).suspend)

@@ -13,10 +13,11 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 CODE, VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -37,8 +38,8 @@ class RawQemu:
         self.qmp: socket.socket | None = None
         self._rest = b""
 
-    def start(self) -> float:
-        """Milliseconds from the spawn to the answer to `cont`."""
+    def start(self, then: str = "cont") -> float:
+        """Milliseconds from the spawn to the answer to `cont`, or to another command."""
         path = self.home / "qmp"
         path.unlink(missing_ok=True)
         begun = time.perf_counter()
@@ -54,7 +55,7 @@ class RawQemu:
         self._rest = b""
         self._line()  # the greeting
         self.execute("qmp_capabilities")
-        self.execute("cont")
+        self.execute(then)
         return (time.perf_counter() - begun) * 1000
 
     def stop(self) -> float:
@@ -107,24 +108,29 @@ class RawQemu:
         ]  # fmt: skip
 
 
-def many(count: int, width: int) -> tuple[float, list[RawQemu]]:
-    """Start that many, at most `width` at a time; milliseconds for all of them, and the VMs."""
-    machines = [RawQemu() for _ in range(count)]
-    waiting = iter(list(machines))
-    lock = threading.Lock()
+class Many:
+    """That many reference VMs. Whatever happens in the `with` block, none outlives it."""
 
-    def work() -> None:
-        while True:
-            with lock:
-                one = next(waiting, None)
-            if one is None:
-                return
-            one.start()
+    def __init__(self, count: int) -> None:
+        self.machines = [RawQemu() for _ in range(count)]
 
-    threads = [threading.Thread(target=work) for _ in range(width)]
-    begun = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return (time.perf_counter() - begun) * 1000, machines
+    def __enter__(self) -> Many:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one in self.machines:
+            one.close()
+
+    def start(self, width: int) -> float:
+        """Milliseconds until all stand before their first instruction, at most `width` started at a time."""
+        return self._all(lambda one: one.start("query-status"), width)
+
+    def stop(self) -> float:
+        """Milliseconds from the first `quit` to the last process gone."""
+        return self._all(RawQemu.stop, len(self.machines))
+
+    def _all(self, work: Callable[[RawQemu], float], width: int) -> float:
+        with ThreadPoolExecutor(width) as pool:
+            begun = time.perf_counter()
+            list(pool.map(work, self.machines))
+            return (time.perf_counter() - begun) * 1000
