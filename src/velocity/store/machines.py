@@ -72,17 +72,15 @@ class SqlMachines:
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         run_spec = msgspec.json.encode(spec).decode()
 
-        def work(connection: Connection) -> int:
-            row = connection.execute(select(machines.c.epoch).where(machines.c.vmid == vmid)).one()
-            epoch = int(row.epoch) + 1
-            connection.execute(
-                update(machines)
-                .where(machines.c.vmid == vmid)
-                .values(epoch=epoch, wanted=wanted.value, reason=None, stopping_since=None, run_spec=run_spec)
+        statement = (
+            update(machines)
+            .where(machines.c.vmid == vmid)
+            .values(
+                epoch=machines.c.epoch + 1, wanted=wanted.value, reason=None, stopping_since=None, run_spec=run_spec
             )
-            return epoch
-
-        return await self._database.aside(work)
+            .returning(machines.c.epoch)
+        )
+        return await self._database.aside(lambda connection: int(connection.execute(statement).scalar_one()))
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
         reason = None if progress.reason is None else msgspec.json.encode(progress.reason).decode()
