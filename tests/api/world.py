@@ -14,9 +14,11 @@ from argon2 import PasswordHasher
 
 from velocity import app
 from velocity.access.passwords import Passwords
+from velocity.app import HypervisorFactory
 from velocity.config import NicSetting, Settings
 from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import Hypervisor
 from velocity.media.service import Library
 from velocity.metrics.service import Times
 
@@ -128,12 +130,14 @@ async def world(
     *,
     times: Times | None = None,
     signs_in: bool = True,
+    driver: HypervisorFactory | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
+    """`driver` makes another hypervisor than the fake one."""
     fake = hypervisor or FakeHypervisor()
 
-    async def factory(_library: Library) -> FakeHypervisor:
-        return fake
+    async def factory(library: Library) -> Hypervisor:
+        return fake if driver is None else await driver(library)
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})

@@ -1,0 +1,117 @@
+"""What the life of a VM costs beside QEMU itself: what is said to its monitor, processes and threads that are begun."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from tests.api.world import World, world
+from tests.counts import between
+from velocity.hypervisor.qemu.driver import Options, QemuHypervisor
+from velocity.media.service import Library
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+
+PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_listening: list[Counter[str]] = []
+
+
+def _hear(event: str, _arguments: Any) -> None:
+    if event in PROCESSES:
+        for counter in _listening:
+            counter["processes"] += 1
+
+
+sys.addaudithook(_hear)  # it stays, as there is no way to take one away
+
+
+@contextmanager
+def begun() -> Iterator[Counter[str]]:
+    """Processes and threads that Python begins inside. A thread is counted by its own first call."""
+    counter: Counter[str] = Counter()
+
+    def first(_frame: FrameType, _event: str, _argument: Any) -> None:
+        sys.setprofile(None)
+        counter["threads"] += 1
+
+    _listening.append(counter)
+    threading.setprofile(first)
+    try:
+        yield counter
+    finally:
+        threading.setprofile(None)
+        _listening.remove(counter)
+
+
+class Threads(ThreadPoolExecutor):
+    """The loop's threads, and the names of what was given to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[str] = []
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **more: Any) -> Future[Any]:
+        self.given.append(work.args[0].__qualname__)  # type: ignore[attr-defined]
+        return super().submit(work, *arguments, **more)
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Path:
+    return tmp_path / "said"
+
+
+@pytest.fixture
+async def w(tmp_path: Path, runtime: Path, said: Path, anyio_backend: str) -> AsyncIterator[World]:
+    """A server whose QEMU is real. Machines have no uids: who stands between the two belongs to the test's user."""
+    program = tmp_path / "qemu"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{between.__file__}" "{said}" "$@"\n')
+    program.chmod(0o700)
+
+    async def driver(library: Library) -> QemuHypervisor:
+        made = QemuHypervisor(Options(tmp_path / "data", runtime, "auto", None, str(program)), library)
+        await made.prepare()
+        return made
+
+    async with world(tmp_path / "data", driver=driver) as made:
+        yield made
+
+
+LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
+    ("RUNNING", ["qmp_capabilities", "cont"], 100, ["launch"]),
+    ("PAUSED", ["stop"], 37, []),
+    ("RUNNING", ["cont"], 37, []),
+    ("STOPPED", ["quit"], 37, []),
+)
+"""State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread."""
+
+
+async def test_what_the_life_of_a_vm_costs(w: World, said: Path) -> None:
+    """Made of what is sent into QEMU's own socket, as each byte costs it 6 us; and of works, threads and processes."""
+    media = [{"mid": await w.medium(), "mode": "BLOCK"}]
+    displays = [{"name": "screen", "width": 800, "height": 600}]
+    vmid = await w.vm(media=media, nics=[{"type": "NAT"}], displays=displays)
+    asyncio.get_running_loop().set_default_executor(threads := Threads())
+    for run in ("cold", "warm"):
+        for state, commands, most, works in LIFE:
+            said.write_bytes(b"")
+            threads.given.clear()
+            with begun() as counter:
+                await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=True)
+            sent = said.read_bytes()
+            listed = json.loads(b"[" + sent.replace(b"}{", b"},{") + b"]")
+            assert [one["execute"] for one in listed] == commands
+            assert len(sent) <= most, sent
+            assert threads.given == works
+            assert counter["processes"] == works.count("launch"), "QEMU alone, without a shell or a guard"
+            assert counter["threads"] <= (run == "cold") * len(works), "threads are used again"
