@@ -1,7 +1,8 @@
-"""uvicorn as we run it: streams are told of its end, what nobody reads from can be cut, and a refusal is no error."""
+"""uvicorn as we run it: answers go out whole, streams are told of its end, what nobody reads from can be cut."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
@@ -15,12 +16,56 @@ CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
 
 
+class Together:
+    """A transport that sends the head of an answer with the beginning of its body: one packet, one system call.
+
+    It holds back a head that announces its length, until the next write, `flush` or `close`.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+        self.abort = transport.abort
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data:
+            self._head = data
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._plain = transport
+        self.transport = Together(transport)  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.transport = self._plain
+        super().handle_websocket_upgrade()
 
 
 class Sockets(WebSocketsSansIOProtocol):

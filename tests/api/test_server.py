@@ -1,0 +1,53 @@
+"""What goes out on a connection: each answer whole, and nothing that a client waits for is held back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.api.world import World
+from tests.listening import listening
+
+pytestmark = pytest.mark.anyio
+
+
+async def said(w: World, *sent: bytes) -> list[bytes]:
+    """What comes back after each piece, on one connection: a head, and the body that it announces."""
+    answers = []
+    async with listening(w) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for piece in sent:
+            writer.write(piece)
+            async with asyncio.timeout(10):
+                head = await reader.readuntil(b"\r\n\r\n")
+                announced = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+                body = b"" if piece.startswith(b"HEAD") else await reader.readexactly(int(announced or 0))
+            answers.append(head.partition(b"\r\n")[0] + b" | " + body)
+        writer.close()
+        await writer.wait_closed()
+    return answers
+
+
+async def test_a_head_without_a_body_is_sent(w: World) -> None:
+    head = b"HEAD /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    assert await said(w, head, head) == [b"HTTP/1.1 200 OK | "] * 2
+
+
+async def test_who_waits_to_be_told_to_go_on_is_told(w: World) -> None:
+    head = (
+        "PUT /m/media/upload HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4\r\nx-velocity-mpid: 1\r\n"
+        f"x-velocity-gid: 0\r\nx-velocity-name: a\r\nx-velocity-type: ISO\r\nx-velocity-readonly: false\r\n"
+        f"x-velocity-authkey: {w.key}\r\n\r\n"
+    )
+    first, second = await said(w, head.encode(), b"abcd")
+    assert first == b"HTTP/1.1 100 Continue | "
+    assert second.startswith(b'HTTP/1.1 200 OK | {"mid":')
+
+
+async def test_an_answer_is_whole_before_the_connection_ends(w: World) -> None:
+    asked = b"POST /v/vm/list HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+    (answer,) = await said(w, asked)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request | {")
+    (answer,) = await said(w, b"nonsense\r\n\r\n")
+    assert answer == b"HTTP/1.1 400 Bad Request | Invalid HTTP request received."
