@@ -1,0 +1,199 @@
+"""What the reads that are asked most often take: counted, because a count is the same on every machine."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import queue
+import socket
+import sys
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import uvloop
+from starlette.types import ASGIApp, Message
+
+from tests.api.world import World, world
+from tests.listening import listening
+from velocity.events import views
+
+
+@contextmanager
+def calls() -> Iterator[Counter[CodeType]]:
+    """The functions (of Python) that are called inside."""
+    counted: Counter[CodeType] = Counter()
+
+    def count(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call":
+            counted[frame.f_code] += 1
+
+    sys.setprofile(count)
+    try:
+        yield counted
+    finally:
+        sys.setprofile(None)
+
+
+@dataclass
+class Asker:
+    """Asks the application itself, without a client or a socket between."""
+
+    app: ASGIApp
+    path: str
+    body: bytes
+    key: str
+    answer: bytes = b""
+
+    async def ask(self) -> None:
+        self.answer = b""
+        scope = {
+            "type": "http", "scheme": "http", "method": "POST", "path": self.path, "raw_path": self.path.encode(),
+            "query_string": b"", "client": ("127.0.0.1", 1), "headers": [
+                (b"host", b"velocity"), (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(self.body)), (b"authorization", b"Bearer " + self.key.encode()),
+            ],
+        }  # fmt: skip
+        await self.app(scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        return {"type": "http.request", "body": self.body, "more_body": False}
+
+    async def _send(self, message: Message) -> None:
+        assert message.get("status", 200) == 200
+        self.answer += message.get("body", b"")
+
+
+async def asked(app: ASGIApp, path: str, body: bytes, key: str) -> tuple[int, Any]:
+    """How many calls one request takes, the second of its kind, and its answer."""
+    asker = Asker(app, path, body, key)
+    await asker.ask()
+    with calls() as counted:
+        await asker.ask()
+    return counted.total(), json.loads(asker.answer)
+
+
+async def test_a_state_read_calls_few_functions(w: World) -> None:
+    vmid = await w.vm()
+    taken, answer = await asked(w.server.asgi, "/v/vm/state", b'{"vmid":%d}' % vmid, w.key)
+    assert answer == {"vmid": vmid, "state": "STOPPED"}
+    assert taken <= 60, "what it costs, the bench says: `make bench-state`"
+
+
+async def test_a_state_read_leaves_nothing_in_memory(w: World) -> None:
+    """Made of Python's memory blocks: those that stay, those that only the collector finds, and bytes held at once."""
+    asker = Asker(w.server.asgi, "/v/vm/state", b'{"vmid":%d}' % await w.vm(), w.key)
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await asker.ask()
+
+    await ask(10)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getallocatedblocks()
+        await ask(1000)
+        stays = sys.getallocatedblocks() - before
+        cycles = gc.collect()
+    finally:
+        gc.enable()
+    tracemalloc.start()
+    try:
+        await ask(2)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        await ask(1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stays < 100, "of a thousand reads"
+    assert cycles == 0
+    assert peak - before < 6 << 10
+
+
+def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
+    """Made of read(2) and write(2) in the thread of the loop: uvloop's, as in `velocity serve`. proc_pid_io(5)"""
+    served: queue.Queue[tuple[int, bytes, Callable[[], object]]] = queue.Queue()
+
+    async def serve() -> None:
+        async with world(tmp_path / "data") as w, listening(w) as server:
+            body = b'{"vmid":%d}' % await w.vm()
+            request = (
+                b"POST /v/vm/state HTTP/1.1\r\nhost: velocity\r\nauthorization: Bearer %b\r\n"
+                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (w.key.encode(), len(body), body)
+            )
+            done = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            served.put((server.port, request, partial(loop.call_soon_threadsafe, done.set)))
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: uvloop.run(serve()))
+    thread.start()
+    port, request, end = served.get(timeout=30)
+    calls = Path(f"/proc/self/task/{thread.native_id}/io")
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+
+        def ask(times: int) -> None:
+            for _ in range(times):
+                client.sendall(request)
+                assert client.recv(65536).endswith(b'"state":"STOPPED"}')
+
+        def counted() -> Counter[str]:
+            found = (line.split() for line in calls.read_text().splitlines())
+            return Counter({name: int(value) for name, value in found})
+
+        ask(10)
+        before = counted()
+        ask(100)
+        taken = counted() - before
+    end()
+    thread.join()
+    assert taken["syscr:"] == taken["syscw:"] == 100
+
+
+async def test_a_list_makes_nothing_anew_that_has_not_changed(w: World) -> None:
+    async def listed(gid: int) -> tuple[int, list[dict[str, Any]]]:
+        taken, answer = await asked(w.server.asgi, "/v/vm/list", b'{"gid":%d}' % gid, w.key)
+        return taken, answer["vms"]
+
+    few, many = await w.group("few"), await w.group("many")
+    await w.vm("one", few)
+    vmids = [await w.vm(f"vm{number}", many) for number in range(30)]
+    least, _ = await listed(few)
+    taken, vms = await listed(many)
+    assert taken == least
+    assert vms == [
+        {"vmid": vmid, "name": f"vm{number}", "cpus": 1, "memory_mib": 64, "state": "STOPPED"}
+        for number, vmid in enumerate(vmids)
+    ]
+    await w.ok("PUT", "/v/vm/state", vmid=vmids[7], state="RUNNING")
+    _, vms = await listed(many)
+    assert [one["vmid"] for one in vms if one["state"] == "RUNNING"] == [vmids[7]]
+
+
+async def test_a_snapshot_makes_nothing_anew_that_has_not_changed(w: World) -> None:
+    def snapshot() -> tuple[int, dict[str, Any]]:
+        with calls() as counted:
+            event, _ = w.server.services.events.snapshot(0)
+        made = counted[views.vm.__code__] + counted[views.medium.__code__]
+        return made, json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])
+
+    mids = [await w.medium(name) for name in ("used", "spare")]
+    vmids = [await w.vm("one", media=[{"mid": mids[0], "mode": "BLOCK"}]), await w.vm("other")]
+    made, first = snapshot()
+    assert made == 4
+    assert snapshot() == (0, first)
+    await w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")
+    made, now = snapshot()
+    assert made == 2, "the VM that runs now, and the medium that it writes to"
+    assert [one["state"] for one in now["vms"]] == ["RUNNING", "STOPPED"]
+    assert [one["used_by"] for one in now["media"]] == [[{"vmid": vmids[0], "name": "one", "writing": True}], []]
