@@ -11,35 +11,9 @@ import httpx
 import pytest
 from click.shell_completion import ShellComplete
 
+from tests.cli.people import member, signed_in
 from tests.host import Host
 from velocity.cli.main import velocity
-
-PASSWORD = "a first password"
-
-
-@pytest.fixture
-def teams(host: Host) -> Host:
-    """Two teams with a share of the pool each, as root sees them."""
-    for name in ("red", "blue"):
-        host.ok("group", "create", name)
-        host.ok("pool", "assign", "1", name, "--write", "--manage")
-    return host
-
-
-def member(host: Host, name: str, *groups: str, holds: str = "admin") -> Host:
-    """The command line of somebody who holds that on those groups, signed in."""
-    host.ok("user", "create", name, "--password-stdin", typed=PASSWORD + "\n")
-    for group in groups:
-        host.ok("user", "grant", name, *holds.split(), "--group", group)
-    return signed_in(host, name, PASSWORD)
-
-
-def signed_in(host: Host, name: str, password: str) -> Host:
-    kept = str(Path(host.environment["XDG_CONFIG_HOME"]) / name)
-    environment = {word: value for word, value in host.environment.items() if word != "VELOCITY_AUTHKEY"}
-    one = replace(host, environment=environment | {"XDG_CONFIG_HOME": kept, "VELOCITY_DATA_DIR": kept})
-    one.ok("login", name, "--password-stdin", typed=password + "\n")
-    return one
 
 
 def requests(host: Host) -> dict[str, int]:

@@ -70,6 +70,19 @@ class Directory:
         """The group and its ancestors, up to the root."""
         return list(rules.line(self.groups, gid))
 
+    def path(self, gid: int) -> str:
+        """A group for people who see it: "/", or the names from below the root. Who holds something on a group sees
+        those above it, too (contract, route 15)."""
+        return "/".join(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
+
+    def sees(self, uid: int, gid: int) -> bool:
+        """Whether there is such a group, and that user is shown it; the root is no secret."""
+        return gid in self.groups and gid not in self.leaving and rules.shows(self.groups, self.held(uid), gid)
+
+    def called(self, uid: int, gid: int) -> str:
+        """A group that a request names, for the one who sent it: as `path` where he sees it, else by that id."""
+        return self.path(gid) if self.sees(uid, gid) else f"group {gid}"
+
     def revision(self, gid: int) -> str:
         """Of a group with its members, their permissions and its quota."""
         held = [(uid, grants[gid]) for uid, grants in sorted(self.grants.items()) if grants.get(gid)]

@@ -146,7 +146,7 @@ class Groups:
         if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
             raise Refused(
                 Problem.GROUP_NAME_TAKEN,
-                f"group {parent_gid} has a subgroup named {name!r}: choose another name",
+                f"{self._directory.path(parent_gid)} has a subgroup named {name!r}: choose another name",
                 field="name",
             )
 

@@ -156,6 +156,12 @@ def shown_groups(groups: Groups, grants: Grants) -> list[int]:
     return sorted(shown)
 
 
+def shows(groups: Groups, grants: Grants, gid: int) -> bool:
+    """Whether `shown_groups` has that group; the root is no secret."""
+    above = (one for low, bits in grants.items() if bits for one in line(groups, low))
+    return gid == ROOT_GROUP or bool(held(groups, grants, gid)) or gid in above
+
+
 def names(bits: int) -> str:
     """A set of permissions, for people."""
     return ", ".join(permission.value for permission in members(bits))

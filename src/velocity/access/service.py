@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from velocity.access import rules
+from velocity.access import lacking, rules
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.guesses import Guesses
@@ -86,7 +86,7 @@ class Access:
         if needs.hides is not Hides.NOBODY and self._hidden(needs, held, places[0]):
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
         if not self._allowed(needs, caller.uid, held, target, places):
-            raise Refused(Problem.NO_PERMISSION, _missing(needs))
+            raise Refused(Problem.NO_PERMISSION, lacking.sentence(self.directory, needs, caller.uid, target, places))
 
     def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
         """Whether a user who holds this has what is needed."""
@@ -135,8 +135,3 @@ def _lacking(kept: Kept) -> list[Permission]:
     """What root does not hold on group 0: the permissions that this installation is older than."""
     held = {pid for uid, gid, pid in kept.grants if (uid, gid) == (ROOT_USER, ROOT_GROUP)}
     return [permission for permission in Permission if permission.pid not in held]
-
-
-def _missing(needs: Holds) -> str:
-    wanted = f"{needs.permission.value} {needs.on.value}"
-    return f"you need {wanted}: ask someone who may assign it there (`velocity why`, POST /u/why, says who)"

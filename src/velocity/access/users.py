@@ -168,7 +168,8 @@ class Users:
         async with directory.changing:
             if permission is not None and permission.bit & ~self._held_on(caller, gid):
                 raise Refused(
-                    Problem.PERMISSION_NOT_HELD, f"you do not hold {name} on group {gid}, so you cannot give it"
+                    Problem.PERMISSION_NOT_HELD,
+                    f"you do not hold {name} on {directory.called(caller.uid, gid)}, so you cannot give it",
                 )
             user = directory.user(uid)
             directory.group(gid)
@@ -191,7 +192,8 @@ class Users:
             if lacking:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"you do not hold {rules.names(lacking)} on group {gid}, so you cannot take it away",
+                    f"you do not hold {rules.names(lacking)} on {directory.called(caller.uid, gid)}, so you cannot "
+                    "take it away",
                 )
             user = directory.user(uid)
             directory.group(gid)

@@ -52,6 +52,8 @@ def complain(error: Exception) -> int:
         raise error
     message = clean(error) if isinstance(error, ClientError) else f"{type(error).__name__}: {clean(error)}"
     click.secho(f"velocity: {message}", fg="red", err=True)
+    for hint in getattr(error, "__notes__", ()):
+        click.echo(hint, err=True)
     if isinstance(error, Unreachable):
         return 5
     if isinstance(error, ApiError):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from velocity.cli import session
 from velocity.cli.output import Missing, Stranger, Unclear, clean, program
-from velocity.client import Client, ClientError
+from velocity.client import ApiError, Client, ClientError
+from velocity.contract import OPERATIONS
 from velocity.contract.groups import GroupSummary
+from velocity.contract.operation import Holds, On, Operation
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 SEEN = "velocity.groups"
 ROOT = 0
 
@@ -33,12 +41,51 @@ class GroupType(click.ParamType[int]):
         return completing(ctx, incomplete, lambda client: paths(client).values())
 
 
-GROUP = click.option(
-    "--group",
-    type=GroupType(),
-    metavar="GROUP",
-    help="The group: id, name or path. Absent: / where you hold something there, else the one group that you are in.",
-)
+def _grouped(command: Function) -> Function:
+    """The option --group. A refusal on the group that was meant is told with those that would do."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ApiError as error:
+            with contextlib.suppress(ClientError):
+                for hint in _elsewhere(error):
+                    error.add_note(hint)
+            raise
+
+    return click.option(
+        "--group",
+        type=GroupType(),
+        metavar="GROUP",
+        help="The group: id, name or path. "
+        "Absent: / where you hold something there, else the one group that you are in.",
+    )(wrapped)  # type: ignore[return-value]
+
+
+GROUP = _grouped
+
+
+def _elsewhere(error: ApiError) -> Iterator[str]:
+    """What helps who lacks a permission on the group that was meant, and holds it on others."""
+    wanted = {one.value for operation in OPERATIONS if (one := _refuses(operation, error.code))}
+    if not wanted:
+        return
+    client = session.connect()
+    found = [gid for gid, one in seen(client).items() if wanted & {held.name for held in one.permissions}]
+    words = sorted(shlex.quote(path(client, gid)) for gid in found)
+    if len(words) == 1:
+        yield f"name your group with --group {words[0]}"
+    elif words:
+        yield f"name one of your groups with --group: {', '.join(words)}"
+
+
+def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
+    """The permission that is lacking on the group that the operation names, if that is what its code says."""
+    lacking, needs = operation.by_problem.get(Problem.NO_PERMISSION), operation.needs
+    if lacking is None or lacking.code != code or not isinstance(needs, Holds) or needs.on is not On.GROUP:
+        return None
+    return needs.permission
 
 
 def seen(client: Client) -> Mapping[int, GroupSummary]:

@@ -96,7 +96,8 @@ class Pools:
         if assignment is None or not assignment.manage or mpid not in self._files:
             raise Refused(
                 Problem.POOL_NOT_MANAGED,
-                f"group {gid} may not manage media in pool {mpid}: ask for the pool to be assigned to it",
+                f"{self._access.directory.path(gid)} may not manage media in pool {mpid}: ask for the pool to be "
+                "assigned to it with `manage`",
                 field="mpid",
             )
         return self._files[mpid]
@@ -149,7 +150,8 @@ class Pools:
             if lacking:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"the parent of group {gid} has not {lacking} in pool {mpid} and cannot pass it on",
+                    f"the parent of {self._access.directory.called(caller.uid, gid)} has not {lacking} in pool {mpid} "
+                    "and cannot pass it on",
                 )
             self._check_gain(caller, gid, mpid, wanted)
             self._access.group(gid)
@@ -171,7 +173,9 @@ class Pools:
             self._access.group(gid)
             if (gid, mpid) not in self._assignments:
                 raise Refused(
-                    Problem.POOL_NOT_FOUND, f"pool {mpid} is not assigned to group {gid} itself", field="mpid"
+                    Problem.POOL_NOT_FOUND,
+                    f"pool {mpid} is not assigned to {self._access.directory.path(gid)} itself",
+                    field="mpid",
                 )
             parent = self._access.directory.groups[gid].parent_gid
             inherited = None if parent == ROOT_GROUP else self.assignment(parent, mpid)
@@ -192,7 +196,8 @@ class Pools:
         if gained is not None and not self._access.holds(caller.uid, Permission.POOL_ASSIGN, parent):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"group {gid} would gain {gained} in pool {mpid}: its parent's velocity.pool.assign is needed for that",
+                f"{self._access.directory.called(caller.uid, gid)} would gain {gained} in pool {mpid}: its parent's "
+                "velocity.pool.assign is needed for that",
             )
 
     @contextmanager

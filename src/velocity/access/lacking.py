@@ -1,0 +1,47 @@
+"""The refusal of somebody who lacks a permission: where he lacks it, and what would help.
+
+It names a group only to those who see it, and the group of an object only to those who see the object: for others,
+what they may not see and what does not exist are refused in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from velocity.access import rules
+from velocity.access.directory import Directory
+from velocity.contract.operation import Holds, On
+from velocity.contract.permissions import Permission
+
+NAMED = (On.GROUP, On.PARENT_GROUP)
+"""Where the request names the group, so that it could name another."""
+SEEN = {On.MEDIUM: Permission.MEDIA_LIST, On.VM: Permission.VM_VIEW, On.TASK: Permission.MEDIA_LIST}
+"""What shows an object of a group."""
+
+
+def sentence(directory: Directory, needs: Holds, uid: int, target: object, places: Sequence[int]) -> str:
+    """`places` are the groups where the permission was looked for."""
+    bit = needs.permission.bit
+    others = [directory.path(gid) for gid, bits in sorted(directory.held(uid).items()) if bits & bit]
+    elsewhere, remedy = "", ""
+    if others and needs.on in NAMED:
+        elsewhere = f", and hold it on {', '.join(others)}"
+        remedy = "name that group, or " if len(others) == 1 else "name one of these groups, or "
+    return (
+        f"you need {needs.permission.value} {_where(directory, needs.on, uid, target, places)}{elsewhere}: {remedy}"
+        "ask someone who may assign it there (`velocity why`, POST /u/why, says who)"
+    )
+
+
+def _where(directory: Directory, on: On, uid: int, target: object, places: Sequence[int]) -> str:
+    there: str = on.value
+    if (seen := SEEN.get(on)) and rules.holds(directory.groups, directory.held(uid), seen, places[0]):
+        return f"{there} ({directory.path(places[0])})"
+    if not isinstance(target, int):
+        return there
+    if on in NAMED:
+        return f"on {directory.called(uid, target)}"
+    if on is On.GROUPS_PARENT:
+        above = f"{directory.path(places[0])}, above" if directory.sees(uid, target) else "the parent of"
+        return f"on {above} {directory.called(uid, target)}"
+    return there
