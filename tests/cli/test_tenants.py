@@ -79,5 +79,5 @@ def test_users_by_name_or_uid(host: Host) -> None:
     host.ok("user", "passwd", "bob", "--password-stdin", typed="another one\n")
     assert host.run("user", "grant", "bob", "--group", "/").exit_code == 2, "what to grant must be said"
     assert host.run("user", "grant", "bob", "fly", "--group", "/").exit_code == 4
-    host.ok("user", "rm", "1")
+    host.ok("user", "rm", "1", "--yes")
     assert host.run("user", "show", "bob").exit_code == 4

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from velocity.cli import session
+from velocity.cli import session, where
 from velocity.cli.output import as_json, clean, done, held, json_option, show_json, table
 
 
@@ -44,12 +44,13 @@ def logout() -> None:
 @json_option
 def whoami() -> None:
     """Show who you are and what you may do where."""
-    user = session.connect().show_user()
+    client = session.connect()
+    user = client.show_user()
     if as_json():
         show_json(user)
         return
     click.echo(f"{clean(user.name)} (uid {user.uid})")
-    rows = [(member.gid, member.name, held(member.permissions)) for member in user.memberships]
+    rows = [(member.gid, where.path(client, member.gid), held(member.permissions)) for member in user.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask somebody to grant some")
 
 

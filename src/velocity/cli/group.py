@@ -7,9 +7,10 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, held, json_option, listing, planning, show_json, size, table
+from velocity.cli.output import as_json, clean, done, held, json_option, listing, made, planning, show_json, size, table
 from velocity.cli.plan import changing
-from velocity.contract.groups import Quota, QuotaInfo
+from velocity.client import Client
+from velocity.contract.groups import Groups, Quota, QuotaInfo
 
 GROUP = click.argument("group_", metavar="GROUP", type=where.GroupType())
 
@@ -24,13 +25,25 @@ def group() -> None:
 def list_groups() -> None:
     """List the groups where you hold something, and those above them."""
     client = session.connect()
-    answer = client.list_groups()
+    groups = list(where.seen(client).values())
     if as_json():
-        show_json(answer)
+        show_json(Groups(groups=groups))
         return
-    paths = where.paths(client)
-    rows = [(one.gid, paths.get(one.gid, one.name), held(one.permissions)) for one in answer.groups]
+    rows = [(one.gid, where.path(client, one.gid), _held(client, one.gid)) for one in groups]
     table(("GID", "GROUP", "YOU HOLD"), rows, "you hold nothing anywhere yet")
+
+
+def _held(client: Client, gid: int) -> str:
+    """What one holds there, nearest first; of what comes from above only what is not held nearer."""
+    parts: list[str] = []
+    known: set[str] = set()
+    for place in where.line(where.seen(client), gid):
+        names = {one.name for one in place.permissions}
+        if not names <= known:
+            source = "" if place.gid == gid else f" (from {where.path(client, place.gid)})"
+            parts.append(f"{held(place.permissions)}{source}")
+            known |= names
+    return ", ".join(parts)
 
 
 @group.command()
@@ -38,11 +51,12 @@ def list_groups() -> None:
 @json_option
 def show(group_: int) -> None:
     """Show GROUP and its members."""
-    answer = session.connect().show_group(gid=group_)
+    client = session.connect()
+    answer = client.show_group(gid=group_)
     if as_json():
         show_json(answer)
         return
-    click.echo(f"{clean(answer.name)} (gid {answer.gid}, under {answer.parent_gid})")
+    click.echo(f"{where.path(client, group_)} (gid {group_})")
     rows = [(one.uid, one.name, held(one.permissions)) for one in answer.memberships]
     table(("UID", "NAME", "HOLDS"), rows, "nobody holds anything on it directly")
 
@@ -54,11 +68,10 @@ def show(group_: int) -> None:
 def create(name: str, under: int | None) -> None:
     """Create the group NAME."""
     client = session.connect()
-    answer = client.create_group(name=name, parent_gid=where.here(client, under, "--under"))
-    if as_json():
-        show_json(answer)
-    else:
-        click.echo(answer.gid)
+    parent = where.here(client, under, "--under")
+    answer = client.create_group(name=name, parent_gid=parent)
+    path = clean(name) if parent == where.ROOT else f"{where.path(client, parent)}/{clean(name)}"
+    made(answer, answer.gid, f"created group {path} (gid {answer.gid})")
 
 
 @group.command()
@@ -69,10 +82,13 @@ def create(name: str, under: int | None) -> None:
 @changing
 def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
     """Delete GROUP with its subgroups, VMs and media, into the trash."""
+    client = session.connect()
+    path = where.path(client, group_)
     if not yes and not planning():
-        click.confirm(f"Delete group {group_} with its subgroups, VMs and media?", abort=True, err=True)
-    session.connect().delete_group(gid=group_, force=force, purge=purge)
-    done(f"deleted group {group_}")
+        whole = f"Delete the group {path} (gid {group_}) with its subgroups, VMs and media"
+        click.confirm(f"{whole}{', for good' if purge else ''}?", abort=True, err=True)
+    client.delete_group(gid=group_, force=force, purge=purge)
+    done(f"deleted group {path}")
 
 
 @group.command()

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, clean, done, listing, planning, program, show_json, size, table
+from velocity.cli.output import as_json, clean, done, listing, made, planning, program, show_json, size, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
@@ -131,11 +131,12 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
     """Upload FILE."""
     type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
     client = session.connect()
-    answer = send(client, file, name or file.name, type_, where.here(client, group), pool, readonly)
+    gid = where.here(client, group)
+    name = name or file.name
+    answer = send(client, file, name, type_, gid, pool, readonly)
+    made(answer, answer.mid, f"uploaded {clean(name)} (mid {answer.mid}) into {where.path(client, gid)}")
     if as_json():
-        show_json(answer)
         return
-    click.echo(answer.mid)
     if answer.content and isinstance(answer.content.warning, str):
         click.secho(f"warning: {clean(answer.content.warning)}", fg="yellow", err=True)
 
@@ -219,18 +220,16 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 def create(name: str, size_: str, format_: str, type_: str, group: int | None, pool: int) -> None:
     """Create an empty medium NAME; its space is sparse."""
     client = session.connect()
+    gid = where.here(client, group)
     answer = client.create_medium(
         name=name,
         size=to_bytes(size_),
-        gid=where.here(client, group),
+        gid=gid,
         mpid=pool,
         type=type_,
         format="qcow2" if format_ == "qcow2" else "raw",
     )
-    if as_json():
-        show_json(answer)
-    else:
-        click.echo(answer.mid)
+    made(answer, answer.mid, f"created medium {clean(name)} (mid {answer.mid}) in {where.path(client, gid)}")
 
 
 @media.command()

@@ -88,6 +88,15 @@ def done(message: str) -> None:
         show_json({})
 
 
+def made(answer: Any, key: object, sentence: str) -> None:
+    """Something is new: its id alone on stdout, for scripts; a sentence on stderr, for people; or the API's JSON."""
+    if as_json():
+        show_json(answer)
+        return
+    click.echo(sentence, err=True)
+    click.echo(key)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table on stdout; `empty` is said on stderr when there is nothing."""
     lines = _chosen(headings, [list(row) for row in rows])

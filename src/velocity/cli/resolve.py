@@ -78,7 +78,24 @@ def uid(client: Client, word: str) -> int:
     found = [me.uid] if me.name == word else [one.uid for one in client.list_users().users if one.name == word]
     if not found:
         raise Missing(f"there is no user {clean(word)!r}: `{program()} user list`")
+    _names()[found[0]] = word
     return found[0]
+
+
+def who(client: Client, uid: int) -> str:
+    """For people: the name of a user, or the id where one may not see it."""
+    if uid not in _names():
+        try:
+            _names()[uid] = client.show_user(uid=uid).name
+        except ApiError:
+            return f"user {uid}"
+    return clean(_names()[uid])
+
+
+def _names() -> dict[int, str]:
+    """The users that this command has met, by uid."""
+    names: dict[int, str] = click.get_current_context().meta.setdefault("velocity.users", {})
+    return names
 
 
 def permission(word: str) -> str:

@@ -9,7 +9,19 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import SETS, as_json, clean, done, held, json_option, listing, show_json, table
+from velocity.cli.output import (
+    SETS,
+    as_json,
+    clean,
+    done,
+    held,
+    json_option,
+    listing,
+    made,
+    planning,
+    show_json,
+    table,
+)
 from velocity.cli.plan import changing
 from velocity.contract.permissions import Permission
 
@@ -40,12 +52,13 @@ def list_users() -> None:
 @json_option
 def show(user_: int) -> None:
     """Show USER with the permissions that you may see."""
-    answer = session.connect().show_user(uid=user_)
+    client = session.connect()
+    answer = client.show_user(uid=user_)
     if as_json():
         show_json(answer)
         return
     click.echo(f"{clean(answer.name)} (uid {answer.uid})")
-    rows = [(one.gid, one.name, held(one.permissions)) for one in answer.memberships]
+    rows = [(one.gid, where.path(client, one.gid), held(one.permissions)) for one in answer.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
 
 
@@ -56,19 +69,21 @@ def show(user_: int) -> None:
 def create(name: str, password_stdin: bool) -> None:
     """Create the user NAME, who holds no permission yet."""
     answer = session.connect().create_user(name=name, password=_new_password(password_stdin))
-    if as_json():
-        show_json(answer)
-    else:
-        click.echo(answer.uid)
+    made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who holds nothing yet")
 
 
 @user.command()
 @USER
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @changing
-def rm(user_: int) -> None:
-    """Remove USER."""
-    session.connect().remove_user(uid=user_)
-    done(f"removed user {user_}")
+def rm(user_: int, yes: bool) -> None:
+    """Remove USER, for good: users do not go into the trash."""
+    client = session.connect()
+    name = resolve.who(client, user_)
+    if not yes and not planning():
+        click.confirm(f"Remove the user {name} (uid {user_}) for good?", abort=True, err=True)
+    client.remove_user(uid=user_)
+    done(f"removed user {name}")
 
 
 @user.command()
@@ -95,7 +110,7 @@ def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
     client = session.connect()
     for permission in expanded(permissions):
         client.grant_permission(uid=user_, gid=group, permission=permission)
-    done(f"granted: {', '.join(permissions)}")
+    done(f"granted {', '.join(permissions)} to {resolve.who(client, user_)} on {where.path(client, group)}")
 
 
 @user.command()
@@ -110,7 +125,8 @@ def revoke(user_: int, permissions: tuple[str, ...], group: int) -> None:
         client.revoke_permission(uid=user_, gid=group)
     for permission in expanded(permissions) if permissions else ():
         client.revoke_permission(uid=user_, gid=group, permission=permission)
-    done(f"revoked: {', '.join(permissions) or 'all'}")
+    what = ", ".join(permissions) or "everything"
+    done(f"took {what} away from {resolve.who(client, user_)} on {where.path(client, group)}")
 
 
 def expanded(words: tuple[str, ...]) -> list[str]:

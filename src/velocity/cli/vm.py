@@ -15,7 +15,19 @@ from rich.console import Console
 
 from velocity.cli import metrics, resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, json_option, listing, planning, program, show_json, size, table
+from velocity.cli.output import (
+    as_json,
+    clean,
+    done,
+    json_option,
+    listing,
+    made,
+    planning,
+    program,
+    show_json,
+    size,
+    table,
+)
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.where import GROUP
@@ -110,10 +122,9 @@ def create(
         autostart=autostart,
         rosetta=rosetta,
     )
+    made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
     if as_json():
-        show_json(answer)
         return
-    click.echo(answer.vmid)
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
 
