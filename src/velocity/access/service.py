@@ -18,7 +18,7 @@ from velocity.access.welcome import Welcome
 from velocity.access.why import Why
 from velocity.changes import Changes
 from velocity.contract.operation import Hides, Holds, Needs, On
-from velocity.contract.permissions import Permission
+from velocity.contract.permissions import ALL, Permission
 from velocity.contract.problems import Problem, Refused
 
 Owner = Callable[[object], int | None]
@@ -82,22 +82,23 @@ class Access:
             return
         assert caller is not None
         held = self.directory.held(caller.uid)
-        places = self.places(needs, target)
-        if needs.hides is not Hides.NOBODY and self._hidden(needs, held, places[0]):
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
-        if not self._allowed(needs, caller.uid, held, target, places):
+        if needs.hides is not Hides.NOBODY:
+            bits = rules.held(self.directory.groups, held, self._owner(needs.on, target))
+            if not bits & (ALL if needs.hides is Hides.STRANGERS else Permission.VM_VIEW.bit):
+                raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
+            if bits & needs.permission.bit:
+                return
+        if not self.allowed(needs, caller.uid, held, target):
+            places = self.places(needs, target)
             raise Refused(Problem.NO_PERMISSION, lacking.sentence(self.directory, needs, caller.uid, target, places))
 
     def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
         """Whether a user who holds this has what is needed."""
-        return self._allowed(needs, uid, held, target, self.places(needs, target))
-
-    def _allowed(self, needs: Holds, uid: int, held: Grants, target: object, places: Sequence[int]) -> bool:
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
         if needs.oneself and (target == uid or not isinstance(target, int)):
             return True  # absent: the caller himself
-        groups = self.directory.groups
+        groups, places = self.directory.groups, self.places(needs, target)
         if len(places) == 1:
             return rules.holds(groups, held, needs.permission, places[0])
         found = (rules.holds(groups, held, needs.permission, gid) for gid in places)
@@ -116,10 +117,6 @@ class Access:
         if on is On.USER or on is On.ALL_OF_USER:
             return sorted(self.directory.held(target) if isinstance(target, int) else ()) or (ROOT_GROUP,)
         return (self._owner(on, target),)
-
-    def _hidden(self, needs: Holds, held: Grants, gid: int) -> bool:
-        bits = rules.held(self.directory.groups, held, gid)
-        return not bits if needs.hides is Hides.STRANGERS else not bits & Permission.VM_VIEW.bit
 
     def _owner(self, on: On, target: object) -> int:
         directory = self.directory

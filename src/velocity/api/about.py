@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from typing import Any
 
@@ -24,6 +24,7 @@ class About:
     """One request. Nothing of it is written down but what `history.rules` names."""
 
     __slots__ = (
+        "_asked",
         "_gid",
         "_name",
         "_operation",
@@ -39,11 +40,12 @@ class About:
 
     def __init__(self, operation: Operation[Any, Any], address: str) -> None:
         self._operation = operation
+        self._asked: tuple[Access, Caller | None, Needs, object] | None = None
         self._uid: int | None = None
         self._name = ""
         self._gid = 0
         self.address = address
-        self.request = secrets.token_hex(8)
+        self.request = f"{random.getrandbits(64):016x}"
         self.wanted: Wire | None = None
         self.answer: Wire | None = None
         self.planned = False
@@ -51,7 +53,20 @@ class About:
         self.message: str | None = None
 
     def who(self, access: Access, caller: Caller | None, needs: Needs, named: object) -> None:
-        """Note who asks, and the group that it is about, before it changes."""
+        """Note who asks, and the group that it is about, before it changes. What changes nothing is looked up late."""
+        self._asked = access, caller, needs, named
+        if not self._is_read:
+            self._look()
+
+    @property
+    def _is_read(self) -> bool:
+        return self._operation.method is Method.POST and self._operation is not auth.SIGN_IN
+
+    def _look(self) -> None:
+        if self._asked is None:
+            return
+        access, caller, needs, named = self._asked
+        self._asked = None
         if caller is not None:
             self._uid = caller.uid
             user = access.directory.users.get(caller.uid)
@@ -72,11 +87,12 @@ class About:
             return False  # how a page asks whether anybody is signed in: each one that is opened
         if status in (401, 403, 429):
             return True
-        if self._operation.method is Method.POST and self._operation is not auth.SIGN_IN:
+        if self._is_read:
             return False
         return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
 
     def entry(self, status: int) -> Entry:
+        self._look()
         told = self.wanted is not None and not isinstance(self.wanted, SIGN_INS)
         return Entry(
             at=int(time.time()),

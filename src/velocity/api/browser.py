@@ -95,8 +95,8 @@ class Careful:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            said = {name for name, _ in message["headers"]}
-            message["headers"] = message["headers"] + [one for one in self._ever if one[0] not in said]
+            said = dict(message["headers"])
+            message["headers"] = [*message["headers"], *[one for one in self._ever if one[0] not in said]]
         await self._send(message)
 
 
