@@ -85,7 +85,7 @@ async def test_a_state_read_calls_few_functions(w: World) -> None:
     vmid = await w.vm()
     taken, answer = await asked(w.server.asgi, "/v/vm/state", b'{"vmid":%d}' % vmid, w.key)
     assert answer == {"vmid": vmid, "state": "STOPPED"}
-    assert taken <= 60, "what it costs, the bench says: `make bench-state`"
+    assert taken <= 50, "what it costs, the bench says: `make bench-state`"
 
 
 async def test_a_state_read_leaves_nothing_in_memory(w: World) -> None:
