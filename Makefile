@@ -41,6 +41,10 @@ bench-%:
 	@scripts/setup dev
 	@$(PY) -m bench.$*
 
+profile: ## Where the server's time goes: flame graphs of a state read and of a start, in profile/
+	@scripts/setup dev
+	@$(PY) -m bench.profile
+
 web: setup ## Build the web page from web/ (setup does so when it has changed)
 
 docs: ## Generate docs/reference and the client's methods from the code
@@ -63,7 +67,7 @@ dist: ## Build the wheel in dist/
 	@.venv/bin/python -m hatchling build -t wheel -d dist
 
 clean: ## Remove caches and the virtual environment (not var/, where the machines are)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist web/node_modules src/velocity/api/static
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check bench bench-report web docs screenshots fix dist clean
+.PHONY: help setup run test unit check bench bench-report profile web docs screenshots fix dist clean
