@@ -131,7 +131,7 @@ def pauses_resumes_and_stops(machine: MachinePage) -> None:
     machine.says("goes-on-2")
     machine.press("Stop")
     machine.is_shown_as("Stopped")
-    expect(machine.page.get_by_text("The machine is stopped: this is what it said last")).to_be_visible()
+    expect(machine.page.get_by_text("The VM is stopped: this is what it said last")).to_be_visible()
 
 
 def deletes_and_restores(machine: MachinePage) -> None:
@@ -206,7 +206,7 @@ def stops_all(one: Person, hears: str, deaf: str) -> None:
         one.page.get_by_role("checkbox", name=f"Select {name}").check()
     one.page.get_by_role("button", name="Actions", exact=True).click()
     one.page.get_by_role("menuitem", name="Stop", exact=True).click()
-    expect(one.page.get_by_text("2 machines asked to shut down")).to_be_visible()
+    expect(one.page.get_by_text("2 VMs asked to shut down")).to_be_visible()
     expect(row[hears].get_by_text("Stopped", exact=True)).to_be_visible(timeout=SECONDS * 1000)
     expect(row[deaf].get_by_text("Stopping", exact=True)).to_be_visible()
     one.page.get_by_role("button", name="Actions", exact=True).click()

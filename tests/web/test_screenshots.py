@@ -82,7 +82,7 @@ def test_a_console(
     guests.types(server, vmid, guests.shows("top -d 5"))
     guests.types(server, vmid, "clear; report; ip addr show eth0; df -h; ls --color=always /")
     one = person(f"http://127.0.0.1:{server.port}")
-    one.sign_in("root", SERVER_PASSWORD)
+    one.enter("root", password=SERVER_PASSWORD)
     scenes.CONSOLES[name](one, vmid)
     if into:
         album.save(one.page, into / f"{name}.png")

@@ -75,12 +75,12 @@ def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartS
     expect(one.page.get_by_role("button", name="Review and save…")).to_have_count(0)
     for tab in "console", "serial":
         one.go(f"/vms/{theirs}/{tab}")
-        expect(one.page.get_by_text("velocity.vm.interact is needed on the machine's group")).to_be_visible()
+        expect(one.page.get_by_text("velocity.vm.interact is needed on the VM's group")).to_be_visible()
     one.go("/create")
-    expect(one.page.get_by_role("heading", name="You may not create machines")).to_be_visible()
+    expect(one.page.get_by_role("heading", name="You may not create VMs")).to_be_visible()
     for vmid in foreign, 4711:  # one that is there, and one that is not: the same words
         one.open(f"/vms/{vmid}")
-        none = one.page.get_by_role("heading", name=f"There is no machine {vmid}, or none that you may view")
+        none = one.page.get_by_role("heading", name=f"There is no VM {vmid}, or none that you may view")
         expect(none).to_be_visible()
         expect(one.page.get_by_text("foreign")).to_have_count(0)
 
@@ -105,8 +105,8 @@ def sees_only_the_own_machine(one: Person) -> None:
     one.place("Virtual machines")
     expect(one.page.get_by_role("link", name="theirs", exact=True)).to_be_visible()
     expect(one.page.get_by_text("foreign")).to_have_count(0)
-    expect(one.page.get_by_role("status").get_by_text("1 machine", exact=True)).to_be_visible()
-    for name in "Resume theirs", "Actions of theirs", "Create a machine", "Text on screens":
+    expect(one.page.get_by_role("status").get_by_text("1 VM", exact=True)).to_be_visible()
+    for name in "Resume theirs", "Actions of theirs", "Create a virtual machine", "Text on screens":
         expect(one.page.get_by_role("button", name=name).or_(one.page.get_by_role("link", name=name))).to_have_count(0)
     one.page.get_by_role("checkbox", name="Select theirs").check()
     expect(one.page.get_by_role("button", name="Actions", exact=True)).to_be_disabled()

@@ -45,7 +45,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           }}
           type="search"
           onKeyDown={press}
-          placeholder="A machine, a medium, a group, a place; or “start web”"
+          placeholder="A VM, a medium, a group, a place; or “start web”"
           aria-label="Search or run"
           role="combobox"
           aria-expanded="true"
@@ -103,7 +103,7 @@ function useEntries(): Entry[] {
         run: () => chooseTheme(theme),
       })),
       ...vms.flatMap((vm) => [
-        { id: `vm-${vm.vmid}`, title: vm.name, kind: `machine, ${vm.state}`, run: go(`/vms/${vm.vmid}`) },
+        { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state}`, run: go(`/vms/${vm.vmid}`) },
         ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
           ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
           : []),

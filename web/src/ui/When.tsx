@@ -1,4 +1,4 @@
-/** A time as people say it ("5 min ago"), which goes on being true; the exact one on hover and for machines. */
+/** A time as people say it ("5 min ago"), which goes on being true; the exact one on hover and for programs. */
 import { useEffect } from "react";
 import { Signal, useSignal } from "@/api/signal";
 import { ago, moment } from "./format";

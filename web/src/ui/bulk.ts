@@ -12,7 +12,7 @@ const BREATH = 200;
 export interface Bulk<T> {
   /** "Starting" */
   doing: string;
-  /** "started", as in "3 machines: started" */
+  /** "started", as in "3 VMs: started" */
   done: string;
   noun: string;
   name: (one: T) => string;

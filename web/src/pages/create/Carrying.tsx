@@ -42,12 +42,12 @@ export function Carrying({
   const words: Record<StepId, string> = {
     upload: "Upload the image",
     disk: `Make the disk ${draft.diskName}`,
-    vm: `Make the machine ${draft.name}`,
+    vm: `Make the VM ${draft.name}`,
     start: `Start ${draft.name}`,
   };
   const made = [
     run.disk !== undefined && `the disk ${draft.diskName}`,
-    run.vmid !== undefined && `the machine ${draft.name}`,
+    run.vmid !== undefined && `the VM ${draft.name}`,
   ].filter(Boolean);
   const mayUndo =
     (run.vmid === undefined || may("vm.remove", draft.gid)) &&
@@ -100,7 +100,7 @@ export function Carrying({
               </Button>
             ) : (
               <LinkButton variant="secondary" to={`/vms/${run.vmid}`}>
-                Show the machine
+                Show the VM
               </LinkButton>
             )}
             {made.length > 0 && mayUndo && (

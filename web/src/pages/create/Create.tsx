@@ -1,4 +1,4 @@
-/** From nothing to a machine that boots: an image, a few settings, the plan, and its console. */
+/** From nothing to a VM that boots: an image, a few settings, the plan, and its console. */
 import "./create.css";
 import { EmptyState, EmptyStateBody, PageSection, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
 import { useNavigate } from "react-router";
@@ -29,7 +29,7 @@ export default function Create() {
         </PageSection>
       ) : groups.length === 0 ? (
         <PageSection>
-          <EmptyState titleText="You may not create machines" headingLevel="h2">
+          <EmptyState titleText="You may not create VMs" headingLevel="h2">
             <EmptyStateBody>
               That needs velocity.vm.create on a group. Ask whoever manages your group for it.
             </EmptyStateBody>

@@ -1,4 +1,4 @@
-/** The first question: what the machine boots from, and whose it is. */
+/** The first question: what the VM boots from, and whose it is. */
 import { Alert, Content, Form, FormGroup, FormSection, Radio, Title } from "@patternfly/react-core";
 import type { Medium } from "@/api/live";
 import { Choose } from "@/ui/Choose";

@@ -47,7 +47,7 @@ export function PlanStep({
       )}
       {disk && (diskError ? <Refused what="The disk" error={diskError} /> : <PlanSummary change={put(disk)} />)}
       {vmError ? (
-        <Refused what="The machine" error={vmError} />
+        <Refused what="The VM" error={vmError} />
       ) : (
         <PlanSummary change={put({ path: "/v/vm/efi", body: vm })} />
       )}
@@ -77,7 +77,7 @@ export function PlanStep({
       </Content>
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
       <SameAs
-        title="The machine; its disk’s id is in the answer before"
+        title="The VM; its disk’s id is in the answer before"
         request={{ method: "put", path: "/v/vm/efi", body: shown }}
       />
     </>

@@ -22,7 +22,7 @@ import type { Room } from "./room";
 const DISK_WORDS: Record<Disk, string> = {
   new: "A new, empty disk",
   copy: "A copy of the image: the image stays as it is",
-  itself: "The image itself: the machine writes to it",
+  itself: "The image itself: the VM writes to it",
   import: "A disk made of the image",
   none: "No disk",
 };

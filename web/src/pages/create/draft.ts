@@ -4,7 +4,7 @@ import { parseBytes } from "../../ui/format";
 export type Source = { from: "medium"; mid: string } | { from: "upload"; id: number } | { from: "blank" };
 /** `itself` is the chosen medium; `copy` and `import` are made of it; `new` is empty. */
 export type Disk = "new" | "itself" | "copy" | "import" | "none";
-/** What the chosen image can be for a machine. */
+/** What the chosen image can be for a VM. */
 export type Role = "cdrom" | "disk" | "packed" | "blank";
 
 export interface Draft {
@@ -131,8 +131,8 @@ export function problems(draft: Draft, known: Known): Problems {
     if (problem) found[field] = problem;
   };
   const { left } = known;
-  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group holds no more machines.");
-  say("name", nameProblem(draft.name, known.vms, "machine"));
+  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group holds no more VMs.");
+  say("name", nameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) say("cpus", "Write a whole number, 1 or more.");
   else if (left.cpus !== undefined && cpus > left.cpus) say("cpus", `The quota has ${left.cpus} left.`);

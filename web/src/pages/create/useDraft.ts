@@ -168,7 +168,7 @@ function freeName(name: string, taken: ReadonlySet<string>): string {
 function warningOf(chosen: Medium | undefined, uploaded: string | undefined): string | undefined {
   const told = chosen?.content?.warning ?? uploaded;
   if (told) return told;
-  if (chosen?.content?.boots_efi === false) return "It does not boot under EFI, and machines here have EFI firmware.";
+  if (chosen?.content?.boots_efi === false) return "It does not boot under EFI, and VMs here have EFI firmware.";
   return undefined;
 }
 

@@ -55,9 +55,7 @@ export function PoolFields({
           id="pool-write"
           label="Write"
           description={
-            above && !above.write
-              ? "The group above may not: it cannot be passed on."
-              : "Its machines may write to media."
+            above && !above.write ? "The group above may not: it cannot be passed on." : "Its VMs may write to media."
           }
           isChecked={share.write}
           isDisabled={above !== undefined && !above.write && !share.write}

@@ -41,7 +41,7 @@ export function Quota({ gid, parent }: { gid: number; parent: number }) {
               <One key={name} name={name} quota={data} />
             ))}
             <Content component="small" className="v-subtle">
-              {gid === ROOT ? "All groups count" : "Its subgroups count as well"}, whether their machines run or not.
+              {gid === ROOT ? "All groups count" : "Its subgroups count as well"}, whether their VMs run or not.
             </Content>
           </div>
         ) : (

@@ -31,8 +31,8 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
       onClose={onClose}
     >
       <p>
-        Every sign-in and every permission of {whom.name} ends. The machines and media belong to groups and stay. A user
-        is not put into the trash.
+        Every sign-in and every permission of {whom.name} ends. The VMs and media belong to groups and stay. A user is
+        not put into the trash.
       </p>
       <PlanSteps change={{ method: "delete", path: "/u/user", body }} />
     </Confirm>

@@ -63,7 +63,7 @@ export const AREAS: readonly Area[] = [
   {
     title: "Host",
     permissions: [
-      one("nic.list", "List the host NICs that machines can be bridged to"),
+      one("nic.list", "List the host NICs that VMs can be bridged to"),
       one("host.view", "See the host: its load, memory, pools and hypervisor"),
     ],
   },

@@ -28,8 +28,8 @@ export function Command({ vm }: { vm: Vm }) {
 
 function Stopped({ vm }: { vm: Vm }) {
   return (
-    <EmptyState titleText="The machine is stopped" headingLevel="h2" variant="sm">
-      <EmptyStateBody>The command is read back from the process, which there is while the machine runs.</EmptyStateBody>
+    <EmptyState titleText="The VM is stopped" headingLevel="h2" variant="sm">
+      <EmptyStateBody>The command is read back from the process, which there is while the VM runs.</EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
           <StartButton vm={vm} />

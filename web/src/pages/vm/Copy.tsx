@@ -57,9 +57,9 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const atName = failure instanceof ApiError && failure.field === "name" ? failure.message : undefined;
   return (
     <Modal isOpen variant="small" onClose={onClose} aria-labelledby="copy-title">
-      <ModalHeader title={`Another machine like ${vm.name}`} labelId="copy-title" />
+      <ModalHeader title={`Another VM like ${vm.name}`} labelId="copy-title" />
       <ModalBody>
-        {info.isError && <Failed error={info.error} what="The machine" again={() => void info.refetch()} />}
+        {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
         <Form id="copy" onSubmit={(event) => void create(event)}>
           {failure !== undefined && !atName && (
             <Alert component="p" isInline variant="danger" title="It was not created">
@@ -95,7 +95,7 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
                   <ListItem key={one.mid}>{media.find((it) => it.mid === one.mid)?.name ?? one.mid}</ListItem>
                 ))}
               </List>
-              A clone of a disk can be made under Media, and attached to the new machine.
+              A clone of a disk can be made under Media, and attached to the new VM.
             </Alert>
           )}
         </Form>

@@ -98,9 +98,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                     <DropdownItem
                       isDanger
                       isAriaDisabled={!stopped}
-                      tooltipProps={
-                        stopped ? undefined : { content: "Stop it first: only a stopped machine is deleted." }
-                      }
+                      tooltipProps={stopped ? undefined : { content: "Stop it first: only a stopped VM is deleted." }}
                       onClick={() => stopped && setDialog("delete")}
                     >
                       Delete…

@@ -75,7 +75,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
         sortBy={{ key: "at", down: true }}
         empty={
           <EmptyState titleText="Nothing yet" headingLevel="h2" variant="sm">
-            <EmptyStateBody>What is done with this machine, and what is refused, is listed here.</EmptyStateBody>
+            <EmptyStateBody>What is done with this VM, and what is refused, is listed here.</EmptyStateBody>
           </EmptyState>
         }
       />

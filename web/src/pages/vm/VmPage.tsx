@@ -106,12 +106,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
       <PageSection hasBodyWrapper={false} aria-label={place.title}>
         <div className="v-vm-tab" id={CONTENT}>
           {mayNot(place) ? (
-            <Alert
-              component="p"
-              isInline
-              variant="info"
-              title={`velocity.${place.needs} is needed on the machine's group`}
-            >
+            <Alert component="p" isInline variant="info" title={`velocity.${place.needs} is needed on the VM's group`}>
               Somebody who holds it there and may assign permissions can give it to you.
             </Alert>
           ) : (
@@ -130,11 +125,11 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
 function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
   return (
     <>
-      <PageHead title={name ?? "No such machine"} />
+      <PageHead title={name ?? "No such VM"} />
       <PageSection>
         <EmptyState
           headingLevel="h2"
-          titleText={name ? `${name} is no longer here` : `There is no machine ${vmid}, or none that you may view`}
+          titleText={name ? `${name} is no longer here` : `There is no VM ${vmid}, or none that you may view`}
         >
           <EmptyStateBody>
             {name
@@ -143,7 +138,7 @@ function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
           </EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>
-              <Button component={(props) => <Link {...props} to="/vms" />}>All machines</Button>
+              <Button component={(props) => <Link {...props} to="/vms" />}>All VMs</Button>
               <Button variant="link" component={(props) => <Link {...props} to="/trash" />}>
                 Trash
               </Button>

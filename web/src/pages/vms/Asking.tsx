@@ -1,4 +1,4 @@
-/** The questions before a machine is switched off or deleted, for one and for many. */
+/** The questions before a VM is switched off or deleted, for one and for many. */
 import { Alert, Checkbox, Content } from "@patternfly/react-core";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
@@ -8,7 +8,7 @@ import { useGroupPath } from "@/ui/groups";
 import { vmGroup } from "../vm/cli";
 import { deleteAll, doToAll, suits } from "./doing";
 
-/** Asked of these machines, as they were when it was asked. */
+/** Asked of these VMs, as they were when it was asked. */
 export interface Question {
   about: "kill" | "delete";
   vms: readonly Vm[];
@@ -41,8 +41,7 @@ function Names({ vms }: { vms: readonly Vm[] }) {
   );
 }
 
-const called = (vms: readonly Vm[]): string =>
-  vms.length === 1 && vms[0] ? vms[0].name : count(vms.length, "machine");
+const called = (vms: readonly Vm[]): string => (vms.length === 1 && vms[0] ? vms[0].name : count(vms.length, "VM"));
 
 function ForceOff({ vms, onDone, onClose }: Props) {
   const path = useGroupPath();
@@ -112,7 +111,7 @@ function Delete({ vms, onDone, onClose }: Props) {
             title={
               running.length === vms.length
                 ? `${called(running)} ${running.length === 1 ? "is" : "are"} not stopped`
-                : `${count(running.length, "machine")} of them ${running.length === 1 ? "is" : "are"} not stopped`
+                : `${count(running.length, "VM")} of them ${running.length === 1 ? "is" : "are"} not stopped`
             }
           >
             Only what is stopped can be deleted.

@@ -1,4 +1,4 @@
-/** What can be done with all selected machines that it suits. */
+/** What can be done with all selected VMs that it suits. */
 import { DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly/react-core";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";

@@ -1,4 +1,4 @@
-/** Of which group, with all groups below it: the groups as their tree, with how many machines each has. */
+/** Of which group, with all groups below it: the groups as their tree, with how many VMs each has. */
 import {
   Divider,
   MenuSearch,

@@ -1,4 +1,4 @@
-/** Where there is no machine to show: what to do first, or whom to ask. */
+/** Where there is no VM to show: what to do first, or whom to ask. */
 import { EmptyState, EmptyStateBody } from "@patternfly/react-core";
 import { FirstSteps } from "@/ui/FirstSteps";
 import { useGroupsWhere } from "@/ui/groups";
@@ -8,10 +8,10 @@ export function NoMachines() {
   const mayUpload = useGroupsWhere("media.create").length > 0;
   if (mayCreate || mayUpload) return <FirstSteps />;
   return (
-    <EmptyState titleText="There is no machine for you yet" headingLevel="h2">
+    <EmptyState titleText="There is no VM for you yet" headingLevel="h2">
       <EmptyStateBody>
-        You see the machines of the groups that you may view. Ask an administrator to create one for you, or to let you
-        create machines (velocity.vm.create).
+        You see the VMs of the groups that you may view. Ask an administrator to create one for you, or to let you
+        create VMs (velocity.vm.create).
       </EmptyStateBody>
     </EmptyState>
   );

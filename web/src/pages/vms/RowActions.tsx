@@ -1,5 +1,5 @@
 /**
- * What can be done with one machine: the usual at once, the rest in a menu. The buttons are plain ones: a table makes
+ * What can be done with one VM: the usual at once, the rest in a menu. The buttons are plain ones: a table makes
  * hundreds of them while it is scrolled.
  */
 import { Divider, DropdownItem, DropdownList } from "@patternfly/react-core";

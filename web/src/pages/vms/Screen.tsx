@@ -1,4 +1,4 @@
-/** The screen of a machine, small and live; what stands there instead while there is none. */
+/** The screen of a VM, small and live; what stands there instead while there is none. */
 import { OffIcon } from "@patternfly/react-icons";
 import { useEffect, useRef } from "react";
 import { useMay, type Vm } from "@/api/live";

@@ -1,4 +1,4 @@
-/** Finds a text on the screens of running machines. */
+/** Finds a text on the screens of running VMs. */
 import {
   Alert,
   Content,
@@ -45,7 +45,7 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
       <ModalHeader
         title="Text on screens"
         labelId="screens-title"
-        description="Reads the screens of the running machines that you may use, and finds a text on them."
+        description="Reads the screens of the running VMs that you may use, and finds a text on them."
       />
       <ModalBody>
         <form onSubmit={(event) => void look(event)}>
@@ -108,7 +108,7 @@ function Results({ text, hits }: { text: string; hits: Hits }) {
             return (
               // biome-ignore lint/suspicious/noArrayIndexKey: the same line may stand on a screen twice
               <li key={index}>
-                <Link to={`/vms/${hit.vmid}/console`}>{vm?.name ?? `Machine ${hit.vmid}`}</Link>
+                <Link to={`/vms/${hit.vmid}/console`}>{vm?.name ?? `VM ${hit.vmid}`}</Link>
                 {several && <span className="v-subtle"> {hit.display}</span>}
                 <code>
                   <Marked line={hit.line} text={text} />

@@ -1,4 +1,4 @@
-/** Every machine that the person may view: as a table, or as a wall of screens. */
+/** Every VM that the person may view: as a table, or as a wall of screens. */
 import "./vms.css";
 import {
   Button,
@@ -95,7 +95,7 @@ export default function Vms() {
             )}
             {mayCreate && all.length > 0 && (
               <LinkButton variant="primary" to="/create">
-                Create a machine
+                Create a virtual machine
               </LinkButton>
             )}
           </Flex>
@@ -103,14 +103,14 @@ export default function Vms() {
       />
       <PageSection>
         {!ready ? (
-          <Skeleton height="20rem" screenreaderText="Loading the machines" />
+          <Skeleton height="20rem" screenreaderText="Loading the VMs" />
         ) : all.length === 0 ? (
           <NoMachines />
         ) : (
           <DataTable
             id="vms"
             label="Virtual machines"
-            noun="machine"
+            noun="VM"
             rows={rows}
             columns={shown}
             rowKey={rowKey}
@@ -156,7 +156,7 @@ export default function Vms() {
 
 function NothingFits({ onClear }: { onClear: () => void }) {
   return (
-    <EmptyState titleText="No machine fits the filters" headingLevel="h2">
+    <EmptyState titleText="No VM fits the filters" headingLevel="h2">
       <EmptyStateFooter>
         <EmptyStateActions>
           <Button variant="link" onClick={onClear}>

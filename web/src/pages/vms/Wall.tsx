@@ -1,4 +1,4 @@
-/** The machines as a wall of screens. What is further down is made when one comes near it. */
+/** The VMs as a wall of screens. What is further down is made when one comes near it. */
 import {
   Button,
   Card,

@@ -1,4 +1,4 @@
-/** The columns of the table of machines. */
+/** The columns of the table of VMs. */
 import { ExclamationTriangleIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";

@@ -1,4 +1,4 @@
-/** What the table can do to one machine or to many: which of them it suits, and how it is told. */
+/** What the table can do to one VM or to many: which of them it suits, and how it is told. */
 import { call } from "@/api/call";
 import type { Vm } from "@/api/live";
 import { carryOutAll } from "@/ui/bulk";
@@ -22,7 +22,7 @@ export function doToAll(vms: readonly Vm[], verb: Verb): Promise<boolean> {
   return carryOutAll(vms, {
     doing: first?.doing ?? BULK[verb].title,
     done: BULK[verb].done,
-    noun: "machine",
+    noun: "VM",
     name: (vm) => vm.name,
     do: async (vm) => {
       if (first) await call("put", "/v/vm/state", { vmid: vm.vmid, state: first.state, force: first.force });
@@ -34,7 +34,7 @@ export function deleteAll(vms: readonly Vm[], how: { force: boolean; purge: bool
   return carryOutAll(vms, {
     doing: how.purge ? "Removing" : "Deleting",
     done: how.purge ? "removed for good" : "moved into the trash",
-    noun: "machine",
+    noun: "VM",
     name: (vm) => vm.name,
     do: async (vm) => {
       if (how.force && vm.state !== "STOPPED")

@@ -1,4 +1,4 @@
-/** Which machines are shown, as the address of the page tells it. */
+/** Which VMs are shown, as the address of the page tells it. */
 import type { Group, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
 
@@ -43,7 +43,7 @@ const SETTLED: Partial<Record<State, Facet>> = { RUNNING: "running", PAUSED: "pa
 
 export const facetOf = (vm: Pick<Vm, "state">): Facet => SETTLED[vm.state] ?? "changing";
 
-/** `troubled` says whether somebody should look at a machine. */
+/** `troubled` says whether somebody should look at a VM. */
 export function fits<T extends Pick<Vm, "gid" | "state">>(
   vm: T,
   facets: readonly Facet[],

@@ -1,4 +1,4 @@
-/** "May anna create machines in web?": the decision, the groups where it was looked for, who could change it, and what if. */
+/** "May anna create VMs in web?": the decision, the groups where it was looked for, who could change it, and what if. */
 import {
   Button,
   Form,
@@ -95,7 +95,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
                   (target === "group" ? question.gid : target === "vm" ? question.vmid : question.member) ?? "",
                 )}
                 choices={[
-                  { value: "", label: target === "vm" ? "Choose a machine" : `Choose a ${target}`, disabled: true },
+                  { value: "", label: target === "vm" ? "Choose a VM" : `Choose a ${target}`, disabled: true },
                   ...(target === "group"
                     ? [...groups].map((one) => ({ value: String(one.gid), label: path(one.gid) }))
                     : target === "vm"

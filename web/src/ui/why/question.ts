@@ -53,12 +53,12 @@ export const OPERATIONS: readonly { title: string; operations: readonly Operatio
     title: "With a virtual machine",
     operations: on(
       "vm",
-      ["show_vm", "see the machine"],
+      ["show_vm", "see the VM"],
       ["set_vm_state", "start, stop, pause and resume"],
       ["open_console", "use the consoles of"],
       ["show_screen", "see the screen of"],
       ["alter_vm", "change the settings of"],
-      ["delete_vm", "delete the machine"],
+      ["delete_vm", "delete the VM"],
     ),
   },
   {

@@ -50,7 +50,7 @@ export function TeamFields({ state }: { state: State }) {
         header={
           <FormFieldGroupHeader
             titleText={{ id: "team-quota", text: "Quota" }}
-            titleDescription="What all its machines may have together, running or not. Empty: no limit."
+            titleDescription="What all its VMs may have together, running or not. Empty: no limit."
           />
         }
       >

@@ -12,7 +12,7 @@ export function Console({ vm }: { vm: Vm }) {
   const may = useMay();
   if (vm.displays.length === 0)
     return (
-      <EmptyState titleText="This machine has no display" headingLevel="h2" variant="sm">
+      <EmptyState titleText="This VM has no display" headingLevel="h2" variant="sm">
         <EmptyStateBody>
           Its serial console is all that it shows. A display can be added in its settings
           {may("vm.alter", vm.gid) ? "." : ", which needs the permission velocity.vm.alter."}
@@ -28,7 +28,7 @@ export function Console({ vm }: { vm: Vm }) {
     );
   if (vm.state === "STOPPED")
     return (
-      <EmptyState titleText="The machine is stopped" headingLevel="h2" variant="sm">
+      <EmptyState titleText="The VM is stopped" headingLevel="h2" variant="sm">
         <EmptyStateBody>Its screen is here as soon as it starts.</EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>

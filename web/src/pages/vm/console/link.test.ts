@@ -59,7 +59,7 @@ it("begins with short distances again after a connection that held", async () =>
   expect(link.state.value).toMatchObject({ is: "lost", next: Date.now() + 500 });
 });
 
-it("tries again while the server is away or the machine is stopped, and not where it may not", async () => {
+it("tries again while the server is away or the VM is stopped, and not where it may not", async () => {
   for (const error of [new ApiError(0, 0, "away"), new ApiError(503, 503, "ends"), new ApiError(406, 19120, "off")]) {
     const { ask, link } = world();
     ask.mockRejectedValueOnce(error);
@@ -94,7 +94,7 @@ it("does nothing more once it is closed", async () => {
 
 it("says why it ended", () => {
   expect(reason(FORBIDDEN, true)).toMatch(/permission/);
-  expect(reason(ENDED, true)).toMatch(/machine/);
+  expect(reason(ENDED, true)).toMatch(/VM/);
   expect(reason(1006, true)).toMatch(/broke/);
   expect(reason(1006, false)).toMatch(/could not/);
 });

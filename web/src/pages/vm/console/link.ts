@@ -100,7 +100,7 @@ export class ConsoleLink {
 /** Why a connection ended, for people. Whether there will be another one is what the next ticket tells. */
 export function reason(code: number, wasOpen: boolean): string {
   if (code === FORBIDDEN) return "Your session or your permission for this console has ended.";
-  if (code === ENDED) return "The machine has ended.";
+  if (code === ENDED) return "The VM has ended.";
   return wasOpen ? "The connection broke." : "The console could not be opened.";
 }
 

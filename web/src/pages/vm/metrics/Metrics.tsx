@@ -77,7 +77,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       <EmptyState titleText="Nothing measured yet" headingLevel="h2" variant="sm">
         <EmptyStateBody>
           {stopped
-            ? "A machine is measured while it runs; what was measured is kept while the server runs."
+            ? "A VM is measured while it runs; what was measured is kept while the server runs."
             : "The first measurement comes within ten seconds."}
         </EmptyStateBody>
       </EmptyState>
@@ -107,7 +107,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       </Gallery>
       {missing && (
         <Content component="p" className="v-subtle v-space-above">
-          For {missing} of this time nothing was measured: the machine or the server did not run.
+          For {missing} of this time nothing was measured: the VM or the server did not run.
         </Content>
       )}
       {charts.length === 3 && (

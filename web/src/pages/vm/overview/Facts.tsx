@@ -10,7 +10,7 @@ const ASKED: Partial<Record<VmInfo["state"], string>> = { RUNNING: "running", PA
 export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
   return (
     <Card isFullHeight>
-      <CardTitle component="h2">Machine</CardTitle>
+      <CardTitle component="h2">Virtual machine</CardTitle>
       <CardBody>
         <DescriptionList isHorizontal isCompact>
           <Fact name="CPUs">{info.cpus}</Fact>

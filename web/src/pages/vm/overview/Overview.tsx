@@ -30,7 +30,7 @@ export function Overview({ vm }: { vm: Vm }) {
       )}
       {info.isError && (
         <GridItem>
-          <Failed error={info.error} what="The machine" again={() => void info.refetch()} />
+          <Failed error={info.error} what="The VM" again={() => void info.refetch()} />
         </GridItem>
       )}
       {info.isPending && (

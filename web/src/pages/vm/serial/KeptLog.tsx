@@ -24,9 +24,7 @@ export default function KeptLog({ vm }: { vm: Vm }) {
         component="p"
         isInline
         variant="info"
-        title={
-          text ? "The machine is stopped: this is what it said last" : "The machine is stopped, and has said nothing"
-        }
+        title={text ? "The VM is stopped: this is what it said last" : "The VM is stopped, and has said nothing"}
       />
       <Toolbar className="v-console-bar">
         <ToolbarContent>

@@ -59,7 +59,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
     setBusy(true);
     try {
       const { waiting, warnings } = await call("patch", "/v/vm", body);
-      const later = waiting.length > 0 ? "What waits for the next start is told at the machine's head." : undefined;
+      const later = waiting.length > 0 ? "What waits for the next start is told at the VM's head." : undefined;
       say("success", `${changes.name ?? vm.name} is changed`, later);
       for (const warning of warnings ?? []) say("warning", warning);
       onSaved();
@@ -130,9 +130,7 @@ function Takes({ planned }: { planned: Plan }) {
         {planned.consumes.map(({ gid, cpus, memory_mib, vms }) => (
           <ListItem key={gid}>
             {groups.find((one) => one.gid === gid)?.name ?? `group ${gid}`}:{" "}
-            {[cpus && `${cpus} CPUs`, memory_mib && mib(memory_mib), vms && `${vms} machines`]
-              .filter(Boolean)
-              .join(", ")}
+            {[cpus && `${cpus} CPUs`, memory_mib && mib(memory_mib), vms && `${vms} VMs`].filter(Boolean).join(", ")}
           </ListItem>
         ))}
       </List>

@@ -60,7 +60,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
     >
       {!mayAlter && (
         <Alert component="p" isInline variant="info" title="You may look at the settings">
-          To change them velocity.vm.alter is needed on the machine's group.
+          To change them velocity.vm.alter is needed on the VM's group.
         </Alert>
       )}
       {meanwhile.length > 0 && (

@@ -98,7 +98,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const problems: Record<string, string> = {};
   const name = nameProblem(draft.name);
   if (name) problems.name = name;
-  if (!Number.isInteger(draft.cpus) || draft.cpus < 1) problems.cpus = "A machine has at least 1 CPU.";
+  if (!Number.isInteger(draft.cpus) || draft.cpus < 1) problems.cpus = "A VM has at least 1 CPU.";
   if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Write an amount such as 512 MiB or 2 GiB.";
   const seen = new Set<string>();
   draft.displays.forEach((display, index) => {
