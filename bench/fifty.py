@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from bench.harness import Absent, Bench, cpu_seconds, timed
+from bench.harness import Absent, Bench, timed
 from bench.peers.libvirt import Libvirt
 from bench.peers.raw import Many
 from bench.pulse import Pulse
-from bench.server import Client, Velocity
+from bench.server import Client, Launched, Velocity
 
 COUNT = 50
 ROUNDS = 3
@@ -51,16 +51,13 @@ class Fifty:
 
         return timed(lambda: list(self.pool.map(one, self.connections, self.vmids)))
 
-    def crash(self) -> tuple[float, float]:
-        """Kill the server; milliseconds from its new start to the first full list, and those of its processor."""
+    def crash(self) -> Launched:
+        """Kill the server and start it again."""
         self.server.stop(signal.SIGKILL)
-        begun = time.perf_counter()
-        self.server.start()
+        launched = self.server.launch(COUNT + 1)
         self.client = self.server.client()
-        self.list()
-        took, computed = (time.perf_counter() - begun) * 1000, cpu_seconds(self.server.pid) * 1000
         self._connect()
-        return took, computed
+        return launched
 
     def list(self) -> list[str]:
         """The states of the fifty."""
@@ -101,10 +98,10 @@ def ours(bench: Bench, fifty: Fifty) -> None:
         bench.add(f"{what}: Velocity", "ms", took)
 
     def crash(among: str, state: str) -> None:
-        took, computed = fifty.crash()
+        launched = fifty.crash()
         fifty.check(state)
-        add(f"restart, {among}", took)
-        add(f"restart's CPU, {among}", computed)
+        add(f"restart, {among}", launched.ms)
+        add(f"restart's CPU, {among}", launched.cpu)
 
     crash("none running", "STOPPED")
     with Pulse(fifty.server, fifty.other) as idle:

@@ -15,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+
+from bench.harness import cpu_seconds
 
 PASSWORD = "bench bench bench"
 
@@ -27,6 +29,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def usual() -> dict[str, str]:
+    """The environment without what settings of Python (compiled modules are kept) or of ours would change."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("VELOCITY_", "PYTHON"))}
 
 
 class Wrong(Exception):
@@ -57,6 +64,13 @@ class Client:
 
     def close(self) -> None:
         self.connection.close()
+
+
+class Launched(NamedTuple):
+    """From the start of the server's process to its first full list, which was read: both in milliseconds."""
+
+    ms: float
+    cpu: float
 
 
 class Velocity:
@@ -93,8 +107,7 @@ class Velocity:
 
     def start(self) -> None:
         """Returns when it has answered."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
-        environment |= {
+        environment = usual() | {
             "VELOCITY_LISTEN": f"127.0.0.1:{self.port}",
             "VELOCITY_DATA_DIR": str(self.data),
             "VELOCITY_RUNTIME_DIR": str(self.runs),
@@ -135,6 +148,15 @@ class Velocity:
                 pid = json.loads(file.read_text())["pid"]
                 if b"qemu" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
+
+    def launch(self, vms: int) -> Launched:
+        """Start until all its VMs are listed. Raises `Wrong` when there are others."""
+        begun = time.perf_counter()
+        self.start()
+        listed = len(self.client().call("POST", "/v/vm/list", gid=0)["vms"])
+        if listed != vms:
+            raise Wrong(f"{listed} VMs are listed instead of {vms}")
+        return Launched((time.perf_counter() - begun) * 1000, cpu_seconds(self.pid) * 1000)
 
     def client(self) -> Client:
         return Client(self.port, self.key)
