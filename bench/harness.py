@@ -266,10 +266,10 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
-def memory_mib(pid: int) -> float:
-    """The process's proportional set size. proc(5), smaps_rollup"""
+def memory_mib(pid: int, field: str = "Pss") -> float:
+    """The process's proportional set size, or what else is asked for. proc(5), smaps_rollup"""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
     raise ProcessLookupError(pid)
 

@@ -171,9 +171,9 @@ class Side:
         self.daemon.wait(30)
         return {"ms": self.launch() * 1000, "count": len(self.connection.listAllDomains())}
 
-    def memory(self):
+    def memory(self, field):
         for line in Path(f"/proc/{self.daemon.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(field + ":"):
                 return {"mib": int(line.split()[1]) / 1024}
         return {}
 
