@@ -1,7 +1,7 @@
 """The memory of the server: idle, for each VM that is defined, and for each that runs. Beside libvirtd's.
 
-Idle, it is the proportional set size of the one process. What is more is measured by its own pages alone (`OWN`), as the
-libraries that QEMU's processes share with it make the proportional size smaller. proc(5), smaps_rollup
+Idle, it is the proportional set size of the one process. What is more is measured by its own pages alone (`OWN`), as
+the libraries that QEMU's processes share with it make the proportional size smaller. proc(5), smaps_rollup
 """
 
 from __future__ import annotations
