@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,6 +305,25 @@ async def test_assigning_pools(w: World) -> None:
     await w.ok("DELETE", assign, key, gid=top, mpid=1)
     assert await w.refused("DELETE", assign, key, gid=top, mpid=1) == (404, 6311)
     assert (await w.ok("POST", "/m/pool/list", key, gid=low))["pools"] == [], "seen through the ancestor only"
+
+
+async def test_what_is_assigned_to_the_group_itself_is_told_apart(w: World) -> None:
+    top = await w.group("top")
+    low = await w.group("low", top)
+
+    async def listed(gid: int) -> dict[str, Any]:
+        (pool,) = (await w.ok("POST", "/m/pool/list", gid=gid))["pools"]
+        return dict(pool)
+
+    assert "assigned" not in await listed(0), "the root group has every pool by itself"
+    await w.ok("PUT", "/m/pool/assign", gid=top, mpid=1, quota=10_000, write=True, manage=True)
+    assert (await listed(top))["assigned"] == {"quota": 10_000, "write": True, "manage": True}
+    assert "assigned" not in await listed(low), "it inherits"
+    await w.ok("PUT", "/m/pool/assign", gid=low, mpid=1, write=True)
+    await w.ok("PUT", "/m/pool/assign", gid=top, mpid=1, quota=10_000, manage=True)
+    pool = await listed(low)
+    assert (pool["quota"], pool["write"], pool["manage"]) == (10_000, False, False), "what it may do"
+    assert pool["assigned"] == {"quota": 0, "write": True, "manage": False}, "what was assigned"
 
 
 async def test_nobody_widens_a_share_from_within(w: World) -> None:

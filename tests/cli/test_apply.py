@@ -54,6 +54,20 @@ def test_media_from_files(host: Host, tmp_path: Path) -> None:
     assert "nothing to do" in host.ok("apply", str(file))
 
 
+def test_what_a_subgroup_inherits_is_not_what_is_assigned_to_it(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    whole = "write = true, manage = true"
+    file.write_text(
+        f'[[groups]]\npath = "a"\npools = [{{ pool = 1, quota = "1G", {whole} }}]\n'
+        f'[[groups]]\npath = "a/b"\npools = [{{ pool = 1, {whole} }}]\n'
+    )
+    host.ok("apply", str(file), "--yes")
+    file.write_text(file.read_text().replace("pool = 1", 'pool = "default"'))
+    assert "nothing to do" in host.ok("apply", str(file), "--yes"), "it has no quota of its own, and less by its parent"
+    host.ok("pool", "revoke", "1", "a/b")
+    assert "assign pool default to a/b" in host.ok("apply", str(file), "--plan"), "what it inherits may cease"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

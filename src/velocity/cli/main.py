@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console, screen, log, metrics, ...",
     ),
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),
-    "pool": ("velocity.cli.media", "Media pools: list, assign, revoke"),
+    "pool": ("velocity.cli.pool", "Media pools: list, assign, revoke"),
     "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),
     "history": ("velocity.cli.history", "Who did what, and what was refused"),
     "events": ("velocity.cli.events", "What happens, as it happens"),

@@ -1,4 +1,4 @@
-"""`velocity media` and `velocity pool`."""
+"""`velocity media`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from velocity.cli.where import GROUP
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 
-POOL = click.option("--pool", type=int, default=1, metavar="MPID", help="The media pool.")
+POOL = click.option(
+    "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
+)
 
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
@@ -29,64 +31,6 @@ FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", 
 @click.group()
 def media() -> None:
     """Media: ISOs and disks. MEDIUM is an id, or a name: in the group, or wherever you see one of that name."""
-
-
-@click.group()
-def pool() -> None:
-    """Media pools."""
-
-
-@pool.command("list")
-@GROUP
-@listing
-def list_pools(group: int | None) -> None:
-    """List the pools that a group sees."""
-    client = session.connect()
-    answer = client.list_pools(gid=where.here(client, group))
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (
-            one.mpid,
-            one.name,
-            "yes" if one.write else "no",
-            "yes" if one.manage else "no",
-            size(one.quota) if one.quota else "-",
-            size(one.used),
-            size(one.left) if isinstance(one.left, int) else "-",
-            size(one.free),
-        )
-        for one in answer.pools
-    ]
-    table(
-        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
-        rows,
-        "the group sees no pool: ask for one",
-    )
-
-
-@pool.command()
-@click.argument("pool", type=int)
-@click.argument("group", type=where.GroupType())
-@click.option("--quota", default="0", metavar="SIZE", help="Such as 50G; 0: no limit of its own.")
-@click.option("--write", is_flag=True, help="Its VMs may write to the media.")
-@click.option("--manage", is_flag=True, help="It may make and upload media there.")
-@changing
-def assign(pool: int, group: int, quota: str, write: bool, manage: bool) -> None:
-    """Assign POOL (its id) to GROUP, or change what is assigned."""
-    session.connect().assign_pool(mpid=pool, gid=group, quota=to_bytes(quota), write=write, manage=manage)
-    done(f"assigned pool {pool} to group {group}")
-
-
-@pool.command()
-@click.argument("pool", type=int)
-@click.argument("group", type=where.GroupType())
-@changing
-def revoke(pool: int, group: int) -> None:
-    """Take POOL away from GROUP and its subgroups; their media stay."""
-    session.connect().revoke_pool(mpid=pool, gid=group)
-    done(f"took pool {pool} away from group {group}")
 
 
 @media.command("list")

@@ -1,4 +1,4 @@
-"""From what a person types to users, VMs and media: verbs take names as well as ids.
+"""From what a person types to users, pools, VMs and media: verbs take names as well as ids.
 
 An id needs no group. A name is looked for in the group that --group names; where none is named, in the one that is
 meant then, and after that in all that the caller sees.
@@ -21,6 +21,7 @@ from velocity.contract.events import Snapshot
 from velocity.contract.permissions import Permission
 
 Id = TypeVar("Id", int, UUID)
+USERS, POOLS = "velocity.users", "velocity.pools"
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,47 @@ def who(client: Client, uid: int) -> str:
 
 def _names() -> dict[int, str]:
     """The users that this command has met, by uid."""
-    names: dict[int, str] = click.get_current_context().meta.setdefault("velocity.users", {})
+    names: dict[int, str] = click.get_current_context().meta.setdefault(USERS, {})
     return names
+
+
+class PoolType(click.ParamType[int]):
+    """A media pool: the name, or the mpid."""
+
+    name = "pool"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        word = str(value)
+        if word.isdigit():
+            return int(word)
+        with session.connect() as client:
+            return mpid(client, word)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return where.completing(ctx, incomplete, lambda client: pools(client).values())
+
+
+def pools(client: Client) -> dict[int, str]:
+    """The names of the pools that the caller sees, by mpid; a command asks for them once."""
+    meta = click.get_current_context().meta
+    if POOLS not in meta:
+        meta[POOLS] = {one.mpid: one.name for one in _everything(client).pools}
+    found: dict[int, str] = meta[POOLS]
+    return found
+
+
+def mpid(client: Client, word: str) -> int:
+    """The pool of that name."""
+    found = [mpid for mpid, name in pools(client).items() if name == word]
+    if not found:
+        raise Missing(f"you see no pool named {clean(word)!r}: `{program()} pool list` has the names")
+    return found[0]
+
+
+def pool_label(client: Client, mpid: int) -> str:
+    """For people: the name of a pool, and its id."""
+    name = pools(client).get(mpid)
+    return str(mpid) if name is None else f"{clean(name)} ({mpid})"
 
 
 def permission(word: str) -> str:

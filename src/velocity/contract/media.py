@@ -19,7 +19,17 @@ class ListPools(Wire, frozen=True):
     gid: Gid
 
 
+class Assigned(Wire, frozen=True):
+    """What is assigned of a pool to a group itself, whatever it may inherit."""
+
+    quota: Annotated[int, Meta(description="bytes; 0: no limit of its own")]
+    write: bool
+    manage: bool
+
+
 class PoolInfo(Wire, frozen=True):
+    """What a group may do in a pool, by all that is assigned to it and above it."""
+
     mpid: Mpid
     name: str
     write: bool
@@ -32,6 +42,9 @@ class PoolInfo(Wire, frozen=True):
         Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
         | UnsetType
     ) = UNSET
+    assigned: Annotated[Assigned, Meta(description="absent: nothing is assigned to the group itself")] | UnsetType = (
+        UNSET
+    )
 
 
 class Pools(Wire, frozen=True):

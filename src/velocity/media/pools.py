@@ -25,10 +25,14 @@ from velocity.media.rules import Assignment, Pool
 
 @dataclass(frozen=True)
 class PoolUse:
-    """A pool as a group sees it; `used`, `free` and `left` in bytes, `left` None: no quota limits it."""
+    """A pool as a group sees it; `used`, `free` and `left` in bytes, `left` None: no quota limits it.
+
+    `own` is what is assigned to the group itself; None: nothing is.
+    """
 
     pool: Pool
     assignment: Assignment
+    own: Assignment | None
     used: int
     free: int
     left: int | None
@@ -79,6 +83,7 @@ class Pools:
             PoolUse(
                 pool,
                 assignment,
+                self._assignments.get((gid, pool.mpid)),
                 self._used.get((gid, pool.mpid), 0),
                 self._files[pool.mpid].free(),
                 self._left(gid, pool.mpid),

@@ -23,7 +23,9 @@ class QuotaEntry(Entry, frozen=True):
 
 
 class PoolEntry(Entry, frozen=True):
-    pool: int
+    """`pool` is an id or a name."""
+
+    pool: int | str
     quota: str = "0"
     write: bool = False
     manage: bool = False
@@ -55,7 +57,7 @@ class MediumEntry(Entry, frozen=True):
 
     name: str
     group: str = "/"
-    pool: int = 1
+    pool: int | str = 1
     type: str | None = None
     format: Literal["raw", "qcow2"] = "raw"
     size: str | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
@@ -20,6 +21,7 @@ from velocity.cli.vm import to_attachment, to_display, to_nic
 from velocity.client import Client, ClientError
 from velocity.contract.groups import Quota
 from velocity.contract.machines import State, VmInfo
+from velocity.contract.media import Assigned
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class Plan:
         """When its turn has come, it is there."""
         return self._gids[path.strip("/") or "/"]
 
+    def _mpid(self, pool: int | str) -> int:
+        return pool if isinstance(pool, int) else resolve.mpid(self._client, pool)
+
     # Groups
 
     def _group(self, entry: GroupEntry) -> Iterator[Step]:
@@ -87,16 +92,16 @@ class Plan:
                 )
         there = {} if gid is None else {one.mpid: one for one in self._client.list_pools(gid=gid).pools}
         for pool in entry.pools:
-            assignment = {"quota": to_bytes(pool.quota), "write": pool.write, "manage": pool.manage}
-            present = there.get(pool.pool)
-            if present is None or any(getattr(present, key) != value for key, value in assignment.items()):
-                yield Step(f"assign pool {pool.pool} to {path}", self._assigning(path, pool.pool, assignment))
+            assigned = Assigned(quota=to_bytes(pool.quota), write=pool.write, manage=pool.manage)
+            mpid = self._mpid(pool.pool)
+            if mpid not in there or there[mpid].assigned != assigned:
+                yield Step(f"assign pool {clean(pool.pool)} to {path}", self._assigning(path, mpid, assigned))
 
     def _create_group(self, path: str, parent: str, name: str) -> None:
         self._gids[path] = self._client.create_group(name=name, parent_gid=self._now(parent)).gid
 
-    def _assigning(self, path: str, mpid: int, assignment: dict[str, Any]) -> Callable[[], object]:
-        return lambda: self._client.assign_pool(gid=self._now(path), mpid=mpid, **assignment)
+    def _assigning(self, path: str, mpid: int, wanted: Assigned) -> Callable[[], object]:
+        return lambda: self._client.assign_pool(gid=self._now(path), mpid=mpid, **msgspec.structs.asdict(wanted))
 
     # Users
 
@@ -141,29 +146,30 @@ class Plan:
     def _medium(self, entry: MediumEntry) -> Iterator[Step]:
         gid = self._gid(entry.group)
         there = [] if gid is None else self._client.list_media(gid=gid).media
-        if any((one.name, one.mpid) == (entry.name, entry.pool) for one in there):
+        mpid = self._mpid(entry.pool)
+        if any((one.name, one.mpid) == (entry.name, mpid) for one in there):
             return
         source = entry.size or entry.file or entry.image
         verb = "create" if entry.size else "upload" if entry.file else "import"
         yield Step(f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", lambda: self._make_medium(entry))
 
     def _make_medium(self, entry: MediumEntry) -> None:
-        gid = self._now(entry.group)
+        gid, mpid = self._now(entry.group), self._mpid(entry.pool)
         if entry.size is not None:
             self._client.create_medium(
-                name=entry.name, size=to_bytes(entry.size), gid=gid, mpid=entry.pool, type=entry.type or "DISK",
+                name=entry.name, size=to_bytes(entry.size), gid=gid, mpid=mpid, type=entry.type or "DISK",
                 format=entry.format,
             )  # fmt: skip
             return
         file = self._base / str(entry.file or entry.image)
         kind = entry.type or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
         if entry.file is not None:
-            send(self._client, file, entry.name, kind, gid, entry.pool, readonly=False)
+            send(self._client, file, entry.name, kind, gid, mpid, readonly=False)
             return
-        uploaded = send(self._client, file, f"import of {entry.name}", "DISK", gid, entry.pool, readonly=True).mid
+        uploaded = send(self._client, file, f"import of {entry.name}", "DISK", gid, mpid, readonly=True).mid
         try:
             started = self._client.import_medium(
-                mid=uploaded, gid=gid, mpid=entry.pool, name=entry.name, type=kind, format=entry.format
+                mid=uploaded, gid=gid, mpid=mpid, name=entry.name, type=kind, format=entry.format
             )
             follow(self._client, started.tid, detach=False)
         finally:

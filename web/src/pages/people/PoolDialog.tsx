@@ -9,7 +9,7 @@ import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { useGroupPath } from "@/ui/groups";
-import { assignLine, groupWord, sizeWord } from "./commands";
+import { assignLine, groupWord, ownOf, sizeWord } from "./commands";
 import { PlanSteps } from "./PlanSteps";
 import { PoolFields, quotaOf, type Share } from "./PoolFields";
 import { again, useSettled } from "./QuotaDialog";
@@ -44,10 +44,9 @@ export function PoolDialog({
   const choices = pool ? [pool] : pools.filter((one) => !assigned.some((it) => it.mpid === one.mpid));
   const [chosen, setChosen] = useState<number>();
   const mpid = pool?.mpid ?? chosen ?? choices[0]?.mpid;
+  const now = ownOf(pool);
   const [share, setShare] = useState<Share>(
-    pool
-      ? { quota: pool.quota > 0 ? sizeWord(pool.quota) : "", write: pool.write, manage: pool.manage }
-      : { quota: "", write: true, manage: true },
+    pool ? { ...now, quota: now.quota > 0 ? sizeWord(now.quota) : "" } : { quota: "", write: true, manage: true },
   );
   const top = mpid === undefined ? undefined : above(mpid);
   const fit = { ...share, write: share.write && (top?.write ?? true), manage: share.manage && (top?.manage ?? true) };
@@ -69,7 +68,7 @@ export function PoolDialog({
       verb={pool ? "Change" : "Assign"}
       ready={right}
       refusal={refusal.whole}
-      cli={assignLine(body.mpid, groupWord(path, gid), body)}
+      cli={assignLine(body.mpid, groupWord(path, gid), body, now)}
       request={{ method: "put", path: "/m/pool/assign", body }}
       onSubmit={async () => {
         const done = await act({

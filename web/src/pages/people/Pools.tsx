@@ -11,7 +11,6 @@ import { Confirm } from "@/ui/Confirm";
 import { Failed } from "@/ui/Failed";
 import { bytes } from "@/ui/format";
 import { ROOT, useGroupPath } from "@/ui/groups";
-import { usePlan } from "@/ui/PlanSummary";
 import { Bar } from "./Bar";
 import { groupWord } from "./commands";
 import { PoolDialog } from "./PoolDialog";
@@ -157,7 +156,7 @@ function Used({ pool }: { pool: PoolInfo }) {
   );
 }
 
-/** Only what is assigned to the group itself can be taken away; the server's plan tells whether it is. */
+/** Only what is assigned to the group itself can be taken away. */
 function Actions({
   gid,
   pool,
@@ -170,9 +169,6 @@ function Actions({
   onRevoke: () => void;
 }) {
   const may = useMay();
-  const asks = may("pool.revoke", gid);
-  const body = { gid, mpid: pool.mpid, revision: pool.revision };
-  const { data, error } = usePlan(asks ? { method: "delete", path: "/m/pool/assign", body } : undefined);
   return (
     <span className="v-actions">
       {may("pool.assign", gid) && (
@@ -180,12 +176,15 @@ function Actions({
           Change
         </Button>
       )}
-      {data && (
-        <Button variant="link" isInline isDanger onClick={onRevoke} aria-label={`Revoke ${pool.name}`}>
-          Revoke
-        </Button>
+      {!pool.assigned ? (
+        <span className="v-subtle">from above</span>
+      ) : (
+        may("pool.revoke", gid) && (
+          <Button variant="link" isInline isDanger onClick={onRevoke} aria-label={`Revoke ${pool.name}`}>
+            Revoke
+          </Button>
+        )
       )}
-      {error && <span className="v-subtle">from above</span>}
     </span>
   );
 }

@@ -1,4 +1,6 @@
 /** Users and groups as the command line takes them: by name where that can be read as nothing else. */
+import type { Assigned, PoolInfo } from "@/api/schema";
+
 const MISREAD = /^(-|\d+$|(group|user) \d+$)/;
 
 export const userWord = (name: string, uid: number): string => (MISREAD.test(name) ? String(uid) : name);
@@ -36,13 +38,19 @@ export const newGroupLine = (name: string, parent: string, parentGid: number): s
 /** The password is never in a line that a shell would remember. */
 export const newUserLine = (name: string): string[] => ["velocity", "user", "create", ...newName(name || "NAME")];
 
+/** What a group may do by what is assigned to it; of a pool that it only inherits, with no quota of its own. */
+export const ownOf = (pool: PoolInfo | undefined): Assigned =>
+  pool?.assigned ?? { quota: 0, write: pool?.write ?? false, manage: pool?.manage ?? false };
+
+/** What is not named stays as it is `now`. */
 export const assignLine = (
   mpid: number,
   group: string,
-  share: { quota: number; write: boolean; manage: boolean },
+  share: Assigned,
+  now: Assigned = ownOf(undefined),
 ): string[] => [
   ...["velocity", "pool", "assign", String(mpid), group],
-  ...(share.quota > 0 ? ["--quota", sizeWord(share.quota)] : []),
-  ...(share.write ? ["--write"] : []),
-  ...(share.manage ? ["--manage"] : []),
+  ...(share.quota === now.quota ? [] : ["--quota", share.quota > 0 ? sizeWord(share.quota) : "none"]),
+  ...(share.write === now.write ? [] : [share.write ? "--write" : "--no-write"]),
+  ...(share.manage === now.manage ? [] : [share.manage ? "--manage" : "--no-manage"]),
 ];

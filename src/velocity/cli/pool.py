@@ -1,0 +1,104 @@
+"""`velocity pool`."""
+
+from __future__ import annotations
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve, session, where
+from velocity.cli.media import to_bytes
+from velocity.cli.output import as_json, done, listing, show_json, size, table
+from velocity.cli.plan import changing
+from velocity.cli.where import GROUP
+from velocity.contract.media import Assigned, PoolInfo
+
+POOL = click.argument("pool", metavar="POOL", type=resolve.PoolType())
+OF = click.argument("group", metavar="GROUP", type=where.GroupType())
+
+
+@click.group()
+def pool() -> None:
+    """Media pools. POOL is a name or an id."""
+
+
+@pool.command("list")
+@GROUP
+@listing
+def list_pools(group: int | None) -> None:
+    """List the pools that a group sees."""
+    client = session.connect()
+    answer = client.list_pools(gid=where.here(client, group))
+    if as_json():
+        show_json(answer)
+        return
+    rows = [
+        (
+            one.mpid,
+            one.name,
+            "yes" if one.write else "no",
+            "yes" if one.manage else "no",
+            size(one.quota) if one.quota else "-",
+            size(one.used),
+            size(one.left) if isinstance(one.left, int) else "-",
+            size(one.free),
+        )
+        for one in answer.pools
+    ]
+    table(
+        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
+        rows,
+        "the group sees no pool: ask for one",
+    )
+
+
+@pool.command()
+@POOL
+@OF
+@click.option("--quota", metavar="SIZE", help="Such as 50G; `none`: no limit of its own.")
+@click.option("--write/--no-write", default=None, help="Its VMs may write to the media.")
+@click.option("--manage/--no-manage", default=None, help="It may make and upload media there.")
+@changing
+def assign(pool: int, group: int, quota: str | None, write: bool | None, manage: bool | None) -> None:
+    """Assign POOL to GROUP, or change what is assigned. What is not named stays; of a new pool it is `none` and no."""
+    client = session.connect()
+    now = None
+    if quota is None or write is None or manage is None:
+        now = next((one for one in client.list_pools(gid=group).pools if one.mpid == pool), None)
+    kept = _own(now)
+    wanted = Assigned(
+        quota=kept.quota if quota is None else 0 if quota == "none" else to_bytes(quota),
+        write=kept.write if write is None else write,
+        manage=kept.manage if manage is None else manage,
+    )
+    client.assign_pool(
+        mpid=pool,
+        gid=group,
+        quota=wanted.quota,
+        write=wanted.write,
+        manage=wanted.manage,
+        revision=UNSET if now is None else now.revision,
+    )
+    done(f"assigned pool {resolve.pool_label(client, pool)} to {where.path(client, group)}: {_said(wanted)}")
+
+
+def _own(now: PoolInfo | None) -> Assigned:
+    """What is assigned to the group itself; where it only inherits, what it may do by that."""
+    if now is None:
+        return Assigned(quota=0, write=False, manage=False)
+    return Assigned(quota=0, write=now.write, manage=now.manage) if now.assigned is UNSET else now.assigned
+
+
+def _said(one: Assigned) -> str:
+    quota = size(one.quota) if one.quota else "none"
+    return f"quota {quota}, write {'yes' if one.write else 'no'}, manage {'yes' if one.manage else 'no'}"
+
+
+@pool.command()
+@POOL
+@OF
+@changing
+def revoke(pool: int, group: int) -> None:
+    """Take POOL away from GROUP and its subgroups; their media stay."""
+    client = session.connect()
+    client.revoke_pool(mpid=pool, gid=group)
+    done(f"took pool {resolve.pool_label(client, pool)} away from {where.path(client, group)}")

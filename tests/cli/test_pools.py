@@ -1,0 +1,122 @@
+"""`velocity pool`: what is not named stays, and what holds now is said."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.people import member
+from tests.host import Host
+from velocity.client import Client
+
+
+@pytest.fixture
+def red(host: Host) -> Host:
+    host.ok("group", "create", "red")
+    host.ok("group", "create", "attic", "--under", "red")
+    return host
+
+
+def assigned(host: Host, group: str) -> Any:
+    """What is assigned to the group itself, as quota, write and manage."""
+    (pool,) = json.loads(host.ok("pool", "list", "--group", group, "--json"))["pools"]
+    return tuple(pool["assigned"].values()) if "assigned" in pool else None
+
+
+@contextmanager
+def between(url: str) -> Iterator[tuple[str, dict[str, Callable[[], object]]]]:
+    """A proxy in front of the server, and what is done after an answer of each path."""
+    after: dict[str, Callable[[], object]] = {}
+
+    class Passing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {"authorization": self.headers["authorization"]}
+            answer = httpx.request(self.command, url + self.path, content=body, headers=headers)
+            after.get(self.path, lambda: None)()
+            self.send_response(answer.status_code)
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_PUT = do_POST
+
+        def log_message(self, *_: object) -> None:
+            """It is nobody's business."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Passing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}", after
+        server.shutdown()
+
+
+def said(host: Host, *words: str) -> str:
+    result = host.run("pool", "assign", *words)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.stdout == ""
+    return result.stderr
+
+
+def test_what_is_not_named_stays(red: Host) -> None:
+    assert said(red, "default", "red", "--quota", "2G", "--write", "--manage") == (
+        "assigned pool default (1) to red: quota 2.0 GiB, write yes, manage yes\n"
+    )
+    assert said(red, "1", "red", "--quota", "3G").endswith("to red: quota 3.0 GiB, write yes, manage yes\n")
+    said(red, "1", "red", "--no-write")
+    assert assigned(red, "red") == (3 << 30, False, True)
+    said(red, "1", "red", "--quota", "none", "--write")
+    assert assigned(red, "red") == (0, True, True)
+    said(red, "1", "red")
+    assert assigned(red, "red") == (0, True, True)
+    assert said(red, "1", "red", "--quota", "0", "--no-write", "--no-manage").endswith(
+        "quota none, write no, manage no\n"
+    )
+
+
+def test_a_new_pool_gives_no_more_than_is_named(red: Host) -> None:
+    said(red, "1", "red")
+    assert assigned(red, "red") == (0, False, False)
+
+
+def test_what_a_group_inherits_stays_when_it_gets_a_quota_of_its_own(red: Host) -> None:
+    said(red, "1", "red", "--quota", "2G", "--write", "--manage")
+    assert assigned(red, "attic") is None
+    said(red, "1", "attic", "--quota", "1G")
+    assert assigned(red, "attic") == (1 << 30, True, True)
+
+
+def test_what_was_changed_meanwhile_is_not_undone(red: Host) -> None:
+    said(red, "1", "red", "--write", "--manage")
+    with Client(red.url, red.key) as other, between(red.url) as (url, after):
+        after["/m/pool/list"] = lambda: other.assign_pool(gid=1, mpid=1, write=False, manage=True)
+        refused = red.run("pool", "assign", "1", "red", "--quota", "1G", VELOCITY_SERVER=url)
+    assert refused.exit_code == 1
+    assert "changed" in str(refused.exception)
+    assert assigned(red, "red") == (0, False, True)
+
+
+def test_pools_go_by_name(red: Host) -> None:
+    said(red, "default", "red", "--write", "--manage")
+    rosa = member(red, "rosa", "red")
+    rosa.ok("media", "create", "disk", "--size", "1M", "--pool", "default")
+    assert said(rosa, "default", "attic", "--write").startswith("assigned pool default (1) to red/attic: ")
+    unknown = rosa.run("pool", "assign", "fast", "attic")
+    assert unknown.exit_code == 4
+    assert "you see no pool named 'fast'" in unknown.stderr
+    assert red.run("pool", "revoke", "default", "red").stderr == "took pool default (1) away from red\n"
+
+
+def test_who_may_assign_but_not_list_names_all(red: Host) -> None:
+    said(red, "1", "red", "--write", "--manage")
+    ivan = member(red, "ivan", "red", holds="pool.assign")
+    assert ivan.run("pool", "assign", "1", "attic", "--write").exit_code == 3
+    assert said(ivan, "1", "attic", "--quota", "1G", "--write", "--no-manage") == (
+        "assigned pool 1 to red/attic: quota 1.0 GiB, write yes, manage no\n"
+    )
