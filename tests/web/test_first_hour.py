@@ -103,7 +103,7 @@ def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_p
     chosen.value.set_files(image)
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("grid").get_by_text("install.iso").first).to_be_visible()
+    expect(page.get_by_role("table", name="Media").get_by_text("install.iso").first).to_be_visible()
     owner.go("/")
     expect(page.get_by_role("button", name="Upload another")).to_be_visible()
     page.get_by_role("button", name="Create a virtual machine").click()
