@@ -1,6 +1,8 @@
 # Every command a person needs. `make` alone lists them.
 SHELL := /bin/bash
 PY := .venv/bin/python
+# Two workers; tests/conftest.py gives one of them all the guests.
+SHARED := -n 2 --dist loadgroup
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,11 +15,11 @@ run: setup ## Start the server on port 8090, with its data under var/
 
 test: ## Run every test: unit, port, API, and journeys with real guests
 	@scripts/setup dev
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(SHARED)
 
 unit: ## Run only the tests that boot nothing and take no thousands of steps
 	@scripts/setup dev
-	@$(PY) -m pytest -m "not guest and not long"
+	@$(PY) -m pytest $(SHARED) -m "not guest and not long"
 
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev

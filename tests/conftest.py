@@ -19,22 +19,31 @@ hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
 
 
-_said: list[str] = []
+SAID = "said"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are shared out among workers, one of them has all guests: no more than two are up at a time."""
+    for item in items:
+        if item.get_closest_marker("guest"):
+            item.add_marker(pytest.mark.xdist_group("guests"))
+
+
 @pytest.fixture
-def say() -> Callable[[str], None]:
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """For what a test has measured or counted: it stands at the end of the report."""
-    return _said.append
+    return lambda line: record_property(SAID, line)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in _said:
-        terminalreporter.write_line(line)
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, line in report.user_properties if report.when == "call" else ():
+            if name == SAID:
+                terminalreporter.write_line(str(line))
 
 
 @pytest.fixture
