@@ -39,11 +39,17 @@ def test_lock_files_name_no_host() -> None:
         assert all("==" in line for line in text.splitlines() if re.match(r"\w", line)), file
 
 
+LINK = re.compile(r"""(?:\]\(|src=["]|srcset=["])([^)#\s"]+)""")
+
+
 def test_links_in_the_documents_lead_somewhere() -> None:
+    linked = set()
     for file in tracked("*.md"):
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text()):
+        for target in LINK.findall(file.read_text()):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"
+                linked.add((file.parent / target).resolve())
+    assert set(tracked("docs/pictures/*")) <= linked, "a picture that no document shows"
 
 
 def test_the_wheel_has_the_built_page(tmp_path: Path) -> None:
