@@ -134,7 +134,7 @@ def test_who_is_in_several_groups_names_one(teams: Host) -> None:
 
 
 def test_a_subgroup_of_ones_own_group_is_no_second_one(teams: Host) -> None:
-    teams.ok("group", "create", "attic", "--under", "red")
+    teams.ok("group", "create", "attic", "--parent", "red")
     rosa = member(teams, "rosa", "red", "red/attic")
     rosa.ok("vm", "create", "build1", "--memory", "64M")
     rosa.ok("vm", "create", "build2", "--memory", "64M", "--group", "attic")

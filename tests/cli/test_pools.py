@@ -20,7 +20,7 @@ from velocity.client import Client
 @pytest.fixture
 def red(host: Host) -> Host:
     host.ok("group", "create", "red")
-    host.ok("group", "create", "attic", "--under", "red")
+    host.ok("group", "create", "attic", "--parent", "red")
     return host
 
 

@@ -11,7 +11,7 @@ from tests.host import Host
 def test_what_is_created_is_said_to_people_and_its_id_to_scripts(host: Host) -> None:
     for words, typed, sentence, named in (
         (("group", "create", "red"), None, "created group red (gid 1)", "gid"),
-        (("group", "create", "attic", "--under", "red"), None, "created group red/attic (gid 2)", "gid"),
+        (("group", "create", "attic", "--parent", "red"), None, "created group red/attic (gid 2)", "gid"),
         (("user", "create", "rolf", "--password-stdin"), PASSWORD, "created user rolf (uid 1)", "uid"),
         (("vm", "create", "web", "--memory", "64M"), None, "created VM web (vmid 1) in /", "vmid"),
         (("vm", "create", "db", "--memory", "64M", "--group", "red"), None, "created VM db (vmid 2) in red", "vmid"),
@@ -27,7 +27,7 @@ def test_what_is_created_is_said_to_people_and_its_id_to_scripts(host: Host) -> 
 
 def test_what_is_given_and_taken_is_said_with_whom_and_where(host: Host) -> None:
     host.ok("group", "create", "red")
-    host.ok("group", "create", "attic", "--under", "red")
+    host.ok("group", "create", "attic", "--parent", "red")
     host.ok("user", "create", "rolf", "--password-stdin", typed=PASSWORD)
     for user in ("rolf", "1"):
         given = host.run("user", "grant", user, "viewer", "vm.state", "--group", "attic")
@@ -46,7 +46,7 @@ def test_who_may_not_see_a_user_reads_the_id(host: Host) -> None:
 
 def test_what_cannot_be_undone_is_asked_with_its_name(host: Host) -> None:
     host.ok("group", "create", "red")
-    host.ok("group", "create", "attic", "--under", "red")
+    host.ok("group", "create", "attic", "--parent", "red")
     host.ok("user", "create", "rolf", "--password-stdin", typed=PASSWORD)
     asked = host.run("group", "rm", "2", typed="n\n")
     assert asked.exit_code == 1
@@ -65,7 +65,7 @@ def test_what_cannot_be_undone_is_asked_with_its_name(host: Host) -> None:
 
 def test_lists_show_paths_and_where_a_right_comes_from(host: Host) -> None:
     host.ok("group", "create", "red")
-    host.ok("group", "create", "attic", "--under", "red")
+    host.ok("group", "create", "attic", "--parent", "red")
     host.ok("group", "create", "blue")
     host.ok("vm", "create", "web", "--memory", "64M", "--group", "attic")
     assert host.ok("vm", "list", "--group", "2").splitlines()[1].split()[2] == "red/attic"

@@ -38,7 +38,7 @@ def test_two_teams_by_the_page_alone(host: Host) -> None:
     assert host.run("vm", "create", "big", "--group", "lab", "--cpus", "5").exit_code == 1
     host.ok("vm", "create", "small", "--group", "lab", "--memory", "64M")
     host.ok("media", "create", "disk", "--group", "lab", "--size", "1M")
-    host.ok("group", "create", "attic", "--under", "lab")
+    host.ok("group", "create", "attic", "--parent", "lab")
     host.ok("user", "grant", "cleo", "viewer", "--group", "lab/attic")
     assert "small" in host.ok("vm", "list", "--all", "--state", "stopped", "--sort", "name", "--match", "lab")
     assert "small" not in host.ok("vm", "list", "--all", "--match", "nothing of the kind")

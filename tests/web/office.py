@@ -45,7 +45,7 @@ MIB = 1 << 20
 
 BEGINNING = """
 group create web
-group create staging --under web
+group create staging --parent web
 group create data
 group create lab
 group quota web --cpus 16 --memory 32G --vms 10

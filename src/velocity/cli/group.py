@@ -63,14 +63,14 @@ def show(group_: int) -> None:
 
 @group.command()
 @click.argument("name")
-@click.option("--under", type=where.GroupType(), metavar="GROUP", help="The parent. Absent: as with --group elsewhere.")
+@click.option("--parent", type=where.GroupType(), metavar="GROUP", help="Absent: as with --group elsewhere.")
 @changing
-def create(name: str, under: int | None) -> None:
+def create(name: str, parent: int | None) -> None:
     """Create the group NAME."""
     client = session.connect()
-    parent = where.here(client, under, "--under")
-    answer = client.create_group(name=name, parent_gid=parent)
-    path = clean(name) if parent == where.ROOT else f"{where.path(client, parent)}/{clean(name)}"
+    above = where.here(client, parent, "--parent")
+    answer = client.create_group(name=name, parent_gid=above)
+    path = clean(name) if above == where.ROOT else f"{where.path(client, above)}/{clean(name)}"
     made(answer, answer.gid, f"created group {path} (gid {answer.gid})")
 
 

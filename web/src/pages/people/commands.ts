@@ -31,7 +31,7 @@ export function nameProblem(name: string): string | undefined {
 /** `parent` is the path of the group above; the root group is the command line's own choice. */
 export const newGroupLine = (name: string, parent: string, parentGid: number): string[] => [
   ...["velocity", "group", "create"],
-  ...(parent === "/" ? [] : ["--under", groupWord(parent, parentGid)]),
+  ...(parent === "/" ? [] : ["--parent", groupWord(parent, parentGid)]),
   ...newName(name || "NAME"),
 ];
 

@@ -35,7 +35,7 @@ test("under another group, names are paths; who exists is not created", () => {
       parentPath: "dev",
       member: { name: "ben", uid: 4, permissions: ["vm.view", "host.view"] },
     }),
-  ).toEqual(["velocity group create --under dev web", "velocity user grant ben vm.view host.view --group dev/web"]);
+  ).toEqual(["velocity group create --parent dev web", "velocity user grant ben vm.view host.view --group dev/web"]);
 });
 
 test("a step that needs what is not there says so", async () => {
