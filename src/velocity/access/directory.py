@@ -83,6 +83,12 @@ class Directory:
         """A group that a request names, for the one who sent it: as `path` where he sees it, else by that id."""
         return self.path(gid) if self.sees(uid, gid) else f"group {gid}"
 
+    def whose(self, gid: int, low: int) -> str:
+        """The group whose quota or limit counts for `low`, itself or one above, for people who see that one."""
+        if gid == low or low not in self.groups:
+            return self.path(gid)
+        return f"{self.path(gid)}, above {self.path(low)},"
+
     def revision(self, gid: int) -> str:
         """Of a group with its members, their permissions and its quota."""
         held = [(uid, grants[gid]) for uid, grants in sorted(self.grants.items()) if grants.get(gid)]

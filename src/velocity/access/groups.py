@@ -187,7 +187,8 @@ class Groups:
             if ancestor != gid and limit is not None and wanted > limit:
                 raise Refused(
                     Problem.QUOTA_ABOVE,
-                    f"{name}: a group above this one has a limit of {limit}: ask for no more than that",
+                    f"{rules.WORDS[name]}: the quota of {self._directory.whose(ancestor, gid)} is "
+                    f"{rules.amount(name, limit)}: ask for no more than that",
                     field=name,
                 )
 
@@ -196,9 +197,9 @@ class Groups:
         for below in rules.subtree(directory.groups, gid)[1:]:
             limit = getattr(directory.limits_of(below), name)
             if limit is not None and limit > wanted:
-                group = directory.groups[below]
                 raise Refused(
                     Problem.QUOTA_ABOVE,
-                    f"{name}: the subgroup {group.name!r} ({below}) has a limit of {limit}: lower that first",
+                    f"{rules.WORDS[name]}: the quota of the subgroup {directory.path(below)} is "
+                    f"{rules.amount(name, limit)}: lower that first",
                     field=name,
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from velocity import sizes
 from velocity.contract.permissions import Permission, members
 
 ROOT_GROUP = 0
@@ -78,6 +79,8 @@ class Limits:
 
 LIMITED = tuple(field.name for field in fields(Limits))
 """What a quota limits; the names of `Amount` and `Limits`."""
+WORDS = {"cpus": "CPUs", "memory_mib": "memory", "vms": "VMs"}
+"""What people call them."""
 NO_LIMITS = Limits()
 
 
@@ -160,6 +163,11 @@ def shows(groups: Groups, grants: Grants, gid: int) -> bool:
     """Whether `shown_groups` has that group; the root is no secret."""
     above = (one for low, bits in grants.items() if bits for one in line(groups, low))
     return gid == ROOT_GROUP or bool(held(groups, grants, gid)) or gid in above
+
+
+def amount(name: str, count: int) -> str:
+    """So much of what a quota limits, for people."""
+    return sizes.size(count << 20) if name == "memory_mib" else str(count)
 
 
 def names(bits: int) -> str:

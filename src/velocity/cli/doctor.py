@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from velocity.cli.output import as_json, json_option, show_json, size
+from velocity.cli.output import as_json, json_option, show_json
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.driver import options
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, wire
+from velocity.sizes import size
 
 LOW_DISK = 5 << 30
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}

@@ -7,10 +7,11 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, held, json_option, listing, made, planning, show_json, size, table
+from velocity.cli.output import as_json, clean, done, held, json_option, listing, made, planning, show_json, table
 from velocity.cli.plan import changing
 from velocity.client import Client
 from velocity.contract.groups import Groups, Quota, QuotaInfo
+from velocity.sizes import size
 
 GROUP = click.argument("group_", metavar="GROUP", type=where.GroupType())
 

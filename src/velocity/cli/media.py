@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, clean, done, listing, made, planning, program, show_json, size, table
+from velocity.cli.output import as_json, clean, done, listing, made, planning, program, show_json, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
+from velocity.sizes import size
 
 POOL = click.option(
     "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."

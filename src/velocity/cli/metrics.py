@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, json_option, show_json, size
+from velocity.cli.output import as_json, clean, json_option, show_json
 from velocity.cli.which import which
 from velocity.contract.metrics import VmMetrics
+from velocity.sizes import size
 
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "

@@ -159,15 +159,6 @@ def held(permissions: Iterable[PermissionInfo]) -> str:
     return ", ".join(name.removeprefix("velocity.") for name in names)
 
 
-def size(count: float) -> str:
-    """Bytes for people, in binary units."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def program() -> str:
     """How the user called us, for hints that can be typed again."""
     called = sys.argv[0]

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import click
 from msgspec import UNSET
 
-from velocity.cli.output import as_json, clean, json_option, show_json, size
+from velocity.cli.output import as_json, clean, json_option, show_json
 from velocity.client import Planned
 from velocity.contract.plan import Consumption, FieldChange, Plan, Step
+from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONG = 48

@@ -7,10 +7,11 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, done, listing, show_json, size, table
+from velocity.cli.output import as_json, done, listing, show_json, table
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.contract.media import Assigned, PoolInfo
+from velocity.sizes import size
 
 POOL = click.argument("pool", metavar="POOL", type=resolve.PoolType())
 OF = click.argument("group", metavar="GROUP", type=where.GroupType())

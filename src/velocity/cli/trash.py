@@ -7,10 +7,11 @@ import time
 import click
 
 from velocity.cli import session, where
-from velocity.cli.output import Missing, as_json, clean, done, listing, planning, program, show_json, size, table
+from velocity.cli.output import Missing, as_json, clean, done, listing, planning, program, show_json, table
 from velocity.cli.plan import changing
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
+from velocity.sizes import size
 
 ITEM = click.argument("item", metavar="ITEM")
 

@@ -25,7 +25,6 @@ from velocity.cli.output import (
     planning,
     program,
     show_json,
-    size,
     table,
 )
 from velocity.cli.plan import changing, unplanned
@@ -34,6 +33,7 @@ from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.client import ApiError, Client, Planned
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
+from velocity.sizes import size
 
 T = TypeVar("T")
 VMS_REFUSED = 17100

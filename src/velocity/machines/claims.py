@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.rules import LIMITED, Amount
 from velocity.contract.problems import Problem, Refused
@@ -104,10 +105,11 @@ class Claims:
                 left = None if limit is None else limit - getattr(used, name)
                 if left is None or rest <= max(left, 0):
                     continue  # what was lowered below its use stays, but nothing is added
-                of = "the group's quota" if gid == claim.line[0] else "the quota of a group above"
                 raise Refused(
                     OF_LIMIT[name],
-                    f"{name}: {of} is {limit}, {max(left, 0)} of it left: remove VMs, ask for less, or for more quota",
+                    f"{rules.WORDS[name]}: the quota of {self._directory.whose(gid, claim.line[0])} is "
+                    f"{rules.amount(name, limit)}, {rules.amount(name, max(left, 0))} of it left, and this takes "
+                    f"{rules.amount(name, rest)} more: remove VMs, ask for less, or for more quota",
                     field=None if name == "vms" else name,
                 )
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.media.formats import refused
 
@@ -199,4 +200,6 @@ def _clean(words: str) -> str:
 
 
 def no_room(left: int) -> Refused:
-    return Refused(Problem.POOL_QUOTA, f"it unpacks to more than the {left} bytes that the pool has free", field="mid")
+    return Refused(
+        Problem.POOL_QUOTA, f"it unpacks to more than the {sizes.size(left)} that the pool has free", field="mid"
+    )

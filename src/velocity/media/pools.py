@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import UnsetType
 
-from velocity import plan
+from velocity import plan, sizes
 from velocity.access.rules import ROOT_GROUP
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -119,13 +119,19 @@ class Pools:
             quota = self._quota(ancestor, mpid)
             used = self._used.get((ancestor, mpid), 0)
             if quota and used + size > quota:
-                of = "the group's quota" if ancestor == line[0] else "the quota of a group above"
-                raise Refused(
-                    Problem.POOL_QUOTA,
-                    f"{of} in this pool is {quota} bytes, {used} of them used: remove media or ask for more",
-                    field="size",
-                )
+                raise self._full(line[0], ancestor, mpid, max(0, quota - used), size)
         self.count(line, mpid, size)
+
+    def _full(self, gid: int, ancestor: int, mpid: int, left: int, wanted: int) -> Refused:
+        whose = self._access.directory.whose(ancestor, gid)
+        pool = self._pools[mpid].name if mpid in self._pools else mpid
+        quota = sizes.size(self._quota(ancestor, mpid))
+        return Refused(
+            Problem.POOL_QUOTA,
+            f"the quota of {whose} in pool {pool} is {quota}, {sizes.size(left)} of it left, and this takes "
+            f"{sizes.size(wanted)} more: remove media, ask for less, or for more quota",
+            field="size",
+        )
 
     def count(self, line: Sequence[int], mpid: int, size: int) -> None:
         """Count bytes, or give them back, whatever the quotas are."""

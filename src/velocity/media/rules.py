@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from velocity import sizes
 from velocity.contract.media import Content
 from velocity.contract.revision import revision
 
@@ -91,7 +92,7 @@ def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
     if wanted.manage and not above.manage:
         return "`manage`"
     if above.quota and wanted.quota > above.quota:
-        return f"more quota than {above.quota} bytes"
+        return f"more quota than {sizes.size(above.quota)}"
     return None
 
 
@@ -101,7 +102,7 @@ def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -
     `own` is what is assigned to the group itself now, `now` what it may do with what is assigned above it.
     """
     if own is not None and own.quota and not 0 < wanted.quota <= own.quota:
-        return f"more quota than {own.quota} bytes"
+        return f"more quota than {sizes.size(own.quota)}"
     return more_than(replace(wanted, quota=0), now)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from velocity import plan
+from velocity import plan, sizes
 from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -208,7 +208,8 @@ class Library:
         if medium.size > files.free() and not self._planned_room(files, medium.size):
             raise Refused(
                 Problem.POOL_QUOTA,
-                f"the pool has {files.free()} bytes free, this needs {medium.size}: remove media or use another pool",
+                f"the pool has {sizes.size(files.free())} free, this needs {sizes.size(medium.size)}: remove media "
+                "or use another pool",
             )
         with self.reservation(medium):
             _plan_to("create", medium)
@@ -226,7 +227,7 @@ class Library:
         """Whether room would be made, of what is only planned."""
         if not plan.wanted() or size > files.free() + files.trashed():
             return False
-        plan.warns([f"the pool has {files.free()} bytes free: the oldest of its trash would be removed for good first"])
+        plan.warns([f"the pool has {sizes.size(files.free())} free: its oldest trash would be removed for good first"])
         return True
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
