@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from velocity.cli import session, where
+from velocity.cli import password, session, where
 from velocity.cli.output import as_json, clean, done, held, json_option, show_json, table
+
+
+def _choose(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:
+    if url is not None:
+        context.find_root().params["server"] = url
+
+
+SERVER = click.option(
+    "--server", metavar="URL", expose_value=False, callback=_choose, help="The same as before the verb."
+)
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@SERVER
+@password.STDIN
 @json_option
 def login(name: str | None, password_stdin: bool) -> None:
     """Sign in as NAME and keep the session in this account's configuration."""
     client = session.connect()
     name = name or click.prompt("Name", default="root")
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask()
-    answer = client.sign_in(name=name, password=password)
-    session.write(session.read().keeping(client.server, answer.authkey, name))
+    given = password.line() if password_stdin else _ask()
+    answer = client.sign_in(name=name, password=given)
+    session.keep(client, answer.authkey, name)
     done(f"signed in to {client.server} as {clean(name)}")
 
 
 @click.command()
+@SERVER
 @json_option
 def logout() -> None:
     """End the kept session."""
@@ -41,6 +51,7 @@ def logout() -> None:
 
 
 @click.command()
+@SERVER
 @json_option
 def whoami() -> None:
     """Show who you are and what you may do where."""

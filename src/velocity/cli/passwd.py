@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
 
 from velocity import app
 from velocity.access.passwords import Passwords
+from velocity.cli import password
 from velocity.cli.output import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store.access import SqlAccess
@@ -17,31 +17,26 @@ from velocity.store.database import Database
 
 @click.command()
 @click.argument("name", default="root")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@password.STDIN
 def passwd(name: str, password_stdin: bool) -> None:
     """Set the password of the user NAME (root) in the data directory. The server must not be running."""
     try:
         settings = load()
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = click.prompt(f"New password of {clean(name)}", hide_input=True, confirmation_prompt=True)
-    if not 8 <= len(password) <= 1024:
-        raise click.ClickException("a password has 8 to 1,024 characters")
+    chosen = password.new(password_stdin, f"New password of {clean(name)}")
     if not (settings.data_dir / "velocity.db").exists() and not settings.database:
         raise click.ClickException(
             f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data"
         )
     try:
-        asyncio.run(_set(settings, name, password))
+        asyncio.run(_set(settings, name, chosen))
     except app.InUse as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"the password of {clean(name)} is set; every session of that user has ended", err=True)
 
 
-async def _set(settings: Settings, name: str, password: str) -> None:
+async def _set(settings: Settings, name: str, chosen: str) -> None:
     lock = app.leadership(settings.data_dir)
     assert lock >= 0
     database = Database(settings.database_url)
@@ -51,6 +46,6 @@ async def _set(settings: Settings, name: str, password: str) -> None:
         found = [user for user in store.load().users if user.name == name]
         if not found:
             raise click.ClickException(f"there is no user named {clean(name)!r}")
-        await store.set_password(found[0].uid, await Passwords().hash(password))
+        await store.set_password(found[0].uid, await Passwords().hash(chosen))
     finally:
         await database.close()

@@ -14,7 +14,7 @@ from uuid import UUID
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import session, where
+from velocity.cli import hints, session, where
 from velocity.cli.output import Missing, Unclear, clean, program
 from velocity.client import ApiError, Client
 from velocity.contract.events import Snapshot
@@ -76,11 +76,13 @@ class UserType(click.ParamType[int]):
 def uid(client: Client, word: str) -> int:
     """The user of that name; oneself is known without velocity.user.list."""
     me = client.show_user()
-    found = [me.uid] if me.name == word else [one.uid for one in client.list_users().users if one.name == word]
-    if not found:
-        raise Missing(f"there is no user {clean(word)!r}: `{program()} user list`")
-    _names()[found[0]] = word
-    return found[0]
+    known = {me.name: me.uid}
+    if word not in known:
+        known |= {one.name: one.uid for one in client.list_users().users}
+    if word not in known:
+        raise Missing(f"there is no user {clean(word)!r}{hints.meant(word, known)}: `{program()} user list`")
+    _names()[known[word]] = word
+    return known[word]
 
 
 def who(client: Client, uid: int) -> str:
@@ -128,7 +130,8 @@ def mpid(client: Client, word: str) -> int:
     """The pool of that name."""
     found = [mpid for mpid, name in pools(client).items() if name == word]
     if not found:
-        raise Missing(f"you see no pool named {clean(word)!r}: `{program()} pool list` has the names")
+        near = hints.meant(word, pools(client).values())
+        raise Missing(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` has the names")
     return found[0]
 
 

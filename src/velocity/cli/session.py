@@ -49,9 +49,13 @@ def as_root(client: Client) -> bool:
 
     The name is enough: nobody else can have it, and what root holds on the root group cannot be taken away.
     """
-    kept = read()
-    mine = kept.names.get(client.server) if client.authkey == kept.authkeys.get(client.server) else None
-    return mine == "root" or (client.authkey is not None and client.authkey == _key_file(load()))
+    mine = read().names.get(client.server) if keeps(client) else None
+    return mine == "root" or by_key_file(client)
+
+
+def by_key_file(client: Client) -> bool:
+    """Whether the client is signed in by the key file of this machine's own server."""
+    return client.authkey is not None and client.authkey == _key_file(load())
 
 
 def _key_file(settings: Settings) -> str | None:
@@ -60,6 +64,16 @@ def _key_file(settings: Settings) -> str | None:
         return settings.key_file.read_text().strip()
     except OSError:
         return None
+
+
+def keep(client: Client, authkey: str, name: str) -> None:
+    """Go on as that user of the client's server."""
+    write(read().keeping(client.server, authkey, name))
+
+
+def keeps(client: Client) -> bool:
+    """Whether the client is signed in by a session that is kept here."""
+    return client.authkey is not None and client.authkey == read().authkeys.get(client.server)
 
 
 def read() -> Kept:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 import click
-from msgspec import UNSET
 
-from velocity.cli import resolve, session, where
+from velocity.cli import hints, password, resolve, session, where
 from velocity.cli.output import (
     SETS,
+    Missing,
+    Unclear,
     as_json,
     clean,
     done,
@@ -19,16 +17,19 @@ from velocity.cli.output import (
     listing,
     made,
     planning,
+    program,
     show_json,
     table,
 )
 from velocity.cli.plan import changing
+from velocity.client import Client, ClientError
 from velocity.contract.permissions import Permission
 
 USER = click.argument("user_", metavar="USER", type=resolve.UserType())
 ON = click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
-PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.UserType().shell_complete)
+NAMES = [one.value for one in Permission]
 
 
 @click.group()
@@ -64,11 +65,11 @@ def show(user_: int) -> None:
 
 @user.command()
 @click.argument("name")
-@PASSWORD
+@password.STDIN
 @changing
 def create(name: str, password_stdin: bool) -> None:
     """Create the user NAME, who holds no permission yet."""
-    answer = session.connect().create_user(name=name, password=_new_password(password_stdin))
+    answer = session.connect().create_user(name=name, password=password.new(password_stdin))
     made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who holds nothing yet")
 
 
@@ -88,65 +89,96 @@ def rm(user_: int, yes: bool) -> None:
 
 @user.command()
 @click.argument("user_", metavar="[USER]", type=resolve.UserType(), required=False)
-@PASSWORD
+@password.STDIN
 @changing
 def passwd(user_: int | None, password_stdin: bool) -> None:
-    """Set the password of USER, or your own. Every session of that user ends."""
+    """Set the password of USER, or your own. Every session of that user ends, but yours here goes on.
+
+    With --password-stdin your own takes two lines: the old password, and the new one.
+    """
     client = session.connect()
-    oneself = user_ is None or user_ == client.show_user().uid
-    old = (_line() if password_stdin else str(click.prompt("Old password", hide_input=True))) if oneself else UNSET
-    new = _new_password(password_stdin)
-    client.change_user(uid=UNSET if user_ is None else user_, password=new, old_password=old)
-    done("the password is set; sign in again: `velocity login`" if oneself else "the password is set")
+    me = client.show_user()
+    if user_ is not None and user_ != me.uid:
+        client.change_user(uid=user_, password=password.new(password_stdin))
+        done("the password is set")
+        return
+    old = password.line() if password_stdin else str(click.prompt("Old password", hide_input=True, err=True))
+    new = password.new(password_stdin)
+    kept, stays = session.keeps(client), session.by_key_file(client)
+    client.change_user(uid=me.uid, password=new, old_password=old)
+    if stays:
+        done("the password is set; your sessions have ended, the key file stays")
+    elif kept and _signs_in(client, me.name, new):
+        done("the password is set; your other sessions have ended")
+    else:
+        done(f"the password is set, and your sessions have ended: sign in again with `{program()} login`")
+
+
+def _signs_in(client: Client, name: str, given: str) -> bool:
+    """A session in the place of the one that was kept and has ended."""
+    try:
+        session.keep(client, client.sign_in(name=name, password=given).authkey, name)
+    except ClientError:
+        return False
+    return True
 
 
 @user.command()
-@USER
+@WHOM
 @PERMISSIONS
 @ON
 @changing
-def grant(user_: int, permissions: tuple[str, ...], group: int) -> None:
+def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
     """Give USER PERMISSIONS on a group and all below it."""
     client = session.connect()
+    uid = _whom(client, whom, permissions, group)
     for permission in expanded(permissions):
-        client.grant_permission(uid=user_, gid=group, permission=permission)
-    done(f"granted {', '.join(permissions)} to {resolve.who(client, user_)} on {where.path(client, group)}")
+        client.grant_permission(uid=uid, gid=group, permission=permission)
+    done(f"granted {', '.join(permissions)} to {resolve.who(client, uid)} on {where.path(client, group)}")
 
 
 @user.command()
-@USER
+@WHOM
 @PERMISSIONS
 @ON
 @changing
-def revoke(user_: int, permissions: tuple[str, ...], group: int) -> None:
+def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
     """Take PERMISSIONS on a group away from USER; all, if none is named."""
     client = session.connect()
+    uid = _whom(client, whom, permissions, group)
     if not permissions:
-        client.revoke_permission(uid=user_, gid=group)
+        client.revoke_permission(uid=uid, gid=group)
     for permission in expanded(permissions) if permissions else ():
-        client.revoke_permission(uid=user_, gid=group, permission=permission)
+        client.revoke_permission(uid=uid, gid=group, permission=permission)
     what = ", ".join(permissions) or "everything"
-    done(f"took {what} away from {resolve.who(client, user_)} on {where.path(client, group)}")
+    done(f"took {what} away from {resolve.who(client, uid)} on {where.path(client, group)}")
+
+
+def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -> int:
+    """The user; whoever has typed the permissions first is told so."""
+    users = [word for word in permissions if not _known(word)]
+    if _known(whom) and len(users) == 1:
+        others = " ".join(word for word in (whom, *permissions) if word not in users)
+        verb = f"{program()} user {click.get_current_context().info_name}"
+        raise Unclear(
+            f"{clean(whom)!r} is no user, and the user comes first: did you mean "
+            f"`{verb} {clean(users[0])} {clean(others)}{where.option(client, group)}`?"
+        )
+    return resolve.UserType().convert(whom, None, None)
+
+
+def _known(word: str) -> bool:
+    return word in SETS or resolve.permission(word) in NAMES
 
 
 def expanded(words: tuple[str, ...]) -> list[str]:
-    """Permissions by their names, each once; sets are taken apart."""
+    """Permissions by their names, each once; sets are taken apart. Raises `Missing` before anything is done."""
     if not words:
         raise click.BadParameter(f"name permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
-    order = [one.value for one in Permission]
-    found = [resolve.permission(one) for word in words for one in sorted(SETS.get(word, (word,)), key=_place(order))]
+    for word in words:
+        if not _known(word):
+            known = [*SETS, *(name.removeprefix("velocity.") for name in NAMES)]
+            near = hints.meant(word, known) or f"; there are: {', '.join(known)}"
+            raise Missing(f"there is no permission, and no set of them, named {clean(word)!r}{near}")
+    found = [one for word in words for one in sorted(SETS.get(word, {resolve.permission(word)}), key=NAMES.index)]
     return list(dict.fromkeys(found))
-
-
-def _place(order: list[str]) -> Callable[[str], int]:
-    return lambda word: order.index(word) if word in order else -1
-
-
-def _new_password(from_stdin: bool) -> str:
-    if from_stdin:
-        return _line()
-    return str(click.prompt("New password", hide_input=True, confirmation_prompt=True))
-
-
-def _line() -> str:
-    return sys.stdin.readline().rstrip("\n")

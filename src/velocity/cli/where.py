@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import session
+from velocity.cli import hints, session
 from velocity.cli.output import Missing, Stranger, Unclear, clean, program
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract import OPERATIONS
@@ -160,7 +160,8 @@ def gid(client: Client, word: str) -> int:
     if found:
         choices = ", ".join(clean(known[one]) for one in found)
         raise Missing(f"several groups are named {clean(word)!r}: name one by its path ({choices})")
-    raise Missing(f"there is no group {clean(word)!r} that you see: `{program()} group list`")
+    near = hints.meant(wanted, [*known.values(), *(path.rpartition("/")[2] for path in known.values())])
+    raise Missing(f"there is no group {clean(word)!r} that you see{near}: `{program()} group list`")
 
 
 def completing(context: click.Context, begun: str, ask: Callable[[Client], Iterable[str]]) -> list[CompletionItem]:

@@ -34,7 +34,11 @@ MediaType = Annotated[
         description="free text; ISO, DISK and IPSW are the customary ones",
     ),
 ]
-Password = Annotated[str, Meta(min_length=8, max_length=1024, description="8 to 1,024 characters")]
+PASSWORD_LENGTH = range(8, 1025)
+Password = Annotated[
+    str,
+    Meta(min_length=PASSWORD_LENGTH.start, max_length=PASSWORD_LENGTH.stop - 1, description="8 to 1,024 characters"),
+]
 GivenPassword = Annotated[str, Meta(max_length=1024, description="a password to be verified")]
 Word = Annotated[str, Meta(max_length=64)]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]

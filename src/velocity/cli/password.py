@@ -1,0 +1,40 @@
+"""A new password: typed twice, or a line of standard input. What it must be is said before it is typed again."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from velocity.contract.fields import PASSWORD_LENGTH
+
+STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+def line() -> str:
+    """A password from standard input."""
+    return sys.stdin.readline().rstrip("\n")
+
+
+def new(from_stdin: bool, prompt: str = "New password") -> str:
+    if from_stdin:
+        given = line()
+        if wrong := _wrong(given):
+            raise click.ClickException(wrong)
+        return given
+    asked = click.prompt(prompt, hide_input=True, confirmation_prompt=True, value_proc=_checked, err=True)
+    return str(asked)
+
+
+def _checked(password: str) -> str:
+    if wrong := _wrong(password):
+        raise click.UsageError(wrong)
+    return password
+
+
+def _wrong(password: str) -> str | None:
+    if len(password) in PASSWORD_LENGTH:
+        return None
+    if len(password) < PASSWORD_LENGTH.start:
+        return f"a password has at least {PASSWORD_LENGTH.start} characters"
+    return f"a password has at most {PASSWORD_LENGTH.stop - 1:,} characters"
