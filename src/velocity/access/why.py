@@ -5,13 +5,13 @@ The caller sees no more of it than he may see elsewhere: of groups where he hold
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from velocity.access import rules
-from velocity.access.rules import Grants
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
 from velocity.access.sessions import Caller
 from velocity.contract.operation import Holds, On, Operation
 from velocity.contract.permissions import Permission
@@ -38,26 +38,31 @@ class Why:
         needs = _needs(request)
         uid = request.uid if isinstance(request.uid, int) else caller.uid
         if isinstance(needs, Operation):
-            self._check_about(caller, uid, [rules.ROOT_GROUP])
+            self._check_about(caller, uid, [ROOT_GROUP])
             text = getattr(needs.needs, "reason", "")
             return Explanation(allowed=True, message=f"{needs.name} needs no permission: {text}")
         target = _target(needs, request)
         places = self._access.places(needs, target)
-        self._check_about(caller, uid, places or self._directory.held(uid) or [rules.ROOT_GROUP])
+        self._check_about(caller, uid, places or self._directory.held(uid) or [ROOT_GROUP])
         self._directory.user(uid)
         held = self._supposed(uid, request)
         allowed = self._access.allowed(needs, uid, held, target)
         if needs.oneself and allowed and target in (uid, None):
             return Explanation(allowed=True, message="nobody needs a permission on himself")
-        seen = [gid for gid in places if self._sees(caller, gid)]
+        seen = [gid for gid in places if self._sees(caller, needs.on, target, gid)]
         line = self._line(needs, held, seen)
-        ask = [] if allowed else self._who(caller, needs.permission, seen)
+        if allowed:
+            message = self._may(caller, uid, needs, held, line)
+        elif seen or not places:
+            message = self._may_not(caller, uid, needs, held, target, seen)
+        else:
+            message = f"{needs.permission.value} is needed {needs.on.value}; you may not see it, or there is none"
         return Explanation(
             allowed=allowed,
-            message=self._sentence(uid, needs, held, allowed, line, bool(seen) or not places),
+            message=message,
             permission=needs.permission.value,
             line=line,
-            ask=ask,
+            ask=[] if allowed else self._who(caller, needs, seen),
         )
 
     def _check_about(self, caller: Caller, uid: int, places: Iterable[int]) -> None:
@@ -66,9 +71,16 @@ class Why:
                 Problem.NO_PERMISSION, f"you need {Permission.USER_VIEW.value} there to ask about another user"
             )
 
-    def _sees(self, caller: Caller, gid: int) -> bool:
-        held = self._directory.held(caller.uid)
-        return gid in rules.shown_groups(self._directory.groups, held)
+    def _sees(self, caller: Caller, on: On, target: object, gid: int) -> bool:
+        """Whether the caller may know that what is asked about is decided on that group."""
+        directory = self._directory
+        if on in (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT):
+            return isinstance(target, int) and directory.sees(caller.uid, target)
+        if on is On.VM:  # a request for its state tells as much
+            return bool(rules.held(directory.groups, directory.held(caller.uid), gid))
+        if on in (On.MEDIUM, On.TASK):
+            return self._access.holds(caller.uid, Permission.MEDIA_LIST, gid)
+        return target == caller.uid or self._access.holds(caller.uid, Permission.USER_VIEW, gid)
 
     def _supposed(self, uid: int, request: Explain) -> Grants:
         """What the user would hold; groups that do not exist change nothing."""
@@ -88,34 +100,57 @@ class Why:
             for gid in rules.line(groups, place)
         ]
 
-    def _who(self, caller: Caller, permission: Permission, places: Iterable[int]) -> list[UserSummary]:
-        """Those who hold the permission and may assign it, on all of these groups, where the caller may see members."""
+    def _who(self, caller: Caller, needs: Holds, seen: Sequence[int]) -> list[UserSummary]:
+        """Those who hold the permission and may assign it, as far as the caller sees members; root is no secret."""
         directory = self._directory
-        visible = [gid for gid in places if self._access.holds(caller.uid, Permission.USER_VIEW, gid)]
-        wanted = permission.bit | Permission.USER_ASSIGN.bit
+        wanted = needs.permission.bit | Permission.USER_ASSIGN.bit
+        somewhere = needs.on is On.SOMEWHERE
+        places = sorted(directory.held(caller.uid)) if somewhere else seen
+        enough = any if somewhere or needs.on is On.USER else all
+        found = []
+        for uid, grants in sorted(directory.grants.items()):
+            shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), grants)
+            held = {gid: grants[gid] for gid in shown}
+            if enough(rules.held(directory.groups, held, gid) & wanted == wanted for gid in places):
+                found.append(uid)
+        last = [*(uid for uid in found if places and uid != ROOT_USER), ROOT_USER]
+        return [UserSummary(uid=uid, name=directory.users[uid].name) for uid in last]
+
+    def _may(self, caller: Caller, uid: int, needs: Holds, held: Grants, line: Sequence[Place]) -> str:
+        through = [place.gid for place in line if place.held] or self._elsewhere(caller, uid, needs, held)
+        where = f" on {self._labels(through)}" if through else ""
+        return f"{self._directory.users[uid].name} may: holds {needs.permission.value}{where}"
+
+    def _may_not(
+        self, caller: Caller, uid: int, needs: Holds, held: Grants, target: object, seen: Sequence[int]
+    ) -> str:
+        directory, on = self._directory, needs.on
+        name, wanted, there = directory.users[uid].name, needs.permission.value, self._labels(seen)
+        if on in (On.GROUP, On.PARENT_GROUP):
+            needed = f"on {there}"
+        elif on is On.GROUPS_PARENT and isinstance(target, int) and target != ROOT_GROUP:
+            needed = f"on {there}, above {directory.path(target)}"
+        else:
+            needed = f"{on.value} ({there})" if seen else on.value
+        others = self._elsewhere(caller, uid, needs, held) if on is not On.SOMEWHERE else []
+        elsewhere = f"; it is held on {self._labels(others)}, which is not above it" if others else ""
+        giver = f"on {there}" if seen else "on a group"
+        return (
+            f"{name} may not: {wanted} is needed {needed}{elsewhere}. Whoever holds it {giver}, and "
+            f"{Permission.USER_ASSIGN.value} with it, can give it"
+        )
+
+    def _elsewhere(self, caller: Caller, uid: int, needs: Holds, held: Grants) -> list[int]:
+        """Where the user holds the permission, as far as the caller may see that."""
         return [
-            UserSummary(uid=uid, name=directory.users[uid].name)
-            for uid, held in sorted(directory.grants.items())
-            if visible and all(rules.held(directory.groups, held, gid) & wanted == wanted for gid in visible)
+            gid
+            for gid, bits in sorted(held.items())
+            if bits & needs.permission.bit
+            and (uid == caller.uid or self._access.holds(caller.uid, Permission.USER_VIEW, gid))
         ]
 
-    def _sentence(self, uid: int, needs: Holds, held: Grants, allowed: bool, line: list[Place], visible: bool) -> str:
-        name, wanted = self._directory.users[uid].name, needs.permission.value
-        if not visible:
-            return f"{wanted} is needed {needs.on.value}; you hold nothing there, or there is no such thing"
-        if allowed:
-            through = [f"{place.name} ({place.gid})" for place in line if place.held]
-            if not through:
-                groups = self._directory.groups
-                through = [f"{groups[gid].name} ({gid})" for gid, bits in held.items() if bits & needs.permission.bit]
-            return f"{name} may: holds {wanted} on {', '.join(through)}"
-        others = [gid for gid, bits in held.items() if bits & needs.permission.bit]
-        where = ", ".join(f"{self._directory.groups[gid].name} ({gid})" for gid in others)
-        elsewhere = f"; it is held on {where}, which is not above it" if where and needs.on is not On.SOMEWHERE else ""
-        return (
-            f"{name} may not: {wanted} is needed {needs.on.value}{elsewhere}. Whoever holds it there, and "
-            f"{Permission.USER_ASSIGN.value}, can give it"
-        )
+    def _labels(self, gids: Iterable[int]) -> str:
+        return ", ".join(f"{self._directory.path(gid)} ({gid})" for gid in gids)
 
 
 def _needs(request: Explain) -> Holds | Operation:  # type: ignore[type-arg]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
 from velocity.cli.output import as_json, clean, json_option, show_json
+from velocity.client import Client
+from velocity.contract import OPERATIONS
+from velocity.contract.operation import Holds, On
 from velocity.contract.why import Supposed
+
+NEEDS = {one.name: one.needs for one in OPERATIONS}
+GROUPS = (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT)
+OPTIONS = {On.VM: "--vm", On.MEDIUM: "--medium", On.ALL_OF_USER: "--to"}
+"""How the command line names what an operation is decided by."""
 
 
 @click.command()
 @click.argument("operation")
 @click.option("--user", type=resolve.UserType(), metavar="USER", help="Who would do it (else: you).")
-@click.option("--group", type=where.GroupType(), metavar="GROUP", help="The group that it would be done to or in.")
+@click.option("--group", type=where.GroupType(), metavar="GROUP", help="Where it would be done. Absent: as elsewhere.")
 @click.option("--vm", metavar="VM", help="The VM: its name or id.")
 @click.option("--medium", metavar="MEDIUM", help="The medium: its name or id.")
 @click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that it would be done to.")
@@ -29,10 +39,12 @@ def why(
     OPERATION is the name of an operation (set_vm_state) or of a permission (vm.state).
 
     \b
+    velocity why create_vm
     velocity why set_vm_state --vm 7 --user bob
     velocity why vm.create --group team/web --if-granted team:vm.create
     """
     client = session.connect()
+    group = _decided_by(client, operation, {On.VM: vm, On.MEDIUM: medium, On.ALL_OF_USER: to}, group)
     answer = client.explain(
         operation=operation,
         uid=UNSET if user is None else user,
@@ -52,6 +64,18 @@ def why(
         click.echo(f"  {'*' if place.held else '.'} {clean(place.name)} ({place.gid})")
     if answer.ask:
         click.echo(f"ask: {', '.join(clean(one.name) for one in answer.ask)}")
+
+
+def _decided_by(client: Client, operation: str, named: Mapping[On, object], group: int | None) -> int | None:
+    """The group, which goes without saying. Raises `UsageError` where another object has to be named, and is not."""
+    needs = NEEDS.get(operation)
+    if not isinstance(needs, Holds):
+        return group
+    if needs.on in GROUPS:
+        return where.here(client, group)
+    if not needs.oneself and needs.on in OPTIONS and named[needs.on] is None:
+        raise click.UsageError(f"{operation} is decided {needs.on.value}: name it with {OPTIONS[needs.on]}")
+    return group
 
 
 def _supposed(text: str) -> Supposed:
