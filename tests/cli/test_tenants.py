@@ -5,29 +5,78 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tests.host import Host
+import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "tenants.md"
-PASSWORD = "a first password"
+from tests.host import Host, hosting
+from velocity.config import PoolSetting, Settings
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tenants.md").read_text()
+PASSWORD, OWN = "a first password", "nobody else knows"
+TYPED = {
+    ("user", "create"): f"{PASSWORD}\n{PASSWORD}\n",
+    ("user", "passwd"): f"{PASSWORD}\n{OWN}\n{OWN}\n",
+    ("login", "anna"): f"{PASSWORD}\n",
+}
 
 
-def commands() -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
+def blocks() -> list[list[list[str]]]:
+    """The commands of the page, block by block."""
+    found = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    return [[shlex.split(line)[1:] for line in block.splitlines()] for block in found]
 
 
-def test_two_teams_by_the_page_alone(host: Host) -> None:
-    assert len(commands()) < 20
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """With the pools that the page declares, each in a directory of the test's own."""
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    declared = tomllib.loads(text)["pools"]
+    (first,) = Settings(data_dir=Path("/var/lib/velocity")).media_pools
+    assert declared[0] == {"mpid": first.mpid, "name": first.name, "path": str(first.path)}
+    pools = [PoolSetting(mpid=one["mpid"], name=one["name"], path=tmp_path / one["name"]) for one in declared]
+    with hosting(tmp_path / "data", pools=pools) as made:
+        yield made
+
+
+def test_the_page_counts_its_commands_right() -> None:
+    teams, people = blocks()[:2]
+    assert len(teams) + len(people) == 12
+    assert "Twelve commands set up two teams" in PAGE
+    assert "(docs/tenants.md), in twelve commands." in (ROOT / "README.md").read_text()
+
+
+def test_two_teams_by_the_page_alone(host: Host, tmp_path: Path) -> None:
+    without = {name: value for name, value in host.environment.items() if name != "VELOCITY_AUTHKEY"}
+    own = {"XDG_CONFIG_HOME": str(tmp_path / "anna"), "VELOCITY_DATA_DIR": str(tmp_path / "anna")}
+    anna = replace(host, environment=without | own)
     said = {}
-    for words in commands():
-        typed = f"{PASSWORD}\n{PASSWORD}\n" if words[:2] == ["user", "create"] else None
-        said[" ".join(words)] = host.ok(*words, typed=typed)
+    for block in blocks():
+        who = anna if block[0][0] == "login" else host
+        for words in block:
+            called = [word.replace("https://HOST:8090", host.url) for word in words]
+            said[" ".join(words)] = who.ok(*called, typed=TYPED.get((words[0], words[1])))
     assert said["why vm.create --user anna --group web"].startswith("yes")
     assert said["why vm.create --user ben --group web"].startswith("no")
     assert said["why set_quota --user anna --group web"].startswith("no")
+    assert "ask: root" in said["why set_quota --user anna --group web"]
     assert "16.0 GiB" in said["group quota web"]
+    assert "site" in said["vm list"]
+    assert re.search(r"default +yes +yes +200 GiB +20.0 GiB +180 GiB", said["pool list"])
+    pools = {one["name"]: one for one in json.loads(host.ok("pool", "list", "--group", "web", "--json"))["pools"]}
+    assert pools["fast"]["assigned"] == {"quota": 100 << 30, "write": True, "manage": True}
+    kept = json.loads(host.ok("pool", "list", "--group", "lab", "--json"))["pools"][0]["assigned"]
+    assert kept == {"quota": 80 << 30, "write": True, "manage": True}, "what is not named stays"
+    limits = json.loads(host.ok("group", "quota", "lab", "--json"))["limits"]
+    assert limits == {"cpus": 4, "vms": 5}, "and none lifts a limit"
+    assert "ben" in anna.ok("user", "list")
+    assert anna.run("user", "show", "ben").exit_code == 3, "his name, and not what he holds"
+    anna.ok("media", "create", "quick", "--size", "1M", "--pool", "fast")
+    assert (tmp_path / "fast").is_dir()
     host.ok("login", "ben", "--password-stdin", typed=PASSWORD + "\n")
     host.environment = {name: value for name, value in host.environment.items() if name != "VELOCITY_AUTHKEY"}
     assert "lab" in host.ok("group", "list")
