@@ -74,13 +74,17 @@ class Launched(NamedTuple):
 
 
 class Velocity:
-    """A server with pool 1. `data` stays over `stop` and `start`, and goes with the end of the `with` block."""
+    """A server with pool 1. `data` stays over `stop` and `start`, and goes with the end of the `with` block.
 
-    def __init__(self, **settings: str) -> None:
+    With `fake` its VMs are in memory alone: `bench.faked`.
+    """
+
+    def __init__(self, *, fake: bool = False, **settings: str) -> None:
         self.data = Path(tempfile.mkdtemp(prefix="velocity-bench-"))
         self.runs = Path(tempfile.mkdtemp(prefix="velocity-runs-"))
         self.runs.chmod(0o711)  # QEMU's uid goes through it
         self.port = free_port()
+        self.module = "bench.faked" if fake else "velocity"
         self.settings = settings
         self.key = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -116,7 +120,7 @@ class Velocity:
         }
         with (self.data / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "velocity", "serve"], env=environment, stdout=log, stderr=log,
+                [sys.executable, "-m", self.module, "serve"], env=environment, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         end = time.monotonic() + 60

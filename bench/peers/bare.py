@@ -1,4 +1,4 @@
-"""The floor of a read: Starlette and msgspec alone, under uvicorn with the settings of `velocity serve`.
+"""The floor of a read and of an event: Starlette and msgspec alone, under uvicorn, set as `velocity serve` sets it.
 
 No authkey, no permission, no history, no metrics, no headers but those of the answer. A process of its own:
 `python -m bench.peers.bare PORT`.
@@ -6,16 +6,18 @@ No authkey, no permission, no history, no metrics, no headers but those of the a
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from types import TracebackType
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bench.server import Client, Wrong, free_port
@@ -43,7 +45,10 @@ class Summaries(msgspec.Struct):
 
 
 class Bare:
-    """The peer's process. `keep` gives it the bytes of a list; POST /state, /ready and /encoded answer."""
+    """The peer's process. `keep` gives it the bytes of a list; POST /state, /ready and /encoded answer.
+
+    Who reads GET /events is told what is sent to POST /tell.
+    """
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -96,12 +101,35 @@ def application() -> Starlette:
         await request.body()
         return Response(encode(kept["list"]), media_type="application/json")
 
+    readers: set[asyncio.Queue[bytes]] = set()
+
+    async def frames() -> AsyncIterator[bytes]:
+        told: asyncio.Queue[bytes] = asyncio.Queue()
+        readers.add(told)
+        try:
+            yield b"event: snapshot\ndata: {}\nid: 0\n\n"
+            while True:
+                yield await told.get()
+        finally:
+            readers.remove(told)
+
+    async def events(request: Request) -> Response:
+        return StreamingResponse(frames(), media_type="text/event-stream")
+
+    async def tell(request: Request) -> Response:
+        event = b"event: set\ndata: %s\nid: 1\n\n" % await request.body()
+        for told in readers:
+            told.put_nowait(event)
+        return Response(b"{}", media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/state", state, methods=["POST"]),
             Route("/ready", keep, methods=["PUT"]),
             Route("/ready", ready, methods=["POST"]),
             Route("/encoded", encoded, methods=["POST"]),
+            Route("/events", events, methods=["GET"]),
+            Route("/tell", tell, methods=["POST"]),
         ]
     )
 
