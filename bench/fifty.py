@@ -12,10 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from bench.actors import Pulse
 from bench.harness import Absent, Bench, timed
 from bench.peers.libvirt import Libvirt
 from bench.peers.raw import Many
-from bench.pulse import Pulse
 from bench.server import Client, Launched, Velocity
 
 COUNT = 50

@@ -55,11 +55,21 @@ class Readers:
             if not ready:
                 raise Wrong(f"{len(waiting)} readers still wait for {mark!r}")
             for found, _ in ready:
-                one = found.fileobj
-                assert isinstance(one, socket.socket)
-                if not (more := one.recv(1 << 18)):
-                    raise Wrong("a stream of events has ended")
-                came = self._came[one] + more
+                one, came = self._read(found.fileobj)
                 if mark in came:
                     waiting.discard(one)
-                self._came[one] = came[-KEPT:]
+
+    def _read(self, one: object) -> tuple[socket.socket, bytes]:
+        """What has come, after the end of what came before."""
+        assert isinstance(one, socket.socket)
+        if not (more := one.recv(1 << 18)):
+            raise Wrong("a stream of events has ended")
+        came = self._came[one] + more
+        self._came[one] = came[-KEPT:]
+        return one, came
+
+    def drain(self) -> None:
+        """Read what has come meanwhile, of whatever."""
+        while ready := self._selector.select(0):
+            for found, _ in ready:
+                self._read(found.fileobj)
