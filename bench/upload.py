@@ -84,21 +84,21 @@ class Files:
 
     def up(self) -> None:
         pid = self._server.pid
-        before, resident = cpu_seconds(pid), most_memory(pid)
+        before, resident = cpu_seconds(pid), now_resident(pid)
         mids: list[str] = []
         self._bench.add(f"{UP}: Velocity", "ms", timed(lambda: mids.append(self._come())))
         self._bench.add(f"{CPU}: Velocity", "s", (cpu_seconds(pid) - before) * (1 << 30) / SIZE)
-        self._bench.add(f"{GROWN}: Velocity", "MiB", most_memory(pid) - resident)
+        self._bench.add(f"{GROWN}: Velocity", "MiB", most_resident(pid) - resident)
         self._go(mids[0])
 
     def down(self) -> None:
         pid = self._server.pid
-        before, resident = cpu_seconds(pid), most_memory(pid)
+        before, resident = cpu_seconds(pid), now_resident(pid)
         bearer = {"authorization": f"Bearer {self._server.key}"}
         path = f"/m/media/content/{self._kept}"
         self._bench.add(f"{DOWN}: Velocity", "ms", timed(lambda: whole(get(self._server.port, path, bearer))))
         self._bench.add("download's CPU: Velocity", "s", cpu_seconds(pid) - before)
-        self._bench.add("memory that a download takes: Velocity", "MiB", most_memory(pid) - resident)
+        self._bench.add("memory that a download takes: Velocity", "MiB", most_resident(pid) - resident)
 
 
 def whole(came: int) -> None:
@@ -106,11 +106,16 @@ def whole(came: int) -> None:
         raise AssertionError(f"{came} bytes came of {SIZE}")
 
 
-def most_memory(pid: int) -> float:
-    """MiB that were resident at most since the last look. proc(5), clear_refs and VmHWM"""
-    status = Path(f"/proc/{pid}/status").read_text()
+def now_resident(pid: int) -> float:
+    """MiB, from which on `most_resident` counts. proc(5), clear_refs"""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    return most_resident(pid)
+
+
+def most_resident(pid: int) -> float:
+    """MiB. proc(5), status: VmHWM"""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
 def to_nginx(nginx: Nginx, source: Path) -> Path:
