@@ -91,7 +91,7 @@ LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
     ("RUNNING", ["qmp_capabilities", "cont"], 100, ["launch"]),
     ("PAUSED", ["stop"], 37, []),
     ("RUNNING", ["cont"], 37, []),
-    ("STOPPED", ["quit"], 37, []),
+    ("STOPPED", ["quit"], 37, ["QemuHypervisor._clear"]),
 )
 """State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread."""
 

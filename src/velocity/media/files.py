@@ -13,9 +13,9 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from velocity.contract.problems import Problem, Refused
 
@@ -25,8 +25,14 @@ SLOW = 0.02
 """Seconds: a write that took longer says that the disk is slow; the next one goes to a thread."""
 
 
+T = TypeVar("T")
+
+
 class PoolFiles:
-    """One pool's directory. Names are of our making; nothing that a user sent becomes part of one."""
+    """One pool's directory. Names are of our making; nothing that a user sent becomes part of one.
+
+    What looks at the file system takes as long as that does: it is to be called in a thread.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -126,11 +132,16 @@ class Incoming:
     def __init__(self, files: PoolFiles, name: str) -> None:
         self._files = files
         self._name = name
-        self._descriptor = os.open(files.moving(name), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._descriptor = -1
         self._pieces: list[bytes] = []
         self._gathered = 0
         self.slow = False
         self.size = 0
+
+    def open(self) -> None:
+        """Make the file."""
+        moving = self._files.moving(self._name)
+        self._descriptor = os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def add(self, piece: bytes) -> bool:
         """Take a piece; True says that it is time to `flush`."""
@@ -163,10 +174,12 @@ class Incoming:
             raise no_space(error, self.size) from None
         _sync(self._files.moving(self._name).parent)
 
-    def close(self) -> None:
+    def close(self, *, drop: bool) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if drop:
+            self._files.drop(self._name)
 
 
 def no_space(error: OSError, size: int) -> Exception:
@@ -203,7 +216,21 @@ def _sync(directory: Path) -> None:
 async def whole(work: Coroutine[Any, Any, None]) -> None:
     """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
     doing = asyncio.ensure_future(work)
+    await _end_of(doing)
+    doing.result()
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Do it in a thread. Who is cancelled meanwhile goes when it has ended: it works on a descriptor that he closes."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await _end_of(doing)
+        raise
+
+
+async def _end_of(doing: asyncio.Future[Any]) -> None:
     while not doing.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({doing})
-    doing.result()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
+from velocity.media.files import in_thread
 from velocity.media.formats import refused
 
 AT_ONCE = 2
@@ -39,8 +40,9 @@ class Images:
 
     async def virtual_size(self, path: Path, kind: str) -> int:
         """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`."""
-        source = self._open_source(path)
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            await in_thread(self._lend, source)
             words = ["info", "--output=json", "-f", kind, _name(source)]
             async with self._turn:
                 said = await self._run(words, (source,), 0, None)
@@ -54,29 +56,34 @@ class Images:
 
     async def convert(self, source_path: Path, kind: str, target: Path, format_: str, size: int, told: Told) -> None:
         """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`."""
-        source = self._open_source(source_path)
+        source = os.open(source_path, os.O_RDONLY | os.O_CLOEXEC)
         descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if kind == format_ and _cloned(source, descriptor):
+            if kind == format_ and await in_thread(_cloned, source, descriptor):
+                await in_thread(os.fsync, descriptor)
                 return
-            if self._worker is not None:
-                os.fchown(descriptor, self._worker, self._worker)
+            await in_thread(self._lend, source, descriptor)
             words = ["convert", "-p", "-n", "--target-is-zero", "-f", kind, "-O", format_]
             async with self._turn:
                 await self._run([*words, _name(source), _name(descriptor)], (source, descriptor), size, told)
+            await in_thread(self._take_back, descriptor)
         finally:
-            if self._worker is not None:
-                os.fchown(descriptor, os.getuid(), os.getgid())
-            os.fsync(descriptor)
             os.close(descriptor)
             os.close(source)
 
-    def _open_source(self, path: Path) -> int:
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if self._worker is not None:  # its directory stays closed to the worker
+    def _lend(self, source: int, target: int | None = None) -> None:
+        """The worker may read the one and write to the other; their directories stay closed to it."""
+        if self._worker is not None:
             os.fchown(source, -1, self._worker)
             os.fchmod(source, 0o640)
-        return source
+            if target is not None:
+                os.fchown(target, self._worker, self._worker)
+
+    def _take_back(self, target: int) -> None:
+        """It is the server's alone again, and on the disk."""
+        if self._worker is not None:
+            os.fchown(target, os.getuid(), os.getgid())
+        os.fsync(target)
 
     async def _run(self, words: list[str], files: tuple[int, ...], size: int, told: Told | None) -> str:
         """qemu-img without privileges, with bounded memory and files. What it printed; raises `Refused`."""
@@ -125,12 +132,12 @@ async def _xz(source: int) -> AsyncGenerator[bytes, None]:
     try:
         while True:
             if unpack.eof:
-                packed = unpack.unused_data.lstrip(b"\0") or await asyncio.to_thread(os.read, source, PIECE)
+                packed = unpack.unused_data.lstrip(b"\0") or await in_thread(os.read, source, PIECE)
                 if not packed.strip(b"\0"):
                     return
                 unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
             elif unpack.needs_input and not packed:
-                packed = await asyncio.to_thread(os.read, source, PIECE)
+                packed = await in_thread(os.read, source, PIECE)
                 if not packed:
                     raise refused("the xz file is cut short")
             piece = await asyncio.to_thread(unpack.decompress, packed, PIECE)

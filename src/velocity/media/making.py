@@ -15,7 +15,7 @@ from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import PoolFiles, no_space, whole
+from velocity.media.files import PoolFiles, in_thread, no_space, whole
 from velocity.media.formats import IMAGES, PACKED, check_alone, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
@@ -134,7 +134,7 @@ class _Making:
     async def convert(self, images: Images, source: Path, kind: str) -> Medium:
         medium = self._medium
         self._progress.total = medium.size
-        await asyncio.to_thread(self._files.create, file_name(medium), medium.size, medium.format)
+        await in_thread(self._files.create, file_name(medium), medium.size, medium.format)
         await images.convert(source, kind, self._path, medium.format, medium.size, self._tell)
         return medium
 
@@ -142,9 +142,10 @@ class _Making:
         """It may be no more than the quota, and no more than the pool has free, sparse or not."""
         medium = self._medium
         self._progress.total = await asyncio.to_thread(lambda: source.stat().st_size)
-        most = self._files.free()
+        most = await asyncio.to_thread(self._files.free)
         size = 0
-        descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        await in_thread(self._files.create, file_name(medium), 0, "raw")
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         try:
             async with aclosing(unpacked(source, kind, self._tell)) as pieces:
                 async for piece in pieces:
@@ -152,12 +153,11 @@ class _Making:
                         raise no_room(most)
                     if size + len(piece) > self._reservation.size:
                         self._reservation.take(min(STEP, most - self._reservation.size))
-                    await asyncio.to_thread(_write, descriptor, piece, size)
+                    await in_thread(_write, descriptor, piece, size)
                     size += len(piece)
             if not size:
                 raise refused("it unpacks to nothing")
-            os.ftruncate(descriptor, size)
-            await asyncio.to_thread(os.fsync, descriptor)
+            await in_thread(_finish, descriptor, size)
         finally:
             os.close(descriptor)
         self._reservation.fit(size)
@@ -176,6 +176,11 @@ def _write(descriptor: int, piece: bytes, offset: int) -> None:
                 os.pwrite(descriptor, block, offset + at)
     except OSError as error:
         raise no_space(error, offset + len(piece)) from None
+
+
+def _finish(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+    os.fsync(descriptor)
 
 
 def _check(path: Path, kind: str) -> None:

@@ -76,16 +76,19 @@ class Pools:
         """What is assigned to the group itself, and what it uses, pool by pool."""
         return [(self._assignments.get((gid, mpid)), self._used.get((gid, mpid), 0)) for mpid in self._pools]
 
-    def seen_by(self, gid: int) -> list[PoolUse]:
+    async def seen_by(self, gid: int) -> list[PoolUse]:
         self._access.group(gid)
-        seen = ((pool, self.assignment(gid, mpid)) for mpid, pool in sorted(self._pools.items()))
+        files = {mpid: one for mpid, one in self._files.items() if self.assignment(gid, mpid) is not None}
+        free = await asyncio.to_thread(lambda: {mpid: one.free() for mpid, one in files.items()})
+        self._access.group(gid)  # it may have been deleted meanwhile
+        seen = ((self._pools[mpid], self.assignment(gid, mpid)) for mpid in sorted(free))
         return [
             PoolUse(
                 pool,
                 assignment,
                 self._assignments.get((gid, pool.mpid)),
                 self._used.get((gid, pool.mpid), 0),
-                self._files[pool.mpid].free(),
+                free[pool.mpid],
                 self._left(gid, pool.mpid),
                 self._revision(gid, pool.mpid),
             )

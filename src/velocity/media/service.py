@@ -20,7 +20,7 @@ from velocity.contract.plan import Do
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.hypervisor.port import HypervisorError, MediaRef
-from velocity.media.files import Incoming, PoolFiles
+from velocity.media.files import Incoming, PoolFiles, whole
 from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.rules import Medium, Pool, file_name
@@ -203,32 +203,34 @@ class Library:
             content=Content(format="unknown"),
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
-        if medium.size > files.free():
-            await self._make_room(medium.mpid, medium.size)
-        if medium.size > files.free() and not self._planned_room(files, medium.size):
-            raise Refused(
-                Problem.POOL_QUOTA,
-                f"the pool has {sizes.size(files.free())} free, this needs {sizes.size(medium.size)}: remove media "
-                "or use another pool",
-            )
+        await self._find_room(files, medium)
+        self._access.group(medium.gid)  # it may have been deleted meanwhile
         with self.reservation(medium):
             _plan_to("create", medium)
             plan.ends()
             incoming = Incoming(files, file_name(medium))
             upload = Upload(medium, files, incoming, request, self.keep)
             try:
+                await whole(asyncio.to_thread(incoming.open))
                 yield upload
             finally:
-                incoming.close()
-                if not upload.kept:
-                    await asyncio.to_thread(files.drop, file_name(medium))
+                await whole(asyncio.to_thread(incoming.close, drop=not upload.kept))
 
-    def _planned_room(self, files: PoolFiles, size: int) -> bool:
-        """Whether room would be made, of what is only planned."""
-        if not plan.wanted() or size > files.free() + files.trashed():
-            return False
-        plan.warns([f"the pool has {sizes.size(files.free())} free: its oldest trash would be removed for good first"])
-        return True
+    async def _find_room(self, files: PoolFiles, medium: Medium) -> None:
+        """Raises `Refused(POOL_QUOTA)`; a plan is told what would go to make room."""
+        free = await asyncio.to_thread(files.free)
+        if medium.size > free:
+            await self._make_room(medium.mpid, medium.size)
+            free = await asyncio.to_thread(files.free)
+        if medium.size <= free:
+            return
+        if not plan.wanted() or medium.size > free + await asyncio.to_thread(files.trashed):
+            raise Refused(
+                Problem.POOL_QUOTA,
+                f"the pool has {sizes.size(free)} free, this needs {sizes.size(medium.size)}: remove media or use another "
+                "pool",
+            )
+        plan.warns([f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"])
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
@@ -298,7 +300,7 @@ class Library:
     @contextlib.asynccontextmanager
     async def returning(self, media: Sequence[Medium]) -> AsyncIterator[None]:
         """Media that come back from the trash, with their names and quota. What raises inside undoes it."""
-        with contextlib.ExitStack() as undo:
+        async with contextlib.AsyncExitStack() as undo:
             for medium in media:
                 undo.enter_context(self.reservation(medium))
                 self._returning[medium.mid] = medium
@@ -312,7 +314,7 @@ class Library:
                     _plan_to("restore", medium)
                     continue
                 await asyncio.to_thread(files.bring_back, file_name(medium))
-                undo.callback(files.discard, file_name(medium))
+                undo.push_async_callback(asyncio.to_thread, files.discard, file_name(medium))
             yield
             for medium in media:
                 self._reserved.discard(medium.mid)
@@ -325,7 +327,7 @@ class Library:
         """A pool that runs short keeps no trash."""
         for mpid in mpids:
             files = self.pools.files(mpid)
-            if files is not None and files.free() < SHORT:
+            if files is not None and await asyncio.to_thread(files.free) < SHORT:
                 await self._make_room(mpid, SHORT)
 
     async def empty(self, medium: Medium) -> None:

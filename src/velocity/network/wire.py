@@ -124,6 +124,9 @@ def _open_tap(node: Path, name: str) -> int:
 
 
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
+    try:
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotConnect(f"`ip {' '.join(words[:3])} ...` cannot be run: {error}") from None
     if done.returncode:
         raise CannotConnect(f"`ip {' '.join(words[:3])} ...` says: {done.stderr.strip()}")

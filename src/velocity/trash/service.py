@@ -101,7 +101,7 @@ class Trash:
         async with self._changing:
             for item in reversed(await self._store.items()):
                 files = self._library.pools.files(mpid)
-                if files is None or files.free() >= size:
+                if files is None or await asyncio.to_thread(files.free) >= size:
                     return
                 contents = await self._store.contents(item.trid)
                 if contents is not None and any(medium.mpid == mpid for medium in contents.media):

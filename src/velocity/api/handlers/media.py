@@ -41,7 +41,7 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else media.Assigned(**vars(use.own)),
             )
-            for use in call.services.library.pools.seen_by(call.request.gid)
+            for use in await call.services.library.pools.seen_by(call.request.gid)
         ]
     )
 

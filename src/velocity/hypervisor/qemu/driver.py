@@ -172,7 +172,7 @@ class QemuHypervisor:
             await session.connect(self._place.qmp(who), deadline=deadline)
             await session.serial.connect(self._place.serial(who))
             await session.execute("query-status" if spec.held else "cont", deadline=deadline)
-            if session.ended.is_set():
+            if session.gone:
                 raise NotRunning("it ended at once")
         except BaseException as error:
             session.kill()
@@ -180,7 +180,7 @@ class QemuHypervisor:
             if isinstance(error, Unknown):
                 raise HypervisorError(f"QEMU did not answer within {deadline:.0f} seconds and was ended") from None
             if isinstance(error, NotRunning | OSError):
-                raise HypervisorError(session.last_words() or "QEMU ended at its start") from None
+                raise HypervisorError(await session.last_words() or "QEMU ended at its start") from None
             raise
 
     async def pause(self, who: Incarnation, *, deadline: float) -> None:
@@ -200,20 +200,21 @@ class QemuHypervisor:
                 await session.execute("system_powerdown", deadline=deadline)
 
     async def adopt(self, host: HostId) -> Sequence[Found]:
-        runs = await asyncio.to_thread(lambda: list(self._place.runs.all()))
+        place = self._place
+        runs = await asyncio.to_thread(lambda: [(run, place.runs.process(run)) for run in place.runs.all()])
         return [
             found
             for found in await asyncio.gather(
-                *(self._adopt(host, run) for run in runs if run.machine not in self._starting)
+                *(self._adopt(host, run, pid) for run, pid in runs if run.machine not in self._starting)
             )
             if found is not None
         ]
 
-    async def _adopt(self, host: HostId, run: Run) -> Found | None:
+    async def _adopt(self, host: HostId, run: Run, pid: int | None) -> Found | None:
+        """`pid` is its process, if that was there when the directory was read."""
         who = Incarnation(run.machine, host, run.epoch)
         session = self._sessions.get(run.machine)
         if session is None:
-            pid = self._place.runs.process(run)
             if pid is None:
                 return await asyncio.to_thread(self._bury, who, run)
             try:
@@ -223,6 +224,7 @@ class QemuHypervisor:
             self._epochs[run.machine] = run.epoch
             try:
                 await session.connect(self._place.qmp(who), deadline=ADOPT_DEADLINE)
+                await session.serial.recall()
                 await session.serial.connect(self._place.serial(who))
                 session.screens.left = True  # an earlier server may have left what it had lent
                 await session.screens.sweep()
@@ -232,7 +234,7 @@ class QemuHypervisor:
         try:
             fact, why = await session.status(deadline=ADOPT_DEADLINE)
         except HypervisorError as error:
-            return None if session.ended.is_set() else Changed(who, Fact.RUNNING, Why.UNKNOWN, str(error))
+            return None if session.gone else Changed(who, Fact.RUNNING, Why.UNKNOWN, str(error))
         return Changed(who, fact, why)
 
     def _bury(self, who: Incarnation, run: Run) -> Found:
@@ -240,7 +242,7 @@ class QemuHypervisor:
         orderly = run.boot == boot_id() and not (self._place.runs.own(run.machine) / "pid").exists()
         why = Why.KILLED
         if orderly:
-            signalled = "terminating on signal" in _tail(self._place.qemu_log(who))
+            signalled = b"terminating on signal" in last(self._place.qemu_log(who), 4096).rpartition(b"--- run ")[2]
             why = Why.HOST_SIGNAL if signalled else Why.GUEST_SHUTDOWN
         self._clear(run)
         return Changed(who, Fact.ENDED, why, "seen when the server came back")
@@ -291,19 +293,20 @@ class QemuHypervisor:
         return await self._meters[who.machine].measure(deadline)
 
     async def command(self, who: Incarnation) -> Sequence[str] | None:
-        session = self._sessions.get(who.machine)
-        if session is None or session.who != who:
+        session = self._running(who)
+        if session is None:
             return None
-        return command(session.pid, ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA")))
+        shorter = ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
+        return await asyncio.to_thread(command, session.pid, shorter)
 
     async def kept(self, host: HostId) -> Collection[UUID]:
         kept = await asyncio.to_thread(self._place.kept)
         return kept - self._sessions.keys() - self._starting
 
     async def confinement(self, who: Incarnation) -> Confinement | None:
-        session = self._sessions.get(who.machine)
+        session = self._running(who)
         run = self._runs_of.get(who.machine)
-        if session is None or run is None or session.who != who:
+        if session is None or run is None:
             return None
         reaches = run.nat and not await self._fence_holds()
         try:
@@ -324,9 +327,14 @@ class QemuHypervisor:
 
     # Sessions
 
-    def _session(self, who: Incarnation) -> Session:
+    def _running(self, who: Incarnation) -> Session | None:
+        """The session of this run, until its process is gone; what it leaves is cleared after that."""
         session = self._sessions.get(who.machine)
-        if session is None or session.who != who:
+        return None if session is None or session.who != who or session.gone else session
+
+    def _session(self, who: Incarnation) -> Session:
+        session = self._running(who)
+        if session is None:
             raise NotRunning("this run has ended")
         return session
 
@@ -334,11 +342,14 @@ class QemuHypervisor:
         serial = SerialHub(self._place.serial_log(who.machine))
         session = Session(who, run.pid, serial, self._place.qemu_log(who), self._tell)
 
-        def ended() -> None:
-            self._sessions.pop(who.machine, None)
-            self._meters.pop(who.machine).close()
-            self._runs_of.pop(who.machine, None)
-            self._clear(run)
+        async def ended() -> None:
+            self._meters[who.machine].close()
+            try:
+                await asyncio.to_thread(self._clear, run)
+            finally:  # until here, no other run of this machine begins
+                self._sessions.pop(who.machine, None)
+                del self._meters[who.machine]
+                del self._runs_of[who.machine]
 
         session.on_end = ended
         self._sessions[who.machine] = session
@@ -352,15 +363,8 @@ class QemuHypervisor:
         self._news.put_nowait(news)
 
     def _clear(self, run: Run) -> None:
+        """Takes as long as `ip` and the file system do: to be done in a thread."""
         for link in run.links:
             with contextlib.suppress(wire.CannotConnect):
                 wire.disconnect(link)
         self._place.runs.end(run)
-
-
-def _tail(file: Path) -> str:
-    """What was said in the last run."""
-    try:
-        return file.read_text("utf-8", "replace")[-4096:].rpartition("--- run ")[2]
-    except OSError:
-        return ""

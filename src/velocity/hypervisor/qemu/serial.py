@@ -30,16 +30,20 @@ class SerialHub:
         self._past: deque[bytes] = deque()
         self._kept = 0
         self._since_look = LOG_LIMIT  # look at once: it may have grown while no server ran
+        self._looking: asyncio.Future[None] | None = None
         self._streams: set[SerialStream] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def connect(self, path: Path) -> None:
-        """Connect to QEMU's socket and drain from here on. Raises `OSError`.
+    async def recall(self) -> None:
+        """Begin with what this run has said before: it is in the log.
 
-        What was said before is in the log; what is said in the instant between the two is missed by streams alone.
+        What is said in the instant between this and `connect` is missed by streams alone.
         """
-        self._remember(of_this_run(last(self._log, REPLAY)))
+        self._remember(of_this_run(await asyncio.to_thread(last, self._log, REPLAY)))
+
+    async def connect(self, path: Path) -> None:
+        """Connect to QEMU's socket and drain from here on. Raises `OSError`."""
         plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         plug.setblocking(False)
         try:
@@ -67,14 +71,16 @@ class SerialHub:
         with contextlib.suppress(OSError):
             await self._writer.drain()
 
-    def close(self) -> None:
-        """Let go; the streams end, the machine goes on."""
+    async def close(self) -> None:
+        """Let go; the streams end, the machine goes on. From here on nobody of ours touches the log."""
         if self._task is not None:
             self._task.cancel()
         if self._writer is not None:
             self._writer.close()
         for stream in list(self._streams):
             stream.end()
+        if self._looking is not None:
+            await asyncio.wait({self._looking})
 
     async def _drain(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
@@ -82,6 +88,8 @@ class SerialHub:
                 self._remember(piece)
                 for stream in self._streams:
                     stream.feed(piece)
+                if self._since_look >= LOG_LIMIT // 16:
+                    await self._look()
         for stream in list(self._streams):
             stream.end()
 
@@ -93,9 +101,12 @@ class SerialHub:
         while self._kept - len(self._past[0]) >= REPLAY:
             self._kept -= len(self._past.popleft())
         self._since_look += len(piece)
-        if self._since_look >= LOG_LIMIT // 16:
-            self._since_look = 0
-            bound(self._log)
+
+    async def _look(self) -> None:
+        """Bound the log. Meanwhile nothing is read, so that a guest that says much waits."""
+        self._since_look = 0
+        self._looking = asyncio.ensure_future(asyncio.to_thread(bound, self._log))
+        await asyncio.shield(self._looking)
 
 
 class SerialStream:

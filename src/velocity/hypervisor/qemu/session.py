@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
 
 from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, News, NotRunning, Unknown, Why
 from velocity.hypervisor.qemu.screen import Screendumps
-from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.serial import SerialHub, last
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,10 @@ Tell = Callable[[News], None]
 
 
 class Session:
-    """The one QMP client of a machine. `tell` gets its news; `ended` is set when the process is gone.
+    """The one QMP client of a machine. `tell` gets its news; `gone` says that the process is gone.
 
-    After the process has ended nothing is told but that, once, and only if nobody asked for it.
+    `ended` is set when `on_end` has cleared what remained, too: the next run may begin. After the process has ended
+    nothing is told but that, once, and only if nobody asked for it.
     """
 
     def __init__(self, who: Incarnation, pid: int, serial: SerialHub, qemu_log: Path, tell: Tell) -> None:
@@ -68,8 +69,9 @@ class Session:
         self.pid = pid
         self.serial = serial
         self.screens = Screendumps(self)
+        self.gone = False
         self.ended = asyncio.Event()
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
         self._log = qemu_log
         self._tell = tell
@@ -96,12 +98,12 @@ class Session:
             raise Unknown("QEMU does not answer") from None
         except (QMPError, OSError, EOFError) as error:
             plug.close()
-            raise HypervisorError(self.last_words() or f"QEMU ended at its start: {error}") from None
+            raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {error}") from None
         self._listener = asyncio.create_task(self._listen())
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any:
         """One command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
-        if self.ended.is_set():
+        if self.gone:
             raise NotRunning("QEMU has ended")
         self._calls += 1
         try:
@@ -111,7 +113,7 @@ class Session:
         except ExecuteError as error:
             raise HypervisorError(str(error)) from None
         except (QMPError, OSError, EOFError) as error:
-            if await self._ends_within(1.0):
+            if await self._ends_within(1.0) or self.gone:
                 raise NotRunning("QEMU has ended") from None
             raise HypervisorError(f"QEMU's monitor does not work: {error}") from None
         finally:
@@ -125,7 +127,7 @@ class Session:
         """
         writer = self._client._writer
         plug = None if writer is None else writer.get_extra_info("socket")
-        if plug is None or self.ended.is_set():
+        if plug is None or self.gone:
             raise NotRunning("QEMU has ended")
         try:
             with socket.socket(fileno=os.dup(plug.fileno())) as copy:
@@ -158,27 +160,28 @@ class Session:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Let go of it; it goes on."""
+        """Let go of it; it goes on. One that ends just now is buried by the server that comes next."""
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait({self._ending})
         if self._pidfd >= 0:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-        self._let_go()
-        await self._disconnect()
+        await self._let_go()
 
-    def _let_go(self) -> None:
-        self.serial.close()
+    async def _let_go(self) -> None:
+        await self.serial.close()
         self.screens.close()
         for task in (self._listener, self._sweeping):
             if task is not None:
                 task.cancel()
+        await self._disconnect()
 
-    def last_words(self) -> str:
+    async def last_words(self) -> str:
         """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
-        try:
-            said = self._log.read_bytes()[-8192:].decode("utf-8", "replace").rpartition("--- run ")[2]
-        except OSError:
-            return ""
+        tail = await asyncio.to_thread(last, self._log, 8192)
+        said = tail.decode("utf-8", "replace").rpartition("--- run ")[2]
         lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in said.splitlines()[1:]]
         return "; ".join(line for line in lines if line)[:500]
 
@@ -211,6 +214,7 @@ class Session:
     # The end
 
     def _gone(self) -> None:
+        self.gone = True
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._ending = asyncio.create_task(self._end())
 
@@ -219,15 +223,17 @@ class Session:
         status = _reap(self.pid)
         os.close(self._pidfd)
         self._pidfd = -1
-        self._let_go()
-        await self._disconnect()
-        self.on_end()
+        await self._let_go()
+        why, detail = await self._cause(status)
+        try:
+            await self.on_end()
+        except Exception:  # whoever waits for the end gets it
+            log.exception("what the run %d of the machine %s left is not cleared", self.who.epoch, self.who.machine)
         self.ended.set()
         if not self._asked_to_end:
-            why, detail = self._cause(status)
             self._tell(Changed(self.who, Fact.ENDED, why, detail))
 
-    def _cause(self, status: int | None) -> tuple[Why, str]:
+    async def _cause(self, status: int | None) -> tuple[Why, str]:
         if self._shutdown is not None:
             return SHUTDOWN.get(self._shutdown, Why.UNKNOWN), ""
         if status is not None and os.WIFSIGNALED(status):
@@ -235,7 +241,7 @@ class Session:
             detail = signal.Signals(number).name
             return (Why.KILLED, detail) if number == signal.SIGKILL else (Why.UNKNOWN, detail)
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            return Why.UNKNOWN, self.last_words()
+            return Why.UNKNOWN, await self.last_words()
         return Why.KILLED, ""  # without a last word: no child of ours, so nothing else is known
 
     async def _hear_out(self) -> None:
@@ -261,6 +267,10 @@ class Session:
     async def _no_space(self, deadline: float) -> bool:
         devices = await self.execute("query-block", deadline=deadline)
         return any(device.get("io-status") == "nospace" for device in devices)
+
+
+async def _nothing() -> None:
+    """What is to be done at the end, until somebody says."""
 
 
 def _reap(pid: int) -> int | None:

@@ -1,0 +1,216 @@
+"""What the thread of the loop never does, as nobody knows how long it takes: counted by the thread, not by a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from tests.api.world import World
+from tests.ports.test_hypervisor import HOST, NoMedia
+from velocity.hypervisor.port import Incarnation
+from velocity.hypervisor.qemu.driver import Options, QemuHypervisor
+from velocity.hypervisor.qemu.launch import Place
+from velocity.hypervisor.qemu.runs import Run, Runs, start_time
+from velocity.hypervisor.qemu.serial import LOG_LIMIT, SerialHub
+
+pytestmark = pytest.mark.anyio
+
+SLOW = frozenset({
+    "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "shutil.rmtree", "subprocess.Popen",
+})  # fmt: skip
+MAKES = os.O_CREAT | os.O_TRUNC
+
+
+class Done:
+    """What was done of it: on the thread of the loop, and on others."""
+
+    def __init__(self) -> None:
+        self.loop = threading.get_ident()
+        self.here: list[str] = []
+        self.elsewhere: list[str] = []
+
+    def note(self, event: str, what: object) -> None:
+        (self.here if threading.get_ident() == self.loop else self.elsewhere).append(f"{event} {what}")
+
+    def names(self) -> set[str]:
+        return {one.partition(" ")[0] for one in self.elsewhere}
+
+
+_noting: list[Done] = []
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if _noting and (event in SLOW or (event == "open" and isinstance(arguments[2], int) and arguments[2] & MAKES)):
+        for done in _noting:
+            done.note(event, arguments[0])
+
+
+sys.addaudithook(_hear)  # it stays, as there is no way to take one away
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> Iterator[Done]:
+    """Python itself tells of each call; of those to flush, it does not."""
+    made = Done()
+    for name in ("fsync", "fdatasync"):
+
+        def noted(descriptor: int, name: str = name, flush: Any = getattr(os, name)) -> None:
+            made.note(name, descriptor)
+            flush(descriptor)
+
+        monkeypatch.setattr(os, name, noted)
+    yield made
+    _noting.clear()
+
+
+def begin(done: Done) -> None:
+    _noting.append(done)
+
+
+async def test_the_life_of_media_is_not_on_the_loop(w: World, done: Done) -> None:
+    begin(done)
+    await w.medium("blank")
+    qcow2 = await w.medium("image", format="qcow2")
+    mid = (await w.upload(b"x" * 4096))["mid"]
+    assert (await w.upload(b"short", content_length="9", x_velocity_name="short")).code == 9210
+    for one, purge in ((mid, False), (qcow2, True)):
+        await w.ok("DELETE", "/m/media", mid=one, purge=purge)
+    trid = (await w.ok("POST", "/t/trash/list"))["items"][0]["trid"]
+    await w.ok("PUT", "/t/trash", trid=trid)
+    await w.ok("POST", "/m/pool/list", gid=0)
+    assert done.here == []
+    assert done.names() >= {"open", "os.remove", "os.rename", "subprocess.Popen", "fsync", "fdatasync"}
+
+
+async def test_imports_and_clones_are_not_on_the_loop(w: World, done: Done) -> None:
+    mid = await w.medium("blank")
+    begin(done)
+    for number, format_ in enumerate(("raw", "qcow2")):
+        wanted = {"mid": mid, "mpid": 1, "gid": 0, "name": f"clone {number}", "format": format_}
+        tid = (await w.ok("PUT", "/m/media/clone", **wanted))["tid"]
+        while (task := await w.ok("POST", "/t/task", tid=tid))["state"] == "RUNNING":
+            await asyncio.sleep(0.01)
+        assert task["state"] == "DONE", task
+    here = [one for one in done.here if "Popen" not in one]
+    assert here == [], "but for a process, which begins there"
+    assert done.names() >= {"open", "os.rename", "fsync"}
+
+
+class Ran:
+    """A driver, and a run of it whose process is not QEMU: the driver sees its end, and clears what it leaves."""
+
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self.driver = QemuHypervisor(Options(data, runtime, "tcg", None), NoMedia())
+        self.runs = Runs(runtime, "here", None)
+        self.runs.open()
+        self.place = Place("qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False)
+        self.driver._place = self.place
+        self.process = subprocess.Popen(["sleep", "1000"])
+        self.who = Incarnation(uuid4(), HOST, 1)
+        self.run = self._begun()
+        for number in range(10):
+            (self.runs.own(self.who.machine) / f"left {number}").touch()
+        state = self.place.serial_log(self.who.machine)
+        state.parent.mkdir(parents=True)
+        state.write_bytes(b"said")
+
+    def _begun(self) -> Run:
+        run = self.runs.begin(self.who.machine, 1, nat=False)
+        pid = self.process.pid
+        run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
+        self.runs.write(run)
+        return run
+
+
+@pytest.fixture
+def ran(tmp_path: Path, runtime: Path) -> Iterator[Ran]:
+    made = Ran(tmp_path, runtime)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done) -> None:
+    session = ran.driver._watch(ran.who, ran.run)
+    begin(done)
+    session.kill()
+    await session.ended.wait()
+    assert not ran.runs.directory(ran.who.machine).exists()
+    await ran.driver.forget(ran.who.machine)
+    assert not ran.place.serial_log(ran.who.machine).parent.exists()
+    assert done.here == []
+    assert sum(one.startswith("os.remove") for one in done.elsewhere) == 12, "its files, the note of it, its log"
+
+
+async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held in the middle: nothing runs there any more, and nothing else may begin yet."""
+    began, go_on, clear = threading.Event(), threading.Event(), ran.driver._clear
+
+    def held(run: Run) -> None:
+        began.set()
+        assert go_on.wait(30)
+        clear(run)
+
+    monkeypatch.setattr(ran.driver, "_clear", held)
+    session = ran.driver._watch(ran.who, ran.run)
+    session.kill()
+    await asyncio.to_thread(began.wait, 30)
+    assert not session.ended.is_set()
+    assert await ran.driver.adopt(HOST) == []
+    assert await ran.driver.confinement(ran.who) is None
+    assert ran.driver._sessions == {ran.who.machine: session}
+    go_on.set()
+    await session.ended.wait()
+    assert ran.driver._sessions == {}
+    assert not ran.runs.directory(ran.who.machine).exists()
+
+
+async def test_half_of_a_cleared_run_is_none(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash comes while its files are removed: the next server finds no run, and no word of how it ended."""
+    monkeypatch.setattr("shutil.rmtree", lambda *_arguments, **_more: None)
+    ran.runs.end(ran.run)
+    left = sorted(file.name for file in ran.runs.directory(ran.who.machine).iterdir())
+    assert left == ["own"]
+    monkeypatch.undo()
+    assert list(ran.runs.all()) == []
+    assert not ran.runs.directory(ran.who.machine).exists()
+
+
+async def test_a_long_serial_log_is_not_shortened_on_the_loop(tmp_path: Path, runtime: Path, done: Done) -> None:
+    log, path = tmp_path / "serial.log", runtime / "serial.sock"
+    log.write_bytes(b"x" * (LOG_LIMIT + 1))
+    came = asyncio.Event()
+
+    async def guest(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        await writer.drain()
+        await came.wait()
+        writer.close()
+
+    server = await asyncio.start_unix_server(guest, path)
+    hub = SerialHub(log)
+    begin(done)
+    await hub.recall()
+    await hub.connect(path)
+    stream = hub.open()
+    said = b""
+    while b"hello" not in said:
+        said += await stream.read()
+    await hub.close()
+    came.set()
+    server.close()
+    assert log.read_bytes() == b""
+    assert stat.S_ISREG((tmp_path / "serial.log.1").stat().st_mode)
+    assert done.here == []
+    assert done.names() == {"open", "os.truncate"}
