@@ -10,7 +10,7 @@ def test_the_group_goes_without_saying(teams: Host) -> None:
     teams.ok("group", "create", "attic", "--parent", "red")
     rosa = member(teams, "rosa", "red/attic")
     assert rosa.ok("why", "create_vm") == (
-        "yes\nrosa may: holds velocity.vm.create on red/attic (3)\n  * attic (3)\n  . red (1)\n  . root (0)\n"
+        "yes\nrosa may: holds velocity.vm.create on red/attic (3)\n  * attic (3)\n  . red (1)\n  . / (0)\n"
     )
     both = member(teams, "otto", "red", "blue")
     unclear = both.run("why", "create_vm")
@@ -28,7 +28,7 @@ def test_what_is_missing_is_said_with_the_group_and_whom_to_ask(teams: Host) -> 
     assert cleo.ok("why", "create_vm") == (
         "no\n"
         "cleo may not: velocity.vm.create is needed on red (1). Whoever holds it on red (1), and velocity.user.assign "
-        "with it, can give it\n  . red (1)\n  . root (0)\nask: rosa, root\n"
+        "with it, can give it\n  . red (1)\n  . / (0)\nask: rosa, root\n"
     )
     said = rosa.ok("why", "set_quota")
     assert "velocity.group.create is needed on / (0), above red;" in said

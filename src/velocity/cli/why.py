@@ -61,7 +61,9 @@ def why(
     click.secho("yes" if answer.allowed else "no", fg="green" if answer.allowed else "red", bold=True)
     click.echo(clean(answer.message))
     for place in answer.line:
-        click.echo(f"  {'*' if place.held else '.'} {clean(place.name)} ({place.gid})")
+        click.echo(
+            f"  {'*' if place.held else '.'} {'/' if place.gid == where.ROOT else clean(place.name)} ({place.gid})"
+        )
     if answer.ask:
         click.echo(f"ask: {', '.join(clean(one.name) for one in answer.ask)}")
 
