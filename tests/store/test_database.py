@@ -64,6 +64,33 @@ async def test_a_lonely_failure_leaves_nothing(database: Database) -> None:
     assert names(database) == set()
 
 
+async def test_a_read_never_meets_a_write_of_the_writers_thread(database: Database) -> None:
+    """SQLite has one connection: a read on it would end the transaction of another thread, or fail."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: sa.Connection) -> None:
+        connection.execute(add("one"))
+        began.set()
+        assert go_on.wait(30)
+        connection.execute(add("two"))
+
+    writing = asyncio.ensure_future(database.write(slow))
+    await asyncio.to_thread(began.wait, 30)
+    reading = asyncio.ensure_future(asyncio.to_thread(names, database))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await writing
+    assert await reading == {"one", "two"}
+
+
+def test_a_read_within_a_read_is_loud(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/v.db")
+    database.open()
+    with pytest.raises(sa.exc.OperationalError, match="within a transaction"):
+        database.read(lambda connection: names(database))
+    assert names(database) == set()
+
+
 async def test_foreign_keys_hold(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         await database.write(

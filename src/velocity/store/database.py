@@ -44,6 +44,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        self._turn = threading.RLock()
+        """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -76,12 +78,15 @@ class Database:
         options = {"snapshot": True}
         if self._engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
-        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with self._turn, self._engine.connect().execution_options(**options) as connection, connection.begin():
             return work(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run a read, in the caller's thread: for the start only, as all that is asked often is in memory."""
-        with self._engine.begin() as connection:
+        """Run a read, in the caller's thread: for the start only, as all that is asked often is in memory.
+
+        It waits for a commit that is under way, and so would the loop.
+        """
+        with self._turn, self._engine.begin() as connection:
             return work(connection)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -136,7 +141,7 @@ class Database:
     def _commit(self, jobs: list[_Job]) -> None:
         outcomes: list[tuple[Any, BaseException | None]] = []
         try:
-            with self._engine.begin() as connection:
+            with self._turn, self._engine.begin() as connection:
                 for work, _ in jobs:
                     outcomes.append(_attempt(connection, work, alone=len(jobs) == 1))
                 if len(jobs) == 1 and outcomes[0][1] is not None:
