@@ -18,6 +18,7 @@ import pytest
 
 from tests.api.world import World
 from tests.ports.test_hypervisor import HOST, NoMedia
+from velocity.api import openmetrics
 from velocity.hypervisor.port import Incarnation
 from velocity.hypervisor.qemu.driver import Options, QemuHypervisor
 from velocity.hypervisor.qemu.launch import Place
@@ -105,6 +106,21 @@ async def test_imports_and_clones_are_not_on_the_loop(w: World, done: Done) -> N
     here = [one for one in done.here if "Popen" not in one]
     assert here == [], "but for a process, which begins there"
     assert done.names() >= {"open", "os.rename", "fsync"}
+
+
+async def test_the_text_of_the_metrics_is_not_made_on_the_loop(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def noted(*what: Any, make: Any = openmetrics._text) -> Any:
+        made.append(threading.get_ident())
+        return make(*what)
+
+    monkeypatch.setattr(openmetrics, "_text", noted)
+    await w.vm("seen")
+    answer = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {w.key}"})
+    assert 'velocity_vm_cpus{gid="0",name="seen"' in answer.text
+    assert len(made) == 1
+    assert made != [threading.get_ident()]
 
 
 class Ran:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp, Message
 from tests.api.world import World, world
 from tests.listening import listening
 from velocity.events import views
+from velocity.events.service import Terms
 
 
 @contextmanager
@@ -178,6 +180,55 @@ async def test_a_list_makes_nothing_anew_that_has_not_changed(w: World) -> None:
     await w.ok("PUT", "/v/vm/state", vmid=vmids[7], state="RUNNING")
     _, vms = await listed(many)
     assert [one["vmid"] for one in vms if one["state"] == "RUNNING"] == [vmids[7]]
+
+
+async def test_a_first_snapshot_is_rendered_in_parts(tmp_path: Path, anyio_backend: str) -> None:
+    """Counted from one step of the loop to the next; what changes between two is in it, and is told to who reads."""
+    async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
+        vmids = [await w.vm(f"vm{number}") for number in range(30)]
+        events, forms = w.server.services.events, w.server.services.events._telling._forms
+        uid, name = await w.uid("root"), "late"
+        preparing = asyncio.create_task(events.ready(uid))
+        most, before, steps = 0, 0, 0
+        later: list[asyncio.Task[Any]] = []
+        while not preparing.done():
+            await asyncio.sleep(0)
+            most, before, steps = max(most, len(forms) - before), len(forms), steps + 1
+            if steps == 2:
+                later.append(asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")))
+                later.append(asyncio.create_task(w.vm(name)))
+        assert 0 < most <= 5 + 5, "a part, and as many that have changed"
+        await asyncio.gather(*later)
+        await asyncio.sleep(0)
+        with calls() as counted:
+            event, cursor = events.snapshot(uid)
+        assert counted[views.vm.__code__] == 0
+        shown = json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])["vms"]
+        assert {one["name"]: one["state"] for one in shown} == {
+            "vm0": "RUNNING", **{f"vm{number}": "STOPPED" for number in range(1, 30)}, name: "STOPPED",
+        }  # fmt: skip
+        ring = events.since(0)
+        assert ring is not None
+        told = b"".join(one.body.frame({0: -1}) for one in ring if one.body)
+        assert told.count(b'"name":"late"') == 1, "whoever had a snapshot before hears of what is new"
+        assert cursor == len(ring)
+
+
+async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str) -> None:
+    async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
+        await asyncio.gather(*(w.vm(f"vm{number}") for number in range(30)))
+        fleet, events = w.server.services.fleet, w.server.services.events
+        events.snapshot(0)
+        for keeper in fleet.all():
+            keeper.held = True
+            keeper.unreachable_since = 1
+            fleet._changed(keeper.machine)
+        heads = [events._ring.head]
+        while events._flushing is not None:
+            await asyncio.sleep(0)
+            heads.append(events._ring.head)
+        assert heads[-1] - heads[0] == 30
+        assert max(after - before for before, after in pairwise(heads)) == 5
 
 
 async def test_a_snapshot_makes_nothing_anew_that_has_not_changed(w: World) -> None:

@@ -79,7 +79,7 @@ class Comparison(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
-        terms = Terms(wake=0.0, pace={}, most=25)
+        terms = Terms(wake=0.0, pace={}, most=25, rendered=2)
         self.opened = world(Path(self.directory.name) / "data", terms=terms)
         self.w: World = self.run(self.opened.__aenter__())
         self.keys = {"root": self.w.key}

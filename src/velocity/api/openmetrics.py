@@ -5,7 +5,8 @@ Each caller gets the VMs that he may view; the rest needs velocity.host.view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
@@ -29,6 +30,8 @@ from velocity.machines.keeper import Keeper
 from velocity.metrics.loop import Lag
 
 PATH = "/metrics"
+LOOKED_AT = 250
+"""VMs that are looked at in one step of the loop."""
 
 OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
     "running": ("1 while it is RUNNING", lambda vm: vm.state is State.RUNNING),
@@ -72,6 +75,10 @@ OF_POOL = {
 }
 
 
+Row = tuple[dict[str, str], Sequence[float], Usage | None]
+"""A VM's labels, the values of OF_VM, and what it has taken."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """What the exposition asks for."""
@@ -88,25 +95,40 @@ async def metrics(request: Request, services: Services) -> Response:
         caller = services.access.sessions.caller(carried(request, None))
     except Refused as refused:
         return errors.refusal(refused)
-    found = list(_vms(services, caller))
+    rows = await _rows(services, caller)
+    found: list[Metric] = []
     needs, held = host.SHOW.needs, services.access.directory.held(caller.uid)
     assert isinstance(needs, Holds)
     if services.access.allowed(needs, caller.uid, held, None):
-        found += [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
-    text: bytes = generate_latest(Collected(found))  # type: ignore[no-untyped-call]
+        found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
+    text = await asyncio.to_thread(_text, rows, found)  # of 10,000 VMs 2 MB, for which it computes a second
     return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
 
 
-def _vms(services: Services, caller: Caller) -> Iterator[Metric]:
-    holds = services.access.holds
-    seen = [vm for vm in services.fleet.all() if holds(caller.uid, Permission.VM_VIEW, vm.machine.gid)]
-    labels = [{"vmid": str(vm.machine.vmid), "gid": str(vm.machine.gid), "name": vm.machine.name} for vm in seen]
-    for name, (text, value) in OF_VM.items():
-        yield _metric("gauge", f"velocity_vm_{name}", text, zip(labels, map(value, seen), strict=True))
-    usages = [services.metrics.usage(vm) for vm in seen]
+async def _rows(services: Services, caller: Caller) -> list[Row]:
+    """Each VM as it is when its turn comes; of many, others come between."""
+    rows: list[Row] = []
+    for number, vm in enumerate(services.fleet.all(), start=1):
+        machine = vm.machine
+        if services.access.holds(caller.uid, Permission.VM_VIEW, machine.gid):
+            labels = {"vmid": str(machine.vmid), "gid": str(machine.gid), "name": machine.name}
+            rows.append((labels, [value(vm) for _, value in OF_VM.values()], services.metrics.usage(vm)))
+        if number % LOOKED_AT == 0:
+            await asyncio.sleep(0)
+    return rows
+
+
+def _text(rows: Sequence[Row], more: Sequence[Metric]) -> bytes:
+    text: bytes = generate_latest(Collected([*_vms(rows), *more]))  # type: ignore[no-untyped-call]
+    return text
+
+
+def _vms(rows: Sequence[Row]) -> Iterator[Metric]:
+    for at, (name, (text, _)) in enumerate(OF_VM.items()):
+        yield _metric("gauge", f"velocity_vm_{name}", text, ((labels, values[at]) for labels, values, _ in rows))
     for name, (kind, text, taken) in OF_USAGE.items():
-        values = (None if usage is None else taken(usage) for usage in usages)
-        yield _metric(kind, f"velocity_vm_{name}", text, zip(labels, values, strict=True))
+        usages = ((labels, None if usage is None else taken(usage)) for labels, _, usage in rows)
+        yield _metric(kind, f"velocity_vm_{name}", text, usages)
 
 
 def _host(now: HostInfo) -> Iterator[Metric]:

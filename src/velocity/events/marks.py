@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from velocity.changes import What
 
@@ -22,10 +23,10 @@ class Marks:
         """It has changed. `line` is its group and those above, as they are now: the group may go before it is told."""
         self._lines.setdefault(key, line)
 
-    def due(self, now: float) -> list[tuple[Key, Sequence[int]]]:
+    def due(self, now: float, most: int | None = None) -> list[tuple[Key, Sequence[int]]]:
         """Take what may be told now, in the order in which it was marked; `now` in seconds of any clock."""
         self._told = {key: told for key, told in self._told.items() if told + self._pace[key[0]] > now}
-        due = [(key, line) for key, line in self._lines.items() if key not in self._told]
+        due = list(islice(((key, line) for key, line in self._lines.items() if key not in self._told), most))
         for key, _ in due:
             del self._lines[key]
             if key[0] in self._pace:

@@ -38,7 +38,7 @@ class Terms:
     `wake` is between two wakings of the readers, `life` from one sign of life to the next, `patience` what one send may
     take, `farewell` what a last word may, `measure` between two looks at what media take on the disk; `pace` is between
     two events of the same thing (the rest is told at once). `most` events in `most_bytes` are kept; `readers` there may
-    be in all, `own` of one user.
+    be in all, `own` of one user. `rendered` objects are rendered in one step of the loop, each in about 0.05 ms.
     """
 
     wake: float = 0.02
@@ -53,6 +53,7 @@ class Terms:
     most_bytes: int = 64 << 20
     readers: int = 1024
     own: int = 128
+    rendered: int = 100
 
 
 class Events:
@@ -117,21 +118,26 @@ class Events:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_soon(self._flush, context=Context())
 
-    def _flush(self) -> None:
-        """Tell what is due: all of it as it is at this one moment."""
+    def _flush(self, *, whole: bool = False) -> bool:
+        """Tell what is due, each thing as it is at this moment. Of very much, the rest in the next steps (True)."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
         loop = asyncio.get_running_loop()
         before = self._ring.head
-        for key, line in self._marks.due(loop.time()):
+        marked = self._marks.due(loop.time(), None if whole else self.terms.rendered)
+        for key, line in marked:
             self._telling(key, line)
+        rest = not whole and len(marked) == self.terms.rendered
+        if rest:
+            self._flushing = loop.call_soon(self._flush, context=Context())
         if self._later is not None:
             self._later.cancel()
         due = self._marks.next()
         self._later = None if due is None else loop.call_at(due, self._flush, context=Context())
         if self._ring.head != before:
             self._wake_soon()
+        return rest
 
     def _append(self, audience: Audience, name: bytes, body: Body | None) -> None:
         if body is not None:
@@ -169,15 +175,35 @@ class Events:
             if not self._readers[caller.uid]:
                 del self._readers[caller.uid]
 
+    async def ready(self, uid: int) -> None:
+        """Before a snapshot: render what it would have to, in steps that others come between."""
+        self._read = True
+        keys = self._sight(uid).unrendered()
+        for begin in range(0, len(keys), self.terms.rendered):
+            await self._told()
+            for key in keys[begin : begin + self.terms.rendered]:
+                self._telling.render(key)
+            await asyncio.sleep(0)
+        await self._told()
+
+    async def _told(self) -> None:
+        """Returns when nothing is due to be told any more, in the very step."""
+        more = self._flush()
+        while more:
+            await asyncio.sleep(0)
+            more = self._flush()
+
     def snapshot(self, uid: int) -> tuple[bytes, int]:
         """The event of all that a user may see, and the cursor that it stands for: one step, without an await."""
         self._read = True
         self._measure_soon()
-        self._flush()
-        sight = Sight(self._access, self._library, self._fleet, self._tasks, self._telling, uid)
+        self._flush(whole=True)
         cursor = self._ring.head
-        data = encode(sight.snapshot())
+        data = encode(self._sight(uid).snapshot())
         return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self.name(cursor)), cursor
+
+    def _sight(self, uid: int) -> Sight:
+        return Sight(self._access, self._library, self._fleet, self._tasks, self._telling, uid)
 
     def since(self, cursor: int) -> list[Entry] | None:
         return self._ring.since(cursor, AT_ONCE)
@@ -234,6 +260,10 @@ class Reader:
         loop = asyncio.get_running_loop()
         sent = loop.time()
         while (reason := self._over()) is None:
+            if self._entries() is None:
+                await service.ready(self._caller.uid)
+                if self._over() is not None:
+                    continue
             data, more = self._next()
             if data:
                 yield data
@@ -253,16 +283,23 @@ class Reader:
             return "shutting down"
         return None if self._events.signed_in(self._caller) else "signed out"
 
-    def _next(self) -> tuple[bytes, bool]:
-        """What comes next, and whether there may be more already."""
+    def _entries(self) -> list[Entry] | None:
+        """What comes next in the ring; None: a snapshot is due."""
         entries = None if self._cursor is None else self._events.since(self._cursor)
         held, uid = self._events.held(self._caller.uid), self._caller.uid
         if entries is None or any(one.body is None and one.audience.hears(uid, held) for one in entries):
+            return None
+        return entries
+
+    def _next(self) -> tuple[bytes, bool]:
+        """What comes next, and whether there may be more already."""
+        uid, entries = self._caller.uid, self._entries()
+        if entries is None:
             data, self._cursor = self._events.snapshot(uid)
             return data, True
         if entries:
             self._cursor = entries[-1].seq
-        return b"".join(frames(entries, uid, held)), bool(entries)
+        return b"".join(frames(entries, uid, self._events.held(uid))), bool(entries)
 
     def _sign_of_life(self) -> bytes:
         """A comment; with it the id, so that a reader that hears nothing for long need not begin anew."""

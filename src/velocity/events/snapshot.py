@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +14,7 @@ from velocity.contract import events
 from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
 from velocity.events import views
+from velocity.events.marks import Key
 from velocity.events.ring import Body
 from velocity.events.telling import Telling
 from velocity.machines.service import Fleet
@@ -37,6 +38,13 @@ class Sight:
         groups = access.directory.groups
         self._bits = {gid: rules.held(groups, self._held, gid) for gid in groups}
 
+    def unrendered(self) -> list[Key]:
+        """What a snapshot would have to render first: when nobody has read for long, everything."""
+        vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
+        keys: list[Key] = [("vm", one.machine.vmid) for one in self._fleet.all() if one.machine.gid in vms]
+        keys += [("medium", one.mid) for one in self._library.all() if one.gid in media]
+        return [key for key in keys if not self._telling.knows(key)]
+
     def snapshot(self) -> events.Snapshot:
         vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
         return events.Snapshot(
@@ -50,8 +58,8 @@ class Sight:
         )
 
     def _frames(self, forms: Iterable[Body]) -> list[Any]:
-        """In the place of what they are the encoding of."""
-        return [msgspec.Raw(form.frame(self._held)) for form in forms]
+        """The encoding of the list that they make, in its place."""
+        return cast("list[Any]", msgspec.Raw(b"[%s]" % b",".join([form.frame(self._held) for form in forms])))
 
     def _where(self, permission: Permission) -> set[int]:
         return {gid for gid, bits in self._bits.items() if bits & permission.bit}

@@ -76,6 +76,18 @@ class Telling:
         """How it shows, when nothing is left to be told."""
         return self._forms.get(("medium", medium.mid)) or self._kept(("medium", medium.mid), self._rendered(medium))
 
+    def knows(self, key: Key) -> bool:
+        """Whether it is rendered already."""
+        return key in self._forms
+
+    def render(self, key: Key) -> None:
+        """A VM or a medium, if it is still there; when nothing is left to be told, else that would not be told."""
+        kind, which = key
+        if kind == "vm" and (keeper := self._fleet.find(which)) is not None:
+            self.vm(keeper)
+        elif kind == "medium" and (medium := self._library.find(which)) is not None:
+            self.medium(medium)
+
     def _vm(self, vmid: object, line: Line) -> None:
         audience = Above(Permission.VM_VIEW.bit, line)
         keeper = self._fleet.find(vmid)

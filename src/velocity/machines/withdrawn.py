@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from velocity.machines.service import Fleet
 
 
+AT_ONCE = 100
+"""VMs that are taken at the same time: of more, other requests come between."""
+
+
 class WithdrawnVms:
     """VMs that are being deleted: nobody can start them any more."""
 
@@ -43,11 +47,13 @@ class WithdrawnVms:
                 await keeper.ask(Cause.ASK_KILL)
             await keeper.alone(lambda: take(keeper))
 
-        outcomes = await asyncio.gather(*map(end, keepers), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failures:
-            await self.restore()
-            raise Refused(Problem.GROUP_BUSY, f"not all of its VMs could be stopped: {failures[0]}")
+        for begin in range(0, len(keepers), AT_ONCE):
+            some = keepers[begin : begin + AT_ONCE]
+            outcomes = await asyncio.gather(*map(end, some), return_exceptions=True)
+            failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            if failures:
+                await self.restore()
+                raise Refused(Problem.GROUP_BUSY, f"not all of its VMs could be stopped: {failures[0]}")
 
     async def restore(self) -> None:
         for keeper in self._keepers:
