@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.host import Host
+from tests.host import Host, hosting
 from tests.web.elsewhere import Elsewhere, elsewhere_served
+from tests.web.furnished import furnish
 from tests.web.person import Person
 
 CHROMIUM = "/usr/bin/chromium"
@@ -78,6 +79,23 @@ def root(host: Host, person: NewPerson) -> Person:
     one = person(host.url)
     one.enter("root")
     return one
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    directory = tmp_path_factory.mktemp("host")
+    with hosting(directory) as host:
+        furnish(host, directory)
+        yield host
+
+
+@pytest.fixture(scope="module")
+def somebody(furnished: Host, browser: Browser) -> Iterator[Person]:
+    """root, at one page of the furnished host that the tests of a module share."""
+    with people(browser) as come:
+        one = come(furnished.url)
+        one.enter("root")
+        yield one
 
 
 @pytest.fixture

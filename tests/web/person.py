@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,10 +15,13 @@ from tests.api.world import PASSWORD
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-FIND = """rules => axe.run(document, {runOnly: rules}).then(({violations}) => violations.map(({id, help, nodes}) => (
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""All that another theme can change."""
+FIND = """({within, rules}) => axe.run(within, {runOnly: rules}).then(({violations}) => violations.map(({id, help, nodes}) => (
     {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""
 EXPECTED = re.compile(r"status of (401|403|404|406|409|410|503)")
 """The browser's own line for a refusal that the page handles."""
+GO = "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }"
 T = TypeVar("T")
 
 
@@ -88,9 +91,7 @@ class Person:
 
     def go(self, path: str) -> None:
         """Go to a place without loading the page again."""
-        self.page.evaluate(
-            "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }", path
-        )
+        self.page.evaluate(GO, path)
 
     def until(self, look: Callable[[], T], seconds: float = 90) -> T:
         """What the look finds, once it finds anything: for what the page's document does not hold."""
@@ -100,9 +101,9 @@ class Person:
             self.page.wait_for_timeout(200)
         return found
 
-    def violations(self) -> list[str]:
-        """What axe finds on the page as it is, WCAG 2.2 A and AA."""
+    def violations(self, within: str = "html", rules: Sequence[str] = RULES) -> list[str]:
+        """What axe finds on the page as it is, WCAG 2.2 A and AA. `within`: a CSS selector."""
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(AXE.read_text())
-        found: list[dict[str, Any]] = self.page.evaluate(FIND, RULES)
+        found: list[dict[str, Any]] = self.page.evaluate(FIND, {"within": within, "rules": rules})
         return [f"{one['id']}: {one['help']}: {one['nodes']}" for one in found]

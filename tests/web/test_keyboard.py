@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.host import Host, hosting
-from tests.web.conftest import NewPerson, people
-from tests.web.furnished import ANN, RUNS, TEAM, WEB, furnish
+from tests.host import Host
+from tests.web.conftest import NewPerson
+from tests.web.furnished import ANN, RUNS, TEAM, WEB
 from tests.web.person import Person
 from tests.web.walk import walk
 
@@ -21,23 +19,6 @@ PAGES = {
     "/users": "Users", f"/users/{ANN}": "ann", "/tasks": "Tasks", "/history": "History", "/trash": "Trash",
     "/settings": "My settings",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    directory = tmp_path_factory.mktemp("host")
-    with hosting(directory) as host:
-        furnish(host, directory)
-        yield host
-
-
-@pytest.fixture(scope="module")
-def somebody(furnished: Host, browser: Browser) -> Iterator[Person]:
-    """root, at a page that all tests share which change nothing."""
-    with people(browser) as come:
-        one = come(furnished.url)
-        one.enter("root")
-        yield one
 
 
 def shown(one: Person, path: str) -> None:

@@ -79,11 +79,17 @@ INSTALL = r"""root => {
 }"""
 
 
+STILL = "*, *::before, *::after { transition: none !important; scroll-behavior: auto !important }"
+
+
+def be_still(page: Page) -> None:
+    """What changes its look does so at once."""
+    page.add_style_tag(content=STILL)
+
+
 def walk(page: Page, within: Locator | None = None) -> tuple[list[str], list[str]]:
     """Press Tab until the walk has come round. What was reached, and what is wrong."""
-    page.add_style_tag(
-        content="*, *::before, *::after { transition: none !important; scroll-behavior: auto !important }"
-    )
+    be_still(page)
     (within or page.locator("body")).evaluate(INSTALL)
     wrong: list[str] = []
     for _ in range(MOST):

@@ -1,7 +1,7 @@
 /** PatternFly's dropdown as menus of buttons are expected to be: the focus goes to the first item, and back to the button. */
 import { type DropdownProps, Dropdown as PatternFlyDropdown } from "@patternfly/react-core";
 
-/** Where menus are put: inside a landmark, and above what scrolls. */
+/** Where menus and popovers are put: inside a landmark, and above what scrolls. */
 export const menuRoom = () => document.getElementById("main") ?? document.body;
 
 export function Dropdown({ popperProps, ...props }: DropdownProps) {

@@ -3,6 +3,7 @@ import { Button, Flex, Label, Popover } from "@patternfly/react-core";
 import { ExclamationTriangleIcon, LockIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Medium } from "@/api/live";
+import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
@@ -89,7 +90,9 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
           )}
           {content?.warning && (
             <Popover
+              appendTo={menuRoom}
               headerContent="What to know before attaching it"
+              headerComponent="h2"
               bodyContent={content.warning}
               footerContent={(hide) =>
                 onImport && canImport(medium) ? (

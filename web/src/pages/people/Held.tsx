@@ -1,5 +1,6 @@
 /** What is held, in few words: a set's name, which shows its permissions when it is pressed, and the rest one by one. */
 import { Label, LabelGroup, List, ListItem, Popover } from "@patternfly/react-core";
+import { menuRoom } from "@/ui/Dropdown";
 import { AREAS, described, type NamedSet } from "./permissions";
 
 const ABOUT = new Map(AREAS.flatMap((area) => area.permissions.map((one) => [one.name, one.about])));
@@ -24,6 +25,7 @@ export function Held({ permissions, muted = false }: { permissions: Iterable<str
 function SetLabel({ set, muted }: { set: NamedSet; muted: boolean }) {
   return (
     <Popover
+      appendTo={menuRoom}
       headerContent={set.name}
       headerComponent="h3"
       bodyContent={<SetBody set={set} />}

@@ -1,0 +1,207 @@
+"""Everything that opens over a page, and the wizard: where its source is, and what one does until it is there.
+
+What is done, is done by keyboard, so that the focus has a place to return to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.web.furnished import ANN, RUNS, TEAM, WEB
+from tests.web.person import GO
+
+SOURCES = Path(__file__).parents[2] / "web/src"
+TAG = re.compile(r"<(Modal|FormDialog|Confirm|Popover|Drawer|Dropdown|Select|Wizard)\s")
+OVER = ".pf-v6-c-modal-box, .pf-v6-c-popover, [data-popper-placement]"
+"""What PatternFly opens over the page."""
+
+Step = Callable[[Page], None]
+
+
+def named(page: Page, name: str) -> Locator:
+    """The button, or the item of a menu, that is called so."""
+    return (
+        page.get_by_role("button", name=name, exact=True).or_(page.get_by_role("menuitem", name=name, exact=True)).first
+    )
+
+
+def press(name: str) -> Step:
+    def step(page: Page) -> None:
+        button = named(page, name)
+        expect(button).to_be_enabled()
+        button.focus()
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+
+    return step
+
+
+def tick(name: str) -> Step:
+    def step(page: Page) -> None:
+        box = page.get_by_role("checkbox", name=name, exact=True).or_(page.get_by_role("radio", name=name, exact=True))
+        box.focus()
+        page.keyboard.press("Space")
+        expect(box).to_be_checked()
+
+    return step
+
+
+def fill(label: str, value: str) -> Step:
+    return lambda page: page.get_by_role("textbox", name=label, exact=True).first.fill(value)
+
+
+def choose(label: str, option: str) -> Step:
+    def step(page: Page) -> None:
+        page.get_by_role("combobox", name=label, exact=True).select_option(option)
+
+    return step
+
+
+def files(button: str) -> Step:
+    """A file is given to the browser's own dialog."""
+
+    def step(page: Page) -> None:
+        with page.expect_file_chooser() as chooser:
+            press(button)(page)
+        chooser.value.set_files({"name": "own.iso", "mimeType": "", "buffer": bytes(1 << 16)})
+
+    return step
+
+
+def never_answered(path: str) -> Step:
+    def leave(_route: Route) -> None: ...
+
+    return lambda page: page.route(path, leave)
+
+
+def lose_the_session(page: Page) -> None:
+    page.context.clear_cookies()
+    page.evaluate(GO, "/trash")
+
+
+def be_small(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 800})
+
+
+@dataclass(frozen=True)
+class Opening:
+    source: str
+    """In web/src, without its ending."""
+    path: str
+    steps: tuple[Step, ...]
+    back: str | None = None
+    """The button that has the focus again when it is closed by Escape; without one it is not closed so."""
+    over: bool = True
+    """Whether it lies over the page, or is a part of it."""
+
+
+def menu(source: str, path: str, toggle: str, *before: Step) -> Opening:
+    return Opening(source, path, (*before, press(toggle)), toggle)
+
+
+def dialog(source: str, path: str, button: str, *then: Step) -> Opening:
+    return Opening(source, path, (press(button), *then), button)
+
+
+def wizard(*steps: Step) -> Opening:
+    return Opening("pages/create/Create", "/create", steps, over=False)
+
+
+MORE_WEB, MORE_RUNS = "More that can be done with web", "More that can be done with runs"
+BLANK = (tick("An empty disk"), press("Next"))
+MEMBER = f"/groups/{TEAM}"
+
+MENUS = (
+    menu("app/Layout", "/", "root"),
+    menu("pages/vms/RowActions", "/vms", "Actions of web"),
+    menu("ui/table/ColumnChoice", "/vms", "Columns"),
+    menu("pages/vms/StateFilter", "/vms", "State"),
+    menu("pages/vms/GroupFilter", "/vms", "All groups"),
+    menu("pages/vms/BulkBar", "/vms", "Actions", tick("Select web")),
+    menu("pages/media/MediumActions", "/media", "Actions of spare"),
+    menu("pages/vm/VmActions", f"/vms/{WEB}", MORE_WEB),
+    menu("pages/vm/console/ConsoleBar", f"/vms/{RUNS}/console", "Keys"),
+)
+DIALOGS = (
+    Opening("app/Palette", "/", (press("Search or run Ctrl K"),), "Search or run Ctrl K"),
+    dialog("pages/vms/ScreenSearch", "/vms", "Text on screens"),
+    dialog("pages/vms/Asking", "/vms", "Actions of runs", press("Force off")),
+    dialog("pages/vms/Asking", "/vms", "Actions of web", press("Delete…")),
+    dialog("pages/tasks/useCancel", "/tasks", "Cancel Importing slow"),
+    dialog("pages/media/columns", "/media", "Warning about packed.qcow2"),
+    dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),
+    dialog("pages/media/MakeDisk", "/media", "Actions of spare", press("Clone…")),
+    dialog("pages/media/CreateDisk", "/media", "Create an empty disk"),
+    Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
+    dialog("pages/vm/VmActions", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
+    dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
+    dialog("pages/vm/Copy", f"/vms/{WEB}", MORE_WEB, press("Create another one like it…")),
+    dialog("pages/vm/Delete", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
+    Opening(
+        "pages/vm/settings/Review",
+        f"/vms/{WEB}/settings",
+        (fill("Name", "other"), press("Review and save…")),
+        "Review and save…",
+    ),
+    Opening("pages/vm/console/Paste", f"/vms/{RUNS}/console", (press("Paste"),)),
+    dialog("pages/trash/TrashDialog", "/trash", "Restore old"),
+    dialog("pages/trash/TrashDialog", "/trash", "Empty the trash"),
+    dialog("ui/why/WhyDialog", MEMBER, "Who may what?: team"),
+    dialog("pages/people/Held", "/groups/0", "admin"),
+    dialog("pages/people/NewGroup", MEMBER, "Create a subgroup"),
+    dialog("pages/people/DeleteGroup", MEMBER, "Delete", tick("For good")),
+    dialog("pages/people/QuotaDialog", MEMBER, "Change the quota"),
+    dialog("pages/people/PoolDialog", MEMBER, "Change what is assigned of default"),
+    dialog("pages/people/Pools", MEMBER, "Revoke default"),
+    dialog("pages/people/PermissionDialog", MEMBER, "Give permissions", choose("User", "ann")),
+    dialog("pages/people/RevokeAll", MEMBER, "Take all that ann holds here"),
+    dialog("pages/people/NewUser", "/users", "Create a user"),
+    dialog("pages/people/SetPassword", f"/users/{ANN}", "Set the password"),
+    dialog("pages/people/ShownOnce", f"/users/{ANN}", "Set the password", press("Generate"), press("Set the password")),
+    dialog("pages/people/RemoveUser", f"/users/{ANN}", "Remove"),
+    dialog("pages/people/team/TeamDialog", "/groups", "Set up a team"),
+    dialog(
+        "pages/people/team/TeamDialog",
+        "/groups",
+        "Set up a team",
+        fill("Name of the team", "crew"),
+        tick("A new user"),
+        fill("User name", "bob"),
+        press("Generate"),
+        press("Show the steps"),
+    ),
+)
+WIZARD = (
+    wizard(),
+    wizard(*BLANK),
+    wizard(*BLANK, press("More")),
+    wizard(*BLANK, press("Next"), press("The same from the command line")),
+)
+LAST = (
+    Opening(
+        "pages/media/Uploading",
+        "/media",
+        (never_answered("**/m/media/tus"), files("Upload"), press("Upload"), press("Cancel own.iso")),
+        "Cancel own.iso",
+    ),
+    Opening("app/Layout", "/", (be_small, press("Navigation")), over=False),
+    Opening("pages/signin/SignInAgain", "/settings", (lose_the_session,)),
+)
+"""After these the page is another one."""
+OPENINGS = (*MENUS, *DIALOGS, *WIZARD, *LAST)
+BASES = {"ui/FormDialog", "ui/Confirm", "ui/Dropdown"}
+"""Of which the others are made."""
+
+
+def sources() -> dict[str, int]:
+    """How many of them each file in web/src has."""
+    found = {
+        str(file.relative_to(SOURCES).with_suffix("")): len(TAG.findall(file.read_text()))
+        for file in SOURCES.rglob("*.tsx")
+    }
+    return {source: number for source, number in found.items() if number and source not in BASES}

@@ -1,0 +1,47 @@
+"""All that opens over a page, and the wizard: axe in both themes, Tab inside, Escape, and where the focus is then."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.openings import OPENINGS, OVER, Opening, named, sources
+from tests.web.person import COLOURS, Person
+from tests.web.walk import be_still, walk
+
+NAMES = [f"{index} {one.source}" for index, one in enumerate(OPENINGS)]
+
+
+def test_each_dialog_in_the_sources_is_in_the_table() -> None:
+    listed = Counter(one.source for one in OPENINGS)
+    assert {source for source, number in sources().items() if listed[source] < number} == set()
+    assert listed.keys() - sources().keys() == set()
+
+
+@pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
+def test_what_opens(somebody: Person, opening: Opening) -> None:
+    page = somebody.page
+    somebody.go("/history")
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_have_text("History")
+    somebody.go(opening.path)
+    expect(title).not_to_have_text("History")
+    for step in opening.steps:
+        step(page)
+    over = page.locator(OVER)
+    expect(over).to_have_count(1 if opening.over else 0)
+    expect(page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
+    be_still(page)
+    wrong = somebody.violations()
+    page.emulate_media(color_scheme="dark")
+    wrong += [f"in the dark: {told}" for told in somebody.violations(OVER if opening.over else "main", COLOURS)]
+    page.emulate_media(color_scheme="light")
+    if page.locator(".pf-v6-c-modal-box").count() > 0:
+        wrong += walk(page, page.locator(".pf-v6-c-modal-box"))[1]
+    if opening.back:
+        page.keyboard.press("Escape")
+        expect(over).to_have_count(0)
+        expect(named(page, opening.back)).to_be_focused()
+    assert not wrong, "\n".join(wrong)
