@@ -17,7 +17,8 @@ AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = ["color-contrast", "link-in-text-block"]
 """All that another theme can change."""
-FIND = """({within, rules}) => axe.run(within, {runOnly: rules}).then(({violations}) => violations.map(({id, help, nodes}) => (
+FIND = """({within, rules}) => axe.run(within, {runOnly: rules}).then(({violations}) =>
+    violations.map(({id, help, nodes}) => (
     {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""
 EXPECTED = re.compile(r"status of (401|403|404|406|409|410|503)")
 """The browser's own line for a refusal that the page handles."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Page, expect
+from typing import Any
 
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.api.world import PASSWORD
 from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.furnished import ANN, RUNS, TEAM, WEB
 from tests.web.person import Person
-from tests.web.walk import walk
+from tests.web.walk import reach, walk
 
 PAGES = {
     "/": "Dashboard", "/vms": "Virtual machines", "/vms?view=wall": "Virtual machines", f"/vms/{WEB}": "web",
@@ -140,6 +143,74 @@ def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
             page.keyboard.press("Enter")
             expect(page.get_by_role("heading", level=2, name="team")).to_be_visible()
     assert seen >= {"root", "bare", "team", "below"}
+
+
+def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) -> None:
+    one = person(furnished.url)
+    one.enter("root", "/vms")
+    page, type_ = one.page, one.page.keyboard.type
+    do(page, "link", "Create a virtual machine")
+    do(page, "radio", "An empty disk", "Space")
+    do(page, "button", "Next")
+    reach(page, page.get_by_role("textbox", name="Name", exact=True))
+    page.keyboard.press("Control+a")
+    type_("by hand")
+    do(page, "checkbox", "Start it when it is made", "Space")
+    do(page, "button", "Next")
+    do(page, "button", "Create")
+    expect(page.get_by_role("heading", level=1)).to_have_text("by hand")
+    state = page.locator(".v-head").get_by_role("paragraph")
+    do(page, "button", "Start")
+    expect(state).to_contain_text("Running")
+    keeps_the_focus(page)
+    do(page, "button", "Stop")
+    expect(state).to_contain_text("Stopped")
+    keeps_the_focus(page)
+    assert one.loads == 1
+
+
+def test_a_permission_is_given_and_taken_away(furnished: Host, person: NewPerson) -> None:
+    furnished.ok("user", "create", "bert", "--password-stdin", typed=PASSWORD)
+    one = person(furnished.url)
+    one.enter("root", f"/groups/{TEAM}")
+    page = one.page
+    row = page.get_by_role("row").filter(has_text="bert")
+    give = do(page, "button", "Give permissions")
+    reach(page, page.get_by_role("combobox", name="User", exact=True))
+    page.keyboard.type("bert")
+    do(page, "checkbox", "vm.view", "Space")
+    do(page, "checkbox", "vm.state", "Space")
+    do(page, "button", "Give 2")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(give).to_be_focused()
+    expect(row).to_contain_text("vm.state")
+
+    change = do(page, "button", "Change what bert may do here")
+    do(page, "checkbox", "vm.state", "Space")
+    do(page, "button", "Take 1")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(row).not_to_contain_text("vm.state")
+    expect(change).to_be_focused()
+
+    do(page, "button", "Take all that bert holds here")
+    do(page, "button", "Take all")
+    expect(row).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    keeps_the_focus(page)
+
+
+def do(page: Page, role: Any, name: str, key: str = "Enter") -> Locator:
+    """Go there by Tab, and press the key."""
+    wanted = page.get_by_role(role, name=name, exact=True)
+    expect(wanted).to_be_enabled()
+    reach(page, wanted)
+    page.keyboard.press(key)
+    return wanted
+
+
+def keeps_the_focus(page: Page) -> None:
+    """What had it is there no more: it is near, not at the beginning of the page."""
+    expect(page.locator("body")).not_to_be_focused()
 
 
 def focused(page: Page) -> str:

@@ -33,6 +33,11 @@ INSTALL = r"""root => {
         return [look(element), look(element, "::before"), look(element, "::after"),
             ...parents.map(one => one ? look(one) + look(one, "::after") + look(one, "::before") : "")].join("\n")
     }
+    // Nothing of it can be seen: WCAG 2.4.11.
+    const covered = (element, {left, top, width, height}) => [0.1, 0.5, 0.9].every(part => {
+        const there = document.elementFromPoint(left + part * width, top + part * height)
+        return there && !element.contains(there) && !there.contains(element) && !element.labels?.[0]?.contains(there)
+    })
     const expected = () => [...root.querySelectorAll(`${NATIVE}, ${ROLES}, [tabindex]`)].filter(element =>
         seen(element) && !element.matches(":disabled")
         && (element.matches(`${NATIVE}, ${ROLES}`) || element.tabIndex >= 0))
@@ -58,6 +63,7 @@ INSTALL = r"""root => {
             const box = at.getBoundingClientRect()
             if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth)
                 told.push(`what has the focus is not in sight: ${name(at)}`)
+            else if (covered(at, box)) told.push(`what has the focus is covered: ${name(at)}`)
             before = at
             focused = looks(at)
             return {told, round: false}
@@ -75,7 +81,6 @@ INSTALL = r"""root => {
             return {missed: missed.map(name), reached: reached.map(name)}
         },
     }
-    window.walk.begin()
 }"""
 
 
@@ -91,6 +96,7 @@ def walk(page: Page, within: Locator | None = None) -> tuple[list[str], list[str
     """Press Tab until the walk has come round. What was reached, and what is wrong."""
     be_still(page)
     (within or page.locator("body")).evaluate(INSTALL)
+    page.evaluate("walk.begin()")
     wrong: list[str] = []
     for _ in range(MOST):
         page.keyboard.press("Tab")
@@ -102,3 +108,16 @@ def walk(page: Page, within: Locator | None = None) -> tuple[list[str], list[str
         wrong.append("the walk never comes round")
     end: dict[str, list[str]] = page.evaluate("walk.end()")
     return end["reached"], wrong + [f"Tab does not reach {one}" for one in end["missed"]]
+
+
+def reach(page: Page, wanted: Locator) -> None:
+    """Press Tab from where the focus is until it is there; on the way it is always seen."""
+    be_still(page)
+    page.locator("body").evaluate(INSTALL)
+    for _ in range(MOST):
+        page.keyboard.press("Tab")
+        told = page.evaluate("walk.step()")["told"]
+        assert told == []
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not reach {wanted}")

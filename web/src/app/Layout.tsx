@@ -32,6 +32,7 @@ import { useSignal } from "@/api/signal";
 import icon from "@/icon.svg";
 import { Dropdown } from "@/ui/Dropdown";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
+import { useFocusStaysNear } from "./focus";
 
 const Palette = lazy(() => import("./Palette"));
 
@@ -54,6 +55,7 @@ export function Layout({ children }: { children: ReactNode }) {
   const [palette, setPalette] = useState(false);
   const here = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
   useTitleAndFocus(pathname);
+  useFocusStaysNear(MAIN);
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
