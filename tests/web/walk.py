@@ -117,7 +117,7 @@ def reach(page: Page, wanted: Locator) -> None:
     for _ in range(MOST):
         page.keyboard.press("Tab")
         told = page.evaluate("walk.step()")["told"]
-        assert told == []
+        assert told == [], told
         if wanted.evaluate("one => one === document.activeElement"):
             return
     raise AssertionError(f"Tab does not reach {wanted}")

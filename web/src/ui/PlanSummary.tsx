@@ -6,6 +6,7 @@ import { usePools } from "@/api/live";
 import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";
 import { useGroupPath } from "./groups";
+import { sentence } from "./steps";
 
 export interface Change {
   method: Exclude<Method, "post">;
@@ -23,62 +24,43 @@ export function usePlan(change: Change | undefined) {
   });
 }
 
-const DONE: Record<string, string> = {
-  assign: "Assigns",
-  cancel: "Cancels",
-  change: "Changes",
-  create: "Creates",
-  delete: "Moves into the trash",
-  grant: "Grants",
-  kill: "Forces off",
-  pause: "Pauses",
-  purge: "Removes for good",
-  restore: "Restores",
-  resume: "Resumes",
-  revoke: "Revokes",
-  start: "Starts",
-  stop: "Stops",
-};
-
-const KIND: Record<string, string> = { vm: "VM" };
-const MOST = 8;
-
 export function PlanSummary({ change }: { change: Change }) {
-  const { data, error, isPending } = usePlan(change);
-  const path = useGroupPath();
-  const pools = usePools();
-  if (isPending) return <Skeleton screenreaderText="Asking what it would do" height="3rem" />;
-  if (error)
-    return (
-      <Alert isInline variant="danger" title="The server would refuse it">
-        {messageOf(error)}
-        {error instanceof ApiError && error.request && <Content component="small">Request {error.request}</Content>}
-      </Alert>
-    );
+  const { data, error } = usePlan(change);
+  if (error) return <Refused error={error} />;
+  return data ? <Steps plan={data} /> : <Skeleton height="2rem" screenreaderText="Asking what it would do" />;
+}
+
+export function Refused({ error }: { error: unknown }) {
   return (
-    <>
-      <List className="v-space-above">
-        {data.steps.slice(0, MOST).map((step) => (
-          <ListItem key={`${step.do} ${step.kind} ${step.id ?? step.name}`}>
-            {DONE[step.do] ?? step.do} {KIND[step.kind] ?? step.kind} <strong>{step.name}</strong>
-          </ListItem>
-        ))}
-        {data.steps.length > MOST && <ListItem>and {data.steps.length - MOST} more</ListItem>}
-        {data.consumes.map((one) => (
-          <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>
-            {quotaWords(one, path(one.gid), poolName(pools, one.mpid))}
-          </ListItem>
-        ))}
-      </List>
-      {data.warnings?.map((warning) => (
-        <Alert key={warning} isInline isPlain variant="warning" title={warning} />
-      ))}
-    </>
+    <Alert component="p" isInline variant="danger" title="The server would refuse it">
+      {messageOf(error)}
+      {error instanceof ApiError && error.request && <Content component="small">Request {error.request}</Content>}
+    </Alert>
   );
 }
 
-const poolName = (pools: readonly { mpid: number; name: string }[], mpid: number | undefined): string =>
-  mpid === undefined ? "" : (pools.find((pool) => pool.mpid === mpid)?.name ?? `pool ${mpid}`);
+export function Steps({ plan }: { plan: Plan }) {
+  const path = useGroupPath();
+  const pools = usePools();
+  const pool = (mpid: number | undefined) =>
+    mpid === undefined ? "" : (pools.find((one) => one.mpid === mpid)?.name ?? `pool ${mpid}`);
+  return (
+    <div aria-live="polite" className="v-steps">
+      {plan.steps.length === 0 && "Nothing would change."}
+      <List>
+        {plan.steps.map((step) => (
+          <ListItem key={`${step.do} ${step.kind} ${step.id ?? step.name}`}>{sentence(step)}</ListItem>
+        ))}
+        {plan.consumes.map((one) => (
+          <ListItem key={`${one.gid} ${one.mpid ?? ""}`}>{quotaWords(one, path(one.gid), pool(one.mpid))}</ListItem>
+        ))}
+      </List>
+      {plan.warnings?.map((warning) => (
+        <Alert component="p" key={warning} isInline isPlain variant="warning" title={warning} />
+      ))}
+    </div>
+  );
+}
 
 /** "Takes 2 CPUs and 4 GiB of memory of the quota of team/web". */
 export function quotaWords(one: Plan["consumes"][number], group: string, pool: string): string {

@@ -1,4 +1,4 @@
-/** The same done to many things, a few at a time: one toast tells how far it is, and each failure by its name. */
+/** The same done to one or many things, a few at a time: one toast tells how far it is, and each failure by its name. */
 import { ApiError, messageOf } from "@/api/call";
 import { type Failure, toast } from "./actions";
 import { someAtOnce } from "./atOnce";
@@ -15,22 +15,27 @@ export interface Bulk<T> {
   /** "started", as in "3 VMs: started" */
   done: string;
   noun: string;
+  nouns?: string;
   name: (one: T) => string;
   do: (one: T) => Promise<unknown>;
+  /** One after the other: what comes later needs what came before. */
+  inOrder?: boolean;
 }
 
 /** Whether all of it was done. */
 export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<boolean> {
   const tell = toast();
-  const what = count(all.length, bulk.noun);
+  const [only] = all;
+  const what = all.length === 1 && only !== undefined ? bulk.name(only) : count(all.length, bulk.noun, bulk.nouns);
   let told = 0;
   const progress = (done: number) => {
     if (done > 0 && performance.now() - told < BREATH) return;
     told = performance.now();
-    tell({ variant: "info", title: `${bulk.doing} ${what}: ${done} of ${all.length}`, doing: true });
+    const far = all.length === 1 ? "" : `: ${done} of ${all.length}`;
+    tell({ variant: "info", title: `${bulk.doing} ${what}${far}`, doing: true });
   };
   progress(0);
-  const failed = await someAtOnce(all, AT_ONCE, bulk.do, progress);
+  const failed = await someAtOnce(all, bulk.inOrder ? 1 : AT_ONCE, bulk.do, progress);
   const failures = failed.map(
     ([one, error]): Failure => ({
       name: bulk.name(one),
@@ -42,7 +47,7 @@ export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<
   else
     tell({
       variant: "danger",
-      title: `${failures.length.toLocaleString()} of ${what} could not be ${bulk.done}`,
+      title: `${all.length === 1 ? "" : `${failures.length.toLocaleString()} of `}${what} could not be ${bulk.done}`,
       doing: false,
       failures,
     });

@@ -3,8 +3,8 @@ import { Checkbox, Content } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import type { Medium } from "@/api/live";
+import { carryOutAll } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
-import { each } from "@/ui/each";
 import { bytes, count } from "@/ui/format";
 import { groupOption, useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
@@ -17,13 +17,14 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
   const only = media.length === 1;
   const body = (medium: Medium) => ({ mid: medium.mid, revision: medium.revision, purge });
   const confirm = async () => {
-    const words = {
+    const done = await carryOutAll(media, {
       doing: "Deleting",
-      done: purge ? "gone for good" : "in the trash",
+      done: purge ? "removed for good" : "moved into the trash",
       noun: "medium",
-      name: (medium: Medium) => medium.name,
-    };
-    const done = await each(media, words, (medium) => call("delete", "/m/media", body(medium)));
+      nouns: "media",
+      name: (medium) => medium.name,
+      do: (medium) => call("delete", "/m/media", body(medium)),
+    });
     if (done || !only) after?.();
     return done || !only;
   };

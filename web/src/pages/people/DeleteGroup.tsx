@@ -7,10 +7,9 @@ import { useAction } from "@/ui/actions";
 import { FormDialog } from "@/ui/FormDialog";
 import { count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
-import { usePlan } from "@/ui/PlanSummary";
+import { Refused, Steps, usePlan } from "@/ui/PlanSummary";
+import { summed } from "@/ui/steps";
 import { groupWord } from "./commands";
-import { Refused, Steps } from "./PlanSteps";
-import { summed } from "./steps";
 import { within } from "./tree";
 
 const RUNS = 5321;

@@ -1,4 +1,5 @@
 /** Assigning a pool to a group, or changing what is assigned: with the plan, and nothing that the parent lacks. */
+
 import { FormGroup } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -9,8 +10,8 @@ import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { useGroupPath } from "@/ui/groups";
+import { PlanSummary } from "@/ui/PlanSummary";
 import { assignLine, groupWord, ownOf, sizeWord } from "./commands";
-import { PlanSteps } from "./PlanSteps";
 import { PoolFields, quotaOf, type Share } from "./PoolFields";
 import { again, useSettled } from "./QuotaDialog";
 
@@ -111,7 +112,7 @@ export function PoolDialog({
         />
       )}
       {right && settled === JSON.stringify(body) && (
-        <PlanSteps change={{ method: "put", path: "/m/pool/assign", body }} />
+        <PlanSummary change={{ method: "put", path: "/m/pool/assign", body }} />
       )}
     </FormDialog>
   );

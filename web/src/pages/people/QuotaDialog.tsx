@@ -1,4 +1,5 @@
 /** Changing a group's limits: with what would change, and no overwriting of what somebody else has set meanwhile. */
+
 import { Alert, AlertActionLink } from "@patternfly/react-core";
 import { useQueries } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
@@ -9,7 +10,7 @@ import type { Quota, QuotaInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { useGroupPath } from "@/ui/groups";
-import { PlanSteps } from "./PlanSteps";
+import { PlanSummary } from "@/ui/PlanSummary";
 import { QuotaFields } from "./QuotaFields";
 import { LIMITED, quotaLine, readAll, typedOf } from "./quotas";
 import { lineOf } from "./tree";
@@ -120,7 +121,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
         }}
       />
       {right && !same && !changed && settled === JSON.stringify(body) && (
-        <PlanSteps change={{ method: "put", path: "/u/group/quota", body }} />
+        <PlanSummary change={{ method: "put", path: "/u/group/quota", body }} />
       )}
     </FormDialog>
   );

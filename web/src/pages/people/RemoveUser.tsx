@@ -1,11 +1,12 @@
 /** Removing a user: what would be done is shown first; it cannot be undone. */
+
 import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { PlanSummary } from "@/ui/PlanSummary";
 import { userWord } from "./commands";
 import type { Whom } from "./grants";
 import { readMembersAgain } from "./members";
-import { PlanSteps } from "./PlanSteps";
 
 export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () => void; onClose: () => void }) {
   const act = useAction();
@@ -34,7 +35,7 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
         Every sign-in and every permission of {whom.name} ends. The VMs and media belong to groups and stay. A user is
         not put into the trash.
       </p>
-      <PlanSteps change={{ method: "delete", path: "/u/user", body }} />
+      <PlanSummary change={{ method: "delete", path: "/u/user", body }} />
     </Confirm>
   );
 }

@@ -1,11 +1,12 @@
 /** Taking everything that somebody holds directly on a group, in one request. */
+
 import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { PlanSummary } from "@/ui/PlanSummary";
 import { groupWord, userWord } from "./commands";
 import type { Where, Whom } from "./grants";
 import { readMembersAgain } from "./members";
-import { PlanSteps } from "./PlanSteps";
 
 export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; onClose: () => void }) {
   const act = useAction();
@@ -28,7 +29,7 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
       onClose={onClose}
     >
       <p>What is held through groups above stays.</p>
-      <PlanSteps change={{ method: "delete", path: "/u/user/permission", body }} />
+      <PlanSummary change={{ method: "delete", path: "/u/user/permission", body }} />
     </Confirm>
   );
 }

@@ -2,8 +2,8 @@
 import { Content } from "@patternfly/react-core";
 import { call } from "@/api/call";
 import type { TrashItem } from "@/api/schema";
+import { carryOutAll } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
-import { each } from "@/ui/each";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { order, type Verb } from "./order";
@@ -28,8 +28,14 @@ export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => v
   const only = items.length === 1;
   const request = { method: words.method, path: "/t/trash", body: { trid: first.trid } };
   const confirm = async () => {
-    const said = { doing: words.doing, done: words.done, noun: "item", name: (item: TrashItem) => item.name };
-    const done = await each(order(items, verb), said, (item) => call(words.method, "/t/trash", { trid: item.trid }));
+    const done = await carryOutAll(order(items, verb), {
+      doing: words.doing,
+      done: words.done,
+      noun: "item",
+      name: (item) => item.name,
+      do: (item) => call(words.method, "/t/trash", { trid: item.trid }),
+      inOrder: true,
+    });
     if (done || !only) after?.();
     return done || !only;
   };

@@ -9,8 +9,7 @@ import {
 } from "@patternfly/react-core";
 import { messageOf } from "@/api/call";
 import { shell } from "@/ui/format";
-import { usePlan } from "@/ui/PlanSummary";
-import { Refused } from "../PlanSteps";
+import { Refused, usePlan } from "@/ui/PlanSummary";
 import type { Team, TeamStep } from "./team";
 
 export interface Progress {

@@ -1,16 +1,21 @@
 /** The steps of a plan as sentences, and how many of each kind they are. */
 import type { FieldChange, Plan, Step } from "@/api/schema";
-import { bytes, count, mib } from "@/ui/format";
+import { bytes, count, mib } from "./format";
 
 const DONE: Partial<Record<Step["do"], string>> = {
   assign: "Assigns",
+  cancel: "Cancels",
   change: "Changes",
   create: "Creates",
   delete: "Moves into the trash",
   grant: "Gives",
   kill: "Forces off",
+  pause: "Pauses",
   purge: "Removes for good",
+  restore: "Restores",
+  resume: "Resumes",
   revoke: "Takes away",
+  start: "Starts",
   stop: "Stops",
 };
 
