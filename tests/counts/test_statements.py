@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ValuesBase
 
 from tests.api.world import PASSWORD, World
 
@@ -78,6 +79,24 @@ async def test_reads_ask_nothing_and_changes_little(w: World) -> None:
     for method, path, body, costs in OPERATIONS:
         sent = await statements(w, partial(w.ok, method, path, **body))
         assert sent == sorted([*costs, "INSERT history"] if costs else []), (method, path, body)
+
+
+async def test_the_statements_of_a_vm_are_built_once(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made of the statements that SQLAlchemy is given values for: to build one takes longer than to execute it."""
+    built: list[str] = []
+    values = ValuesBase.values
+
+    def build(statement: ValuesBase, *given: Any, **named: Any) -> ValuesBase:
+        built.append(statement.table.description)
+        return values(statement, *given, **named)
+
+    monkeypatch.setattr(ValuesBase, "values", build)
+    vmid = await w.vm()
+    await w.ok("PATCH", "/v/vm", vmid=vmid, memory_mib=128)
+    for state in ("RUNNING", "PAUSED", "STOPPED"):
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state=state, force=True)
+    await w.ok("POST", "/u/auth", name="root", password=PASSWORD)
+    assert built == []
 
 
 async def test_clients_that_change_at_once_share_their_commits(w: World) -> None:

@@ -109,7 +109,7 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.expires < forget_before))
             if replaces is not None:
                 connection.execute(delete(authkeys).where(authkeys.c.hash == replaces))
-            connection.execute(insert(authkeys).values(vars(session)))
+            connection.execute(insert(authkeys), vars(session))
 
         await self._database.write(work)
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
@@ -19,6 +19,18 @@ from velocity.store.tables import hosts, machines
 
 _reason = msgspec.json.Decoder(Reason)
 _spec = msgspec.json.Decoder(Spec)
+
+# What a VM's life costs most often. To build such a statement takes longer than to execute it: each is built once.
+_of = machines.c.vmid == bindparam("of")
+_add = insert(machines).returning(machines.c.vmid)
+_alter = update(machines).where(_of)
+_begin_run = (
+    update(machines)
+    .where(_of)
+    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None)
+    .returning(machines.c.epoch)
+)
+_keep_progress = update(machines).where(_of & (machines.c.epoch == bindparam("run")))
 
 
 class SqlMachines:
@@ -51,10 +63,7 @@ class SqlMachines:
             "wanted": State.STOPPED.value,
         }
 
-        def work(connection: Connection) -> int:
-            return int(connection.execute(insert(machines).values(values).returning(machines.c.vmid)).scalar_one())
-
-        return await self._database.write(work)
+        return await self._database.write(lambda connection: int(connection.execute(_add, values).scalar_one()))
 
     async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
         def work(connection: Connection) -> None:
@@ -65,34 +74,22 @@ class SqlMachines:
         await self._database.write(work)
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:
-        values = {"name": name, "spec": msgspec.json.encode(spec).decode()}
-        statement = update(machines).where(machines.c.vmid == vmid).values(values)
-        await self._database.write(lambda connection: connection.execute(statement) and None)
+        values = {"of": vmid, "name": name, "spec": msgspec.json.encode(spec).decode()}
+        await self._database.write(lambda connection: connection.execute(_alter, values) and None)
 
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
-        run_spec = msgspec.json.encode(spec).decode()
-
-        statement = (
-            update(machines)
-            .where(machines.c.vmid == vmid)
-            .values(
-                epoch=machines.c.epoch + 1, wanted=wanted.value, reason=None, stopping_since=None, run_spec=run_spec
-            )
-            .returning(machines.c.epoch)
-        )
-        return await self._database.aside(lambda connection: int(connection.execute(statement).scalar_one()))
+        values = {"of": vmid, "wanted": wanted.value, "run_spec": msgspec.json.encode(spec).decode()}
+        return await self._database.aside(lambda connection: int(connection.execute(_begin_run, values).scalar_one()))
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
-        reason = None if progress.reason is None else msgspec.json.encode(progress.reason).decode()
-
-        def work(connection: Connection) -> None:
-            connection.execute(
-                update(machines)
-                .where((machines.c.vmid == vmid) & (machines.c.epoch == progress.epoch))
-                .values(wanted=progress.wanted.value, reason=reason, stopping_since=progress.stopping_since)
-            )
-
-        await self._database.aside(work)
+        values = {
+            "of": vmid,
+            "run": progress.epoch,
+            "wanted": progress.wanted.value,
+            "reason": None if progress.reason is None else msgspec.json.encode(progress.reason).decode(),
+            "stopping_since": progress.stopping_since,
+        }
+        await self._database.aside(lambda connection: connection.execute(_keep_progress, values) and None)
 
 
 def machine_of(row: Mapping[Any, Any]) -> tuple[Machine, Progress]:
