@@ -53,12 +53,14 @@ class Asker:
     path: str
     body: bytes
     key: str
+    method: str = "POST"
     answer: bytes = b""
+    pieces: int = 0
 
     async def ask(self) -> None:
         self.answer = b""
         scope = {
-            "type": "http", "scheme": "http", "method": "POST", "path": self.path, "raw_path": self.path.encode(),
+            "type": "http", "scheme": "http", "method": self.method, "path": self.path, "raw_path": self.path.encode(),
             "query_string": b"", "client": ("127.0.0.1", 1), "headers": [
                 (b"host", b"velocity"), (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(self.body)), (b"authorization", b"Bearer " + self.key.encode()),
@@ -67,11 +69,14 @@ class Asker:
         await self.app(scope, self._receive, self._send)
 
     async def _receive(self) -> Message:
+        if self.method == "GET":
+            await asyncio.Event().wait()  # it has asked, and stays to read
         return {"type": "http.request", "body": self.body, "more_body": False}
 
     async def _send(self, message: Message) -> None:
         assert message.get("status", 200) == 200
         self.answer += message.get("body", b"")
+        self.pieces += bool(message.get("body"))
 
 
 async def asked(app: ASGIApp, path: str, body: bytes, key: str) -> tuple[int, Any]:
@@ -248,3 +253,13 @@ async def test_a_snapshot_makes_nothing_anew_that_has_not_changed(w: World) -> N
     assert made == 2, "the VM that runs now, and the medium that it writes to"
     assert [one["state"] for one in now["vms"]] == ["RUNNING", "STOPPED"]
     assert [one["used_by"] for one in now["media"]] == [[{"vmid": vmids[0], "name": "one", "writing": True}], []]
+
+
+async def test_a_download_is_sent_in_large_pieces(w: World) -> None:
+    """Made of what the application sends; each piece was read in a thread."""
+    data = bytes(range(256)) * (4 << 12)
+    mid = (await w.upload(data))["mid"]
+    asker = Asker(w.server.asgi, f"/m/media/content/{mid}", b"", w.key, "GET")
+    await asker.ask()
+    assert asker.answer == data
+    assert asker.pieces <= 4, f"of {len(data)} bytes"

@@ -17,6 +17,12 @@ from velocity.contract.problems import Problem, Refused
 PATH = "/m/media/content/{mid}"
 
 
+class Content(FileResponse):
+    """Each piece costs a walk to a thread and back: pieces of the usual 64 KiB cost four times as much in all."""
+
+    chunk_size = 1 << 20
+
+
 async def download(request: Request, services: Services) -> Response:
     """The bytes as they lie in the pool: a qcow2 medium is a qcow2 file."""
     try:
@@ -40,6 +46,4 @@ def _file(request: Request, services: Services) -> Response:
     if writer is not None:
         raise Refused(Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to it: stop it first", field="mid")
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return FileResponse(
-        library.file(medium), headers=headers, media_type="application/octet-stream", filename=medium.name
-    )
+    return Content(library.file(medium), headers=headers, media_type="application/octet-stream", filename=medium.name)
