@@ -18,7 +18,7 @@ from bench.peers.bare import Bare
 from bench.seed import World, key, seed
 from bench.server import PASSWORD, Velocity
 
-ROUNDS = 5
+ROUNDS = 4
 ALONE, MIXED = 1.5, 4.0
 """Seconds."""
 WORLD = World(vms=1_000, media=1_000, users=10, groups=12)
@@ -48,7 +48,7 @@ def main() -> None:
             for what, some in cast.items():
                 keep(bench, what, some, "mixed")
 
-        bench.rounds(ROUNDS, [alone, mixed], warm=0)
+        bench.rounds(ROUNDS, [alone, mixed], warm=0, seconds=90)
     order = (f"{what}, p{share}: {how}" for what in cast for share in SHARES for how in ("alone", "mixed"))
     bench.values = {name: bench.values[name] for name in order}
     bench.goal(f"{READ}, p99: mixed", f"{READ}, p99: alone", factor=5)

@@ -36,7 +36,7 @@ WORLDS = {
     10_000: World(vms=10_000, media=10_000, users=1_000, groups=200),
 }
 LEAST, MORE, MOST = 10, 1_000, 10_000
-ROUNDS, SECONDS = 4, 1.0
+ROUNDS, SECONDS = 3, 1.0
 READERS = 100
 CHANGES = 20
 """That the readers are told, in a round."""
@@ -66,7 +66,7 @@ def main() -> None:
     with ExitStack() as stack:
         bare = stack.enter_context(Bare())
         runs = [Installation(bench, stack, size) for size in WORLDS]
-        bench.rounds(ROUNDS, [*runs, lambda: floor(bench, bare)])
+        bench.rounds(ROUNDS, [*runs, lambda: floor(bench, bare)], seconds=90)
     for what, unit in {**FLAT, **LINEAR, **OTHERS}.items():
         for size in WORLDS:
             bench.point(what, unit, size, bench.median(of(what, size)))
