@@ -39,7 +39,7 @@ async def upload(w: World, file: Path, name: str = "image", **more: str) -> str:
 
 
 async def wait(w: World, started: Any) -> dict[str, Any]:
-    for _ in range(500):
+    for _ in range(5000):  # against a hang only: how long unpacking takes is the machine's affair
         task = (await w.ok("POST", "/t/task", tid=started["tid"])).body
         if task["state"] != "RUNNING":
             return task

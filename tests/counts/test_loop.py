@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,13 +64,18 @@ sys.addaudithook(_hear)  # it stays, as there is no way to take one away
 def done(monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> Iterator[Done]:
     """Python itself tells of each call; of those to flush, it does not."""
     made = Done()
-    for name in ("fsync", "fdatasync"):
 
-        def noted(descriptor: int, name: str = name, flush: Any = getattr(os, name)) -> None:
+    def noting(name: str) -> Callable[[int], None]:
+        flush = getattr(os, name)
+
+        def noted(descriptor: int) -> None:
             made.note(name, descriptor)
             flush(descriptor)
 
-        monkeypatch.setattr(os, name, noted)
+        return noted
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, noting(name))
     yield made
     _noting.clear()
 
