@@ -159,7 +159,7 @@ def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) ->
     do(page, "button", "Next")
     do(page, "button", "Create")
     expect(page.get_by_role("heading", level=1)).to_have_text("by hand")
-    state = page.locator(".v-head").get_by_role("paragraph")
+    state = page.locator(".v-head").get_by_role("paragraph").first
     do(page, "button", "Start")
     expect(state).to_contain_text("Running")
     keeps_the_focus(page)
