@@ -76,7 +76,10 @@ def files(button: str) -> Step:
 def never_answered(path: str) -> Step:
     def leave(_route: Route) -> None: ...
 
-    return lambda page: page.route(path, leave)
+    def step(page: Page) -> None:
+        page.route(path, leave)
+
+    return step
 
 
 def lose_the_session(page: Page) -> None:
