@@ -45,7 +45,7 @@ def main() -> None:
             nginx = stack.enter_context(Nginx(home / "nginx"))
             bench.versions["nginx"] = nginx.version
             contestants += [lambda: up(bench, nginx, source), lambda: down(bench, nginx, source)]
-            whiles["an upload to nginx"] = lambda: to_nginx(nginx, source)
+            whiles["an upload to nginx"] = lambda: to_nginx(nginx, source).unlink()
         except Absent as error:
             bench.absent["nginx"] = str(error)
         vmid = server.reference_vm(server.client(), "read", disk=False)
@@ -119,6 +119,7 @@ def most_resident(pid: int) -> float:
 
 
 def to_nginx(nginx: Nginx, source: Path) -> Path:
+    """It must go before the next one comes: ext4 writes a file to the disk that takes the place of another. ext4(5)"""
     put(nginx.port, "/came", source, {})
     return nginx.files / "came"
 
@@ -130,6 +131,7 @@ def up(bench: Bench, nginx: Nginx, source: Path) -> None:
     bench.add(f"{UP}: nginx", "ms", took)
     bench.add(f"{CPU}: nginx", "s", cpu_seconds(nginx.pid) - before)
     bench.add(f"{UP}: nginx, synced", "ms", took + timed(lambda: synced(found[0])))
+    found[0].unlink()
 
 
 def down(bench: Bench, nginx: Nginx, source: Path) -> None:
