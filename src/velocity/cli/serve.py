@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import ipaddress
 import logging
 import os
@@ -71,6 +72,7 @@ async def _serve(settings: Settings) -> None:
         raise StartError(str(error)) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
+    gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
     config = uvicorn.Config(
         built.asgi,
         lifespan="off",

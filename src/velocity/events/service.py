@@ -179,6 +179,7 @@ class Events:
         """Before a snapshot: render what it would have to, in steps that others come between."""
         self._read = True
         keys = self._sight(uid).unrendered()
+        await asyncio.sleep(0)
         for begin in range(0, len(keys), self.terms.rendered):
             await self._told()
             for key in keys[begin : begin + self.terms.rendered]:
