@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -125,8 +124,7 @@ async def test_cors_is_off_by_default(w: World) -> None:
 
 async def test_a_database_that_cannot_write_is_a_503_and_changes_nothing(w: World) -> None:
     database = w.server.database
-    while w.server.services.history._writing is not None:
-        await asyncio.sleep(0.01)
+    await w.written()
     database._engine.raw_connection().cursor().execute("PRAGMA query_only=ON")
     assert await w.refused("PUT", "/u/group", _plan=False, name="a", parent_gid=0) == (503, 503)
     assert await w.refused("PUT", "/v/vm/efi", _plan=False, name="a", gid=0, cpus=1, memory_mib=64) == (503, 503)

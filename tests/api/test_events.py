@@ -343,14 +343,14 @@ async def test_what_cannot_be_gone_on_from_begins_anew(tmp_path: Path) -> None:
         stream, page = await opened(w, w.key)
         await stream.leave()
         instance = page.last.split("-")[0]
-        for number in range(8):
+        for number in range(12):
             await w.group(f"g{number}")
         for last in (page.last, "", "x", f"{instance}-99999", f"{instance}-x", f"other-{1}", f"{instance}--1", "²-²"):
             again = Stream(w, w.key, last=last.encode().decode("latin-1"))
             event = await again.next()
             assert event is not None
             assert event[0] == "snapshot", last
-            assert len(event[2]["groups"]) == 9
+            assert len(event[2]["groups"]) == 13
             await again.leave()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def entries(w: World, _key: str | None = None, **body: Any) -> list[dict[str, Any]]:
-    for _ in range(100):  # what is noted is written soon after
-        if w.server.services.history._writing is None:
-            break
-        await asyncio.sleep(0.01)
     return list((await w.ok("POST", "/t/history", _key, **body))["entries"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -68,6 +69,11 @@ class World:
         answer = await self.call(method, path, _key, **body)
         assert answer.status == 200, answer
         return answer
+
+    async def written(self) -> None:
+        """Returns when the history is: what it writes is in nobody's count."""
+        while (writing := self.server.services.history._writing) is not None:
+            await asyncio.wait({writing})
 
     async def refused(
         self, method: str, path: str, _key: Any = None, _plan: Any = True, **body: Any

@@ -138,6 +138,7 @@ def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
                 b"POST /v/vm/state HTTP/1.1\r\nhost: velocity\r\nauthorization: Bearer %b\r\n"
                 b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (w.key.encode(), len(body), body)
             )
+            await w.written()
             done = asyncio.Event()
             loop = asyncio.get_running_loop()
             served.put((server.port, request, partial(loop.call_soon_threadsafe, done.set)))
@@ -223,6 +224,7 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
     async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
         await asyncio.gather(*(w.vm(f"vm{number}") for number in range(30)))
         fleet, events = w.server.services.fleet, w.server.services.events
+        await w.written()
         events.snapshot(0)
         for keeper in fleet.all():
             keeper.held = True

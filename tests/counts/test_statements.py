@@ -45,8 +45,7 @@ async def statements(w: World, request: Callable[[], Awaitable[Any]]) -> list[st
         if said := STATEMENT.match(statement):
             sent.append(f"{said[1]} {said[2]}")
 
-    if (earlier := w.server.services.history._writing) is not None:
-        await asyncio.wait({earlier})
+    await w.written()
     before = asyncio.all_tasks()
     with heard(w, "before_cursor_execute", hear):
         await request()

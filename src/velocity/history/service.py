@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 WAITING = 10_000
 """Entries that may wait for the database; more are counted and said in the log."""
 TOGETHER = 500
+GATHERED = 0.05
+"""Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
 MOST = 1_000_000
 LOOK = 3600.0
 
@@ -35,6 +38,7 @@ class History:
         self._lost = 0
         self._writing: asyncio.Task[None] | None = None
         self._rotating: asyncio.Task[None] | None = None
+        self._ends = asyncio.Event()
 
     def open(self) -> None:
         self._rotating = asyncio.create_task(self._rotate_ever())
@@ -43,6 +47,7 @@ class History:
         if self._rotating is not None:
             self._rotating.cancel()
             await asyncio.wait({self._rotating})
+        self._ends.set()
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
@@ -58,6 +63,7 @@ class History:
     async def seen(self, request: ListHistory) -> Sequence[tuple[int, Entry]]:
         """(hid, entry), the newest first. Raises `Refused`."""
         self._access.group(request.gid)
+        await self._add()
         below = access_rules.subtree(self._access.directory.groups, request.gid)
         return await self._store.newest(
             None if request.gid == access_rules.ROOT_GROUP else below,
@@ -71,18 +77,25 @@ class History:
     async def _write(self) -> None:
         try:
             while self._waiting:
-                entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
-                try:
-                    await self._store.add(entries)
-                    for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
-                        self._access.changes.tell("history", gid, gid)
-                except Exception as error:
-                    log.error("%d entries of the history could not be written: %s", len(entries), error)
-            if self._lost:
-                log.error("%d entries of the history were lost: too many waited", self._lost)
-                self._lost = 0
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ends.wait(), GATHERED)
+                await self._add()
         finally:
             self._writing = None
+
+    async def _add(self) -> None:
+        """All that waits."""
+        while self._waiting:
+            entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            try:
+                await self._store.add(entries)
+                for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
+                    self._access.changes.tell("history", gid, gid)
+            except Exception as error:
+                log.error("%d entries of the history could not be written: %s", len(entries), error)
+        if self._lost:
+            log.error("%d entries of the history were lost: too many waited", self._lost)
+            self._lost = 0
 
     async def _rotate_ever(self) -> None:
         while True:
