@@ -27,7 +27,9 @@ export function GroupTree({ chosen, onChoose }: { chosen: number | undefined; on
       name: group.name,
       defaultExpanded: depth < 2 || open.has(group.gid),
       ...(below.length > 0 ? { children: below.map((one) => item(one, depth + 1)) } : {}),
-      ...(number > 0 ? { customBadgeContent: number, hasBadge: true, badgeProps: { screenReaderText: "VMs" } } : {}),
+      ...(number > 0
+        ? { customBadgeContent: number, hasBadge: true, badgeProps: { screenReaderText: number === 1 ? "VM" : "VMs" } }
+        : {}),
     };
   };
   const data = found.map((one) => item(one, 0));

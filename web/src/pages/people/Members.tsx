@@ -49,7 +49,7 @@ export function Members({ gid }: { gid: number }) {
             Nobody holds anything here.
           </Content>
         ) : (
-          <Table aria-label="Members" variant="compact" gridBreakPoint="grid-xl">
+          <Table role="table" aria-label="Members" variant="compact" gridBreakPoint="grid-xl">
             <Thead>
               <Tr>
                 <Th width={20}>User</Th>

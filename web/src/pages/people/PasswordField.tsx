@@ -6,10 +6,12 @@ import { Hint } from "@/ui/FormDialog";
 import { generated, passwordProblem } from "./secret";
 
 export function PasswordField({
+  label = "First password",
   value,
   refused,
   onChange,
 }: {
+  label?: string;
   value: string;
   refused: string | undefined;
   onChange: (password: string) => void;
@@ -17,7 +19,7 @@ export function PasswordField({
   const [shown, setShown] = useState(false);
   const wrong = refused ?? (value === "" ? undefined : passwordProblem(value));
   return (
-    <FormGroup label="First password" fieldId="password" isRequired>
+    <FormGroup label={label} fieldId="password" isRequired>
       <InputGroup>
         <InputGroupItem isFill>
           <TextInput

@@ -48,7 +48,7 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
             No pool is assigned: the group can have no media of its own yet.
           </Content>
         ) : (
-          <Table aria-label="Pools" variant="compact" gridBreakPoint="grid-xl">
+          <Table role="table" aria-label="Pools" variant="compact" gridBreakPoint="grid-xl">
             <Thead>
               <Tr>
                 <Th>Pool</Th>

@@ -42,6 +42,7 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
       onClose={onClose}
     >
       <PasswordField
+        label="New password"
         value={password}
         refused={refusal.at("password")}
         onChange={(value) => {

@@ -146,7 +146,7 @@ function Memberships({ user }: { user: UserInfo }) {
             Without a permission on some group, a user can sign in and see nothing.
           </Alert>
         ) : (
-          <Table aria-label="Permissions" variant="compact" gridBreakPoint="grid-md">
+          <Table role="table" aria-label="Permissions" variant="compact" gridBreakPoint="grid-md">
             <Thead>
               <Tr>
                 <Th>Group, with all groups below it</Th>

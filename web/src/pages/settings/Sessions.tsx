@@ -24,7 +24,7 @@ export function Sessions() {
       <CardBody>
         {error && <Failed error={error} what="Your sessions" again={() => void refetch()} />}
         {data && (
-          <Table aria-label="Your sessions" variant="compact" gridBreakPoint="grid-md">
+          <Table role="table" aria-label="Your sessions" variant="compact" gridBreakPoint="grid-md">
             <Thead>
               <Tr>
                 <Th>Program</Th>

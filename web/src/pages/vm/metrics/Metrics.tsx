@@ -125,7 +125,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
 function Numbers({ charts, at }: { charts: Chart[]; at: number[] }) {
   const columns = charts.flatMap((chart) => chart.lines.map((line) => ({ line, show: chart.show })));
   return (
-    <Table variant="compact" aria-label="What was measured" gridBreakPoint="grid-md">
+    <Table role="table" variant="compact" aria-label="What was measured" gridBreakPoint="grid-md">
       <Thead>
         <Tr>
           <Th>Time</Th>

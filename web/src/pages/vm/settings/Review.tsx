@@ -73,7 +73,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
     <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="review-title">
       <ModalHeader title={`Save these changes to ${vm.name}?`} labelId="review-title" />
       <ModalBody>
-        <Table variant="compact" aria-label="What changes" gridBreakPoint="grid-md">
+        <Table role="table" variant="compact" aria-label="What changes" gridBreakPoint="grid-md">
           <Thead>
             <Tr>
               <Th>Setting</Th>
