@@ -41,7 +41,7 @@ class Fifty:
     def _connect(self) -> None:
         self.connections = [self.server.client() for _ in self.vmids]
         for one in self.connections:
-            one.connection.connect()
+            one.connect()
 
     def ask(self, state: str, *, force: bool = False) -> float:
         """Ask for a state of all at once; milliseconds until the last has it."""

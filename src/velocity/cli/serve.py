@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 GRACE = 5
 """Seconds that open requests get at the end."""
+GATHERED = 0.05
+"""Seconds for which lines of the log gather."""
 
 
 @click.command()
@@ -124,6 +127,19 @@ class _Journal(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
+class _Writer(QueueListener):
+    """Writes together what comes together: a thread that wakes for each line takes the interpreter from a request."""
+
+    queue: queue.SimpleQueue[logging.LogRecord]
+
+    def dequeue(self, block: bool) -> logging.LogRecord:
+        first = self.queue.empty()
+        record = self.queue.get(block)
+        if first and block:
+            time.sleep(GATHERED)
+        return record
+
+
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
     """Log to stderr, from a thread: who reads there, or does not, holds up no request."""
@@ -138,7 +154,7 @@ def _logging() -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, handlers=[queued])
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    writer = QueueListener(lines, handler)
+    writer = _Writer(lines, handler)
     writer.start()
     try:
         yield

@@ -49,6 +49,8 @@ _DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
 """What a request does that leads to this state."""
 START_DEADLINE = 60.0
 CALL_DEADLINE = 10.0
+GATHERED = 0.05
+"""Seconds until that is written which nobody waits for."""
 BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
 
 
@@ -80,6 +82,7 @@ class Keeper:
     """One VM's observed state, what was last asked for, and the only hand that moves it."""
 
     __slots__ = (
+        "_behind",
         "_house",
         "_inbox",
         "_presses",
@@ -105,6 +108,7 @@ class Keeper:
         self._inbox: deque[Letter] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._behind: asyncio.Task[None] | None = None
         self._presses = 0
 
     @property
@@ -337,7 +341,8 @@ class Keeper:
             log.warning("vm %d: %s means nothing while %s", self.machine.vmid, cause.value, self.state.value)
             return
         if following is not self.state:
-            log.info("vm %d: %s -> %s (%s)", self.machine.vmid, self.state.value, following.value, cause.value)
+            level = logging.DEBUG if following in (State.PAUSING, State.RESUMING) else logging.INFO  # a moment
+            log.log(level, "vm %d: %s -> %s (%s)", self.machine.vmid, self.state.value, following.value, cause.value)
         self.state = following
         self._changed()
 
@@ -375,10 +380,20 @@ class Keeper:
         await self._house.store.keep_progress(self.machine.vmid, self.progress)
 
     def _keep_behind(self) -> None:
-        """Write down, after the answer, what the process itself would tell a server that comes after a crash."""
-        task = asyncio.create_task(self._quietly(self._keep()))
+        """Write down, soon after the answer, what the process itself would tell a server that comes after a crash.
+
+        A little later, so that it is not in the way of who asks for the next thing, and shares a commit.
+        """
+        if self._behind is not None:
+            return
+        task = self._behind = asyncio.create_task(self._quietly(self._keep_soon()))
         self._house.behind.add(task)
         task.add_done_callback(self._house.behind.discard)
+
+    async def _keep_soon(self) -> None:
+        await asyncio.sleep(GATHERED)
+        self._behind = None
+        await self._keep()
 
     async def _with_keeping(self, call: Coroutine[Any, Any, None]) -> None:
         """Make the call while what was asked for is written down: both are done on return."""
