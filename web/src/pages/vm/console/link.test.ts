@@ -82,6 +82,20 @@ it("tries again while the server is away or the VM is stopped, and not where it 
   }
 });
 
+it("says why it was lost until it has a new ticket", async () => {
+  const { sockets, ask, link } = world();
+  await link.open();
+  sockets[0]?.tell("open");
+  let give = (_path: string): void => undefined;
+  ask.mockImplementationOnce(() => new Promise((resolve) => (give = resolve)));
+  sockets[0]?.tell("close", FORBIDDEN);
+  await vi.advanceTimersByTimeAsync(20000);
+  expect(link.state.value).toMatchObject({ is: "lost", message: reason(FORBIDDEN, true) });
+  give("/ticket/new");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(link.state.value).toEqual({ is: "connecting" });
+});
+
 it("does nothing more once it is closed", async () => {
   const { sockets, ask, link } = world();
   await link.open();

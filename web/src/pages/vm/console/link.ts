@@ -43,7 +43,8 @@ export class ConsoleLink {
     const { round } = this;
     clearTimeout(this.timer);
     this.drop();
-    this.state.set({ is: "connecting" });
+    // Why it was lost stays to be read while a ticket is asked for: that may wait until somebody has signed in again.
+    if (this.state.value.is !== "lost") this.state.set({ is: "connecting" });
     let path: string;
     try {
       path = await this.how.ask();
@@ -52,6 +53,7 @@ export class ConsoleLink {
       return;
     }
     if (round !== this.round) return;
+    this.state.set({ is: "connecting" });
     const socket = this.how.connect(path);
     this.socket = socket;
     let since = 0;
