@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.world import PASSWORD, World
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from tests.api.world import PASSWORD
 from tests.host import Host
 from velocity.cli.main import VERBS, Lazy, velocity
 from velocity.cli.media import to_bytes
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 
 
 def test_every_verb_can_be_asked_for_help(host: Host) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.host import Host
 from velocity.cli.events import line
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable
 from velocity.client.events import FIRST_PAUSE, Decoder, Following
 from velocity.contract.events import Bye, Changed, Gone, SetVm, Snapshot, VmView

@@ -15,6 +15,7 @@ from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
 from velocity.cli.demo.guest import Guest
 from velocity.hypervisor.qemu.runs import CLAIMS
+from velocity.priority import NICE
 
 pytestmark = pytest.mark.guest
 
@@ -37,6 +38,10 @@ def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest)
 
     before = server.processes()
     assert len(before) == 2
+    assert server.process is not None
+    assert os.getpriority(os.PRIO_PROCESS, server.process.pid) == NICE
+    threads = [int(thread.name) for pid in before for thread in Path(f"/proc/{pid}/task").iterdir()]
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {0}, "no guest goes before others"
     server.kill()
     assert server.processes() == before, "the guests go on"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from velocity.cli import password, session, where
-from velocity.cli.output import as_json, clean, done, held, json_option, show_json, table
+from velocity.cli.output import as_json, done, held, json_option, show_json, table
+from velocity.cli.words import clean
 
 
 def _choose(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:

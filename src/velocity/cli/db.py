@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from velocity import app
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
 from velocity.store.database import Database

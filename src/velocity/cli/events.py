@@ -10,7 +10,8 @@ import click
 import msgspec
 
 from velocity.cli import session
-from velocity.cli.output import as_json, clean, json_option
+from velocity.cli.output import as_json, json_option
+from velocity.cli.words import clean
 from velocity.contract.events import Changed, Event, Gone, SetGroup, SetMedium, SetTask, SetVm, Snapshot
 
 

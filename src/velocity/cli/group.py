@@ -7,8 +7,9 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, done, held, json_option, listing, made, planning, show_json, table
+from velocity.cli.output import as_json, done, held, json_option, listing, made, planning, show_json, table
 from velocity.cli.plan import changing
+from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract.groups import Groups, Quota, QuotaInfo
 from velocity.sizes import size

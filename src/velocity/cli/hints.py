@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import click
 
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 
 
 def meant(word: str, known: Iterable[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from velocity.cli import session
-from velocity.cli.output import as_json, clean, json_option, show_json, table
+from velocity.cli.output import as_json, json_option, show_json, table
+from velocity.cli.words import clean
 from velocity.sizes import size
 
 

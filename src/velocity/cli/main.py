@@ -8,9 +8,8 @@ import sys
 
 import click
 
-from velocity import __version__
+from velocity import __version__, priority
 from velocity.cli import hints
-from velocity.cli.output import complain
 
 VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
@@ -64,6 +63,8 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        if cmd_name == "serve":
+            priority.raise_own()  # before its imports, which are most of its start
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
         return command
@@ -117,5 +118,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
+        from velocity.cli.output import complain  # and the client, which the server does without
+
         sys.exit(complain(error))
     sys.exit(status if isinstance(status, int) else 0)

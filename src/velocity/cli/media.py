@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, clean, done, listing, made, planning, program, show_json, table
+from velocity.cli.output import as_json, done, listing, made, planning, show_json, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
+from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
 from velocity.sizes import size

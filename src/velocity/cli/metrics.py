@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from velocity.cli import resolve, session
-from velocity.cli.output import as_json, clean, json_option, show_json
+from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.which import which
+from velocity.cli.words import clean
 from velocity.contract.metrics import VmMetrics
 from velocity.sizes import size
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable
 from velocity.contract.permissions import Permission
 from velocity.contract.users import PermissionInfo
@@ -39,11 +39,6 @@ class Stranger(Missing):
     """Somebody who holds nothing anywhere."""
 
     exit_code = 3
-
-
-def clean(text: object) -> str:
-    """Text from elsewhere, without control characters: an escape sequence in a name must not reach the terminal."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in str(text))
 
 
 def complain(error: Exception) -> int:
@@ -157,16 +152,6 @@ def held(permissions: Iterable[PermissionInfo]) -> str:
         if members == set(names):
             return name
     return ", ".join(name.removeprefix("velocity.") for name in names)
-
-
-def program() -> str:
-    """How the user called us, for hints that can be typed again."""
-    called = sys.argv[0]
-    name = os.path.basename(called)  # noqa: PTH119 - a word to print, not a path to open
-    for directory in os.environ.get("PATH", "").split(os.pathsep):
-        if os.path.join(directory, name) == os.path.abspath(called):  # noqa: PTH118, PTH100
-            return name
-    return called if name == "velocity" else "velocity"
 
 
 def json_option(command: Function) -> Function:

@@ -9,7 +9,7 @@ import click
 from velocity import app
 from velocity.access.passwords import Passwords
 from velocity.cli import password
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 from msgspec import UNSET
 
-from velocity.cli.output import as_json, clean, json_option, show_json
+from velocity.cli.output import as_json, json_option, show_json
+from velocity.cli.words import clean
 from velocity.client import Planned
 from velocity.contract.plan import Consumption, FieldChange, Plan, Step
 from velocity.sizes import size

@@ -15,7 +15,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from velocity.cli import hints, session, where
-from velocity.cli.output import Missing, Unclear, clean, program
+from velocity.cli.output import Missing, Unclear
+from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
 from velocity.contract.events import Snapshot
 from velocity.contract.permissions import Permission

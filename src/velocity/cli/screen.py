@@ -10,8 +10,9 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session, viewer
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, clean, json_option, show_json, table
+from velocity.cli.output import as_json, json_option, show_json, table
 from velocity.cli.which import which
+from velocity.cli.words import clean
 
 
 @click.command()

@@ -25,7 +25,7 @@ import uvloop
 
 from velocity import app
 from velocity.api.server import Protocol, Server, Sockets
-from velocity.cli.output import program
+from velocity.cli.words import program
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor, options

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from velocity.cli import session, where
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 from velocity.client import ApiError, Client
 from velocity.config import ConfigError, load
 from velocity.contract.machines import State, VmSummary

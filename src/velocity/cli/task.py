@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from velocity.cli import session, where
-from velocity.cli.output import as_json, clean, json_option, listing, show_json, table
+from velocity.cli.output import as_json, json_option, listing, show_json, table
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
+from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.tasks import TaskInfo, TaskState
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import click
 from msgspec import UNSET
 
-from velocity.cli.output import clean
+from velocity.cli.words import clean
 from velocity.client import ClientError, Console
 from velocity.contract.consoles import Holder, Told
 

@@ -7,8 +7,9 @@ import time
 import click
 
 from velocity.cli import session, where
-from velocity.cli.output import Missing, as_json, clean, done, listing, planning, program, show_json, table
+from velocity.cli.output import Missing, as_json, done, listing, planning, show_json, table
 from velocity.cli.plan import changing
+from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
 from velocity.sizes import size

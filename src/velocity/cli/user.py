@@ -10,18 +10,17 @@ from velocity.cli.output import (
     Missing,
     Unclear,
     as_json,
-    clean,
     done,
     held,
     json_option,
     listing,
     made,
     planning,
-    program,
     show_json,
     table,
 )
 from velocity.cli.plan import changing
+from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.permissions import Permission
 

@@ -15,22 +15,12 @@ from rich.console import Console
 
 from velocity.cli import metrics, resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import (
-    as_json,
-    clean,
-    done,
-    json_option,
-    listing,
-    made,
-    planning,
-    program,
-    show_json,
-    table,
-)
+from velocity.cli.output import as_json, done, json_option, listing, made, planning, show_json, table
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
+from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, Planned
 from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
 from velocity.sizes import size

@@ -12,7 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from velocity.cli import hints, session
-from velocity.cli.output import Missing, Stranger, Unclear, clean, program
+from velocity.cli.output import Missing, Stranger, Unclear
+from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract import OPERATIONS
 from velocity.contract.groups import GroupSummary

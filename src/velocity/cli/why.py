@@ -8,7 +8,8 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, clean, json_option, show_json
+from velocity.cli.output import as_json, json_option, show_json
+from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract import OPERATIONS
 from velocity.contract.operation import Holds, On

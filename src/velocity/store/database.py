@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from velocity import plan
+from velocity import plan, priority
 from velocity.contract.problems import Problem, Refused
 from velocity.idempotency.port import PENDING, Pending
 from velocity.store.tables import repeats
@@ -122,6 +122,7 @@ class Database:
         self._engine.dispose()
 
     def _run(self) -> None:
+        priority.raise_own()
         while (first := self._jobs.get()) is not None:
             jobs: list[_Job] = [first]
             ends = False

@@ -14,10 +14,11 @@ import msgspec
 from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
 from velocity.cli.media import send, to_bytes
-from velocity.cli.output import Missing, clean
+from velocity.cli.output import Missing
 from velocity.cli.task import follow
 from velocity.cli.user import expanded
 from velocity.cli.vm import to_attachment, to_display, to_nic
+from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.groups import Quota
 from velocity.contract.machines import State, VmInfo

@@ -14,8 +14,8 @@ from rich.console import Console
 from velocity.cli import session, where
 from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
 from velocity.cli.media import send
-from velocity.cli.output import clean, program
 from velocity.cli.where import GROUP
+from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.config import load
 from velocity.contract.machines import Attachment, Display, Nic, State
