@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from velocity import plan
 from velocity.contract.machines import Reason, State
-from velocity.contract.plan import Do
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     Changed,
@@ -34,19 +33,10 @@ from velocity.machines import rules
 from velocity.machines.letters import Asked, Errand, Letter, PressAgain, answered, nobody
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, Progress
-from velocity.machines.states import Cause, after
+from velocity.machines.states import DOES, Cause, after
 
 log = logging.getLogger(__name__)
 
-_DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
-    (State.STARTING, Cause.ASK_RUN): ("start",),
-    (State.STARTING, Cause.ASK_PAUSE): ("start", "pause"),
-    (State.PAUSING, Cause.ASK_PAUSE): ("pause",),
-    (State.RESUMING, Cause.ASK_RUN): ("resume",),
-    (State.STOPPING, Cause.ASK_STOP): ("stop",),
-    (State.STOPPING, Cause.ASK_KILL): ("kill",),
-}
-"""What a request does that leads to this state."""
 START_DEADLINE = 60.0
 CALL_DEADLINE = 10.0
 GATHERED = 0.05
@@ -178,7 +168,7 @@ class Keeper:
             )
         if following is self.state and following is not State.STOPPING:
             return self.state
-        for do in _DOES[following, cause]:
+        for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if following is not State.STARTING:  # a start asks the host first
             plan.ends()
@@ -380,15 +370,11 @@ class Keeper:
         await self._house.store.keep_progress(self.machine.vmid, self.progress)
 
     def _keep_behind(self) -> None:
-        """Write down, soon after the answer, what the process itself would tell a server that comes after a crash.
-
-        A little later, so that it is not in the way of who asks for the next thing, and shares a commit.
-        """
-        if self._behind is not None:
-            return
-        task = self._behind = asyncio.create_task(self._quietly(self._keep_soon()))
-        self._house.behind.add(task)
-        task.add_done_callback(self._house.behind.discard)
+        """Write down, soon after the answer, what the process itself would tell a server that comes after a crash."""
+        if self._behind is None:
+            self._behind = asyncio.create_task(self._quietly(self._keep_soon()))
+            self._house.behind.add(self._behind)
+            self._behind.add_done_callback(self._house.behind.discard)
 
     async def _keep_soon(self) -> None:
         await asyncio.sleep(GATHERED)

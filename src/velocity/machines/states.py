@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from velocity.contract.machines import State
+from velocity.contract.plan import Do
 
 
 class Cause(enum.Enum):
@@ -89,3 +90,14 @@ def diagram() -> str:
         if state is not following:
             lines.append(f"    {state.value} --> {following.value}: {cause.value}")
     return "\n".join(lines)
+
+
+DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
+    (State.STARTING, Cause.ASK_RUN): ("start",),
+    (State.STARTING, Cause.ASK_PAUSE): ("start", "pause"),
+    (State.PAUSING, Cause.ASK_PAUSE): ("pause",),
+    (State.RESUMING, Cause.ASK_RUN): ("resume",),
+    (State.STOPPING, Cause.ASK_STOP): ("stop",),
+    (State.STOPPING, Cause.ASK_KILL): ("kill",),
+}
+"""What a request does that leads to this state."""
