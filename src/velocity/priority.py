@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 NICE = -15
+SESSION = -5
+"""Less, as it raises threads that hash passwords, too: strangers can ask for those."""
 
 
 def raise_own() -> None:
@@ -26,4 +28,4 @@ def raise_own() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if os.getsid(0) == os.getpid():  # else it is the session of a terminal, with whatever else goes on there
         with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICE))
+            Path("/proc/self/autogroup").write_text(str(SESSION))
