@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 CALL_DEADLINE = 10.0
-GATHERED = 0.05
-"""Seconds until that is written which nobody waits for."""
 BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
 
 
@@ -72,7 +70,6 @@ class Keeper:
     """One VM's observed state, what was last asked for, and the only hand that moves it."""
 
     __slots__ = (
-        "_behind",
         "_house",
         "_inbox",
         "_presses",
@@ -98,7 +95,6 @@ class Keeper:
         self._inbox: deque[Letter] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._behind: asyncio.Task[None] | None = None
         self._presses = 0
 
     @property
@@ -370,16 +366,10 @@ class Keeper:
         await self._house.store.keep_progress(self.machine.vmid, self.progress)
 
     def _keep_behind(self) -> None:
-        """Write down, soon after the answer, what the process itself would tell a server that comes after a crash."""
-        if self._behind is None:
-            self._behind = asyncio.create_task(self._quietly(self._keep_soon()))
-            self._house.behind.add(self._behind)
-            self._behind.add_done_callback(self._house.behind.discard)
-
-    async def _keep_soon(self) -> None:
-        await asyncio.sleep(GATHERED)
-        self._behind = None
-        await self._keep()
+        """Write down, after the answer, what the process itself would tell a server that comes after a crash."""
+        task = asyncio.create_task(self._quietly(self._keep()))
+        self._house.behind.add(task)
+        task.add_done_callback(self._house.behind.discard)
 
     async def _with_keeping(self, call: Coroutine[Any, Any, None]) -> None:
         """Make the call while what was asked for is written down: both are done on return."""
