@@ -23,6 +23,8 @@ from velocity.media.formats import refused
 AT_ONCE = 2
 INFO_SECONDS = 20.0
 PIECE = 1 << 20
+ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""Else glibc reserves 64 MiB of the bounded memory for each thread. mallopt(3)"""
 MEMORY = 1 << 30
 """Bytes of address space that qemu-img gets, and bytes that unpacking may need."""
 FICLONE = 0x40049409
@@ -91,7 +93,7 @@ class Images:
         process = await asyncio.create_subprocess_exec(
             *unprivileged(self._worker), *limits, "qemu-img", *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **ARENA},
         )  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
