@@ -109,3 +109,12 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await w.group("b") == gid + 1
         assert (tmp_path / "data" / "velocity.db").stat().st_mode & 0o777 == 0o600
         assert key.encode() not in (tmp_path / "data" / "velocity.db").read_bytes(), "authkeys are kept as hashes"
+
+
+async def test_guesses_are_limited_and_lock_nobody_out(w: World) -> None:
+    """The tests' client has one address, from which root has signed in before."""
+    await w.user("bob")
+    for _ in range(10):
+        assert await w.refused("POST", "/u/auth", "", name="bob", password="a wrong one") == (403, 1100)
+    assert await w.refused("POST", "/u/auth", "", name="bob", password=PASSWORD) == (429, 429)
+    await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)

@@ -1,4 +1,4 @@
-"""Routes 11, 12, 13, 16, 17 and 19."""
+"""VMs: routes 11 to 13, 16, 17 and 19."""
 
 from __future__ import annotations
 
@@ -236,3 +236,60 @@ async def test_consoles_need_a_running_vm_and_a_display(w: World) -> None:
     assert await w.refused("POST", "/v/vm/console", vmid=vmid, kind="display", display="right") == (406, 19121)
     ticket = await w.ok("POST", "/v/vm/console", vmid=vmid, kind="display", display="left")
     assert ticket["path"].endswith(ticket["ticket"])
+
+
+async def test_altering_a_vm(w: World) -> None:
+    gid = await w.group("a")
+    one, two = await w.medium("one"), await w.medium("two")
+    vmid = await w.vm("vm", media=[{"mid": one, "mode": "BLOCK"}], displays=[{"name": "a", "width": 1, "height": 1}])
+    await w.vm("other", media=[{"mid": two, "mode": "BLOCK"}])
+    alter = "/v/vm"
+    changed = await w.ok("PATCH", alter, vmid=vmid, name="renamed", cpus="2", displays=[], autostart=True)
+    assert (changed["vmid"], changed["waiting"]) == (vmid, [])
+    shown = await w.ok("POST", alter, vmid=vmid)
+    assert (shown["name"], shown["cpus"], shown["displays"], shown["autostart"]) == ("renamed", 2, [], True)
+    assert shown["media"] == [{"mid": one, "mode": "BLOCK", "readonly": False}], "what is not named stays"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    waiting = await w.ok("PATCH", alter, vmid=vmid, name="again", memory_mib=128, media=[])
+    assert waiting["waiting"] == ["memory_mib", "media"]
+    second = {"name": "x", "gid": 0, "cpus": 1, "memory_mib": 64, "media": [{"mid": one, "mode": "BLOCK"}]}
+    assert await w.refused("PUT", "/v/vm/efi", **second) == (409, 12228), "the present run still writes"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    assert (await w.ok("POST", alter, vmid=vmid))["waiting"] == []
+    await w.vm("x", media=[{"mid": one, "mode": "BLOCK"}])
+
+    key = await w.user("bob", (gid, "vm.alter"), (0, "vm.view"))
+    assert await w.refused("PATCH", alter, key, vmid=vmid, cpus=1) == (403, 16400)
+    assert await w.refused("PATCH", alter, key, vmid=99, cpus=1) == (403, 16400)
+    assert await w.refused("PATCH", alter, vmid=99, cpus=1) == (404, 16410)
+    missing = "00000000-0000-4000-8000-000000000000"
+    for change, status, code in [
+        ({"media": [{"mid": missing, "mode": "BLOCK"}]}, 404, 16411),
+        ({"nics": [{"type": "BRIDGE", "host": 9}]}, 404, 16414),
+        ({"cpus": 0}, 406, 16420),
+        ({"cpus": 100_000}, 406, 16420),
+        ({"memory_mib": 0}, 406, 16421),
+        ({"media": [{"mid": two, "mode": "IDE"}]}, 406, 16425),
+        ({"nics": [{"type": "X"}]}, 406, 16426),
+        ({"nics": [{"type": "BRIDGE"}]}, 406, 16427),
+        ({"name": "other"}, 409, 16423),
+        ({"displays": [{"name": "d", "width": 1, "height": 1}] * 2}, 409, 16424),
+        ({"media": [{"mid": two, "mode": "BLOCK"}]}, 409, 16428),
+        ({"name": ""}, 400, 400),
+    ]:
+        before = await w.ok("POST", alter, vmid=vmid)
+        assert await w.refused("PATCH", alter, vmid=vmid, **change) == (status, code), change  # type: ignore[arg-type]
+        assert (await w.ok("POST", alter, vmid=vmid)).body == before.body, "nothing has changed"
+
+
+async def test_altering_counts_against_the_quota(w: World) -> None:
+    gid = await w.group("a")
+    await w.ok("PUT", "/u/group/quota", gid=gid, cpus=3, memory_mib=256, vms=1)
+    vmid = await w.vm("vm", gid, cpus=2)
+    assert await w.refused("PATCH", "/v/vm", vmid=vmid, cpus=4) == (406, 16420)
+    assert await w.refused("PATCH", "/v/vm", vmid=vmid, memory_mib=512) == (406, 16421)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, cpus=3)
+    await w.ok("PUT", "/u/group/quota", gid=gid, cpus=1)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, name="still over, but no more than before")
+    await w.ok("PATCH", "/v/vm", vmid=vmid, cpus=2)
+    assert await w.refused("PATCH", "/v/vm", vmid=vmid, cpus=3) == (406, 16420)
