@@ -31,7 +31,7 @@ check: ## Lint, types, imports, generated docs up to date
 	@scripts/node npm run --silent check
 	@scripts/node node scripts/budget.mjs
 
-bench: ## Measure everything beside its floor and its peers, some minutes; bench-NAME for one (bench/NAME.py)
+bench: ## Measure everything beside its floor and its peers, some 20 minutes; bench-NAME for one (bench/NAME.py)
 	@scripts/setup dev
 	@$(PY) -m bench
 

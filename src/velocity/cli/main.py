@@ -64,7 +64,8 @@ class Lazy(click.Group):
         if cmd_name not in VERBS:
             return None
         if cmd_name == "serve":
-            priority.raise_own()  # before its imports, which are most of its start
+            priority.raise_session()
+            priority.raise_thread()  # before its imports, which are most of its start
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
         return command

@@ -24,7 +24,7 @@ class Marks:
         self._lines.setdefault(key, line)
 
     def due(self, now: float, most: int | None = None) -> list[tuple[Key, Sequence[int]]]:
-        """Take what may be told now, in the order in which it was marked; `now` in seconds of any clock."""
+        """Take what may be told now, `most` of it in the order of the marks; `now` in seconds of any clock."""
         self._told = {key: told for key, told in self._told.items() if told + self._pace[key[0]] > now}
         due = list(islice(((key, line) for key, line in self._lines.items() if key not in self._told), most))
         for key, _ in due:

@@ -280,11 +280,12 @@ class Reader:
         loop = asyncio.get_running_loop()
         sent = loop.time()
         while (reason := self._over()) is None:
-            if self._entries() is None:
+            entries = self._entries()
+            if entries is None:
                 await service.ready(self._caller.uid)
                 if self._over() is not None:
                     continue
-            data, more = self._next()
+            data, more = self._next(entries)
             if data:
                 yield data
                 sent = loop.time()
@@ -308,9 +309,9 @@ class Reader:
             return None
         return entries
 
-    def _next(self) -> tuple[bytes, bool]:
-        """What comes next, and whether there may be more already."""
-        uid, entries = self._caller.uid, self._entries()
+    def _next(self, entries: list[Entry] | None) -> tuple[bytes, bool]:
+        """What is to be sent, and whether there may be more already."""
+        uid = self._caller.uid
         if entries is None:
             data, self._cursor = self._events.snapshot(uid)
             return data, True

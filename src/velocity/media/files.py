@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 
 GATHER = 1 << 20
@@ -187,7 +188,7 @@ def no_space(error: OSError, size: int) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
         return Refused(
             Problem.POOL_QUOTA,
-            f"the pool's file system cannot hold {size} bytes: remove media, or choose another pool or a smaller size",
+            f"the pool's disk cannot hold {sizes.size(size)}: remove media, or use another pool or a smaller size",
             field="size",
         )
     return error

@@ -227,7 +227,7 @@ class Library:
         if not plan.wanted() or medium.size > free + await asyncio.to_thread(files.trashed):
             raise Refused(
                 Problem.POOL_QUOTA,
-                f"the pool has {sizes.size(free)} free, not {sizes.size(medium.size)}: remove media, or use another",
+                f"{sizes.size(medium.size)} is more than the {sizes.size(free)} free: remove media or use another pool",
             )
         plan.warns([f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"])
 

@@ -122,7 +122,7 @@ class Database:
         self._engine.dispose()
 
     def _run(self) -> None:
-        priority.raise_own()
+        priority.raise_thread()
         while (first := self._jobs.get()) is not None:
             jobs: list[_Job] = [first]
             ends = False
