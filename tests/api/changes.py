@@ -296,20 +296,24 @@ async def purge_vm(w: World) -> Case:
     return Case({"vmid": await w.vm("vm"), "purge": True}, [("purge", "vm", "vm")], free)
 
 
-def hang(w: World) -> None:
-    """From here on a task goes on until it is cancelled."""
+def hang(w: World) -> asyncio.Event:
+    """From here on a task goes on until it is cancelled; the event says that it has made its file, and hangs."""
+    hangs = asyncio.Event()
 
     async def forever(*_: object) -> None:
+        hangs.set()
         await asyncio.sleep(1000)
 
     w.server.services.making._images.convert = forever  # type: ignore[method-assign, assignment]
+    return hangs
 
 
 @of("cancel_task")
 async def cancel_task(w: World) -> Case:
-    hang(w)
+    hangs = hang(w)
     body = {"mid": await w.medium(), "gid": 0, "mpid": 1, "name": "made"}
     tid = (await w.ok("PUT", "/m/media/clone", **body))["tid"]
+    await hangs.wait()
     return Case({"tid": tid}, [("cancel", "task", "made")], [{"gid": 0, "mpid": 1, "bytes": -(1 << 20)}])
 
 

@@ -226,8 +226,9 @@ async def test_what_is_under_way_in_a_group_ends_with_it(w: World) -> None:
     top, low = await team(w, "STOPPED")
     (medium,) = (await w.ok("POST", "/m/media/list", gid=low))["media"]
 
-    hang(w)
+    hangs = hang(w)
     await w.ok("PUT", "/m/media/clone", mid=medium["mid"], gid=low, mpid=1, name="made")
+    await hangs.wait()
     await begin(w, 1000, gid=low, name="half")
     before, had = await state(w), counts(w)
     plan = await w.ok("DELETE", "/u/group", gid=top, plan=True)
