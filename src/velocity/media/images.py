@@ -23,10 +23,10 @@ from velocity.media.formats import refused
 AT_ONCE = 2
 INFO_SECONDS = 20.0
 PIECE = 1 << 20
-ARENA = {"MALLOC_ARENA_MAX": "1"}
-"""Else glibc reserves 64 MiB of the bounded memory for each thread. mallopt(3)"""
 MEMORY = 1 << 30
 """Bytes of address space that qemu-img gets, and bytes that unpacking may need."""
+ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""Else glibc reserves 64 MiB of it for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
 FICLONE = 0x40049409
 """ioctl_ficlone(2)"""
 
