@@ -111,4 +111,4 @@ class About:
 
 
 def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "\ufffd" for one in text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)

@@ -304,7 +304,8 @@ class Keeper:
                     since=self._now(),
                 )
             )
-        self.progress = replace(self.progress, stopping_since=None)
+        if self.progress.stopping_since is not None:
+            self.progress = replace(self.progress, stopping_since=None)
         self._run_is_over()
 
     def could_not_autostart(self, message: str) -> None:

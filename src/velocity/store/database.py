@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ LEADER = 0x56454C4F
 
 T = TypeVar("T")
 _Job = tuple[Callable[[Connection], Any], "asyncio.Future[Any]"]
+_Outcome = tuple[Any, Exception | None]
+"""What came of a job: its result, or why it failed."""
 
 
 class Busy(Exception):
@@ -110,8 +112,7 @@ class Database:
             self._thread.start()
         done: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((work, done))
-        # A caller that goes away does not undo what is committed: its future alone is dropped.
-        return await asyncio.shield(done)
+        return await done  # a caller that goes away undoes nothing: its future alone is cancelled
 
     async def close(self) -> None:
         if self._thread is not None:
@@ -140,7 +141,7 @@ class Database:
                 return
 
     def _commit(self, jobs: list[_Job]) -> None:
-        outcomes: list[tuple[Any, BaseException | None]] = []
+        outcomes: list[_Outcome] = []
         try:
             with self._turn, self._engine.begin() as connection:
                 for work, _ in jobs:
@@ -152,9 +153,8 @@ class Database:
         except Exception as error:
             outcomes = [(None, error)] * len(jobs)
         assert self._loop is not None
-        for (_, done), (result, failure) in zip(jobs, outcomes, strict=True):
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_settle, done, result, _translated(failure))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_settle, [done for _, done in jobs], outcomes)
 
 
 def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
@@ -176,7 +176,7 @@ class _Undo(Exception):
     """Rolls a transaction back whose only work failed."""
 
 
-def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> tuple[Any, Exception | None]:
+def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> _Outcome:
     try:
         if alone:
             return work(connection), None
@@ -186,7 +186,7 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone
         return None, error
 
 
-def _translated(failure: BaseException | None) -> BaseException | None:
+def _translated(failure: Exception) -> Exception:
     if isinstance(failure, sa.exc.OperationalError):
         refusal = Refused(Problem.UNAVAILABLE, "the database does not answer; nothing was changed: try again later")
         refusal.__cause__ = failure
@@ -194,13 +194,15 @@ def _translated(failure: BaseException | None) -> BaseException | None:
     return failure
 
 
-def _settle(done: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
-    if done.cancelled():
-        return
-    if failure is not None:
-        done.set_exception(failure)
-    else:
-        done.set_result(result)
+def _settle(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
+    """In one step of the loop for all that shared a commit."""
+    for done, (result, failure) in zip(futures, outcomes, strict=True):
+        if done.cancelled():
+            continue
+        if failure is None:
+            done.set_result(result)
+        else:
+            done.set_exception(_translated(failure))
 
 
 def _engine(url: str) -> Engine:

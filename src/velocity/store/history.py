@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from velocity.history.rules import Entry
 from velocity.store.database import Database
 from velocity.store.tables import history
+
+_add = insert(history)
 
 
 class SqlHistory:
@@ -19,8 +20,8 @@ class SqlHistory:
         self._database = database
 
     async def add(self, entries: Sequence[Entry]) -> None:
-        rows = [asdict(entry) for entry in entries]
-        await self._database.aside(lambda connection: connection.execute(insert(history), rows) and None)
+        rows = [vars(entry) for entry in entries]
+        await self._database.aside(lambda connection: connection.execute(_add, rows) and None)
 
     async def newest(
         self,
@@ -40,7 +41,6 @@ class SqlHistory:
             wanted = wanted.where(history.c.uid == uid)
         if refused is not None:
             wanted = wanted.where(history.c.code.is_not(None) if refused else history.c.code.is_(None))
-
         if vmid is not None:
             wanted = wanted.where(history.c.vmid == vmid)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from uuid import UUID
 
+import pytest
+
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, MediaRef, NatSpec
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments, escaped
 
@@ -69,6 +71,20 @@ def test_buses_and_boot_order() -> None:
         "virtio-blk-pci",
     ]
     assert [device.rsplit("=", 1)[1] for device in disks] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(("disks", "ports"), [(0, [2]), (1, [3]), (13, [15]), (14, [15, 1]), (32, [15, 13, 6])])
+def test_usb_controllers_have_the_ports_that_are_needed(disks: int, ports: list[int]) -> None:
+    def found(*displays: DisplaySpec) -> list[int]:
+        devices = options(plan(disks=(disk(Bus.USB),) * disks, displays=displays), "-device")
+        controllers = [device.split(",") for device in devices if device.startswith("qemu-xhci")]
+        assert [words[1] for words in controllers] == [f"id=xhci{number}" for number in range(len(controllers))]
+        assert all(words[2].replace("p2", "p3") == words[3] for words in controllers)
+        return [int(words[2].removeprefix("p2=")) for words in controllers]
+
+    assert found(DisplaySpec("a", 800, 600)) == ports
+    without = [ports[0] - 2, *ports[1:]]
+    assert found() == [count for count in without if count], "keyboard and tablet come with a display"
 
 
 def test_displays_are_devices_of_their_own() -> None:

@@ -35,9 +35,13 @@ def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
 
 def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path) -> None:
     run = runs.begin(uuid4(), 3, nat=True)
-    (runtime / "here" / "broken").mkdir()
+    beginning = runtime / "here" / str(uuid4())
+    beginning.mkdir()
     assert list(runs.all()) == [run]
-    assert not (runtime / "here" / "broken").exists()
+    assert beginning.exists(), "a start in another thread has not written its note yet"
+    runs.open()  # as a server does that comes after a crash
+    assert not beginning.exists()
+    assert list(runs.all()) == [run]
     runs.end(run)
     runs.end(run)
     assert list(runs.all()) == []
@@ -74,6 +78,20 @@ def test_two_servers_never_claim_one_uid(runtime: Path) -> None:
         right.begin(uuid4(), 1, nat=False)
     left.end(one)
     assert right.begin(uuid4(), 1, nat=False).uid == one.uid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
+def test_a_uid_is_found_at_once_however_many_run(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(runtime, "many", range(50000, 50030), runtime / "claims")
+    runs.open()
+    tried: list[Path] = []
+    link = Path.symlink_to
+    monkeypatch.setattr(Path, "symlink_to", lambda claim, target: (tried.append(claim), link(claim, target)) and None)
+    begun = [runs.begin(uuid4(), 1, nat=False) for _ in range(20)]
+    assert len(tried) == 20, "each one tries those of all that run"
+    assert len({run.uid for run in begun}) == 20
+    runs.end(begun[0])
+    assert runs.begin(uuid4(), 1, nat=False).uid not in {run.uid for run in begun}, "files of an ended run may be there"
 
 
 def test_the_serial_log_is_bounded(tmp_path: Path) -> None:

@@ -67,9 +67,10 @@ class Runs:
         self._claims = claims
         self._uids = uids
         self._boot = boot_id()
+        self._turn = 0
 
     def open(self) -> None:
-        """Make the directories. Raises `TooLong`."""
+        """Make the directories, and clear what is no run: what a crash left of one. Raises `TooLong`."""
         longest = len(os.fsencode(self._root)) + len("/00000000-0000-0000-0000-000000000000/own/display00.sock")
         if longest > SOCKET_PATH:
             raise TooLong(
@@ -81,6 +82,9 @@ class Runs:
             directory.chmod(0o711 if self._uids is not None else 0o700)
         if self._uids is not None:
             self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for directory in self._root.iterdir():
+            if _read(directory) is None:
+                shutil.rmtree(directory, ignore_errors=True)
 
     @property
     def root(self) -> Path:
@@ -129,12 +133,10 @@ class Runs:
         shutil.rmtree(self.directory(run.machine), ignore_errors=True)
 
     def all(self) -> Iterator[Run]:
-        """Every run directory that is there; one that makes no sense is removed."""
+        """Every run that is there. A directory without one may be of a run that is about to begin, or to end."""
         for directory in sorted(self._root.iterdir()):
-            try:
-                yield msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-            except (OSError, msgspec.DecodeError):
-                shutil.rmtree(directory, ignore_errors=True)
+            if (run := _read(directory)) is not None:
+                yield run
 
     def process(self, run: Run) -> int | None:
         """The pid of the run's process if it is still that very process, else None."""
@@ -147,21 +149,33 @@ class Runs:
 
     def _claim(self, machine: UUID) -> int:
         assert self._uids is not None
-        target = str(self.directory(machine))
-        for uid in self._uids:
-            claim = self._claims / str(uid)
-            try:
-                claim.symlink_to(target)
-            except FileExistsError:
-                with contextlib.suppress(OSError):
-                    holder = claim.readlink()
-                    if not holder.exists():  # its server is gone without a trace
-                        claim.unlink()
-                        claim.symlink_to(target)
-                        return uid
-                continue
-            return uid
+        target = self.directory(machine)
+        # From the last one on: the first ones are taken for as long as their machines run.
+        for uid in (*self._uids[self._turn :], *self._uids[: self._turn]):
+            if _take(self._claims / str(uid), target):
+                self._turn = self._uids.index(uid) + 1
+                return uid
         raise OSError("every uid for machines is taken: widen uid_base's range")
+
+
+def _take(claim: Path, target: Path) -> bool:
+    try:
+        claim.symlink_to(target)
+    except FileExistsError:
+        with contextlib.suppress(OSError):
+            if not claim.readlink().exists():  # its server is gone without a trace
+                claim.unlink()
+                claim.symlink_to(target)
+                return True
+        return False
+    return True
+
+
+def _read(directory: Path) -> Run | None:
+    try:
+        return msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _by_command_line(machine: UUID) -> int | None:

@@ -106,9 +106,6 @@ export function Answered({
       {!allowed && ask.length > 0 && (
         <Content component="p">Who could give it: {ask.map((one) => one.name).join(", ")}.</Content>
       )}
-      {!allowed && ask.length === 0 && line.length > 0 && (
-        <Content component="p">Nobody whom you may see could give it there.</Content>
-      )}
       {!allowed && giver && (
         <Content component="p">
           You can give it:{" "}
