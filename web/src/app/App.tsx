@@ -1,7 +1,7 @@
 /** The whole page: who is signed in decides what is shown; each page is loaded when it is opened. */
 import { Bullseye, Spinner } from "@patternfly/react-core";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect } from "react";
+import { lazy, Suspense, useDeferredValue, useEffect } from "react";
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from "react-router";
 import { live } from "@/api/live";
 import { queries } from "@/api/queries";
@@ -55,7 +55,7 @@ function Way() {
 }
 
 function SignedIn() {
-  const state = useSignal(session.state);
+  const state = useDeferredValue(useSignal(session.state)); // the frame is made in slices, so that nothing waits for it
   const location = useLocation();
   const inside = state.is === "in" || state.is === "again";
   useEffect(() => {
