@@ -32,6 +32,8 @@ from velocity.hypervisor.fake import FACTS, FakeHypervisor
 
 ROUNDS = 7
 VMS = 1000
+SETTLED = 1500
+"""Milliseconds until a new window has all its processes: a person's browser is open before it is asked for a page."""
 BURST = 100
 """State changes at once."""
 FELT = 100.0
@@ -104,6 +106,7 @@ def one_round(bench: Bench, browser: Browser, host: Host, kept: Any) -> None:
     context = browser.new_context(storage_state=kept, viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.add_init_script(ROWS)
+    page.wait_for_timeout(SETTLED)
     for name, do in DONE.items():
         browser.start_tracing(page=page, categories=["toplevel"])
         begun = time.perf_counter()
@@ -129,6 +132,11 @@ def longest(trace: bytes) -> tuple[float, float]:
     tasks = [it for it in events if it["name"].endswith("RunTask") and (it["pid"], it["tid"]) in mains]
     clock, computing = (max(float(it.get(key, 0)) for it in tasks) / 1000 for key in ("dur", "tdur"))
     return clock, computing
+
+
+def nothing(page: Page, host: Host) -> None:
+    """A refusal, as a line of text: what the browser does whatever the page."""
+    page.goto(f"{host.url}/v/none")
 
 
 def load(page: Page, host: Host) -> None:
@@ -198,6 +206,7 @@ def change_many(page: Page, host: Host) -> None:
 
 
 DONE: dict[str, Callable[[Page, Host], None]] = {
+    "an empty page": nothing,
     "cold load": load,
     "typing a filter": type_a_filter,
     "filter by state": filter_by_state,

@@ -50,6 +50,19 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
     reportCompressedSize: false,
+    // Of eighty little files a first load would wait for one after the other: HTTP/1.1 brings six at a time.
+    // Tables are on every page but the first one.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "react", test: /node_modules\/(react|react-dom|react-router|scheduler|@tanstack\/.*query[^/]*)\//, priority: 3 },
+            { name: "patternfly", test: /node_modules\/@patternfly(?!.*\bTable)/, minShareCount: 8, priority: 2 },
+            { name: "shared", test: /web\/src/, minShareCount: 3, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   server: { proxy: { "^/(u|v|m|t|h)/": { target: "http://127.0.0.1:8090", ws: true } } },
 });
