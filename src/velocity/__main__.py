@@ -1,6 +1,21 @@
 """`python -m velocity` and the `velocity` command."""
 
-from velocity.cli.main import main
+from __future__ import annotations
+
+import sys
+
+from velocity import priority
+
+
+def main() -> None:
+    """The entry point. The server goes before its guests from its first imports on: they are most of its start."""
+    if sys.argv[1:2] == ["serve"]:
+        priority.raise_session()
+        priority.raise_thread()
+    from velocity.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 
 NICE = -15
 SESSION = -5
 """Less, as it raises threads that hash passwords, too: strangers can ask for those."""
+BEGINNING = -15
+"""Of the session until it serves: nobody can ask for anything yet."""
+AUTOGROUP = "/proc/self/autogroup"
 
 
 def raise_thread() -> None:
@@ -29,8 +31,18 @@ def raise_session() -> None:
     Not where the process does not lead its session: that is a terminal's, with whatever else goes on there.
     """
     if _usual() and os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(SESSION))
+        with contextlib.suppress(OSError), open(AUTOGROUP, "w") as group:  # noqa: PTH123, pathlib takes long to load
+            group.write(str(BEGINNING))
+
+
+def serve() -> None:
+    """What `raise_session` did is lowered to what it is while the server serves."""
+    with contextlib.suppress(OSError):
+        with open(AUTOGROUP) as group:  # noqa: PTH123
+            nice = int(group.read().split()[-1])
+        if nice == BEGINNING:
+            with open(AUTOGROUP, "w") as group:  # noqa: PTH123
+                group.write(str(SESSION))
 
 
 def _usual() -> bool:

@@ -61,7 +61,10 @@ class Server:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         begun = time.monotonic()
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,  # as a service's is
+            )  # fmt: skip
         while True:
             assert self.process.poll() is None, self.log()
             assert time.monotonic() - begun < 30, self.log()

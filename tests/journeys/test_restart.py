@@ -15,7 +15,7 @@ from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
 from velocity.cli.demo.guest import Guest
 from velocity.hypervisor.qemu.runs import CLAIMS
-from velocity.priority import NICE
+from velocity.priority import NICE, SESSION
 
 pytestmark = pytest.mark.guest
 
@@ -23,6 +23,12 @@ pytestmark = pytest.mark.guest
 def vm(server: Server, name: str, *media: Mapping[str, object], **more: object) -> int:
     body = {"name": name, "gid": 0, "cpus": 1, "memory_mib": 256, "media": list(media), **more}
     return int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
+
+
+def nice_of_session(pid: int) -> str | None:
+    """Among other sessions; None where the kernel has no autogroups. sched(7)"""
+    file = Path(f"/proc/{pid}/autogroup")
+    return file.read_text().split()[-1] if file.exists() and file.read_text() else None
 
 
 def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest) -> None:
@@ -40,6 +46,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest)
     assert len(before) == 2
     assert server.process is not None
     assert os.getpriority(os.PRIO_PROCESS, server.process.pid) == NICE
+    assert nice_of_session(server.process.pid) in (str(SESSION), None), "less than at its start"
     threads = [int(thread.name) for pid in before for thread in Path(f"/proc/{pid}/task").iterdir()]
     assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {0}, "no guest goes before others"
     server.kill()

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from velocity import __version__, priority
+from velocity import __version__
 from velocity.cli import hints
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -63,9 +63,6 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        if cmd_name == "serve":
-            priority.raise_session()
-            priority.raise_thread()  # before its imports, which are most of its start
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
         return command
@@ -105,7 +102,7 @@ def velocity(context: click.Context, server: str | None, as_json: bool) -> None:
 
 
 def main() -> None:
-    """The entry point. No traceback reaches a user."""
+    """No traceback reaches a user."""
     try:
         status = velocity.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -23,7 +23,7 @@ import click
 import uvicorn
 import uvloop
 
-from velocity import app
+from velocity import app, priority
 from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.words import program
 from velocity.config import ConfigError, Settings, load
@@ -78,6 +78,7 @@ async def _serve(settings: Settings) -> None:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
     gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
     gc.enable()
+    priority.serve()
     config = uvicorn.Config(
         built.asgi,
         lifespan="off",

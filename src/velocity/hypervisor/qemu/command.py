@@ -102,7 +102,10 @@ def _base(plan: Plan) -> list[str]:
         *("-smp", str(spec.cpus)),
         *("-object", "rng-builtin,id=rng"),
         *("-device", f"virtio-rng-pci,rng=rng,addr={SLOT_RNG:#x}"),
-        *("-device", "pvpanic"),  # on the ISA bus, as libvirt has it: known to more guests, and sooner there than on PCI
+        *(
+            "-device",
+            "pvpanic",
+        ),  # on the ISA bus, as libvirt has it: known to more guests, and sooner there than on PCI
         *("-action", "panic=pause"),
         *("-rtc", "base=utc"),
         *("-display", "none"),
