@@ -56,7 +56,11 @@ export default defineConfig({
       output: {
         codeSplitting: {
           groups: [
-            { name: "react", test: /node_modules\/(react|react-dom|react-router|scheduler|@tanstack\/.*query[^/]*)\//, priority: 3 },
+            {
+              name: "react",
+              test: /node_modules\/(react|react-dom|react-router|scheduler|@tanstack\/.*query[^/]*)\//,
+              priority: 3,
+            },
             { name: "patternfly", test: /node_modules\/@patternfly(?!.*\bTable)/, minShareCount: 8, priority: 2 },
             { name: "shared", test: /web\/src/, minShareCount: 3, priority: 1 },
           ],

@@ -86,7 +86,12 @@ def test_a_uid_is_found_at_once_however_many_run(runtime: Path, monkeypatch: pyt
     runs.open()
     tried: list[Path] = []
     link = Path.symlink_to
-    monkeypatch.setattr(Path, "symlink_to", lambda claim, target: (tried.append(claim), link(claim, target)) and None)
+
+    def take(claim: Path, target: Path) -> None:
+        tried.append(claim)
+        link(claim, target)
+
+    monkeypatch.setattr(Path, "symlink_to", take)
     begun = [runs.begin(uuid4(), 1, nat=False) for _ in range(20)]
     assert len(tried) == 20, "each one tries those of all that run"
     assert len({run.uid for run in begun}) == 20

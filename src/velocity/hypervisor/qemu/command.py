@@ -105,7 +105,7 @@ def _base(plan: Plan) -> list[str]:
         *(
             "-device",
             "pvpanic",
-        ),  # on the ISA bus, as libvirt has it: known to more guests, and sooner there than on PCI
+        ),  # on the ISA bus, as libvirt has it: more guests know it, and it starts sooner
         *("-action", "panic=pause"),
         *("-rtc", "base=utc"),
         *("-display", "none"),

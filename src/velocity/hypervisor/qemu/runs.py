@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
@@ -151,7 +152,7 @@ class Runs:
         assert self._uids is not None
         target = self.directory(machine)
         # From the last one on: the first ones are taken for as long as their machines run.
-        for uid in (*self._uids[self._turn :], *self._uids[: self._turn]):
+        for uid in chain(self._uids[self._turn :], self._uids[: self._turn]):
             if _take(self._claims / str(uid), target):
                 self._turn = self._uids.index(uid) + 1
                 return uid
