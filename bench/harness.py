@@ -107,7 +107,7 @@ class Bench:
     def rounds(
         self, rounds: int, contestants: Sequence[Callable[[], None]], *, warm: int = 1, seconds: float = MOST_SECONDS
     ) -> None:
-        """Let each contestant take its turn in each round; the order turns, so that none always follows the same.
+        """Let each contestant take its turn in each round, every other time in reverse: none always follows the same.
 
         They `add` what they measured. `warm` rounds are thrown away.
         """
@@ -117,7 +117,8 @@ class Bench:
             if number == 0:
                 self.values = before
             shift = number % len(contestants)
-            for run in [*contestants[shift:], *contestants[:shift]]:
+            turns = [*contestants[shift:], *contestants[:shift]]
+            for run in turns if number % 2 else reversed(turns):
                 gc.collect()
                 run()
             progress(f"{self.name}: round {max(number + 1, 0)} of {rounds}")

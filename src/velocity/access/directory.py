@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from velocity import plan
 from velocity.access import rules
 from velocity.access.port import Kept
-from velocity.access.rules import NO_LIMITS, ROOT_GROUP, Amount, Group, Limits, User
+from velocity.access.rules import NO_LIMITS, NOTHING, ROOT_GROUP, Amount, Group, Limits, User
 from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
@@ -163,7 +163,7 @@ class Directory:
         return self.limits.get(gid, NO_LIMITS)
 
     def used_by(self, gid: int) -> Amount:
-        return self.used.get(gid, Amount())
+        return self.used.get(gid, NOTHING)
 
     def count(self, line: Sequence[int], change: Amount) -> None:
         """Count for a group and all above it; those that are no more do not count."""

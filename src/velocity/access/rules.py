@@ -68,6 +68,9 @@ class Amount:
         return Amount(self.cpus - other.cpus, self.memory_mib - other.memory_mib, self.vms - other.vms)
 
 
+NOTHING = Amount()
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a group with its subgroups may have; None: no limit of its own."""

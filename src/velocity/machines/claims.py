@@ -12,7 +12,7 @@ from uuid import UUID
 
 from velocity.access import rules
 from velocity.access.directory import Directory
-from velocity.access.rules import LIMITED, Amount
+from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
@@ -78,13 +78,13 @@ class Claims:
             if not self._holders[mid]:
                 del self._holders[mid]
             self._touched(mid)
-        self._directory.count(claim.line, Amount() - claim.amount)
+        self._directory.count(claim.line, NOTHING - claim.amount)
 
     @contextlib.contextmanager
     def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
         """Take it, in the place of what the VM had; on a failure inside, it has again what it had."""
         before = self._claims.get(uuid)
-        self._check_quotas(claim, before.amount if before else Amount())
+        self._check_quotas(claim, before.amount if before else NOTHING)
         self._check_name(uuid, claim)
         self._check_writers(uuid, claim)
         self.put(uuid, claim)

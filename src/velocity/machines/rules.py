@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
@@ -73,10 +73,9 @@ def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     return {"name": (old.name, new.name), **fields}
 
 
-def amount(specs: Iterable[Spec]) -> Amount:
+def amount(specs: Sequence[Spec]) -> Amount:
     """What a machine takes of its quotas: the most of what it is and what it runs with."""
-    chosen = list(specs)
-    return Amount(cpus=max(spec.cpus for spec in chosen), memory_mib=max(spec.memory_mib for spec in chosen), vms=1)
+    return Amount(cpus=max([one.cpus for one in specs]), memory_mib=max([one.memory_mib for one in specs]), vms=1)
 
 
 def check_host(request: Spec, facts: HostFacts) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from velocity import plan
-from velocity.access.rules import Amount, Discarded
+from velocity.access.rules import NOTHING, Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSummary
@@ -339,7 +339,7 @@ class Fleet:
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine
         plan.step("purge" if purge else "delete", "vm", machine.name, id=machine.vmid, gid=machine.gid)
-        freed = Amount() - self._builder.claim(machine, keeper.progress.run).amount
+        freed = NOTHING - self._builder.claim(machine, keeper.progress.run).amount
         plan.consumes(machine.gid, vars(freed))
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:

@@ -46,7 +46,7 @@ class SqlMachines:
         def work(connection: Connection) -> list[tuple[Machine, Progress]]:
             if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
                 connection.execute(insert(hosts).values(host_id=host, name="this host"))
-            return [_machine(*row) for row in connection.execute(_kept.where(machines.c.host_id == host))]
+            return [_machine(*row) for row in connection.execute(_kept.where(machines.c.host_id == host)).all()]
 
         return self._database.read(work)
 
