@@ -17,9 +17,9 @@ test: ## Run every test: unit, port, API, and journeys with real guests
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED)
 
-unit: ## Run only the tests that boot nothing and take no thousands of steps
+unit: ## Run only the tests without guests, browsers and thousands of steps
 	@scripts/setup dev
-	@$(PY) -m pytest $(SHARED) -m "not guest and not long"
+	@$(PY) -m pytest $(SHARED) -m "not guest and not long" --ignore tests/web
 
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev

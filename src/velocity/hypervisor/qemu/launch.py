@@ -84,10 +84,10 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
         sockets = Sockets(qmp=_listen(place.qmp(who), copies), serial=_listen(place.serial(who), copies))
-        # Noted before they are made: after a crash in between, what is not there needs no removing.
-        bridged = (number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec))
-        run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
-        place.runs.write(run)
+        bridged = [number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)]
+        if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
+            run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
+            place.runs.write(run)
         nics = _connect_nics(who, run, spec, copies, undo)
         plan = Plan(
             binary=place.binary,
