@@ -62,6 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, many(Path(place)) as host, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         bench.versions["chromium"] = browser.version
+        keep_aside()
         context = browser.new_context()
         Person(context.new_page(), host.url).enter("root")
         kept = context.storage_state()
@@ -75,6 +76,21 @@ def main() -> None:
         bench.goal(f"of all actions and rounds, the {kind}", "a task that is felt", factor=1)
     bench.notes.append(f"load of the machine at the end: {os.getloadavg()[0]:.1f}")
     bench.finish()
+
+
+def keep_aside() -> None:
+    """The server, this bench and its driver keep to one core: a person's browser is on a machine of its own.
+
+    What is there already is moved; what comes later is begun by it. The browser's processes may go where they like.
+    """
+    ours = [
+        os.getpid(),
+        *(int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()),
+    ]
+    core = min(os.sched_getaffinity(0))
+    for pid in ours:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
 
 
 @contextmanager

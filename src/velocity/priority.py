@@ -35,7 +35,7 @@ def raise_session() -> None:
             group.write(str(BEGINNING))
 
 
-def serve() -> None:
+def lower_session() -> None:
     """What `raise_session` did is lowered to what it is while the server serves."""
     with contextlib.suppress(OSError):
         with open(AUTOGROUP) as group:  # noqa: PTH123

@@ -78,7 +78,7 @@ async def _serve(settings: Settings) -> None:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
     gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
     gc.enable()
-    priority.serve()
+    priority.lower_session()
     config = uvicorn.Config(
         built.asgi,
         lifespan="off",
