@@ -118,7 +118,7 @@ class Bench:
                 self.values = before
             shift = number % len(contestants)
             turns = [*contestants[shift:], *contestants[:shift]]
-            for run in turns if number % 2 else reversed(turns):
+            for run in reversed(turns) if number % 2 else turns:
                 gc.collect()
                 run()
             progress(f"{self.name}: round {max(number + 1, 0)} of {rounds}")
