@@ -121,7 +121,7 @@ def _firmware(plan: Plan) -> Iterator[str]:
 
 
 def _usb(plan: Plan) -> Iterator[str]:
-    """Controllers with the ports that are needed, if any: one with all of its ports delays a start more than all else."""
+    """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
     disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
     inputs = USB_INPUTS if plan.spec.displays else ()
     for number in range(max(-(-disks // USB_DISKS), len(inputs[:1]))):
