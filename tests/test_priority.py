@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from velocity import priority
 
 LOADED = """
 import sys
@@ -22,3 +27,18 @@ def test_it_goes_before_them_from_its_first_imports_on() -> None:
         [sys.executable, "-S", "-c", LOADED], capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"}
     )
     assert done.stderr.strip() == "", "what was loaded by then"
+
+
+@pytest.mark.parametrize(
+    ("told", "then"), [("/autogroup-7 nice -15\n", "-5"), ("/autogroup-7 nice 3\n", None), ("", None), (None, None)]
+)
+def test_a_session_that_was_raised_is_lowered(
+    told: str | None, then: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another niceness was somebody's wish; some kernels tell nothing, or have no such file."""
+    file = tmp_path / "autogroup"
+    if told is not None:
+        file.write_text(told)
+    monkeypatch.setattr(priority, "AUTOGROUP", str(file))
+    priority.lower_session()
+    assert (file.read_text() if file.exists() else None) == (then or told)

@@ -39,8 +39,8 @@ def lower_session() -> None:
     """What `raise_session` did is lowered to what it is while the server serves."""
     with contextlib.suppress(OSError):
         with open(AUTOGROUP) as group:  # noqa: PTH123
-            nice = int(group.read().split()[-1])
-        if nice == BEGINNING:
+            told = group.read().split()  # "/autogroup-7 nice -15", or nothing
+        if told[-1:] == [str(BEGINNING)]:
             with open(AUTOGROUP, "w") as group:  # noqa: PTH123
                 group.write(str(SESSION))
 
