@@ -56,7 +56,7 @@ INSTALL = r"""root => {
                 told.push(`the focus cannot be seen on ${name(before)}`)
             before = undefined
             const at = document.activeElement
-            // The end of the page, or where a button was switched off under the focus: the next press goes on from there.
+            // The end of the page, or a button that was switched off under the focus: the next press goes on from here.
             if (at === document.body || at === null) return {told, round: false}
             if (!root.contains(at)) return {told: [...told, `the focus left for ${name(at)}`], round: true}
             if (reached.includes(at)) return {told, round: at === reached[0]}
