@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from velocity.__main__ import main
 from velocity.cli import serve
-from velocity.cli.main import velocity
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
 
 
@@ -25,4 +25,4 @@ class Faked(FakeHypervisor):
 vars(serve)["QemuHypervisor"] = Faked
 
 if __name__ == "__main__":
-    velocity()
+    main()
