@@ -102,10 +102,8 @@ def _base(plan: Plan) -> list[str]:
         *("-smp", str(spec.cpus)),
         *("-object", "rng-builtin,id=rng"),
         *("-device", f"virtio-rng-pci,rng=rng,addr={SLOT_RNG:#x}"),
-        *(
-            "-device",
-            "pvpanic",
-        ),  # on the ISA bus, as libvirt has it: more guests know it, and it starts sooner
+        # On the ISA bus, as libvirt has it: more guests know it there, and it starts sooner.
+        *("-device", "pvpanic"),
         *("-action", "panic=pause"),
         *("-rtc", "base=utc"),
         *("-display", "none"),
@@ -124,7 +122,8 @@ def _usb(plan: Plan) -> Iterator[str]:
     """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
     disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
     inputs = USB_INPUTS if plan.spec.displays else ()
-    for number in range(max(-(-disks // USB_DISKS), len(inputs[:1]))):
+    controllers = -(-disks // USB_DISKS) or (1 if inputs else 0)
+    for number in range(controllers):
         ports = min(disks - number * USB_DISKS, USB_DISKS) + (0 if number else len(inputs))
         yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={SLOT_XHCI + number:#x}")
     for device in inputs:
