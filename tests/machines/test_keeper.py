@@ -26,7 +26,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines import rules
 from velocity.machines.keeper import House, Keeper
-from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.rules import Machine, Progress, Spec, Unreadable
 from velocity.machines.states import Cause
 
 pytestmark = pytest.mark.anyio
@@ -41,11 +41,11 @@ class MemoryStore:
         self.disk = asyncio.Event()
         self.disk.set()
 
-    def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]:
-        return []
+    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, Progress]], Sequence[Unreadable]]:
+        return [], []
 
-    def load_discarded(self) -> Sequence[Machine]:
-        return []
+    def discarded(self) -> set[str]:
+        return set()
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         return 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.contract.machines import MediaMode, Nic, NicType
+from velocity.contract.machines import Attachment, MediaMode, Nic, NicType
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     BridgeSpec,
@@ -47,28 +47,25 @@ class Builder:
             self._library.get(one.mid) if one.mid in had else self._library.visible(caller, gid, one.mid)
             for one in spec.media
         ]
+        self._check_writable_once(spec)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
         rules.check_host(spec, self._hypervisor.facts(self._host))
         rules.check_words(spec)
         return [warning for medium in media if (warning := boot_warning(medium))]
 
+    def check_disks(self, spec: Spec) -> None:
+        """What it may write to must be there. Raises `Refused`."""
+        for one in spec.media:
+            if not one.readonly:
+                self._library.known(one.mid)
+
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
-        """What it takes, by what it is and by what it runs with."""
+        """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""
         specs = [machine.spec, *([run] if run else [])]
         writable: dict[UUID, int] = {}
         for spec in specs:
-            here: set[UUID] = set()
-            for number, attachment in enumerate(spec.media):
-                if attachment.readonly or self._blocked(attachment.mid):
-                    continue
-                if attachment.mid in here:
-                    raise Refused(
-                        Problem.MEDIUM_IN_USE,
-                        f"medium {attachment.mid} is attached writable twice: once is enough",
-                        field=f"media[{number}].mid",
-                    )
-                here.add(attachment.mid)
+            for number, attachment in self._written_by(spec):
                 writable.setdefault(attachment.mid, number)
         return Claim(
             line=self._access.line(machine.gid),
@@ -119,6 +116,23 @@ class Builder:
             )
         return BridgeSpec(self._nics[nic.host])
 
+    def _written_by(self, spec: Spec) -> Iterator[tuple[int, Attachment]]:
+        """What it may write to, with its place in the list."""
+        for number, attachment in enumerate(spec.media):
+            if not attachment.readonly and not self._blocked(attachment.mid):
+                yield number, attachment
+
+    def _check_writable_once(self, spec: Spec) -> None:
+        seen: set[UUID] = set()
+        for number, attachment in self._written_by(spec):
+            if attachment.mid in seen:
+                raise Refused(
+                    Problem.MEDIUM_IN_USE,
+                    f"medium {attachment.mid} is attached writable twice: once is enough",
+                    field=f"media[{number}].mid",
+                )
+            seen.add(attachment.mid)
+
     def _check_nic(self, number: int, nic: Nic) -> None:
         if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:
             raise Refused(
@@ -129,5 +143,8 @@ class Builder:
 
     def _blocked(self, mid: UUID) -> bool:
         """Whether writing is blocked whatever the attachment says; an ISO is a CD-ROM or a read-only disk."""
-        medium = self._library.known(mid)
+        try:
+            medium = self._library.known(mid)
+        except Refused:  # it is gone, and only a note of an earlier run still names it
+            return True
         return medium.is_iso or self._library.readonly(medium)

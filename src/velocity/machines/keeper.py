@@ -306,7 +306,9 @@ class Keeper:
             )
         if self.progress.stopping_since is not None:
             self.progress = replace(self.progress, stopping_since=None)
-        self._run_is_over()
+        if self.progress.run is not None:
+            self._run_is_over()
+            self._keep_behind()
 
     def could_not_autostart(self, message: str) -> None:
         """Say why it does not run although it should have started with the server."""

@@ -9,16 +9,17 @@ from uuid import UUID
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HostId
-from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.rules import Machine, Progress, Spec, Unreadable
 
 
 class MachineStore(Protocol):
     """Each call is one transaction; what returns is durable. A vmid is never given twice."""
 
-    def load(self, host: HostId) -> Sequence[tuple[Machine, Progress]]: ...
+    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, Progress]], Sequence[Unreadable]]:
+        """The VMs of a host, and what of them cannot be read."""
 
-    def load_discarded(self) -> Sequence[Machine]:
-        """Those in the trash."""
+    def discarded(self) -> set[str]:
+        """The uuids of those in the trash, whether they can be read or not."""
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         """Its vmid."""
@@ -32,4 +33,7 @@ class MachineStore(Protocol):
         """The epoch of a new run with that specification, one more than the last; the old reason goes."""
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
-        """All but the epoch and the run, and only if the run is still that of `progress.epoch`."""
+        """All but the epoch, and only if the run is still that of `progress.epoch`.
+
+        Of its run only the end is kept: its specification goes.
+        """

@@ -58,6 +58,17 @@ class Progress:
     run: Spec | None = None
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A row of the store that is no VM that this version can read; `why` is for the log."""
+
+    vmid: int
+    uuid: str
+    gid: int
+    name: str
+    why: str
+
+
 WAITING = ("cpus", "memory_mib", "displays", "media", "nics", "rosetta")
 """What cannot change while a machine runs."""
 

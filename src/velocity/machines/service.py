@@ -24,19 +24,18 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor, Why
 from velocity.machines import rules
+from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
 from velocity.machines.forms import Summaries
 from velocity.machines.keeper import House, Keeper
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.rules import Machine, Progress, Spec, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 from velocity.media.service import Holder, Library
 
 log = logging.getLogger(__name__)
-
-AUTOSTARTS_AT_ONCE = 2
 
 
 class Fleet:
@@ -73,6 +72,7 @@ class Fleet:
         self._claims = Claims(access.directory, library.touched)
         self._summaries = Summaries()
         self._keepers: dict[int, Keeper] = {}
+        self._unreadable: Sequence[Unreadable] = ()
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
         self._listening: asyncio.Task[None] | None = None
@@ -86,24 +86,29 @@ class Fleet:
 
     async def open(self) -> None:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
-        for machine, progress in self._store.load(self._host):
+        loaded, self._unreadable = self._store.load(self._host)
+        for machine, progress in loaded:
             self.add(Keeper(self._house, machine, progress))
             self._claims.put(machine.uuid, self._builder.claim(machine, progress.run))
+        for one in self._unreadable:
+            log.warning("vm %d (%r) cannot be loaded; what is kept for it stays: %s", one.vmid, one.name, one.why)
+            self._claims.put(uuid4(), Claim(self._access.line(one.gid), one.name, NOTHING, frozenset(), {}))
         found = {news.who.machine for news in await self._adopt()}
         for uuid, keeper in self._by_uuid.items():
             if uuid not in found:
                 keeper.lost()
         await self._forget_strays(found)
         self._listening = asyncio.create_task(self._listen())
-        self._autostarting = asyncio.create_task(self._autostart())
+        self._autostarting = asyncio.create_task(autostart(list(self._keepers.values())))
 
     async def _forget_strays(self, running: Collection[UUID]) -> None:
         """A crash came between the end of a VM and the removal of what was kept for it.
 
         A database without any VM may be the wrong one: then nothing is removed.
         """
-        known = {*self._by_uuid, *(machine.uuid for machine in self._store.load_discarded())}
-        strays = set(await self._hypervisor.kept(self._host)) - known - set(running)
+        known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self._unreadable)}
+        kept = set(await self._hypervisor.kept(self._host)) - set(running)
+        strays = {uuid for uuid in kept if str(uuid) not in known}
         for uuid in sorted(strays if known else ()):
             log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
             await self._hypervisor.forget(uuid)
@@ -152,24 +157,6 @@ class Fleet:
             await self._library.relieve({self._library.get(mid).mpid for mid in media})
         except Refused as refused:
             log.warning("vm %d: no room was made: %s", keeper.machine.vmid, refused.message)
-
-    async def _autostart(self) -> None:
-        slots = asyncio.Semaphore(AUTOSTARTS_AT_ONCE)
-
-        async def start(keeper: Keeper) -> None:
-            async with slots:
-                try:
-                    await keeper.ask(Cause.ASK_RUN)
-                except Refused as refusal:
-                    log.warning("vm %d does not start by itself: %s", keeper.machine.vmid, refusal.message)
-                    keeper.could_not_autostart(refusal.message)
-
-        wanting = [
-            keeper
-            for keeper in self._keepers.values()
-            if keeper.machine.spec.autostart and keeper.state is State.STOPPED
-        ]
-        await asyncio.gather(*(start(keeper) for keeper in wanting))
 
     # Reading
 
@@ -327,6 +314,7 @@ class Fleet:
         with contextlib.ExitStack() as undo:
             for machine, _ in machines:
                 plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+                self._builder.check_disks(machine.spec)
                 undo.enter_context(self._claims.taken(machine.uuid, self._builder.claim(machine, None)))
             yield
             for machine, progress in machines:
@@ -344,6 +332,11 @@ class Fleet:
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
         """Keeps `velocity.access.port.Belongings`: without force, no VM of the groups runs."""
+        for one in self._unreadable:
+            if one.gid in gids:
+                raise Refused(
+                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: the server's log says why", field="gid"
+                )
         for keeper in self._of_groups(gids):
             if not force:
                 check_stopped(keeper)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,10 +13,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
-from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.rules import Machine, Progress, Spec, Unreadable
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import hosts, machines
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _reason = msgspec.json.Decoder(Reason)
 _spec = msgspec.json.Decoder(Spec)
@@ -34,6 +38,7 @@ _begin_run = (
     .returning(machines.c.epoch)
 )
 _keep_progress = update(machines).where(_of & (machines.c.epoch == bindparam("run")))
+_keep_end = _keep_progress.values(run_spec=None)
 
 
 class SqlMachines:
@@ -42,17 +47,23 @@ class SqlMachines:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self, host: HostId) -> list[tuple[Machine, Progress]]:
-        def work(connection: Connection) -> list[tuple[Machine, Progress]]:
+    def load(self, host: HostId) -> tuple[list[tuple[Machine, Progress]], list[Unreadable]]:
+        def work(connection: Connection) -> tuple[list[tuple[Machine, Progress]], list[Unreadable]]:
             if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
                 connection.execute(insert(hosts).values(host_id=host, name="this host"))
-            return [_machine(*row) for row in connection.execute(_kept.where(machines.c.host_id == host)).all()]
+            loaded, unreadable = [], []
+            for row in connection.execute(_kept.where(machines.c.host_id == host)).all():
+                try:
+                    loaded.append(_machine(*row))
+                except ValueError as error:  # msgspec's are such, too
+                    unreadable.append(Unreadable(row.vmid, row.uuid, row.gid, row.name, str(error)))
+            return loaded, unreadable
 
         return self._database.read(work)
 
-    def load_discarded(self) -> list[Machine]:
+    def discarded(self) -> set[str]:
         trashed = self._database.read(discarded_rows)
-        return [machine_of(row)[0] for rows in trashed for row in rows.get("machines", ())]
+        return {row["uuid"] for rows in trashed for row in rows.get("machines", ())}
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         values = {
@@ -91,7 +102,8 @@ class SqlMachines:
             "reason": None if progress.reason is None else msgspec.json.encode(progress.reason).decode(),
             "stopping_since": progress.stopping_since,
         }
-        await self._database.aside(lambda connection: connection.execute(_keep_progress, values) and None)
+        statement = _keep_progress if progress.run is not None else _keep_end
+        await self._database.aside(lambda connection: connection.execute(statement, values) and None)
 
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, Progress]:
@@ -116,8 +128,19 @@ def _machine(
     progress = Progress(
         epoch=epoch,
         wanted=State(wanted),
-        reason=None if reason is None else _reason.decode(reason),
+        reason=_readable(_reason, reason),
         stopping_since=stopping_since,
-        run=None if run_spec is None else _spec.decode(run_spec),
+        run=_readable(_spec, run_spec),
     )
     return machine, progress
+
+
+def _readable(decoder: msgspec.json.Decoder[T], text: str | None) -> T | None:
+    """A note that a VM can be without: one that cannot be read is none."""
+    if text is None:
+        return None
+    try:
+        return decoder.decode(text)
+    except ValueError as error:
+        log.warning("a note of a VM's run cannot be read: %s", error)
+        return None

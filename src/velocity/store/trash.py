@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select
 
 from velocity.access.rules import Discarded, Group, Limits
+from velocity.contract.machines import State
 from velocity.media.rules import Assignment
 from velocity.store.database import Database
 from velocity.store.discard import Rows, decoded
@@ -47,6 +48,8 @@ class SqlTrash:
             there = set(connection.scalars(select(users.c.uid)))
             for name in ORDER:
                 found = [row for row in rows.get(name, ()) if name != "grants" or row["uid"] in there]
+                if name == "machines":  # none of them runs, whatever an earlier version kept
+                    found = [{**row, "run_spec": None, "wanted": State.STOPPED.value} for row in found]
                 if name == "groups":
                     found.sort(key=lambda row: row["gid"])  # a parent is older than its children
                 if found:
