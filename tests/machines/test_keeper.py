@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -40,6 +40,7 @@ class MemoryStore:
         self.kept: list[State] = []
         self.disk = asyncio.Event()
         self.disk.set()
+        self.broken = False
 
     def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, Progress]], Sequence[Unreadable]]:
         return [], []
@@ -62,6 +63,8 @@ class MemoryStore:
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
         await self.disk.wait()
+        if self.broken:
+            raise Refused(Problem.UNAVAILABLE, "the database does not answer")
         self.kept.append(progress.wanted)
         if progress.epoch == self.progress.epoch:
             self.progress = progress
@@ -272,3 +275,69 @@ async def test_found_facts_win_and_wishes_go_on(k: Keeping) -> None:
     await k.keeper.found(Changed(who, Fact.HELD, Why.ASKED))
     await k.keeper.alone(nothing)
     assert k.keeper.state is State.RUNNING, "the start that was asked for is brought to its end"
+
+
+class Breaks(FakeHypervisor):
+    """Fails as nobody foresaw, in one call, before or after it was done."""
+
+    def __init__(self, call: str, *, done: bool) -> None:
+        super().__init__()
+        self.call: str | None = call
+        self.done = done
+
+    async def _break(self, call: str, deed: Callable[[], Awaitable[None]]) -> None:
+        broken = self.call == call
+        if self.done or not broken:
+            await deed()
+        if broken:
+            self.call = None
+            raise OSError("nobody foresaw this")
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> None:
+        await self._break("start", lambda: super(Breaks, self).start(who, spec, deadline=deadline))
+
+    async def pause(self, who: Incarnation, *, deadline: float) -> None:
+        await self._break("pause", lambda: super(Breaks, self).pause(who, deadline=deadline))
+
+    async def resume(self, who: Incarnation, *, deadline: float) -> None:
+        await self._break("resume", lambda: super(Breaks, self).resume(who, deadline=deadline))
+
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> None:
+        await self._break("stop", lambda: super(Breaks, self).stop(who, how, deadline=deadline))
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize(
+    ("call", "before", "ask", "kept", "reached"),
+    [
+        ("start", [], Cause.ASK_RUN, State.STOPPED, State.RUNNING),
+        ("pause", [Cause.ASK_RUN], Cause.ASK_PAUSE, State.RUNNING, State.PAUSED),
+        ("resume", [Cause.ASK_RUN, Cause.ASK_PAUSE], Cause.ASK_RUN, State.PAUSED, State.RUNNING),
+        ("stop", [Cause.ASK_RUN], Cause.ASK_KILL, State.STOPPING, State.STOPPED),
+    ],
+)
+async def test_an_error_that_nobody_foresaw_leaves_no_state_half_way(
+    call: str, before: list[Cause], ask: Cause, kept: State, reached: State, done: bool
+) -> None:
+    k = Keeping(Breaks(call, done=done))
+    for cause in before:
+        await k.keeper.ask(cause)
+    with pytest.raises(OSError, match="nobody foresaw"):
+        await k.keeper.ask(ask)
+    assert k.keeper.state is (reached if done else kept), "what the hypervisor says, and force ends it"
+    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
+    assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING
+
+
+@pytest.mark.parametrize("ask", [Cause.ASK_RUN, Cause.ASK_KILL])
+async def test_a_store_that_fails_in_the_middle_leaves_no_state_half_way(k: Keeping, ask: Cause) -> None:
+    if ask is Cause.ASK_RUN:
+        k.hypervisor.refuse = "not today"
+    else:
+        await k.keeper.ask(Cause.ASK_RUN)
+    k.store.broken = True
+    with pytest.raises((Refused, HypervisorError)):
+        await k.keeper.ask(ask)
+    assert k.keeper.state is State.STOPPED
+    k.store.broken = False
+    assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING

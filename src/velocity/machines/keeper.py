@@ -42,6 +42,8 @@ CALL_DEADLINE = 10.0
 BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
 
 
+STEADY = frozenset({State.STOPPED, State.RUNNING, State.PAUSED})
+
 T = TypeVar("T")
 
 
@@ -189,6 +191,10 @@ class Keeper:
             if self.state is not State.STOPPING:  # there, the button is pressed again, and force remains
                 self._move(Cause.FAILED)
             raise Refused(Problem.HYPERVISOR, str(error)) from None
+        except Exception:
+            if self.state not in STEADY:  # nobody foresaw it: the facts say which state it led to
+                await self._quietly(self._ask_for_facts())
+            raise
         return self.state
 
     async def _start(self, cause: Cause) -> None:
@@ -207,7 +213,7 @@ class Keeper:
         except HypervisorError as error:
             self._note(Reason(cause="start-failed", message=str(error), since=self._now()))
             self._run_is_over()
-            await self._keep()
+            await self._quietly(self._keep())
             raise
         self.held = hold
         self._move(Cause.HALTED if hold else Cause.RUNS)

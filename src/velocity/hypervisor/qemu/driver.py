@@ -41,7 +41,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
-from velocity.hypervisor.qemu.launch import Place, launch
+from velocity.hypervisor.qemu.launch import Place, cleared, end, launch
 from velocity.hypervisor.qemu.meter import Meter, command
 from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, TooLong, boot_id
 from velocity.hypervisor.qemu.serial import SerialHub, SocketStream, last
@@ -51,6 +51,8 @@ from velocity.network import fence, wire
 log = logging.getLogger(__name__)
 
 ADOPT_DEADLINE = 3.0
+CLEAR_AGAIN = 1.0
+"""Seconds until what an ended run has left, and could not be cleared, is tried again."""
 FENCE_LOOK = 10.0
 """Seconds for which a look at the packet filter is believed."""
 
@@ -99,12 +101,18 @@ class QemuHypervisor:
         self._starting: set[UUID] = set()
         self._runs_of: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
+        self._left: dict[UUID, Run] = {}
+        self._more_left = asyncio.Event()
+        self._clearing = asyncio.Lock()
+        self._clearer: asyncio.Task[None] | None = None
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._fenced: tuple[float, bool] = (0.0, False)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
+        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._prepare)
+        self._clearer = self._loop.create_task(self._clear_what_is_left())
 
     def _prepare(self) -> None:
         chosen = self._options
@@ -166,8 +174,16 @@ class QemuHypervisor:
             self._starting.discard(who.machine)
 
     async def _start(self, who: Incarnation, spec: MachineSpec, deadline: float) -> None:
-        run = await asyncio.to_thread(launch, self._place, who, spec)
-        session = self._watch(who, run)
+        if who.machine in self._left:
+            async with self._clearing:  # nothing is cleared under a new run
+                self._left.pop(who.machine, None)
+        run = await asyncio.to_thread(launch, self._place, who, spec, self._clear)
+        try:
+            session = self._watch(who, run)
+        except OSError as error:
+            await asyncio.to_thread(end, run.pid)
+            await asyncio.to_thread(self._clear, run)
+            raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
             await session.connect(self._place.qmp(who), deadline=deadline)
             await session.serial.connect(self._place.serial(who))
@@ -256,6 +272,9 @@ class QemuHypervisor:
         self._epochs.pop(machine, None)
 
     async def close(self) -> None:
+        if self._clearer is not None:
+            self._clearer.cancel()
+            await asyncio.wait({self._clearer})
         for meter in self._meters.values():
             meter.close()
         sessions, self._sessions = self._sessions, {}
@@ -362,9 +381,23 @@ class QemuHypervisor:
             return  # the start itself tells how it went
         self._news.put_nowait(news)
 
-    def _clear(self, run: Run) -> None:
-        """Takes as long as `ip` and the file system do: to be done in a thread."""
-        for link in run.links:
-            with contextlib.suppress(wire.CannotConnect):
-                wire.disconnect(link)
-        self._place.runs.end(run)
+    def _clear(self, run: Run) -> bool:
+        """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
+        try:
+            cleared(self._place.runs, run)
+        except (OSError, wire.CannotConnect) as error:
+            log.warning("what run %d of the machine %s left cannot be cleared yet: %s", run.epoch, run.machine, error)
+            self._left[run.machine] = run
+            self._loop.call_soon_threadsafe(self._more_left.set)
+            return False
+        return True
+
+    async def _clear_what_is_left(self) -> None:
+        while True:
+            await self._more_left.wait()
+            self._more_left.clear()
+            await asyncio.sleep(CLEAR_AGAIN)
+            async with self._clearing:
+                for machine, run in list(self._left.items()):
+                    if machine not in self._starting and await asyncio.to_thread(self._clear, run):
+                        self._left.pop(machine, None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -64,22 +66,54 @@ class Place:
         return self.runs.directory(who.machine) / "serial.sock"
 
 
-def launch(place: Place, who: Incarnation, spec: MachineSpec) -> Run:
-    """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing."""
+Clear = Callable[[Run], object]
+
+
+def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear) -> Run:
+    """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
+
+    `clear` removes what a failed start has left; what it cannot remove, it has to come back to.
+    """
     try:
+        left = place.runs.left(who.machine)
+        if left is not None:
+            cleared(place.runs, left)
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo)
+            run = _launch(place, who, spec, undo, clear)
             undo.pop_all()
             return run
     except (OSError, wire.CannotConnect, MissingFirmware) as error:
         raise HypervisorError(_words(error)) from error
 
 
-def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.ExitStack) -> Run:
+def cleared(runs: Runs, run: Run) -> None:
+    """Remove what a run has left whose process is gone: links, directory, uid. Done already is success.
+
+    Raises `OSError` and `CannotConnect`: it is to be done again.
+    """
+    for link in run.links:
+        wire.disconnect(link)
+    runs.end(run)
+
+
+def end(pid: int) -> None:
+    """Kill a process of ours that nobody watches yet, and wait for its end."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.ExitStack, clear: Clear) -> Run:
     _prepare_state(place, who, spec)
     nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
-    run = place.runs.begin(who.machine, who.epoch, nat=nat)
-    undo.callback(place.runs.end, run)
+    try:
+        run = place.runs.begin(who.machine, who.epoch, nat=nat)
+    except FileExistsError:
+        raise  # another run's
+    except OSError:
+        clear(Run(machine=who.machine, epoch=who.epoch, boot=""))
+        raise
+    undo.callback(clear, run)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
@@ -88,7 +122,8 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
         if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
             run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
             place.runs.write(run)
-        nics = _connect_nics(who, run, spec, copies, undo)
+            undo.callback(clear, run)
+        nics = _connect_nics(who, run, spec, copies)
         plan = Plan(
             binary=place.binary,
             uuid=who.machine,
@@ -101,6 +136,7 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
             own=str(place.runs.own(who.machine)),
         )
         pid = _spawn(place, who, plan, run)
+        undo.callback(end, pid)
     run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
     return run
@@ -141,7 +177,7 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
 
 
 def _connect_nics(
-    who: Incarnation, run: Run, spec: MachineSpec, copies: contextlib.ExitStack, undo: contextlib.ExitStack
+    who: Incarnation, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
 ) -> list[NatDevice | TapDevice]:
     nics: list[NatDevice | TapDevice] = []
     for number, nic in enumerate(spec.nics):
@@ -152,8 +188,6 @@ def _connect_nics(
         link = wire.connect(nic.identifier, address, link_name("vt", run.uid, number))
         for descriptor in link.fds:
             copies.callback(os.close, descriptor)
-        if link.device is not None:
-            undo.callback(wire.disconnect, link.device)
         nics.append(TapDevice(address, link.fds[0]))
     return nics
 
@@ -199,6 +233,8 @@ def _words(error: Exception) -> str:
         return (
             "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
         )
+    if isinstance(error, FileExistsError):
+        return error.strerror or "an older run of this machine has not ended yet"
     if isinstance(error, OSError):
         return f"the host refused: {error.strerror or error}"
     return str(error)

@@ -8,6 +8,7 @@ write to. Both lie on a file system that does not outlive the host's restart. A 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -98,7 +99,10 @@ class Runs:
         return self.directory(machine) / "own"
 
     def begin(self, machine: UUID, epoch: int, *, nat: bool) -> Run:
-        """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there."""
+        """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there.
+
+        After another `OSError` something of it may be left.
+        """
         directory = self.directory(machine)
         directory.mkdir(mode=0o711)
         uid = os.getuid()
@@ -111,8 +115,19 @@ class Runs:
             run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat)
             self.write(run)
         except BaseException:
-            self.end(Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid))
+            with contextlib.suppress(OSError):  # the caller has it cleared
+                self.end(Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid))
             raise
+        return run
+
+    def left(self, machine: UUID) -> Run | None:
+        """What an earlier run has left, as nobody could clear it; None: nothing. Raises `FileExistsError`: it runs."""
+        directory = self.directory(machine)
+        if not directory.exists():
+            return None
+        run = _read(directory) or Run(machine=machine, epoch=0, boot=self._boot)
+        if self.process(run) is not None:
+            raise FileExistsError(errno.EEXIST, "an older run of this machine has not ended yet")
         return run
 
     def write(self, run: Run) -> None:
@@ -122,16 +137,16 @@ class Runs:
         draft.rename(file)
 
     def end(self, run: Run) -> None:
-        """Remove the directory and give the uid back. Done already is success."""
+        """Remove the directory and give the uid back. Done already is success. Raises `OSError`: to be done again."""
         if self._uids is not None and run.uid in self._uids:
             claim = self._claims / str(run.uid)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError):
                 if claim.readlink() == self.directory(run.machine):
                     claim.unlink()
         # First what makes it a run: a server that finds half of the rest takes it for none.
-        with contextlib.suppress(OSError):
-            (self.directory(run.machine) / "run.json").unlink()
-        shutil.rmtree(self.directory(run.machine), ignore_errors=True)
+        (self.directory(run.machine) / "run.json").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.directory(run.machine))
 
     def all(self) -> Iterator[Run]:
         """Every run that is there. A directory without one may be of a run that is about to begin, or to end."""
