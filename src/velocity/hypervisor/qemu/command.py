@@ -5,15 +5,23 @@ https://www.qemu.org/docs/master/system/invocation.html
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
 
-USB_DISKS = 13
-"""USB disks on one controller: it has at most 15 ports, and the first one also carries keyboard and tablet."""
+USB_PORTS = 15
+"""A controller has at most so many."""
+USB_SPARE = 1
+"""Ports that stay free: QEMU puts a hub of its own, at 12 Mb/s, before the device that would take the last one, and
+the firmware's boot order does not find that device."""
 USB_INPUTS = ("usb-kbd", "usb-tablet")
+USB_FIRST = USB_PORTS - USB_SPARE - len(USB_INPUTS)
+"""Disks on the first controller, which also carries keyboard and tablet, if there are any."""
+USB_NEXT = USB_PORTS - USB_SPARE
+"""Disks on each further one."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 
@@ -122,12 +130,19 @@ def _usb(plan: Plan) -> Iterator[str]:
     """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
     disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
     inputs = USB_INPUTS if plan.spec.displays else ()
-    controllers = -(-disks // USB_DISKS) or (1 if inputs else 0)
-    for number in range(controllers):
-        ports = min(disks - number * USB_DISKS, USB_DISKS) + (0 if number else len(inputs))
+    devices = Counter(_controller(place) for place in range(disks))
+    if inputs:
+        devices[0] += len(inputs)
+    for number, count in sorted(devices.items()):
+        ports = count + USB_SPARE
         yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={SLOT_XHCI + number:#x}")
     for device in inputs:
         yield from ("-device", f"{device},bus=xhci0.0")
+
+
+def _controller(place: int) -> int:
+    """The controller of the n-th USB disk."""
+    return 0 if place < USB_FIRST else 1 + (place - USB_FIRST) // USB_NEXT
 
 
 def _disks(plan: Plan) -> Iterator[str]:
@@ -153,7 +168,7 @@ def _device(disk: DiskSpec, number: int, place: int) -> Iterator[str]:
     common = f"drive=disk{number},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
     errors = "werror=stop,rerror=stop"
-    controller = f"xhci{place // USB_DISKS}.0"
+    controller = f"xhci{_controller(place)}.0"
     match disk.bus, disk.cdrom:
         case Bus.USB, True:
             yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
