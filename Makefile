@@ -21,6 +21,10 @@ unit: ## Run only the tests without guests, browsers and thousands of steps
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED) -m "not guest and not long" --ignore tests/web
 
+flood: ## The whole form of the test of consoles, with 4 MB of numbered lines, some minutes
+	@scripts/setup dev
+	@$(PY) -m pytest --whole tests/journeys/test_flood.py
+
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev
 	@.venv/bin/ruff check .
@@ -72,4 +76,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit check bench bench-report profile web docs screenshots fix dist clean
+.PHONY: help setup run test unit flood check bench bench-report profile web docs screenshots fix dist clean

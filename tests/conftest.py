@@ -23,6 +23,7 @@ SAID = "said"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="long matrices as a whole, not in their short form")
     parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
 
 
@@ -44,6 +45,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, line in report.user_properties if report.when == "call" else ():
             if name == SAID:
                 terminalreporter.write_line(str(line))
+
+
+@pytest.fixture
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Whether a long matrix is wanted as a whole."""
+    return bool(request.config.getoption("--whole"))
 
 
 @pytest.fixture

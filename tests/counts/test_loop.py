@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 import subprocess
 import sys
 import threading
@@ -17,13 +16,17 @@ import msgspec
 import pytest
 
 from tests.api.world import World
+from tests.hypervisor.qemu.test_serial import Guest
 from tests.ports.test_hypervisor import HOST, NoMedia
 from velocity.api import openmetrics
 from velocity.hypervisor.port import Incarnation
-from velocity.hypervisor.qemu.driver import Options, QemuHypervisor
+from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.launch import Place
+from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.runs import Run, Runs, start_time
-from velocity.hypervisor.qemu.serial import LOG_LIMIT, SerialHub
+from velocity.hypervisor.qemu.serial import INPUT, SerialHub
+from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
+from velocity.hypervisor.qemu.spool import bounds
 
 pytestmark = pytest.mark.anyio
 
@@ -135,16 +138,18 @@ class Ran:
         self.driver = QemuHypervisor(Options(data, runtime, "tcg", None), NoMedia())
         self.runs = Runs(runtime, "here", None)
         self.runs.open()
-        self.place = Place("qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False)
+        self.place = Place(
+            "qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False, bounds=bounds(data)
+        )
         self.driver._place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])
         self.who = Incarnation(uuid4(), HOST, 1)
         self.run = self._begun()
         for number in range(10):
             (self.runs.own(self.who.machine) / f"left {number}").touch()
-        state = self.place.serial_log(self.who.machine)
-        state.parent.mkdir(parents=True)
-        state.write_bytes(b"said")
+        self.state = self.place.state / str(self.who.machine)
+        self.state.mkdir(parents=True)
+        (self.state / "serial.1.0.0.log").write_bytes(b"said")
 
     def _begun(self) -> Run:
         run = self.runs.begin(self.who.machine, 1, nat=False)
@@ -169,7 +174,7 @@ async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done
     await session.ended.wait()
     assert not ran.runs.directory(ran.who.machine).exists()
     await ran.driver.forget(ran.who.machine)
-    assert not ran.place.serial_log(ran.who.machine).parent.exists()
+    assert not ran.state.exists()
     assert done.here == []
     assert sum(one.startswith("os.remove") for one in done.elsewhere) == 12, "its files, the note of it, its log"
 
@@ -209,30 +214,18 @@ async def test_half_of_a_cleared_run_is_none(ran: Ran, monkeypatch: pytest.Monke
     assert not ran.runs.directory(ran.who.machine).exists()
 
 
-async def test_a_long_serial_log_is_not_shortened_on_the_loop(tmp_path: Path, runtime: Path, done: Done) -> None:
-    log, path = tmp_path / "serial.log", runtime / "serial.sock"
-    log.write_bytes(b"x" * (LOG_LIMIT + 1))
-    came = asyncio.Event()
-
-    async def guest(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello")
-        await writer.drain()
-        await came.wait()
-        writer.close()
-
-    server = await asyncio.start_unix_server(guest, path)
-    hub = SerialHub(log)
+async def test_a_console_is_not_kept_on_the_loop(tmp_path: Path, done: Done) -> None:
+    limits = bounds(tmp_path)
+    guest = Guest(tmp_path, limits)
+    os.mkfifo(tmp_path / INPUT)
+    hub = SerialHub(tmp_path, limits, 1, SerialLog(tmp_path), guest)
     begin(done)
-    await hub.recall()
-    await hub.connect(path)
-    stream = hub.open()
-    said = b""
-    while b"hello" not in said:
-        said += await stream.read()
+    await hub.connect()
+    guest.say(b"x" * (2 * LOG_LIMIT))
+    for _ in range(2):
+        await hub.keep()
+        guest.say(b"more")
     await hub.close()
-    came.set()
-    server.close()
-    assert log.read_bytes() == b""
-    assert stat.S_ISREG((tmp_path / "serial.log.1").stat().st_mode)
     assert done.here == []
-    assert done.names() == {"open", "os.truncate"}
+    assert done.names() == {"open", "os.truncate", "os.remove"}
+    guest.close()

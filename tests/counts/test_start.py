@@ -18,7 +18,8 @@ import pytest
 
 from tests.api.world import World, world
 from tests.counts import between
-from velocity.hypervisor.qemu.driver import Options, QemuHypervisor
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import Options
 from velocity.media.service import Library
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -34,7 +35,8 @@ from velocity.hypervisor.port import (
     Unknown,
     Why,
 )
-from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import options
 
 pytestmark = pytest.mark.anyio
 
@@ -266,14 +268,30 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     await driver.close()
 
 
+async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation) -> None:
+    """The console on a socket, nothing of QEMU's in files, and no word of those in the note of the run."""
+    runs, session = driver._place.runs, driver._sessions[who.machine]
+    address = {"type": "unix", "data": {"path": str(runs.own(who.machine) / "serial.sock")}}
+    backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
+    await session.execute("chardev-change", id="serial", backend=backend, deadline=5)
+    for file in runs.directory(who.machine).glob("serial.*"):
+        file.unlink()
+    (runs.directory(who.machine) / "qemu.out").unlink()
+    (run,) = runs.all()
+    runs.write(msgspec.structs.replace(run, spool=None))
+
+
 @pytest.mark.guest
-async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path) -> None:
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path, earlier: bool) -> None:
     """QEMU's firmware shell powers off when told to; a second driver, which adopted it, hears that."""
     first = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
     await first.prepare()
     who = machine()
     shell = MachineSpec("x", 1, 128, first.facts(HOST).machine_type, first.facts(HOST).firmware)
     await first.start(who, shell, deadline=20)
+    if earlier:
+        await as_an_earlier_version_had_it(first, who)
     await first.close()
 
     second = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
@@ -290,8 +308,8 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await serial.write(b"reset -s\r")
     news = await asyncio.wait_for(anext(second.news()), 30)
     assert news == Changed(who, Fact.ENDED, Why.GUEST_SHUTDOWN)
-    log = tmp_path / "machines" / str(who.machine) / "serial.log"
-    assert b"Shell>" in log.read_bytes()
+    assert b"Shell>" in await second.said(who.machine, 1 << 16)
+    (log,) = (tmp_path / "machines" / str(who.machine)).glob("serial.*.log")
     assert list(await second.kept(HOST)) == [who.machine]
     await second.forget(who.machine)
     assert not log.exists()

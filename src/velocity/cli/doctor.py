@@ -13,7 +13,7 @@ from msgspec import Struct
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
-from velocity.hypervisor.qemu.driver import options
+from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, wire
 from velocity.sizes import size

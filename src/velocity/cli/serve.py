@@ -28,7 +28,8 @@ from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.words import program
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
-from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import options
 from velocity.media.service import Library
 from velocity.metrics.loop import Watch
 

@@ -15,12 +15,12 @@ ID = UUID(int=7)
 
 def plan(**more: object) -> Plan:
     spec = MachineSpec("evil,-name=x\n../", 2, 512, "pc-q35-7.2", "0", **more)  # type: ignore[arg-type]
-    files = Files(code=3, variables=4, log=5, disks=list(range(20, 20 + len(spec.disks))))
+    files = Files(code=3, variables=4, disks=list(range(20, 20 + len(spec.disks))))
     nics = [
         NatDevice("52:54:00:00:00:01") if isinstance(nic, NatSpec) else TapDevice("52:54:00:00:00:02", 9)
         for nic in spec.nics
     ]
-    return Plan("qemu", ID, 1, "tcg", spec, files, Sockets(6, 7), nics, "/run/a,b")
+    return Plan("qemu", ID, 1, "tcg", spec, files, Sockets(6), nics, "/run/a,b")
 
 
 def disk(bus: Bus, *, readonly: bool = False, cdrom: bool = False, format: str = "raw") -> DiskSpec:

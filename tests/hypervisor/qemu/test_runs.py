@@ -1,4 +1,4 @@
-"""Run directories, claims of uids, and the bound of the serial log."""
+"""Run directories and claims of uids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.ports.test_hypervisor import NoMedia
 from velocity.hypervisor.qemu.launch import Place
 from velocity.hypervisor.qemu.runs import Runs, TooLong, start_time
-from velocity.hypervisor.qemu.serial import LOG_LIMIT, MARK, bound, last, of_this_run
+from velocity.hypervisor.qemu.spool import bounds
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path)
 
 def test_what_is_kept_for_machines_that_do_not_run(runs: Runs, tmp_path: Path) -> None:
     state = tmp_path / "machines"
-    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(), privileged=False)
+    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(), privileged=False, bounds=bounds(tmp_path))
     assert place.kept() == set()
     kept, running, link = uuid4(), uuid4(), uuid4()
     for name in (str(kept), str(running), str(kept).upper(), "backup of mine", kept.hex):
@@ -97,31 +97,3 @@ def test_a_uid_is_found_at_once_however_many_run(runtime: Path, monkeypatch: pyt
     assert len({run.uid for run in begun}) == 20
     runs.end(begun[0])
     assert runs.begin(uuid4(), 1, nat=False).uid not in {run.uid for run in begun}, "files of an ended run may be there"
-
-
-def test_the_serial_log_is_bounded(tmp_path: Path) -> None:
-    log = tmp_path / "serial.log"
-    log.write_bytes(b"a" * 10 + b"b" * LOG_LIMIT)
-    writer = os.open(log, os.O_WRONLY | os.O_APPEND)
-    bound(log)
-    os.write(writer, b"next")
-    os.close(writer)
-    assert log.read_bytes() == b"next", "an appending writer begins anew without a hole"
-    assert (tmp_path / "serial.log.1").read_bytes() == b"b" * LOG_LIMIT
-    bound(log)
-    assert log.read_bytes() == b"next"
-
-
-def test_the_end_of_the_log_is_read_over_both_of_its_files(tmp_path: Path) -> None:
-    log = tmp_path / "serial.log"
-    assert last(log, 10) == b""
-    log.write_bytes(b"new")
-    assert last(log, 10) == b"new"
-    (tmp_path / "serial.log.1").write_bytes(b"older ")
-    assert [last(log, most) for most in (2, 3, 5, 100)] == [b"ew", b"new", b"r new", b"older new"]
-
-
-def test_a_run_is_told_from_the_one_before() -> None:
-    assert of_this_run(b"one" + MARK + b"7\ntwo" + MARK + b"8\nthree\nfour") == b"three\nfour"
-    assert of_this_run(b"one" + MARK + b"7\n") == b""
-    assert of_this_run(b"it began long ago") == b"it began long ago"

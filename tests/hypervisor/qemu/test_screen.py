@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.ports.test_hypervisor import HOST, NoMedia
 from velocity.hypervisor.port import DisplaySpec, HypervisorError, Incarnation, MachineSpec, Serial, Stop, Unknown
-from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.screen import LIMIT, _read
 from velocity.machines.ocr import Ocr
 from velocity.machines.screens import encoded

@@ -15,7 +15,8 @@ import pytest
 
 from tests.ports.test_hypervisor import HOST, NoMedia, machine, spec
 from velocity.hypervisor.port import Fact, HypervisorError, Stop
-from velocity.hypervisor.qemu.driver import QemuHypervisor, options
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import CLAIMS, Runs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]

@@ -33,16 +33,14 @@ class Sockets:
     """Descriptors of listening sockets that QEMU inherits."""
 
     qmp: int
-    serial: int
 
 
 @dataclass(frozen=True)
 class Files:
-    """Descriptors of open files, their access modes fitting the use exactly. `log` takes the serial console's bytes."""
+    """Descriptors of open files, their access modes fitting the use exactly."""
 
     code: int
     variables: int
-    log: int
     disks: Sequence[int]
 
 
@@ -82,7 +80,8 @@ def arguments(plan: Plan) -> list[str]:
         *_disks(plan),
         *_displays(plan),
         *_nics(plan),
-        *_serial(plan),
+        # Its standard input and output: it never waits for a file, and none has to be opened by its path.
+        *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
     ]
 
@@ -216,13 +215,6 @@ def _nics(plan: Plan) -> Iterator[str]:
                 yield from ("-netdev", f"tap,id=net{number},fd={descriptor}")
         address = _address(SLOT_NICS, number)
         yield from ("-device", f"virtio-net-pci,netdev=net{number},mac={nic.mac},romfile=,{address}")
-
-
-def _serial(plan: Plan) -> Iterator[str]:
-    yield from _fdset(3, plan.files.log)
-    yield from ("-chardev", f"socket,id=serial,fd={plan.sockets.serial},server=on,wait=off,"
-                "logfile=/dev/fdset/3,logappend=on")  # fmt: skip
-    yield from ("-serial", "chardev:serial")
 
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -39,13 +35,16 @@ from velocity.hypervisor.port import (
     Usage,
     Why,
 )
-from velocity.hypervisor.qemu import confine, facts, firmware, probe
+from velocity.hypervisor.qemu import confine, facts, firmware, probe, spool, words
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
-from velocity.hypervisor.qemu.launch import Place, cleared, end, launch
+from velocity.hypervisor.qemu.launch import Place, cleared, end, launch, recovered
 from velocity.hypervisor.qemu.meter import Meter, command
-from velocity.hypervisor.qemu.runs import UID_COUNT, Run, Runs, TooLong, boot_id
-from velocity.hypervisor.qemu.serial import SerialHub, SocketStream, last
+from velocity.hypervisor.qemu.options import Options
+from velocity.hypervisor.qemu.runs import Run, Runs, TooLong, boot_id
+from velocity.hypervisor.qemu.serial import SerialHub, SocketStream
 from velocity.hypervisor.qemu.session import Session
+from velocity.hypervisor.qemu.watch import Watch
+from velocity.hypervisor.qemu.words import Words
 from velocity.network import fence, wire
 
 log = logging.getLogger(__name__)
@@ -60,36 +59,6 @@ TRANSLATION_CACHE = 128
 """MiB for the code that TCG translates; it is not part of the guest's memory."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the administrator can set of this host. `uids` is None where the server is no root."""
-
-    data_dir: Path
-    runtime_dir: Path
-    accelerator: str
-    uids: range | None
-    binary: str = "qemu-system-x86_64"
-
-    @property
-    def instance(self) -> str:
-        """Tells this server's run directories from those of others on this host."""
-        return hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
-
-
-def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -> Options:
-    """The options that the settings and the account of the server make."""
-    root = os.geteuid() == 0
-    if runtime_dir:
-        runtime = Path(runtime_dir)
-    elif root:
-        runtime = Path("/run/velocity")
-    elif os.environ.get("XDG_RUNTIME_DIR"):
-        runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / "velocity"
-    else:
-        runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
-    return Options(data_dir, runtime, accelerator, range(uid_base, uid_base + UID_COUNT) if root else None)
-
-
 class QemuHypervisor:
     """Keeps `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
 
@@ -101,6 +70,7 @@ class QemuHypervisor:
         self._starting: set[UUID] = set()
         self._runs_of: dict[UUID, Run] = {}
         self._epochs: dict[UUID, int] = {}
+        self._watches = Watch()
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
         self._clearing = asyncio.Lock()
@@ -140,6 +110,7 @@ class QemuHypervisor:
             runs=runs,
             media=self._media,
             privileged=chosen.uids is not None,
+            bounds=spool.bounds(runs.root),
         )
         self._facts = HostFacts(
             accelerator=self._verdict.accelerator.value,
@@ -186,7 +157,7 @@ class QemuHypervisor:
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
             await session.connect(self._place.qmp(who), deadline=deadline)
-            await session.serial.connect(self._place.serial(who))
+            await session.serial.connect()
             await session.execute("query-status" if spec.held else "cont", deadline=deadline)
             if session.gone:
                 raise NotRunning("it ended at once")
@@ -240,8 +211,7 @@ class QemuHypervisor:
             self._epochs[run.machine] = run.epoch
             try:
                 await session.connect(self._place.qmp(who), deadline=ADOPT_DEADLINE)
-                await session.serial.recall()
-                await session.serial.connect(self._place.serial(who))
+                await session.serial.connect()
                 session.screens.left = True  # an earlier server may have left what it had lent
                 await session.screens.sweep()
             except (HypervisorError, OSError) as error:
@@ -255,10 +225,12 @@ class QemuHypervisor:
 
     def _bury(self, who: Incarnation, run: Run) -> Found:
         """The process is gone: tell why, as far as it left a trace, and clear what remains."""
+        with contextlib.suppress(OSError):
+            recovered(self._place, who, run)
         orderly = run.boot == boot_id() and not (self._place.runs.own(run.machine) / "pid").exists()
         why = Why.KILLED
         if orderly:
-            signalled = b"terminating on signal" in last(self._place.qemu_log(who), 4096).rpartition(b"--- run ")[2]
+            signalled = b"terminating on signal" in words.said(self._place.qemu_log(who), 4096)
             why = Why.HOST_SIGNAL if signalled else Why.GUEST_SHUTDOWN
         self._clear(run)
         return Changed(who, Fact.ENDED, why, "seen when the server came back")
@@ -279,13 +251,14 @@ class QemuHypervisor:
             meter.close()
         sessions, self._sessions = self._sessions, {}
         await asyncio.gather(*(session.close() for session in sessions.values()))
+        self._watches.close()
 
     # Consoles and hosts
 
     async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
         session = self._session(who)
         if isinstance(which, Serial):
-            return session.serial.open()
+            return await session.serial.open()
         path = self._place.runs.own(who.machine) / screen_socket(which.index)
         try:
             return SocketStream(*await asyncio.open_unix_connection(str(path)))
@@ -293,7 +266,9 @@ class QemuHypervisor:
             raise NotRunning("its display does not answer") from None
 
     async def said(self, machine: UUID, most: int) -> bytes:
-        return await asyncio.to_thread(last, self._place.serial_log(machine), most)
+        if (session := self._sessions.get(machine)) is not None:
+            await session.serial.flush()
+        return await asyncio.to_thread(self._place.serial_log(machine).last, most)
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
         return await self._session(who).screens.take(screen_device(index), deadline=deadline)
@@ -358,10 +333,20 @@ class QemuHypervisor:
         return session
 
     def _watch(self, who: Incarnation, run: Run) -> Session:
-        serial = SerialHub(self._place.serial_log(who.machine))
-        session = Session(who, run.pid, serial, self._place.qemu_log(who), self._tell)
+        directory, log = self._place.runs.directory(who.machine), self._place.qemu_log(who)
+        kept, bounds = self._place.serial_log(who.machine), run.spool or self._place.bounds
+        with contextlib.ExitStack() as undo:
+            own_words = None if run.spool is None else Words(directory, run.spool, who.epoch, log)
+            if own_words is not None:
+                undo.callback(own_words.close)
+            watched = self._watches.add(directory, lambda: session.heard())
+            undo.callback(self._watches.remove, watched)
+            session = Session(who, run.pid, own_words, log, self._tell)
+            session.serial = SerialHub(directory, bounds, who.epoch, kept, session)
+            undo.pop_all()
 
         async def ended() -> None:
+            self._watches.remove(watched)
             self._meters[who.machine].close()
             try:
                 await asyncio.to_thread(self._clear, run)

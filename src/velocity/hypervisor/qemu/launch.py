@@ -16,15 +16,16 @@ from uuid import UUID
 import msgspec
 
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, MediaFiles, NatSpec
-from velocity.hypervisor.qemu import confine
+from velocity.hypervisor.qemu import confine, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.runs import Run, Runs, start_time
-from velocity.hypervisor.qemu.serial import MARK
+from velocity.hypervisor.qemu.serial import INPUT
+from velocity.hypervisor.qemu.seriallog import SerialLog, copy
+from velocity.hypervisor.qemu.spool import Bounds, Console
+from velocity.hypervisor.qemu.words import Words
 from velocity.network import wire
 from velocity.network.rules import link_name, mac
-
-LOG_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Place:
     runs: Runs
     media: MediaFiles
     privileged: bool
+    bounds: Bounds
 
     def variables(self, who: Incarnation) -> Path:
         return self.state / str(who.machine) / "vars.qcow2"
 
-    def serial_log(self, machine: UUID) -> Path:
-        return self.state / str(machine) / "serial.log"
+    def serial_log(self, machine: UUID) -> SerialLog:
+        return SerialLog(self.state / str(machine))
 
     def qemu_log(self, who: Incarnation) -> Path:
         return self.state / str(who.machine) / "qemu.log"
@@ -61,9 +63,6 @@ class Place:
 
     def qmp(self, who: Incarnation) -> Path:
         return self.runs.directory(who.machine) / "qmp.sock"
-
-    def serial(self, who: Incarnation) -> Path:
-        return self.runs.directory(who.machine) / "serial.sock"
 
 
 Clear = Callable[[Run], object]
@@ -96,6 +95,16 @@ def cleared(runs: Runs, run: Run) -> None:
     runs.end(run)
 
 
+def recovered(place: Place, who: Incarnation, run: Run) -> None:
+    """Keep what a run has said that ended while no server was there. Raises `OSError`."""
+    if run.spool is not None:
+        directory = place.runs.directory(who.machine)
+        with contextlib.closing(Console(directory, run.spool)) as console:
+            copy(place.serial_log(who.machine), who.epoch, console)
+        with contextlib.closing(Words(directory, run.spool, who.epoch, place.qemu_log(who))) as own_words:
+            own_words.copy()
+
+
 def end(pid: int) -> None:
     """Kill a process of ours that nobody watches yet, and wait for its end."""
     with contextlib.suppress(OSError):
@@ -107,7 +116,7 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
     _prepare_state(place, who, spec)
     nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
     try:
-        run = place.runs.begin(who.machine, who.epoch, nat=nat)
+        run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=place.bounds)
     except FileExistsError:
         raise  # another run's
     except OSError:
@@ -117,7 +126,7 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
-        sockets = Sockets(qmp=_listen(place.qmp(who), copies), serial=_listen(place.serial(who), copies))
+        sockets = Sockets(qmp=_listen(place.qmp(who), copies))
         bridged = [number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)]
         if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
             run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
@@ -135,7 +144,7 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
             nics=nics,
             own=str(place.runs.own(who.machine)),
         )
-        pid = _spawn(place, who, plan, run)
+        pid = _spawn(place, who, plan, run, copies)
         undo.callback(end, pid)
     run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
@@ -161,7 +170,6 @@ def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: conte
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
         variables=opened(place.variables(who), os.O_RDWR),
-        log=opened(place.serial_log(who.machine), os.O_WRONLY | os.O_APPEND | os.O_CREAT),
         disks=[
             opened(place.media.path(disk.media), os.O_RDONLY if disk.readonly else os.O_RDWR) for disk in spec.disks
         ],
@@ -192,29 +200,30 @@ def _connect_nics(
     return nics
 
 
-def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run) -> int:
-    log = place.qemu_log(who)
-    with contextlib.suppress(OSError):
-        if log.stat().st_size > LOG_LIMIT:
-            log.rename(log.with_suffix(".log.1"))
-    descriptors = [plan.files.code, plan.files.variables, plan.files.log, *plan.files.disks]
-    descriptors += [plan.sockets.qmp, plan.sockets.serial]
+def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run, copies: contextlib.ExitStack) -> int:
+    def held(descriptor: int) -> int:
+        copies.callback(os.close, descriptor)
+        return descriptor
+
+    directory = place.runs.directory(who.machine)
+    os.mkfifo(directory / INPUT, 0o600)
+    words.begin(place.qemu_log(who), who.epoch)
+    # QEMU holds the pipe's other end, too, so that what a server types into it finds it open, and none ends it.
+    typed = held(os.open(directory / INPUT, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    said = held(spool.create(directory / "serial.0", place.bounds))
+    own_words = held(spool.create(directory / words.NAME, place.bounds))
+    descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
-    command = [*_prefix(place, plan, run), *arguments(plan)]
-    os.write(plan.files.log, MARK + f"{who.epoch}\n".encode())
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as out:
-        out.write(f"--- run {who.epoch}\n".encode())
-        out.flush()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            pass_fds=descriptors,
-            start_new_session=True,
-            cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-        )
+    process = subprocess.Popen(
+        [*_prefix(place, plan, run), *arguments(plan)],
+        stdin=typed,
+        stdout=said,
+        stderr=own_words,
+        pass_fds=descriptors,
+        start_new_session=True,
+        cwd="/",
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+    )
     process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here
     return process.pid
 

@@ -19,6 +19,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from velocity.hypervisor.qemu.spool import Bounds
+
 UID_COUNT = 10_000
 
 CLAIMS = Path("/run/velocity/uids")
@@ -45,6 +47,8 @@ class Run(Struct, frozen=True):
     uid: int = -1
     nat: bool = False
     links: tuple[str, ...] = ()
+    spool: Bounds | None = None
+    """Of the files that its QEMU writes to; None: one that an earlier version started."""
 
 
 def boot_id() -> str:
@@ -98,7 +102,7 @@ class Runs:
     def own(self, machine: UUID) -> Path:
         return self.directory(machine) / "own"
 
-    def begin(self, machine: UUID, epoch: int, *, nat: bool) -> Run:
+    def begin(self, machine: UUID, epoch: int, *, nat: bool, spool: Bounds | None = None) -> Run:
         """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there.
 
         After another `OSError` something of it may be left.
@@ -112,7 +116,7 @@ class Runs:
             self.own(machine).mkdir(mode=0o700)
             if self._uids is not None:
                 os.chown(self.own(machine), uid, uid)
-            run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat)
+            run = Run(machine=machine, epoch=epoch, boot=self._boot, uid=uid, nat=nat, spool=spool)
             self.write(run)
         except BaseException:
             with contextlib.suppress(OSError):  # the caller has it cleared

@@ -1,6 +1,8 @@
-"""The serial console of one machine: drained always, so that a guest never stands still because nobody reads.
+"""The serial console of one run: QEMU writes it into spool files, and nothing of ours can make the guest wait.
 
-QEMU writes the log itself, also while no server runs; here it is kept within its bound.
+Each stream reads the spool at its own pace, and the log (`seriallog`) is copied from it. After a MiB QEMU is given the
+next file, so that what was read can go.
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (add-fd, chardev-change)
 """
 
 from __future__ import annotations
@@ -8,180 +10,243 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-from collections import deque
 from pathlib import Path
+from typing import Any, Protocol
+
+from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
+from velocity.hypervisor.qemu.spool import Bounds, Console
+from velocity.hypervisor.qemu.watch import Follower, to_its_end
 
 REPLAY = 64 << 10
 """Bytes of the past that a new stream begins with."""
-LOG_LIMIT = 1 << 20
-"""Bytes of the log; then it becomes `.1` and begins anew, so at most twice as much is kept."""
-MARK = b"\n--- run "
-"""Begins the line in the log that each start writes, with its number."""
-BACKLOG = 1 << 20
-"""Bytes that a stream may lag behind; then it loses the oldest."""
+PIECE = 64 << 10
+FINISHED = 8
+"""Finished spool files that are kept for a stream that lags behind; then it misses what was in the oldest."""
+MISSED = b"\r\n--- this console was read too slowly: here something is missing ---\r\n"
+LOST = b"\r\n--- more came than is kept while no server ran: here something is missing ---\r\n"
+INPUT = "serial.in"
+NAME = "serial"
+"""Names the chardev, and our descriptors in QEMU."""
+DEADLINE = 5.0
+
+
+class Monitor(Protocol):
+    """What is needed of a session."""
+
+    async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
+
+    async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
+        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned."""
 
 
 class SerialHub:
-    """One reader at QEMU, any number of streams."""
+    """One run's console: its spool, its log, and any number of streams."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._past: deque[bytes] = deque()
-        self._kept = 0
-        self._since_look = LOG_LIMIT  # look at once: it may have grown while no server ran
-        self._looking: asyncio.Future[None] | None = None
+    def __init__(self, directory: Path, bounds: Bounds, run: int, kept: SerialLog, monitor: Monitor) -> None:
+        """Raises `OSError`. `directory` is the run's."""
+        self._directory = directory
+        self._run = run
+        self._log = kept
+        self._monitor = monitor
+        self._spool = Console(directory, bounds)
         self._streams: set[SerialStream] = set()
-        self._writer: asyncio.StreamWriter | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._input = -1
+        self._kept: Place = (0, 0)
+        """Up to where the log was last brought."""
+        self._stuck = False
+        """QEMU may write to a full file yet, although it was to have the next one."""
+        self._turn = asyncio.Lock()
+        self._keeping = asyncio.Lock()
+        self._follower: Follower | None = None
 
-    async def recall(self) -> None:
-        """Begin with what this run has said before: it is in the log.
+    async def connect(self) -> None:
+        """Follow it from here on; a QEMU that an earlier version started is given its spool.
 
-        What is said in the instant between this and `connect` is missed by streams alone.
+        Raises `HypervisorError`, `OSError`.
         """
-        self._remember(of_this_run(await asyncio.to_thread(last, self._log, REPLAY)))
+        self._stuck = self._spool.full_before_the_last
+        if not self._spool.numbers:
+            await self._next()
+        self._follower = Follower(f"the console of run {self._run} in {self._directory.name}", self.keep)
+        if self._spool.end != self._kept:
+            self._follower.heard()
 
-    async def connect(self, path: Path) -> None:
-        """Connect to QEMU's socket and drain from here on. Raises `OSError`."""
-        plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        plug.setblocking(False)
-        try:
-            plug.connect(str(path))
-            reader, self._writer = await asyncio.open_unix_connection(sock=plug)
-        except BaseException:
-            plug.close()
-            raise
-        self._task = asyncio.create_task(self._drain(reader))
+    def heard(self) -> None:
+        """Something has come."""
+        if self._follower is not None:
+            self._follower.heard()
+        for stream in self._streams:
+            stream.wake()
 
-    def open(self) -> SerialStream:
-        stream = SerialStream(self)
-        for piece in self._past:
-            stream.feed(piece)
-        self._streams.add(stream)
-        return stream
+    async def open(self) -> SerialStream:
+        """A stream that begins with the last of what this run has said."""
+        async with self._turn:
+            place = self._spool.end
+            said = self._spool.before(place, REPLAY)
+            if len(said) < REPLAY and self._spool.numbers:
+                first = self._spool.numbers[0]
+                said = await asyncio.to_thread(self._log.before, self._run, first, REPLAY - len(said)) + said
+            stream = SerialStream(self, said, place)
+            self._streams.add(stream)
+            return stream
 
     def leave(self, stream: SerialStream) -> None:
         self._streams.discard(stream)
 
     async def write(self, data: bytes) -> None:
-        if self._writer is None or self._writer.is_closing():
-            return
-        self._writer.write(data)
+        """Type. Waits while the guest does not read what was typed before."""
+        rest = memoryview(data)
         with contextlib.suppress(OSError):
-            await self._writer.drain()
+            if self._input < 0:
+                self._input = os.open(self._directory / INPUT, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            while rest and self._input >= 0:
+                try:
+                    rest = rest[os.write(self._input, rest) :]
+                except BlockingIOError:
+                    await _writable(self._input)
+
+    async def flush(self) -> None:
+        """Returns when the log has all that has come by now, if it can be written."""
+        async with self._turn:
+            with contextlib.suppress(OSError):
+                await self._keep_all()
 
     async def close(self) -> None:
         """Let go; the streams end, the machine goes on. From here on nobody of ours touches the log."""
-        if self._task is not None:
-            self._task.cancel()
-        if self._writer is not None:
-            self._writer.close()
+        if self._follower is not None:
+            await self._follower.close()
+        await self.flush()
         for stream in list(self._streams):
             stream.end()
-        if self._looking is not None:
-            await asyncio.wait({self._looking})
+        async with self._turn:
+            self._spool.close()
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
 
-    async def _drain(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(OSError):
-            while piece := await reader.read(16 << 10):
-                self._remember(piece)
-                for stream in self._streams:
-                    stream.feed(piece)
-                if self._since_look >= LOG_LIMIT // 16:
-                    await self._look()
-        for stream in list(self._streams):
-            stream.end()
+    def read(self, place: Place) -> tuple[bytes, Place]:
+        """What has come from that place on, and the place after it; empty: nothing yet."""
+        numbers = self._spool.numbers
+        if numbers and place[0] < numbers[0]:
+            return MISSED, (numbers[0], 0)
+        return self._spool.read(place, PIECE)
 
-    def _remember(self, piece: bytes) -> None:
-        if not piece:
-            return
-        self._past.append(piece)
-        self._kept += len(piece)
-        while self._kept - len(self._past[0]) >= REPLAY:
-            self._kept -= len(self._past.popleft())
-        self._since_look += len(piece)
+    # Following
 
-    async def _look(self) -> None:
-        """Bound the log. Meanwhile nothing is read, so that a guest that says much waits."""
-        self._since_look = 0
-        self._looking = asyncio.ensure_future(asyncio.to_thread(bound, self._log))
-        await asyncio.shield(self._looking)
+    async def keep(self) -> None:
+        """Bring the log up to date, and let go of what is read. Raises `HypervisorError`, `OSError`: try again."""
+        async with self._keeping:
+            async with self._turn:
+                await self._keep_all()
+                for reader in self._spool.take(self._needless()):
+                    await to_its_end(reader.remove)
+            size = self._spool.size(self._spool.numbers[-1])
+            if size >= LOG_LIMIT or self._stuck:
+                await self._next(LOST if self._stuck or self._spool.bounds.full(size) else b"")
+                self.heard()
+
+    async def _keep_all(self) -> None:
+        if self._spool.end != self._kept:
+            self._kept = await to_its_end(lambda: copy(self._log, self._run, self._spool))
+
+    def _needless(self) -> list[int]:
+        """The spool files that are finished and kept, and that nobody reads, or somebody too slowly."""
+        kept = self._kept[0]
+        slowest = min([kept, *(stream.place[0] for stream in self._streams)])
+        return [number for number in self._spool.numbers if number < slowest or number <= kept - FINISHED]
+
+    async def _next(self, content: bytes = b"") -> None:
+        """Have QEMU write to a new spool file, which begins with that. Raises `HypervisorError`, `OSError`."""
+        pipe = self._directory / INPUT
+        if not pipe.exists():
+            await to_its_end(lambda: os.mkfifo(pipe, 0o600))
+        before = [one["fdset-id"] for one in await self._ask("query-fdsets") if _is_ours(one)]
+        with contextlib.ExitStack() as ours:
+
+            def held(descriptor: int) -> int:
+                ours.callback(os.close, descriptor)
+                return descriptor
+
+            writes = held(await to_its_end(self._spool.next))
+            self._spool.scan()
+            reads = held(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            keeps = held(os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+            fdset = await self._monitor.lend(writes, NAME, deadline=DEADLINE)
+            for descriptor in (reads, keeps):
+                await self._monitor.lend(descriptor, NAME, deadline=DEADLINE, fdset=fdset)
+            place = f"/dev/fdset/{fdset}"
+            data = {"type": "file", "data": {"out": place, "in": place, "append": True}}
+            self._stuck = bool(content)
+            os.write(writes, content)
+            await self._ask("chardev-change", id=NAME, backend=data)
+            self._stuck = False
+        for old in before:
+            await self._ask("remove-fd", **{"fdset-id": old})
+
+    async def _ask(self, command: str, **arguments: Any) -> Any:
+        return await self._monitor.execute(command, deadline=DEADLINE, **arguments)
 
 
 class SerialStream:
     """One console on the hub. Keeps `velocity.hypervisor.port.ByteStream`."""
 
-    def __init__(self, hub: SerialHub) -> None:
+    def __init__(self, hub: SerialHub, said: bytes, place: Place) -> None:
+        self.place = place
         self._hub = hub
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self._said = said
         self._ended = False
         self._more = asyncio.Event()
 
     async def read(self) -> bytes:
-        while not self._pieces:
+        while True:
+            self._more.clear()
+            if self._said:
+                said, self._said = self._said, b""
+                return said
             if self._ended:
                 return b""
-            self._more.clear()
+            said, self.place = self._hub.read(self.place)
+            if said:
+                return said
             await self._more.wait()
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        self._size = 0
-        return data
 
     async def write(self, data: bytes) -> None:
         await self._hub.write(data)
 
     async def close(self) -> None:
-        self.end()
+        self._hub.leave(self)
+        self._ended = True
+        self.wake()
 
-    def feed(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        while self._size > BACKLOG:
-            self._size -= len(self._pieces.popleft())
+    def wake(self) -> None:
         self._more.set()
 
     def end(self) -> None:
+        """The run has ended, or the server does: what has come by now is still read."""
+        pieces = [self._said]
+        for _ in range(2 * FINISHED * LOG_LIMIT // PIECE):
+            said, self.place = self._hub.read(self.place)
+            if not said:
+                break
+            pieces.append(said)
+        self._said = b"".join(pieces)
         self._hub.leave(self)
         self._ended = True
-        self._more.set()
+        self.wake()
 
 
-def last(log: Path, most: int) -> bytes:
-    """The end of what is kept, at most so many bytes; empty when nothing is."""
-    said = b""
-    for file in (log, _older(log)):
-        if len(said) < most:
-            with contextlib.suppress(OSError), file.open("rb") as source:
-                size = source.seek(0, os.SEEK_END)
-                source.seek(max(0, size - (most - len(said))))
-                said = source.read(most - len(said)) + said
-    return said
+def _is_ours(fdset: dict[str, Any]) -> bool:
+    return any(one.get("opaque") == NAME for one in fdset["fds"])
 
 
-def of_this_run(tail: bytes) -> bytes:
-    """What follows the last start in the end of a log; all of it when that start lies further back."""
-    _, mark, rest = tail.rpartition(MARK)
-    return rest.partition(b"\n")[2] if mark else tail
-
-
-def _older(log: Path) -> Path:
-    return log.with_suffix(log.suffix + ".1")
-
-
-def bound(log: Path) -> None:
-    """Keep the log within its bound. QEMU appends, so a shortened file begins anew without a hole."""
+async def _writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(descriptor, ready.set)
     try:
-        if log.stat().st_size <= LOG_LIMIT:
-            return
-        with log.open("rb") as source:
-            source.seek(-LOG_LIMIT, os.SEEK_END)
-            _older(log).write_bytes(source.read())
-        os.truncate(log, 0)
-    except OSError:
-        return  # a full disk shortens nothing; the next look tries again
+        await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)
 
 
 class SocketStream:

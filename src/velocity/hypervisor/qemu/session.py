@@ -19,7 +19,9 @@ from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
 
 from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, News, NotRunning, Unknown, Why
 from velocity.hypervisor.qemu.screen import Screendumps
-from velocity.hypervisor.qemu.serial import SerialHub, last
+from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.watch import Follower, to_its_end
+from velocity.hypervisor.qemu.words import Words, said
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +76,22 @@ class Session:
     nothing is told but that, once, and only if nobody asked for it.
     """
 
-    def __init__(self, who: Incarnation, pid: int, serial: SerialHub, qemu_log: Path, tell: Tell) -> None:
+    serial: SerialHub
+    """Its console; given once, after the session was made."""
+
+    def __init__(self, who: Incarnation, pid: int, words: Words | None, qemu_log: Path, tell: Tell) -> None:
+        """`words` is None where QEMU writes to `qemu_log` itself. Raises `OSError`: it cannot be watched."""
         self.who = who
         self.pid = pid
-        self.serial = serial
         self.screens = Screendumps(self)
         self.gone = False
         self.ended = asyncio.Event()
         self.on_end: Callable[[], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
+        self._words = words
         self._log = qemu_log
+        self._lending = asyncio.Lock()
+        self._follower: Follower | None = None
         self._tell = tell
         self._client = _Monitor(f"vm-{str(who.machine)[:8]}")
         self._listener: asyncio.Task[None] | None = None
@@ -95,6 +103,16 @@ class Session:
         self._detail = ""
         self._shutdown: str | None = None
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
+        if words is not None:
+            self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
+            if words.more:
+                self._follower.heard()
+
+    def heard(self) -> None:
+        """QEMU has written to one of its files."""
+        self.serial.heard()
+        if self._follower is not None:
+            self._follower.heard()
 
     async def connect(self, path: Path, *, deadline: float) -> None:
         """Be QEMU's client. Raises `HypervisorError` with QEMU's own words, `Unknown` when it does not answer."""
@@ -130,22 +148,26 @@ class Session:
         finally:
             self._calls -= 1
 
-    async def lend(self, descriptor: int, name: str, *, deadline: float) -> int:
+    async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
         """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
+
+        Without `fdset` it is a new set.
 
         `qemu.qmp` sends descriptors only where asyncio's own loop runs, hence its socket. QEMU keeps what came until
         the next command takes it, so nothing is awaited before that is on its way.
         """
-        writer = self._client._writer
-        plug = None if writer is None else writer.get_extra_info("socket")
-        if plug is None or self.gone:
-            raise NotRunning("QEMU has ended")
-        try:
-            with socket.socket(fileno=os.dup(plug.fileno())) as copy:
-                socket.send_fds(copy, [b" "], [descriptor])
-        except OSError as error:
-            raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
-        return int((await self.execute("add-fd", deadline=deadline, opaque=name))["fdset-id"])
+        into = {} if fdset is None else {"fdset-id": fdset}
+        async with self._lending:
+            writer = self._client._writer
+            plug = None if writer is None else writer.get_extra_info("socket")
+            if plug is None or self.gone:
+                raise NotRunning("QEMU has ended")
+            try:
+                with socket.socket(fileno=os.dup(plug.fileno())) as copy:
+                    socket.send_fds(copy, [b" "], [descriptor])
+            except OSError as error:
+                raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
+            return int((await self.execute("add-fd", deadline=deadline, opaque=name, **into))["fdset-id"])
 
     async def status(self, *, deadline: float) -> tuple[Fact, Why]:
         """What the guest does now."""
@@ -184,6 +206,11 @@ class Session:
     async def _let_go(self) -> None:
         await self.serial.close()
         self.screens.close()
+        if self._words is not None and self._follower is not None:
+            await self._follower.close()
+            await self._keep_words()
+            self._words.close()
+            self._words = None
         for task in (self._listener, self._sweeping):
             if task is not None:
                 task.cancel()
@@ -191,10 +218,15 @@ class Session:
 
     async def last_words(self) -> str:
         """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
-        tail = await asyncio.to_thread(last, self._log, 8192)
-        said = tail.decode("utf-8", "replace").rpartition("--- run ")[2]
-        lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in said.splitlines()[1:]]
+        await self._keep_words()
+        text = (await asyncio.to_thread(said, self._log, 8192)).decode("utf-8", "replace")
+        lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in text.splitlines()]
         return "; ".join(line for line in lines if line)[:500]
+
+    async def _keep_words(self) -> None:
+        if self._words is not None and self._words.more:
+            with contextlib.suppress(OSError):
+                await to_its_end(self._words.copy)
 
     # Events
 

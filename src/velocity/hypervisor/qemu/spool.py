@@ -1,0 +1,190 @@
+"""The files that QEMU writes its output to by itself, each with a hard cap, and reading behind it.
+
+QEMU writes to a file as to nothing else without ever waiting for a reader. What bounds such a file is the largest size
+that its file system has: it begins, sparse, just so far below it as it may grow, and a write beyond fails with EFBIG,
+which QEMU takes as lost output. write(2); https://docs.kernel.org/filesystems/tmpfs.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+CAP = 64 << 20
+"""Bytes that a file takes at most."""
+SHARE = 32
+"""A file takes at most this part of its file system, which may be in memory, and small."""
+ALIGNED = 1 << 20
+NEARLY = 4096
+LARGEST = (1 << 63) - 1
+
+
+class Bounds(Struct, frozen=True):
+    """Where in a capped file its first byte stands, and for how many there is room."""
+
+    begin: int
+    room: int
+
+    def full(self, size: int) -> bool:
+        """Whether output may have been lost: QEMU writes at most a few KiB at once."""
+        return size >= self.room - NEARLY
+
+
+def bounds(directory: Path) -> Bounds:
+    """Those of capped files in that directory. Raises `OSError`."""
+    space = os.statvfs(directory)
+    room = max(ALIGNED, min(CAP, space.f_blocks * space.f_frsize // SHARE))
+    with tempfile.TemporaryFile(dir=directory) as probe:
+        fits, beyond = 0, LARGEST + 1
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            try:
+                os.ftruncate(probe.fileno(), middle)
+                fits = middle
+            except OSError:  # EFBIG, and EINVAL on some
+                beyond = middle
+    begin = (fits - room) // ALIGNED * ALIGNED
+    return Bounds(begin, fits - begin)
+
+
+def create(path: Path, bounds: Bounds) -> int:
+    """A new capped file, which is no other's; the descriptor appends to it. Raises `OSError`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(descriptor, bounds.begin)
+    except BaseException:
+        os.close(descriptor)
+        path.unlink()
+        raise
+    return descriptor
+
+
+class Reader:
+    """Reads one capped file, also when its name is gone. Offsets count from its first byte."""
+
+    def __init__(self, path: Path, bounds: Bounds) -> None:
+        """Raises `OSError`."""
+        self.path = path
+        self._begin = bounds.begin
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    @property
+    def size(self) -> int:
+        return max(0, os.fstat(self._descriptor).st_size - self._begin)
+
+    def read(self, offset: int, most: int) -> bytes:
+        """What has come from there on; empty: nothing yet."""
+        return os.pread(self._descriptor, most, self._begin + offset)
+
+    def truncate(self) -> None:
+        """It begins anew. What comes between a read and this is lost."""
+        os.ftruncate(self._descriptor, self._begin)
+
+    def remove(self) -> None:
+        """Its space is free at once, although QEMU may have it open for long."""
+        self.path.unlink(missing_ok=True)
+        os.ftruncate(self._descriptor, 0)
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Console:
+    """The spool files `serial.<n>` of one run's serial console, in the order in which QEMU was given them.
+
+    One is finished when a later one has a byte. A place is (n, offset); places grow with what is said.
+    """
+
+    def __init__(self, directory: Path, bounds: Bounds) -> None:
+        """Raises `OSError`."""
+        self._directory = directory
+        self.bounds = bounds
+        self._readers: dict[int, Reader] = {}
+        self.scan()
+
+    def scan(self) -> None:
+        """Open what is there and not open yet."""
+        for path in self._directory.glob("serial.*"):
+            number = path.suffix[1:]
+            if number.isdigit() and int(number) not in self._readers:
+                with contextlib.suppress(FileNotFoundError):
+                    self._readers[int(number)] = Reader(path, self.bounds)
+
+    @property
+    def numbers(self) -> list[int]:
+        return sorted(self._readers.copy())  # a copy first: another thread may add to them
+
+    def next(self) -> int:
+        """A descriptor of the next one, or of the last one if nothing came into it yet. Raises `OSError`."""
+        last = self.numbers[-1] if self._readers else -1
+        if last > 0 and not self.size(last):
+            return os.open(self._path(last), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return create(self._path(last + 1), self.bounds)
+
+    @property
+    def full_before_the_last(self) -> bool:
+        return any(self.bounds.full(self.size(number)) for number in self.numbers[:-1])
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"serial.{number}"
+
+    def size(self, number: int) -> int:
+        return self._readers[number].size
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """The place that the next byte comes to."""
+        for number in reversed(self.numbers):
+            if (size := self.size(number)) or number == self.numbers[0]:
+                return number, size
+        return 0, 0
+
+    def read(self, place: tuple[int, int], most: int) -> tuple[bytes, tuple[int, int]]:
+        """What has come from that place on, out of one file, and the place after it; empty: nothing yet."""
+        number, offset = place
+        # Looked at first: only a file of which that is known already is read to its very end below.
+        later = next((one for one in self.numbers if one > number and self.size(one)), None)
+        if (reader := self._readers.get(number)) and (data := reader.read(offset, most)):
+            return data, (number, offset + len(data))
+        if later is None:
+            return b"", place
+        data = self._readers[later].read(0, most)
+        return data, (later, len(data))
+
+    def after(self, place: tuple[int, int]) -> int:
+        """Bytes that have come from that place on."""
+        later = sum(self.size(one) for one in self.numbers if one > place[0])
+        return later + (max(0, self.size(place[0]) - place[1]) if place[0] in self._readers else 0)
+
+    def back(self, most: int) -> tuple[int, int]:
+        """The place so many bytes before the end, or the first one."""
+        for number in reversed(self.numbers):
+            if (size := self.size(number)) >= most:
+                return number, size - most
+            most -= size
+        return self.numbers[0], 0
+
+    def before(self, place: tuple[int, int], most: int) -> bytes:
+        """The last of what is here and came before that place."""
+        said = b""
+        for number in reversed(self.numbers):
+            if number <= place[0] and len(said) < most:
+                end = place[1] if number == place[0] else self.size(number)
+                begin = max(0, end - (most - len(said)))
+                said = self._readers[number].read(begin, end - begin) + said
+        return said
+
+    def take(self, numbers: Sequence[int]) -> list[Reader]:
+        """Finished ones that nobody needs any more, to be removed: here they are no longer."""
+        return [self._readers.pop(number) for number in numbers]
+
+    def close(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()

@@ -1,0 +1,88 @@
+"""What QEMU says itself, beside its machine: written by it into a capped file, copied from there into qemu.log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+from velocity.hypervisor.qemu.spool import Bounds, Reader
+
+LOG_LIMIT = 1 << 20
+"""Bytes of the log; then it becomes `.1` and begins anew. Also those of the capped file, before it begins anew."""
+NAME = "qemu.out"
+MARK = "--- run "
+LOST = b"--- more was said than is kept: here something is missing\n"
+
+
+class Words:
+    """QEMU's own words in one run. Its calls touch files: to be made in a thread."""
+
+    def __init__(self, directory: Path, bounds: Bounds, run: int, kept: Path) -> None:
+        """Raises `OSError`; `FileNotFoundError` for a run whose QEMU writes to the log itself, as it once did."""
+        self._bounds = bounds
+        self._run = run
+        self._kept = kept
+        self._turn = threading.Lock()
+        self._out = Reader(directory / NAME, bounds)
+        self._copied = self._overlap()
+
+    @property
+    def more(self) -> bool:
+        """Whether something was said that the log has not yet."""
+        return self._out.size != self._copied
+
+    def copy(self) -> None:
+        """Bring the log up to date, and keep both within their bounds. Raises `OSError`."""
+        with self._turn:
+            self._copy()
+
+    def _copy(self) -> None:
+        size = self._out.size
+        if size - self._copied > LOG_LIMIT:  # a flood: its end is what is worth keeping
+            self._copied = size - LOG_LIMIT
+            self._append(LOST)
+        while data := self._out.read(self._copied, LOG_LIMIT):
+            self._append(data)
+            self._copied += len(data)
+        if self._copied >= LOG_LIMIT:
+            full = self._bounds.full(self._out.size)
+            self._out.truncate()
+            self._copied = 0
+            if full:
+                self._append(LOST)
+
+    def close(self) -> None:
+        self._out.close()
+
+    def _append(self, data: bytes) -> None:
+        with self._kept.open("ab") as log:
+            log.write(data)
+            size = log.tell()
+        if size > LOG_LIMIT:
+            begin(self._kept, self._run, LOG_LIMIT)
+
+    def _overlap(self) -> int:
+        """How much of the file the log has already, as an earlier server copied it: the log ends with just that."""
+        log = said(self._kept, LOG_LIMIT)
+        out = self._out.read(0, LOG_LIMIT)
+        return next((size for size in range(min(len(log), len(out)), 0, -1) if log.endswith(out[:size])), 0)
+
+
+def begin(kept: Path, run: int, most: int = LOG_LIMIT // 2) -> None:
+    """Begin a run in the log, which becomes `.1` if it has more bytes than that. Raises `OSError`."""
+    with contextlib.suppress(FileNotFoundError):
+        if kept.stat().st_size > most:
+            kept.rename(kept.with_suffix(".log.1"))
+    descriptor = os.open(kept, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "ab") as log:
+        log.write(f"{MARK}{run}\n".encode())
+
+
+def said(kept: Path, most: int) -> bytes:
+    """The last of what the latest run said; empty when it said nothing."""
+    with contextlib.suppress(OSError), kept.open("rb") as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - most))
+        return log.read().rpartition(MARK.encode())[2].partition(b"\n")[2]
+    return b""
