@@ -7,11 +7,13 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
 from tests.api.world import World
-from velocity.api.server import Protocol, Server
+from velocity.api.bounds import Bounds
+from velocity.api.server import Protocol, Server, Sockets
 
 
 @dataclass
@@ -27,13 +29,16 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(w: World) -> AsyncIterator[Listening]:
-    listener = socket.create_server(("127.0.0.1", 0))
+async def listening(
+    w: World, bounds: Bounds | None = None, listener: socket.socket | None = None, **more: Any
+) -> AsyncIterator[Listening]:
+    """`more`: of uvicorn's settings."""
+    listener = listener or socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     config = uvicorn.Config(
-        w.server.asgi, http=Protocol, lifespan="off", log_level="error", timeout_graceful_shutdown=5
+        w.server.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets, timeout_graceful_shutdown=5, **more
     )
-    server = Server(config, w.server.services.events.end)
+    server = Server(config, w.server.services.events.end, bounds)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)

@@ -68,6 +68,10 @@ def test_an_ipv6_network_counts_as_one() -> None:
     assert network("local") == "local"
 
 
+def test_an_address_of_ipv4_is_one_also_to_a_listener_for_both_versions() -> None:
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("::ffff:192.0.2.2")
+
+
 def test_memory_is_bounded() -> None:
     guesses = Guesses(Clock())
     for number in range(MOST + 100):

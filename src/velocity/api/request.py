@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
+from velocity.api.browser import COOKIE
 from velocity.contract.problems import Problem, Refused
+
+ANONYMOUS_LIMIT = 64 << 10
+"""Bytes of a body that comes without an authkey in a header."""
+_COOKIE = COOKIE.encode() + b"="
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -14,6 +21,14 @@ def header(scope: Scope, name: bytes) -> str | None:
         if one == name:
             return str(value, "latin-1")
     return None
+
+
+def bears_authkey(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header brings an authkey, right or wrong."""
+    return any(
+        name in (b"authorization", b"x-velocity-authkey") or (name == b"cookie" and _COOKIE in value)
+        for name, value in headers
+    )
 
 
 def address(scope: Scope) -> str:
@@ -33,8 +48,8 @@ def idempotency_key(scope: Scope) -> str | None:
 async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
     length = header(scope, b"content-length") or ""
-    if length.isdigit() and int(length) > limit:
-        raise Refused(Problem.BODY_TOO_LARGE, f"the body has {length} bytes, the limit is {limit}")
+    if length.isdigit():
+        _check_size(scope, int(length), limit)
     pieces: list[bytes] = []
     size = 0
     more = True
@@ -44,7 +59,17 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         pieces.append(piece := message.get("body", b""))
         size += len(piece)
-        if size > limit:
-            raise Refused(Problem.BODY_TOO_LARGE, f"the body is over the limit of {limit} bytes")
+        _check_size(scope, size, limit)
         more = message.get("more_body", False)
     return b"".join(pieces)
+
+
+def _check_size(scope: Scope, size: int, limit: int) -> None:
+    if size > limit:
+        raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more, the limit is {limit}")
+    if size > ANONYMOUS_LIMIT and not bears_authkey(scope["headers"]):
+        raise Refused(
+            Problem.BODY_TOO_LARGE,
+            f"the body has {size} bytes or more, the limit without an authkey in a header is {ANONYMOUS_LIMIT}: "
+            "send `Authorization: Bearer <authkey>`",
+        )

@@ -1,4 +1,7 @@
-"""uvicorn as we run it: answers go out whole, streams are told of its end, what nobody reads from can be cut."""
+"""uvicorn as we run it: answers go out whole, streams are told of its end, what nobody reads from can be cut.
+
+And who is not known yet gets little: a head has its bounds, as has a body that comes without an authkey in a header.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from velocity.api import errors
+from velocity.api.bounds import Bounds, State
+from velocity.api.browser import EVER
+from velocity.api.request import bears_authkey
+from velocity.contract.problems import Problem, Refused
 
 CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
+LINGER_BYTES, LINGER_SECONDS = 1 << 20, 2.0
+"""What is still taken, and dropped, on a connection that was refused."""
 
 
 class Together:
@@ -48,16 +59,99 @@ class Together:
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection, until it becomes a websocket.
+
+    What the parser has taken without finding the end of anything is counted, as the parser copies it again with each
+    piece that comes: of a head, or behind the last chunk of a body. `server_state` is a `State`.
+    """
+
+    def __init__(self, config: uvicorn.Config, server_state: State, *more: Any, **named: Any) -> None:
+        super().__init__(config, server_state, *more, **named)
+        self._bounds = server_state.bounds
+        self._addresses = server_state.addresses
+        self._counted: str | None = None
+        self._in_head = True
+        """Whether what comes next belongs to a head: else to a body."""
+        self._unfinished = 0
+        self._since = 0.0
+        """When what is awaited within `Bounds.seconds` began (the loop's time); 0: nothing is."""
+        self._looked = False
+        """Whether the body under way was looked at: one that comes with its head in one piece never is."""
+        self._dropped: int | None = None
+        """Bytes that came after a refusal; None: nothing was refused."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._plain = transport
         self.transport = Together(transport)  # type: ignore[assignment]
+        self._since = self.loop.time()
+        address = self.client[0] if self.client else ""
+        if self._addresses.enter(address):
+            self._counted = address
+        else:
+            many = f"{self._bounds.connections} connections from {address} are open, as many as one address may have"
+            self._refuse(Problem.TOO_MANY_ATTEMPTS, f"{many}: close some of them")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._counted is not None:
+            self._addresses.leave(self._counted)
+            self._counted = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._dropped is not None:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._plain.abort()
+            return
+        room = self._bounds.head - self._unfinished
+        if not self._in_head or len(data) <= room:
+            self._feed(data)
+            return
+        self._feed(data[:room])
+        if self._in_head and self._unfinished == self._bounds.head:
+            self._too_large()
+        elif self in self.connections and not self._plain.is_closing():
+            self.data_received(data[room:])
+
+    def _feed(self, data: bytes) -> None:
+        begins = not self._unfinished
+        self._unfinished += len(data)
+        super().data_received(data)
+        if self._unfinished > self._bounds.head:
+            self._too_large()
+        elif self._in_head:
+            if not self._unfinished:
+                self._since = 0.0
+            elif begins:
+                self._since = self.loop.time()
+        elif not self._looked:
+            self._looked = True
+            self._since = 0.0 if bears_authkey(self.headers) else self.loop.time()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
+
+    def on_headers_complete(self) -> None:
+        self._in_head = self._looked = False
+        self._unfinished = 0
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self._unfinished = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._unfinished = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]
@@ -66,10 +160,78 @@ class Protocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self.transport = self._plain
         super().handle_websocket_upgrade()
+        opened = self._plain.get_protocol()
+        if isinstance(opened, Sockets):
+            opened.leave = self._leave
+        else:
+            self._leave()
+
+    def shutdown(self) -> None:
+        if self._dropped is None:
+            super().shutdown()
+        else:
+            self._plain.abort()
+
+    def sweep(self, now: float) -> None:
+        """End what has been awaited for too long. Called about once a second."""
+        late = now - self._since
+        if not self._since:
+            return
+        if self._dropped is not None:
+            if late > LINGER_SECONDS:
+                self._plain.abort()
+        elif self.pipeline or (self._in_head and not self._is_answered()):
+            self._since = now  # an answer goes first, and meanwhile nothing more need be read
+        elif late < self._bounds.seconds:
+            return
+        elif self._in_head or not self.cycle.response_started:
+            what = "the head of a request" if self._in_head else "a body without an authkey in a header"
+            self._refuse(Problem.TOO_SLOW, f"{what} has {self._bounds.seconds:g} seconds, and was not complete by then")
+        elif self.cycle.response_complete:
+            self._plain.close()
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _too_large(self) -> None:
+        self._refuse(Problem.HEAD_TOO_LARGE, f"the head of a request has at most {self._bounds.head} bytes")
+
+    def _refuse(self, problem: Problem, message: str) -> None:
+        """Answer, and end the connection; at once and without a word where another answer is under way.
+
+        What still comes of a head that is too large is dropped for a moment: a connection that is closed with bytes
+        unread is reset, and the client would lose the answer. RFC 9112, 9.6
+        """
+        if self._plain.is_closing():
+            return
+        if self.pipeline or not (self._is_answered() if self._in_head else not self.cycle.response_started):
+            self._plain.abort()
+            return
+        if not self._is_answered():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._unset_keepalive_if_required()
+        response = errors.refusal(Refused(problem, message))
+        headers = [*self.server_state.default_headers, *response.raw_headers, *EVER, (b"connection", b"close")]
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self._plain.write(STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body))
+        self._dropped, self._since = 0, self.loop.time()
+        if problem is not Problem.HEAD_TOO_LARGE:
+            self._plain.close()
+        elif self._plain.can_write_eof():
+            self._plain.write_eof()
 
 
 class Sockets(WebSocketsSansIOProtocol):
     """One websocket. That a handshake was refused is an answer: uvicorn would log it as an error of ours."""
+
+    leave: Callable[[], None] | None = None
+    """To be called at its end."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.leave is not None:
+            self.leave()
 
     async def send(self, message: Any) -> None:
         await super().send(message)
@@ -83,12 +245,38 @@ class Server(uvicorn.Server):
     `ending` is called before it waits for what is under way: streams end by themselves then.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None], bounds: Bounds | None = None) -> None:
         super().__init__(config)
         self._ending = ending
+        self.server_state: State = State(bounds or Bounds())
 
     def end(self) -> None:
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, with a time for the TLS handshake too: before it is over there is no `Protocol` to be swept."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            kind = config.http_protocol_class
+            return kind(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+
+        seconds = self.server_state.bounds.seconds if config.ssl else None
+        self.servers = [
+            await loop.create_server(
+                connection, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog
+            )
+            for one in sockets or []
+        ]
+        self.started = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for one in tuple(self.server_state.connections):
+                if isinstance(one, Protocol):
+                    one.sweep(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()

@@ -135,9 +135,11 @@ COMMON = (
     Failure(101, 403, Problem.FOREIGN_PAGE, "with the cookie: the request does not come from our page"),
     Failure(404, 404, Problem.NO_SUCH_ROUTE, "no such route"),
     Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not know this method"),
+    Failure(408, 408, Problem.TOO_SLOW, "the head, or a body without an authkey in a header, took over 10 seconds"),
     Failure(409, 409, Problem.REPEATED, "the Idempotency-Key was used for another request, or its answer is lost"),
     Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is over the limit"),
-    Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts"),
+    Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or connections of one address"),
+    Failure(431, 431, Problem.HEAD_TOO_LARGE, "the head is over 64 KiB"),
     Failure(503, 503, Problem.UNAVAILABLE, "shutting down, or the database does not answer"),
 )
 """What every operation can meet; the numbers are the contract's "Conventions"."""
