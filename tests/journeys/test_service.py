@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
+import shlex
 import signal
 import ssl
 import subprocess
@@ -16,9 +19,11 @@ from click.testing import CliRunner
 
 from tests.host import Host
 from tests.journeys.conftest import StartServer
+from tests.journeys.server import Server
 from velocity.cli.main import velocity
 
 ROOT = Path(__file__).parents[2]
+VELOCITY = Path(sys.executable).with_name("velocity")
 
 
 def units(*words: str) -> dict[str, configparser.ConfigParser]:
@@ -42,7 +47,8 @@ def test_the_units(tmp_path: Path) -> None:
     assert server["Service"]["KillMode"] == "process"
     assert server["Service"]["ExecStart"].endswith(f"serve --config {config}")
     assert server["Install"]["WantedBy"] == "multi-user.target"
-    assert guests["Unit"]["After"] == "velocity.service"
+    assert guests["Unit"]["After"] == guests["Unit"]["Wants"] == "velocity.service"
+    assert not {"Requires", "BindsTo", "PartOf"} & set(guests["Unit"]), "a restart of the server would stop the guests"
     assert "stop-guests --timeout 90" in guests["Service"]["ExecStop"]
     assert int(guests["Service"]["TimeoutStopSec"]) > 90
     removed = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path / "units")])
@@ -61,6 +67,37 @@ def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:
     host.ok("vm", "start", "old")
     assert "did not stop" in host.run("service", "stop-guests", "--timeout", "0.5").stderr
     assert "RUNNING" not in host.ok("vm", "list")
+
+
+def test_the_guests_unit_reaches_the_server_of_its_settings(host: Host, tmp_path: Path) -> None:
+    """With the unit's own environment, whatever the settings say, and whatever server root is signed in to."""
+    place = tmp_path / 'a "strange" 100% place'
+    place.mkdir()
+    config = place / "velocity.toml"
+    config.write_text(f'listen = "{host.settings.listen}"\ndata_dir = "{host.data}"\n')
+    for words, environment in ((["--config", str(config)], {}), ([], {"VELOCITY_CONFIG": str(config)})):
+        done = subprocess.run(
+            [VELOCITY, "service", "install", "--print", *words], capture_output=True, text=True, check=True,
+            env={"PATH": os.environ["PATH"], **environment},
+        )  # fmt: skip
+        unit = done.stdout.partition("# velocity-guests.service")[2].replace("%%", "%").splitlines()
+        stop = shlex.split(next(line for line in unit if line.startswith("ExecStop=")).removeprefix("ExecStop="))
+        own = shlex.split(" ".join(one.removeprefix("Environment=") for one in unit if one.startswith("Environment=")))
+        kept = tmp_path / "home" / ".config" / "velocity" / "session.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        elsewhere = {"last": "http://127.0.0.1:9", "authkeys": {host.url: "none"}, "names": {host.url: "bob"}}
+        kept.write_text(json.dumps(elsewhere))
+        host.ok("vm", "create", "web", "--memory", "64M")
+        host.ok("vm", "start", "web")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path / "home"),
+            **dict(one.split("=") for one in own),
+        }
+        ended = subprocess.run(stop, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, "asked web to stop\n")
+        assert "RUNNING" not in host.ok("vm", "list")
+        host.ok("vm", "rm", "web")
 
 
 def certificate(directory: Path, name: str) -> None:
@@ -97,6 +134,23 @@ def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, t
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert shown().strip() == (tmp_path / "cert.pem").read_text().strip()
+    check_own_server_is_known(server, tmp_path)
+
+
+def check_own_server_is_known(server: Server, place: Path) -> None:
+    """On the server's host the command line knows it by its certificate: by no other, and under whatever name."""
+    own = {"VELOCITY_LISTEN": f"localhost:{server.port}", "VELOCITY_DATA_DIR": str(server.data),
+           "VELOCITY_TLS_CERT": str(place / "cert.pem"), "VELOCITY_TLS_KEY": str(place / "key.pem")}  # fmt: skip
+    environment = {"PATH": os.environ["PATH"], "HOME": str(place), **own}
+    stop = [str(VELOCITY), "service", "stop-guests"]
+    done = subprocess.run(stop, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (place / "other").mkdir()
+    certificate(place / "other", "other")
+    other = environment | {"VELOCITY_TLS_CERT": str(place / "other" / "cert.pem")}
+    done = subprocess.run(stop, env=other, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 5
+    assert "certificate" in done.stderr
 
 
 @pytest.mark.guest

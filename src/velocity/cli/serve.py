@@ -50,6 +50,7 @@ def serve(file: Path | None) -> None:
         settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until `_reload` listens: a reload never ends the server
     _keep_memory()
     with _logging():
         try:
@@ -97,8 +98,7 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
-    if settings.tls_cert:
-        loop.add_signal_handler(signal.SIGHUP, _renew_tls, config, settings)
+    loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
     loop.call_soon(_greet, settings, built)
     watch = Watch(built.services.lag)
     watch.open()
@@ -109,6 +109,14 @@ async def _serve(settings: Settings) -> None:
         running = await built.close()
         what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
         click.echo(f"\nThe server has ended; {what}.", err=True)
+
+
+def _reload(config: uvicorn.Config, settings: Settings) -> None:
+    """Read again what can be read while the server runs: the certificate."""
+    if settings.tls_cert:
+        _renew_tls(config, settings)
+    else:
+        log.info("SIGHUP: nothing to read again, as there is no certificate; settings are read at the start")
 
 
 def _renew_tls(config: uvicorn.Config, settings: Settings) -> None:

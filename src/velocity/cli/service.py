@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,11 +26,13 @@ After=network-online.target local-fs.target
 
 [Service]
 Type=exec
-ExecStart={command} serve{config}
+ExecStart={command} serve{option}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}
 # Guests are processes of their own and go on when the server ends.
 KillMode=process
+# One that the kernel ends for want of memory is no failure of the server.
+OOMPolicy=continue
 Restart=on-failure
 RestartSec=1
 LimitNOFILE=65536
@@ -42,9 +45,10 @@ WantedBy={target}
 GUESTS_UNIT = """\
 [Unit]
 Description=The guests of Velocity, asked to stop before the host does
-# Ended in the opposite order: this unit's stop comes while the server still runs.
+# Ended in the opposite order: at the host's end this unit's stop comes while the server still runs. Nothing stronger
+# than Wants: a restart of the server would be one of this unit, and so of all guests.
 After={server}
-Requires={server}
+Wants={server}
 
 [Service]
 Type=oneshot
@@ -76,10 +80,15 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         settings = load(config)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
+    named = config or os.environ.get("VELOCITY_CONFIG")
+    file = Path(named).absolute() if named else None
+    environment = [_word(f"VELOCITY_DATA_DIR={settings.data_dir}")]
+    if file:
+        environment.append(_word(f"VELOCITY_CONFIG={file}"))
     words = {
-        "command": Path(sys.argv[0]).absolute(),
-        "config": f" --config {config.absolute()}" if config else "",
-        "environment": f"Environment=VELOCITY_DATA_DIR={settings.data_dir}",
+        "command": _word(str(Path(sys.argv[0]).absolute())),
+        "option": f" --config {_word(str(file))}" if file else "",
+        "environment": "\n".join(f"Environment={one}" for one in environment),
         "target": "default.target" if user else "multi-user.target",
         "server": SERVER,
         "timeout": timeout,
@@ -105,6 +114,15 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         click.echo("loginctl enable-linger   (so that it goes on when you have signed out)")
 
 
+def _word(text: str) -> str:
+    """One word of a unit, whatever is in it. systemd.syntax(7)"""
+    text = text.replace("%", "%%")
+    if re.fullmatch(r"[\w./=:@%+,-]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 @service.command()
 @click.option("--user", is_flag=True, help="Those of this account.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where they are instead.")
@@ -120,8 +138,11 @@ def uninstall(user: bool, directory: Path | None) -> None:
 @service.command("stop-guests")
 @click.option("--timeout", type=float, default=90, show_default=True, help="Seconds until those left are ended.")
 def stop_guests(timeout: float) -> None:
-    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it."""
-    client = session.connect()
+    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
+
+    The guests of this host's own server, as its settings tell it, whatever server one is signed in to.
+    """
+    client = session.connect(own=True)
     running = _running(client)
     for _, vm in running:
         client.set_vm_state(vmid=vm.vmid, state="STOPPED")

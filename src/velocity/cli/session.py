@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import ssl
 from pathlib import Path
 
 import click
@@ -11,6 +13,8 @@ from msgspec import Struct
 
 from velocity.client import Client
 from velocity.config import Settings, load
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 
 
 class Kept(Struct, frozen=True):
@@ -29,19 +33,37 @@ class Kept(Struct, frozen=True):
         )
 
 
-def connect() -> Client:
-    """A client of the chosen server, signed in as far as one can be."""
-    kept = read()
+def connect(*, own: bool = False) -> Client:
+    """A client of the chosen server, signed in as far as one can be.
+
+    `own`: unless another is chosen, of this machine's own, with its key file: no kept session counts.
+    """
+    kept = Kept() if own else read()
     chosen = click.get_current_context().find_root().params.get("server")  # there for completions, too
     settings = load()
     server = (chosen or kept.last or settings.base_url).rstrip("/")
     authkey = os.environ.get("VELOCITY_AUTHKEY") or kept.authkeys.get(server)
     if authkey is None and server == settings.base_url:
         authkey = _key_file(settings)
-    client = Client(server, authkey)
+    client = Client(server, authkey, verify=_trust(settings) if server == settings.base_url else True)
     client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
+
+
+def _trust(settings: Settings) -> bool | ssl.SSLContext:
+    """This machine's own server is known by its very certificate, whatever name that is for, and whoever signed it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        found = re.search(
+            r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", Path(settings.tls_cert).read_text(), re.S
+        )
+        context.load_verify_locations(cadata=found[0] if found else "")
+    except (OSError, ValueError):  # there is none, or it is not to be read: as any other server
+        return True
+    return context
 
 
 def as_root(client: Client) -> bool:

@@ -1,0 +1,78 @@
+"""The units as a systemd runs them: guests outlive whatever happens to the server, and end in order with the host."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.server import PASSWORD, Server, free_port
+from tests.journeys.systemd import Manager
+from velocity.client import Client, Unreachable
+
+VELOCITY = Path(sys.executable).with_name("velocity")
+SERVER, GUESTS = "velocity.service", "velocity-guests.service"
+
+
+def installed(place: Path, runtime: Path, manager: Manager) -> str:
+    """The units for settings that stand in a file alone; the server's address."""
+    address = f"127.0.0.1:{free_port()}"
+    config = place / "velocity.toml"
+    config.write_text(f'listen = "{address}"\nruntime_dir = "{runtime}"\nroot_password = "{PASSWORD}"\n'
+                      f'data_dir = "{place}/data"\n')  # fmt: skip
+    words = ["service", "install", "--user", "--config", str(config), "--directory", str(manager.units)]
+    subprocess.run([VELOCITY, *words], check=True, capture_output=True)
+    for unit in (SERVER, GUESTS):
+        (manager.units / f"{unit}.d").mkdir()
+        (manager.units / f"{unit}.d" / "said.conf").write_text(f"[Service]\nStandardError=append:{place}/{unit}.log\n")
+    return f"http://{address}"
+
+
+@contextlib.contextmanager
+def signed_in(url: str) -> Iterator[Client]:
+    with Client(url) as client:
+        end = time.monotonic() + 60
+        while client.authkey is None:
+            try:
+                client.authkey = client.sign_in(name="root", password=PASSWORD).authkey
+            except Unreachable:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        yield client
+
+
+@pytest.mark.guest
+def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path: Path, runtime: Path) -> None:
+    manager = Manager(tmp_path, runtime)
+    url = installed(tmp_path, runtime, manager)
+    with manager.running():
+        manager.ok("start", SERVER, GUESTS)
+        with signed_in(url) as client:
+            vmid = client.create_vm(name="vm", gid=0, cpus=1, memory_mib=64).vmid
+            client.set_vm_state(vmid=vmid, state="PAUSED")
+        guests, first = Server(tmp_path / "data").processes(), manager.shown(SERVER, "MainPID")
+        assert len(guests) == 1
+
+        manager.ok("restart", SERVER)
+        with signed_in(url) as client:
+            second = manager.shown(SERVER, "MainPID")
+            assert second != first
+            assert client.vm_state(vmid=vmid).state.value == "PAUSED"
+            manager.ok("reload", SERVER)
+            time.sleep(0.5)
+            assert manager.shown(SERVER, "MainPID") == second
+            assert client.vm_state(vmid=vmid).state.value == "PAUSED"
+        assert Server(tmp_path / "data").processes() == guests, "the same process all the time"
+        assert "nothing to read again" in (tmp_path / f"{SERVER}.log").read_text()
+        assert not (tmp_path / f"{GUESTS}.log").exists() or not (tmp_path / f"{GUESTS}.log").read_text()
+
+        manager.ok("start", "shutdown.target")
+        assert [manager.shown(one, "ActiveState") for one in (SERVER, GUESTS)] == ["inactive"] * 2
+        assert manager.shown(GUESTS, "Result") == "success"
+        assert (tmp_path / f"{GUESTS}.log").read_text() == "asked vm to stop\n", "and the server still heard it"
+        assert Server(tmp_path / "data").processes() == []
