@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.cli import session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, done, held, json_option, listing, made, planning, show_json, table
+from velocity.cli.output import as_json, done, held, json_option, listed, listing, made, planning, show_json, table
 from velocity.cli.plan import changing
 from velocity.cli.words import clean
 from velocity.client import Client
@@ -27,12 +27,14 @@ def group() -> None:
 def list_groups() -> None:
     """List the groups where you hold something, and those above them."""
     client = session.connect()
-    groups = list(where.seen(client).values())
-    if as_json():
-        show_json(Groups(groups=groups))
-        return
-    rows = [(one.gid, where.path(client, one.gid), _held(client, one.gid)) for one in groups]
-    table(("GID", "GROUP", "YOU HOLD"), rows, "you hold nothing anywhere yet")
+    listed(
+        Groups(groups=list(where.seen(client).values())),
+        "groups",
+        ("GID", "GROUP", "YOU HOLD"),
+        lambda one: (one.gid, where.path(client, one.gid), _held(client, one.gid)),
+        empty="you hold nothing anywhere yet",
+        noun="group",
+    )
 
 
 def _held(client: Client, gid: int) -> str:

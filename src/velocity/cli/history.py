@@ -8,7 +8,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, listing, show_json, table
+from velocity.cli.output import listed, listing
 from velocity.cli.where import GROUP
 
 
@@ -34,19 +34,20 @@ def history(
         limit=limit,
         before=UNSET if before is None else before,
     )
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (
+    filtered = refused or before is not None or user is not None or vm is not None
+    listed(
+        answer,
+        "entries",
+        ("NUMBER", "WHEN", "WHO", "FROM", "WHAT", "TO", "OUTCOME"),
+        lambda one: (
             one.hid,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
             one.name,
             one.address,
             one.operation,
             one.target,
-            f"refused {one.code}" if isinstance(one.code, int) else "done" if one.status == 200 else one.status,
-        )
-        for one in answer.entries
-    ]
-    table(("NUMBER", "WHEN", "WHO", "FROM", "WHAT", "TO", "OUTCOME"), rows, "nothing has happened yet")
+            f"refused {one.code}" if isinstance(one.code, int) else "done" if one.status == 200 else str(one.status),
+        ),
+        empty="nothing of that kind has happened" if filtered else "nothing has happened yet",
+        noun=f"entry among these {len(answer.entries)}",
+    )

@@ -14,14 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity.cli import resolve, session, where
-from velocity.cli.output import as_json, done, listing, made, planning, show_json, table
+from velocity.cli.output import Bytes, as_json, done, listed, listing, made, planning
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.media import MediumCreated
-from velocity.sizes import size
 
 POOL = click.option(
     "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
@@ -41,27 +40,22 @@ def media() -> None:
 def list_media(group: int | None) -> None:
     """List the media of a group."""
     client = session.connect()
-    answer = client.list_media(gid=where.here(client, group))
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (
+    listed(
+        client.list_media(gid=where.here(client, group)),
+        "media",
+        ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
+        lambda one: (
             one.name,
             one.type,
-            size(one.size),
-            size(one.allocated),
+            Bytes(one.size),
+            Bytes(one.allocated),
             one.format,
             _content(one.content),
             "yes" if one.readonly else "no",
             one.mid,
-        )
-        for one in answer.media
-    ]
-    table(
-        ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
-        rows,
-        f"no media: `{program()} media upload FILE{where.option(client, group)}`",
+        ),
+        empty=f"no media: `{program()} media upload FILE{where.option(client, group)}`",
+        noun="medium",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from velocity.cli import session
-from velocity.cli.output import as_json, json_option, show_json, table
+from velocity.cli.output import listed, listing
 
 
 @click.group()
@@ -14,12 +14,15 @@ def nic() -> None:
 
 
 @nic.command("list")
-@json_option
+@listing
 def list_() -> None:
     """List them."""
     answer = session.connect().list_nics()
-    if as_json():
-        show_json(answer)
-        return
-    rows = [(one.nicid, one.identifier, one.description) for one in answer.host_nics]
-    table(("NICID", "IDENTIFIER", "DESCRIPTION"), rows, "none is declared: see the setting `nics`")
+    listed(
+        answer,
+        "host_nics",
+        ("NICID", "IDENTIFIER", "DESCRIPTION"),
+        lambda one: (one.nicid, one.identifier, one.description),
+        empty="none is declared: see the setting `nics`",
+        noun="host NIC",
+    )

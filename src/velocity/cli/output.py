@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 import msgspec
+from msgspec import Struct
 
 from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable
 from velocity.contract.permissions import Permission
 from velocity.contract.users import PermissionInfo
+from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -94,7 +97,7 @@ def made(answer: Any, key: object, sentence: str) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table on stdout; `empty` is said on stderr when there is nothing."""
-    lines = _chosen(headings, [list(row) for row in rows])
+    lines = [[clean(cell) for cell in row] for row in rows]
     if not lines:
         click.echo(empty, err=True)
         return
@@ -104,24 +107,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str)
         click.secho(text, bold=number == 0)
 
 
-def _chosen(headings: Sequence[str], rows: list[list[object]]) -> list[list[str]]:
-    """What `--match` leaves, in the order of `--sort`."""
-    chosen = click.get_current_context().meta
-    if column := chosen.get(SORT):
-        if column.upper() not in headings:
-            raise click.BadParameter(f"there is no column {column!r}; there are: {', '.join(headings)}")
-        at = list(headings).index(column.upper())
-        rows.sort(key=lambda row: (isinstance(row[at], str), row[at]))
-    lines = [[clean(cell) for cell in row] for row in rows]
-    wanted = (chosen.get(MATCH) or "").casefold()
-    return [line for line in lines if any(wanted in cell.casefold() for cell in line)]
+class Bytes(int):
+    """A cell that reads as a size and is sorted as a number."""
+
+    def __str__(self) -> str:
+        return size(self)
 
 
+Row = Callable[[Any], Sequence[object]]
 SORT, MATCH = "velocity.sort", "velocity.match"
 
 
 def listing(command: Function) -> Function:
-    """`--sort` and `--match` of every verb that prints a table, and `--json`."""
+    """`--sort`, `--match` and `--json` of every verb that lists; what it lists goes to `listed`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, sort: str | None, match: str | None, **kwargs: Any) -> Any:
@@ -131,6 +129,43 @@ def listing(command: Function) -> Function:
     wrapped = click.option("--match", metavar="TEXT", help="Only the lines that hold TEXT.")(wrapped)
     wrapped = click.option("--sort", metavar="COLUMN", help="Sort by that column.")(wrapped)
     return json_option(wrapped)  # type: ignore[return-value]
+
+
+def listed(answer: Struct, field: str, headings: Sequence[str], row: Row, *, empty: str, noun: str) -> None:
+    """What `--match` leaves of that list of the answer, in the order of `--sort`: as a table, or as the API's JSON.
+
+    Both hold the same: what is matched and sorted are the table's cells. `noun` is one of what is listed.
+    """
+    chosen = click.get_current_context().meta
+    match, sort = chosen[MATCH], chosen[SORT]
+    if as_json() and match is None and sort is None:
+        show_json(answer)
+        return
+    every = getattr(answer, field)
+    rows = _chosen(headings, [(one, row(one)) for one in every], match or "", sort)
+    if as_json():
+        show_json(msgspec.structs.replace(answer, **{field: [one for one, _ in rows]}))
+    elif every and not rows:
+        click.echo(f"no {noun} matches {clean(match)!r}", err=True)
+    else:
+        table(headings, [cells for _, cells in rows], empty)
+
+
+Rows = list[tuple[Any, Sequence[object]]]
+
+
+def _chosen(headings: Sequence[str], rows: Rows, match: str, sort: str | None) -> Rows:
+    if sort is not None:
+        if sort.upper() not in headings:
+            raise click.BadParameter(f"there is no column {sort!r}; there are: {', '.join(headings)}")
+        at = list(headings).index(sort.upper())
+        rows = sorted(rows, key=lambda one: _order(one[1][at]))
+    return [one for one in rows if any(match.casefold() in clean(cell).casefold() for cell in one[1])]
+
+
+def _order(cell: object) -> tuple[float, str]:
+    """Numbers by their value, and before words."""
+    return (cell, "") if isinstance(cell, int | float) else (math.inf, str(cell))
 
 
 VIEW = ("user.view", "group.view", "pool.list", "media.list", "vm.view")

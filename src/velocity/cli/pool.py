@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, done, listing, show_json, table
+from velocity.cli.output import Bytes, done, listed, listing
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.contract.media import Assigned, PoolInfo
@@ -28,27 +28,22 @@ def pool() -> None:
 def list_pools(group: int | None) -> None:
     """List the pools that a group sees."""
     client = session.connect()
-    answer = client.list_pools(gid=where.here(client, group))
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (
+    listed(
+        client.list_pools(gid=where.here(client, group)),
+        "pools",
+        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
+        lambda one: (
             one.mpid,
             one.name,
             "yes" if one.write else "no",
             "yes" if one.manage else "no",
-            size(one.quota) if one.quota else "-",
-            size(one.used),
-            size(one.left) if isinstance(one.left, int) else "-",
-            size(one.free),
-        )
-        for one in answer.pools
-    ]
-    table(
-        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
-        rows,
-        "the group sees no pool: ask for one",
+            Bytes(one.quota) if one.quota else "-",
+            Bytes(one.used),
+            Bytes(one.left) if isinstance(one.left, int) else "-",
+            Bytes(one.free),
+        ),
+        empty="the group sees no pool: ask for one",
+        noun="pool",
     )
 
 

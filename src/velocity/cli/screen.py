@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session, viewer
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, json_option, show_json, table
+from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.which import which
 from velocity.cli.words import clean
 
@@ -82,14 +82,17 @@ def log(vm_: str, group: int | None, size: str) -> None:
 
 @click.command()
 @click.argument("text")
-@json_option
+@listing
 def find(text: str) -> None:
     """Find TEXT on the screens of the running VMs that you may interact with."""
     answer = session.connect().search_screens(text=text)
-    if as_json():
-        show_json(answer)
-        return
-    rows = [(hit.vmid, clean(hit.display), clean(hit.line)) for hit in answer.hits]
-    table(("VMID", "DISPLAY", "LINE"), rows, "no screen shows that")
-    if not answer.complete:
+    listed(
+        answer,
+        "hits",
+        ("VMID", "DISPLAY", "LINE"),
+        lambda hit: (hit.vmid, hit.display, hit.line),
+        empty="no screen shows that",
+        noun="line",
+    )
+    if not answer.complete and not as_json():
         click.echo("not every screen could be read: call it again", err=True)

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from velocity.cli.output import as_json, done, listing, show_json, table
+from velocity.cli.output import done, listed, listing
 from velocity.cli.plan import changing
 from velocity.cli.session import connect
 
@@ -20,15 +20,17 @@ def session() -> None:
 @listing
 def list_sessions() -> None:
     """List your sessions, the newest first."""
-    answer = connect().list_sessions()
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (one.sid, _minute(one.created), _minute(one.expires), one.address, one.agent, "this one" if one.current else "")
-        for one in answer.sessions
-    ]
-    table(("SID", "SINCE", "UNTIL", "FROM", "WITH", "CURRENT"), rows, "no sessions: the key file is none")
+    listed(
+        connect().list_sessions(),
+        "sessions",
+        ("SID", "SINCE", "UNTIL", "FROM", "WITH", "CURRENT"),
+        lambda one: (
+            one.sid, _minute(one.created), _minute(one.expires), one.address, one.agent,
+            "this one" if one.current else "",
+        ),
+        empty="no sessions: the key file is none",
+        noun="session",
+    )  # fmt: skip
 
 
 @session.command()

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from velocity.cli import session, where
-from velocity.cli.output import as_json, json_option, listing, show_json, table
+from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean
@@ -32,12 +32,14 @@ def task() -> None:
 def list_tasks(group: int | None) -> None:
     """List the tasks of a group, the newest first."""
     client = session.connect()
-    answer = client.list_tasks(gid=where.here(client, group))
-    if as_json():
-        show_json(answer)
-        return
-    rows = [(one.tid, one.kind, one.name, one.state.value, _percent(one), one.message or "") for one in answer.tasks]
-    table(("TID", "KIND", "NAME", "STATE", "DONE", "MESSAGE"), rows, "no tasks in the last day")
+    listed(
+        client.list_tasks(gid=where.here(client, group)),
+        "tasks",
+        ("TID", "KIND", "NAME", "STATE", "DONE", "MESSAGE"),
+        lambda one: (one.tid, one.kind, one.name, one.state.value, _percent(one), one.message or ""),
+        empty="no tasks in the last day",
+        noun="task",
+    )
 
 
 @task.command()

@@ -7,12 +7,11 @@ import time
 import click
 
 from velocity.cli import session, where
-from velocity.cli.output import Missing, as_json, done, listing, planning, show_json, table
+from velocity.cli.output import Bytes, Missing, as_json, done, listed, listing, planning, show_json
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
-from velocity.sizes import size
 
 ITEM = click.argument("item", metavar="ITEM")
 
@@ -27,23 +26,22 @@ def trash() -> None:
 def list_trash() -> None:
     """List what you could have deleted yourself, the newest first."""
     client = session.connect()
-    answer = client.list_trash()
-    if as_json():
-        show_json(answer)
-        return
-    rows = [
-        (
+    listed(
+        client.list_trash(),
+        "items",
+        ("NUMBER", "KIND", "NAME", "GROUP", "SIZE", "DELETED", "GONE"),
+        lambda one: (
             one.trid,
             one.kind,
             one.name,
             where.path(client, one.gid),
-            size(one.size) if one.size else "-",
+            Bytes(one.size) if one.size else "-",
             _day(one.deleted),
             _day(one.expires),
-        )
-        for one in answer.items
-    ]
-    table(("NUMBER", "KIND", "NAME", "GROUP", "SIZE", "DELETED", "GONE"), rows, "the trash is empty")
+        ),
+        empty="the trash is empty",
+        noun="item",
+    )
 
 
 @trash.command()

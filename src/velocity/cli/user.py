@@ -13,6 +13,7 @@ from velocity.cli.output import (
     done,
     held,
     json_option,
+    listed,
     listing,
     made,
     planning,
@@ -40,11 +41,14 @@ def user() -> None:
 @listing
 def list_users() -> None:
     """List all users."""
-    answer = session.connect().list_users()
-    if as_json():
-        show_json(answer)
-        return
-    table(("UID", "NAME"), [(one.uid, one.name) for one in answer.users], "no users")
+    listed(
+        session.connect().list_users(),
+        "users",
+        ("UID", "NAME"),
+        lambda one: (one.uid, one.name),
+        empty="no users",
+        noun="user",
+    )
 
 
 @user.command()

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from velocity.cli import metrics, resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, done, json_option, listing, made, planning, show_json, table
+from velocity.cli.output import Bytes, as_json, done, json_option, listed, listing, made, planning, show_json
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.where import GROUP
@@ -41,22 +41,29 @@ for _verb in (screen, log, find):
 @vm.command("list")
 @GROUP
 @click.option("--all", "everywhere", is_flag=True, help="Of every group that you see.")
-@click.option("--state", metavar="STATE", help="Only those in that state.")
+@click.option(
+    "--state",
+    type=click.Choice([one.value for one in State], case_sensitive=False),
+    metavar="STATE",
+    help="Only those in that state.",
+)
 @listing
 def list_(group: int | None, everywhere: bool, state: str | None) -> None:
     """List the VMs of a group."""
     client = session.connect()
     found = [(path, vm) for path, gid in _groups(client, group, everywhere) for vm in _vms(client, gid, everywhere)]
-    found = [(path, vm) for path, vm in found if state is None or vm.state.value == state.upper()]
-    if as_json():
-        show_json(Vms(vms=[one for _, one in found]))
-        return
-    rows = [(one.vmid, one.name, path, one.state.value, one.cpus, size(one.memory_mib << 20)) for path, one in found]
-    table(
+    paths = {vm.vmid: path for path, vm in found}
+    there = f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`"
+    listed(
+        Vms(vms=[vm for _, vm in found if state is None or vm.state.value == state]),
+        "vms",
         ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY"),
-        rows,
-        f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`",
-    )
+        lambda one: (
+            one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, Bytes(one.memory_mib << 20),
+        ),
+        empty=f"no VM is {state}" if found else there,
+        noun="VM",
+    )  # fmt: skip
 
 
 def _groups(client: Client, group: int | None, everywhere: bool) -> list[tuple[str, int]]:
