@@ -41,7 +41,7 @@ def endpoints() -> str:
     for operation in OPERATIONS:
         ours = " *(ours)*" if operation.ours else ""
         parts.append(f"\n## {operation.method.name} `{operation.path}`{ours}\n\n{operation.summary}.\n")
-        parts.append(f"\n{permission_text(operation.needs)} Route {operation.route}.\n")
+        parts.append(f"\n{permission_text(operation)} Route {operation.route}.\n")
         parts.append(
             _fields("Request (headers `x-velocity-...`)" if operation.streams else "Request", operation.request)
         )

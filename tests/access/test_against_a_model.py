@@ -30,6 +30,9 @@ class Model:
 
     def __init__(self) -> None:
         self.parent = {0: 0}
+        self.home = {0: 0}
+        self.trash: list[tuple[dict[int, int], dict[int, set[tuple[int, str]]]]] = []
+        """What was deleted at once: the groups with their parents, and what users held on them."""
         self.grants = {0: {(0, permission) for permission in PERMISSIONS}}
 
     def holds(self, uid: int, permission: str, gid: int) -> bool:
@@ -52,6 +55,9 @@ class Model:
         if gid == 0:
             return 5320
         gone = self.below(gid)
+        lying = {uid: {one for one in held if one[0] in gone} for uid, held in self.grants.items()}
+        self.trash.append(({one: self.parent[one] for one in gone}, lying))
+        self.home = {uid: self.parent[gid] if home in gone else home for uid, home in self.home.items()}
         self.parent = {child: parent for child, parent in self.parent.items() if child not in gone}
         for held in self.grants.values():
             held.difference_update([one for one in held if one[0] in gone])
@@ -82,15 +88,48 @@ class Model:
         held.difference_update(taken)
         return 200
 
+    def restore(self, actor: int) -> int:
+        """What was deleted last."""
+        groups, lying = self.trash[-1]
+        (parent,) = set(groups.values()) - set(groups)
+        if not self.holds(actor, "group.remove", parent):
+            return 25200
+        self.trash.pop()
+        self.parent |= groups
+        for uid, held in lying.items():
+            self.grants.get(uid, set()).update(held)
+        return 200
+
+    def authority(self, actor: int, uid: int) -> bool:
+        """Whether the actor may remove users where the user holds or held something, and where his home is."""
+        if uid not in self.grants:
+            return self.holds(actor, "user.remove", 0)
+        deleted = {child: parent for groups, _ in self.trash for child, parent in groups.items()}
+        held = [*self.grants[uid], *(one for _, lying in self.trash for one in lying.get(uid, ()))]
+        where = {self.home[uid]}
+        for gid, _ in held:
+            while gid in deleted:
+                gid = deleted[gid]
+            where.add(gid)
+        return all(self.holds(actor, "user.remove", gid) for gid in where)
+
+    def move_home(self, actor: int, uid: int, gid: int) -> int:
+        if not all(self.holds(actor, "user.remove", one) for one in (self.home.get(uid, 0), gid)):
+            return 2400
+        if uid not in self.grants or gid not in self.parent:
+            return 2410 if uid not in self.grants else 2411
+        self.home[uid] = gid
+        return 200
+
     def remove_user(self, actor: int, uid: int) -> int:
-        where = {gid for gid, _ in self.grants.get(uid, set())} or {0}
-        if not all(self.holds(actor, "user.remove", gid) for gid in where):
+        if not self.authority(actor, uid):
             return 2300
         if uid not in self.grants:
             return 2310
         if uid in (0, actor):
             return 2320
         del self.grants[uid]
+        del self.home[uid]
         return 200
 
     def look(self, actor: int, gid: int, permission: str, lacking: int, missing: int) -> int:
@@ -156,6 +195,7 @@ class Comparison(RuleBasedStateMachine):
         uid = int(str(made["uid"]))
         assert uid not in self.model.grants
         self.model.grants[uid] = set()
+        self.model.home[uid] = 0
         sessions = self.world.server.services.access.sessions
         self.keys[uid] = self.loop.run_until_complete(sessions.begin(uid)).authkey
 
@@ -189,6 +229,26 @@ class Comparison(RuleBasedStateMachine):
         body = {"uid": uid, "gid": gid, "permission": None if name is None else f"velocity.{name}"}
         code, _ = self.send(actor, "DELETE", "/u/user/permission", **body)
         assert code == self.model.revoke(actor, uid, gid, name)
+
+    @rule(actor=Number)
+    def restore_what_was_deleted_last(self, actor: int) -> None:
+        if not self.model.trash:
+            return
+        actor = self.actor(actor)
+        newest = max(item["trid"] for item in self.send(0, "POST", "/t/trash/list")[1]["items"])  # type: ignore[attr-defined]
+        code, _ = self.send(actor, "PUT", "/t/trash", trid=newest)
+        assert code == self.model.restore(actor)
+
+    @rule(actor=Number, uid=Number, gid=Number)
+    def move_home(self, actor: int, uid: int, gid: int) -> None:
+        actor, uid, gid = self.actor(actor), self.someone(uid), self.somewhere(gid)
+        code, _ = self.send(actor, "PATCH", "/u/user", uid=uid, gid=gid)
+        assert code == self.model.move_home(actor, uid, gid)
+
+    @rule(uid=Number)
+    def show_home(self, uid: int) -> None:
+        uid = self.actor(uid)
+        assert self.send(0, "POST", "/u/user", uid=uid)[1]["home"] == self.model.home[uid]
 
     @rule(actor=Number, uid=Number)
     def remove_user(self, actor: int, uid: int) -> None:

@@ -52,7 +52,7 @@ async def test_users(w: World) -> None:
     key = (await w.ok("POST", "/u/auth", "", name="bob", password="12345678"))["authkey"]
     shown = (await w.ok("POST", "/u/user", key)).body
     assert len(shown.pop("revision")) > 5
-    assert shown == {"uid": 1, "name": "bob", "memberships": []}
+    assert shown == {"uid": 1, "name": "bob", "memberships": [], "home": 0}
     assert await w.refused("PUT", "/u/user", key, name="eve", password="12345678") == (403, 2200)
     assert await w.refused("POST", "/u/user", key, uid=0) == (403, 2100)
     assert await w.refused("POST", "/u/user", key, uid=99) == (403, 2100), "nobody learns who exists"

@@ -20,13 +20,15 @@ GRANT = "/u/user/permission"
 async def test_listing_users(w: World) -> None:
     key = await w.user("bob")
     assert await w.refused("POST", "/u/user/list", key) == (403, 3100)
-    assert (await w.ok("POST", "/u/user/list"))["users"] == [{"uid": 1, "name": "bob"}, {"uid": 0, "name": "root"}]
+    assert (await w.ok("POST", "/u/user/list"))["users"] == [
+        {"uid": 1, "name": "bob", "home": 0}, {"uid": 0, "name": "root", "home": 0},
+    ]  # fmt: skip
 
 
 async def test_removing_users(w: World) -> None:
     left, right = await w.group("left"), await w.group("right")
-    key = await w.user("bob", (left, "user.remove"), (left, "vm.view"))
-    eve = await w.user("eve", (left, "vm.view"), (right, "vm.view"))
+    key = await w.user("bob", (left, "user.remove"), (left, "vm.view"), home=left)
+    eve = await w.user("eve", (left, "vm.view"), (right, "vm.view"), home=left)
     both, bob = await w.uid("eve"), await w.uid("bob")
     assert await w.refused("DELETE", "/u/user", key, uid=both) == (403, 2300), "eve is a member of right as well"
     assert await w.refused("DELETE", "/u/user", key, uid=99) == (403, 2300)
@@ -58,7 +60,7 @@ async def test_changing_ones_own_password(w: World) -> None:
 async def test_setting_anothers_password_needs_all_that_he_holds(w: World) -> None:
     gid = await w.group("a")
     helper = await w.user("helper", (gid, "user.remove"))
-    key = await w.user("bob", (gid, "vm.view"))
+    key = await w.user("bob", (gid, "vm.view"), home=gid)
     bob = await w.uid("bob")
     assert await w.refused("PATCH", "/u/user", helper, uid=bob, password=PASSWORD) == (403, 2400), "lacks vm.view"
     assert await w.refused("PATCH", "/u/user", helper, uid=0, password=PASSWORD) == (403, 2400)

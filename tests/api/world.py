@@ -88,9 +88,9 @@ class World:
         assert len(answer["message"]) > 5
         return answer.status, answer.code
 
-    async def user(self, name: str, *grants: tuple[int, str]) -> str:
+    async def user(self, name: str, *grants: tuple[int, str], home: int = 0) -> str:
         """A user with these (gid, permission without its prefix), signed in: the authkey."""
-        uid = (await self.ok("PUT", "/u/user", name=name, password=PASSWORD))["uid"]
+        uid = (await self.ok("PUT", "/u/user", name=name, password=PASSWORD, gid=home))["uid"]
         for gid, permission in grants:
             await self.ok("PUT", "/u/user/permission", uid=uid, gid=gid, permission=f"velocity.{permission}")
         return str((await self.ok("POST", "/u/auth", "", name=name, password=PASSWORD))["authkey"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.people import member
 from tests.host import Host, hosting
 from velocity.config import PoolSetting, Settings
 
@@ -99,6 +100,7 @@ def test_two_teams_by_the_page_alone(host: Host, tmp_path: Path) -> None:
     assert "1" in host.ok("group", "quota", "lab/attic", "--vms", "1")
     assert host.run("group", "quota", "lab/attic", "--vms", "9").exit_code == 1
     assert "-" in host.ok("group", "quota", "lab/attic", "--vms", "none")
+    assert host.run("user", "set", "cleo", "--group", "lab").exit_code == 3, "ben may not in web"
     host.ok("user", "revoke", "cleo", "vm.view", "--group", "attic")
     host.ok("user", "revoke", "cleo", "--group", "attic")
     assert "nobody" in host.run("group", "show", "attic").stderr
@@ -130,3 +132,32 @@ def test_users_by_name_or_uid(host: Host) -> None:
     assert host.run("user", "grant", "bob", "fly", "--group", "/").exit_code == 4
     host.ok("user", "rm", "1", "--yes")
     assert host.run("user", "show", "bob").exit_code == 4
+
+
+def test_a_user_is_at_home_in_a_group(teams: Host, tmp_path: Path) -> None:
+    """The one that is named; else the one group of whoever makes the user."""
+    anna, typed = member(teams, "anna", "red"), "a password\n"
+    anna.ok("user", "create", "dora", "--password-stdin", typed=typed)
+    teams.ok("user", "create", "emil", "--group", "blue", "--password-stdin", typed=typed)
+    homes = {row.split()[1]: row.split()[2] for row in teams.ok("user", "list").splitlines()[1:]}
+    assert homes == {"root": "/", "anna": "/", "dora": "red", "emil": "blue"}
+    assert "emil" in anna.ok("user", "list")
+    assert "blue" not in anna.ok("user", "list")
+    assert "at home in red" in teams.ok("user", "show", "dora")
+    assert anna.run("user", "set", "emil", "--group", "red").exit_code == 3
+    planned = teams.ok("user", "set", "emil", "--group", "red", "--plan")
+    assert "would change user emil (3): home 2 -> 1" in planned
+    new = ("user", "create", "max", "--password-stdin")
+    assert "in group 2" in teams.ok(*new, "--group", "blue", "--plan", typed=typed)
+    teams.ok("user", "set", "emil", "--group", "red")
+    anna.ok("user", "passwd", "emil", "--password-stdin", typed="another password\n")
+    assert teams.run(*new, "--group", "green", typed=typed).exit_code == 4
+    file = tmp_path / "site.toml"
+    file.write_text('[[users]]\nname = "emil"\ngroup = "blue"\n[[users]]\nname = "max"\ngroup = "red"\n')
+    planned = teams.ok("apply", str(file), "--plan")
+    assert "move user emil to blue" in planned
+    assert "create user max in red" in planned
+    teams.ok("apply", str(file), "--yes")
+    assert "nothing to do" in teams.ok("apply", str(file), "--yes")
+    assert "at home in blue" in teams.ok("user", "show", "emil")
+    anna.ok("user", "rm", "max", "--yes")

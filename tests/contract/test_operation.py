@@ -76,8 +76,8 @@ def test_openapi_passes_a_public_validator() -> None:
 CONTRACT = """
 POST /u/auth 1100:403 | DELETE /u/auth | PATCH /u/auth 1400:403 1401:403
 PUT /u/session 28200:403 | POST /u/session | PATCH /u/session | DELETE /u/session 28310:404 | POST /u/session/list
-POST /u/user 2100:403 2110:404 | PUT /u/user 2200:403 2220:409
-DELETE /u/user 2300:403 2310:404 2320:406 2321:409 | PATCH /u/user 2400:403 2410:404 2420:409 | POST /u/user/list 3100:403
+POST /u/user 2100:403 2110:404 | PUT /u/user 2200:403 2210:404 2220:409
+DELETE /u/user 2300:403 2310:404 2320:406 2321:409 | PATCH /u/user 2400:403 2410:404 2411:404 2420:409 | POST /u/user/list 3100:403
 PUT /u/user/permission 4200:403 4210:404 4211:404 4212:404 4220:403 4221:409
 DELETE /u/user/permission 4300:403 4310:404 4311:404 4312:404 4320:406 4321:409
 POST /u/group 5100:403 5110:404 | PUT /u/group 5200:403 5210:404 5220:409

@@ -1,19 +1,17 @@
-"""An installation of an older version: its sessions go on, and root gets the permissions that came since."""
+"""An installation of an older version: its sessions go on, root gets the permissions that came since, users a home."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from tests.api.world import world
 from velocity.access.sessions import key_hash
 from velocity.contract.permissions import Permission
-from velocity.store import database as store
-from velocity.store.database import Database
+from velocity.store.database import Database, migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -27,11 +25,7 @@ async def make(url: str) -> None:
     database = Database(url)
 
     def work(connection: sa.Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
+        migrate(connection, "0005")
         connection.exec_driver_sql("insert into groups (gid, parent_gid, name) values (0, 0, 'root')")
         connection.exec_driver_sql("insert into users (uid, name, password) values (0, 'root', 'x'), (1, 'bob', 'x')")
         grants = [{"pid": pid} for pid in range(1, FIRST_PERMISSIONS + 1)]
@@ -60,3 +54,68 @@ async def test_an_older_installation(tmp_path: Path, database_url: str) -> None:
             assert (listed["expires"], listed["address"], listed["agent"], listed["current"]) == (FAR, "", "", True)
             assert len(listed["sid"]) == 16
             assert (await w.ok("PUT", "/u/group", "root's", name=turn, parent_gid=0)).status == 200
+
+
+TREE = {1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
+"""gid -> parent: 1 has 2 and 3, 2 has 4 and 5."""
+HELD = {1: [4], 2: [4, 5], 3: [4, 3], 4: [4, 2], 5: [], 6: [4, 0], 7: [3], 8: [], 9: [5], 10: [], 11: []}
+"""uid -> groups where something is held."""
+IN_TRASH: list[tuple[dict[int, int], list[tuple[int, int]]]] = [
+    ({7: 5, 6: 5, 8: 7}, [(7, 6), (8, 8), (9, 8), (10, 8)]),
+    ({9: 99}, [(11, 9), (10, 9), (500, 9)]),
+    ({10: 8}, [(8, 10)]),
+]
+"""Deleted groups with their parents (99 is gone for good), and who held something there."""
+HOMES = {0: 0, 1: 4, 2: 2, 3: 1, 4: 2, 5: 0, 6: 0, 7: 1, 8: 5, 9: 5, 10: 0, 11: 0}
+
+
+async def test_users_of_older_installations_get_a_home_and_keep_what_they_hold(
+    tmp_path: Path, database_url: str
+) -> None:
+    """The lowest group that is above all that a user holds, or held when its group was deleted."""
+    database = Database(database_url)
+
+    def insert(connection: sa.Connection, table: str, **row: object) -> None:
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(sa.text(f"insert into {table} ({names}) values ({values})"), row)  # noqa: S608 - our names
+
+    def work(connection: sa.Connection) -> None:
+        migrate(connection, "0007")
+        for gid, parent in {0: 0, **TREE}.items():
+            insert(connection, "groups", gid=gid, parent_gid=parent, name=f"group {gid}")
+        for uid in HOMES:
+            insert(connection, "users", uid=uid, name=f"user {uid}" if uid else "root", password="x")
+        for pid in range(1, FIRST_PERMISSIONS + 1):
+            insert(connection, "grants", uid=0, gid=0, pid=pid)
+        insert(
+            connection,
+            "authkeys",
+            hash=key_hash("root's"),
+            uid=0,
+            expires=FAR,
+            sid="s",
+            created=1,
+            address="",
+            agent="",
+        )
+        for uid, gids in HELD.items():
+            for gid in gids:
+                insert(connection, "grants", uid=uid, gid=gid, pid=19)
+        for number, (groups, grants) in enumerate(IN_TRASH):
+            rows = {
+                "groups": [{"gid": gid, "parent_gid": up, "name": "x"} for gid, up in groups.items()],
+                "grants": [{"uid": uid, "gid": gid, "pid": 19} for uid, gid in grants],
+            }
+            insert(connection, "trash", kind="group", id="x", gid=0, name=f"{number}", uid=0, size=0, deleted=FAR,
+                   rows=json.dumps(rows))  # fmt: skip
+        insert(connection, "trash", kind="vm", id="1", gid=0, name="vm", uid=0, size=0, deleted=FAR, rows="{}")
+
+    database.read(work)
+    await database.close()
+    async with world(tmp_path / "data", signs_in=False, database=database_url) as w:
+        users = (await w.ok("POST", "/u/user/list", "root's"))["users"]
+        assert {one["uid"]: one["home"] for one in users} == HOMES
+        for uid, gids in HELD.items():
+            shown = await w.ok("POST", "/u/user", "root's", uid=uid)
+            assert [one["gid"] for one in shown["memberships"]] == sorted(gids)

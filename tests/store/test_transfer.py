@@ -51,6 +51,7 @@ async def test_sqlite_to_postgresql_and_back(tmp_path: Path, postgres: Postgres)
     async with world(data, fake) as w:
         gid = await w.group("Häuser, ../家")
         key = await w.user("bob", (gid, "vm.view"))
+        await w.ok("PATCH", "/u/user", uid=1, gid=gid)
         await w.user("eve")
         await w.ok("DELETE", "/u/user", uid=2)
         await w.ok("PUT", "/u/group/quota", gid=gid, vms=5)
@@ -59,6 +60,7 @@ async def test_sqlite_to_postgresql_and_back(tmp_path: Path, postgres: Postgres)
         vmid = await w.vm("vm", gid, media=[{"mid": mid, "mode": "BLOCK"}])
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         before = await everything(w, key)
+        assert before[-1]["home"] == gid
     url = postgres.database()
     assert await move(f"sqlite:///{data}/velocity.db", url) > 30
     async with world(data, fake, database=url) as w:

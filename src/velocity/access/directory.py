@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from velocity import plan
 from velocity.access import rules
@@ -32,14 +33,21 @@ class Directory:
         self.used: dict[int, Amount] = {}
         """What the machines of a group and its subgroups take."""
         self.leaving: set[int] = set()
+        self._above: dict[int, int] = {}
+        """The parents of groups that lie in the trash."""
+        self._lying: dict[int, dict[int, int]] = {}
+        """What is held on groups that lie in the trash, as `grants`."""
 
     def load(self, kept: Kept) -> None:
-        for user in kept.users:
-            self.learn(user)
         self.groups = {group.gid: group for group in kept.groups}
+        for user in kept.users:
+            self.learn(replace(user, home=self.existing(user.home)))
         for uid, gid, pid in kept.grants:
             self.grant(uid, gid, 1 << pid)
         self.limits = dict(kept.limits)
+        self._above = {group.gid: group.parent_gid for group in kept.lying.groups}
+        for uid, gid, pid in kept.lying.grants:
+            self._lie(uid, gid, 1 << pid)
 
     # Looking up
 
@@ -65,6 +73,22 @@ class Directory:
     def held(self, uid: int) -> Mapping[int, int]:
         """What a user holds directly."""
         return self.grants.get(uid, {})
+
+    def authority(self, uid: object) -> dict[int, int]:
+        """Where one needs authority over a user, and what he holds there: his groups, and his home.
+
+        What lies in the trash with a group counts on the next group above it that is there. Of nobody: group 0.
+        """
+        user = self.users.get(uid) if isinstance(uid, int) else None
+        if user is None:
+            return {ROOT_GROUP: 0}
+        found = {user.home: 0} | self.grants.get(user.uid, {})
+        for gid, bits in self._lying.get(user.uid, {}).items():
+            while gid in self._above:
+                gid = self._above[gid]
+            place = self.existing(gid)
+            found[place] = found.get(place, 0) | bits
+        return found
 
     def line(self, gid: int) -> list[int]:
         """The group and its ancestors, up to the root."""
@@ -105,7 +129,13 @@ class Directory:
         user = self.users.pop(uid)
         del self.uids[user.name]
         self.grants.pop(uid, None)
+        self._lying.pop(uid, None)
         self._changes.tell("user", uid)
+
+    def move_homes(self, gids: Collection[int], to: int) -> None:
+        """Who is at home in one of these groups is so in that one."""
+        for user in [one for one in self.users.values() if one.home in gids]:
+            self.learn(replace(user, home=to))
 
     def grant(self, uid: int, gid: int, bits: int) -> None:
         held = self.grants.setdefault(uid, {})
@@ -148,6 +178,24 @@ class Directory:
         for uid, held in self.grants.items():
             if held.pop(gid, 0):
                 self._changes.tell("rights", uid)
+
+    def discard(self, gids: Collection[int]) -> None:
+        """These groups lie in the trash, and what is held on them."""
+        self._above.update((gid, self.groups[gid].parent_gid) for gid in gids)
+        for uid, held in self.grants.items():
+            for gid in held.keys() & gids:
+                self._lie(uid, gid, held[gid])
+
+    def _lie(self, uid: int, gid: int, bits: int) -> None:
+        held = self._lying.setdefault(uid, {})
+        held[gid] = held.get(gid, 0) | bits
+
+    def retrieve(self, gids: Collection[int]) -> None:
+        """These groups do not lie in the trash (any more)."""
+        for gid in gids:
+            self._above.pop(gid, None)
+            for held in self._lying.values():
+                held.pop(gid, None)
 
     def discarded(self, kind: str, gid: int) -> None:
         """Something of the group went into the trash, or out of it."""

@@ -96,7 +96,7 @@ class Groups:
             async with directory.changing:
                 size = sum(withdrawal.size for withdrawal in withdrawn)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
-                await self._store.remove_groups(leaving, None if purge else discarded)
+                await self._store.remove_groups(leaving, group.parent_gid, None if purge else discarded)
         except BaseException:
             for withdrawal in reversed(withdrawn):
                 await withdrawal.restore()
@@ -104,6 +104,9 @@ class Groups:
             raise
         for withdrawal in withdrawn:
             withdrawal.committed()
+        if not purge:
+            directory.discard(set(leaving))
+        directory.move_homes(set(leaving), group.parent_gid)
         for one in reversed(leaving):
             directory.forget_group(one)
         directory.stay(leaving)
@@ -139,6 +142,7 @@ class Groups:
                 for uid, gid, pid in grants:
                     if uid in directory.users:
                         directory.grant(uid, gid, 1 << pid)
+                directory.retrieve(gids)
             finally:
                 directory.stay(gids)
 

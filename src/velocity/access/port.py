@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from velocity.access.rules import Discarded, Group, Limits, Session, User
+from velocity.access.rules import Discarded, Group, Limits, Lying, Session, User
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Kept:
     grants: Sequence[tuple[int, int, int]]
     sessions: Sequence[Session]
     limits: Mapping[int, Limits]
+    lying: Lying
 
 
 class AccessStore(Protocol):
@@ -28,18 +29,21 @@ class AccessStore(Protocol):
     async def add_root(self, name: str, password: str) -> None:
         """The first start: group 0, user 0 and every permission of his on it."""
 
-    async def add_user(self, name: str, password: str) -> int: ...
+    async def add_user(self, name: str, password: str, home: int) -> int: ...
 
     async def remove_user(self, uid: int) -> None:
         """With his grants and sessions."""
 
-    async def set_password(self, uid: int, password: str) -> None:
-        """Sets the hash and ends every session of the user."""
+    async def change_user(self, uid: int, password: str | None, home: int) -> None:
+        """Sets the home; a new password (its hash; None: the old one stays) ends every session of the user."""
 
     async def add_group(self, name: str, parent_gid: int) -> int: ...
 
-    async def remove_groups(self, gids: Sequence[int], discarded: Discarded | None) -> None:
-        """With all that they own, in every area; into the trash, or for good (None). Children come after parents."""
+    async def remove_groups(self, gids: Sequence[int], parent_gid: int, discarded: Discarded | None) -> None:
+        """With all that they own, in every area; into the trash, or for good (None). Children come after parents.
+
+        Who is at home in one of them is so in the group `parent_gid` from here on.
+        """
 
     async def set_limits(self, gid: int, limits: Limits) -> None: ...
 

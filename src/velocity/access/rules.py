@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from velocity import sizes
@@ -27,6 +27,8 @@ class User:
     name: str
     password: str
     """The argon2id hash, with its parameters (PHC string format)."""
+    home: int
+    """The group that has authority over the account, whatever it holds."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
+class Lying:
+    """What of access lies in the trash: groups, and grants on them as (uid, gid, pid)."""
+
+    groups: Sequence[Group]
+    grants: Sequence[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
 class Discarded:
     """What the trash notes of something deleted. `gid` is the group that it belonged to, of a group its parent."""
 
@@ -146,6 +156,12 @@ def holds_somewhere(grants: Grants, permission: Permission) -> bool:
 def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
     """Whether someone holds, wherever another holds something, all that the other holds there."""
     return all(bits & ~held(groups, grants, gid) == 0 for gid, bits in others.items())
+
+
+def first_home(grants: Grants) -> int:
+    """Of whoever somebody makes without naming a home: the one group where he holds velocity.user.create directly."""
+    found = [gid for gid, bits in grants.items() if bits & Permission.USER_CREATE.bit]
+    return found[0] if len(found) == 1 else ROOT_GROUP
 
 
 def visible_memberships(groups: Groups, viewer: Grants, memberships: Iterable[int]) -> list[int]:

@@ -114,8 +114,10 @@ class Access:
         on = needs.on
         if on is On.SOMEWHERE:
             return ()
-        if on is On.USER or on is On.ALL_OF_USER:
+        if on is On.USER:
             return sorted(self.directory.held(target) if isinstance(target, int) else ()) or (ROOT_GROUP,)
+        if on is On.ALL_OF_USER:
+            return sorted(self.directory.authority(target))
         return (self._owner(on, target),)
 
     def _owner(self, on: On, target: object) -> int:
@@ -124,6 +126,9 @@ class Access:
             return directory.existing(target)
         if on is On.GROUPS_PARENT:
             return directory.groups[directory.existing(target)].parent_gid
+        if on is On.HOME:
+            user = directory.users.get(target) if isinstance(target, int) else None
+            return ROOT_GROUP if user is None else user.home
         gid = self._owners[on](target)
         return ROOT_GROUP if gid is None else gid
 

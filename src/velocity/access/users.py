@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from msgspec import UnsetType
 
@@ -15,9 +16,11 @@ from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
 from velocity.access.sessions import Begun, Caller, Sessions
 from velocity.access.welcome import Welcome
+from velocity.contract.operation import On
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check, revision
+from velocity.contract.users import ChangeUser
 
 
 @dataclass(frozen=True)
@@ -77,23 +80,43 @@ class Users:
             shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), held)
         return [Membership(user, directory.groups[gid], members(held[gid])) for gid in shown]
 
-    def everyone(self) -> list[User]:
-        return sorted(self._directory.users.values(), key=lambda user: user.name)
+    def everyone(self, caller: Caller) -> list[tuple[User, int | None]]:
+        """With their homes, as `home_shown`."""
+        users = sorted(self._directory.users.values(), key=lambda user: user.name)
+        return [(user, self.home_shown(caller, user)) for user in users]
 
-    async def create(self, name: str, password: str) -> User:
+    async def create(self, caller: Caller, name: str, password: str, gid: int | None) -> User:
+        """At home in that group; None: where `rules.first_home` says."""
+        home = self._home(caller, gid)
         self._free_name(name)
-        plan.step("create", "user", name)
+        plan.step("create", "user", name, gid=home)
         plan.ends()
         hashed = await self._passwords.hash(password)
         async with self._directory.changing:
+            home = self._home(caller, gid)
             self._free_name(name)
-            user = User(await self._store.add_user(name, hashed), name, hashed)
+            user = User(await self._store.add_user(name, hashed, home), name, hashed, home)
             self._directory.learn(user)
         return user
 
+    def _home(self, caller: Caller, gid: int | None) -> int:
+        directory = self._directory
+        if gid is None:
+            gid = rules.first_home(directory.held(caller.uid))
+            return ROOT_GROUP if gid in directory.leaving else gid
+        return directory.group(gid).gid
+
+    def home_shown(self, caller: Caller, user: User) -> int | None:
+        """The home, to those who see the members of that group, and to oneself if one sees it at all."""
+        directory = self._directory
+        if user.uid == caller.uid:
+            return user.home if directory.sees(caller.uid, user.home) else None
+        shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), [user.home])
+        return user.home if shown else None
+
     def revision(self, user: User) -> str:
         """Of the account. The salted hash in it keeps anybody from guessing what else is."""
-        return revision(user.uid, user.name, user.password)
+        return revision(user.uid, user.name, user.password, user.home)
 
     async def remove(self, caller: Caller, uid: int, named: str | UnsetType) -> None:
         async with self._directory.changing:
@@ -101,48 +124,79 @@ class Users:
             if uid in (ROOT_USER, caller.uid):
                 who = "the root user" if uid == ROOT_USER else "yourself"
                 raise Refused(Problem.USER_STAYS, f"{who} cannot be removed: {user.name!r} stays", field="uid")
+            self._check_authority(caller, uid)
             check(named, self.revision(user))
             plan.step("delete", "user", user.name, id=uid)
             await self._store.remove_user(uid)
             self._directory.forget_user(uid)
             self._sessions.forget(uid)
 
-    async def set_password(
-        self,
-        caller: Caller,
-        uid: int,
-        password: str,
-        old_password: str | None,
-        address: str,
-        named: str | UnsetType,
-    ) -> None:
-        """Of oneself, with the old one or in the first session; of another, by one who holds all that he holds."""
-        user = self._directory.user(uid)
-        if uid == caller.uid:
-            if not self._sessions.is_first(caller):
-                await self._prove(user, old_password, address)
-        elif not self._dominates(caller, uid):
+    async def change(self, caller: Caller, request: ChangeUser, address: str) -> None:
+        """A new password of oneself, with the old one or in the first session; of another, by one who has authority
+        over the account and holds all that it holds. A new home, by one who may remove users there and on the old one.
+        """
+        uid = request.uid if isinstance(request.uid, int) else caller.uid
+        user = self._checked(caller, uid, request)
+        if isinstance(request.password, str) and uid == caller.uid and not self._sessions.is_first(caller):
+            await self._prove(user, request.old_password, address)
+        check(request.revision, self.revision(user))
+        changes: dict[str, tuple[object, object] | None] = {}
+        if isinstance(request.password, str):
+            changes["password"] = None
+        if isinstance(request.gid, int):
+            changes["home"] = (user.home, request.gid)
+        plan.step("change", "user", user.name, id=uid, changes=changes)
+        plan.ends()
+        hashed = await self._passwords.hash(request.password) if isinstance(request.password, str) else None
+        async with self._directory.changing:
+            user = self._checked(caller, uid, request)
+            check(request.revision, self.revision(user))
+            home = request.gid if isinstance(request.gid, int) else user.home
+            await self._store.change_user(uid, hashed, home)
+            self._directory.learn(replace(user, password=hashed or user.password, home=home))
+            if hashed is not None:
+                self._sessions.forget(uid)
+                if uid == ROOT_USER:
+                    self._welcome.void()
+
+    def _checked(self, caller: Caller, uid: int, request: ChangeUser) -> User:
+        """The user, whom the caller may change so at this moment. Raises `Refused`."""
+        directory = self._directory
+        user = directory.user(uid)
+        if isinstance(request.password, str) and uid != caller.uid:
+            self._check_authority(caller, uid)
+            if not rules.dominates(directory.groups, directory.held(caller.uid), directory.authority(uid)):
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"{user.name!r} holds permissions that you do not: ask someone who holds them all to set this "
+                    "password",
+                )
+        if isinstance(request.gid, int):
+            if not self._may_remove(caller, [user.home, directory.existing(request.gid)]):
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"you need {Permission.USER_REMOVE.value} on the user's home and on "
+                    f"{directory.called(caller.uid, request.gid)}: ask someone who holds it on both",
+                    field="gid",
+                )
+            directory.group(request.gid)
+        return user
+
+    def _check_authority(self, caller: Caller, uid: int) -> None:
+        """As it was when the request came: the user may have got rights since."""
+        if not self._may_remove(caller, self._directory.authority(uid)):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"{user.name!r} holds permissions that you do not: ask someone who holds them all to set this password",
+                f"you need {Permission.USER_REMOVE.value} {On.ALL_OF_USER.value}: ask someone who may assign it there",
             )
-        check(named, self.revision(user))
-        plan.step("change", "user", user.name, id=uid, changes={"password": None})
-        plan.ends()
-        hashed = await self._passwords.hash(password)
-        async with self._directory.changing:
-            user = self._directory.user(uid)
-            if uid != caller.uid and not self._dominates(caller, uid):
-                raise Refused(Problem.NO_PERMISSION, f"{user.name!r} has got permissions meanwhile that you lack")
-            check(named, self.revision(user))
-            await self._store.set_password(uid, hashed)
-            self._directory.learn(User(uid, user.name, hashed))
-            self._sessions.forget(uid)
-            if uid == ROOT_USER:
-                self._welcome.void()
 
-    async def _prove(self, user: User, old_password: str | None, address: str) -> None:
-        if old_password is None:
+    def _may_remove(self, caller: Caller, places: Iterable[int]) -> bool:
+        directory = self._directory
+        held = directory.held(caller.uid)
+        return all(rules.holds(directory.groups, held, Permission.USER_REMOVE, gid) for gid in places)
+
+    async def _prove(self, user: User, old_password: str | UnsetType, address: str) -> None:
+        if not isinstance(old_password, str):
             raise Refused(
                 Problem.MALFORMED, "old_password: this field is missing: it is needed for oneself", field="old_password"
             )
@@ -150,10 +204,6 @@ class Users:
             if not await self._passwords.verify(user.password, old_password):
                 raise Refused(Problem.NO_PERMISSION, "the old password is wrong", field="old_password")
             right()
-
-    def _dominates(self, caller: Caller, uid: int) -> bool:
-        directory = self._directory
-        return rules.dominates(directory.groups, directory.held(caller.uid), directory.held(uid))
 
     def _free_name(self, name: str) -> None:
         if name in self._directory.uids:

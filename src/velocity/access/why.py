@@ -80,7 +80,9 @@ class Why:
             return bool(rules.held(directory.groups, directory.held(caller.uid), gid))
         if on in (On.MEDIUM, On.TASK):
             return self._access.holds(caller.uid, Permission.MEDIA_LIST, gid)
-        return target == caller.uid or self._access.holds(caller.uid, Permission.USER_VIEW, gid)
+        if target == caller.uid:
+            return directory.sees(caller.uid, gid)
+        return self._access.holds(caller.uid, Permission.USER_VIEW, gid)
 
     def _supposed(self, uid: int, request: Explain) -> Grants:
         """What the user would hold; groups that do not exist change nothing."""
@@ -156,7 +158,8 @@ class Why:
 def _needs(request: Explain) -> Holds | Operation:  # type: ignore[type-arg]
     """What is asked about; an operation that needs no permission as it is."""
     if (operation := NAMED.get(request.operation)) is not None:
-        return operation.needs if isinstance(operation.needs, Holds) else operation
+        needs = operation.needed_by(request)
+        return needs if isinstance(needs, Holds) else operation
     on = On.VM if isinstance(request.vmid, int) else On.GROUP if isinstance(request.gid, int) else On.SOMEWHERE
     return Holds(_permission(request), on)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from msgspec import UNSET, UnsetType
 
 from velocity.cli import hints, password, resolve, session, where
 from velocity.cli.output import (
@@ -27,6 +28,11 @@ from velocity.contract.permissions import Permission
 
 USER = click.argument("user_", metavar="USER", type=resolve.UserType())
 ON = click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
+HOME = click.option(
+    "--group", type=where.GroupType(), metavar="GROUP",
+    help="The home: who removes users there has authority over the account. "
+    "Absent: the one group where you hold user.create yourself, else /.",
+)  # fmt: skip
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
 WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.UserType().shell_complete)
 NAMES = [one.value for one in Permission]
@@ -41,14 +47,19 @@ def user() -> None:
 @listing
 def list_users() -> None:
     """List all users."""
+    client = session.connect()
     listed(
-        session.connect().list_users(),
+        client.list_users(),
         "users",
-        ("UID", "NAME"),
-        lambda one: (one.uid, one.name),
+        ("UID", "NAME", "HOME"),
+        lambda one: (one.uid, one.name, _home(client, one.home)),
         empty="no users",
         noun="user",
     )
+
+
+def _home(client: Client, gid: int | UnsetType) -> str:
+    return where.path(client, gid) if isinstance(gid, int) else "-"
 
 
 @user.command()
@@ -61,19 +72,33 @@ def show(user_: int) -> None:
     if as_json():
         show_json(answer)
         return
-    click.echo(f"{clean(answer.name)} (uid {answer.uid})")
+    home = f", at home in {_home(client, answer.home)}" if isinstance(answer.home, int) else ""
+    click.echo(f"{clean(answer.name)} (uid {answer.uid}){home}")
     rows = [(one.gid, where.path(client, one.gid), held(one.permissions)) for one in answer.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
 
 
 @user.command()
 @click.argument("name")
+@HOME
 @password.STDIN
 @changing
-def create(name: str, password_stdin: bool) -> None:
+def create(name: str, group: int | None, password_stdin: bool) -> None:
     """Create the user NAME, who holds no permission yet."""
-    answer = session.connect().create_user(name=name, password=password.new(password_stdin))
+    gid = UNSET if group is None else group
+    answer = session.connect().create_user(name=name, password=password.new(password_stdin), gid=gid)
     made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who holds nothing yet")
+
+
+@user.command("set")
+@USER
+@click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="The new home.")
+@changing
+def set_user(user_: int, group: int) -> None:
+    """Move the home of USER, which says who may set the password and remove the user."""
+    client = session.connect()
+    client.change_user(uid=user_, gid=group)
+    done(f"{resolve.who(client, user_)} is at home in {where.path(client, group)}")
 
 
 @user.command()

@@ -99,20 +99,21 @@ class Methods(abc.ABC):
         """
         return self.call(users.SHOW, users.ShowUser(uid=uid))
 
-    def create_user(self, *, name: str, password: str) -> users.UserCreated:
+    def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
         """Create a user, who holds no permission yet.
 
         Refused with:
-        403 2200: velocity.user.create is needed somewhere
+        403 2200: velocity.user.create is needed somewhere; with `gid`, on that group
+        404 2210: no such group
         409 2220: a user of that name exists
         """
-        return self.call(users.CREATE, users.CreateUser(name=name, password=password))
+        return self.call(users.CREATE, users.CreateUser(name=name, password=password, gid=gid))
 
     def remove_user(self, *, uid: int, revision: str | UnsetType = UNSET) -> Nothing:
         """Remove a user; every authkey and permission of that user ends.
 
         Refused with:
-        403 2300: velocity.user.remove is needed on every group of the user
+        403 2300: velocity.user.remove is needed on every group of the user, and on its home
         404 2310: no such user
         406 2320: the root user, or oneself
         409 2321: the object has changed since the revision that the request names
@@ -122,21 +123,25 @@ class Methods(abc.ABC):
     def change_user(
         self,
         *,
-        password: str,
+        password: str | UnsetType = UNSET,
         uid: int | UnsetType = UNSET,
+        gid: int | UnsetType = UNSET,
         old_password: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> Nothing:
-        """Set a password; every authkey of that user ends.
+        """Set a password, which ends every authkey of that user, or move a user's home.
 
         Refused with:
         403 2400: the old password is wrong; or, for another user: velocity.user.remove is needed on every group of
-            the user, and every permission that the user holds there
+            the user and on its home, and every permission that the user holds there; or, for a new home:
+            velocity.user.remove is needed on both
         404 2410: no such user
+        404 2411: no such group
         409 2420: the object has changed since the revision that the request names
         """
         return self.call(
-            users.CHANGE, users.ChangeUser(password=password, uid=uid, old_password=old_password, revision=revision)
+            users.CHANGE,
+            users.ChangeUser(password=password, uid=uid, gid=gid, old_password=old_password, revision=revision),
         )
 
     def list_users(self) -> users.Users:

@@ -75,8 +75,14 @@ def _stream(by_type: dict[Any, Any]) -> dict[str, Any]:
     return described
 
 
-def permission_text(needs: Needs) -> str:
-    """What an operation needs, as a sentence."""
+def permission_text(operation: Operation[Any, Any]) -> str:
+    """What an operation needs, as sentences."""
+    if operation.given is None:
+        return _needed(operation.needs)
+    return f"{_needed(operation.needs)} With `{operation.given.field}`: {_needed(operation.given.needs)}"
+
+
+def _needed(needs: Needs) -> str:
     if not isinstance(needs, Holds):
         return f"No permission is needed: {needs.reason}."
     return f"Needs `{needs.permission.value}` {needs.on.value}{' (oneself: none)' if needs.oneself else ''}."
@@ -96,7 +102,7 @@ def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": permission_text(operation.needs),
+        "description": permission_text(operation),
         "tags": [operation.path.split("/")[1]],
         "responses": answers,
     }

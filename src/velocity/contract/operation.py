@@ -50,7 +50,8 @@ class On(enum.Enum):
     PARENT_GROUP = "on the parent group"
     GROUPS_PARENT = "on the parent of the group"
     USER = "on a group that the user is a member of"
-    ALL_OF_USER = "on every group that the user is a member of (group 0 if none)"
+    ALL_OF_USER = "on every group that the user is a member of, and on the user's home"
+    HOME = "on the user's home"
     MEDIUM = "on the medium's group"
     VM = "on the VM's group"
     TASK = "on the task's group"
@@ -66,6 +67,7 @@ _FIELDS = {
     On.GROUPS_PARENT: "gid",
     On.USER: "uid",
     On.ALL_OF_USER: "uid",
+    On.HOME: "uid",
     On.MEDIUM: "mid",
     On.VM: "vmid",
     On.TASK: "tid",
@@ -109,6 +111,14 @@ class Holds:
 
 
 Needs = Anyone | SignedIn | Holds
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a request needs that has this field, in the place of what the operation needs."""
+
+    field: str
+    needs: Holds
 
 
 class Cookie(enum.Enum):
@@ -175,6 +185,7 @@ class Operation(Generic[Request, Response]):
     response: type[Response]
     needs: Needs
     failures: tuple[Failure, ...]
+    given: Given | None = None
     aliases: tuple[Alias, ...] = ()
     streams: bool = False
     ours: bool = False
@@ -189,7 +200,8 @@ class Operation(Generic[Request, Response]):
         for failure in self.failures:
             self._check_number(failure)
         self._check_plan()
-        self._check_needs(set(declared))
+        for needs in [self.needs, *([self.given.needs] if self.given else [])]:
+            self._check_needs(needs, set(declared))
         known = {failure.problem: failure for failure in COMMON} | declared
         object.__setattr__(self, "by_problem", MappingProxyType(known))
 
@@ -209,13 +221,18 @@ class Operation(Generic[Request, Response]):
         if issubclass(self.request, Change) is (self.method is Method.POST):
             raise TypeError(f"{self.name}: a {self.method.name} and {self.request.__name__} do not go together")
 
-    def _check_needs(self, declared: set[Problem]) -> None:
-        if not isinstance(self.needs, Holds):
+    def needed_by(self, request: object) -> Needs:
+        """What it needs of that request; of a question that does not know the field, as if it were given."""
+        given = self.given
+        return self.needs if given is None or getattr(request, given.field, None) is UNSET else given.needs
+
+    def _check_needs(self, needs: Needs, declared: set[Problem]) -> None:
+        if not isinstance(needs, Holds):
             return
-        if self.needs.on.field and not hasattr(self.request, self.needs.on.field):
-            raise TypeError(f"{self.name}: its request has no field {self.needs.on.field}")
-        wanted = {NOT_FOUND[self.needs.on]} if self.needs.on is not On.SOMEWHERE else set()
-        if self.needs.hides is not Hides.NON_VIEWERS or self.needs.permission is not Permission.VM_VIEW:
+        if needs.on.field and not hasattr(self.request, needs.on.field):
+            raise TypeError(f"{self.name}: its request has no field {needs.on.field}")
+        wanted = {NOT_FOUND[needs.on]} if needs.on is not On.SOMEWHERE else set()
+        if needs.hides is not Hides.NON_VIEWERS or needs.permission is not Permission.VM_VIEW:
             wanted.add(Problem.NO_PERMISSION)
         if missing := wanted - declared:
             raise TypeError(f"{self.name}: no code for {', '.join(sorted(p.value for p in missing))}")
@@ -227,6 +244,7 @@ NOT_FOUND: Mapping[On, Problem] = {
     On.GROUPS_PARENT: Problem.GROUP_NOT_FOUND,
     On.USER: Problem.USER_NOT_FOUND,
     On.ALL_OF_USER: Problem.USER_NOT_FOUND,
+    On.HOME: Problem.USER_NOT_FOUND,
     On.MEDIUM: Problem.MEDIUM_NOT_FOUND,
     On.VM: Problem.VM_NOT_FOUND,
     On.TASK: Problem.TASK_NOT_FOUND,

@@ -7,9 +7,19 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, GivenPassword, Name, Password, Pid, Revision, Uid, Word
-from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Given, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+
+Home = Annotated[
+    int,
+    Meta(
+        ge=-(2**63),
+        le=2**63 - 1,
+        description="the group that has authority over the account; absent for whoever may not see its members "
+        "(of oneself: the group)",
+    ),
+]
 
 
 class ShowUser(Wire, frozen=True):
@@ -33,13 +43,28 @@ class Membership(Wire, frozen=True):
 class UserInfo(Wire, frozen=True):
     uid: Uid
     name: str
-    revision: Annotated[str, Meta(description="another one whenever the password is; groups tell what is held there")]
+    revision: Annotated[
+        str, Meta(description="another one whenever the password or the home is; groups tell what is held there")
+    ]
     memberships: list[Membership]
+    home: Home | UnsetType = UNSET
 
 
 class CreateUser(Change, frozen=True):
     name: Name
     password: Password
+    gid: (
+        Annotated[
+            int,
+            Meta(
+                ge=-(2**63),
+                le=2**63 - 1,
+                description="the home; absent: the one group where the caller holds velocity.user.create directly, "
+                "else 0",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class UserCreated(Wire, frozen=True):
@@ -54,13 +79,20 @@ class RemoveUser(Change, frozen=True):
 
 
 class ChangeUser(Change, frozen=True):
-    password: Password
+    """A new password, a new home, or both."""
+
+    password: Password | UnsetType = UNSET
     uid: Uid | UnsetType = UNSET
     """Absent: the caller."""
+    gid: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="a new home")] | UnsetType = UNSET
     old_password: GivenPassword | UnsetType = UNSET
-    """Required for oneself, but in a session that the link of the first sign-in opened."""
+    """Required for a new password of oneself, but in a session that the link of the first sign-in opened."""
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
+
+    def __post_init__(self) -> None:
+        if self.password is UNSET and self.gid is UNSET:
+            raise ValueError("Object missing required field `password`")
 
 
 class UserSummary(Wire, frozen=True):
@@ -68,8 +100,12 @@ class UserSummary(Wire, frozen=True):
     name: str
 
 
+class ListedUser(UserSummary, frozen=True):
+    home: Home | UnsetType = UNSET
+
+
 class Users(Wire, frozen=True):
-    users: list[UserSummary]
+    users: list[ListedUser]
 
 
 class Grant(Change, frozen=True):
@@ -113,8 +149,12 @@ CREATE = Operation(
     request=CreateUser,
     response=UserCreated,
     needs=Holds(Permission.USER_CREATE, On.SOMEWHERE),
+    given=Given("gid", Holds(Permission.USER_CREATE, On.GROUP)),
     failures=(
-        Failure(2200, 403, Problem.NO_PERMISSION, "velocity.user.create is needed somewhere"),
+        Failure(
+            2200, 403, Problem.NO_PERMISSION, "velocity.user.create is needed somewhere; with `gid`, on that group"
+        ),
+        Failure(2210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(2220, 409, Problem.USER_NAME_TAKEN, "a user of that name exists"),
     ),
 )
@@ -129,7 +169,12 @@ REMOVE = Operation(
     response=Nothing,
     needs=Holds(Permission.USER_REMOVE, On.ALL_OF_USER),
     failures=(
-        Failure(2300, 403, Problem.NO_PERMISSION, "velocity.user.remove is needed on every group of the user"),
+        Failure(
+            2300,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.user.remove is needed on every group of the user, and on its home",
+        ),
         Failure(2310, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(2320, 406, Problem.USER_STAYS, "the root user, or oneself"),
         Failure(2321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
@@ -138,22 +183,25 @@ REMOVE = Operation(
 
 CHANGE = Operation(
     name="change_user",
-    summary="Set a password; every authkey of that user ends",
+    summary="Set a password, which ends every authkey of that user, or move a user's home",
     method=Method.PATCH,
     path="/u/user",
     route=2,
     request=ChangeUser,
     response=Nothing,
-    needs=Holds(Permission.USER_REMOVE, On.ALL_OF_USER, oneself=True),
+    needs=Holds(Permission.USER_REMOVE, On.HOME, oneself=True),
+    given=Given("password", Holds(Permission.USER_REMOVE, On.ALL_OF_USER, oneself=True)),
     failures=(
         Failure(
             2400,
             403,
             Problem.NO_PERMISSION,
             "the old password is wrong; or, for another user: velocity.user.remove is needed on every group of the "
-            "user, and every permission that the user holds there",
+            "user and on its home, and every permission that the user holds there; or, for a new home: "
+            "velocity.user.remove is needed on both",
         ),
         Failure(2410, 404, Problem.USER_NOT_FOUND, "no such user"),
+        Failure(2411, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(2420, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
     ),
     ours=True,

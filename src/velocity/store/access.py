@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 
 from velocity.access.port import Kept
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Session, User
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Lying, Session, User
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
-from velocity.store.discard import discard
+from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import assignments, authkeys, grants, groups, machines, media, quotas, users
 
 
@@ -23,7 +23,7 @@ class SqlAccess:
     def load(self) -> Kept:
         def work(connection: Connection) -> Kept:
             return Kept(
-                users=[User(*row) for row in connection.execute(select(users.c.uid, users.c.name, users.c.password))],
+                users=[User(**row) for row in connection.execute(select(users)).mappings()],
                 groups=[
                     Group(*row) for row in connection.execute(select(groups.c.gid, groups.c.parent_gid, groups.c.name))
                 ],
@@ -32,6 +32,7 @@ class SqlAccess:
                 limits={
                     row.gid: Limits(row.cpus, row.memory_mib, row.vms) for row in connection.execute(select(quotas))
                 },
+                lying=_lying(connection),
             )
 
         return self._database.read(work)
@@ -39,15 +40,15 @@ class SqlAccess:
     async def add_root(self, name: str, password: str) -> None:
         def work(connection: Connection) -> None:
             connection.execute(insert(groups).values(gid=ROOT_GROUP, parent_gid=ROOT_GROUP, name="root"))
-            connection.execute(insert(users).values(uid=ROOT_USER, name=name, password=password))
+            connection.execute(insert(users).values(uid=ROOT_USER, name=name, password=password, home=ROOT_GROUP))
             rows = [{"uid": ROOT_USER, "gid": ROOT_GROUP, "pid": permission.pid} for permission in Permission]
             connection.execute(insert(grants), rows)
 
         await self._database.write(work)
 
-    async def add_user(self, name: str, password: str) -> int:
+    async def add_user(self, name: str, password: str, home: int) -> int:
         def work(connection: Connection) -> int:
-            statement = insert(users).values(name=name, password=password).returning(users.c.uid)
+            statement = insert(users).values(name=name, password=password, home=home).returning(users.c.uid)
             return int(connection.execute(statement).scalar_one())
 
         return await self._database.write(work)
@@ -57,10 +58,13 @@ class SqlAccess:
             lambda connection: connection.execute(delete(users).where(users.c.uid == uid)) and None
         )
 
-    async def set_password(self, uid: int, password: str) -> None:
+    async def change_user(self, uid: int, password: str | None, home: int) -> None:
         def work(connection: Connection) -> None:
-            connection.execute(update(users).where(users.c.uid == uid).values(password=password))
-            connection.execute(delete(authkeys).where(authkeys.c.uid == uid))
+            change = update(users).where(users.c.uid == uid).values(home=home)
+            if password is not None:
+                change = change.values(password=password)
+                connection.execute(delete(authkeys).where(authkeys.c.uid == uid))
+            connection.execute(change)
 
         await self._database.write(work)
 
@@ -71,13 +75,14 @@ class SqlAccess:
 
         return await self._database.write(work)
 
-    async def remove_groups(self, gids: Sequence[int], discarded: Discarded | None) -> None:
+    async def remove_groups(self, gids: Sequence[int], parent_gid: int, discarded: Discarded | None) -> None:
         def work(connection: Connection) -> None:
             if discarded is not None:
                 owned = (groups, grants, quotas, assignments, media, machines)
                 discard(connection, discarded, {table.name: table.c.gid.in_(gids) for table in owned})
             for table in (machines, media):
                 connection.execute(delete(table).where(table.c.gid.in_(gids)))
+            connection.execute(update(users).where(users.c.home.in_(gids)).values(home=parent_gid))
             for gid in reversed(gids):
                 connection.execute(delete(groups).where(groups.c.gid == gid))
 
@@ -118,3 +123,11 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.sid == sid))
 
         await self._database.write(work)
+
+
+def _lying(connection: Connection) -> Lying:
+    found = [rows for rows in discarded_rows(connection) if rows.get("groups")]
+    return Lying(
+        groups=[Group(row["gid"], row["parent_gid"], row["name"]) for rows in found for row in rows["groups"]],
+        grants=[(row["uid"], row["gid"], row["pid"]) for rows in found for row in rows.get("grants", ())],
+    )

@@ -49,6 +49,7 @@ users = Table(
     Column("uid", Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("password", Text, nullable=False),
+    Column("home", Id, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 

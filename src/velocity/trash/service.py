@@ -124,6 +124,7 @@ class Trash:
 
     async def _purge(self, item: Item, contents: Contents) -> None:
         await self._store.purge(item.trid)
+        self._access.directory.retrieve([group.gid for group in contents.groups])
         self._access.directory.discarded(item.what.kind, item.what.gid)
         for medium in contents.media:
             await self._library.empty(medium)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import users
 from velocity.contract.operation import Nothing
@@ -12,10 +14,12 @@ from velocity.contract.permissions import Permission
 async def show(call: Call[users.ShowUser]) -> users.UserInfo:
     uid = call.request.uid if isinstance(call.request.uid, int) else call.caller.uid
     user = call.services.access.directory.user(uid)
+    home = call.services.access.users.home_shown(call.caller, user)
     return users.UserInfo(
         uid=uid,
         name=user.name,
         revision=call.services.access.users.revision(user),
+        home=UNSET if home is None else home,
         memberships=[
             users.Membership(
                 gid=one.group.gid,
@@ -30,7 +34,9 @@ async def show(call: Call[users.ShowUser]) -> users.UserInfo:
 
 @handles(users.CREATE)
 async def create(call: Call[users.CreateUser]) -> users.UserCreated:
-    user = await call.services.access.users.create(call.request.name, call.request.password)
+    request = call.request
+    gid = request.gid if isinstance(request.gid, int) else None
+    user = await call.services.access.users.create(call.caller, request.name, request.password, gid)
     return users.UserCreated(uid=user.uid, name=user.name)
 
 
@@ -42,22 +48,17 @@ async def remove(call: Call[users.RemoveUser]) -> Nothing:
 
 @handles(users.CHANGE)
 async def change(call: Call[users.ChangeUser]) -> Nothing:
-    request = call.request
-    await call.services.access.users.set_password(
-        call.caller,
-        request.uid if isinstance(request.uid, int) else call.caller.uid,
-        request.password,
-        request.old_password if isinstance(request.old_password, str) else None,
-        call.address,
-        request.revision,
-    )
+    await call.services.access.users.change(call.caller, call.request, call.address)
     return Nothing()
 
 
 @handles(users.LIST)
 async def list_users(call: Call[Nothing]) -> users.Users:
     return users.Users(
-        users=[users.UserSummary(uid=user.uid, name=user.name) for user in call.services.access.users.everyone()]
+        users=[
+            users.ListedUser(uid=user.uid, name=user.name, home=UNSET if home is None else home)
+            for user, home in call.services.access.users.everyone(call.caller)
+        ]
     )
 
 

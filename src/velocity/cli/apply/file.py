@@ -45,9 +45,10 @@ class GrantEntry(Entry, frozen=True):
 
 
 class UserEntry(Entry, frozen=True):
-    """A new user gets the password of the file, or one that is made and shown once."""
+    """A new user gets the password of the file, or one that is made and shown once. `group` is the home."""
 
     name: str
+    group: str | None = None
     password_file: str | None = None
     grants: list[GrantEntry] = []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
@@ -107,12 +108,16 @@ class Plan:
     # Users
 
     def _user(self, entry: UserEntry) -> Iterator[Step]:
-        known = {one.name: one.uid for one in self._client.list_users().users}
+        known = {one.name: one for one in self._client.list_users().users}
+        home = None if entry.group is None else self._gid(entry.group)
         if entry.name not in known:
-            yield Step(f"create user {clean(entry.name)}", lambda: self._create_user(entry))
+            at = "" if entry.group is None else f" in {entry.group}"
+            yield Step(f"create user {clean(entry.name)}{at}", lambda: self._create_user(entry))
+        elif entry.group is not None and known[entry.name].home != home:
+            yield Step(f"move user {clean(entry.name)} to {entry.group}", lambda: self._move_user(entry))
         held: dict[int, set[str]] = {}
         if entry.name in known:
-            for membership in self._client.show_user(uid=known[entry.name]).memberships:
+            for membership in self._client.show_user(uid=known[entry.name].uid).memberships:
                 held[membership.gid] = {one.name for one in membership.permissions}
         for grant in entry.grants:
             gid = self._gid(grant.group)
@@ -130,9 +135,13 @@ class Plan:
             password = (self._base / entry.password_file).read_text(encoding="utf-8").rstrip("\n")
         else:
             password = made = secrets.token_urlsafe(12)
-        self._client.create_user(name=entry.name, password=password)
+        gid = UNSET if entry.group is None else self._now(entry.group)
+        self._client.create_user(name=entry.name, password=password, gid=gid)
         if made is not None:
             click.echo(f"  the first password of {clean(entry.name)}: {made}   (shown this once)")
+
+    def _move_user(self, entry: UserEntry) -> None:
+        self._client.change_user(uid=resolve.uid(self._client, entry.name), gid=self._now(str(entry.group)))
 
     def _granting(self, name: str, group: str, permissions: list[str]) -> Callable[[], object]:
         def grant() -> None:
