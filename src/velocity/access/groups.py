@@ -13,7 +13,7 @@ from velocity import plan
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, Belongings, Withdrawal
-from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
+from velocity.access.rules import DEEPEST, LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
 from velocity.access.users import Membership
 from velocity.contract.groups import DeleteGroup
@@ -66,7 +66,13 @@ class Groups:
     async def create(self, name: str, parent_gid: int) -> Group:
         directory = self._directory
         async with directory.changing:
-            directory.group(parent_gid, field="parent_gid")
+            parent = directory.group(parent_gid, field="parent_gid")
+            if len(directory.line(parent_gid)) > DEEPEST:
+                raise Refused(
+                    Problem.GROUP_TOO_DEEP,
+                    f"groups are at most {DEEPEST} deep, and {parent.name!r} is that deep already: choose a parent further up",
+                    field="parent_gid",
+                )
             self._check_name(name, parent_gid)
             plan.step("create", "group", name, gid=parent_gid)
             group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)

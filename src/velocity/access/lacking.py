@@ -6,7 +6,7 @@ what they may not see and what does not exist are refused in the same words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from velocity.access import rules
 from velocity.access.directory import Directory
@@ -15,6 +15,8 @@ from velocity.contract.permissions import Permission
 
 NAMED = (On.GROUP, On.PARENT_GROUP)
 """Where the request names the group, so that it could name another."""
+MOST = 4
+"""Groups that a sentence names."""
 SEEN = {On.MEDIUM: Permission.MEDIA_LIST, On.VM: Permission.VM_VIEW, On.TASK: Permission.MEDIA_LIST}
 """What shows an object of a group."""
 
@@ -22,15 +24,21 @@ SEEN = {On.MEDIUM: Permission.MEDIA_LIST, On.VM: Permission.VM_VIEW, On.TASK: Pe
 def sentence(directory: Directory, needs: Holds, uid: int, target: object, places: Sequence[int]) -> str:
     """`places` are the groups where the permission was looked for."""
     bit = needs.permission.bit
-    others = [directory.path(gid) for gid, bits in sorted(directory.held(uid).items()) if bits & bit]
+    others = [gid for gid, bits in sorted(directory.held(uid).items()) if bits & bit]
     elsewhere, remedy = "", ""
     if others and needs.on in NAMED:
-        elsewhere = f", and hold it on {', '.join(others)}"
+        elsewhere = f", and hold it on {several(others, directory.path)}"
         remedy = "name that group, or " if len(others) == 1 else "name one of these groups, or "
     return (
         f"you need {needs.permission.value} {_where(directory, needs.on, uid, target, places)}{elsewhere}: {remedy}"
         "ask someone who may assign it there (`velocity why`, POST /u/why, says who)"
     )
+
+
+def several(gids: Sequence[int], called: Callable[[int], str]) -> str:
+    """The first of these groups, as `called` has them, and how many more there are."""
+    more = len(gids) - MOST
+    return ", ".join(map(called, gids[:MOST])) + (f" and {more} more" if more > 0 else "")
 
 
 def _where(directory: Directory, on: On, uid: int, target: object, places: Sequence[int]) -> str:

@@ -10,6 +10,8 @@ from velocity.contract.permissions import Permission, members
 
 ROOT_GROUP = 0
 ROOT_USER = 0
+DEEPEST = 32
+"""How far below the root a new group may be."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,46 @@ def held(groups: Groups, grants: Grants, gid: int) -> int:
     return bits
 
 
+class Held:
+    """What somebody holds on any number of groups: on the ways up each group is looked at once. As of one moment."""
+
+    def __init__(self, groups: Groups, grants: Grants) -> None:
+        self._groups = groups
+        self._grants = grants
+        self._found: dict[int, int] = {}
+
+    def __call__(self, gid: int) -> int:
+        """As `held`."""
+        found, way = self._found, []
+        while gid not in found:
+            way.append(gid)
+            if gid == ROOT_GROUP:
+                break
+            gid = self._groups[gid].parent_gid
+        bits = found.get(gid, 0)
+        for one in reversed(way):
+            bits |= self._grants.get(one, 0)
+            found[one] = bits
+        return bits
+
+
+def with_above(groups: Groups, gids: Iterable[int]) -> set[int]:
+    """These groups and all above them, each looked at once."""
+    found: set[int] = set()
+    for gid in gids:
+        while gid not in found:
+            found.add(gid)
+            gid = groups[gid].parent_gid
+    return found
+
+
+def topmost(groups: Groups, gids: Iterable[int]) -> list[int]:
+    """Of these groups, those that are below no other of them."""
+    there = dict.fromkeys(gids, 1)
+    within = Held(groups, there)
+    return [gid for gid in there if gid == ROOT_GROUP or not within(groups[gid].parent_gid)]
+
+
 def holds(groups: Groups, grants: Grants, permission: Permission, gid: int) -> bool:
     return bool(held(groups, grants, gid) & permission.bit)
 
@@ -155,7 +197,8 @@ def holds_somewhere(grants: Grants, permission: Permission) -> bool:
 
 def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
     """Whether someone holds, wherever another holds something, all that the other holds there."""
-    return all(bits & ~held(groups, grants, gid) == 0 for gid, bits in others.items())
+    own = Held(groups, grants)
+    return all(bits & ~own(gid) == 0 for gid, bits in others.items())
 
 
 def first_home(grants: Grants) -> int:
@@ -166,22 +209,21 @@ def first_home(grants: Grants) -> int:
 
 def visible_memberships(groups: Groups, viewer: Grants, memberships: Iterable[int]) -> list[int]:
     """Of someone's groups, those whose members the viewer may see."""
-    return [gid for gid in sorted(memberships) if holds(groups, viewer, Permission.USER_VIEW, gid)]
+    seen = Held(groups, viewer)
+    return [gid for gid in sorted(memberships) if seen(gid) & Permission.USER_VIEW.bit]
 
 
 def shown_groups(groups: Groups, grants: Grants) -> list[int]:
     """The groups where something is held, by inheritance too, and the ancestors needed to draw the tree."""
-    shown: set[int] = set()
-    for gid in groups:
-        if held(groups, grants, gid):
-            shown.update(line(groups, gid))
-    return sorted(shown)
+    own = Held(groups, grants)
+    return sorted(with_above(groups, (gid for gid in groups if own(gid))))
 
 
 def shows(groups: Groups, grants: Grants, gid: int) -> bool:
     """Whether `shown_groups` has that group; the root is no secret."""
-    above = (one for low, bits in grants.items() if bits for one in line(groups, low))
-    return gid == ROOT_GROUP or bool(held(groups, grants, gid)) or gid in above
+    if gid == ROOT_GROUP or held(groups, grants, gid):
+        return True
+    return gid in with_above(groups, (low for low, bits in grants.items() if bits))
 
 
 def amount(name: str, count: int) -> str:

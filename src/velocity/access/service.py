@@ -73,6 +73,12 @@ class Access:
         directory = self.directory
         return rules.holds(directory.groups, directory.held(uid), permission, directory.existing(gid))
 
+    def holding(self, uid: int, permission: Permission) -> Callable[[int], bool]:
+        """`holds` for any number of groups, as of this moment: not to be used after an await."""
+        directory = self.directory
+        own = rules.Held(directory.groups, directory.held(uid))
+        return lambda gid: bool(own(directory.existing(gid)) & permission.bit)
+
     def admit(self, needs: Needs, caller: Caller | None, target: object) -> None:
         """Refuse unless the caller holds what an operation needs on `target`, the id that its request names.
 
@@ -101,7 +107,8 @@ class Access:
         groups, places = self.directory.groups, self.places(needs, target)
         if len(places) == 1:
             return rules.holds(groups, held, needs.permission, places[0])
-        found = (rules.holds(groups, held, needs.permission, gid) for gid in places)
+        own = rules.Held(groups, held)
+        found = (bool(own(gid) & needs.permission.bit) for gid in places)
         return any(found) if needs.on is On.USER else all(found)
 
     def place(self, needs: Needs, target: object) -> int:

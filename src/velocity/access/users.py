@@ -82,8 +82,14 @@ class Users:
 
     def everyone(self, caller: Caller) -> list[tuple[User, int | None]]:
         """With their homes, as `home_shown`."""
-        users = sorted(self._directory.users.values(), key=lambda user: user.name)
-        return [(user, self.home_shown(caller, user)) for user in users]
+        directory = self._directory
+        users = sorted(directory.users.values(), key=lambda user: user.name)
+        held = directory.held(caller.uid)
+        seen = set(rules.visible_memberships(directory.groups, held, {user.home for user in users}))
+        oneself = self.home_shown(caller, directory.user(caller.uid))
+        return [
+            (user, oneself if user.uid == caller.uid else user.home if user.home in seen else None) for user in users
+        ]
 
     async def create(self, caller: Caller, name: str, password: str, gid: int | None) -> User:
         """At home in that group; None: where `rules.first_home` says."""
@@ -192,8 +198,8 @@ class Users:
 
     def _may_remove(self, caller: Caller, places: Iterable[int]) -> bool:
         directory = self._directory
-        held = directory.held(caller.uid)
-        return all(rules.holds(directory.groups, held, Permission.USER_REMOVE, gid) for gid in places)
+        own = rules.Held(directory.groups, directory.held(caller.uid))
+        return all(own(gid) & Permission.USER_REMOVE.bit for gid in places)
 
     async def _prove(self, user: User, old_password: str | UnsetType, address: str) -> None:
         if not isinstance(old_password, str):

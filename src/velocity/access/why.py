@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from velocity.access import rules
+from velocity.access.lacking import several
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
 from velocity.access.sessions import Caller
 from velocity.contract.operation import Holds, On, Operation
@@ -49,7 +50,7 @@ class Why:
         allowed = self._access.allowed(needs, uid, held, target)
         if needs.oneself and allowed and target in (uid, None):
             return Explanation(allowed=True, message="nobody needs a permission on himself")
-        seen = [gid for gid in places if self._sees(caller, needs.on, target, gid)]
+        seen = self._seen(caller, needs.on, target, places)
         line = self._line(needs, held, seen)
         if allowed:
             message = self._may(caller, uid, needs, held, line)
@@ -66,23 +67,25 @@ class Why:
         )
 
     def _check_about(self, caller: Caller, uid: int, places: Iterable[int]) -> None:
-        if uid != caller.uid and not all(self._access.holds(caller.uid, Permission.USER_VIEW, gid) for gid in places):
+        sees = self._access.holding(caller.uid, Permission.USER_VIEW)
+        if uid != caller.uid and not all(map(sees, places)):
             raise Refused(
                 Problem.NO_PERMISSION, f"you need {Permission.USER_VIEW.value} there to ask about another user"
             )
 
-    def _sees(self, caller: Caller, on: On, target: object, gid: int) -> bool:
-        """Whether the caller may know that what is asked about is decided on that group."""
-        directory = self._directory
+    def _seen(self, caller: Caller, on: On, target: object, places: Iterable[int]) -> list[int]:
+        """Of these groups, those that the caller may know to be where it is decided."""
+        directory, access = self._directory, self._access
         if on in (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT):
-            return isinstance(target, int) and directory.sees(caller.uid, target)
+            return list(places) if isinstance(target, int) and directory.sees(caller.uid, target) else []
         if on is On.VM:  # a request for its state tells as much
-            return bool(rules.held(directory.groups, directory.held(caller.uid), gid))
+            return list(filter(rules.Held(directory.groups, directory.held(caller.uid)), places))
         if on in (On.MEDIUM, On.TASK):
-            return self._access.holds(caller.uid, Permission.MEDIA_LIST, gid)
+            return list(filter(access.holding(caller.uid, Permission.MEDIA_LIST), places))
         if target == caller.uid:
-            return directory.sees(caller.uid, gid)
-        return self._access.holds(caller.uid, Permission.USER_VIEW, gid)
+            shown = set(rules.shown_groups(directory.groups, directory.held(caller.uid))) | {ROOT_GROUP}
+            return [gid for gid in places if gid in shown and gid not in directory.leaving]
+        return list(filter(access.holding(caller.uid, Permission.USER_VIEW), places))
 
     def _supposed(self, uid: int, request: Explain) -> Grants:
         """What the user would hold; groups that do not exist change nothing."""
@@ -95,12 +98,14 @@ class Why:
         return held
 
     def _line(self, needs: Holds, held: Grants, places: Iterable[int]) -> list[Place]:
-        groups = self._directory.groups
-        return [
-            Place(gid=gid, name=groups[gid].name, held=bool(held.get(gid, 0) & needs.permission.bit))
-            for place in places
-            for gid in rules.line(groups, place)
-        ]
+        """The ways up from these groups, each group once."""
+        groups, found = self._directory.groups, dict[int, Place]()
+        for gid in places:
+            while gid not in found:
+                named = groups[gid]
+                found[gid] = Place(gid=gid, name=named.name, held=bool(held.get(gid, 0) & needs.permission.bit))
+                gid = named.parent_gid
+        return list(found.values())
 
     def _who(self, caller: Caller, needs: Holds, seen: Sequence[int]) -> list[UserSummary]:
         """Those who hold the permission and may assign it, as far as the caller sees members; root is no secret."""
@@ -112,8 +117,8 @@ class Why:
         found = []
         for uid, grants in sorted(directory.grants.items()):
             shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), grants)
-            held = {gid: grants[gid] for gid in shown}
-            if enough(rules.held(directory.groups, held, gid) & wanted == wanted for gid in places):
+            held = rules.Held(directory.groups, {gid: grants[gid] for gid in shown})
+            if enough(held(gid) & wanted == wanted for gid in places):
                 found.append(uid)
         last = [*(uid for uid in found if places and uid != ROOT_USER), ROOT_USER]
         return [UserSummary(uid=uid, name=directory.users[uid].name) for uid in last]
@@ -144,15 +149,15 @@ class Why:
 
     def _elsewhere(self, caller: Caller, uid: int, needs: Holds, held: Grants) -> list[int]:
         """Where the user holds the permission, as far as the caller may see that."""
+        sees = self._access.holding(caller.uid, Permission.USER_VIEW)
         return [
             gid
             for gid, bits in sorted(held.items())
-            if bits & needs.permission.bit
-            and (uid == caller.uid or self._access.holds(caller.uid, Permission.USER_VIEW, gid))
+            if bits & needs.permission.bit and (uid == caller.uid or sees(gid))
         ]
 
     def _labels(self, gids: Iterable[int]) -> str:
-        return ", ".join(f"{self._directory.path(gid)} ({gid})" for gid in gids)
+        return several(list(gids), lambda gid: f"{self._directory.path(gid)} ({gid})")
 
 
 def _needs(request: Explain) -> Holds | Operation:  # type: ignore[type-arg]

@@ -196,6 +196,7 @@ class Methods(abc.ABC):
         403 5200: velocity.group.create is needed on the parent
         404 5210: no such parent group
         409 5220: a group of that name exists under that parent
+        406 5221: it would be more than 32 groups below the root
         """
         return self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
 

@@ -38,6 +38,7 @@ class Problem(enum.Enum):
     PERMISSION_NOT_HELD = "permission not held"
     USER_STAYS = "user stays"
     GRANT_STAYS = "grant stays"
+    GROUP_TOO_DEEP = "group too deep"
     GROUP_STAYS = "group stays"
     GROUP_BUSY = "group busy"
     GROUP_MEDIUM_ATTACHED = "a medium of the group is attached elsewhere"

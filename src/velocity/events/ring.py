@@ -42,7 +42,7 @@ class Around:
         if any(held.get(gid, 0) & self.bits for gid in self.line):
             return True
         below = (gid for gid, bits in held.items() if bits & self.bits and gid in self.groups)
-        return any(self.line[0] in rules.line(self.groups, gid) for gid in below)
+        return self.line[0] in rules.with_above(self.groups, below)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Sight:
         self._uid = uid
         self._held = access.directory.held(uid)
         groups = access.directory.groups
-        self._bits = {gid: rules.held(groups, self._held, gid) for gid in groups}
+        held = rules.Held(groups, self._held)
+        self._bits = {gid: held(gid) for gid in groups}
 
     def unrendered(self) -> list[Key]:
         """What a snapshot would have to render first: when nobody has read for long, everything."""
@@ -66,7 +67,8 @@ class Sight:
 
     def _groups(self) -> list[events.GroupView]:
         directory = self._directory
-        shown = (directory.groups[gid] for gid in rules.shown_groups(directory.groups, self._held))
+        below = rules.with_above(directory.groups, (gid for gid, bits in self._bits.items() if bits))
+        shown = (directory.groups[gid] for gid in sorted(below))
         return [
             events.GroupView(
                 gid=group.gid,
@@ -79,9 +81,9 @@ class Sight:
         ]
 
     def _pools(self) -> list[events.PoolView]:
-        """A pool that a group below sees is seen by those above it too: to look at where it is held will do."""
-        pools = self._library.pools
-        where = [gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit]
+        """A pool that a group below sees is seen by those above it too: the topmost where it is held will do."""
+        pools, groups = self._library.pools, self._directory.groups
+        where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
             events.PoolView(mpid=pool.mpid, name=pool.name)
             for pool, _ in pools.all()

@@ -58,7 +58,9 @@ class Trash:
 
     async def seen_by(self, caller: Caller) -> list[Item]:
         """What the caller could have deleted himself; the newest first."""
-        return [item for item in await self._store.items() if self._may(caller, item)]
+        items = await self._store.items()
+        may = {kind: self._access.holding(caller.uid, permission) for kind, permission in NEEDED.items()}
+        return [item for item in items if may[item.what.kind](item.what.gid)]
 
     def expires(self, item: Item) -> int:
         """When it is removed for good, in unix seconds."""

@@ -64,14 +64,11 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
-    library, access, uid = call.services.library, call.services.access, call.caller.uid
+    library, access = call.services.library, call.services.access
     found = library.of_group(call.request.gid)
     await library.allocated(found)
     found = [one for one in found if library.find(one.mid)]  # it may have been deleted meanwhile
-
-    def sees(gid: int) -> bool:
-        return access.holds(uid, Permission.VM_VIEW, gid)
-
+    sees = access.holding(call.caller.uid, Permission.VM_VIEW)
     return media.Media(
         media=[views.medium_info(library, one, views.users(library.holders(one.mid), sees)) for one in found]
     )

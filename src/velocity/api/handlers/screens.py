@@ -25,5 +25,5 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
 @handles(screens.SEARCH)
 async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
-    allowed = services.fleet.where(lambda gid: services.access.holds(uid, Permission.VM_INTERACT, gid))
+    allowed = services.fleet.where(services.access.holding(uid, Permission.VM_INTERACT))
     return await services.gallery.search(allowed, call.request.text)
