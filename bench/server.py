@@ -142,6 +142,7 @@ class Velocity:
             "VELOCITY_DATA_DIR": str(self.data),
             "VELOCITY_RUNTIME_DIR": str(self.runs),
             "VELOCITY_ROOT_PASSWORD": PASSWORD,
+            "VELOCITY_EVENT_STREAMS": "1024",  # a few users stand for many
             **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
         }
         with (self.data / "server.log").open("ab") as log:

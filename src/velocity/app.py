@@ -138,7 +138,7 @@ async def build(
         host=Host(driver, HOST, fleet, library),
         counts=Counts(),
         lag=Lag(),
-        events=Events(access, library, fleet, tasks, terms),
+        events=Events(access, library, fleet, tasks, terms or Terms(own=settings.event_streams)),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

@@ -84,6 +84,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=3650, description="days for which what was deleted can be restored; 0: no trash")
     ] = 7
     history_days: Annotated[int, Meta(ge=1, le=3650, description="days for which the history is kept")] = 90
+    event_streams: Annotated[
+        int, Meta(ge=1, le=1024, description="streams of events that one user may have open at once")
+    ] = 16
     body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="bytes that a JSON body may have")] = 1_048_576
 
     @property

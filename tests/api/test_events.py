@@ -17,7 +17,7 @@ from velocity.events.service import Terms
 from velocity.hypervisor.port import Fact, Why
 
 pytestmark = pytest.mark.anyio
-QUICK: Any = {"pace": {}, "wake": 0.0}
+QUICK: Any = {"pace": {}, "wake": 0.0, "own": 100}
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def w(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
-    async with world(tmp_path / "data") as made:
+    async with world(tmp_path / "data", event_streams=100) as made:
         yield made
 
 

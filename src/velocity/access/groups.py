@@ -70,7 +70,8 @@ class Groups:
             if len(directory.line(parent_gid)) > DEEPEST:
                 raise Refused(
                     Problem.GROUP_TOO_DEEP,
-                    f"groups are at most {DEEPEST} deep, and {parent.name!r} is that deep already: choose a parent further up",
+                    f"groups are at most {DEEPEST} deep, and {parent.name!r} is that deep already: choose a parent "
+                    "further up",
                     field="parent_gid",
                 )
             self._check_name(name, parent_gid)

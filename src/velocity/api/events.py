@@ -42,7 +42,7 @@ async def watch(request: Request, services: Services) -> Response:
 
 
 class Stream(Response):
-    """One reader's connection, until he or the server ends it, or he takes too long."""
+    """The connection of a reader who was admitted, until he or the server ends it, or he takes too long."""
 
     def __init__(self, service: Events, caller: Caller, last: str) -> None:
         super().__init__(headers=dict(HEADERS))
@@ -52,6 +52,12 @@ class Stream(Response):
         self._last = last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._events.leave(self._caller)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
@@ -73,13 +79,13 @@ class Stream(Response):
 
     async def _carry(self, send: Send) -> None:
         """Raises `TimeoutError` when he takes too long."""
-        with self._events.reading(self._caller, self._last) as reader:
-            try:
-                async with contextlib.aclosing(reader.frames()) as frames:
-                    async for data in frames:
-                        await _sent(send, data, self._events.terms.patience)
-            except TimeoutError:
-                await _sent(send, bye("slow"), self._events.terms.farewell)
+        reader = self._events.reader(self._caller, self._last)
+        try:
+            async with contextlib.aclosing(reader.frames()) as frames:
+                async for data in frames:
+                    await _sent(send, data, self._events.terms.patience)
+        except TimeoutError:
+            await _sent(send, bye("slow"), self._events.terms.farewell)
         await _sent(send, b"", self._events.terms.farewell, more=False)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
@@ -55,7 +55,7 @@ class Terms:
     most: int = 20_000
     most_bytes: int = 64 << 20
     readers: int = 1024
-    own: int = 128
+    own: int = 16
     rendered: int = 100
 
 
@@ -80,6 +80,7 @@ class Events:
         self._marks = Marks(self.terms.pace)
         self._telling = Telling(access, library, fleet, tasks, self._append)
         self._readers: Counter[int] = Counter()
+        self._beginning = asyncio.Lock()
         self._read = False
         self._flushing: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
@@ -161,22 +162,38 @@ class Events:
         return int(number) if self._ring.knows(int(number)) else None
 
     def admit(self, caller: Caller) -> None:
-        """Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
+        """Count one more reader, until he leaves. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
         if self.ending:
             raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
-        if self.readers >= self.terms.readers or self._readers[caller.uid] >= self.terms.own:
-            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many streams of events are open: close one first")
-
-    @contextmanager
-    def reading(self, caller: Caller, last: str) -> Iterator[Reader]:
-        """One who was admitted, and goes on after the event `last`."""
+        if self._readers[caller.uid] >= self.terms.own:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"you have {self.terms.own} streams of events open, and no more are allowed (event_streams): close "
+                "one first",
+            )
+        if self.readers >= self.terms.readers:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"all {self.terms.readers} streams of events of this server are open: try again later",
+            )
         self._readers[caller.uid] += 1
-        try:
-            yield Reader(self, caller, self.cursor(last))
-        finally:
-            self._readers[caller.uid] -= 1
-            if not self._readers[caller.uid]:
-                del self._readers[caller.uid]
+
+    def leave(self, caller: Caller) -> None:
+        """One who was admitted reads no more."""
+        self._readers[caller.uid] -= 1
+        if not self._readers[caller.uid]:
+            del self._readers[caller.uid]
+
+    def reader(self, caller: Caller, last: str) -> Reader:
+        """Of one who was admitted, and goes on after the event `last`."""
+        return Reader(self, caller, self.cursor(last))
+
+    @asynccontextmanager
+    async def beginning(self, uid: int) -> AsyncIterator[None]:
+        """Within, a snapshot can be taken. One after the other, each in a step of its own: requests come between."""
+        async with self._beginning:
+            await self.ready(uid)
+            yield
 
     async def ready(self, uid: int) -> None:
         """Before a snapshot: render what it would have to, in steps that others come between."""
@@ -282,10 +299,13 @@ class Reader:
         while (reason := self._over()) is None:
             entries = self._entries()
             if entries is None:
-                await service.ready(self._caller.uid)
-                if self._over() is not None:
-                    continue
-            data, more = self._next(entries)
+                async with service.beginning(self._caller.uid):
+                    if self._over() is not None:
+                        continue
+                    data, self._cursor = service.snapshot(self._caller.uid)
+                more = True
+            else:
+                data, more = self._next(entries)
             if data:
                 yield data
                 sent = loop.time()
@@ -309,12 +329,9 @@ class Reader:
             return None
         return entries
 
-    def _next(self, entries: list[Entry] | None) -> tuple[bytes, bool]:
+    def _next(self, entries: list[Entry]) -> tuple[bytes, bool]:
         """What is to be sent, and whether there may be more already."""
         uid = self._caller.uid
-        if entries is None:
-            data, self._cursor = self._events.snapshot(uid)
-            return data, True
         if entries:
             self._cursor = entries[-1].seq
         return b"".join(frames(entries, uid, self._events.held(uid))), bool(entries)
