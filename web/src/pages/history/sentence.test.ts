@@ -27,6 +27,7 @@ test("what was done", () => {
   expect(said("revoke_permission", "uid=2 gid=3")).toBe("took all permissions on group team/web from user anna");
   expect(said("sign_in", "")).toBe("signed in");
   expect(said("change_user", "")).toBe("changed their own password");
+  expect(said("change_user", "uid=2 gid=3")).toBe("changed the account of user anna, whose home is group team/web");
 });
 
 test("what was refused was only tried", () => {

@@ -93,6 +93,8 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "remove_user":
       return ["removed", "remove", user()];
     case "change_user":
+      if (target.gid !== undefined)
+        return ["changed the account of", "change the account of", user(), ", whose home is ", group()];
       return target.uid === undefined
         ? ["changed their own password", "change their own password"]
         : ["set the password of", "set the password of", user()];

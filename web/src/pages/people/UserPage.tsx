@@ -34,6 +34,7 @@ import { SetPassword } from "./SetPassword";
 export function UserPage({ uid }: { uid: number }) {
   const known = useObjects("user").find((one) => one.uid === uid);
   const me = uid === session.present?.uid;
+  const path = useGroupPath();
   const { data, error, refetch } = useAnswer("post", "/u/user", { uid }, { topics: ["history"] });
   const name = data?.name ?? known?.name ?? (me ? session.present?.name : undefined) ?? `User ${uid}`;
   return (
@@ -44,6 +45,7 @@ export function UserPage({ uid }: { uid: number }) {
           <>
             <Link to="/users">Users</Link> · uid {uid}
             {me && " · yourself"}
+            {data?.home !== undefined && ` · at home in ${path(data.home)}`}
           </>
         }
         actions={data && <Actions user={data} />}
@@ -65,10 +67,10 @@ function Actions({ user }: { user: UserInfo }) {
   const may = useMay();
   const navigate = useNavigate();
   const [wish, setWish] = useState<"password" | "remove">();
-  const { uid, memberships } = user;
+  const { uid, memberships, home } = user;
   const me = uid === session.present?.uid;
-  const gids = memberships.length > 0 ? memberships.map((one) => one.gid) : [0];
-  const removes = gids.every((gid) => may("user.remove", gid));
+  const removes =
+    home !== undefined && [home, ...memberships.map((one) => one.gid)].every((gid) => may("user.remove", gid));
   const dominates = memberships.every((one) => one.permissions.every((it) => may(short(it.name), one.gid)));
   const close = () => setWish(undefined);
   return (

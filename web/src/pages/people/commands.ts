@@ -36,7 +36,11 @@ export const newGroupLine = (name: string, parent: string, parentGid: number): s
 ];
 
 /** The password is never in a line that a shell would remember. */
-export const newUserLine = (name: string): string[] => ["velocity", "user", "create", ...newName(name || "NAME")];
+export const newUserLine = (name: string, home?: string): string[] => [
+  ...["velocity", "user", "create"],
+  ...(home === undefined ? [] : ["--group", home]),
+  ...newName(name || "NAME"),
+];
 
 /** What a group may do by what is assigned to it; of a pool that it only inherits, with no quota of its own. */
 export const ownOf = (pool: PoolInfo | undefined): Assigned =>

@@ -22,7 +22,7 @@ test("a whole team is what the documentation types", () => {
     "velocity group create web",
     "velocity group quota web --cpus 8 --memory 16G --vms 10",
     "velocity pool assign 1 web --quota 200G --write --manage",
-    "velocity user create anna",
+    "velocity user create --group web anna",
     "velocity user grant anna admin --group web",
   ]);
 });

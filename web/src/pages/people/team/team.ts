@@ -84,9 +84,9 @@ function memberSteps(member: NonNullable<Team["member"]>, path: string, group: (
     steps.push({
       key: "user",
       title: `Create the user ${name}`,
-      cli: newUserLine(name),
+      cli: newUserLine(name, path),
       run: async (made, send) => {
-        made.uid = (await send("put", "/u/user", { name, password: password ?? "" })).uid;
+        made.uid = (await send("put", "/u/user", { name, password: password ?? "", gid: group(made) })).uid;
       },
     });
   steps.push({
