@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 from msgspec import UNSET, UnsetType
 
@@ -48,18 +50,22 @@ def user() -> None:
 def list_users() -> None:
     """List all users."""
     client = session.connect()
+    answer = client.list_users()
+    groups = where.paths(client) if any(isinstance(one.home, int) and one.home for one in answer.users) else {}
     listed(
-        client.list_users(),
+        answer,
         "users",
         ("UID", "NAME", "HOME"),
-        lambda one: (one.uid, one.name, _home(client, one.home)),
+        lambda one: (one.uid, one.name, _home(groups, one.home)),
         empty="no users",
         noun="user",
     )
 
 
-def _home(client: Client, gid: int | UnsetType) -> str:
-    return where.path(client, gid) if isinstance(gid, int) else "-"
+def _home(groups: Mapping[int, str], gid: int | UnsetType) -> str:
+    if not isinstance(gid, int):
+        return "-"
+    return clean(groups.get(gid, f"group {gid}")) if gid else "/"
 
 
 @user.command()
@@ -72,7 +78,7 @@ def show(user_: int) -> None:
     if as_json():
         show_json(answer)
         return
-    home = f", at home in {_home(client, answer.home)}" if isinstance(answer.home, int) else ""
+    home = f", at home in {_home(where.paths(client), answer.home)}" if isinstance(answer.home, int) else ""
     click.echo(f"{clean(answer.name)} (uid {answer.uid}){home}")
     rows = [(one.gid, where.path(client, one.gid), held(one.permissions)) for one in answer.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
