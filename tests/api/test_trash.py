@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -185,17 +187,18 @@ async def test_the_trash_outlives_a_restart_and_a_crash(tmp_path: Path) -> None:
 
 
 async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) -> None:
+    await w.ok("DELETE", "/m/media", mid=await w.medium("empty"))
     for name in ("old", "new"):
-        await w.ok("DELETE", "/m/media", mid=await w.medium(name))
+        await discarded(w, name)
     await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))
     pools = w.server.services.library.pools
     files = pools.files(1)
     assert files is not None
     free = files.free
-    files.free = lambda: free() if len(w.files()) < 2 else 10  # type: ignore[method-assign]
+    files.free = lambda: free() if len(w.files()) < 3 else 10  # type: ignore[method-assign]
     assert (await w.upload(b"x" * 1000)).status == 200
     left = [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
-    assert left == ["vm", "new"], "the oldest medium goes first, and no more than is needed"
+    assert left == ["vm", "new", "empty"], "the oldest medium with bytes goes first, and no more than is needed"
     trash = w.server.services.trash
     trash._clock = lambda: 4_000_000_000.0
     await trash.sweep()
@@ -203,20 +206,59 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     assert len(w.files()) == 1
 
 
+async def discarded(w: World, name: str, size: int = 4096) -> None:
+    """A medium with bytes, in the trash."""
+    mid = (await w.upload(b"x" * size, x_velocity_name=name, x_velocity_type="DISK"))["mid"]
+    await w.ok("DELETE", "/m/media", mid=mid)
+
+
+async def test_what_is_refused_anyway_takes_nothing_out_of_the_trash(w: World) -> None:
+    """Neither the quota, nor a name, nor what no pool can hold costs others what they deleted; nor does a plan."""
+    gid = await w.group("a")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1000, write=True, manage=True)
+    await discarded(w, "of others")
+    await w.medium("taken")
+    files = w.server.services.library.pools.files(1)
+    assert files is not None
+    files.free = lambda: 10  # type: ignore[method-assign]
+
+    async def refused(size: int, **more: str) -> int:
+        fields = {"gid": "0", "name": "new", "mpid": "1", "type": "DISK", "readonly": "false"} | more
+        pairs = [f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items()]
+        sent = {"tus_resumable": "1.0.0", "upload_length": str(size), "upload_metadata": ",".join(pairs)}
+        tus = await w.raw("POST", "/m/media/tus", authorization=f"Bearer {w.key}", **sent)
+        headers = {f"x_velocity_{key}": value for key, value in fields.items()}
+        for plan in ("true", "false"):
+            answer = await w.upload(b"" if plan == "true" else chunk(), x_velocity_length=str(size),
+                                    x_velocity_plan=plan, **headers)  # fmt: skip
+            assert (answer.status, answer.code) == (tus.status, tus.code)
+        assert [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]] == ["of others"]
+        return answer.code
+
+    async def chunk() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    assert await refused(1 << 60, gid=str(gid)) == 9221, "more than its quota"
+    assert await refused(1001, gid=str(gid)) == 9221, "more than its quota"
+    assert await refused(1001, name="taken") == 9220
+    assert await refused(1 << 60) == 9221, "more than the pool could ever hold"
+    assert await refused(4096 + 11) == 9221, "more than there would be without any trash"
+
+
 async def test_a_pool_that_runs_short_keeps_no_trash(w: World) -> None:
     files = w.server.services.library.pools.files(1)
     assert files is not None
     files.free = lambda: 1 << 20  # type: ignore[method-assign]
-    await w.ok("DELETE", "/m/media", mid=await w.medium("first"))
+    await discarded(w, "first")
     assert w.files() == []
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
 
 
 async def test_room_is_made_for_a_guest_that_stands_still_for_want_of_it(w: World) -> None:
-    gone, mid = await w.medium("gone"), await w.medium("used")
+    mid = await w.medium("used")
     vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-    await w.ok("DELETE", "/m/media", mid=gone)
+    await discarded(w, "gone")
     assert len(w.files()) == 2
     files = w.server.services.library.pools.files(1)
     assert files is not None

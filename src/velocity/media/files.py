@@ -74,9 +74,10 @@ class PoolFiles:
         facts = os.statvfs(self._path)
         return facts.f_blocks * facts.f_frsize
 
-    def trashed(self) -> int:
-        """Bytes that would be free without the trash."""
-        return sum(file.stat().st_blocks * 512 for file in self._trash.iterdir())
+    def trashed(self, names: Collection[str] | None = None) -> int:
+        """Bytes that would be free without the trash, or without these files of it."""
+        files = [file for file in self._trash.iterdir() if names is None or file.name in names]
+        return sum(file.stat().st_blocks * 512 for file in files)
 
     def create(self, name: str, size: int, format_: str) -> None:
         """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from velocity import plan, sizes
+from velocity import plan
 from velocity.access.rules import Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -23,12 +23,10 @@ from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media.files import Incoming, PoolFiles, whole
 from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
+from velocity.media.room import Room
 from velocity.media.rules import Medium, Pool, file_name
 from velocity.media.upload import Upload
 from velocity.media.withdrawn import WithdrawnMedia
-
-SHORT = 64 << 20
-"""A pool with fewer bytes free runs short."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,12 @@ class Library:
         self._store = store
         self._access = access
         self.pools = Pools(store, access, pools)
+        self.room = Room(self.pools)
         self._media: dict[UUID, Medium] = {}
         self._names: set[tuple[int, int, str]] = set()
         self._reserved: set[UUID] = set()
         self._returning: dict[UUID, Medium] = {}
         self._takes: dict[UUID, int] = {}
-        self._make_room: Callable[[int, int], Awaitable[None]] = _nowhere
         self._holders: Callable[[UUID], Sequence[Holder]] = lambda _: ()
         access.owns(On.MEDIUM, self._group_of)
         access.groups.belongings(self)
@@ -73,10 +71,6 @@ class Library:
                 {file_name(one) for one in media if one.mpid == mpid} for media in (self._media.values(), discarded)
             )
             files.open(*names)
-
-    def short_of_space(self, make_room: Callable[[int, int], Awaitable[None]]) -> None:
-        """Tell who can make room in a pool, by its mpid and the bytes wanted."""
-        self._make_room = make_room
 
     def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
         """Tell how to find out which machines a medium is attached to."""
@@ -203,9 +197,9 @@ class Library:
             content=Content(format="unknown"),
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
-        await self._find_room(files, medium)
-        self._access.group(medium.gid)  # it may have been deleted meanwhile
         with self.reservation(medium):
+            await self.room.find(files, medium)
+            self._access.group(medium.gid)  # it may have been deleted meanwhile
             _plan_to("create", medium)
             plan.ends()
             incoming = Incoming(files, file_name(medium))
@@ -215,21 +209,6 @@ class Library:
                 yield upload
             finally:
                 await whole(asyncio.to_thread(incoming.close, drop=not upload.kept))
-
-    async def _find_room(self, files: PoolFiles, medium: Medium) -> None:
-        """Raises `Refused(POOL_QUOTA)`; a plan is told what would go to make room."""
-        free = await asyncio.to_thread(files.free)
-        if medium.size > free:
-            await self._make_room(medium.mpid, medium.size)
-            free = await asyncio.to_thread(files.free)
-        if medium.size <= free:
-            return
-        if not plan.wanted() or medium.size > free + await asyncio.to_thread(files.trashed):
-            raise Refused(
-                Problem.POOL_QUOTA,
-                f"{sizes.size(medium.size)} is more than the {sizes.size(free)} free: remove media or use another pool",
-            )
-        plan.warns([f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"])
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
@@ -322,13 +301,6 @@ class Library:
                     await asyncio.to_thread(files.settle, file_name(medium))
             await self.allocated(media)
 
-    async def relieve(self, mpids: Collection[int]) -> None:
-        """A pool that runs short keeps no trash."""
-        for mpid in mpids:
-            files = self.pools.files(mpid)
-            if files is not None and await asyncio.to_thread(files.free) < SHORT:
-                await self._make_room(mpid, SHORT)
-
     async def empty(self, medium: Medium) -> None:
         """One of the trash is removed for good."""
         if files := self.pools.files(medium.mpid):
@@ -390,10 +362,6 @@ class Library:
 def _plan_to(do: Do, medium: Medium) -> None:
     given = None if do == "create" else medium.mid
     plan.step(do, "medium", medium.name, id=given, gid=medium.gid)
-
-
-async def _nowhere(_mpid: int, _size: int) -> None:
-    """Where nobody can make room."""
 
 
 def _key(medium: Medium) -> tuple[int, int, str]:

@@ -40,4 +40,4 @@ class WithdrawnMedia:
             if files := self._library.pools.files(medium.mpid):
                 await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
         if not purge:
-            await self._library.relieve({medium.mpid for medium in self._media})
+            await self._library.room.relieve({medium.mpid for medium in self._media})

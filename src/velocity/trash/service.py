@@ -15,6 +15,7 @@ from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.service import Fleet
+from velocity.media.rules import file_name
 from velocity.media.service import Library
 from velocity.trash.port import Contents, Item, TrashStore
 
@@ -46,7 +47,7 @@ class Trash:
         self._clock = clock
         self._changing = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
-        library.short_of_space(self.make_room)
+        library.room.made_by(self.make_room)
 
     def open(self) -> None:
         self._sweeping = asyncio.create_task(self._sweep_ever())
@@ -97,7 +98,10 @@ class Trash:
             await self._purge(item, contents)
 
     async def make_room(self, mpid: int, size: int) -> None:
-        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan."""
+        """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan.
+
+        What takes no bytes there stays.
+        """
         if plan.wanted():
             return
         async with self._changing:
@@ -106,7 +110,8 @@ class Trash:
                 if files is None or await asyncio.to_thread(files.free) >= size:
                     return
                 contents = await self._store.contents(item.trid)
-                if contents is not None and any(medium.mpid == mpid for medium in contents.media):
+                names = {file_name(one) for one in contents.media if one.mpid == mpid} if contents else set()
+                if contents is not None and await asyncio.to_thread(files.trashed, names) > 0:
                     log.info("pool %d runs short: %s %r leaves the trash", mpid, item.what.kind, item.what.name)
                     await self._purge(item, contents)
 

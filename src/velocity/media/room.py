@@ -1,0 +1,64 @@
+"""Room in the pools: whether one holds what comes, and what leaves its trash for that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from velocity import plan, sizes
+from velocity.contract.problems import Problem, Refused
+from velocity.media.files import PoolFiles
+from velocity.media.pools import Pools
+from velocity.media.rules import Medium
+
+SHORT = 64 << 20
+"""A pool with fewer bytes free runs short."""
+
+
+class Room:
+    """The room in all pools."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._make: Callable[[int, int], Awaitable[None]] = _nowhere
+
+    def made_by(self, make: Callable[[int, int], Awaitable[None]]) -> None:
+        """Tell who can make room in a pool, by its mpid and the bytes wanted."""
+        self._make = make
+
+    async def find(self, files: PoolFiles, medium: Medium) -> None:
+        """Have as many bytes free as the medium wants; its quota and its name are to be reserved before.
+
+        Raises `Refused(POOL_QUOTA)`, and leaves the trash alone if all of it would not suffice. A plan is told what
+        would go.
+        """
+        free = await asyncio.to_thread(files.free)
+        if medium.size <= free:
+            return
+        _check(medium.size, free + await asyncio.to_thread(files.trashed))
+        if plan.wanted():
+            plan.warns(
+                [f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"]
+            )
+            return
+        await self._make(medium.mpid, medium.size)
+        _check(medium.size, await asyncio.to_thread(files.free))
+
+    async def relieve(self, mpids: Collection[int]) -> None:
+        """A pool that runs short keeps no trash."""
+        for mpid in mpids:
+            files = self._pools.files(mpid)
+            if files is not None and await asyncio.to_thread(files.free) < SHORT:
+                await self._make(mpid, SHORT)
+
+
+def _check(size: int, most: int) -> None:
+    if size > most:
+        raise Refused(
+            Problem.POOL_QUOTA,
+            f"{sizes.size(size)} is more than the {sizes.size(most)} free: remove media or use another pool",
+        )
+
+
+async def _nowhere(_mpid: int, _size: int) -> None:
+    """Where nobody can make room."""
