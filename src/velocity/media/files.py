@@ -2,7 +2,8 @@
 
 A file lies in `.moving` while the database does not yet, or no longer, know it. After a crash the database decides:
 what it knows is moved into place, the rest is removed. So nothing that was acknowledged is lost, and nothing remains
-of what was not.
+of what was not. What follows a commit (`settle`, `discard`, `drop`, `empty`) never fails: what the file system refuses
+is done at a later look at the pool, or at the next start.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
@@ -20,6 +23,8 @@ from typing import Any, TypeVar
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 
+log = logging.getLogger(__name__)
+
 GATHER = 1 << 20
 """Bytes that are gathered before they are written at once."""
 SLOW = 0.02
@@ -27,6 +32,8 @@ SLOW = 0.02
 
 
 T = TypeVar("T")
+Step = Callable[[str], None]
+"""What is done with the file of a name."""
 
 
 class PoolFiles:
@@ -39,6 +46,8 @@ class PoolFiles:
         self._path = path
         self._moving = path / ".moving"
         self._trash = path / ".trash"
+        self._turn = threading.Lock()
+        self._left: dict[str, Step] = {}
 
     def open(self, known: Collection[str], discarded: Collection[str]) -> None:
         """Make the directories, and finish or undo what a crash interrupted.
@@ -59,13 +68,15 @@ class PoolFiles:
         _sync(self._path)
 
     def path(self, name: str) -> Path:
-        return self._path / name
+        """Where a medium's file is: in `.moving` as long as it could not be moved into place."""
+        return self.moving(name) if self._left.get(name) == self._settle else self._path / name
 
     def moving(self, name: str) -> Path:
         return self._moving / name
 
     def free(self) -> int:
         """Bytes that may still be written here."""
+        self.finish_what_is_left()
         facts = os.statvfs(self._path)
         return facts.f_bavail * facts.f_frsize
 
@@ -101,31 +112,71 @@ class PoolFiles:
             raise
         _sync(self._moving)
 
-    def settle(self, name: str) -> None:
-        """Into place, now that the database knows it."""
-        self.moving(name).rename(self.path(name))
-        _sync(self._path)
-
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""
-        if self.path(name).exists():
-            self.path(name).rename(self.moving(name))
-
-    def drop(self, name: str) -> None:
-        self.moving(name).unlink(missing_ok=True)
-
-    def discard(self, name: str) -> None:
-        """From `.moving` into the trash, now that the database has it there."""
-        with contextlib.suppress(FileNotFoundError):
-            self.moving(name).rename(self._trash / name)
+        with self._turn:
+            if (self._path / name).exists():
+                (self._path / name).rename(self.moving(name))
+            self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
         """From the trash to `.moving`, before the database has it again."""
-        (self._trash / name).rename(self.moving(name))
+        with self._turn:
+            if not self.moving(name).exists():
+                (self._trash / name).rename(self.moving(name))
+            self._left.pop(name, None)
+
+    # After a commit
+
+    def settle(self, name: str) -> None:
+        """Into place, now that the database knows it."""
+        self._finish(name, self._settle)
+
+    def drop(self, name: str) -> None:
+        """Out of `.moving`, for good."""
+        self._finish(name, self._drop)
+
+    def discard(self, name: str) -> None:
+        """From `.moving` into the trash, now that the database has it there."""
+        self._finish(name, self._discard)
 
     def empty(self, name: str) -> None:
         """Out of the trash, for good."""
-        (self._trash / name).unlink(missing_ok=True)
+        self._finish(name, self._empty)
+
+    def finish_what_is_left(self) -> None:
+        """Try again what the file system refused."""
+        for name, step in list(self._left.items()):
+            self._finish(name, step, again=True)
+
+    def _finish(self, name: str, step: Step, *, again: bool = False) -> None:
+        with self._turn:
+            if again and self._left.get(name) != step:
+                return
+            try:
+                step(name)
+            except OSError as error:
+                if not again:
+                    log.warning("%s cannot be put in order now, and will be later: %s", self._path / name, error)
+                self._left[name] = step
+            else:
+                self._left.pop(name, None)
+
+    def _settle(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.moving(name).rename(self._path / name)
+        _sync(self._path)
+
+    def _drop(self, name: str) -> None:
+        self.moving(name).unlink(missing_ok=True)
+
+    def _discard(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.moving(name).rename(self._trash / name)
+
+    def _empty(self, name: str) -> None:
+        for directory in (self._trash, self._moving):  # there, if it could not be discarded
+            (directory / name).unlink(missing_ok=True)
 
 
 class Incoming:

@@ -126,9 +126,10 @@ class _Making:
         try:
             medium = await fill(self)
             medium = described(medium, await asyncio.to_thread(inspect, self._path))
-            await whole(self._library.keep(self._files, medium))
-        finally:
+        except BaseException:
             await whole(asyncio.to_thread(self._files.drop, file_name(medium)))
+            raise
+        await whole(self._library.keep(self._files, medium))  # from here on the database decides
         return medium.mid
 
     async def convert(self, images: Images, source: Path, kind: str) -> Medium:

@@ -278,11 +278,11 @@ class Library:
     @contextlib.asynccontextmanager
     async def returning(self, media: Sequence[Medium]) -> AsyncIterator[None]:
         """Media that come back from the trash, with their names and quota. What raises inside undoes it."""
-        async with contextlib.AsyncExitStack() as undo:
+        async with contextlib.AsyncExitStack() as held, contextlib.AsyncExitStack() as undo:
             for medium in media:
-                undo.enter_context(self.reservation(medium))
+                held.enter_context(self.reservation(medium))
                 self._returning[medium.mid] = medium
-                undo.callback(self._returning.pop, medium.mid)
+                held.callback(self._returning.pop, medium.mid)
                 files = self.pools.files(medium.mpid)
                 if files is None:
                     raise Refused(
@@ -294,6 +294,7 @@ class Library:
                 await asyncio.to_thread(files.bring_back, file_name(medium))
                 undo.push_async_callback(asyncio.to_thread, files.discard, file_name(medium))
             yield
+            undo.pop_all()  # it is committed
             for medium in media:
                 self._reserved.discard(medium.mid)
                 self.back(medium)
@@ -340,7 +341,10 @@ class Library:
                 reservation.fit(0)
 
     async def keep(self, files: PoolFiles, medium: Medium) -> None:
-        """Commit, then show. The file waits in `.moving` and is dropped when the commit fails."""
+        """Commit, then show. The file waits in `.moving` and is dropped when the commit fails.
+
+        After the commit nothing is undone or told as failed.
+        """
         try:
             await self._store.add(medium)
         except Exception:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from msgspec import UNSET
 
@@ -24,7 +25,7 @@ class Upload:
         files: PoolFiles,
         incoming: Incoming,
         request: UploadMedium,
-        keep: Callable[[PoolFiles, Medium], Awaitable[None]],
+        keep: Callable[[PoolFiles, Medium], Coroutine[Any, Any, None]],
     ) -> None:
         self._keep = keep
         self._medium = medium
@@ -72,5 +73,5 @@ class Upload:
         content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
         medium = described(self._medium, content)
         self.kept = True  # from here on the database decides
-        await self._keep(self._files, medium)
+        await whole(self._keep(self._files, medium))
         return medium

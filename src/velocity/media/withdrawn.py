@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from velocity.contract.problems import Refused
 from velocity.media.rules import Medium, file_name
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ class WithdrawnMedia:
     async def restore(self) -> None:
         for medium in self._media:
             if files := self._library.pools.files(medium.mpid):
-                with contextlib.suppress(OSError):
-                    await asyncio.to_thread(files.settle, file_name(medium))
+                await asyncio.to_thread(files.settle, file_name(medium))
             self._library.back(medium)
 
     def committed(self) -> None:
@@ -40,4 +40,5 @@ class WithdrawnMedia:
             if files := self._library.pools.files(medium.mpid):
                 await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
         if not purge:
-            await self._library.room.relieve({medium.mpid for medium in self._media})
+            with contextlib.suppress(Refused, OSError):  # they are deleted, whether or not room can be made
+                await self._library.room.relieve({medium.mpid for medium in self._media})
