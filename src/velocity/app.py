@@ -103,7 +103,7 @@ async def build(
         tasks = Tasks(SqlTasks(database), access)
         await tasks.open()
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
-        library = Library(SqlMedia(database), access, pools)
+        library = Library(SqlMedia(database), access, pools, settings.data_dir / "pools")
         library.open()
         resumables = Resumables(library, access)
         driver = await hypervisor(library)

@@ -20,6 +20,7 @@ from velocity.config import NicSetting, Settings
 from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
+from velocity.media.identity import MARK
 from velocity.media.service import Library
 from velocity.metrics.service import Times
 
@@ -123,9 +124,10 @@ class World:
         return await self.raw("PUT", "/m/media/upload", content, **{k: v for k, v in sent.items() if v is not None})
 
     def files(self) -> list[str]:
-        """Everything in the media pool, what comes and goes included."""
+        """Everything in the media pool but its mark, what comes and goes included."""
         pool = self.data / "media"
-        return sorted(str(file.relative_to(pool)) for file in pool.rglob("*") if file.is_file())
+        files = [file for file in pool.rglob("*") if file.is_file() and file.name != MARK]
+        return sorted(str(file.relative_to(pool)) for file in files)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.people import member
 from tests.host import Host
+from velocity.cli.doctor import pools
 from velocity.client import Client
 
 
@@ -120,3 +121,23 @@ def test_who_may_assign_but_not_list_names_all(red: Host) -> None:
     assert said(ivan, "1", "attic", "--quota", "1G", "--write", "--no-manage") == (
         "assigned pool 1 to red/attic: quota 1.0 GiB, write yes, manage no\n"
     )
+
+
+def test_a_pool_that_is_away_is_shown_as_such(host: Host) -> None:
+    (found,) = pools(host.settings)
+    assert found.text.startswith("pool 'default': ")
+    (host.data / "media").rename(host.data / "away")
+    for words in (("pool", "list"), ("host", "show")):
+        shown = host.run(*words)
+        assert shown.exit_code == 0
+        assert shown.stdout.splitlines()[-1].endswith(" away")
+        assert shown.stderr.startswith("warning: pool 'default' is away")
+    refused = host.run("media", "create", "disk", "--size", "1M")
+    assert refused.exit_code == 1
+    assert "pool 'default' is away" in str(refused.exception)
+    (found,) = pools(host.settings)
+    assert (found.verdict, found.text) == (
+        "limited", f"pool 'default' is not at {host.data / 'media'}: mount its disk there",
+    )  # fmt: skip
+    (host.data / "away").rename(host.data / "media")
+    assert host.ok("pool", "list").splitlines()[-1].endswith(" online")

@@ -26,12 +26,12 @@ class Content(FileResponse):
 async def download(request: Request, services: Services) -> Response:
     """The bytes as they lie in the pool: a qcow2 medium is a qcow2 file."""
     try:
-        return _file(request, services)
+        return await _file(request, services)
     except Refused as refused:
         return errors.refusal(refused, media.DOWNLOAD)
 
 
-def _file(request: Request, services: Services) -> Response:
+async def _file(request: Request, services: Services) -> Response:
     try:
         mid = UUID(request.path_params["mid"])
     except ValueError:
@@ -41,6 +41,7 @@ def _file(request: Request, services: Services) -> Response:
     assert isinstance(needs, Holds)
     services.access.admit(needs, caller, mid)
     library = services.library
+    await library.pools.check(library.get(mid).mpid, writes=False)
     medium = library.get(mid)
     writer = next((holder for holder in library.holders(mid) if holder.writing), None)
     if writer is not None:

@@ -15,6 +15,7 @@ from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
+from velocity.media.identity import Identity
 from velocity.network import fence, wire
 from velocity.sizes import size
 
@@ -57,11 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _firmware()
     total, free = facts.memory_mib("MemTotal"), facts.memory_free_mib()
     yield Finding("memory", "ok" if free > 512 else "limited", f"{free} of {total} MiB free")
-    for pool in settings.media_pools:
-        where = pool.path if pool.path.exists() else settings.data_dir
-        disk = shutil.disk_usage(where).free
-        hint = "" if disk > LOW_DISK else ": little for media"
-        yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
+    yield from pools(settings)
     yield from _network(settings)
     yield from _isolation(settings)
 
@@ -89,6 +86,19 @@ def _firmware() -> Iterator[Finding]:
         yield Finding("firmware", "ok", f"build {found.build}: {found.description}")
     except firmware.NoFirmware as error:
         yield Finding("firmware", "missing", str(error))
+
+
+def pools(settings: Settings) -> Iterator[Finding]:
+    """Whether each is where it belongs, and how much it may still take."""
+    for pool in settings.media_pools:
+        identity = Identity(pool.mpid, pool.path, settings.data_dir / "pools")
+        if identity.known() and not identity.fits():
+            yield Finding("disk", "limited", f"pool {pool.name!r} is not at {pool.path}: mount its disk there")
+            continue
+        where = pool.path if pool.path.exists() else settings.data_dir
+        disk = shutil.disk_usage(where).free
+        hint = "" if disk > LOW_DISK else ": little for media"
+        yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
 
 
 def _network(settings: Settings) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from velocity.cli import session
-from velocity.cli.output import as_json, json_option, show_json, table
+from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
 from velocity.sizes import size
 
@@ -38,10 +38,12 @@ def show() -> None:
         click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
     click.echo()
     rows = [
-        (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated))
+        (one.mpid, one.name, size(one.size), size(one.free), size(one.declared), size(one.allocated), one.state)
         for one in now.pools
     ]
-    table(("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED"), rows, "no pools: see the setting `pools`")
+    columns = ("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED", "STATE")
+    table(columns, rows, "no pools: see the setting `pools`")
+    warn(one.message for one in now.pools)
 
 
 def duration(seconds: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable
@@ -112,6 +112,13 @@ class Bytes(int):
 
     def __str__(self) -> str:
         return size(self)
+
+
+def warn(messages: Iterable[str | UnsetType]) -> None:
+    """Say on stderr what is not as it should be."""
+    for message in messages:
+        if isinstance(message, str):
+            click.secho(f"warning: {clean(message)}", fg="yellow", err=True)
 
 
 Row = Callable[[Any], Sequence[object]]

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, session, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import Bytes, done, listed, listing
+from velocity.cli.output import Bytes, as_json, done, listed, listing, warn
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.contract.media import Assigned, PoolInfo
@@ -28,10 +28,11 @@ def pool() -> None:
 def list_pools(group: int | None) -> None:
     """List the pools that a group sees."""
     client = session.connect()
+    answer = client.list_pools(gid=where.here(client, group))
     listed(
-        client.list_pools(gid=where.here(client, group)),
+        answer,
         "pools",
-        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE"),
+        ("MPID", "NAME", "WRITE", "MANAGE", "QUOTA", "USED", "LEFT", "FREE", "STATE"),
         lambda one: (
             one.mpid,
             one.name,
@@ -41,10 +42,13 @@ def list_pools(group: int | None) -> None:
             Bytes(one.used),
             Bytes(one.left) if isinstance(one.left, int) else "-",
             Bytes(one.free),
+            one.state,
         ),
         empty="the group sees no pool: ask for one",
         noun="pool",
     )
+    if not as_json():
+        warn(one.message for one in answer.pools)
 
 
 @pool.command()

@@ -212,6 +212,7 @@ class Methods(abc.ABC):
         409 5321: one of its VMs is not STOPPED, and `force` is not true
         409 5322: one of its media is attached to a VM of a group that remains
         409 5323: the object has changed since the revision that the request names
+        406 5324: a pool that its media lie in is away, or can only be read
         """
         return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
@@ -307,6 +308,7 @@ class Methods(abc.ABC):
         404 8211: no such pool for this group
         409 8220: the group has a medium of that name in this pool
         406 8221: the quota, or the space of the pool, does not hold it
+        406 8222: the pool is away, or can only be read
         """
         return self.call(
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
@@ -326,6 +328,7 @@ class Methods(abc.ABC):
         409 21220: the group has a medium of that name in this pool
         406 21221: the quota, or the space of the pool, does not hold it
         406 21222: the bytes are no image that can be imported, or name other files
+        406 21224: the pool is away, or can only be read, or that of the source is away
         """
         return self.call(
             media.IMPORT, media.ImportMedium(mid=mid, gid=gid, mpid=mpid, name=name, type=type, format=format)
@@ -345,6 +348,7 @@ class Methods(abc.ABC):
         409 22220: the group has a medium of that name in this pool
         406 22221: the quota, or the space of the pool, does not hold it
         409 22223: a VM is writing to it
+        406 22224: the pool is away, or can only be read, or that of the source is away
         """
         return self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
 
@@ -365,6 +369,7 @@ class Methods(abc.ABC):
         404 14310: no such medium
         409 14320: the medium is attached to a VM, running or not
         409 14321: the object has changed since the revision that the request names
+        406 14322: the pool is away, or can only be read
         """
         return self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
@@ -439,6 +444,7 @@ class Methods(abc.ABC):
         406 13220: not possible from the present state
         406 13221: not a state that can be requested
         406 13222: the host has not the memory free now
+        406 13223: a pool of its media is away, or can only be read
         500 13230: the hypervisor failed, with its own words
         """
         return self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))
@@ -692,6 +698,7 @@ class Methods(abc.ABC):
         406 25225: the quota does not hold its memory
         406 25226: the quota does not hold one more VM
         406 25227: the quota of the pool does not hold it
+        406 25228: the pool that a medium lies in is away, or can only be read
         """
         return self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -45,4 +45,8 @@ Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
 Revision = Annotated[
     str, Meta(min_length=1, max_length=64, description="a word that is another one whenever the object is")
+]
+PoolState = Annotated[
+    Literal["online", "away", "readonly"],
+    Meta(description="away: the pool's disk is not mounted where it belongs, or does not answer"),
 ]

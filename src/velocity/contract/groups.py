@@ -151,6 +151,7 @@ DELETE = Operation(
             5322, 409, Problem.GROUP_MEDIUM_ATTACHED, "one of its media is attached to a VM of a group that remains"
         ),
         Failure(5323, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(5324, 406, Problem.POOL_AWAY, "a pool that its media lie in is away, or can only be read"),
     ),
 )
 

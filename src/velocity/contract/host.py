@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Mpid
+from velocity.contract.fields import Bytes, Mpid, PoolState
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -24,6 +24,8 @@ class HostPool(Wire, frozen=True):
     free: Annotated[Bytes, Meta(description="bytes that may still be written there")]
     declared: Annotated[Bytes, Meta(description="bytes that its media may grow to")]
     allocated: Annotated[Bytes, Meta(description="bytes that its media take on the disk")]
+    state: PoolState
+    message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
 
 
 class HostInfo(Wire, frozen=True):

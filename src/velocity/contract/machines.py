@@ -268,6 +268,7 @@ SET_STATE = Operation(
         Failure(13220, 406, Problem.NOT_FROM_THIS_STATE, "not possible from the present state"),
         Failure(13221, 406, Problem.NOT_A_STATE, "not a state that can be requested"),
         Failure(13222, 406, Problem.MEMORY_SHORT, "the host has not the memory free now"),
+        Failure(13223, 406, Problem.POOL_AWAY, "a pool of its media is away, or can only be read"),
         Failure(13230, 500, Problem.HYPERVISOR, "the hypervisor failed, with its own words"),
     ),
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, Vmid
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, PoolState, Revision, Vmid
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -36,8 +36,9 @@ class PoolInfo(Wire, frozen=True):
     manage: bool
     quota: Annotated[int, Meta(description="bytes that the nearest assignment allows; 0: no limit of its own")]
     used: Annotated[int, Meta(description="bytes that the media of the group and its subgroups declare here")]
-    free: Annotated[int, Meta(description="bytes free in the pool's file system")]
+    free: Annotated[int, Meta(description="bytes free in the pool's file system; 0 while the pool is away")]
     revision: Annotated[str, Meta(description="another one whenever what is assigned to the group itself is")]
+    state: PoolState
     left: (
         Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
         | UnsetType
@@ -45,6 +46,7 @@ class PoolInfo(Wire, frozen=True):
     assigned: Annotated[Assigned, Meta(description="absent: nothing is assigned to the group itself")] | UnsetType = (
         UNSET
     )
+    message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
 
 
 class Pools(Wire, frozen=True):
@@ -250,6 +252,7 @@ CREATE = Operation(
         Failure(8211, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
         Failure(8220, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
         Failure(8221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
+        Failure(8222, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
     ),
 )
 
@@ -278,6 +281,7 @@ UPLOAD = Operation(
         Failure(9221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
         Failure(9222, 413, Problem.MORE_THAN_PROMISED, "more bytes than promised"),
         Failure(9223, 406, Problem.WRONG_CHECKSUM, "the bytes do not have the promised SHA-256"),
+        Failure(9225, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
     ),
     streams=True,
 )
@@ -307,6 +311,7 @@ DOWNLOAD = Operation(
         Failure(14100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the medium's group"),
         Failure(14110, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
         Failure(14120, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it"),
+        Failure(14121, 406, Problem.POOL_AWAY, "its pool is away"),
     ),
     ours=True,
 )
@@ -339,6 +344,7 @@ def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, 
         (20, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
         (21, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
         *more,
+        (24, 406, Problem.POOL_AWAY, "the pool is away, or can only be read, or that of the source is away"),
     )
     return tuple(
         Failure(route * 1000 + 200 + number, status, problem, text) for number, status, problem, text in failures
@@ -387,6 +393,7 @@ DELETE = Operation(
         Failure(14310, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
         Failure(14320, 409, Problem.MEDIUM_ATTACHED, "the medium is attached to a VM, running or not"),
         Failure(14321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(14322, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
     ),
 )
 

@@ -47,6 +47,7 @@ class Problem(enum.Enum):
     POOL_NOT_FOUND = "pool not found"
     POOL_NOT_MANAGED = "pool not managed"
     POOL_QUOTA = "pool quota"
+    POOL_AWAY = "pool away"
     POOL_OF_ROOT = "pool of the root group"
     MEDIUM_NOT_FOUND = "medium not found"
     MEDIUM_NAME_TAKEN = "medium name taken"

@@ -71,6 +71,7 @@ RESTORE = Operation(
         Failure(25225, 406, Problem.MEMORY_LIMIT, "the quota does not hold its memory"),
         Failure(25226, 406, Problem.VM_QUOTA, "the quota does not hold one more VM"),
         Failure(25227, 406, Problem.POOL_QUOTA, "the quota of the pool does not hold it"),
+        Failure(25228, 406, Problem.POOL_AWAY, "the pool that a medium lies in is away, or can only be read"),
     ),
     ours=True,
 )

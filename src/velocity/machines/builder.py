@@ -84,13 +84,16 @@ class Builder:
                 Problem.MEMORY_SHORT,
                 f"VM {machine.vmid} needs {spec.memory_mib} MiB, the host has {free} MiB free now: stop another VM",
             )
+        disks = tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
+        for disk in disks:
+            await self._library.pools.check_again(disk.media.pool, writes=not disk.readonly)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,
             memory=spec.memory_mib,
             machine_type=spec.machine_type,
             firmware=spec.firmware,
-            disks=tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media),
+            disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(nic) for nic in spec.nics),
         )

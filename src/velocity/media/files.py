@@ -16,12 +16,14 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
+from velocity.media.identity import Identity
+from velocity.media.rules import Pool
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,12 @@ GATHER = 1 << 20
 """Bytes that are gathered before they are written at once."""
 SLOW = 0.02
 """Seconds: a write that took longer says that the disk is slow; the next one goes to a thread."""
-
+TOO_LITTLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW}
+SICK = {
+    errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENODEV,
+    errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EUCLEAN,
+}  # fmt: skip
+"""A disk that is gone or broken, or that cannot be written to."""
 
 T = TypeVar("T")
 Step = Callable[[str], None]
@@ -42,8 +49,10 @@ class PoolFiles:
     What looks at the file system takes as long as that does: it is to be called in a thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, pool: Pool, path: Path, identity: Identity) -> None:
+        self._pool = pool
         self._path = path
+        self._identity = identity
         self._moving = path / ".moving"
         self._trash = path / ".trash"
         self._turn = threading.Lock()
@@ -76,7 +85,6 @@ class PoolFiles:
 
     def free(self) -> int:
         """Bytes that may still be written here."""
-        self.finish_what_is_left()
         facts = os.statvfs(self._path)
         return facts.f_bavail * facts.f_frsize
 
@@ -94,34 +102,54 @@ class PoolFiles:
         """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""
         target = self.moving(name)
         try:
-            if format_ == "qcow2":
-                _qcow2(target, size)
-            descriptor = os.open(target, os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                os.fchmod(descriptor, 0o600)
-                if format_ == "raw":
-                    os.ftruncate(descriptor, size)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            target.unlink(missing_ok=True)
-            raise no_space(error, size) from None
+            with self.asked_for(size):
+                if format_ == "qcow2":
+                    _qcow2(target, size)
+                descriptor = os.open(target, os.O_CREAT | os.O_RDWR, 0o600)
+                try:
+                    os.fchmod(descriptor, 0o600)
+                    if format_ == "raw":
+                        os.ftruncate(descriptor, size)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                _sync(self._moving)
         except BaseException:
-            target.unlink(missing_ok=True)
+            self.drop(name)
             raise
-        _sync(self._moving)
+
+    @contextlib.contextmanager
+    def asked_for(self, size: int) -> Iterator[None]:
+        """What the file system refuses within, as the refusal that it means to who wants so many bytes."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in TOO_LITTLE:
+                raise Refused(
+                    Problem.POOL_QUOTA,
+                    f"the pool's disk cannot hold {sizes.size(size)}: remove media, or use another pool or a smaller "
+                    "size",
+                    field="size",
+                ) from None
+            if error.errno in SICK:
+                log.warning("pool %r (%d): %s", self._pool.name, self._pool.mpid, error)
+                raise Refused(
+                    Problem.POOL_AWAY,
+                    f"the disk of pool {self._pool.name!r} fails ({error.strerror}): use another pool until the "
+                    "administrator has mended it; the server's log says more",
+                ) from None
+            raise
 
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""
-        with self._turn:
+        with self._turn, self.asked_for(0):
             if (self._path / name).exists():
                 (self._path / name).rename(self.moving(name))
             self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
         """From the trash to `.moving`, before the database has it again."""
-        with self._turn:
+        with self._turn, self.asked_for(0):
             if not self.moving(name).exists():
                 (self._trash / name).rename(self.moving(name))
             self._left.pop(name, None)
@@ -154,6 +182,8 @@ class PoolFiles:
             if again and self._left.get(name) != step:
                 return
             try:
+                if not self._identity.fits():
+                    raise OSError(errno.ENODEV, "the pool is away")
                 step(name)
             except OSError as error:
                 if not again:
@@ -194,7 +224,8 @@ class Incoming:
     def open(self) -> None:
         """Make the file."""
         moving = self._files.moving(self._name)
-        self._descriptor = os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        with self._files.asked_for(0):
+            self._descriptor = os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def add(self, piece: bytes) -> bool:
         """Take a piece; True says that it is time to `flush`."""
@@ -207,25 +238,21 @@ class Incoming:
         """Write what was gathered. Raises `Refused(POOL_QUOTA)` when the disk is full."""
         begun = time.monotonic()
         pieces, self._pieces, self._gathered = self._pieces, [], 0
-        try:
+        with self._files.asked_for(self.size):
             while pieces:
                 written = os.writev(self._descriptor, pieces)
                 while pieces and written >= len(pieces[0]):
                     written -= len(pieces.pop(0))
                 if pieces and written:
                     pieces[0] = pieces[0][written:]
-        except OSError as error:
-            raise no_space(error, self.size) from None
         self.slow = time.monotonic() - begun > SLOW
 
     def sync(self) -> None:
         """To the disk, with the rest of what was gathered."""
         self.flush()
-        try:
+        with self._files.asked_for(self.size):
             os.fdatasync(self._descriptor)
-        except OSError as error:
-            raise no_space(error, self.size) from None
-        _sync(self._files.moving(self._name).parent)
+            _sync(self._files.moving(self._name).parent)
 
     def close(self, *, drop: bool) -> None:
         if self._descriptor >= 0:
@@ -233,17 +260,6 @@ class Incoming:
             self._descriptor = -1
         if drop:
             self._files.drop(self._name)
-
-
-def no_space(error: OSError, size: int) -> Exception:
-    """The refusal that a full or too small file system means; any other error as it is."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
-        return Refused(
-            Problem.POOL_QUOTA,
-            f"the pool's disk cannot hold {sizes.size(size)}: remove media, or use another pool or a smaller size",
-            field="size",
-        )
-    return error
 
 
 def _qcow2(target: Path, size: int) -> None:

@@ -90,11 +90,14 @@ class Images:
     async def _run(self, words: list[str], files: tuple[int, ...], size: int, told: Told | None) -> str:
         """qemu-img without privileges, with bounded memory and files. What it printed; raises `Refused`."""
         limits = ["prlimit", f"--as={MEMORY}", "--core=0", f"--fsize={size + size // 64 + (64 << 20)}", "--"]
-        process = await asyncio.create_subprocess_exec(
-            *unprivileged(self._worker), *limits, "qemu-img", *words,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **ARENA},
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *unprivileged(self._worker), *limits, "qemu-img", *words,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **ARENA},
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise refused("a program that is needed is not on the server: see `velocity doctor` there") from None
         assert process.stdout is not None
         assert process.stderr is not None
         errors = asyncio.create_task(process.stderr.read())

@@ -15,7 +15,7 @@ from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import PoolFiles, in_thread, no_space, whole
+from velocity.media.files import PoolFiles, in_thread, whole
 from velocity.media.formats import IMAGES, PACKED, check_alone, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
@@ -39,7 +39,7 @@ class Making:
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
         """The task that makes a medium of what the bytes of another one are. Raises `Refused`, before it begins."""
-        source, files = self._look(caller, request.mid, request.gid, request.mpid)
+        source, files = await self._look(caller, request.mid, request.gid, request.mpid)
         kind = source.content.format
         if source.format != "raw" or kind not in IMAGES | PACKED:
             raise refused(
@@ -65,7 +65,7 @@ class Making:
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
-        source, files = self._look(caller, request.mid, request.gid, request.mpid)
+        source, files = await self._look(caller, request.mid, request.gid, request.mpid)
         writer = next((holder for holder in self._library.holders(source.mid) if holder.writing), None)
         if writer is not None:
             raise Refused(
@@ -80,10 +80,14 @@ class Making:
             caller, "clone", medium, files, lambda making: making.convert(self._images, path, source.format)
         )
 
-    def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> tuple[Medium, PoolFiles]:
+    async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> tuple[Medium, PoolFiles]:
         """The source, and the files of the pool that the new medium goes to."""
-        files = self._library.pools.managed(caller, gid, mpid)
-        return self._library.visible(caller, gid, mid, field="mid"), files
+        pools = self._library.pools
+        pools.managed(caller, gid, mpid)
+        source = self._library.visible(caller, gid, mid, field="mid")
+        await pools.check(mpid)
+        await pools.check(source.mpid, writes=False)
+        return self._library.visible(caller, gid, mid, field="mid"), pools.managed(caller, gid, mpid)
 
     async def _begin(
         self,
@@ -124,8 +128,9 @@ class _Making:
     async def make(self, fill: Callable[[_Making], Awaitable[Medium]]) -> UUID:
         medium = self._medium
         try:
-            medium = await fill(self)
-            medium = described(medium, await asyncio.to_thread(inspect, self._path))
+            with self._files.asked_for(medium.size):
+                medium = await fill(self)
+                medium = described(medium, await asyncio.to_thread(inspect, self._path))
         except BaseException:
             await whole(asyncio.to_thread(self._files.drop, file_name(medium)))
             raise
@@ -154,11 +159,11 @@ class _Making:
                         raise no_room(most)
                     if size + len(piece) > self._reservation.size:
                         self._reservation.take(min(STEP, most - self._reservation.size))
-                    await in_thread(_write, descriptor, piece, size)
+                    await in_thread(_write, self._files, descriptor, piece, size)
                     size += len(piece)
             if not size:
                 raise refused("it unpacks to nothing")
-            await in_thread(_finish, descriptor, size)
+            await in_thread(_finish, self._files, descriptor, size)
         finally:
             os.close(descriptor)
         self._reservation.fit(size)
@@ -168,20 +173,19 @@ class _Making:
         self._progress.done = done
 
 
-def _write(descriptor: int, piece: bytes, offset: int) -> None:
+def _write(files: PoolFiles, descriptor: int, piece: bytes, offset: int) -> None:
     """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
-    try:
+    with files.asked_for(offset + len(piece)):
         for at in range(0, len(piece), BLOCK):
             block = piece[at : at + BLOCK]
             if block.strip(b"\0"):
                 os.pwrite(descriptor, block, offset + at)
-    except OSError as error:
-        raise no_space(error, offset + len(piece)) from None
 
 
-def _finish(descriptor: int, size: int) -> None:
-    os.ftruncate(descriptor, size)
-    os.fsync(descriptor)
+def _finish(files: PoolFiles, descriptor: int, size: int) -> None:
+    with files.asked_for(size):
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
 
 
 def _check(path: Path, kind: str) -> None:

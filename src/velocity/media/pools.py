@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check, revision
 from velocity.media import rules
 from velocity.media.files import PoolFiles
+from velocity.media.identity import Identity
 from velocity.media.port import MediaStore
+from velocity.media.presence import Names, PoolState, Presence
 from velocity.media.rules import Assignment, Pool
 
 
@@ -31,6 +33,7 @@ class PoolUse:
     """
 
     pool: Pool
+    now: PoolState
     assignment: Assignment
     own: Assignment | None
     used: int
@@ -42,23 +45,31 @@ class PoolUse:
 class Pools:
     """Pools, their assignments to groups, and what is used of them."""
 
-    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path]) -> None:
+    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path], records: Path) -> None:
+        """`records` is the directory that knows the pools' identities."""
         self._store = store
         self._access = access
         self._pools = {pool.mpid: pool for pool in pools}
-        self._files = {pool.mpid: PoolFiles(path) for pool, path in pools.items()}
+        self._files: dict[int, PoolFiles] = {}
+        self._presences: dict[int, Presence] = {}
+        for pool, path in pools.items():
+            identity = Identity(pool.mpid, path, records)
+            files = self._files[pool.mpid] = PoolFiles(pool, path, identity)
+            self._presences[pool.mpid] = Presence(pool, path, identity, files)
         self._assignments: dict[tuple[int, int], Assignment] = {}
         self._used: dict[tuple[int, int], int] = {}
         self._changing = asyncio.Lock()
 
-    def open(self) -> None:
+    def load(self) -> None:
         self._assignments = dict(self._store.load_assignments())
 
-    def all_files(self) -> Mapping[int, PoolFiles]:
-        return self._files
+    def open(self, names: Callable[[int], Names]) -> None:
+        """The first look at each, given what the database knows of its files."""
+        for mpid, presence in self._presences.items():
+            presence.open(names(mpid))
 
-    def all(self) -> list[tuple[Pool, PoolFiles]]:
-        return [(pool, self._files[mpid]) for mpid, pool in sorted(self._pools.items())]
+    def all(self) -> list[tuple[Pool, Presence]]:
+        return [(pool, self._presences[mpid]) for mpid, pool in sorted(self._pools.items())]
 
     def declared(self, mpid: int) -> int:
         """Bytes that all media there may grow to."""
@@ -67,6 +78,26 @@ class Pools:
     def files(self, mpid: int) -> PoolFiles | None:
         """None: the pool is no longer declared."""
         return self._files.get(mpid)
+
+    async def check(self, mpid: int, *, writes: bool = True) -> None:
+        """Raises `Refused(POOL_AWAY)` unless the pool is there, and can be written to. One not declared may pass."""
+        if presence := self._presences.get(mpid):
+            await asyncio.to_thread(presence.check, writes=writes)
+
+    async def check_again(self, mpid: int, *, writes: bool) -> None:
+        """The same, but one that was there at the last look is taken to be: who opens its files looks himself."""
+        if (presence := self._presences.get(mpid)) and presence.last.state != "online":
+            await asyncio.to_thread(presence.check, writes=writes)
+
+    def check_last(self, mpid: int) -> None:
+        """The same as of the last look, for writing."""
+        if presence := self._presences.get(mpid):
+            presence.check_last()
+
+    def check_now(self, mpid: int) -> None:
+        """The same, for reading, in a thread."""
+        if presence := self._presences.get(mpid):
+            presence.check(writes=False)
 
     def assignment(self, gid: int, mpid: int) -> Assignment | None:
         """What a group may do there; None: it does not see the pool."""
@@ -78,17 +109,18 @@ class Pools:
 
     async def seen_by(self, gid: int) -> list[PoolUse]:
         self._access.group(gid)
-        files = {mpid: one for mpid, one in self._files.items() if self.assignment(gid, mpid) is not None}
-        free = await asyncio.to_thread(lambda: {mpid: one.free() for mpid, one in files.items()})
+        there = {mpid: one for mpid, one in self._presences.items() if self.assignment(gid, mpid) is not None}
+        found = await asyncio.to_thread(lambda: {mpid: one.space() for mpid, one in there.items()})
         self._access.group(gid)  # it may have been deleted meanwhile
-        seen = ((self._pools[mpid], self.assignment(gid, mpid)) for mpid in sorted(free))
+        seen = ((self._pools[mpid], self.assignment(gid, mpid)) for mpid in sorted(found))
         return [
             PoolUse(
                 pool,
+                found[pool.mpid].now,
                 assignment,
                 self._assignments.get((gid, pool.mpid)),
                 self._used.get((gid, pool.mpid), 0),
-                free[pool.mpid],
+                found[pool.mpid].free,
                 self._left(gid, pool.mpid),
                 self._revision(gid, pool.mpid),
             )

@@ -45,10 +45,11 @@ class Holder:
 class Library:
     """The media of the host."""
 
-    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path]) -> None:
+    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path], records: Path) -> None:
+        """`records` is the directory that knows the pools' identities."""
         self._store = store
         self._access = access
-        self.pools = Pools(store, access, pools)
+        self.pools = Pools(store, access, pools, records)
         self.room = Room(self.pools)
         self._media: dict[UUID, Medium] = {}
         self._names: set[tuple[int, int, str]] = set()
@@ -60,17 +61,20 @@ class Library:
         access.groups.belongings(self)
 
     def open(self) -> None:
-        self.pools.open()
+        self.pools.load()
         for medium in self._store.load():
             self._media[medium.mid] = medium
             self._names.add(_key(medium))
             self.pools.count(self._access.line(medium.gid), medium.mpid, medium.size)
-        discarded = self._store.load_discarded()
-        for mpid, files in self.pools.all_files().items():
-            names = (
-                {file_name(one) for one in media if one.mpid == mpid} for media in (self._media.values(), discarded)
-            )
-            files.open(*names)
+        self.pools.open(self._known_files)
+
+    def _known_files(self, mpid: int) -> Callable[[], tuple[set[str], set[str]]]:
+        def names() -> tuple[set[str], set[str]]:
+            known, discarded = list(self._media.values()), self._store.load_discarded()
+            return ({file_name(one) for one in known if one.mpid == mpid},
+                    {file_name(one) for one in discarded if one.mpid == mpid})  # fmt: skip
+
+        return names
 
     def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
         """Tell how to find out which machines a medium is attached to."""
@@ -149,11 +153,15 @@ class Library:
         return medium.readonly or assignment is None or not assignment.write
 
     def path(self, media: MediaRef) -> Path:
-        """Keeps `velocity.hypervisor.port.MediaFiles`."""
+        """Keeps `velocity.hypervisor.port.MediaFiles`. In a thread."""
         medium = self._media.get(media.medium)
         files = None if medium is None else self.pools.files(medium.mpid)
         if medium is None or files is None:
             raise HypervisorError(f"medium {media.medium} is not there: its pool is no longer declared")
+        try:
+            self.pools.check_now(medium.mpid)
+        except Refused as refusal:
+            raise HypervisorError(refusal.message) from None
         return files.path(file_name(medium))
 
     def _group_of(self, mid: object) -> int | None:
@@ -176,6 +184,7 @@ class Library:
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
+            await self.pools.check(medium.mpid)
             _plan_to("create", medium)
             plan.ends()
             await asyncio.to_thread(files.create, file_name(medium), medium.size, medium.format)
@@ -198,6 +207,7 @@ class Library:
         )
         files = self.pools.managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
+            await self.pools.check(medium.mpid)
             await self.room.find(files, medium)
             self._access.group(medium.gid)  # it may have been deleted meanwhile
             _plan_to("create", medium)
@@ -213,6 +223,7 @@ class Library:
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
         mid = request.mid
+        await self.pools.check(self.get(mid).mpid)
         medium = self.get(mid)
         holders = self._holders(mid)
         if holders:
@@ -251,10 +262,13 @@ class Library:
                         f"medium {medium.name!r} is attached to VM {holder.name!r} of a group that remains: "
                         "detach it there first",
                     )
+            self.pools.check_last(medium.mpid)
             self._plan_to_remove(medium, purge=purge)
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
         """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
+        for mpid in {medium.mpid for medium in self._of_groups(gids)}:
+            await self.pools.check(mpid)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
         return await self._withdraw(self._of_groups(gids), gids)
 
@@ -288,6 +302,7 @@ class Library:
                     raise Refused(
                         Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
                     )
+                await self.pools.check(medium.mpid)
                 if plan.wanted():
                     _plan_to("restore", medium)
                     continue

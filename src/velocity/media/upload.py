@@ -70,7 +70,8 @@ class Upload:
                 f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
             )
         await asyncio.to_thread(self._incoming.sync)
-        content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
+        with self._files.asked_for(0):
+            content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
         medium = described(self._medium, content)
         self.kept = True  # from here on the database decides
         await whole(self._keep(self._files, medium))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from velocity import __version__
 from velocity.contract.host import HostInfo, HostPool, VmCount
 from velocity.contract.machines import State
@@ -44,6 +46,8 @@ class Host:
                     free=one.free,
                     declared=one.declared,
                     allocated=one.allocated,
+                    state=one.now.state,
+                    message=one.now.message or UNSET,
                 )
                 for one in await occupancies(self._library)
             ],

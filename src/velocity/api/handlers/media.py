@@ -38,6 +38,8 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 used=use.used,
                 free=use.free,
                 revision=use.revision,
+                state=use.now.state,
+                message=use.now.message or UNSET,
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else media.Assigned(**vars(use.own)),
             )

@@ -28,9 +28,18 @@ const pool: PoolInfo = {
   used: 40,
   free: 500,
   revision: "r",
+  state: "online",
   left: 60,
 };
-const disk: HostPool = { mpid: 1, name: "default", size: 100, free: 5, declared: 300, allocated: 50 };
+const disk: HostPool = {
+  mpid: 1,
+  name: "default",
+  size: 100,
+  free: 5,
+  declared: 300,
+  allocated: 50,
+  state: "online",
+};
 const task: TaskInfo = {
   tid: 3,
   kind: "import",
@@ -67,6 +76,15 @@ test("pools nearly full", () => {
   expect(matters([], [], [ofDisk(disk)])[0]?.title).toBe("Pool default is nearly full");
   expect(matters([], [], [ofDisk({ ...disk, free: 0 })])[0]?.danger).toBe(true);
   expect(matters([], [], [ofDisk({ ...disk, free: 50 })])).toEqual([]);
+});
+
+test("a pool that is away comes with its reason, whether its disk or a group's use of it is shown", () => {
+  const away = { state: "away" as const, message: "pool 'default' is away", free: 0 };
+  for (const room of [ofDisk({ ...disk, ...away, size: 0 }), ofUse({ ...pool, ...away }, 3, "team")]) {
+    expect(room.words).toBe(away.message);
+    expect(matters([], [], [room])).toMatchObject([{ danger: true, message: away.message }]);
+  }
+  expect(ofQuota({ ...pool, ...away }, 3, "team")?.words).toBe(away.message);
 });
 
 test("the host's memory", () => {

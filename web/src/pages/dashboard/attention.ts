@@ -56,6 +56,16 @@ function ofVm(vm: Vm): Matter[] {
 }
 
 function ofRoom(room: Room): Matter[] {
+  if (room.trouble)
+    return [
+      {
+        key: `room-${room.key}`,
+        danger: true,
+        title: `${room.name} cannot be used as it should`,
+        message: room.trouble,
+        to: "/media",
+      },
+    ];
   const full = share(room);
   if (full < NEARLY) return [];
   const left = Math.max(0, room.size - room.used);

@@ -11,7 +11,11 @@ export interface Room {
   /** A quota, else the disk itself. */
   quota: boolean;
   words: string;
+  /** What is wrong with the pool: it is away, or can only be read. */
+  trouble?: string;
 }
+
+const troubleOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { trouble: pool.message });
 
 export const share = (room: Room): number => (room.size > 0 ? Math.min(1, room.used / room.size) : 0);
 
@@ -25,9 +29,12 @@ export function ofDisk(pool: HostPool): Room {
     used,
     size: pool.size,
     quota: false,
-    words: `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
-      over ? ", which is more than is free" : ""
-    }.`,
+    ...troubleOf(pool),
+    words:
+      pool.message ??
+      `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
+        over ? ", which is more than is free" : ""
+      }.`,
   };
 }
 
@@ -43,7 +50,9 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): Room | undef
     used,
     size,
     quota: true,
-    words: `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free on its disk.`,
+    words:
+      pool.message ??
+      `${bytes(Math.max(0, left))} of quota left of ${bytes(size)}; ${bytes(pool.free)} free on its disk.`,
   };
 }
 
@@ -55,7 +64,8 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): Room {
     used: pool.used,
     size: pool.used + pool.free,
     quota: false,
-    words: `Media declare ${bytes(pool.used)}; ${bytes(pool.free)} free on its disk. No quota.`,
+    ...troubleOf(pool),
+    words: pool.message ?? `Media declare ${bytes(pool.used)}; ${bytes(pool.free)} free on its disk. No quota.`,
   };
 }
 

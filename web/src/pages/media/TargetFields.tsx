@@ -46,8 +46,8 @@ export function TargetFields({
             target.pools.length > 0
               ? target.pools.map((one) => ({
                   value: String(one.mpid),
-                  label: one.closed ? `${one.name} (may not be managed)` : one.name,
-                  disabled: one.closed,
+                  label: one.closed ? `${one.name} (${one.closed})` : one.name,
+                  disabled: one.closed !== "",
                 }))
               : [{ value: "", label: "None" }]
           }

@@ -10,6 +10,7 @@ const pool: PoolInfo = {
   quota: 100,
   used: 40,
   free: 50,
+  state: "online",
   revision: "r",
   left: 60,
 };

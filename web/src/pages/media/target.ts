@@ -11,7 +11,8 @@ export interface Target {
   gid: number;
   setGid: (gid: number) => void;
   path: string;
-  pools: { mpid: number; name: string; closed: boolean }[];
+  /** `closed` says why nothing can be made there; empty: it can. */
+  pools: { mpid: number; name: string; closed: string }[];
   mpid: number | undefined;
   setMpid: (mpid: number) => void;
   /** With its room; undefined: not read yet, or not the caller's to see. */
@@ -23,6 +24,11 @@ export interface Target {
 }
 
 const LAST = "media.target";
+
+function closedBy(pool: PoolInfo): string {
+  if (!pool.manage) return "may not be managed";
+  return { online: "", away: "is away", readonly: "can only be read" }[pool.state];
+}
 
 /** Begins with what was chosen the last time. `gid` and `mpid`, if given, are tried before that. */
 export function useTarget(first?: { gid: number; mpid: number }): Target {
@@ -46,7 +52,7 @@ export function useTarget(first?: { gid: number; mpid: number }): Target {
   const pools = (all ?? []).map((one) => ({
     mpid: one.mpid,
     name: one.name,
-    closed: "manage" in one && !(one as PoolInfo).manage,
+    closed: "manage" in one ? closedBy(one as PoolInfo) : "",
   }));
   const open = pools.filter((one) => !one.closed);
   const mpid = (open.find((one) => one.mpid === wantedMpid) ?? open[0])?.mpid;
@@ -75,5 +81,5 @@ export function useTarget(first?: { gid: number; mpid: number }): Target {
 
 const noPool = (some: boolean): string =>
   some
-    ? "The group may use pools, but not manage media in them. Ask for that, or choose another group."
+    ? "The group has pools, but may not manage media in them, or they are away. Ask for that, or choose another group."
     : "The group has no pool. Ask for one to be assigned to it, or choose another group.";

@@ -71,7 +71,8 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
                     <Used pool={pool} />
                   </Td>
                   <Td dataLabel="Free on disk" modifier="nowrap">
-                    {bytes(pool.free)}
+                    {pool.state === "away" ? <State pool={pool} /> : bytes(pool.free)}
+                    {pool.state === "readonly" && <State pool={pool} />}
                   </Td>
                   {acts && (
                     <Td dataLabel="Actions">
@@ -128,6 +129,14 @@ export function Rights({ pool }: { pool: Pick<PoolInfo, "write" | "manage"> }) {
           : []),
       ]}
     </LabelGroup>
+  );
+}
+
+function State({ pool }: { pool: PoolInfo }) {
+  return (
+    <Label isCompact color="orange" title={pool.message ?? ""}>
+      {pool.state === "away" ? "away" : "read-only"}
+    </Label>
   );
 }
 

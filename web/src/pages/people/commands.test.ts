@@ -33,7 +33,17 @@ test("what is assigned and stays is not named again", () => {
 });
 
 test("what a group inherits is not what is assigned to it", () => {
-  const pool = { mpid: 1, name: "default", used: 0, free: 1, revision: "r", quota: 5, write: true, manage: false };
+  const pool = {
+    mpid: 1,
+    name: "default",
+    used: 0,
+    free: 1,
+    state: "online" as const,
+    revision: "r",
+    quota: 5,
+    write: true,
+    manage: false,
+  };
   expect(ownOf(pool)).toEqual({ quota: 0, write: true, manage: false });
   expect(ownOf({ ...pool, assigned: { quota: 7, write: true, manage: true } }).quota).toBe(7);
   expect(ownOf(undefined)).toEqual({ quota: 0, write: false, manage: false });

@@ -1,0 +1,126 @@
+"""The identity of a pool: a mark in its directory, which a record in the data directory knows.
+
+A directory without the mark is not the pool, however much it looks like it: the disk that belongs there is not mounted,
+say, and what is written into it would be lost below the mount point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from uuid import uuid4
+
+MARK = ".velocity-pool"
+PLACES = (".", ".moving", ".trash")
+
+
+class NotThePool(Exception):
+    """The directory is not the pool. The message is for who administers the host: it names paths, and the cure."""
+
+
+class Identity:
+    """One pool's. `records` is where the data directory keeps what each pool's mark has to be."""
+
+    def __init__(self, mpid: int, path: Path, records: Path) -> None:
+        self._mpid = mpid
+        self._path = path
+        self._mark = path / MARK
+        self._record = records / str(mpid)
+        self._draft = records / f"{mpid}.draft"
+
+    def fits(self) -> bool:
+        """Whether the directory has the pool's mark now."""
+        try:
+            mark = _read(self._mark)
+            return mark is not None and mark == _read(self._record)
+        except OSError:
+            return False
+
+    def known(self) -> bool:
+        """Whether the pool was used before."""
+        return _read(self._record) is not None
+
+    def check(self, names: Callable[[], Collection[str]]) -> None:
+        """Raises `NotThePool` or `OSError` unless the directory is the pool.
+
+        It is, if it has the mark, or holds one of these files (of known media), which is marked then. If no medium is
+        known and there never was a mark, the pool is new: the directory is made, and marked.
+        """
+        mark, record = _read(self._mark), _read(self._record)
+        if record is not None and mark == record:
+            return
+        known = names()
+        if known and self._holds(known):
+            self._adopt(mark, record)
+        elif record is not None or known:
+            if record is None:
+                _write(self._record, self._new())
+            raise NotThePool(
+                f"{self._path} is {'another' if mark else 'not the'} pool: mount its disk there; or, if what is there "
+                f"now is to take its place, empty: install -D {self._record} {self._mark}"
+            )
+        else:
+            self._begin(mark)
+
+    def _holds(self, names: Collection[str]) -> bool:
+        for place in PLACES:
+            with contextlib.suppress(FileNotFoundError):
+                if not set(names).isdisjoint(file.name for file in (self._path / place).iterdir()):
+                    return True
+        return False
+
+    def _adopt(self, mark: str | None, record: str | None) -> None:
+        """It holds what it should: a pool of before there were marks, or one that was copied without it."""
+        text = mark or record or self._new()
+        if record != text:
+            _write(self._record, text)
+        if mark is None and os.access(self._path, os.W_OK):
+            _write(self._mark, text)
+
+    def _begin(self, mark: str | None) -> None:
+        """The record is there when the mark is: a crash in between leaves a draft, and the next start goes on."""
+        draft = _read(self._draft)
+        if mark is not None and mark != draft:
+            raise NotThePool(f"{self._path} is the pool of another installation: to take it over, remove {self._mark}")
+        if draft is None:
+            draft = self._new()
+            _write(self._draft, draft)
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self._mark, draft)
+        self._draft.rename(self._record)
+        _sync(self._record.parent)
+
+    def _new(self) -> str:
+        return json.dumps({"mpid": self._mpid, "identity": str(uuid4())}) + "\n"
+
+
+def _read(file: Path) -> str | None:
+    """None: it is not there, or a crash came before it had content."""
+    try:
+        return file.read_text(errors="replace") or None
+    except FileNotFoundError:
+        return None
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all, and on the disk."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(file.name + ".new")
+    descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.rename(file)
+    _sync(file.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
