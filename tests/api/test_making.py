@@ -7,6 +7,8 @@ import lzma
 import os
 import struct
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
+from velocity.media.images import AT_ONCE
 from velocity.media.making import _Making
 from velocity.tasks.rules import Task
 
@@ -220,7 +223,7 @@ async def test_what_making_refuses(w: World, tmp_path: Path, path: str, base: in
 async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
 
-    async def forever(self: _Making, *_: object) -> None:
+    async def forever(self: _Making, *_: object, **__: object) -> None:
         self._files.moving("half").write_bytes(b"half of it")
         begun.set()
         try:
@@ -270,7 +273,7 @@ async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_task_ends_with_its_group(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def forever(self: _Making, *_: object) -> None:
+    async def forever(self: _Making, *_: object, **__: object) -> None:
         await asyncio.sleep(1000)
 
     monkeypatch.setattr(_Making, "convert", forever)
@@ -292,3 +295,107 @@ async def test_an_iso_with_a_lying_volume_size(w: World) -> None:
     made = await w.upload(bytes(iso))
     assert "cut short" in made["content"]["warning"]
     assert made["size"] == 64 << 10
+
+
+@asynccontextmanager
+async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
+    turn = w.server.services.making._images._turn
+    for _ in range(AT_ONCE):
+        await turn.acquire()
+    asked = asyncio.create_task(w.call("PUT", path, **fields))
+    for _ in range(2000):  # an import looks at its image first, in a turn of its own; a clone has begun at once
+        if turn._waiters or asked.done():
+            break
+        await asyncio.sleep(0.01)
+    if not asked.done():
+        again = asyncio.create_task(turn.acquire())
+        await asyncio.sleep(0)
+        turn.release()
+        await asyncio.wait_for(again, 60)
+    answer = await asked
+    assert answer.status == 200, answer
+    try:
+        yield answer.body
+    finally:
+        for _ in range(AT_ONCE):
+            turn.release()
+
+
+@pytest.mark.parametrize("target", ["raw", "qcow2"])
+@pytest.mark.parametrize("word", ["backing file", "other file", "is encrypted", "has changed"])
+async def test_an_image_that_changes_after_it_was_checked_is_not_imported(
+    w: World, tmp_path: Path, word: str, target: str
+) -> None:
+    """As a guest could do to it while the import waits for its turn: the check holds at the conversion."""
+    images = hostile(tmp_path)
+    encrypted = bytearray((tmp_path / "good.qcow2").read_bytes())
+    encrypted[32:36] = struct.pack(">I", 1)
+    qemu_img("create", "-f", "qcow2", tmp_path / "larger", "2M")
+    images |= {"is encrypted": bytes(encrypted), "has changed": (tmp_path / "larger").read_bytes()}
+    qemu_img("create", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", tmp_path / "reads", "1M")  # all may read it
+    images["backing file"] = (tmp_path / "reads").read_bytes()
+    mid = await upload(w, tmp_path / "good.qcow2")
+    before = w.files()
+    async with waiting(w, "/m/media/import", **body(mid, format=target)) as started:
+        (w.data / "media" / f"{mid}.raw").write_bytes(images[word])
+    task = await wait(w, started)
+    assert task["state"] == "FAILED", task
+    assert word in task["message"]
+    assert str(tmp_path) not in task["message"]
+    assert w.files() == before
+
+
+@pytest.mark.parametrize(("path", "in_use"), [("/m/media/import", (409, 21223)), ("/m/media/clone", (409, 22223))])
+async def test_what_a_task_reads_is_written_to_by_no_vm(
+    w: World, tmp_path: Path, path: str, in_use: tuple[int, int]
+) -> None:
+    image = tmp_path / "image.qcow2"
+    qemu_img("create", "-f", "qcow2", image, "1M")
+    mid = await upload(w, image)
+    writer = await w.vm("writer", media=[{"mid": mid, "mode": "BLOCK"}])
+    reader = await w.vm("reader", media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
+    more = {"format": "qcow2"}  # a clone is converted too, and waits
+    async with waiting(w, path, **body(mid, **more)) as started:
+        assert await w.refused("PUT", "/v/vm/state", vmid=writer, state="RUNNING") == (409, 13224)
+        answer = await w.call("PUT", "/v/vm/state", vmid=writer, state="PAUSED")
+        assert "'image' is being copied or imported" in answer["message"]
+        await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
+    assert (await wait(w, started))["state"] == "DONE"
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
+    assert await w.refused("PUT", path, **body(mid, name="again")) == in_use
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="STOPPED", force=True)
+    async with waiting(w, path, **body(mid, **more, name="cancelled")) as started:
+        assert (await w.ok("DELETE", "/t/task", tid=started["tid"]))["state"] == "CANCELLED"
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
+
+
+async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path) -> None:
+    """Before it is written down it shows nowhere, but it is past the question whether a task reads."""
+    mid = await upload(w, disk(tmp_path, 1 << 21))
+    vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
+    store = w.server.services.fleet._house.store
+    begin_run, begun, on = store.begin_run, asyncio.Event(), asyncio.Event()
+
+    async def slow(*what: Any) -> int:
+        begun.set()
+        await on.wait()
+        return await begin_run(*what)
+
+    store.begin_run = slow  # type: ignore[method-assign, assignment]
+    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    await begun.wait()
+    assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
+    on.set()
+    assert (await starting)["state"] == "RUNNING"
+
+
+async def test_what_a_task_reads_may_be_deleted(w: World, tmp_path: Path) -> None:
+    raw = disk(tmp_path)
+    mid = await upload(w, raw)
+    async with waiting(w, "/m/media/clone", **body(mid, format="qcow2")) as started:
+        await w.ok("DELETE", "/m/media", mid=mid, purge=True)
+    task = await wait(w, started)
+    assert task["state"] == "DONE", task
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", w.data / "media" / f"{task['mid']}.qcow2", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == raw.read_bytes()

@@ -43,8 +43,6 @@ async def _file(request: Request, services: Services) -> Response:
     library = services.library
     await library.pools.check(library.get(mid).mpid, writes=False)
     medium = library.get(mid)
-    writer = next((holder for holder in library.holders(mid) if holder.writing), None)
-    if writer is not None:
-        raise Refused(Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to it: stop it first", field="mid")
+    library.sources.check_unwritten(medium)
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return Content(library.file(medium), headers=headers, media_type="application/octet-stream", filename=medium.name)

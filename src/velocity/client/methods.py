@@ -328,6 +328,7 @@ class Methods(abc.ABC):
         409 21220: the group has a medium of that name in this pool
         406 21221: the quota, or the space of the pool, does not hold it
         406 21222: the bytes are no image that can be imported, or name other files
+        409 21223: a VM is writing to it
         406 21224: the pool is away, or can only be read, or that of the source is away
         """
         return self.call(
@@ -445,6 +446,7 @@ class Methods(abc.ABC):
         406 13221: not a state that can be requested
         406 13222: the host has not the memory free now
         406 13223: a pool of its media is away, or can only be read
+        409 13224: it would write to a medium that a clone or an import reads
         500 13230: the hypervisor failed, with its own words
         """
         return self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))

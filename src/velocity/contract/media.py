@@ -43,9 +43,7 @@ class PoolInfo(Wire, frozen=True):
         Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
         | UnsetType
     ) = UNSET
-    assigned: Annotated[Assigned, Meta(description="absent: nothing is assigned to the group itself")] | UnsetType = (
-        UNSET
-    )
+    assigned: Annotated[Assigned, Meta(description="absent: the group itself has nothing of it")] | UnsetType = UNSET
     message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
 
 
@@ -361,7 +359,9 @@ IMPORT = Operation(
     response=TaskStarted,
     needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
     failures=_making(
-        21, (22, 406, Problem.NOT_AN_IMAGE, "the bytes are no image that can be imported, or name other files")
+        21,
+        (22, 406, Problem.NOT_AN_IMAGE, "the bytes are no image that can be imported, or name other files"),
+        (23, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it"),
     ),
     ours=True,
 )

@@ -87,6 +87,9 @@ class Builder:
         disks = tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
         for disk in disks:
             await self._library.pools.check_again(disk.media.pool, writes=not disk.readonly)
+        for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
+            if not disk.readonly:
+                self._library.sources.check_unread(disk.media.medium)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,

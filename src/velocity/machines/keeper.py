@@ -72,18 +72,9 @@ class Keeper:
     """One VM's observed state, what was last asked for, and the only hand that moves it."""
 
     __slots__ = (
-        "_house",
-        "_inbox",
-        "_presses",
-        "_pump",
-        "_timer",
-        "held",
-        "machine",
-        "progress",
-        "retired",
-        "state",
-        "unreachable_since",
-    )
+        "_house", "_inbox", "_presses", "_pump", "_timer", "held", "machine", "progress", "retired", "starting",
+        "state", "unreachable_since",
+    )  # fmt: skip
 
     def __init__(self, house: House, machine: Machine, progress: Progress) -> None:
         self._house = house
@@ -93,6 +84,8 @@ class Keeper:
         self.held = False
         self.retired = False
         """It is being removed, or is: nothing that is asked of it is done any more."""
+        self.starting = False
+        """A start begins, although it is not written down yet: its media count as written to."""
         self.unreachable_since: int | None = None
         self._inbox: deque[Letter] = deque()
         self._pump: asyncio.Task[None] | None = None
@@ -202,7 +195,11 @@ class Keeper:
         spec = replace(await self._house.prepare(self.machine), held=hold)
         wanted = State.PAUSED if hold else State.RUNNING
         plan.ends()
-        epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
+        self.starting = True
+        try:
+            epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
+        finally:
+            self.starting = False
         self.progress = Progress(epoch=epoch, wanted=wanted, run=self.machine.spec)
         self._move(cause)
         try:

@@ -208,7 +208,7 @@ class Fleet:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
             return Holder(claim.line[0], claim.name, False, None)
-        writing = mid in claim.writable and keeper.state is not State.STOPPED
+        writing = mid in claim.writable and (keeper.starting or keeper.state is not State.STOPPED)
         return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
 
     # Changing

@@ -18,7 +18,7 @@ from pathlib import Path
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.media.files import in_thread
-from velocity.media.formats import refused
+from velocity.media.formats import check_alone, refused
 
 AT_ONCE = 2
 INFO_SECONDS = 20.0
@@ -40,46 +40,55 @@ class Images:
         self._worker = worker
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def virtual_size(self, path: Path, kind: str) -> int:
-        """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`."""
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            await in_thread(self._lend, source)
-            words = ["info", "--output=json", "-f", kind, _name(source)]
-            async with self._turn:
-                said = await self._run(words, (source,), 0, None)
-        finally:
-            os.close(source)
-        facts = json.loads(said)
+    async def virtual_size(self, source: int, kind: str) -> int:
+        """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
+        await in_thread(self._lend, source)
+        async with self._turn:
+            return await self._look(source, kind)
+
+    async def _look(self, source: int, kind: str) -> int:
+        await in_thread(_check_alone, source, kind)
+        facts = json.loads(await self._run(["info", "--output=json", _image(source, kind)], (source,), 0, None))
         inside = facts.get("format-specific", {}).get("data", {})
         if facts.get("backing-filename") or inside.get("data-file") or facts.get("encrypted"):
             raise refused("it names another file, or is encrypted")
         return int(facts["virtual-size"])
 
-    async def convert(self, source_path: Path, kind: str, target: Path, format_: str, size: int, told: Told) -> None:
-        """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`."""
-        source = os.open(source_path, os.O_RDONLY | os.O_CLOEXEC)
+    async def convert(
+        self, source: int, kind: str, target: Path, format_: str, size: int, told: Told, *, foreign: bool
+    ) -> None:
+        """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`.
+
+        A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for
+        its turn. Nobody may write to the source: see `Sources`.
+        """
         descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if kind == format_ and await in_thread(_cloned, source, descriptor):
-                await in_thread(os.fsync, descriptor)
-                return
-            await in_thread(self._lend, source, descriptor)
-            words = ["convert", "-p", "-n", "--target-is-zero", "-f", kind, "-O", format_]
+            await in_thread(self._lend, source)
             async with self._turn:
-                await self._run([*words, _name(source), _name(descriptor)], (source, descriptor), size, told)
+                if foreign and await self._look(source, kind) != size:
+                    raise refused("it has changed since it was looked at: import it again")
+                if kind == format_ and await in_thread(_cloned, source, descriptor):
+                    if foreign:
+                        await in_thread(_check_alone, descriptor, kind)
+                    await in_thread(os.fsync, descriptor)
+                    return
+                await in_thread(self._lend_to_write, descriptor)
+                words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(source, kind)]
+                await self._run([*words, _name(descriptor)], (source, descriptor), size, told)
             await in_thread(self._take_back, descriptor)
         finally:
             os.close(descriptor)
-            os.close(source)
 
-    def _lend(self, source: int, target: int | None = None) -> None:
-        """The worker may read the one and write to the other; their directories stay closed to it."""
+    def _lend(self, source: int) -> None:
+        """The worker may read it; its directory stays closed to it."""
         if self._worker is not None:
             os.fchown(source, -1, self._worker)
             os.fchmod(source, 0o640)
-            if target is not None:
-                os.fchown(target, self._worker, self._worker)
+
+    def _lend_to_write(self, target: int) -> None:
+        if self._worker is not None:
+            os.fchown(target, self._worker, self._worker)
 
     def _take_back(self, target: int) -> None:
         """It is the server's alone again, and on the disk."""
@@ -118,16 +127,12 @@ class Images:
         return said
 
 
-async def unpacked(path: Path, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
+async def unpacked(source: int, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
     """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(source)) as pieces:
-            async for piece in pieces:
-                told(os.lseek(source, 0, os.SEEK_CUR))
-                yield piece
-    finally:
-        os.close(source)
+    async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(source)) as pieces:
+        async for piece in pieces:
+            told(os.lseek(source, 0, os.SEEK_CUR))
+            yield piece
 
 
 async def _xz(source: int) -> AsyncGenerator[bytes, None]:
@@ -200,15 +205,24 @@ def _cloned(source: int, target: int) -> bool:
     return True
 
 
+def _check_alone(descriptor: int, kind: str) -> None:
+    check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
+
+
+def _image(descriptor: int, kind: str) -> str:
+    """The image with its format stated, and without a backing file whatever it says."""
+    node = {"driver": kind, "backing": None, "file": {"driver": "file", "filename": _name(descriptor)}}
+    return "json:" + json.dumps(node)
+
+
 def _name(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
 def _clean(words: str) -> str:
     """qemu-img's own words, without the paths of the host."""
-    return re.sub(
-        r"/proc/self/fd/\d+", "the image", words.strip().splitlines()[-1] if words.strip() else "it is broken"
-    )
+    last = words.strip().splitlines()[-1] if words.strip() else "it is broken"
+    return re.sub(r"json:\{.*\}|/proc/self/fd/\d+", "the image", last)
 
 
 def no_room(left: int) -> Refused:

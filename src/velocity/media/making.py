@@ -8,15 +8,13 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID, uuid4
 
 from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
-from velocity.contract.problems import Problem, Refused
 from velocity.media.files import PoolFiles, in_thread, whole
-from velocity.media.formats import IMAGES, PACKED, check_alone, refused
+from velocity.media.formats import IMAGES, PACKED, refused
 from velocity.media.images import Images, no_room, unpacked
 from velocity.media.inspect import inspect
 from velocity.media.pools import Reservation
@@ -46,39 +44,41 @@ class Making:
                 f"{source.name!r} is {kind}: only {', '.join(sorted(IMAGES | PACKED))} are imported; clone a medium, "
                 "or attach it as it is"
             )
-        path = self._library.file(source)
         medium = Medium(
             mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
             readonly=False, format=request.format, content=Content(format="unknown"),
         )  # fmt: skip
-        if kind in PACKED:
-            medium = replace(medium, format="raw")
-            return await self._begin(caller, "import", medium, files, lambda making: making.unpack(path, kind))
-        await asyncio.to_thread(_check, path, kind)
-        size = await self._images.virtual_size(path, kind)
-        if size < 1:
-            raise refused("its disk has no size")
-        medium = replace(medium, size=size)
-        return await self._begin(
-            caller, "import", medium, files, lambda making: making.convert(self._images, path, kind)
-        )
+        with contextlib.ExitStack() as held:
+            image = held.enter_context(self._library.sources.reading(source))
+            if kind in PACKED:
+                medium = replace(medium, format="raw")
+                return await self._begin(
+                    caller, "import", medium, files, lambda making: making.unpack(image, kind), held.pop_all()
+                )
+            size = await self._images.virtual_size(image, kind)
+            if size < 1:
+                raise refused("its disk has no size")
+            medium = replace(medium, size=size)
+
+            def fill(making: _Making) -> Awaitable[Medium]:
+                return making.convert(self._images, image, kind, foreign=True)
+
+            return await self._begin(caller, "import", medium, files, fill, held.pop_all())
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
         source, files = await self._look(caller, request.mid, request.gid, request.mpid)
-        writer = next((holder for holder in self._library.holders(source.mid) if holder.writing), None)
-        if writer is not None:
-            raise Refused(
-                Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {source.name!r}: stop it first", field="mid"
-            )
-        path = self._library.file(source)
         format_ = request.format if isinstance(request.format, str) else source.format
         medium = replace(
             source, mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, readonly=False, format=format_
         )
-        return await self._begin(
-            caller, "clone", medium, files, lambda making: making.convert(self._images, path, source.format)
-        )
+        with contextlib.ExitStack() as held:
+            image = held.enter_context(self._library.sources.reading(source))
+
+            def fill(making: _Making) -> Awaitable[Medium]:
+                return making.convert(self._images, image, source.format, foreign=False)
+
+            return await self._begin(caller, "clone", medium, files, fill, held.pop_all())
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> tuple[Medium, PoolFiles]:
         """The source, and the files of the pool that the new medium goes to."""
@@ -96,16 +96,17 @@ class Making:
         medium: Medium,
         files: PoolFiles,
         fill: Callable[[_Making], Awaitable[Medium]],
+        held: contextlib.ExitStack,
     ) -> int:
-        held = contextlib.ExitStack()
-        reservation = held.enter_context(self._library.reservation(medium))
-        plan.step("create", "medium", medium.name, gid=medium.gid)
+        """`held` is the source, which the task lets go at its end."""
 
         async def work(progress: Progress) -> UUID:
             with held:
                 return await _Making(self._library, medium, files, reservation, progress).make(fill)
 
         try:
+            reservation = held.enter_context(self._library.reservation(medium))
+            plan.step("create", "medium", medium.name, gid=medium.gid)
             return await self._tasks.begin(caller, kind, medium.gid, medium.name, work, reservation.frees)
         except BaseException:
             held.close()
@@ -137,17 +138,17 @@ class _Making:
         await whole(self._library.keep(self._files, medium))  # from here on the database decides
         return medium.mid
 
-    async def convert(self, images: Images, source: Path, kind: str) -> Medium:
+    async def convert(self, images: Images, source: int, kind: str, *, foreign: bool) -> Medium:
         medium = self._medium
         self._progress.total = medium.size
         await in_thread(self._files.create, file_name(medium), medium.size, medium.format)
-        await images.convert(source, kind, self._path, medium.format, medium.size, self._tell)
+        await images.convert(source, kind, self._path, medium.format, medium.size, self._tell, foreign=foreign)
         return medium
 
-    async def unpack(self, source: Path, kind: str) -> Medium:
+    async def unpack(self, source: int, kind: str) -> Medium:
         """It may be no more than the quota, and no more than the pool has free, sparse or not."""
         medium = self._medium
-        self._progress.total = await asyncio.to_thread(lambda: source.stat().st_size)
+        self._progress.total = os.fstat(source).st_size
         most = await asyncio.to_thread(self._files.free)
         size = 0
         await in_thread(self._files.create, file_name(medium), 0, "raw")
@@ -186,11 +187,3 @@ def _finish(files: PoolFiles, descriptor: int, size: int) -> None:
     with files.asked_for(size):
         os.ftruncate(descriptor, size)
         os.fsync(descriptor)
-
-
-def _check(path: Path, kind: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
-    finally:
-        os.close(descriptor)

@@ -25,6 +25,7 @@ from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.room import Room
 from velocity.media.rules import Medium, Pool, file_name
+from velocity.media.sources import Sources
 from velocity.media.upload import Upload
 from velocity.media.withdrawn import WithdrawnMedia
 
@@ -51,6 +52,7 @@ class Library:
         self._access = access
         self.pools = Pools(store, access, pools, records)
         self.room = Room(self.pools)
+        self.sources = Sources(self)
         self._media: dict[UUID, Medium] = {}
         self._names: set[tuple[int, int, str]] = set()
         self._reserved: set[UUID] = set()

@@ -1,0 +1,62 @@
+"""Media that are read by tasks: open from the request to the task's end, and written to by nobody meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from velocity.contract.problems import Problem, Refused
+from velocity.media.rules import Medium
+
+if TYPE_CHECKING:
+    from velocity.media.service import Library
+
+
+class Sources:
+    """Who reads, and who writes: never both. Starts of VMs ask too, in the step in which they begin."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._readers: Counter[UUID] = Counter()
+
+    @contextmanager
+    def reading(self, medium: Medium) -> Iterator[int]:
+        """A descriptor of its file, which reads on when the medium is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
+        self.check_unwritten(medium)
+        self._readers[medium.mid] += 1
+        try:
+            descriptor = self._open(medium)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+        finally:
+            self._readers[medium.mid] -= 1
+            self._readers += Counter()  # without those that nobody reads
+
+    def _open(self, medium: Medium) -> int:
+        path, files = self._library.file(medium), self._library.pools.files(medium.mpid)
+        assert files is not None, "else it has no path"
+        with files.asked_for(0):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def check_unwritten(self, medium: Medium) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""
+        writer = next((holder for holder in self._library.holders(medium.mid) if holder.writing), None)
+        if writer is not None:
+            raise Refused(
+                Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {medium.name!r}: stop it first", field="mid"
+            )
+
+    def check_unread(self, mid: UUID) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` while a task reads it."""
+        if self._readers[mid]:
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"medium {self._library.get(mid).name!r} is being copied or imported: wait until that task has ended, "
+                "or cancel it",
+            )
