@@ -180,7 +180,7 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
             assert (await w.upload(b"x" * (5 << 20))).code == 9221, "known before it begins"
             answer = await w.upload(fills_up(), x_velocity_length=str(3 << 20))
             assert (answer.status, answer.code) == (406, 9221)
-            assert {file.name for file in pool.rglob("*") if file.is_file()} == {"somebody else's", MARK}
+            assert {file.name for file in pool.rglob("*") if file.is_file()} == {"somebody else's", MARK.name}
             assert (await w.ok("POST", "/m/media/list", gid=0))["media"] == []
     finally:
         subprocess.run(["umount", str(pool)], check=True)

@@ -126,7 +126,7 @@ class World:
     def files(self) -> list[str]:
         """Everything in the media pool but its mark, what comes and goes included."""
         pool = self.data / "media"
-        files = [file for file in pool.rglob("*") if file.is_file() and file.name != MARK]
+        files = [file for file in pool.rglob("*") if file.is_file() and file != pool / MARK]
         return sorted(str(file.relative_to(pool)) for file in files)
 
 

@@ -79,7 +79,7 @@ def test_media(host: Host, tmp_path: Path) -> None:
     ]
     result = host.run("media", "upload", str(image), "--plan")
     assert result.stderr == "nothing was changed\n", "no progress of what does not happen"
-    assert not [file for file in (host.data / "media").rglob("*") if file.is_file() and file.name != MARK]
+    assert not [file for file in (host.data / "media").rglob("*") if file.is_file() and file.name != MARK.name]
     host.ok("media", "upload", str(image))
     assert host.run("media", "upload", str(image), "--plan").exit_code == 1, "the name is taken"
     assert planned(host, "media", "clone", "Häuser.iso", "copy")[0] == "would create medium copy in group 0"

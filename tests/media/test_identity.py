@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -63,9 +64,7 @@ def test_a_pool_of_before_there_were_marks_is_known_by_its_files(disk: Disk, pla
 def test_the_cure_that_the_message_names_takes_an_empty_disk_for_the_pool(disk: Disk) -> None:
     for known in ((), (NAME,)):
         disk.check()
-        for file in disk.pool.iterdir():
-            file.unlink()
-        disk.pool.rmdir()
+        shutil.rmtree(disk.pool)
         with pytest.raises(NotThePool) as refused:
             disk.check(*known)
         cure = str(refused.value).rpartition("empty: ")[2]

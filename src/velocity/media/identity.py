@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from uuid import uuid4
 
-MARK = ".velocity-pool"
+MARK = Path(".velocity/pool")
+"""In a folder of its own, as nothing but media stands in the pool itself."""
 PLACES = (".", ".moving", ".trash")
 
 
