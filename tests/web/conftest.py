@@ -17,6 +17,8 @@ from tests.web.furnished import furnish
 from tests.web.person import Person
 
 CHROMIUM = "/usr/bin/chromium"
+PLAIN = "velocity.test"
+"""A name of this machine that gives a page over HTTP no secure context, as an address in a LAN. RFC 6761"""
 FLAGS = [
     "--no-sandbox",  # as root, and in a container, it has none
     "--disable-gpu",
@@ -25,6 +27,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--host-resolver-rules=MAP {PLAIN} 127.0.0.1",
 ]
 
 NewPerson = Callable[..., Person]

@@ -57,7 +57,14 @@ class Person:
         """What a test has provoked is no complaint: so many that hold these words."""
         found = [one for one in self.complaints if words in one]
         assert len(found) == times, self.complaints
-        self.complaints = [one for one in self.complaints if one not in found]
+        self.complaints[:] = [one for one in self.complaints if one not in found]
+
+    def tab(self, path: str) -> Person:
+        """Another tab of the same browser. What it complains about is among this one's complaints."""
+        other = Person(self.page.context.new_page(), self.url)
+        other.complaints = self.complaints
+        other.open(path)
+        return other
 
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)

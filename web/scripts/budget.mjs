@@ -7,6 +7,8 @@ const STATIC = join(import.meta.dirname, "../../src/velocity/api/static");
 const FIRST = ["index.html", "src/pages/dashboard/Dashboard.tsx"];
 /** Fonts are fetched when a text needs them: this one every page shows. */
 const FONTS = /RedHatTextVF-[^I]/;
+/** What the event stream comes by. */
+const WORKER = /\/worker-[^/]*\.js$/;
 const LATER = /novnc|xterm|uplot/i;
 
 const manifest = JSON.parse(readFileSync(join(STATIC, "manifest.json"), "utf8"));
@@ -18,8 +20,8 @@ function add(key) {
   if (seen.has(key)) return;
   seen.add(key);
   if (LATER.test(key) || LATER.test(chunk.file)) throw new Error(`${key} is in the first load: import it when opened`);
-  const fonts = (chunk.assets ?? []).filter((one) => FONTS.test(one));
-  for (const file of [chunk.file, ...(chunk.css ?? []), ...fonts]) files.add(file);
+  const assets = (chunk.assets ?? []).filter((one) => FONTS.test(one) || WORKER.test(one));
+  for (const file of [chunk.file, ...(chunk.css ?? []), ...assets]) files.add(file);
   for (const next of chunk.imports ?? []) add(next);
 }
 FIRST.forEach(add);

@@ -1,89 +1,29 @@
 /** What is there, live: the event stream's snapshot, and every change after it. The page never polls. */
 import { useMemo, useSyncExternalStore } from "react";
-import type { Content, Display, MediumInfo, Reason, State, TaskInfo } from "./schema";
+import { Feed } from "./feed";
+import {
+  type Change,
+  type Group,
+  Held,
+  type Item,
+  KEY,
+  type Key,
+  type Kind,
+  NOTHING,
+  type Pool,
+  type Snapshot,
+} from "./objects";
 import { session } from "./session";
 import { Signal, useSignal } from "./signal";
+import { type News, RETRY, type Told } from "./stream";
 
-export interface Vm {
-  vmid: number;
-  gid: number;
-  name: string;
-  cpus: number;
-  memory_mib: number;
-  state: State;
-  wanted: State;
-  autostart: boolean;
-  displays: Display[];
-  media: string[];
-  nics: string[];
-  waiting: string[];
-  reason?: Reason;
-  stopping_since?: number;
-  unreachable_since?: number;
-  revision: string;
-}
-
-export interface Holder {
-  vmid: number;
-  name: string;
-  writing: boolean;
-}
-
-export type Medium = Omit<MediumInfo, "used_by"> & { gid: number; used_by: Holder[]; content?: Content };
-
-export interface Group {
-  gid: number;
-  parent_gid: number;
-  name: string;
-  /** The permissions that the caller has there, inherited ones included. */
-  permissions: string[];
-}
-
-export interface User {
-  uid: number;
-  name: string;
-}
-
-export interface Pool {
-  mpid: number;
-  name: string;
-}
-
-interface Objects {
-  vm: Map<number, Vm>;
-  medium: Map<string, Medium>;
-  group: Map<number, Group>;
-  task: Map<number, TaskInfo>;
-  user: Map<number, User>;
-}
-export type Kind = keyof Objects;
-type Item<K extends Kind> = Objects[K] extends Map<unknown, infer V> ? V : never;
-type Key<K extends Kind> = Objects[K] extends Map<infer I, unknown> ? I : never;
-
-const KEY: { [K in Kind]: (object: Item<K>) => Key<K> } = {
-  vm: (one) => one.vmid,
-  medium: (one) => one.mid,
-  group: (one) => one.gid,
-  task: (one) => one.tid,
-  user: (one) => one.uid,
-};
-
-interface Snapshot {
-  me: User;
-  vms: Vm[];
-  media: Medium[];
-  groups: Group[];
-  tasks: TaskInfo[];
-  users?: User[];
-  pools: Pool[];
-}
+export type { Group, Holder, Kind, Medium, Pool, User, Vm } from "./objects";
 
 /** `connecting` at first, `live`, or `lost`: what is shown may be old. */
 export type Connection = "connecting" | "live" | "lost";
 /** What is not in the stream, but is told to have changed. */
 export type Topic = "trash" | "quota" | "pool" | "history" | "session";
 
-const RETRY = 1500;
 /** Milliseconds between two repaints while one change follows the other: what comes in between waits for the next. */
 const BREATH = 80;
 
@@ -94,55 +34,32 @@ class Live {
   readonly pools = new Signal<Pool[]>([]);
   /** Whether the caller may list users. */
   readonly knowsUsers = new Signal(false);
-  private objects: Objects = { vm: new Map(), medium: new Map(), group: new Map(), task: new Map(), user: new Map() };
+  readonly feed = new Feed((news) => this.take(news));
+  private held = new Held(NOTHING);
   private lists: { [K in Kind]?: Item<K>[] } = {};
   private readonly watchers = new Map<Kind, Set<() => void>>();
   private readonly topics = new Map<Topic, Set<(gid?: number) => void>>();
   private readonly dirty = new Set<Kind>();
   private pending = false;
   private shown = Number.NEGATIVE_INFINITY;
-  private source: EventSource | undefined;
-  private last = "";
-  private retry: ReturnType<typeof setTimeout> | undefined;
+  private looking = false;
 
   open(): void {
-    this.source?.close();
-    clearTimeout(this.retry);
-    const source = new EventSource(`/v/events${this.last ? `?last=${encodeURIComponent(this.last)}` : ""}`);
-    this.source = source;
-    source.addEventListener("open", () => this.connection.set("live"));
-    source.addEventListener("snapshot", (event) => this.start(this.read(event) as Snapshot));
-    source.addEventListener("set", (event) => {
-      const { kind, object } = this.read(event) as { kind: Kind; object: never };
-      this.objects[kind].set(KEY[kind](object) as never, object);
-      this.touch(kind);
-    });
-    source.addEventListener("gone", (event) => {
-      const { kind, id } = this.read(event) as { kind: Kind; id: never };
-      this.objects[kind].delete(id);
-      this.touch(kind);
-    });
-    source.addEventListener("changed", (event) => {
-      const { kind, gid } = this.read(event) as { kind: Topic; gid?: number };
-      for (const hear of this.topics.get(kind) ?? []) hear(gid);
-    });
-    source.addEventListener("bye", () => this.again());
-    source.addEventListener("error", () => this.again());
+    const uid = session.present?.uid;
+    if (uid !== undefined) this.feed.join(uid);
   }
 
   close(): void {
-    clearTimeout(this.retry);
-    this.source?.close();
-    this.source = undefined;
+    this.feed.leave();
   }
 
   list<K extends Kind>(kind: K): Item<K>[] {
-    this.lists[kind] ??= [...this.objects[kind].values()] as never;
+    this.lists[kind] ??= [...this.held.objects[kind].values()] as never;
     return this.lists[kind] as Item<K>[];
   }
 
   get<K extends Kind>(kind: K, id: Key<K>): Item<K> | undefined {
-    return (this.objects[kind] as Map<Key<K>, Item<K>>).get(id);
+    return (this.held.objects[kind] as Map<Key<K>, Item<K>>).get(id);
   }
 
   watch(kind: Kind, watcher: () => void): () => void {
@@ -158,21 +75,30 @@ class Live {
     return () => listeners.delete(listener);
   }
 
-  private read(event: Event): unknown {
-    const message = event as MessageEvent<string>;
-    if (message.lastEventId) this.last = message.lastEventId;
-    return JSON.parse(message.data);
+  private take(news: News): void {
+    if (news.is === "look") void this.look();
+    else if (news.is === "connection") this.connection.set(news.connection);
+    else this.told(news.event, JSON.parse(news.data));
+  }
+
+  private told(event: Told, data: unknown): void {
+    if (event === "snapshot") this.start(data as Snapshot);
+    else if (event === "changed") {
+      const { kind, gid } = data as { kind: Topic; gid?: number };
+      for (const hear of this.topics.get(kind) ?? []) hear(gid);
+    } else {
+      const change = data as Change;
+      this.held.take(change);
+      this.touch(change.kind);
+    }
   }
 
   private start(snapshot: Snapshot): void {
-    const by = <K extends Kind>(kind: K, all: Item<K>[]) => new Map(all.map((one) => [KEY[kind](one), one]));
-    this.objects = {
-      vm: by("vm", snapshot.vms),
-      medium: by("medium", snapshot.media),
-      group: by("group", snapshot.groups),
-      task: by("task", snapshot.tasks),
-      user: by("user", snapshot.users ?? []),
-    } as Objects;
+    if (snapshot.me.uid !== session.present?.uid) {
+      void this.look();
+      return;
+    }
+    this.held = new Held(snapshot);
     this.pools.set(snapshot.pools);
     this.knowsUsers.set(snapshot.users !== undefined);
     this.ready.set(true);
@@ -201,19 +127,20 @@ class Live {
     }
   }
 
-  private again(): void {
-    this.source?.close();
-    clearTimeout(this.retry);
-    this.connection.set("lost");
-    this.retry = setTimeout(async () => {
-      try {
-        await session.look();
-        if (session.state.value.is === "again") await session.ended();
-        this.open();
-      } catch {
-        this.again();
-      }
-    }, RETRY);
+  /** Whose session it is; one that has ended is waited for until somebody has signed in again. Then go on. */
+  private async look(): Promise<void> {
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      await session.look();
+      if (session.state.value.is === "again") await session.ended();
+      this.open();
+    } catch {
+      this.connection.set("lost");
+      setTimeout(() => void this.look(), RETRY);
+    } finally {
+      this.looking = false;
+    }
   }
 }
 

@@ -20,14 +20,20 @@ export type SessionState =
 
 /** Seconds without a key or click after which a session is left to expire. */
 const IDLE = 15 * 60;
+/** Where tabs tell each other that the cookie is another one: to look is all there is to do, so that versions may differ. */
+const TABS = "velocity session";
 
 class SessionStore {
   readonly state = new Signal<SessionState>({ is: "looking" });
   private waiting: Array<() => void> = [];
   private lastTouch = Date.now();
   private renewal: ReturnType<typeof setTimeout> | undefined;
+  private readonly tabs = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel(TABS);
 
   constructor() {
+    this.tabs?.addEventListener("message", () => {
+      if (this.state.value.is !== "looking") this.look().catch(() => undefined); // the stream brings it as well
+    });
     for (const kind of ["pointerdown", "keydown"]) {
       addEventListener(kind, () => {
         this.lastTouch = Date.now();
@@ -57,17 +63,13 @@ class SessionStore {
   async signIn(how: { name: string; password: string } | { link: string }): Promise<void> {
     const response = await exchange("put", "/u/session", how);
     if (!response.ok) throw await refusal(response);
-    const session = (await response.json()) as Session;
-    const before = this.state.value;
-    if (before.is === "again" && before.session.uid !== session.uid) {
-      location.assign("/"); // another person: nothing of the former one may stay on the screen
-      return;
-    }
-    this.enter(session);
+    this.tabs?.postMessage("signed in");
+    this.enter((await response.json()) as Session);
   }
 
   async signOut(): Promise<void> {
     await exchange("delete", "/u/session", {});
+    this.tabs?.postMessage("signed out");
     location.assign("/");
   }
 
@@ -83,6 +85,11 @@ class SessionStore {
   }
 
   private enter(session: Session): void {
+    if (this.present && this.present.uid !== session.uid) {
+      this.state.set({ is: "looking" }); // another person: nothing of the former one may stay on the screen
+      location.assign("/");
+      return;
+    }
     this.state.set({ is: "in", session });
     for (const resolve of this.waiting.splice(0)) resolve();
     clearTimeout(this.renewal);

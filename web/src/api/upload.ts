@@ -34,8 +34,6 @@ export interface Upload {
   content?: Content;
 }
 
-/** At once; a browser has six connections to a server, and the page needs some itself. */
-const AT_ONCE = 2;
 /** Milliseconds between two repaints of the progress. */
 const BREATH = 250;
 
@@ -49,6 +47,10 @@ class Uploads {
   readonly all = new Signal<readonly Upload[]>([]);
   private readonly running = new Map<number, Running>();
   private last = 0;
+
+  constructor() {
+    live.feed.turn = () => this.next();
+  }
 
   /** Begin to upload a file; its id here. */
   add(file: File, wanted: Wanted): number {
@@ -157,10 +159,11 @@ class Uploads {
   }
 
   private next(): void {
+    live.feed.want(this.all.value.filter(unfinished).length);
     const all = this.all.value;
     let busy = all.filter((one) => BUSY.includes(one.state)).length;
     for (const one of all) {
-      if (one.state !== "queued" || busy >= AT_ONCE) continue;
+      if (one.state !== "queued" || busy >= live.feed.may) continue;
       busy += 1;
       this.set(one.id, { state: "sending" });
       const running = this.running.get(one.id);

@@ -1,0 +1,180 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Change, Snapshot } from "./objects";
+import { type News, RETRY, type Server, Stream } from "./stream";
+
+const ANN = 1;
+const BEN = 2;
+
+class FakeSource extends EventTarget {
+  closed = false;
+  constructor(readonly last: string) {
+    super();
+  }
+  close() {
+    this.closed = true;
+  }
+  tell(event: string, data: object = {}, lastEventId = "") {
+    this.dispatchEvent(Object.assign(new Event(event), { data: JSON.stringify(data), lastEventId }));
+  }
+}
+
+/** `who` is signed in; "away": no server answers. */
+class World implements Server {
+  sources: FakeSource[] = [];
+  who: number | undefined | "away" = ANN;
+  open(last: string) {
+    const source = new FakeSource(last);
+    this.sources.push(source);
+    return source;
+  }
+  async whose() {
+    if (this.who === "away") throw new Error("away");
+    return this.who;
+  }
+  get now(): FakeSource {
+    return this.sources.at(-1) as FakeSource;
+  }
+  get connections(): number {
+    return this.sources.filter((one) => !one.closed).length;
+  }
+}
+
+const group = (gid: number, name = "") => ({ gid, parent_gid: 0, name, permissions: [] });
+const snapshot = (uid: number, ...groups: number[]): Snapshot => ({
+  me: { uid, name: String(uid) },
+  vms: [],
+  media: [],
+  groups: groups.map((gid) => group(gid)),
+  tasks: [],
+  pools: [],
+});
+
+/** A tab: what it shows of groups by what it was told, and the news. */
+function tab() {
+  const news: News[] = [];
+  const groups = new Map<number, string>();
+  const hear = (one: News) => {
+    news.push(one);
+    if (one.is !== "told") return;
+    const told = JSON.parse(one.data);
+    if (one.event === "snapshot") {
+      groups.clear();
+      for (const { gid, name } of (told as Snapshot).groups) groups.set(gid, name);
+    }
+    const { object, id } = told as Change;
+    if (one.event === "set") groups.set((object as { gid: number }).gid, object?.name as string);
+    if (one.event === "gone") groups.delete(id as number);
+  };
+  return { hear, news, groups };
+}
+
+const LOOK: News = { is: "look" };
+const LOST: News = { is: "connection", connection: "lost" };
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+it("is one for all tabs, and a later tab has at once what the others have", () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const [one, two] = [tab(), tab()];
+  stream.join(one.hear, ANN);
+  world.now.tell("snapshot", snapshot(ANN, 1, 2, 3));
+  world.now.tell("set", { kind: "group", object: group(2, "renamed") });
+  world.now.tell("gone", { kind: "group", id: 3 });
+  stream.join(two.hear, ANN);
+  expect([...two.groups]).toEqual([
+    [1, ""],
+    [2, "renamed"],
+  ]);
+  world.now.tell("set", { kind: "group", object: group(4, "new") });
+  expect(two.groups).toEqual(one.groups);
+  expect(world.sources).toHaveLength(1);
+});
+
+it("goes on where it was after a cut, while tabs come and go, and tells nothing twice", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const [first, other] = [tab(), tab()];
+  stream.join(first.hear, ANN);
+  stream.join(other.hear, ANN);
+  world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
+  world.now.tell("error");
+  stream.leave(first.hear);
+  expect(other.news.at(-1)).toEqual(LOST);
+  const late = tab();
+  stream.join(late.hear, ANN);
+  expect(late.groups).toEqual(other.groups);
+  expect(late.news.at(-1)).toEqual(LOST);
+  await vi.advanceTimersByTimeAsync(RETRY);
+  expect(world.now.last).toBe("i-7");
+  world.now.tell("open");
+  for (const one of [other, late]) expect(one.news.at(-1)).toEqual({ is: "connection", connection: "live" });
+  world.sources[0]?.tell("set", { kind: "group", object: group(9, "late, of the old connection") });
+  expect(other.groups.has(9)).toBe(false);
+  expect(world.connections).toBe(1);
+});
+
+it("tries again for as long as no server answers", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  stream.join(tab().hear, ANN);
+  world.who = "away";
+  world.now.tell("bye");
+  await vi.advanceTimersByTimeAsync(10 * RETRY);
+  expect(world.sources).toHaveLength(1);
+  world.who = ANN;
+  await vi.advanceTimersByTimeAsync(RETRY);
+  expect(world.connections).toBe(1);
+});
+
+it("keeps nothing of a session that has ended, and begins anew for who joins", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const one = tab();
+  stream.join(one.hear, ANN);
+  world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
+  world.who = undefined;
+  world.now.tell("bye");
+  await vi.advanceTimersByTimeAsync(10 * RETRY);
+  expect(one.news.at(-1)).toEqual(LOOK);
+  expect(world.connections).toBe(0);
+  world.who = ANN;
+  stream.join(one.hear, ANN);
+  expect(world.now.last).toBe("");
+  expect(world.connections).toBe(1);
+});
+
+it("tells another user nothing of the former one, whoever notices first", async () => {
+  for (const notices of ["the new tab", "the stream", "the snapshot"]) {
+    const world = new World();
+    const stream = new Stream(world);
+    const [anns, bens] = [tab(), tab()];
+    stream.join(anns.hear, ANN);
+    if (notices !== "the snapshot") world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
+    world.who = BEN;
+    if (notices === "the stream") world.now.tell("bye");
+    if (notices === "the snapshot") world.now.tell("snapshot", snapshot(BEN, 2));
+    await vi.advanceTimersByTimeAsync(RETRY);
+    stream.join(bens.hear, BEN);
+    expect(anns.news.at(-1), notices).toEqual(LOOK);
+    expect(bens.news, notices).toEqual([]);
+    expect(world.now.last).toBe("");
+    world.now.tell("snapshot", snapshot(BEN, 2));
+    world.now.tell("set", { kind: "group", object: group(3) });
+    expect([...bens.groups.keys()], notices).toEqual([2, 3]);
+    expect(anns.groups.has(2) || anns.groups.has(3), notices).toBe(false);
+    expect(world.connections).toBe(1);
+  }
+});
+
+it("is closed when nobody listens", async () => {
+  const world = new World();
+  const stream = new Stream(world);
+  const one = tab();
+  stream.join(one.hear, ANN);
+  world.now.tell("error");
+  stream.leave(one.hear);
+  await vi.advanceTimersByTimeAsync(10 * RETRY);
+  expect(world.connections).toBe(0);
+});
