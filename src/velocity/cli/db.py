@@ -54,7 +54,9 @@ def export(file: Path, config: Path | None) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.rename(file)
-    click.echo(f"exported {len(lines) - 2} rows", err=True)
+    click.echo(f"exported {len(lines) - 2} rows; a backup needs these directories as well:", err=True)
+    for directory, what in _beside(settings):
+        click.echo(f"  {clean(directory)}  ({what})", err=True)
 
 
 @db.command("import")
@@ -78,7 +80,22 @@ def import_(file: Path, config: Path | None) -> None:
         count = _with(settings, work)
     except (app.InUse, transfer.TransferError) as error:
         raise click.ClickException(f"{clean(file)}: {error}") from None
-    click.echo(f"imported {count} rows; media and firmware variables are not in it: keep or copy their directories")
+    click.echo(f"imported {count} rows; these directories have to be there as well, before the server starts:")
+    for directory, what in _beside(settings):
+        click.echo(f"  {clean(directory)}  ({what})")
+
+
+def _beside(settings: Settings) -> list[tuple[Path, str]]:
+    """What an installation has beside its database, and what it is."""
+    return [
+        (settings.data_dir / "machines", "firmware variables and logs of the VMs"),
+        (settings.data_dir / "firmware", "the firmware builds that VMs are pinned to"),
+        (settings.data_dir / "pools", "what tells the pools from other directories"),
+        *(
+            (pool.path, f"the media of pool {clean(pool.name)}; stop the VMs that write there")
+            for pool in settings.media_pools
+        ),
+    ]
 
 
 def _settings(config: Path | None) -> Settings:

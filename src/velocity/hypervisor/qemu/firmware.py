@@ -95,7 +95,10 @@ def kept(build: str, store: Path) -> Kept:
     """The kept build. Raises `MissingFirmware`."""
     directory = store / build
     if not (directory / "vars.qcow2").is_file():
-        raise MissingFirmware(f"the firmware build {build} that this VM is pinned to is not kept on this host")
+        raise MissingFirmware(
+            f"the firmware build {build} that this VM is pinned to is not kept on this host: copy firmware/{build} "
+            "of the data directory that the VM comes from, or of its backup, into firmware/ of this server's"
+        )
     return Kept(directory / "code.fd", directory / "vars.qcow2", build)
 
 
