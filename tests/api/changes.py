@@ -300,7 +300,7 @@ def hang(w: World) -> asyncio.Event:
     """From here on a task goes on until it is cancelled; the event says that it has made its file, and hangs."""
     hangs = asyncio.Event()
 
-    async def forever(*_: object) -> None:
+    async def forever(*_: object, **__: object) -> None:
         hangs.set()
         await asyncio.sleep(1000)
 
