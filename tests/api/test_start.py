@@ -111,3 +111,18 @@ async def test_a_vm_whose_row_cannot_be_read_costs_itself(tmp_path: Path, caplog
     for name in ("'sick'", "'sicker'"):
         assert any(name in line and "cannot be loaded" in line for line in caplog.messages), caplog.messages
     assert not uuids & set(fake.forgotten), "its firmware variables stay"
+
+
+async def test_what_cannot_be_read_in_the_trash_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    async with world(data) as w:
+        for name in ("well", "sick", "well too"):
+            await w.ok("DELETE", "/v/vm", vmid=await w.vm(name))
+    rows(data, "update trash set rows = replace(rows, 'cpus', 'zpus') where name = 'sick'")
+    with caplog.at_level(logging.WARNING):
+        async with world(data, trash_days=0) as w:
+            await w.server.services.trash.sweep()
+            assert [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]] == ["sick"]
+    assert any("'sick' in the trash cannot be read" in line for line in caplog.messages)

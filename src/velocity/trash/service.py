@@ -120,8 +120,13 @@ class Trash:
         async with self._changing:
             now = self._clock()
             for item in await self._store.items():
-                if self.expires(item) <= now and (contents := await self._store.contents(item.trid)) is not None:
-                    await self._purge(item, contents)
+                if self.expires(item) > now:
+                    continue
+                try:
+                    if (contents := await self._store.contents(item.trid)) is not None:
+                        await self._purge(item, contents)
+                except ValueError as error:  # it stays, and holds up no other
+                    log.warning("%s %r in the trash cannot be read: %s", item.what.kind, item.what.name, error)
 
     async def _sweep_ever(self) -> None:
         while True:

@@ -208,6 +208,9 @@ class QemuHypervisor:
                 session = self._watch(who, msgspec.structs.replace(run, pid=pid))
             except ProcessLookupError:
                 return await asyncio.to_thread(self._bury, who, run)
+            except OSError as error:
+                log.warning("the machine %s runs, but cannot be watched: %s", run.machine, error)
+                return Changed(who, Fact.RUNNING, Why.UNKNOWN, f"it cannot be watched: {error.strerror}")
             self._epochs[run.machine] = run.epoch
             try:
                 await session.connect(self._place.qmp(who), deadline=ADOPT_DEADLINE)
@@ -336,7 +339,7 @@ class QemuHypervisor:
         directory, log = self._place.runs.directory(who.machine), self._place.qemu_log(who)
         kept, bounds = self._place.serial_log(who.machine), run.spool or self._place.bounds
         with contextlib.ExitStack() as undo:
-            own_words = None if run.spool is None else Words(directory, run.spool, who.epoch, log)
+            own_words = self._words(who, run)
             if own_words is not None:
                 undo.callback(own_words.close)
             watched = self._watches.add(directory, lambda: session.heard())
@@ -360,6 +363,14 @@ class QemuHypervisor:
         self._meters[who.machine] = Meter(session, run)
         self._runs_of[who.machine] = run
         return session
+
+    def _words(self, who: Incarnation, run: Run) -> Words | None:
+        """None: its QEMU writes to the log itself, or somebody has removed the file."""
+        if run.spool is None:
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            return Words(self._place.runs.directory(who.machine), run.spool, who.epoch, self._place.qemu_log(who))
+        return None
 
     def _tell(self, news: News) -> None:
         if isinstance(news, Changed) and news.who.machine in self._starting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import logging
 import os
 import struct
@@ -81,7 +82,8 @@ class Watch:
     def _called(self, result: int) -> int:
         if result < 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+            words = "no inotify watch is left: raise fs.inotify.max_user_watches" if number == errno.ENOSPC else None
+            raise OSError(number, words or os.strerror(number))
         return result
 
 
@@ -91,6 +93,7 @@ class Follower:
     def __init__(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         self._what = what
         self._work = work
+        self._fails = False
         self._more = asyncio.Event()
         self._task = asyncio.create_task(self._follow())
 
@@ -107,8 +110,11 @@ class Follower:
             self._more.clear()
             try:
                 await self._work()
+                self._fails = False
             except (OSError, HypervisorError) as error:
-                log.warning("%s is not kept: %s", self._what, error)
+                if not self._fails:  # else once a second
+                    log.warning("%s is not kept, and is tried again: %s", self._what, error)
+                self._fails = True
                 self._more.set()
                 await asyncio.sleep(AGAIN)
             await asyncio.sleep(BREATH)
