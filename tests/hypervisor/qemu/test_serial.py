@@ -266,6 +266,7 @@ def test_the_log_begins_each_run_with_a_line_and_ends_with_what_an_earlier_versi
     log.append(9, (1, 0), b"y" * (LOG_LIMIT - 2))
     assert log.last(LOG_LIMIT) == b"xx" + b"y" * (LOG_LIMIT - 2)
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["serial.9.0.0.log", "serial.9.1.0.log"]
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
 def test_the_log_goes_on_where_a_write_broke_off(tmp_path: Path, limits: Bounds, run: Path) -> None:

@@ -65,7 +65,8 @@ class SerialLog:
             path = last.path
         else:
             path = self._directory / f"serial.{run}.{number}.{offset}.log"
-        with path.open("ab", buffering=0) as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
