@@ -139,7 +139,8 @@ def test_a_user_is_at_home_in_a_group(teams: Host, tmp_path: Path) -> None:
     anna, typed = member(teams, "anna", "red"), "a password\n"
     anna.ok("user", "create", "dora", "--password-stdin", typed=typed)
     teams.ok("user", "create", "emil", "--group", "blue", "--password-stdin", typed=typed)
-    homes = {row.split()[1]: row.split()[2] for row in teams.ok("user", "list").splitlines()[1:]}
+    names = [row.split()[1] for row in teams.ok("user", "list").splitlines()[1:]]
+    homes = {name: teams.ok("user", "show", name).splitlines()[0].rpartition(" at home in ")[2] for name in names}
     assert homes == {"root": "/", "anna": "/", "dora": "red", "emil": "blue"}
     assert "emil" in anna.ok("user", "list")
     assert "blue" not in anna.ok("user", "list")

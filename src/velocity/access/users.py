@@ -80,16 +80,8 @@ class Users:
             shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), held)
         return [Membership(user, directory.groups[gid], members(held[gid])) for gid in shown]
 
-    def everyone(self, caller: Caller) -> list[tuple[User, int | None]]:
-        """With their homes, as `home_shown`."""
-        directory = self._directory
-        users = sorted(directory.users.values(), key=lambda user: user.name)
-        held = directory.held(caller.uid)
-        seen = set(rules.visible_memberships(directory.groups, held, {user.home for user in users}))
-        oneself = self.home_shown(caller, directory.user(caller.uid))
-        return [
-            (user, oneself if user.uid == caller.uid else user.home if user.home in seen else None) for user in users
-        ]
+    def everyone(self) -> list[User]:
+        return sorted(self._directory.users.values(), key=lambda user: user.name)
 
     async def create(self, caller: Caller, name: str, password: str, gid: int | None) -> User:
         """At home in that group; None: where `rules.first_home` says."""

@@ -38,6 +38,7 @@ class Dispatch:
         self._services = services
         self._limit = body_limit
         self._handler = HANDLERS[operation.name]
+        self._field = operation.needs.on.field if isinstance(operation.needs, Holds) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         about = About(self._operation, address(scope))
@@ -62,10 +63,12 @@ class Dispatch:
         connection = HTTPConnection(scope)
         authkey = carried(connection, in_body, operation.cookie)
         browser = Browser(connection)
-        needs = operation.needed_by(wanted)
+        needs, field = operation.needs, self._field
+        if operation.given is not None:
+            needs = operation.needed_by(wanted)
+            field = needs.on.field if isinstance(needs, Holds) else None
         access = self._services.access
         caller = None if isinstance(needs, Anyone) else access.sessions.caller(authkey)
-        field = needs.on.field if isinstance(needs, Holds) else None
         target = None if field is None else getattr(wanted, field)
         about.who(access, caller, needs, target)
 

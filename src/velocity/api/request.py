@@ -48,7 +48,8 @@ def idempotency_key(scope: Scope) -> str | None:
 async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
     length = header(scope, b"content-length") or ""
-    if length.isdigit():
+    little = min(limit, ANONYMOUS_LIMIT)
+    if length.isdigit() and int(length) > little:
         _check_size(scope, int(length), limit)
     pieces: list[bytes] = []
     size = 0
@@ -59,7 +60,8 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         pieces.append(piece := message.get("body", b""))
         size += len(piece)
-        _check_size(scope, size, limit)
+        if size > little:
+            _check_size(scope, size, limit)
         more = message.get("more_body", False)
     return b"".join(pieces)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import click
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from velocity.cli import hints, password, resolve, session, where
 from velocity.cli.output import (
@@ -49,23 +47,14 @@ def user() -> None:
 @listing
 def list_users() -> None:
     """List all users."""
-    client = session.connect()
-    answer = client.list_users()
-    groups = where.paths(client) if any(isinstance(one.home, int) and one.home for one in answer.users) else {}
     listed(
-        answer,
+        session.connect().list_users(),
         "users",
-        ("UID", "NAME", "HOME"),
-        lambda one: (one.uid, one.name, _home(groups, one.home)),
+        ("UID", "NAME"),
+        lambda one: (one.uid, one.name),
         empty="no users",
         noun="user",
     )
-
-
-def _home(groups: Mapping[int, str], gid: int | UnsetType) -> str:
-    if not isinstance(gid, int):
-        return "-"
-    return clean(groups.get(gid, f"group {gid}")) if gid else "/"
 
 
 @user.command()
@@ -78,7 +67,7 @@ def show(user_: int) -> None:
     if as_json():
         show_json(answer)
         return
-    home = f", at home in {_home(where.paths(client), answer.home)}" if isinstance(answer.home, int) else ""
+    home = f", at home in {where.path(client, answer.home)}" if isinstance(answer.home, int) else ""
     click.echo(f"{clean(answer.name)} (uid {answer.uid}){home}")
     rows = [(one.gid, where.path(client, one.gid), held(one.permissions)) for one in answer.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")

@@ -100,12 +100,8 @@ class UserSummary(Wire, frozen=True):
     name: str
 
 
-class ListedUser(UserSummary, frozen=True):
-    home: Home | UnsetType = UNSET
-
-
 class Users(Wire, frozen=True):
-    users: list[ListedUser]
+    users: list[UserSummary]
 
 
 class Grant(Change, frozen=True):

@@ -54,12 +54,8 @@ async def change(call: Call[users.ChangeUser]) -> Nothing:
 
 @handles(users.LIST)
 async def list_users(call: Call[Nothing]) -> users.Users:
-    return users.Users(
-        users=[
-            users.ListedUser(uid=user.uid, name=user.name, home=UNSET if home is None else home)
-            for user, home in call.services.access.users.everyone(call.caller)
-        ]
-    )
+    everyone = call.services.access.users.everyone()
+    return users.Users(users=[users.UserSummary(uid=user.uid, name=user.name) for user in everyone])
 
 
 @handles(users.GRANT)

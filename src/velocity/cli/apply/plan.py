@@ -109,16 +109,15 @@ class Plan:
 
     def _user(self, entry: UserEntry) -> Iterator[Step]:
         known = {one.name: one for one in self._client.list_users().users}
-        home = None if entry.group is None else self._gid(entry.group)
-        if entry.name not in known:
+        shown = self._client.show_user(uid=known[entry.name].uid) if entry.name in known else None
+        if shown is None:
             at = "" if entry.group is None else f" in {entry.group}"
             yield Step(f"create user {clean(entry.name)}{at}", lambda: self._create_user(entry))
-        elif entry.group is not None and known[entry.name].home != home:
+        elif entry.group is not None and shown.home != self._gid(entry.group):
             yield Step(f"move user {clean(entry.name)} to {entry.group}", lambda: self._move_user(entry))
         held: dict[int, set[str]] = {}
-        if entry.name in known:
-            for membership in self._client.show_user(uid=known[entry.name].uid).memberships:
-                held[membership.gid] = {one.name for one in membership.permissions}
+        for membership in shown.memberships if shown else ():
+            held[membership.gid] = {one.name for one in membership.permissions}
         for grant in entry.grants:
             gid = self._gid(grant.group)
             missing = [one for one in expanded(tuple(grant.permissions)) if gid is None or one not in held.get(gid, ())]
