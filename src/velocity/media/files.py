@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.media.identity import Identity
+from velocity.media.identity import Identity, sync
 from velocity.media.rules import Pool
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class PoolFiles:
             for file in directory.iterdir():
                 if file.name not in names:
                     file.unlink()
-        _sync(self._path)
+        sync(self._path)
 
     def path(self, name: str) -> Path:
         """Where a medium's file is: in `.moving` as long as it could not be moved into place."""
@@ -113,7 +113,7 @@ class PoolFiles:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-                _sync(self._moving)
+                sync(self._moving)
         except BaseException:
             self.drop(name)
             raise
@@ -195,7 +195,7 @@ class PoolFiles:
     def _settle(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.moving(name).rename(self._path / name)
-        _sync(self._path)
+        sync(self._path)
 
     def _drop(self, name: str) -> None:
         self.moving(name).unlink(missing_ok=True)
@@ -252,7 +252,7 @@ class Incoming:
         self.flush()
         with self._files.asked_for(self.size):
             os.fdatasync(self._descriptor)
-            _sync(self._files.moving(self._name).parent)
+            sync(self._files.moving(self._name).parent)
 
     def close(self, *, drop: bool) -> None:
         if self._descriptor >= 0:
@@ -272,14 +272,6 @@ def _qcow2(target: Path, size: int) -> None:
     )
     if done.returncode:
         raise OSError(errno.EFBIG, "qemu-img cannot make it")
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def whole(work: Coroutine[Any, Any, None]) -> None:

@@ -92,7 +92,7 @@ class Identity:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._mark, draft)
         self._draft.rename(self._record)
-        _sync(self._record.parent)
+        sync(self._record.parent)
 
     def _new(self) -> str:
         return json.dumps({"mpid": self._mpid, "identity": str(uuid4())}) + "\n"
@@ -116,10 +116,11 @@ def _write(file: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.rename(file)
-    _sync(file.parent)
+    sync(file.parent)
 
 
-def _sync(directory: Path) -> None:
+def sync(directory: Path) -> None:
+    """What was made, moved or removed in it is so after a crash, too."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
