@@ -3,20 +3,25 @@
 The law of these calls:
 
 - An `Incarnation` names one run of one machine. The store gives the epoch, one more with each start, in the commit
-  that precedes it; news of an older epoch is dropped by the keeper.
-- A call ends as done, as refused (`HypervisorError`: it did not happen, and nothing of it remains) or as unknown
-  (`Unknown`: it may still happen). Unknown is answered with `adopt`, never with a second start.
-- A state never follows from silence.
+  that precedes it; a host refuses to start a lower one, or one that it has said to be `ABSENT` or has stopped.
+- A call names its host and has its caller's deadline, in seconds. It ends as done, as refused (`HypervisorError`: it
+  did not happen, and nothing of it remains) or as unknown (`Unknown`: it may still happen). Unknown is answered by
+  asking `facts` until a fact comes, never with a second deed.
+- A state never follows from silence. Absence is a fact only in a listing that is complete, or where `facts` says so.
+- What is observed is a fact with a number; of two facts of one run, the one with the higher number holds. A call that
+  is done returns a number: the news up to it tell what it did.
+- Values are tagged structs: the same calls can cross a wire.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType, Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 HostId = NewType("HostId", int)
 
@@ -26,15 +31,18 @@ class HypervisorError(Exception):
 
 
 class Unknown(HypervisorError):
-    """The deadline passed: what was asked may still happen. Ask `adopt` for the facts."""
+    """There was no answer in time: what was asked may still happen. Ask `facts`."""
 
 
 class NotRunning(HypervisorError):
-    """There is no such incarnation (any more)."""
+    """There is no such incarnation (any more): `facts` tells its end."""
 
 
-@dataclass(frozen=True)
-class Incarnation:
+class Value(Struct, frozen=True, tag=True):
+    """What crosses the port. Each kind is told by its tag."""
+
+
+class Incarnation(Value, frozen=True):
     """One run of one machine on one host."""
 
     machine: UUID
@@ -42,8 +50,7 @@ class Incarnation:
     epoch: int
 
 
-@dataclass(frozen=True)
-class MediaRef:
+class MediaRef(Value, frozen=True):
     """A medium, which the host resolves to its file at the start."""
 
     pool: int
@@ -59,8 +66,7 @@ class Bus(enum.Enum):
     VIRTIO = "VIRTIO"
 
 
-@dataclass(frozen=True)
-class DiskSpec:
+class DiskSpec(Value, frozen=True):
     """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason."""
 
     media: MediaRef
@@ -69,8 +75,7 @@ class DiskSpec:
     cdrom: bool
 
 
-@dataclass(frozen=True)
-class DisplaySpec:
+class DisplaySpec(Value, frozen=True):
     """One display, with its preferred mode in pixels."""
 
     name: str
@@ -78,13 +83,11 @@ class DisplaySpec:
     height: int
 
 
-@dataclass(frozen=True)
-class NatSpec:
+class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and the way out."""
 
 
-@dataclass(frozen=True)
-class BridgeSpec:
+class BridgeSpec(Value, frozen=True):
     """A NIC on a host NIC, named as the host names it."""
 
     identifier: str
@@ -93,8 +96,7 @@ class BridgeSpec:
 NicSpec = NatSpec | BridgeSpec
 
 
-@dataclass(frozen=True)
-class MachineSpec:
+class MachineSpec(Value, frozen=True):
     """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
 
     `held` asks for a machine that is loaded and paused before its first instruction.
@@ -119,12 +121,18 @@ class Stop(enum.Enum):
 
 
 class Fact(enum.Enum):
-    """What a hypervisor knows of a machine's run."""
+    """What a host knows of a run.
+
+    HELD: loaded, before its first instruction. SILENT: it is there, and does not say what it does; the fact follows as
+    news when it answers again. ABSENT: there is no such run, nothing is known of an end, and none will begin.
+    """
 
     RUNNING = "running"
     PAUSED = "paused"
     HELD = "held"
+    SILENT = "silent"
     ENDED = "ended"
+    ABSENT = "absent"
 
 
 class Why(enum.Enum):
@@ -142,37 +150,29 @@ class Why(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Changed:
-    """News of one incarnation. `detail` is for people: the hypervisor's own words."""
+class Changed(Value, frozen=True):
+    """A fact of one run. `detail` is for people: the hypervisor's own words."""
 
     who: Incarnation
     fact: Fact
     why: Why
     detail: str = ""
+    number: int = 0
 
 
-@dataclass(frozen=True)
-class HostLost:
-    """The host does not answer; nothing is known of its machines from now on."""
+class Listing(Value, frozen=True):
+    """The runs of a host, those included that have ended and are not acknowledged.
 
-    host: HostId
-
-
-@dataclass(frozen=True)
-class HostBack:
-    """The host answers again: ask `adopt`."""
+    `complete`: a run that is not in it was not there at `number`. Else some could not be looked at.
+    """
 
     host: HostId
+    found: tuple[Changed, ...]
+    number: int
+    complete: bool
 
 
-News = Changed | HostLost | HostBack
-Found = Changed
-"""What `adopt` finds: the same facts as news."""
-
-
-@dataclass(frozen=True)
-class HostFacts:
+class HostFacts(Value, frozen=True):
     """What a host can give a machine. Memory is in MiB."""
 
     accelerator: str
@@ -184,8 +184,7 @@ class HostFacts:
     memory: int
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(Value, frozen=True):
     """What holds of a machine's process, read back from the running system, never from what was asked for."""
 
     uid: int
@@ -198,8 +197,7 @@ class Confinement:
     gaps: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class HostNow:
+class HostNow(Value, frozen=True):
     """How a host does. Memory is in MiB, `load` the means of 1, 5 and 15 minutes, `uptime` seconds since its start."""
 
     name: str
@@ -210,16 +208,14 @@ class HostNow:
     uptime: int
 
 
-@dataclass(frozen=True)
-class Traffic:
+class Traffic(Value, frozen=True):
     """Bytes as the guest counts them: what it received and what it sent."""
 
     received: int
     sent: int
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(Value, frozen=True):
     """What one run has taken since its start: counters that only grow, but for `memory`, resident now.
 
     `cpu` in seconds, the rest in bytes. `net` counts the BRIDGE NICs; None: the run has none.
@@ -233,37 +229,47 @@ class Usage:
 
 
 class Machines(Protocol):
-    """The lives of machines. Calls for one incarnation come one at a time; different ones may overlap freely."""
+    """The lives of machines, of any host.
 
-    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> None:
-        """Start it and return when it runs (or, if `held`, is loaded).
+    Calls for one run come one at a time, except `facts` and a `stop` with NOW, which may come at any moment: the call
+    that such a stop overtakes ends as refused or `NotRunning`. Calls for different runs may overlap freely.
+    """
 
-        Idempotent for the same epoch; a lower epoch than one that was started is refused. `deadline` is in seconds.
-        """
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
+        """Start it and return when it runs (or, if `held`, is loaded). Idempotent for the same epoch."""
 
-    async def pause(self, who: Incarnation, *, deadline: float) -> None:
+    async def pause(self, who: Incarnation, *, deadline: float) -> int:
         """Halt its CPUs; done already is success."""
 
-    async def resume(self, who: Incarnation, *, deadline: float) -> None:
+    async def resume(self, who: Incarnation, *, deadline: float) -> int:
         """Let its CPUs run (again); done already is success."""
 
-    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> None:
-        """Press its power button, or end it now. Already gone is success."""
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
+        """Press its power button, or end it now. Already gone is success; after NOW, this epoch is never started."""
 
-    async def adopt(self, host: HostId) -> Sequence[Found]:
-        """The facts of every incarnation on that host, after a restart or a lost connection.
+    async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
+        """What it does now; its end, until that is acknowledged; or ABSENT, and then this epoch is never started.
 
-        Includes those that ended while nobody watched, each once.
+        Raises `Unknown`, also while its start is under way.
         """
 
-    def news(self) -> AsyncIterator[News]:
-        """What happens to machines by itself, in order for each one. One reader only.
+    async def adopt(self, host: HostId, *, deadline: float) -> Listing:
+        """The facts of every run there, after a start of the server or a lost connection.
 
-        What a call brought about is told by its return alone. A call that raised `NotRunning` is followed or preceded
-        by the news of the end.
+        A run that does not answer in time, or is just being started, is SILENT. Raises `Unknown`.
         """
 
-    async def forget(self, machine: UUID) -> None:
+    async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
+        """Its end is written down: nothing reports it any more. The start of a higher epoch does the same."""
+
+    def news(self, host: HostId) -> AsyncIterator[Changed]:
+        """Every change of every run there, asked for or not, with numbers that only grow. One reader a host.
+
+        Raises `Unknown` when the host is lost. What happens before somebody reads again is found by `adopt`; the
+        numbers may begin anew then.
+        """
+
+    async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
         """Remove what is kept for a machine that is no more: its firmware variables and logs."""
 
     async def close(self) -> None:
@@ -281,13 +287,11 @@ class ByteStream(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class Serial:
+class Serial(Value, frozen=True):
     """The serial console."""
 
 
-@dataclass(frozen=True)
-class Screen:
+class Screen(Value, frozen=True):
     """The display at this place in the specification, as an RFB stream."""
 
     index: int
@@ -296,10 +300,10 @@ class Screen:
 class Consoles(Protocol):
     """The consoles of machines. Any number of serial streams may be open at once; the port is drained without them."""
 
-    async def open(self, who: Incarnation, which: Serial | Screen) -> ByteStream:
+    async def open(self, who: Incarnation, which: Serial | Screen, *, deadline: float) -> ByteStream:
         """Open it. Serial begins with the last of what was said in this run. Raises `NotRunning`."""
 
-    async def said(self, machine: UUID, most: int) -> bytes:
+    async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         """The last of what it said on its serial port, at most so many bytes, of this and earlier runs."""
 
 
@@ -327,20 +331,21 @@ class Meters(Protocol):
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
-    def facts(self, host: HostId) -> HostFacts: ...
+    def about(self, host: HostId) -> HostFacts:
+        """As it was known last."""
 
-    async def now(self, host: HostId) -> HostNow: ...
+    async def now(self, host: HostId, *, deadline: float) -> HostNow: ...
 
-    async def memory_free(self, host: HostId) -> int:
+    async def memory_free(self, host: HostId, *, deadline: float) -> int:
         """MiB that a machine could have now."""
 
-    async def kept(self, host: HostId) -> Collection[UUID]:
+    async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
         """The machines that do not run there and for which something is kept that `Machines.forget` removes."""
 
-    async def confinement(self, who: Incarnation) -> Confinement | None:
+    async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         """What holds of its process now; None when it does not run."""
 
-    async def command(self, who: Incarnation) -> Sequence[str] | None:
+    async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
         """The command that it runs with, read back from the process; None when it does not run.
 
         No path of a medium is in it, and those of the host's own directories are shortened to DATA/... and RUN/...
