@@ -1,0 +1,74 @@
+"""The machines of the hypervisor in memory: what one does, says and shows."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import dataclass, field
+
+from PIL import Image, ImageDraw, ImageFont
+
+from velocity.hypervisor.port import Fact, Incarnation, MachineSpec, Screen, Serial, Usage, Why
+
+NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
+
+
+@dataclass
+class Run:
+    """One machine in memory. `deaf` guests do not hear the power button; `usage` None: its monitor hangs."""
+
+    who: Incarnation
+    spec: MachineSpec
+    fact: Fact
+    why: Why = Why.ASKED
+    deaf: bool = False
+    presses: int = 0
+    streams: list[FakeStream] = field(default_factory=list)
+    said: bytearray = field(default_factory=bytearray)
+    usage: Usage | None = NOTHING
+
+    def say(self, data: bytes) -> None:
+        """The guest says something on its serial console."""
+        self.said += data
+        for stream in self.streams:
+            if stream.which == Serial():
+                stream.feed(data)
+
+
+class FakeStream:
+    """A console that answers each write with the same bytes: a serial one to everybody who listens."""
+
+    def __init__(self, run: Run, which: Serial | Screen) -> None:
+        self.which = which
+        self._run = run
+        self._bytes: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def read(self) -> bytes:
+        return await self._bytes.get()
+
+    async def write(self, data: bytes) -> None:
+        if isinstance(self.which, Serial):
+            self._run.say(data)
+        else:
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        if data:
+            self._bytes.put_nowait(data)
+
+    async def close(self) -> None:
+        if self in self._run.streams:
+            self._run.streams.remove(self)
+        self.end()
+
+    def end(self) -> None:
+        self._bytes.put_nowait(b"")
+
+
+def painted(words: str, width: int, height: int) -> bytes:
+    """White words on black, as a text console has them."""
+    picture = Image.new("RGB", (width, height))
+    ImageDraw.Draw(picture).text((24, 24), words, font=ImageFont.load_default(32), fill="white")
+    out = io.BytesIO()
+    picture.save(out, "PPM")
+    return out.getvalue()
