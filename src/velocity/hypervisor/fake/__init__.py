@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import io
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-from PIL import Image, ImageDraw, ImageFont
 
 from velocity.hypervisor.fake.guest import FakeStream as FakeStream
 from velocity.hypervisor.fake.guest import Run, painted
