@@ -20,10 +20,11 @@ from velocity.hypervisor.port import (
     MediaRef,
     NatSpec,
     NicSpec,
+    Unknown,
 )
 from velocity.machines import rules
 from velocity.machines.claims import Claim
-from velocity.machines.rules import Machine, Spec
+from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.media.rules import boot_warning
 from velocity.media.service import Library
 
@@ -50,7 +51,7 @@ class Builder:
         self._check_writable_once(spec)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
-        rules.check_host(spec, self._hypervisor.facts(self._host))
+        rules.check_host(spec, self._hypervisor.about(self._host))
         rules.check_words(spec)
         return [warning for medium in media if (warning := boot_warning(medium))]
 
@@ -78,7 +79,10 @@ class Builder:
     async def prepare(self, machine: Machine) -> MachineSpec:
         """The specification of a start. Raises `Refused` when the host cannot have it now."""
         spec = machine.spec
-        free = await self._hypervisor.memory_free(self._host)
+        try:
+            free = await self._hypervisor.memory_free(self._host, deadline=CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.HYPERVISOR, f"{error}: nothing was started, try again later") from None
         if spec.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from velocity.access.sessions import Caller
 from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial
+from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial, Unknown
 from velocity.machines.keeper import Keeper
 from velocity.machines.keyboard import Keyboard, Seat
+from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.screens import check_running, find_display
 
 LIFETIME = 30.0
@@ -54,7 +55,10 @@ class Desk:
 
     async def log(self, keeper: Keeper, most: int) -> tuple[str, bool]:
         """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
-        said = await self._consoles.said(keeper.machine.uuid, most + 1)
+        try:
+            said = await self._consoles.said(keeper.who.host, keeper.machine.uuid, most + 1, deadline=CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
         return said[-most:].decode(errors="replace"), len(said) <= most
 
     def redeem(self, name: str) -> Ticket | None:
@@ -63,10 +67,10 @@ class Desk:
         return ticket if ticket is not None and ticket.expires > self.clock() else None
 
     async def open(self, ticket: Ticket) -> ByteStream | None:
-        """The stream; None when the run that the ticket was for has ended."""
+        """The stream; None when the run that the ticket was for has ended, or its host does not answer."""
         try:
-            return await self._consoles.open(ticket.who, ticket.which)
-        except NotRunning:
+            return await self._consoles.open(ticket.who, ticket.which, deadline=CALL_DEADLINE)
+        except (NotRunning, Unknown):
             return None
 
     def sit(self, ticket: Ticket, name: str) -> Seat | None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from velocity.contract.machines import State
-from velocity.hypervisor.port import Changed
 from velocity.machines.states import Cause
 
 T = TypeVar("T")
@@ -25,8 +24,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class PressAgain:
-    """The guest did not hear the power button; news of an older run are told by their epoch."""
+class StopAgain:
+    """The run has not ended although that was asked for."""
 
     epoch: int
 
@@ -40,7 +39,7 @@ class Errand:
     context: Context
 
 
-Letter = Asked | Changed | PressAgain | Errand
+Letter = Asked | StopAgain | Errand
 
 
 async def answered(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:

@@ -33,7 +33,7 @@ class MachineStore(Protocol):
         """The epoch of a new run with that specification, one more than the last; the old reason goes."""
 
     async def keep_progress(self, vmid: int, progress: Progress) -> None:
-        """All but the epoch, and only if the run is still that of `progress.epoch`.
+        """All of it, and only if no run of a higher epoch than `progress.epoch` has begun.
 
         Of its run only the end is kept: its specification goes.
         """

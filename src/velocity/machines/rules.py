@@ -12,7 +12,7 @@ from velocity.contract.machines import Attachment, Display, MediaMode, Nic, NicT
 from velocity.contract.operation import Wire
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
-from velocity.hypervisor.port import HostFacts, Why
+from velocity.hypervisor.port import Changed, Fact, HostFacts, Why
 
 
 class Spec(Wire, frozen=True):
@@ -48,7 +48,7 @@ class Machine:
 class Progress:
     """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
 
-    `run` is what the present run was started with; None: it does not run.
+    `run` is what the present run was started with; None: it does not run. `forced`: STOPPED was asked for with force.
     """
 
     epoch: int = 0
@@ -56,6 +56,7 @@ class Progress:
     reason: Reason | None = None
     stopping_since: int | None = None
     run: Spec | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Unreadable:
     name: str
     why: str
 
+
+CALL_DEADLINE = 10.0
+"""Seconds that a host has for a call that does not start a machine."""
 
 WAITING = ("cpus", "memory_mib", "displays", "media", "nics", "rosetta")
 """What cannot change while a machine runs."""
@@ -152,21 +156,39 @@ SENTENCES: dict[Why, str] = {
     Why.HOST_SIGNAL: "somebody on the host ended its process with a signal",
     Why.KILLED: "its process was killed: by somebody on the host, or for want of memory",
     Why.INTERNAL_ERROR: "the accelerator could not execute the guest: see `velocity doctor`",
-    Why.UNKNOWN: "its process has ended for a reason that is not known",
+    Why.UNKNOWN: "it stands still for a reason that is not known: look at its console, then resume it or stop it",
 }
 """Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
 
+ENDED: dict[Why, str] = {
+    Why.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
+    Why.UNKNOWN: "its process has ended for a reason that is not known",
+}
+"""The sentences that are others where the run has ended."""
 
-def reason(why: Why, detail: str, now: int, *, asked: bool) -> Reason | None:
-    """What is kept of a piece of news; None for what was simply asked for."""
-    if why is Why.ASKED:
+
+def reason(news: Changed, now: int, *, asked: bool) -> Reason | None:
+    """What is kept of a fact; None for what was simply asked for, and for what runs as it should."""
+    ended = news.fact is Fact.ENDED
+    if news.why is Why.ASKED or (news.fact is Fact.RUNNING and news.why is not Why.GUEST_RESET):
         return None
-    message = SENTENCES[why]
-    if why is Why.GUEST_SHUTDOWN and asked:
+    message = ENDED.get(news.why, SENTENCES[news.why]) if ended else SENTENCES[news.why]
+    if news.why is Why.GUEST_SHUTDOWN and asked:
         message = "the guest shut down after its power button was pressed"
-    if detail:
-        message = f"{message} ({detail})"
-    return Reason(cause=why.value, message=message, since=now)
+    if news.detail:
+        message = f"{message} ({news.detail})"
+    return Reason(cause=news.why.value, message=message, since=now)
+
+
+def absence(state: State, wanted: State, now: int) -> Reason | None:
+    """Why nothing of it is there any more, although nobody saw its end; None: a stop was asked for."""
+    if wanted is State.STOPPED:
+        return None
+    if state is State.STARTING:
+        return Reason(cause="start-failed", message="the host has not started it", since=now)
+    return Reason(
+        cause="host-restarted", message="the host was restarted, or ended while the VM was starting", since=now
+    )
 
 
 PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)

@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -22,20 +23,25 @@ from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSum
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
-from velocity.hypervisor.port import Changed, Confinement, HostBack, HostId, HostLost, Hypervisor, Why
+from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, HypervisorError, Unknown, Why
 from velocity.machines import rules
 from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
 from velocity.machines.forms import Summaries
-from velocity.machines.keeper import House, Keeper
+from velocity.machines.keeper import Keeper
+from velocity.machines.life import House
+from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import Machine, Progress, Spec, Unreadable
+from velocity.machines.rules import CALL_DEADLINE, Machine, Progress, Spec, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 from velocity.media.service import Holder, Library
 
 log = logging.getLogger(__name__)
+
+LAST_NOTES = 5.0
+"""Seconds that the database has at the end of the server to take what is not written yet."""
 
 
 class Fleet:
@@ -59,9 +65,16 @@ class Fleet:
         self._host = host
         self._builder = Builder(access, library, hypervisor, host, nics)
         self._clock = clock
+        self._keepers: dict[int, Keeper] = {}
+        self._by_group: dict[int, dict[int, Keeper]] = {}
+        self._by_uuid: dict[UUID, Keeper] = {}
+        self.observer = Observer(
+            host, hypervisor, self._by_uuid.get, self._keepers.values, heard=self._heard, changed=self._host_changed
+        )
         self._house = House(
             host=host,
             hypervisor=hypervisor,
+            observer=self.observer,
             store=store,
             gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
             clock=clock,
@@ -71,13 +84,10 @@ class Fleet:
         )
         self._claims = Claims(access.directory, library.touched)
         self._summaries = Summaries()
-        self._keepers: dict[int, Keeper] = {}
         self._unreadable: Sequence[Unreadable] = ()
-        self._by_group: dict[int, dict[int, Keeper]] = {}
-        self._by_uuid: dict[UUID, Keeper] = {}
-        self._listening: asyncio.Task[None] | None = None
-        self._autostarting: asyncio.Task[None] | None = None
-        self._relieving: set[asyncio.Task[None]] = set()
+        self._welcomed = False
+        """The host has been heard once: what starts with the server has been started."""
+        self._behind: set[asyncio.Task[None]] = set()
         access.owns(On.VM, self._group_of)
         access.groups.belongings(self)
         library.held_by(self._holders)
@@ -93,62 +103,75 @@ class Fleet:
         for one in self._unreadable:
             log.warning("vm %d (%r) cannot be loaded; what is kept for it stays: %s", one.vmid, one.name, one.why)
             self._claims.put(uuid4(), Claim(self._access.line(one.gid), one.name, NOTHING, frozenset(), {}))
-        found = {news.who.machine for news in await self._adopt()}
-        for uuid, keeper in self._by_uuid.items():
-            if uuid not in found:
-                keeper.lost()
-        await self._forget_strays(found)
-        self._listening = asyncio.create_task(self._listen())
-        self._autostarting = asyncio.create_task(autostart(list(self._keepers.values())))
+        await self.observer.open()
+        if not self.observer.lost:
+            await self._welcome()
 
-    async def _forget_strays(self, running: Collection[UUID]) -> None:
+    async def _welcome(self) -> None:
+        """The host is there for the first time: clear what a crash has left, and start what starts by itself."""
+        self._welcomed = True
+        try:
+            await self._forget_strays()
+        except HypervisorError as error:
+            log.warning("what a crash may have left on the host is not cleared: %s", error)
+        self._do_behind(autostart(list(self._keepers.values())))
+
+    async def _forget_strays(self) -> None:
         """A crash came between the end of a VM and the removal of what was kept for it.
 
-        A database without any VM may be the wrong one: then nothing is removed.
+        A database without any VM may be the wrong one: then nothing is removed. Nor is it where something may run.
         """
+        listing = self.observer.listing
         known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self._unreadable)}
-        kept = set(await self._hypervisor.kept(self._host)) - set(running)
-        strays = {uuid for uuid in kept if str(uuid) not in known}
-        for uuid in sorted(strays if known else ()):
+        if listing is None or not listing.complete or not known:
+            return
+        kept = set(await self._hypervisor.kept(self._host, deadline=CALL_DEADLINE))
+        kept -= {one.machine for one in self.observer.unknown}
+        for uuid in sorted(uuid for uuid in kept if str(uuid) not in known):
             log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
-            await self._hypervisor.forget(uuid)
+            await self._hypervisor.forget(self._host, uuid, deadline=CALL_DEADLINE)
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
-        for task in filter(None, (self._autostarting, self._listening)):
+        for task in list(self._behind):
             task.cancel()
             await asyncio.wait({task})
-        await asyncio.gather(*self._house.behind)
+        await self.observer.close()
+        await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self._keepers.values()))
         await self._hypervisor.close()
         return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
 
-    async def _adopt(self) -> list[Changed]:
-        found = list(await self._hypervisor.adopt(self._host))
-        for news in found:
-            keeper = self._by_uuid.get(news.who.machine)
-            if keeper is not None:
-                await keeper.found(news)
-        return found
+    async def settle(self) -> None:
+        """Returns when nothing is being asked of a VM, looked at, written down or done behind."""
+        while True:
+            for keeper in self.all():
+                await keeper.settle()
+            if not any(keeper.busy for keeper in self.all()) and not self._behind:
+                return
+            if self._behind:
+                await asyncio.wait(self._behind)
 
-    async def _listen(self) -> None:
-        async for news in self._hypervisor.news():
-            match news:
-                case Changed(who):
-                    if (keeper := self._by_uuid.get(who.machine)) is not None:
-                        keeper.hear(news)
-                        if news.why is Why.DISK_FULL:
-                            relieving = asyncio.create_task(self._make_room_for(keeper))
-                            self._relieving.add(relieving)
-                            relieving.add_done_callback(self._relieving.discard)
-                case HostLost():
-                    for keeper in self._keepers.values():
-                        keeper.unreachable_since = keeper.unreachable_since or int(self._clock())
-                        self._changed(keeper.machine)
-                case HostBack():
-                    for keeper in self._keepers.values():
-                        keeper.unreachable_since = None
-                        self._changed(keeper.machine)
-                    await self._adopt()
+    def _do_behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    def _heard(self, news: Changed) -> None:
+        if news.why is Why.DISK_FULL and (keeper := self._by_uuid.get(news.who.machine)) is not None:
+            self._do_behind(self._make_room_for(keeper))
+
+    def _host_changed(self, news: HostLost | HostBack) -> None:
+        match news:
+            case HostLost(host, words):
+                log.warning("host %d does not answer, and is asked again: %s", host, words)
+                for keeper in self._keepers.values():
+                    keeper.host_lost()
+            case HostBack(host):
+                log.info("host %d answers again", host)
+                for keeper in self._keepers.values():
+                    keeper.host_back()
+                if not self._welcomed:
+                    self._do_behind(self._welcome())
 
     async def _make_room_for(self, keeper: Keeper) -> None:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
@@ -184,14 +207,20 @@ class Fleet:
         return self._keepers.get(vmid) if isinstance(vmid, int) else None
 
     async def confinement(self, keeper: Keeper) -> Confinement | None:
-        """What holds of its process now; None while it does not run."""
+        """What holds of its process now; None while it does not run, or its host does not answer."""
         if keeper.state in (State.STOPPED, State.STARTING):
             return None
-        return await self._hypervisor.confinement(keeper.who)
+        try:
+            return await self._hypervisor.confinement(keeper.who, deadline=CALL_DEADLINE)
+        except Unknown:
+            return None
 
     async def command(self, keeper: Keeper) -> Sequence[str]:
         """The command that it runs with. Raises `Refused(VM_STOPPED)`."""
-        argv = await self._hypervisor.command(keeper.who)
+        try:
+            argv = await self._hypervisor.command(keeper.who, deadline=CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
         if argv is None:
             vmid = keeper.machine.vmid
             raise Refused(Problem.VM_STOPPED, f"VM {vmid} is {keeper.state.value}: start it first", field="vmid")
@@ -208,7 +237,7 @@ class Fleet:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
             return Holder(claim.line[0], claim.name, False, None)
-        writing = mid in claim.writable and (keeper.starting or keeper.state is not State.STOPPED)
+        writing = mid in claim.writable and (keeper.starting or not keeper.ended)
         return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
 
     # Changing
@@ -216,7 +245,7 @@ class Fleet:
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
         self._access.group(request.gid)
-        facts = self._hypervisor.facts(self._host)
+        facts = self._hypervisor.about(self._host)
         spec = Spec(
             cpus=request.cpus,
             memory_mib=request.memory_mib,
@@ -289,12 +318,12 @@ class Fleet:
     async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
         vmid = keeper.machine.vmid
         self.get(vmid)
-        if keeper.state is not State.STOPPED:
+        if not keeper.ended:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
         plan.ends()
-        withdrawn = WithdrawnVms(self, self._hypervisor)
+        withdrawn = WithdrawnVms(self)
         withdrawn.take(keeper)
         try:
             machine = keeper.machine
@@ -321,8 +350,11 @@ class Fleet:
                 self.add(Keeper(self._house, machine, replace(progress, wanted=State.STOPPED, run=None)))
 
     async def forget(self, machine: Machine) -> None:
-        """One of the trash is removed for good: its firmware variables and logs go."""
-        await self._hypervisor.forget(machine.uuid)
+        """It is removed for good: its firmware variables and logs go, now or at the next start."""
+        try:
+            await self._hypervisor.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
+        except HypervisorError as error:
+            log.warning("what was kept for the machine %s is removed later: %s", machine.uuid, error)
 
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine
@@ -349,7 +381,7 @@ class Fleet:
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        withdrawn = WithdrawnVms(self, self._hypervisor)
+        withdrawn = WithdrawnVms(self)
         await withdrawn.end(self._of_groups(gids), force=force)
         return withdrawn
 

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import Hypervisor
 from velocity.machines.keeper import Keeper
 from velocity.machines.states import Cause
 
@@ -25,9 +23,8 @@ class WithdrawnVms:
 
     size = 0
 
-    def __init__(self, fleet: Fleet, hypervisor: Hypervisor) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._hypervisor = hypervisor
         self._keepers: list[Keeper] = []
 
     def take(self, keeper: Keeper) -> None:
@@ -67,12 +64,12 @@ class WithdrawnVms:
 
     async def finish(self, *, purge: bool) -> None:
         for keeper in self._keepers if purge else ():
-            await self._hypervisor.forget(keeper.machine.uuid)
+            await self._fleet.forget(keeper.machine)
 
 
 def check_stopped(keeper: Keeper) -> None:
     """Raises `Refused`: a VM that runs keeps its group from going."""
-    if keeper.state is not State.STOPPED:
+    if not keeper.ended:
         raise Refused(
             Problem.GROUP_BUSY,
             f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",

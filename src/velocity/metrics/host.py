@@ -7,7 +7,9 @@ from msgspec import UNSET
 from velocity import __version__
 from velocity.contract.host import HostInfo, HostPool, VmCount
 from velocity.contract.machines import State
-from velocity.hypervisor.port import HostId, Hosts
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import HostId, Hosts, Unknown
+from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
 from velocity.media.occupancy import occupancies
 from velocity.media.service import Library
@@ -24,7 +26,11 @@ class Host:
 
     async def now(self) -> HostInfo:
         """How it does at this moment."""
-        facts, now = self._hosts.facts(self._host), await self._hosts.now(self._host)
+        facts = self._hosts.about(self._host)
+        try:
+            now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
+        except Unknown as error:
+            raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
         states = [keeper.state for keeper in self._fleet.all()]
         return HostInfo(
             name=now.name,

@@ -20,7 +20,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.idempotency.port import PENDING, Pending
 from velocity.store.tables import repeats
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision in migrations/versions."""
 
 MOST_TOGETHER = 128

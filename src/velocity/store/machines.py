@@ -24,7 +24,19 @@ T = TypeVar("T")
 _reason = msgspec.json.Decoder(Reason)
 _spec = msgspec.json.Decoder(Spec)
 
-_NAMES = ("vmid", "uuid", "gid", "name", "spec", "epoch", "wanted", "reason", "stopping_since", "run_spec")
+_NAMES = (
+    "vmid",
+    "uuid",
+    "gid",
+    "name",
+    "spec",
+    "epoch",
+    "wanted",
+    "reason",
+    "stopping_since",
+    "run_spec",
+    "stop_forced",
+)
 _kept = select(*(machines.c[name] for name in _NAMES))
 
 # What a VM's life costs most often. To build such a statement takes longer than to execute it: each is built once.
@@ -34,10 +46,11 @@ _alter = update(machines).where(_of)
 _begin_run = (
     update(machines)
     .where(_of)
-    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None)
+    .values(epoch=machines.c.epoch + 1, reason=None, stopping_since=None, stop_forced=False)
     .returning(machines.c.epoch)
 )
-_keep_progress = update(machines).where(_of & (machines.c.epoch == bindparam("run")))
+# A run of a higher epoch than is known was started before this database was restored from an older copy.
+_keep_progress = update(machines).where(_of & (machines.c.epoch <= bindparam("run"))).values(epoch=bindparam("run"))
 _keep_end = _keep_progress.values(run_spec=None)
 
 
@@ -101,6 +114,7 @@ class SqlMachines:
             "wanted": progress.wanted.value,
             "reason": None if progress.reason is None else msgspec.json.encode(progress.reason).decode(),
             "stopping_since": progress.stopping_since,
+            "stop_forced": progress.forced,
         }
         statement = _keep_progress if progress.run is not None else _keep_end
         await self._database.aside(lambda connection: connection.execute(statement, values) and None)
@@ -108,7 +122,7 @@ class SqlMachines:
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, Progress]:
     """From a row as the trash keeps it."""
-    return _machine(*(row[name] for name in _NAMES))
+    return _machine(*(row.get(name) for name in _NAMES))  # an older version's has fewer
 
 
 def _machine(
@@ -122,6 +136,7 @@ def _machine(
     reason: str | None,
     stopping_since: int | None,
     run_spec: str | None,
+    stop_forced: bool | None,
 ) -> tuple[Machine, Progress]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec))
@@ -131,6 +146,7 @@ def _machine(
         reason=_readable(_reason, reason),
         stopping_since=stopping_since,
         run=_readable(_spec, run_spec),
+        forced=bool(stop_forced),
     )
     return machine, progress
 

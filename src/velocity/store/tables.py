@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -131,6 +132,7 @@ machines = Table(
     Column("reason", Text),
     Column("stopping_since", BigInteger),
     Column("run_spec", Text),
+    Column("stop_forced", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )

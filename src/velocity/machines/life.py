@@ -1,0 +1,242 @@
+"""What is known of one VM's life: what was last asked for, what was last observed, and how fresh that is.
+
+Facts come from the host's observer and are taken at once. The states follow `states.TRANSITIONS` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from velocity.contract.machines import Reason, State
+from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Machines, MachineSpec, Why
+from velocity.machines import rules
+from velocity.machines.observer import Observer
+from velocity.machines.port import MachineStore
+from velocity.machines.record import Record
+from velocity.machines.rules import Machine, Progress
+from velocity.machines.states import Cause, after
+
+log = logging.getLogger(__name__)
+
+MOMENT = 2.0
+"""Seconds that an answer waits for the fact that tells how its request ended."""
+BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
+LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.STOPPED: State.STOPPING}
+"""What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What every keeper works with.
+
+    `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end,
+    `changed` of whatever is shown of a VM.
+    """
+
+    host: HostId
+    hypervisor: Machines
+    observer: Observer
+    store: MachineStore
+    gate: asyncio.Semaphore
+    clock: Callable[[], float]
+    prepare: Callable[[Machine], Awaitable[MachineSpec]]
+    ended: Callable[[Machine], None]
+    next_press: Callable[[int], float] = rules.next_press
+    changed: Callable[[Machine], None] = lambda machine: None
+
+
+class Life:
+    """The state of one VM, moved by facts. Its `Keeper` adds what is asked of it."""
+
+    __slots__ = (
+        "_house",
+        "_known",
+        "_number",
+        "_record",
+        "machine",
+        "observed",
+        "progress",
+        "retired",
+        "state",
+        "unreachable_since",
+    )
+
+    def __init__(self, house: House, machine: Machine, progress: Progress) -> None:
+        self._house = house
+        self.machine = machine
+        self.progress = progress
+        self.state = State.STOPPED if progress.run is None else LAST_KNOWN[progress.wanted]
+        self.observed: Fact | None = None
+        """What the host has told last."""
+        self.retired = False
+        """It is being removed, or is: nothing that is asked of it is done any more."""
+        self.unreachable_since: int | None = None
+        """It, or its host, has not answered since: the state is the last that was known."""
+        self._record = Record(house.store, house.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
+        self._number = 0
+        self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
+        """To be set by the fact that is waited for; None: none is."""
+
+    @property
+    def who(self) -> Incarnation:
+        return Incarnation(self.machine.uuid, self._house.host, self.progress.epoch)
+
+    @property
+    def doubtful(self) -> bool:
+        """No fact has come since it did not answer."""
+        return self._known is not None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing of it runs, for a fact says so: it may be deleted, and its media are free."""
+        return self.state is State.STOPPED and not self.doubtful
+
+    @property
+    def busy(self) -> bool:
+        """Something is being asked of it."""
+        return False
+
+    @property
+    def at_rest(self) -> bool:
+        """It is believed to run, and nothing is being asked of it."""
+        return self.state is not State.STOPPED and not self.busy
+
+    def hear(self, news: Changed) -> None:
+        """Take a fact, if it is newer than what is known. It wins over whatever was kept or thought."""
+        if self.retired or news.number <= self._number or news.who.epoch < self.progress.epoch:
+            return
+        if news.who.epoch > self.progress.epoch:  # the database is an older one
+            log.warning("vm %d: run %d was not known", self.machine.vmid, news.who.epoch)
+            self.progress = Progress(epoch=news.who.epoch, wanted=State.RUNNING)
+        self._number = news.number
+        if news.fact is Fact.SILENT:
+            self._live(Cause.RUNS if self.state is State.STOPPED else None)
+            self._doubt(silent=True)
+            return
+        self._sure()
+        self.observed = news.fact
+        if news.fact in (Fact.ENDED, Fact.ABSENT):
+            self._hear_the_end(news)
+        else:
+            self._hear_it_lives(news)
+        self._changed()
+        self._go_on()
+
+    def anew(self) -> None:
+        """The numbers of facts begin anew, as the host was lost."""
+        self._number = 0
+
+    def host_lost(self) -> None:
+        self.unreachable_since = self.unreachable_since or self._now()
+        self._changed()
+
+    def host_back(self) -> None:
+        if not self.doubtful:
+            self.unreachable_since = None
+        self._changed()
+
+    def could_not_autostart(self, message: str) -> None:
+        """Say why it does not run although it should have started with the server."""
+        if self.state is State.STOPPED:
+            self._note(Reason(cause="autostart-failed", message=message, since=self._now()))
+
+    def _hear_the_end(self, news: Changed) -> None:
+        if self.state is State.STOPPED and self.progress.run is None:
+            self._record.note()  # told again: it was not acknowledged
+            return
+        asked = self.state is State.STOPPING
+        if news.fact is Fact.ABSENT:
+            self._end(rules.absence(self.state, self.progress.wanted, self._now()))
+        else:
+            self._end(rules.reason(news, self._now(), asked=asked))
+
+    def _hear_it_lives(self, news: Changed) -> None:
+        before, old = self.state, self.progress.reason
+        cause = Cause.RUNS if news.fact is Fact.RUNNING else Cause.HALTED
+        self._live(Cause.BROKE if news.why in BROKEN else cause)
+        reason = rules.reason(news, self._now(), asked=False)
+        if old is not None and self.state is before:
+            stays = Why.GUEST_RESET.value if reason is None and self.state is State.RUNNING else reason and reason.cause
+            reason = old if old.cause == stays else reason
+        progress = replace(self.progress, reason=reason)
+        if self.state is not State.STOPPING:
+            progress = replace(progress, stopping_since=None)
+        waits = self.observed is Fact.HELD and progress.wanted is State.RUNNING
+        if news.why is Why.ASKED and progress.wanted is not State.STOPPED and not waits and not self.busy:
+            progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was written
+        if progress != self.progress:
+            self.progress = progress
+            self._record.note()
+
+    def _live(self, cause: Cause | None) -> None:
+        if self.progress.run is None:
+            self.progress = replace(self.progress, run=self.machine.spec)
+        if cause is not None:
+            self._move(cause)
+
+    def _end(self, reason: Reason | None) -> None:
+        """The run is over."""
+        self._sure()
+        self.observed = Fact.ENDED
+        had = self.progress.run is not None
+        self.progress = replace(self.progress, stopping_since=None, reason=reason, run=None, forced=False)
+        if self.state is not State.STOPPED:
+            self._move(Cause.ENDED)
+        self._record.note()
+        if had:
+            self._house.ended(self.machine)
+        self._changed()
+
+    def _go_on(self) -> None:
+        """What was asked for and was cut short goes on, once a fact says where it stands."""
+
+    async def _find_out(self) -> None:
+        """Wait a moment for the fact that says how it stands; it is asked for until it comes."""
+        self._doubt(silent=False)
+        known = self._known
+        if known is not None:
+            try:
+                async with asyncio.timeout(MOMENT):
+                    await known.wait()
+            except TimeoutError:
+                self._doubt(silent=True)
+
+    def _doubt(self, *, silent: bool) -> None:
+        if self._known is None:
+            self._known = asyncio.Event()
+        if silent and self.unreachable_since is None:
+            self.unreachable_since = self._now()
+            self._changed()
+        self._house.observer.look(self)
+
+    def _sure(self) -> None:
+        if self._known is not None:
+            self._known.set()
+            self._known = None
+        self.unreachable_since = None
+
+    def _move(self, cause: Cause) -> None:
+        following = after(self.state, cause)
+        if following is None:
+            log.warning("vm %d: %s means nothing while %s", self.machine.vmid, cause.value, self.state.value)
+            return
+        if following is not self.state:
+            level = logging.DEBUG if following in (State.PAUSING, State.RESUMING) else logging.INFO  # a moment
+            log.log(level, "vm %d: %s -> %s (%s)", self.machine.vmid, self.state.value, following.value, cause.value)
+        self.state = following
+        self._changed()
+
+    def _note(self, reason: Reason | None) -> None:
+        self.progress = replace(self.progress, reason=reason)
+        self._record.note()
+        self._changed()
+
+    def _changed(self) -> None:
+        if not self.retired:
+            self._house.changed(self.machine)
+
+    def _now(self) -> int:
+        return int(self._house.clock())

@@ -1,0 +1,246 @@
+"""The observer of one host: its news, its reconnect with back-off, its resync. It feeds each VM's keeper facts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from velocity.hypervisor.port import (
+    Changed,
+    Fact,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    Listing,
+    Machines,
+    Unknown,
+    Why,
+)
+
+log = logging.getLogger(__name__)
+
+ADOPT_DEADLINE = 2.0
+LOOK_DEADLINE = 1.0
+HEAR_DEADLINE = 10.0
+"""Seconds in which the news of a call that is done must have come."""
+AGAIN = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""Seconds until a host or a machine that did not answer is asked again; then the last."""
+
+
+@dataclass(frozen=True)
+class HostLost:
+    """The host does not answer: what is known of its machines is no longer fresh."""
+
+    host: HostId
+    words: str
+
+
+@dataclass(frozen=True)
+class HostBack:
+    """The host answers again, and what its machines do is known."""
+
+    host: HostId
+
+
+class Observed(Protocol):
+    """What an observer feeds: a keeper."""
+
+    @property
+    def who(self) -> Incarnation: ...
+
+    @property
+    def doubtful(self) -> bool:
+        """No fact has come since it did not answer."""
+
+    @property
+    def at_rest(self) -> bool:
+        """It is believed to run, and nothing is being asked of it."""
+
+    def hear(self, news: Changed) -> None: ...
+
+    def anew(self) -> None:
+        """The numbers of facts begin anew."""
+
+
+class Observer:
+    """One host. `keeper` finds a machine's keeper, `keepers` are those of this host.
+
+    `heard` is called with each fact that a keeper has taken, `changed` when the host is lost or back.
+    """
+
+    def __init__(
+        self,
+        host: HostId,
+        hypervisor: Machines,
+        keeper: Callable[[UUID], Observed | None],
+        keepers: Callable[[], Iterable[Observed]],
+        heard: Callable[[Changed], None] = lambda news: None,
+        changed: Callable[[HostLost | HostBack], None] = lambda news: None,
+    ) -> None:
+        self._host = host
+        self._hypervisor = hypervisor
+        self._keeper = keeper
+        self._keepers = keepers
+        self._heard = heard
+        self._changed = changed
+        self._number = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._stale = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._looking: dict[Incarnation, asyncio.Task[None]] = {}
+        self.lost = False
+        self.listing: Listing | None = None
+        """The last that the host has given."""
+        self.unknown: dict[Incarnation, Changed] = {}
+        """Runs on the host that belong to no VM, or to an older run of one."""
+
+    async def open(self) -> None:
+        """Learn what runs, if the host answers in time, and go on watching."""
+        try:
+            await self._resync()
+        except HypervisorError as error:
+            self._lose(str(error))
+            self._stale.set()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(one, context=Context()) for one in (self._read(), self._keep_fresh())]
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *self._looking.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def reached(self, number: int) -> None:
+        """Returns when the news up to that number were heard. Raises `Unknown`."""
+        if number <= self._number:
+            return
+        if self.lost:
+            raise Unknown(f"host {self._host} does not answer")
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((number, reached))
+        try:
+            async with asyncio.timeout(HEAR_DEADLINE):
+                await reached
+        except TimeoutError:
+            raise Unknown(f"host {self._host} has not told what came of it") from None
+
+    def look(self, keeper: Observed) -> None:
+        """Ask what a machine does, again until a fact comes."""
+        who = keeper.who
+        if who not in self._looking:
+            task = asyncio.get_running_loop().create_task(self._look(who, keeper), context=Context())
+            self._looking[who] = task
+            task.add_done_callback(lambda _: self._looking.pop(who, None))
+
+    async def settle(self) -> None:
+        """Returns when no machine is being looked at; a silent one is, for as long as it is silent."""
+        while looking := set(self._looking.values()):
+            await asyncio.wait(looking)
+
+    async def _look(self, who: Incarnation, keeper: Observed) -> None:
+        tries = 0
+        while keeper.doubtful and keeper.who == who:
+            with contextlib.suppress(HypervisorError):  # a host that is lost tells all when it is back
+                self._feed(await self._hypervisor.facts(who, deadline=LOOK_DEADLINE))
+            if keeper.doubtful:
+                await asyncio.sleep(_pause(tries))
+                tries += 1
+
+    async def _read(self) -> None:
+        tries = 0
+        while True:
+            try:
+                async for news in self._hypervisor.news(self._host):
+                    tries = 0
+                    self._feed(news)
+            except HypervisorError as error:
+                self._lose(str(error))
+            self._stale.set()
+            await asyncio.sleep(_pause(tries))
+            tries += 1
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            for tries in range(1 << 62):
+                try:
+                    await self._resync()
+                    break
+                except HypervisorError as error:
+                    self._lose(str(error))
+                    await asyncio.sleep(_pause(tries))
+
+    async def _resync(self) -> None:
+        """Take what runs there for a fact, and what does not. Raises `HypervisorError`."""
+        if self.lost:
+            for keeper in self._keepers():
+                keeper.anew()
+        listing = await self._hypervisor.adopt(self._host, deadline=ADOPT_DEADLINE)
+        self.listing = listing
+        self.unknown.clear()
+        for found in listing.found:
+            self._feed(found)
+        if listing.complete:
+            there = {found.who for found in listing.found}
+            for keeper in list(self._keepers()):
+                if keeper.at_rest and keeper.who not in there and keeper.who not in self._looking:
+                    self._feed(Changed(keeper.who, Fact.ABSENT, Why.UNKNOWN, number=listing.number))
+        for keeper in list(self._keepers()):
+            if keeper.doubtful:
+                self.look(keeper)
+        if self.lost:
+            self.lost = False
+            self._changed(HostBack(self._host))
+
+    def _lose(self, words: str) -> None:
+        for _, reached in self._waiting:
+            if not reached.done():
+                reached.set_exception(Unknown(words))
+        self._waiting.clear()
+        if not self.lost:
+            self.lost = True
+            self._number = 0
+            self._changed(HostLost(self._host, words))
+
+    def _feed(self, news: Changed) -> None:
+        keeper = self._keeper(news.who.machine)
+        if keeper is None or news.who.epoch < keeper.who.epoch:
+            self._set_aside(news)
+        else:
+            keeper.hear(news)
+            self._heard(news)
+        self._number = max(self._number, news.number)
+        if self._waiting:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for number, reached in waiting:
+            if number > self._number:
+                self._waiting.append((number, reached))
+            elif not reached.done():
+                reached.set_result(None)
+
+    def _set_aside(self, news: Changed) -> None:
+        """It is no run that a VM here has now: it is named, and nothing is done to it."""
+        if news.fact in (Fact.ENDED, Fact.ABSENT):
+            if self.unknown.pop(news.who, None) is not None:
+                log.info("run %d of the machine %s, which no VM here has, has ended", news.who.epoch, news.who.machine)
+        elif news.who not in self.unknown:
+            log.warning(
+                "run %d of the machine %s runs on host %d, and no VM here has it: see `velocity doctor`",
+                news.who.epoch, news.who.machine, self._host,
+            )  # fmt: skip
+            self.unknown[news.who] = news
+
+
+def _pause(tries: int) -> float:
+    return AGAIN[min(tries, len(AGAIN) - 1)]

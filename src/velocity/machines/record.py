@@ -1,0 +1,100 @@
+"""What is kept of one VM's life: written behind what is done, again and again until it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import HypervisorError, Incarnation, Machines
+from velocity.machines.port import MachineStore
+from velocity.machines.rules import CALL_DEADLINE, Progress
+
+log = logging.getLogger(__name__)
+
+AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds until a note that could not be written is tried again; then the last."""
+
+
+class Record:
+    """The note of one VM's progress. `progress` and `who` say what it is now: only the latest is written."""
+
+    __slots__ = ("_changed", "_hypervisor", "_progress", "_store", "_vmid", "_who", "_writing", "failing")
+
+    def __init__(
+        self,
+        store: MachineStore,
+        hypervisor: Machines,
+        vmid: int,
+        progress: Callable[[], Progress],
+        who: Callable[[], Incarnation],
+    ) -> None:
+        self._store = store
+        self._hypervisor = hypervisor
+        self._vmid = vmid
+        self._progress = progress
+        self._who = who
+        self._changed = False
+        self._writing: asyncio.Task[None] | None = None
+        self.failing = False
+        """It could not be written, and is tried again."""
+
+    async def write(self, progress: Progress) -> None:
+        """Write what is about to be done. Raises `Refused`, and then it must not be done."""
+        try:
+            await self._store.keep_progress(self._vmid, progress)
+        except Exception:
+            self.note()  # whatever has been written: what holds is what it was
+            raise
+
+    def note(self) -> None:
+        """Write the latest, without being waited for."""
+        self._changed = True
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
+
+    async def written(self, seconds: float) -> bool:
+        """Whether the latest is written within so many seconds; else it is written later."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=seconds)
+        return self._writing is None
+
+    async def close(self, seconds: float) -> None:
+        """Give it so many seconds more; what is not written then, the host tells the server that comes next."""
+        if not await self.written(seconds) and self._writing is not None:
+            log.error("vm %d: the database takes no note of how it stands", self._vmid)
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+
+    async def _write(self) -> None:
+        tries = 0
+        try:
+            while self._changed:
+                self._changed = False
+                progress, who = self._progress(), self._who()
+                try:
+                    await self._store.keep_progress(self._vmid, progress)
+                except Exception as error:
+                    if not tries:
+                        words = error.message if isinstance(error, Refused) else repr(error)
+                        log.warning(
+                            "vm %d: how it stands is not written yet, and is tried again: %s", self._vmid, words
+                        )
+                    self._changed = self.failing = True
+                    await asyncio.sleep(AGAIN[min(tries, len(AGAIN) - 1)])
+                    tries += 1
+                    continue
+                tries, self.failing = 0, False
+                if progress.run is None and progress.epoch:
+                    await self._acknowledge(who)
+        finally:
+            self._writing = None
+
+    async def _acknowledge(self, who: Incarnation) -> None:
+        """The end is written down. A host that does not hear it reports the end again."""
+        try:
+            await self._hypervisor.acknowledge(who, deadline=CALL_DEADLINE)
+        except HypervisorError as error:
+            log.info("vm %d: the end of its run %d is told again: %s", self._vmid, who.epoch, error)
