@@ -227,9 +227,7 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
         await w.written()
         events.snapshot(0)
         for keeper in fleet.all():
-            keeper.held = True
-            keeper.unreachable_since = 1
-            fleet._changed(keeper.machine)
+            keeper.host_lost()
         heads = [events._ring.head]
         while events._flushing is not None:
             await asyncio.sleep(0)

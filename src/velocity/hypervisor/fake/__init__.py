@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from velocity.hypervisor.fake.guest import NOTHING as NOTHING
 from velocity.hypervisor.fake.guest import FakeStream as FakeStream
-from velocity.hypervisor.fake.guest import Run, painted
+from velocity.hypervisor.fake.guest import Run as Run
+from velocity.hypervisor.fake.guest import painted
 from velocity.hypervisor.port import (
     ByteStream,
     Changed,
