@@ -24,6 +24,7 @@ from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
 from velocity.machines.ocr import Ocr
+from velocity.machines.port import MachineStore
 from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
 from velocity.media.images import Images
@@ -90,6 +91,7 @@ async def build(
     passwords: Passwords | None = None,
     times: Times | None = None,
     terms: Terms | None = None,
+    machines: Callable[[Database], MachineStore] = SqlMachines,
 ) -> App:
     """Open the data directory and wire a server over it. Raises `InUse`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,7 +110,7 @@ async def build(
         resumables = Resumables(library, access)
         driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
-        fleet = Fleet(SqlMachines(database), access, library, driver, host=HOST, nics=nics)
+        fleet = Fleet(machines(database), access, library, driver, host=HOST, nics=nics)
         await fleet.open()
     except BaseException:
         await database.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,12 @@ from velocity.config import NicSetting, Settings
 from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
+from velocity.machines.port import MachineStore
 from velocity.media.identity import MARK
 from velocity.media.service import Library
 from velocity.metrics.service import Times
+from velocity.store.database import Database
+from velocity.store.machines import SqlMachines
 
 PASSWORD = "correct horse"
 
@@ -139,9 +142,10 @@ async def world(
     times: Times | None = None,
     signs_in: bool = True,
     driver: HypervisorFactory | None = None,
+    machines: Callable[[Database], MachineStore] = SqlMachines,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """`driver` makes another hypervisor than the fake one."""
+    """`driver` makes another hypervisor than the fake one, `machines` another store of machines."""
     fake = hypervisor or FakeHypervisor()
 
     async def factory(library: Library) -> Hypervisor:
@@ -149,7 +153,7 @@ async def world(
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
-    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times, terms=terms)
+    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times, terms=terms, machines=machines)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
             made = World(server, fake, data, http)

@@ -1,0 +1,192 @@
+"""The observer of a host, in a whole server over the fake: what the API says while hosts and machines fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.api.world import World, world
+from velocity.hypervisor.fake import Answer, FakeHypervisor
+from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, MachineSpec, Unknown, Why
+from velocity.machines.observer import HostBack, HostLost, Observer
+
+pytestmark = pytest.mark.anyio
+
+HOST = HostId(1)
+OTHER = HostId(2)
+SPEC = MachineSpec("vm", 1, 64, "fake-1.0", "0")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def running(w: World, name: str) -> int:
+    vmid = await w.vm(name)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return vmid
+
+
+async def shown(w: World, vmid: int) -> tuple[str, str | None, bool]:
+    """Its state, the cause of it, and whether it is unreachable."""
+    vm = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+    return vm["state"], vm.get("reason", {}).get("cause"), "unreachable_since" in vm
+
+
+async def comes_to(w: World, vmid: int, *expected: object) -> None:
+    async with asyncio.timeout(60):
+        while await shown(w, vmid) != expected:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await running(w, "a")
+        w.hypervisor.lose(HOST)
+        await comes_to(w, vmid, "RUNNING", None, True)
+        w.hypervisor.reboot(HOST)
+        await comes_to(w, vmid, "STOPPED", "host-restarted", False)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+
+
+async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        a, b = await running(w, "a"), await running(w, "b")
+        uuid = w.server.services.fleet.get(b).machine.uuid
+        w.hypervisor.lose(HOST)
+        w.hypervisor.play(uuid, Fact.ENDED, Why.GUEST_SHUTDOWN, seen=False)
+        answer = await w.call("PUT", "/v/vm/state", vmid=a, state="PAUSED")
+        assert (answer.status, answer.code) == (500, 13230)
+        w.hypervisor.heal(HOST)
+        await comes_to(w, b, "STOPPED", "guest-shutdown", False)
+        await comes_to(w, a, "RUNNING", None, False)
+
+
+async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm("a")
+        uuid = w.server.services.fleet.get(vmid).machine.uuid
+        w.hypervisor.hang(uuid)
+        answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert (answer.status, answer.code) == (500, 13230)
+        assert await shown(w, vmid) == ("STARTING", None, True)
+        assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409, "it may still begin"
+        w.hypervisor.wake(uuid)
+        await comes_to(w, vmid, "RUNNING", None, False)
+        assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+
+
+async def test_a_start_that_is_said_to_be_absent_does_not_begin_afterwards(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm("a")
+        w.hypervisor.answers.append(Answer.UNDER_WAY)
+        assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 500
+        await comes_to(w, vmid, "STOPPED", "start-failed", False)
+        w.hypervisor.arrive(w.server.services.fleet.get(vmid).machine.uuid)
+        assert w.hypervisor.runs == {}
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await running(w, "a")
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+        keeper = w.server.services.fleet.get(vmid)
+        keeper.hear(Changed(keeper.who, Fact.RUNNING, Why.ASKED, number=1 << 30))
+        assert await shown(w, vmid) == ("RUNNING", None, False)
+        assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
+
+
+async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_its_start(tmp_path: Path) -> None:
+    fake = FakeHypervisor()
+    async with world(tmp_path / "data", fake) as w:
+        vmid, stopped = await running(w, "a"), await w.vm("b", autostart=True)
+    fake.lose(HOST)
+    async with world(tmp_path / "data", fake) as w:
+        assert await shown(w, vmid) == ("RUNNING", None, True)
+        assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
+        assert (await w.call("PUT", "/v/vm/state", vmid=stopped, state="RUNNING")).status == 500
+        fake.heal(HOST)
+        await comes_to(w, vmid, "RUNNING", None, False)
+        await comes_to(w, stopped, "RUNNING", None, False)  # what starts with the server starts when its host is there
+
+
+async def test_a_run_that_no_vm_has_is_named_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeHypervisor()
+    stranger = Incarnation(uuid4(), HOST, 3)
+    async with world(tmp_path / "data", fake) as w:
+        await running(w, "a")
+    await fake.start(stranger, SPEC, deadline=1)
+    async with world(tmp_path / "data", fake) as w:
+        assert list(w.server.services.fleet.observer.unknown) == [stranger]
+        assert str(stranger.machine) in caplog.text
+        assert stranger.machine in fake.runs
+        assert stranger.machine not in fake.forgotten
+        fake.play(stranger.machine, Fact.ENDED, Why.KILLED)
+        await until(lambda: not w.server.services.fleet.observer.unknown)
+
+
+class Watched:
+    """What an observer feeds, with its own memory of it."""
+
+    doubtful = False
+    at_rest = True
+
+    def __init__(self, host: HostId) -> None:
+        self.who = Incarnation(uuid4(), host, 1)
+        self.heard: list[Fact] = []
+
+    def hear(self, news: Changed) -> None:
+        self.heard.append(news.fact)
+
+    def anew(self) -> None:
+        pass
+
+
+async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
+    fake = FakeHypervisor()
+    keepers = {host: [Watched(host) for _ in range(2)] for host in (HOST, OTHER)}
+    told: dict[HostId, list[object]] = {HOST: [], OTHER: []}
+    observers = []
+    for host, watched in keepers.items():
+        by_uuid = {one.who.machine: one for one in watched}
+        observer = Observer(host, fake, by_uuid.get, lambda watched=watched: watched, changed=told[host].append)  # type: ignore[misc]
+        for one in watched:
+            await fake.start(one.who, SPEC, deadline=1)
+        observers.append(observer)
+        await observer.open()
+    fake.lose(HOST)
+    await until(lambda: bool(told[HOST]))
+    fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, Why.DISK_FULL)
+    await until(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
+    fake.reboot(HOST)
+    await until(lambda: len(told[HOST]) == 2)
+    assert [type(one) for one in told[HOST]] == [HostLost, HostBack]
+    assert told[OTHER] == []
+    assert [one.heard[-1] for one in keepers[HOST]] == [Fact.ABSENT, Fact.ABSENT]
+    assert Fact.ABSENT not in keepers[OTHER][0].heard + keepers[OTHER][1].heard
+    fake.lose(HOST)
+    with pytest.raises(Unknown):
+        await observers[0].reached(1 << 20)
+    for observer in observers:
+        await observer.close()
+
+
+async def test_absence_follows_from_a_complete_listing_alone() -> None:
+    class Partly(FakeHypervisor):
+        async def adopt(self, host: HostId, *, deadline: float) -> object:  # type: ignore[override]
+            listing = await super().adopt(host, deadline=deadline)
+            return type(listing)(listing.host, (), listing.number, complete=False)
+
+    one = Watched(HOST)
+    observer = Observer(HOST, Partly(), lambda uuid: one, lambda: [one])
+    await observer.open()
+    assert one.heard == []
+    await observer.close()
