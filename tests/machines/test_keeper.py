@@ -423,7 +423,8 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
     if ask is Cause.ASK_RUN and not before:
         assert len(k.hypervisor.started) == (answer is Answer.LATE), "one that is absent is never started afterwards"
     run = k.hypervisor.runs.get(k.machine.uuid)
-    shown = {None: State.STOPPED, Fact.RUNNING: State.RUNNING, Fact.PAUSED: State.PAUSED}[run and run.fact]
+    fact = None if run is None else run.fact
+    shown = {None: State.STOPPED, Fact.RUNNING: State.RUNNING, Fact.PAUSED: State.PAUSED}[fact]
     await wait_until(lambda: k.keeper.state is shown)
     assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
     assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING

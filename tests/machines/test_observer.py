@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.world import World, world
 from velocity.hypervisor.fake import Answer, FakeHypervisor
-from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, MachineSpec, Unknown, Why
+from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Listing, MachineSpec, Unknown, Why
 from velocity.machines.observer import HostBack, HostLost, Observer
 
 pytestmark = pytest.mark.anyio
@@ -136,8 +136,8 @@ async def test_a_run_that_no_vm_has_is_named_and_left_alone(tmp_path: Path, capl
 class Watched:
     """What an observer feeds, with its own memory of it."""
 
-    doubtful = False
-    at_rest = True
+    doubtful = busy = False
+    lives = True
 
     def __init__(self, host: HostId) -> None:
         self.who = Incarnation(uuid4(), host, 1)
@@ -148,6 +148,9 @@ class Watched:
 
     def anew(self) -> None:
         pass
+
+    def doubt(self) -> None:
+        raise AssertionError("nothing is asked of it")
 
 
 async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
@@ -181,9 +184,8 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
 
 async def test_absence_follows_from_a_complete_listing_alone() -> None:
     class Partly(FakeHypervisor):
-        async def adopt(self, host: HostId, *, deadline: float) -> object:  # type: ignore[override]
-            listing = await super().adopt(host, deadline=deadline)
-            return type(listing)(listing.host, (), listing.number, complete=False)
+        async def adopt(self, host: HostId, *, deadline: float) -> Listing:
+            return Listing(host, (), 1, complete=False)
 
     one = Watched(HOST)
     observer = Observer(HOST, Partly(), lambda uuid: one, lambda: [one])

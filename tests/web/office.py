@@ -150,11 +150,11 @@ class Office(FakeHypervisor):
         name = self.runs[who.machine].spec.name
         return self.screens.get(name) or await super().shot(who, index, deadline=deadline)
 
-    async def now(self, host: HostId) -> HostNow:
+    async def now(self, host: HostId, *, deadline: float) -> HostNow:
         return HostNow("atlas", 24, (6.84, 6.12, 5.37), FACTS.memory, self.free, 47 * 86_400)
 
-    async def confinement(self, who: Incarnation) -> Confinement | None:
-        found = await super().confinement(who)
+    async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
+        found = await super().confinement(who, deadline=deadline)
         return found and replace(found, uid=20_004, own_uid=True, gaps=())
 
     def named(self, name: str) -> Run:

@@ -256,7 +256,8 @@ class Machines(Protocol):
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         """The facts of every run there, after a start of the server or a lost connection.
 
-        A run that does not answer in time, or is just being started, is SILENT. Raises `Unknown`.
+        A run that does not answer in time, or is just being started, is SILENT; what is not there then does not begin
+        by a start that was asked for before. Raises `Unknown`.
         """
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:

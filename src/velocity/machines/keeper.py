@@ -126,6 +126,8 @@ class Keeper(Life):
         if following is None:
             raise Refused(Problem.NOT_FROM_THIS_STATE, self._not_now(), field="state")
         if following is self.state and following is not State.STOPPING:
+            if self.unreachable_since is not None and self.state is not State.STOPPED:
+                raise Refused(Problem.HYPERVISOR, self._not_now())
             return self.state
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
@@ -153,7 +155,7 @@ class Keeper(Life):
             words = f"VM {self.machine.vmid} has ended meanwhile: see `reason` in POST /v/vm"
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
-            self._doubt(silent=True)
+            self.doubt(silent=True)
             words = (
                 f"VM {self.machine.vmid} has not answered in time ({error}): it may still do what was asked, and is "
                 f"shown as {self.state.value} until it answers. To end it now, stop it with force"

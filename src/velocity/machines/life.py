@@ -100,9 +100,9 @@ class Life:
         return False
 
     @property
-    def at_rest(self) -> bool:
-        """It is believed to run, and nothing is being asked of it."""
-        return self.state is not State.STOPPED and not self.busy
+    def lives(self) -> bool:
+        """It is believed to run, or to be about to."""
+        return self.state is not State.STOPPED
 
     def hear(self, news: Changed) -> None:
         """Take a fact, if it is newer than what is known. It wins over whatever was kept or thought."""
@@ -114,7 +114,7 @@ class Life:
         self._number = news.number
         if news.fact is Fact.SILENT:
             self._live(Cause.RUNS if self.state is State.STOPPED else None)
-            self._doubt(silent=True)
+            self.doubt(silent=True)
             return
         self._sure()
         self.observed = news.fact
@@ -195,16 +195,17 @@ class Life:
 
     async def _find_out(self) -> None:
         """Wait a moment for the fact that says how it stands; it is asked for until it comes."""
-        self._doubt(silent=False)
+        self.doubt()
         known = self._known
         if known is not None:
             try:
                 async with asyncio.timeout(MOMENT):
                     await known.wait()
             except TimeoutError:
-                self._doubt(silent=True)
+                self.doubt(silent=True)
 
-    def _doubt(self, *, silent: bool) -> None:
+    def doubt(self, *, silent: bool = False) -> None:
+        """What is known of it may not hold: it is looked at until a fact comes. `silent`: it does not answer."""
         if self._known is None:
             self._known = asyncio.Event()
         if silent and self.unreachable_since is None:

@@ -59,8 +59,15 @@ class Observed(Protocol):
         """No fact has come since it did not answer."""
 
     @property
-    def at_rest(self) -> bool:
-        """It is believed to run, and nothing is being asked of it."""
+    def lives(self) -> bool:
+        """It is believed to run, or to be about to."""
+
+    @property
+    def busy(self) -> bool:
+        """Something is being asked of it."""
+
+    def doubt(self) -> None:
+        """What is known of it may not hold: it is looked at until a fact comes."""
 
     def hear(self, news: Changed) -> None: ...
 
@@ -191,7 +198,11 @@ class Observer:
         if listing.complete:
             there = {found.who for found in listing.found}
             for keeper in list(self._keepers()):
-                if keeper.at_rest and keeper.who not in there and keeper.who not in self._looking:
+                if not keeper.lives or keeper.who in there:
+                    continue
+                if keeper.busy:  # the host may not have been asked yet
+                    keeper.doubt()
+                else:
                     self._feed(Changed(keeper.who, Fact.ABSENT, Why.UNKNOWN, number=listing.number))
         for keeper in list(self._keepers()):
             if keeper.doubtful:
@@ -215,8 +226,11 @@ class Observer:
         if keeper is None or news.who.epoch < keeper.who.epoch:
             self._set_aside(news)
         else:
-            keeper.hear(news)
-            self._heard(news)
+            try:
+                keeper.hear(news)
+                self._heard(news)
+            except Exception:  # a sick one costs itself, not the facts of the others
+                log.exception("run %d of the machine %s: a fact was not taken", news.who.epoch, news.who.machine)
         self._number = max(self._number, news.number)
         if self._waiting:
             self._wake()

@@ -86,7 +86,7 @@ class FakeHypervisor:
         self._spent: dict[UUID, int] = {}
         self._lost: set[HostId] = set()
         self._silent: set[UUID] = set()
-        self._under_way: list[tuple[UUID, Callable[[], None]]] = []
+        self._under_way: list[tuple[UUID, Callable[[], None], bool]] = []
         self._number = 0
         self._news: dict[HostId, asyncio.Queue[Changed | None]] = defaultdict(asyncio.Queue)
 
@@ -107,7 +107,7 @@ class FakeHypervisor:
             raise HypervisorError("its start was overtaken by a stop") from None
         finally:
             self._starting.pop(who.machine, None)
-        return self._deed(who, lambda: self._start(who, spec))
+        return self._deed(who, lambda: self._start(who, spec), begins=True)
 
     def _start(self, who: Incarnation, spec: MachineSpec) -> None:
         self._check_epoch(who)
@@ -182,6 +182,7 @@ class FakeHypervisor:
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         self._reach(host)
+        self._under_way = [one for one in self._under_way if not one[2]]
         found = [end for end in self.ends.values() if end.who.host == host]
         for run in self.runs.values():
             if run.who.host == host:
@@ -325,20 +326,20 @@ class FakeHypervisor:
 
     def arrive(self, machine: UUID) -> None:
         """What is under way to it is done now, or refused."""
-        coming = [work for of, work in self._under_way if of == machine]
+        coming = [work for of, work, _ in self._under_way if of == machine]
         self._under_way = [one for one in self._under_way if one[0] != machine]
         for work in coming:
             with contextlib.suppress(HypervisorError):
                 work()
 
-    def _deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False) -> int:
-        """Do it; `heard`: also by one whose monitor does not answer."""
+    def _deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False, begins: bool = False) -> int:
+        """Do it; `heard`: also by one whose monitor does not answer; `begins`: it is the begin of a run."""
         self._reach(who.host)
         answer = self.answers.popleft() if self.answers else None
         if answer is Answer.LOST:
             raise Unknown("no answer in time")
         if answer is Answer.UNDER_WAY or (who.machine in self._silent and not heard):
-            self._under_way.append((who.machine, work))
+            self._under_way.append((who.machine, work, begins))
             raise Unknown("no answer in time")
         work()
         if answer is Answer.LATE:

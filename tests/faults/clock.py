@@ -1,0 +1,35 @@
+"""An event loop that does not wait: where nothing is ready for a moment, its clock jumps to the next timer."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import Any
+
+MOMENT = 0.003
+"""Seconds that a thread (the database's) has to be done before the clock jumps."""
+
+
+class _Selector(selectors.DefaultSelector):
+    loop: HastyLoop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None or timeout <= MOMENT:
+            return super().select(timeout)
+        ready = super().select(MOMENT)
+        if not ready:
+            self.loop.ahead += timeout
+        return ready
+
+
+class HastyLoop(asyncio.SelectorEventLoop):
+    """Its time is its own: a second of a back-off takes a moment."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return super().time() + self.ahead

@@ -1,0 +1,343 @@
+"""The lives of VMs under random faults: what the API says against what the hypervisor knows.
+
+Hosts are lost, return and reboot; machines fall silent and answer again; answers are late, lost or under way; guests
+end while nobody watches; the store takes no write, or its answer is lost; the server is killed at any point. No step
+ends in a lie that no later fact corrects, no state is stuck, and nothing that runs can be deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import os
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.api.world import World, world
+from tests.faults.clock import HastyLoop
+from velocity.contract.machines import State
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.fake import Answer, FakeHypervisor, Run
+from velocity.hypervisor.port import Changed, Fact, HostId, Why
+from velocity.machines.rules import Progress, Spec
+from velocity.media.service import Library
+from velocity.store.machines import SqlMachines
+
+T = TypeVar("T")
+HOST = HostId(1)
+VMS = 3
+LONG = 60.0
+"""Seconds of the loop's own time in which everything has been asked again."""
+
+STATES = ["RUNNING", "PAUSED", "STOPPED"]
+WHYS = [Why.GUEST_PANICKED, Why.DISK_FULL, Why.GUEST_SHUTDOWN, Why.KILLED]
+SHOWN = {None: "STOPPED", Fact.RUNNING: "RUNNING", Fact.PAUSED: "PAUSED", Fact.HELD: "PAUSED"}
+Number = st.integers(0, 10**6)
+
+
+class Disk:
+    """What the store does with the next writes: `refuses` them, or does them and loses the answer."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+        self.loses = False
+
+
+class FlakyStore(SqlMachines):
+    disk: ClassVar[Disk]
+
+    async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
+        self._check()
+        return self._answer(await super().begin_run(vmid, wanted, spec))
+
+    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+        self._check()
+        await super().keep_progress(vmid, progress)
+        self._answer(None)
+
+    def _check(self) -> None:
+        if self.disk.refuses:
+            raise Refused(Problem.UNAVAILABLE, "the database does not answer; nothing was changed: try again later")
+
+    def _answer(self, value: T) -> T:
+        if self.disk.loses:
+            raise Refused(Problem.UNAVAILABLE, "the answer was lost")
+        return value
+
+
+class Line:
+    """One server's connection to the fake hypervisor; what it asks after it was killed never arrives."""
+
+    def __init__(self, fake: FakeHypervisor) -> None:
+        self._fake = fake
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._fake, name)
+        if name == "news":
+            return self._news
+        if not inspect.iscoroutinefunction(method):
+            return method
+
+        async def call(*values: Any, **more: Any) -> Any:
+            if self.cut:
+                await asyncio.Event().wait()
+            return await method(*values, **more)
+
+        return call
+
+    async def _news(self, host: HostId) -> AsyncIterator[Changed]:
+        async for news in self._fake.news(host):
+            if self.cut:
+                await asyncio.Event().wait()
+            yield news
+
+
+class Lives(RuleBasedStateMachine):
+    counted: ClassVar[Counter[str]]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    @initialize()
+    def begin(self) -> None:
+        self.loop = HastyLoop()
+        memory = Path("/dev/shm")  # what is meant is the order of things, not the disk
+        self.directory = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.fake = FakeHypervisor()
+        self.disk = Disk()
+        self.store = type("Store", (FlakyStore,), {"disk": self.disk})
+        self.number = 0
+        self.dead: list[object] = []
+        """The servers that were killed: one that is collected would close in order."""
+        self.vmids: list[int] = []
+        self.uuids: dict[int, UUID] = {}
+        self.run(self.start())
+        for _ in range(VMS):
+            self.run(self.make())
+
+    async def start(self) -> None:
+        self.line = Line(self.fake)
+
+        async def driver(library: Library) -> Any:
+            return self.line
+
+        self.opened = world(Path(self.directory.name) / "data", self.fake, driver=driver, machines=self.store)
+        self.w: World = await self.opened.__aenter__()
+
+    async def make(self) -> None:
+        self.number += 1
+        vmid = await self.w.vm(f"vm{self.number}")
+        self.vmids.append(vmid)
+        self.uuids[vmid] = self.w.server.services.fleet.get(vmid).machine.uuid
+
+    def teardown(self) -> None:
+        if hasattr(self, "w"):
+            self.run(self.calm())
+            self.run(self.opened.__aexit__(None, None, None))
+            self.loop.close()
+            self.directory.cleanup()
+
+    # What is asked
+
+    @rule(one=Number, state=st.sampled_from(STATES), force=st.booleans())
+    def ask(self, one: int, state: str, force: bool) -> None:
+        vmid = pick(self.vmids, one)
+        before, shown = self.seen(vmid), self.w.server.services.fleet.get(vmid).state.value
+        answer = self.run(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force))
+        self.counted[f"answered {answer.status}"] += 1
+        assert answer.status in (200, 406, 500, 503), answer
+        if answer.status == 503 and "nothing was changed" in answer["message"]:
+            assert self.seen(vmid) == before, "what was done is never told as nothing"
+        if answer.status == 200 and answer["state"] not in (shown, "STOPPING"):  # it was done, as it was not so before
+            assert answer["state"] == SHOWN[self.fact(vmid)]
+
+    @rule(one=Number, two=Number, state=st.sampled_from(["RUNNING", "PAUSED"]))
+    def ask_and_force(self, one: int, two: int, state: str) -> None:
+        """A forced stop comes while another request is under way."""
+
+        async def both() -> None:
+            vmid = pick(self.vmids, one)
+            first = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state))
+            for _ in range(two % 60):
+                await asyncio.sleep(0)
+            stop = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+            self.counted[f"forced {stop.status}"] += 1
+            if stop.status == 200 and stop["state"] == "STOPPED":
+                assert self.fact(vmid) is None or (await first).status == 200, "a stop that is answered has stopped it"
+            await first
+
+        self.run(both())
+
+    @rule(one=Number)
+    def delete(self, one: int) -> None:
+        vmid = pick(self.vmids, one)
+        uuid = self.uuids[vmid]
+        answer = self.run(self.w.call("DELETE", "/v/vm", vmid=vmid, purge=bool(one % 2)))
+        self.counted[f"deleted {answer.status}"] += 1
+        if answer.status == 200:
+            self.fake.arrive(uuid)
+            assert uuid not in self.fake.runs, "nothing that runs, or may still run, is deleted"
+            self.vmids.remove(vmid)
+            self.run(self.make())
+
+    # Faults
+
+    @rule(answers=st.lists(st.sampled_from([None, *Answer]), min_size=1, max_size=3))
+    def answer(self, answers: list[Answer | None]) -> None:
+        self.fake.answers.extend(answers)
+
+    @rule(one=Number, how=st.sampled_from(["hang", "wake", "arrive"]))
+    def silence(self, one: int, how: str) -> None:
+        getattr(self.fake, how)(self.uuids[pick(self.vmids, one)])
+
+    @rule(how=st.sampled_from(["lose", "heal", "heal", "reboot"]))
+    def host(self, how: str) -> None:
+        getattr(self.fake, how)(HOST)
+
+    @rule(
+        one=Number,
+        why=st.sampled_from([Why.GUEST_PANICKED, Why.DISK_FULL, Why.GUEST_SHUTDOWN, Why.KILLED]),
+        seen=st.booleans(),
+    )
+    def guest(self, one: int, why: Why, seen: bool) -> None:
+        """It does something by itself; that it is not seen is how it is while nobody watches, and then he is told."""
+        if self.fake.runs:
+            ended = why in (Why.GUEST_SHUTDOWN, Why.KILLED)
+            if not seen:
+                self.fake.lose(HOST)
+            self.fake.play(pick(list(self.fake.runs), one), Fact.ENDED if ended else Fact.PAUSED, why)
+
+    @rule(how=st.sampled_from(["refuses", "loses", "works", "works"]))
+    def store_(self, how: str) -> None:
+        self.disk.refuses, self.disk.loses = how == "refuses", how == "loses"
+
+    @rule(deaf=st.booleans())
+    def ears(self, deaf: bool) -> None:
+        self.fake.deaf = deaf
+        for run in self.fake.runs.values():
+            run.deaf = deaf
+
+    @rule(
+        one=Number,
+        turns=st.integers(0, 80),
+        state=st.sampled_from(["RUNNING", "PAUSED", "STOPPED"]),
+        force=st.booleans(),
+    )
+    def kill_the_server(self, one: int, turns: int, state: str, force: bool) -> None:
+        """So many turns of its loop after a request came in."""
+
+        async def work() -> None:
+            vmid = pick(self.vmids, one)
+            asking = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await self.kill(asking)
+            self.disk.refuses = self.disk.loses = False
+            await self.start()
+
+        self.counted["kills"] += 1
+        self.run(work())
+
+    @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
+    def wait(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    async def kill(self, *asking: asyncio.Task[Any]) -> None:
+        """Nothing of it goes on; what its store was doing is done."""
+        self.line.cut = True
+        here = asyncio.current_task()
+        while others := {one for one in asyncio.all_tasks() if one is not here}:
+            for one in others:
+                one.cancel()
+            await asyncio.wait(others)
+        server = self.w.server
+        await server.database.close()
+        with contextlib.suppress(OSError):
+            os.close(server.lock)
+        await self.fake.close()
+        self.dead.append(self.opened)
+
+    # What must hold
+
+    @invariant()
+    def what_is_shown_as_stopped_does_not_run(self) -> None:
+        if not hasattr(self, "w"):
+            return
+        for vmid in self.vmids:
+            keeper = self.w.server.services.fleet.get(vmid)
+            if keeper.state is State.STOPPED:
+                assert self.uuids[vmid] not in self.fake.runs, f"VM {vmid} is shown STOPPED, and runs"
+
+    @rule()
+    def all_is_well_again(self) -> None:
+        self.run(self.calm())
+
+    async def calm(self) -> None:
+        """Everything answers again: then, without a restart, the API tells the truth and every verb works."""
+        self.counted["calms"] += 1
+        self.disk.refuses = self.disk.loses = False
+        self.fake.answers.clear()
+        self.fake.heal(HOST)
+        for uuid in self.uuids.values():
+            self.fake.wake(uuid)
+        for run in self.fake.runs.values():
+            run.deaf = False
+        self.fake.deaf = False
+        await asyncio.sleep(LONG)
+        for vmid in self.vmids:
+            vm = (await self.w.ok("POST", "/v/vm", vmid=vmid)).body
+            fact = self.fact(vmid)
+            assert vm["state"] == SHOWN[fact], f"VM {vmid} is shown {vm['state']}, and the host has {fact}"
+            assert "unreachable_since" not in vm, f"VM {vmid} answers, and is shown as unreachable"
+            words = vm.get("reason", {}).get("message", "")
+            assert fact is None or "ended" not in words, f"VM {vmid} runs, and is said to have ended: {words}"
+            if fact is Fact.RUNNING:
+                assert vm.get("reason", {}).get("cause") in (None, "guest-reset"), vm["reason"]
+        assert self.fake.ends == {}, "each end is written down, and acknowledged"
+        for vmid in self.vmids:
+            for state in ("RUNNING", "PAUSED", "RUNNING", "STOPPED"):
+                answer = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=state == "STOPPED")
+                assert (answer.status, answer.body.get("state")) == (200, state), (vmid, answer)
+        self.counted["lives compared"] += len(self.vmids)
+
+    def fact(self, vmid: int) -> Fact | None:
+        run: Run | None = self.fake.runs.get(self.uuids[vmid])
+        return None if run is None else run.fact
+
+    def seen(self, vmid: int) -> object:
+        """What a deed would change."""
+        run = self.fake.runs.get(self.uuids[vmid])
+        return None if run is None else (run.who, run.fact, run.presses)
+
+
+def pick(some: list[Any], number: int) -> Any:
+    return some[number % len(some)]
+
+
+@pytest.mark.long
+def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
+    say: Callable[[str], None], whole: bool
+) -> None:
+    class Chosen(Lives):
+        counted: ClassVar[Counter[str]] = Counter()
+
+    chosen = settings(
+        stateful_step_count=60, max_examples=1000 if whole else 40, deadline=None, derandomize=not whole, database=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    run_state_machine_as_test(Chosen, settings=chosen)
+    say(f"lives of VMs under faults: {dict(sorted(Chosen.counted.items()))}, no lie")
+    assert Chosen.counted["kills"] >= 50
+    assert Chosen.counted["answered 200"] >= 100
+    assert Chosen.counted["lives compared"] >= 100
