@@ -125,12 +125,14 @@ async def test_a_run_that_no_vm_has_is_named_and_left_alone(tmp_path: Path, capl
         await running(w, "a")
     await fake.start(stranger, SPEC, deadline=1)
     async with world(tmp_path / "data", fake) as w:
-        assert list(w.server.services.fleet.observer.unknown) == [stranger]
+        assert (await w.ok("POST", "/h/host"))["unknown_guests"] == [{"uuid": str(stranger.machine), "run": 3}]
         assert str(stranger.machine) in caplog.text
         assert stranger.machine in fake.runs
         assert stranger.machine not in fake.forgotten
         fake.play(stranger.machine, Fact.ENDED, Why.KILLED)
-        await until(lambda: not w.server.services.fleet.observer.unknown)
+        async with asyncio.timeout(60):
+            while (await w.ok("POST", "/h/host"))["unknown_guests"]:
+                await asyncio.sleep(0.01)
 
 
 class Watched:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import click
 from msgspec import Struct
 
+from velocity.cli import session
 from velocity.cli.output import as_json, json_option, show_json
+from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.options import options
@@ -39,7 +42,7 @@ def doctor() -> int:
         settings = load()
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    findings = list(examine(settings))
+    findings = list(examine(settings, _unknown_guests()))
     if as_json():
         show_json(findings)
     else:
@@ -49,8 +52,8 @@ def doctor() -> int:
     return int(any(one.verdict == "missing" for one in findings))
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything that guests need."""
+def examine(settings: Settings, unknown: Collection[UUID] = ()) -> Iterator[Finding]:
+    """Look at everything that guests need. `unknown`: the guests that belong to no VM."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache = settings.data_dir / "cache"
     cache.mkdir(mode=0o700, exist_ok=True)
@@ -60,7 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("memory", "ok" if free > 512 else "limited", f"{free} of {total} MiB free")
     yield from pools(settings)
     yield from _network(settings)
-    yield from _isolation(settings)
+    yield from _isolation(settings, unknown)
 
 
 def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
@@ -120,7 +123,7 @@ def _network(settings: Settings) -> Iterator[Finding]:
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
 
 
-def _isolation(settings: Settings) -> Iterator[Finding]:
+def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Finding]:
     """What holds of each guest's process, read back from /proc."""
     chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
     if chosen.uids is None:
@@ -137,6 +140,15 @@ def _isolation(settings: Settings) -> Iterator[Finding]:
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
         holds = confine.read_back(confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches)
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
-        yield Finding(
-            f"guest {str(run.machine)[:8]}", "limited" if holds.gaps else "ok", "; ".join([text, *holds.gaps])
-        )
+        gaps = list(holds.gaps)
+        if run.machine in unknown:
+            gaps.append(f"no VM has it, as after the restore of an older database: `kill {pid}` ends it")
+        yield Finding(f"guest {str(run.machine)[:8]}", "limited" if gaps else "ok", "; ".join([text, *gaps]))
+
+
+def _unknown_guests() -> set[UUID]:
+    """The guests that belong to no VM, if a server runs here and answers."""
+    try:
+        return {one.uuid for one in session.connect(own=True).show_host().unknown_guests}
+    except (ClientError, click.ClickException):
+        return set()

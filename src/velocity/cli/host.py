@@ -7,6 +7,7 @@ import click
 from velocity.cli import session
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
+from velocity.contract.host import UnknownGuest
 from velocity.sizes import size
 
 
@@ -44,6 +45,15 @@ def show() -> None:
     columns = ("MPID", "POOL", "SIZE", "FREE", "DECLARED", "ALLOCATED", "STATE")
     table(columns, rows, "no pools: see the setting `pools`")
     warn(one.message for one in now.pools)
+    warn(unknown(one) for one in now.unknown_guests)
+
+
+def unknown(guest: UnknownGuest) -> str:
+    """What is said of a guest that belongs to no VM."""
+    return (
+        f"the guest {guest.uuid} runs, and no VM here has it, as after the restore of an older database: "
+        "`velocity doctor` on the host names its process"
+    )
 
 
 def duration(seconds: int) -> str:

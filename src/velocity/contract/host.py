@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -28,6 +29,11 @@ class HostPool(Wire, frozen=True):
     message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
 
 
+class UnknownGuest(Wire, frozen=True):
+    uuid: UUID
+    run: Annotated[int, Meta(description="which run of that machine it is")]
+
+
 class HostInfo(Wire, frozen=True):
     name: str
     version: Annotated[str, Meta(description="the server's")]
@@ -43,6 +49,10 @@ class HostInfo(Wire, frozen=True):
     accelerator_reason: str
     vms: VmCount
     pools: list[HostPool]
+    unknown_guests: Annotated[
+        list[UnknownGuest],
+        Meta(description="that run on the host and belong to no VM here, as after the restore of an older database"),
+    ]
 
 
 SHOW = Operation(

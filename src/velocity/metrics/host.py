@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from velocity import __version__
-from velocity.contract.host import HostInfo, HostPool, VmCount
+from velocity.contract.host import HostInfo, HostPool, UnknownGuest, VmCount
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts, Unknown
@@ -57,4 +57,5 @@ class Host:
                 )
                 for one in await occupancies(self._library)
             ],
+            unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in self._fleet.observer.unknown],
         )

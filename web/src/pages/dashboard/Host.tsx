@@ -1,5 +1,6 @@
 /** The host: its load, its memory, what accelerates guests. Measured when it is shown, and when VMs change. */
 import {
+  Alert,
   Button,
   Card,
   CardBody,
@@ -92,6 +93,12 @@ function Measured({ host }: { host: HostInfo }) {
           {host.version}, host up for {duration(host.uptime)}
         </Said>
       </DescriptionList>
+      {host.unknown_guests.map(({ uuid }) => (
+        <Alert key={uuid} variant="warning" isInline isPlain title={`The guest ${uuid} runs, and no VM has it.`}>
+          Its VM may be missing since an older database was restored. <code>velocity doctor</code> on the host names its
+          process.
+        </Alert>
+      ))}
     </>
   );
 }
