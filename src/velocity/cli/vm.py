@@ -301,6 +301,8 @@ def _said(label: str, answer: VmState) -> None:
     click.echo(f"{label} is {answer.state.value}")
     if answer.reason:
         click.echo(f"  {clean(answer.reason.message)}", err=True)
+    if answer.unreachable_since:
+        click.echo("  it does not answer: this is the last state that was known", err=True)
 
 
 def _wait(client: Client, vmid: int, timeout: float) -> VmState:

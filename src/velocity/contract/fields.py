@@ -43,6 +43,13 @@ GivenPassword = Annotated[str, Meta(max_length=1024, description="a password to 
 Word = Annotated[str, Meta(max_length=64)]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
+UnreachableSince = Annotated[
+    int,
+    Meta(
+        description="seconds since 1970-01-01 UTC: since then the VM, or its host, does not answer, and its state is the "
+        "last that was known"
+    ),
+]
 Revision = Annotated[
     str, Meta(min_length=1, max_length=64, description="a word that is another one whenever the object is")
 ]

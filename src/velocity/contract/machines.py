@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime, Vmid, Word
+from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -154,7 +154,7 @@ class VmInfo(Wire, frozen=True):
     waiting: Annotated[list[str], Meta(description="the fields whose change takes effect at the next start")]
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
-    unreachable_since: UnixTime | UnsetType = UNSET
+    unreachable_since: UnreachableSince | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
 
 
@@ -193,6 +193,7 @@ class VmState(Wire, frozen=True):
     state: State
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
+    unreachable_since: UnreachableSince | UnsetType = UNSET
 
 
 class OpenConsole(Wire, frozen=True):

@@ -3,7 +3,7 @@ import type { Vm } from "@/api/live";
 
 /** Why a person should look at this VM; nothing if there is no reason to. */
 export function trouble(vm: Vm): string | undefined {
-  if (vm.unreachable_since !== undefined) return "The host does not answer: its state is the last known one.";
+  if (vm.unreachable_since !== undefined) return "It does not answer: its state is the last known one.";
   if (vm.state === "PAUSED" && vm.reason && vm.reason.cause !== "asked") return vm.reason.message;
   if (vm.state === "STOPPED" && vm.wanted === "RUNNING" && vm.reason)
     return `Wanted, but not running: ${vm.reason.message}`;

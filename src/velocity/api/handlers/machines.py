@@ -64,6 +64,7 @@ def _state(keeper: Keeper, state: machines.State) -> machines.VmState:
         state=state,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
     )
 
 
