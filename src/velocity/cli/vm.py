@@ -330,6 +330,8 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         ("group", path),
         ("state", info.state.value + (f" (wanted: {info.wanted.value})" if info.wanted is not info.state else "")),
     ]
+    if info.unreachable_since:
+        facts.append(("", "it does not answer: this is the last state that was known"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += [("cpus", info.cpus), ("memory", size(info.memory_mib << 20))]

@@ -46,8 +46,8 @@ UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
 UnreachableSince = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: since then the VM, or its host, does not answer, and its state is the "
-        "last that was known"
+        description="seconds since 1970-01-01 UTC: the VM, or its host, does not answer since then, and its state is "
+        "the last that was known"
     ),
 ]
 Revision = Annotated[
