@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,15 +18,17 @@ import pytest
 
 from tests.api.world import World
 from tests.hypervisor.qemu.test_serial import Guest
-from tests.ports.test_hypervisor import HOST, NoMedia
+from tests.ports.subjects import HOST, NoMedia
 from velocity.api import openmetrics
-from velocity.hypervisor.port import Incarnation
+from velocity.hypervisor.port import Fact, Incarnation, Unknown
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.launch import Place
 from velocity.hypervisor.qemu.options import Options
-from velocity.hypervisor.qemu.runs import Run, Runs, start_time
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import INPUT, SerialHub
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
+from velocity.hypervisor.qemu.session import Session
 from velocity.hypervisor.qemu.spool import bounds
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +144,7 @@ class Ran:
         self.place = Place(
             "qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False, bounds=bounds(data)
         )
-        self.driver._place = self.place
+        self.driver._place = self.driver._sessions.place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])
         self.who = Incarnation(uuid4(), HOST, 1)
         self.run = self._begun()
@@ -167,13 +170,24 @@ def ran(tmp_path: Path, runtime: Path) -> Iterator[Ran]:
     made.process.wait()
 
 
+def watched(ran: Ran) -> Session:
+    """It runs, as after its start."""
+    ran.driver._sessions.open()
+    session = ran.driver._sessions.watch(ran.who, ran.run)
+    session._begun = True
+    return session
+
+
 async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done) -> None:
-    session = ran.driver._watch(ran.who, ran.run)
+    session = watched(ran)
     begin(done)
-    session.kill()
+    os.kill(ran.process.pid, signal.SIGKILL)
     await session.ended.wait()
+    (note,) = ran.runs.directory(ran.who.machine).iterdir()
+    assert b'"why":"killed"' in note.read_bytes()
+    await ran.driver.acknowledge(ran.who, deadline=30)
     assert not ran.runs.directory(ran.who.machine).exists()
-    await ran.driver.forget(ran.who.machine)
+    await ran.driver.forget(HOST, ran.who.machine, deadline=30)
     assert not ran.state.exists()
     assert done.here == []
     assert sum(one.startswith("os.remove") for one in done.elsewhere) == 12, "its files, the note of it, its log"
@@ -181,25 +195,28 @@ async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done
 
 async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held in the middle: nothing runs there any more, and nothing else may begin yet."""
-    began, go_on, clear = threading.Event(), threading.Event(), ran.driver._clear
+    began, go_on, clear = threading.Event(), threading.Event(), ran.driver._sessions.clear
 
     def held(run: Run) -> None:
         began.set()
         assert go_on.wait(30)
         clear(run)
 
-    monkeypatch.setattr(ran.driver, "_clear", held)
-    session = ran.driver._watch(ran.who, ran.run)
+    monkeypatch.setattr(ran.driver._sessions, "clear", held)
+    session = watched(ran)
     session.kill()
     await asyncio.to_thread(began.wait, 30)
     assert not session.ended.is_set()
-    assert await ran.driver.adopt(HOST) == []
-    assert await ran.driver.confinement(ran.who) is None
-    assert ran.driver._sessions == {ran.who.machine: session}
+    (found,) = (await ran.driver.adopt(HOST, deadline=30)).found
+    assert found.fact is Fact.SILENT, "how it ended is not known yet"
+    with pytest.raises(Unknown):
+        await ran.driver.facts(ran.who, deadline=0.1)
+    assert await ran.driver.confinement(ran.who, deadline=30) is None
+    assert ran.driver._sessions.of(ran.who.machine) is session
     go_on.set()
     await session.ended.wait()
-    assert ran.driver._sessions == {}
-    assert not ran.runs.directory(ran.who.machine).exists()
+    assert ran.driver._sessions.of(ran.who.machine) is None
+    assert (await ran.driver.facts(ran.who, deadline=30)).fact is Fact.ENDED
 
 
 async def test_half_of_a_cleared_run_is_none(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

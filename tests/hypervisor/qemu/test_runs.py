@@ -9,9 +9,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from tests.ports.test_hypervisor import NoMedia
+from tests.ports.subjects import NoMedia
 from velocity.hypervisor.qemu.launch import Place
-from velocity.hypervisor.qemu.runs import Runs, TooLong, start_time
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds
 
 

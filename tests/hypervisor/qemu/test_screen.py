@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from tests.ports.test_hypervisor import HOST, NoMedia
+from tests.ports.subjects import HOST, NoMedia
 from velocity.hypervisor.port import DisplaySpec, HypervisorError, Incarnation, MachineSpec, Serial, Stop, Unknown
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -44,7 +44,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
 
         driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
         await driver.prepare()
-        await driver.adopt(HOST)
+        await driver.adopt(HOST, deadline=20)
         await driver.shot(who, 0, deadline=5)
         await driver.resume(who, deadline=5)
         async with asyncio.timeout(5):
@@ -100,7 +100,7 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
     driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
     await driver.prepare()
     who = Incarnation(uuid4(), HOST, 1)
-    facts = driver.facts(HOST)
+    facts = driver.about(HOST)
     display = DisplaySpec("screen", 1280, 720)
     spec = MachineSpec("x", 1, 128, facts.machine_type, facts.firmware, displays=(display,))
     await driver.start(who, spec, deadline=20)
@@ -110,7 +110,7 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
 
 async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
     """Wait for the firmware's own shell."""
-    serial = await driver.open(who, Serial())
+    serial = await driver.open(who, Serial(), deadline=5)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)

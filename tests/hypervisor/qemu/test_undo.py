@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import resource
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.ports.test_hypervisor import HOST, NoMedia, machine, spec
+from tests.hypervisor.qemu.conftest import descriptors
+from tests.ports.subjects import HOST, NoMedia, machine, next_run, spec
 from velocity.hypervisor.port import Fact, HypervisorError, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -27,26 +25,9 @@ async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIter
     made = QemuHypervisor(options(tmp_path, str(runtime), "tcg", 41000), NoMedia())
     await made.prepare()
     yield made
-    for found in await made.adopt(HOST):
+    for found in (await made.adopt(HOST, deadline=20)).found:
         await made.stop(found.who, Stop.NOW, deadline=10)
     await made.close()
-
-
-@contextlib.contextmanager
-def descriptors(left: int) -> Iterator[None]:
-    """This process may open so many more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-    fillers = [os.open("/dev/null", os.O_RDONLY)]
-    while fillers[-1] < highest:
-        fillers.append(os.open("/dev/null", os.O_RDONLY))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1 + left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for filler in fillers:
-            os.close(filler)
 
 
 def remains(runtime: Path, uuid: str) -> list[str]:
@@ -77,7 +58,7 @@ async def test_a_start_without_descriptors_leaves_nothing_and_the_next_one_works
     await driver.stop(who, Stop.NOW, deadline=10)
     failed = 0
     for left in range(16):
-        who = replace(who, epoch=who.epoch + 1)
+        who = next_run(who)
         begun = False
         with descriptors(left):
             try:
@@ -87,10 +68,11 @@ async def test_a_start_without_descriptors_leaves_nothing_and_the_next_one_works
                 failed += 1
         if not begun:
             assert await nothing_remains(runtime, str(who.machine)), (left, remains(runtime, str(who.machine)))
-            who = replace(who, epoch=who.epoch + 1)
+            who = next_run(who)
             await driver.start(who, held, deadline=20)
-        assert [one.fact for one in await driver.adopt(HOST)] == [Fact.HELD]
+        assert [one.fact for one in (await driver.adopt(HOST, deadline=20)).found] == [Fact.HELD]
         await driver.stop(who, Stop.NOW, deadline=10)
+        await driver.acknowledge(who, deadline=10)
         assert remains(runtime, str(who.machine)) == [], left
     assert 5 < failed < 16, "some of these fail, in different places, and some do not"
 
@@ -102,9 +84,11 @@ async def test_what_an_earlier_run_left_is_cleared_by_the_next_start(driver: Qem
     (instance / str(who.machine) / "own").mkdir(parents=True)
     await driver.start(who, spec(driver, held=True), deadline=20)
     await driver.stop(who, Stop.NOW, deadline=10)
+    await driver.acknowledge(who, deadline=10)
     Runs(runtime, instance.name, None).begin(who.machine, 1, nat=False)
-    await driver.start(replace(who, epoch=2), spec(driver, held=True), deadline=20)
+    await driver.start(next_run(who), spec(driver, held=True), deadline=20)
     with pytest.raises(FileExistsError):
         Runs(runtime, instance.name, None).begin(who.machine, 3, nat=False)
-    await driver.stop(replace(who, epoch=2), Stop.NOW, deadline=10)
+    await driver.stop(next_run(who), Stop.NOW, deadline=10)
+    await driver.acknowledge(next_run(who), deadline=10)
     assert remains(runtime, str(who.machine)) == []

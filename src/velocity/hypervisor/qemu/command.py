@@ -95,7 +95,7 @@ def _base(plan: Plan) -> list[str]:
     spec = plan.spec
     kvm = plan.accelerator.startswith("kvm")
     return [
-        *("-name", f"guest=vm-{plan.uuid},process=vm-{str(plan.uuid)[:8]},debug-threads=on"),
+        *("-name", f"guest=vm-{plan.uuid}-{plan.epoch},process=vm-{str(plan.uuid)[:8]},debug-threads=on"),
         *("-uuid", str(plan.uuid)),
         *("-no-user-config", "-nodefaults", "-S"),
         *("-msg", "timestamp=on"),

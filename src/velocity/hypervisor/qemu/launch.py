@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, M
 from velocity.hypervisor.qemu import confine, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
-from velocity.hypervisor.qemu.runs import Run, Runs, start_time
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import SerialLog, copy
 from velocity.hypervisor.qemu.spool import Bounds, Console
@@ -51,7 +53,7 @@ class Place:
         return self.state / str(who.machine) / "qemu.log"
 
     def kept(self) -> set[UUID]:
-        """The machines that have a directory of state here and none of a run."""
+        """The machines that have a directory of state here, and none of a run, nor of its end."""
         found = set()
         for directory in self.state.iterdir() if self.state.is_dir() else ():
             with contextlib.suppress(ValueError):  # no machine's
@@ -68,17 +70,18 @@ class Place:
 Clear = Callable[[Run], object]
 
 
-def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear) -> Run:
+def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear, overtaken: threading.Event) -> Run:
     """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
 
-    `clear` removes what a failed start has left; what it cannot remove, it has to come back to.
+    `clear` removes what a failed start has left; what it cannot remove, it has to come back to. `overtaken` is set by
+    whoever does not want it any more.
     """
     try:
         left = place.runs.left(who.machine)
         if left is not None:
-            cleared(place.runs, left)
+            cleared(place.runs, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
-            run = _launch(place, who, spec, undo, clear)
+            run = _launch(place, who, spec, undo, clear, overtaken)
             undo.pop_all()
             return run
     except (OSError, wire.CannotConnect, MissingFirmware) as error:
@@ -88,8 +91,11 @@ def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear) -> R
 def cleared(runs: Runs, run: Run) -> None:
     """Remove what a run has left whose process is gone: links, directory, uid. Done already is success.
 
+    How it ended is written down first, if that is told: no crash of the server changes it from there on.
     Raises `OSError` and `CannotConnect`: it is to be done again.
     """
+    if run.end is not None:
+        runs.note_end(run)
     for link in run.links:
         wire.disconnect(link)
     runs.end(run)
@@ -112,7 +118,14 @@ def end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.ExitStack, clear: Clear) -> Run:
+def _launch(
+    place: Place,
+    who: Incarnation,
+    spec: MachineSpec,
+    undo: contextlib.ExitStack,
+    clear: Clear,
+    overtaken: threading.Event,
+) -> Run:
     _prepare_state(place, who, spec)
     nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
     try:
@@ -144,11 +157,18 @@ def _launch(place: Place, who: Incarnation, spec: MachineSpec, undo: contextlib.
             nics=nics,
             own=str(place.runs.own(who.machine)),
         )
+        _check(overtaken)
         pid = _spawn(place, who, plan, run, copies)
         undo.callback(end, pid)
     run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
+    _check(overtaken)
     return run
+
+
+def _check(overtaken: threading.Event) -> None:
+    if overtaken.is_set():
+        raise HypervisorError("its start was overtaken by a stop")
 
 
 def _prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:

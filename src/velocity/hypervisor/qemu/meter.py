@@ -29,6 +29,8 @@ class Meter:
 
     async def measure(self, deadline: float) -> Usage:
         """Keeps `velocity.hypervisor.port.Meters`."""
+        if trouble := self._session.monitor.trouble:
+            raise Unknown(trouble)
         devices = await self._blocks(deadline)
         cpu, memory = process(self._session.pid, self._run.started)
         return Usage(

@@ -1,17 +1,22 @@
 """The run directories: where a running machine is found again, and which uid it has.
 
 `<runtime>/<instance>/<machine>/run.json` says which process it is; `own/` beside it is the only place that QEMU may
-write to. Both lie on a file system that does not outlive the host's restart. A uid is claimed by a symbolic link
-/run/velocity/uids/<uid>, one place for the whole host, so that two servers on it never give the same one.
+write to. Both lie on a file system that does not outlive the host's restart. Of a run that has ended, only the note of
+its end stays, until somebody has written that down. A uid is claimed by a symbolic link /run/velocity/uids/<uid>, one
+place for the whole host, so that two servers on it never give the same one.
+
+A process is never taken for gone because its directory is: the process table tells, and the directory is made again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +24,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from velocity.hypervisor.qemu.spool import Bounds
+from velocity.hypervisor.port import Why
+from velocity.hypervisor.qemu.processes import Process, start_time, table
+from velocity.hypervisor.qemu.spool import Bounds, bounds
+from velocity.network.rules import link_name
+
+log = logging.getLogger(__name__)
 
 UID_COUNT = 10_000
 
@@ -31,6 +41,13 @@ SOCKET_PATH = 107
 
 class TooLong(Exception):
     """The runtime directory's path is too long for the sockets below it; the message has the cure."""
+
+
+class End(Struct, frozen=True):
+    """How a run ended."""
+
+    why: Why
+    detail: str = ""
 
 
 class Run(Struct, frozen=True):
@@ -49,20 +66,20 @@ class Run(Struct, frozen=True):
     links: tuple[str, ...] = ()
     spool: Bounds | None = None
     """Of the files that its QEMU writes to; None: one that an earlier version started."""
+    end: End | None = None
+    """It has ended, and nobody has acknowledged that yet."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The runs that are there, each with the pid of its process, if that is. `complete`: there are no others."""
+
+    runs: list[tuple[Run, int | None]]
+    complete: bool
 
 
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def start_time(pid: int) -> int | None:
-    """The process's start time, or None when there is no such process (a zombie is none)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 class Runs:
@@ -74,6 +91,8 @@ class Runs:
         self._uids = uids
         self._boot = boot_id()
         self._turn = 0
+        self._alive: dict[UUID, Run] = {}
+        """Those whose directories are made again when somebody has removed them."""
 
     def open(self) -> None:
         """Make the directories, and clear what is no run: what a crash left of one. Raises `TooLong`."""
@@ -83,14 +102,31 @@ class Runs:
                 f"the path of the runtime directory is {longest - SOCKET_PATH} bytes too long for unix sockets: "
                 "set runtime_dir to a shorter one, such as /run/velocity"
             )
+        self._make()
+        look = self.look()
+        if not look.complete:
+            return  # what cannot be looked at may live
+        runs = {self.directory(run.machine) for run, _ in look.runs}
+        for directory in self._root.iterdir():
+            if directory not in runs:
+                shutil.rmtree(directory, ignore_errors=True)
+        self._take_back({run.uid: run.machine for run, _ in look.runs if run.end is None})
+
+    def _make(self) -> None:
         for directory in (self._root.parent, self._root):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             directory.chmod(0o711 if self._uids is not None else 0o700)
         if self._uids is not None:
             self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for directory in self._root.iterdir():
-            if _read(directory) is None:
-                shutil.rmtree(directory, ignore_errors=True)
+
+    def _take_back(self, taken: dict[int, UUID]) -> None:
+        """Claims of uids that a start which was cut short has left. Those of other servers are theirs."""
+        for claim in self._claims.iterdir() if self._uids is not None else ():
+            with contextlib.suppress(OSError):
+                target = claim.readlink()
+                holder = taken.get(int(claim.name)) if claim.name.isdigit() else None
+                if target.parent == self._root and (holder is None or target != self.directory(holder)):
+                    claim.unlink()
 
     @property
     def root(self) -> Path:
@@ -108,6 +144,8 @@ class Runs:
         After another `OSError` something of it may be left.
         """
         directory = self.directory(machine)
+        if not self._root.is_dir():
+            self._restore()
         directory.mkdir(mode=0o711)
         uid = os.getuid()
         try:
@@ -129,28 +167,51 @@ class Runs:
         directory = self.directory(machine)
         if not directory.exists():
             return None
-        run = _read(directory) or Run(machine=machine, epoch=0, boot=self._boot)
-        if self.process(run) is not None:
+        run = _read(directory)
+        lives = machine in self._table() if run is None else self.process(run) is not None
+        if lives:
             raise FileExistsError(errno.EEXIST, "an older run of this machine has not ended yet")
-        return run
+        return run or Run(machine=machine, epoch=0, boot=self._boot)
 
     def write(self, run: Run) -> None:
         file = self.directory(run.machine) / "run.json"
         draft = file.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(run))
         draft.rename(file)
+        if run.pid and run.end is None:
+            self._alive[run.machine] = run
+
+    def note_end(self, run: Run) -> None:
+        """Write down how it ended, also if somebody has removed its directory. Raises `OSError`."""
+        self._alive.pop(run.machine, None)
+        self._make()
+        self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
+        self.write(run)
 
     def end(self, run: Run) -> None:
-        """Remove the directory and give the uid back. Done already is success. Raises `OSError`: to be done again."""
+        """Give the uid back and remove the directory, but for the note of its end, if there is one.
+
+        Done already is success. Raises `OSError`: to be done again.
+        """
+        self._alive.pop(run.machine, None)
+        directory = self.directory(run.machine)
         if self._uids is not None and run.uid in self._uids:
             claim = self._claims / str(run.uid)
             with contextlib.suppress(FileNotFoundError):
-                if claim.readlink() == self.directory(run.machine):
+                if claim.readlink() == directory:
                     claim.unlink()
-        # First what makes it a run: a server that finds half of the rest takes it for none.
-        (self.directory(run.machine) / "run.json").unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.directory(run.machine))
+        if run.end is None:
+            # First what makes it a run: a server that finds half of the rest takes it for none.
+            (directory / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(directory)
+            return
+        for left in directory.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != "run.json":
+                left.unlink()
+        self.write(msgspec.structs.replace(run, uid=-1, links=(), spool=None))
 
     def all(self) -> Iterator[Run]:
         """Every run that is there. A directory without one may be of a run that is about to begin, or to end."""
@@ -158,17 +219,99 @@ class Runs:
             if (run := _read(directory)) is not None:
                 yield run
 
+    def look(self) -> Look:
+        """All runs by their directories and by the process table, which is gone through once."""
+        runs: dict[UUID, tuple[Run, int | None]] = {}
+        complete = True
+        try:
+            self._make()
+            processes = self._table()
+            directories = sorted(self._root.iterdir())
+        except OSError as error:
+            log.warning("what runs cannot be looked at: %s", error.strerror)
+            return Look([], complete=False)
+        for directory in directories:
+            try:
+                run = _read(directory)
+                if run is not None:
+                    pid = self._process(run, processes.get(run.machine))
+                    runs[run.machine] = self._found(run, pid), pid
+            except OSError as error:
+                log.warning("the run in %s cannot be looked at: %s", directory, error.strerror)
+                complete = False
+        for process in processes.values():
+            if runs.get(process.machine, (None, None))[1] != process.pid and start_time(process.pid) is not None:
+                try:
+                    runs[process.machine] = self._mend(process), process.pid
+                except OSError as error:
+                    log.warning("the run directory of the machine %s cannot be made again: %s", process.machine, error)
+                    complete = False
+        return Look(list(runs.values()), complete)
+
+    def _found(self, run: Run, pid: int | None) -> Run:
+        """The note completed: the server may have ended between the spawn and the note of it."""
+        if pid is None:
+            return run
+        run = msgspec.structs.replace(run, pid=pid, started=run.started or start_time(pid) or 0)
+        self._alive[run.machine] = run
+        return run
+
     def process(self, run: Run) -> int | None:
-        """The pid of the run's process if it is still that very process, else None."""
-        if run.boot != self._boot:
+        """The pid of the run's process if it is still that very process, else None. Raises `OSError`."""
+        lost = run.pid == 0 and run.end is None and run.boot == self._boot
+        return self._process(run, self._table().get(run.machine) if lost else None)
+
+    def _table(self) -> dict[UUID, Process]:
+        return table(self._root, {os.geteuid(), *(self._uids or ())})
+
+    def _process(self, run: Run, found: Process | None) -> int | None:
+        if run.boot != self._boot or run.end is not None:
             return None
         if run.pid:
             return run.pid if start_time(run.pid) == run.started else None
         # The server ended between the spawn and the note of it: the command line tells.
-        return _by_command_line(run.machine)
+        return found.pid if found is not None and found.epoch in (0, run.epoch) else None
+
+    def _mend(self, process: Process) -> Run:
+        """Make the directory, the note and the claim of a run again whose process lives without."""
+        run = Run(
+            machine=process.machine,
+            epoch=process.epoch,
+            boot=self._boot,
+            pid=process.pid,
+            started=process.started,
+            uid=process.uid,
+            nat=process.nat,
+            links=tuple(link_name("vt", process.uid, number) for number in process.taps),
+            spool=bounds(self._root) if (self.directory(process.machine) / "serial.0").exists() else None,
+        )
+        log.warning("the machine %s runs, and the note of its run was lost: it is made again", run.machine)
+        self.keep(run)
+        return run
+
+    def keep(self, run: Run) -> None:
+        """Make again what is missing of the directory of a run that lives. Raises `OSError`."""
+        self._make()
+        self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
+        own = self.own(run.machine)
+        if not own.exists():
+            own.mkdir(mode=0o700)
+            os.chown(own, run.uid, run.uid if self._uids is not None else -1)
+        if self._uids is not None and run.uid in self._uids:
+            with contextlib.suppress(FileExistsError):
+                (self._claims / str(run.uid)).symlink_to(self.directory(run.machine))
+        self.write(run)
+
+    def _restore(self) -> None:
+        """Somebody has removed everything: make it again, before a uid is claimed that one of ours has."""
+        self._make()
+        for run in list(self._alive.values()):
+            self.keep(run)
 
     def _claim(self, machine: UUID) -> int:
         assert self._uids is not None
+        if not self._claims.is_dir():
+            self._restore()
         target = self.directory(machine)
         # From the last one on: the first ones are taken for as long as their machines run.
         for uid in chain(self._uids[self._turn :], self._uids[: self._turn]):
@@ -192,18 +335,8 @@ def _take(claim: Path, target: Path) -> bool:
 
 
 def _read(directory: Path) -> Run | None:
+    """The note of the run there; None: there is none that could be read as one. Raises `OSError`."""
     try:
         return msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
-
-
-def _by_command_line(machine: UUID) -> int | None:
-    wanted = f"-uuid\0{machine}\0".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                if wanted in line and start_time(int(entry.name)) is not None:
-                    return int(entry.name)
-    return None

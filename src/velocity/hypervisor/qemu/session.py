@@ -1,4 +1,4 @@
-"""One running QEMU: its monitor, its events as facts, and its end, seen by a pidfd.
+"""One running QEMU: what is asked of it, what it does, and its end, seen by a pidfd.
 
 https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html; pidfd_open(2)
 """
@@ -10,14 +10,18 @@ import contextlib
 import logging
 import os
 import signal
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
+import msgspec
+from qemu.qmp import QMPError
 
-from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, News, NotRunning, Unknown, Why
+from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, NotRunning, Unknown, Why
+from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Broken, Monitor
+from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.observed import STATUS, Observed
+from velocity.hypervisor.qemu.runs import End
 from velocity.hypervisor.qemu.screen import Screendumps
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
@@ -27,86 +31,56 @@ log = logging.getLogger(__name__)
 
 QUIT_PATIENCE = 2.0
 """Seconds that QEMU gets to end in order before it is killed."""
-
-STATUS: dict[str, tuple[Fact, Why]] = {
-    "running": (Fact.RUNNING, Why.ASKED),
-    "prelaunch": (Fact.HELD, Why.ASKED),
-    "paused": (Fact.PAUSED, Why.ASKED),
-    "debug": (Fact.PAUSED, Why.UNKNOWN),
-    "inmigrate": (Fact.PAUSED, Why.ASKED),
-    "postmigrate": (Fact.PAUSED, Why.ASKED),
-    "finish-migrate": (Fact.PAUSED, Why.ASKED),
-    "save-vm": (Fact.PAUSED, Why.ASKED),
-    "restore-vm": (Fact.PAUSED, Why.ASKED),
-    "suspended": (Fact.RUNNING, Why.ASKED),
-    "watchdog": (Fact.PAUSED, Why.UNKNOWN),
-    "shutdown": (Fact.PAUSED, Why.GUEST_SHUTDOWN),
-    "guest-panicked": (Fact.PAUSED, Why.GUEST_PANICKED),
-    "io-error": (Fact.PAUSED, Why.DISK_ERROR),
-    "internal-error": (Fact.PAUSED, Why.INTERNAL_ERROR),
-}
-"""QMP's RunState -> what it means here."""
-
-SHUTDOWN: dict[str, Why] = {
-    "guest-shutdown": Why.GUEST_SHUTDOWN,
-    "guest-reset": Why.GUEST_SHUTDOWN,
-    "guest-panic": Why.GUEST_PANICKED,
-    "host-signal": Why.HOST_SIGNAL,
-    "host-qmp-quit": Why.ASKED,
-}
-"""QMP's ShutdownCause -> why the process ended."""
-
-Tell = Callable[[News], None]
-
-
-class _Monitor(QMPClient):
-    """Passes messages on as they are; the library writes each out anew for a log that nobody reads."""
-
-    def _cb_outbound(self, msg: Message) -> Message:
-        return msg
-
-    def _cb_inbound(self, msg: Message) -> Message:
-        return msg
+BREAK_PATIENCE = 1.0
+"""Seconds in which a process ends whose monitor has closed its connection, if that is why."""
 
 
 class Session:
-    """The one QMP client of a machine. `tell` gets its news; `gone` says that the process is gone.
+    """The watch over one machine's process. `gone` says that the process is gone.
 
-    `ended` is set when `on_end` has cleared what remained, too: the next run may begin. After the process has ended
-    nothing is told but that, once, and only if nobody asked for it.
+    What it does is told from its start on, or from its adoption. `ended` is set when `on_end` has cleared what
+    remained, too: the next run may begin. `on_end` gets how it ended; None: its start came to nothing.
     """
 
     serial: SerialHub
     """Its console; given once, after the session was made."""
 
-    def __init__(self, who: Incarnation, pid: int, words: Words | None, qemu_log: Path, tell: Tell) -> None:
+    def __init__(self, who: Incarnation, pid: int, qmp: Path, words: Words | None, qemu_log: Path, news: News) -> None:
         """`words` is None where QEMU writes to `qemu_log` itself. Raises `OSError`: it cannot be watched."""
         self.who = who
         self.pid = pid
-        self.screens = Screendumps(self)
         self.gone = False
         self.ended = asyncio.Event()
-        self.on_end: Callable[[], Awaitable[None]] = _nothing
+        self.on_end: Callable[[End | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
+        self.observed = Observed(self._tell)
+        name = f"vm-{str(who.machine)[:8]}"
+        self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
+        self.lend = self.monitor.lend
+        self.screens = Screendumps(self)
+        self._news = news
         self._words = words
         self._log = qemu_log
-        self._lending = asyncio.Lock()
         self._follower: Follower | None = None
-        self._tell = tell
-        self._client = _Monitor(f"vm-{str(who.machine)[:8]}")
-        self._listener: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._asking: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._sweeping: asyncio.Task[None] | None = None
         self._asked_to_end = False
-        self._calls = 0
-        self._why = Why.ASKED
-        self._detail = ""
-        self._shutdown: str | None = None
+        self._begun = False
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
         if words is not None:
             self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
             if words.more:
                 self._follower.heard()
+
+    @property
+    def starting(self) -> bool:
+        return not self._begun
+
+    @property
+    def answered(self) -> bool:
+        """Whether no question for what it does is open."""
+        return self._asking is None or (self._asking.done() and not self._asking.cancelled())
 
     def heard(self) -> None:
         """QEMU has written to one of its files."""
@@ -114,83 +88,200 @@ class Session:
         if self._follower is not None:
             self._follower.heard()
 
-    async def connect(self, path: Path, *, deadline: float) -> None:
-        """Be QEMU's client. Raises `HypervisorError` with QEMU's own words, `Unknown` when it does not answer."""
-        plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        plug.setblocking(False)
+    # Its beginning here
+
+    async def begin(self, *, held: bool, deadline: float) -> None:
+        """Bring a start to its end. Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`."""
         try:
-            plug.connect(str(path))
-            await asyncio.wait_for(self._client.connect(plug), deadline)
+            async with asyncio.timeout(deadline):
+                await self.monitor.connect()
         except TimeoutError:
-            plug.close()
             raise Unknown("QEMU does not answer") from None
         except (QMPError, OSError, EOFError) as error:
-            plug.close()
             raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {error}") from None
-        self._listener = asyncio.create_task(self._listen())
+        self.monitor.keep()
+        await self.serial.connect()
+        await self.execute("query-status" if held else "cont", deadline=deadline)
+        if self.gone:
+            raise NotRunning("it ended at once")
+        self._begun = True
+        last = self.observed.last
+        if last is None:
+            self.observed.note(Fact.HELD if held else Fact.RUNNING, Why.ASKED)
+        else:
+            self.observed.note(last.fact, last.why, last.detail)
+
+    def adopt(self) -> None:
+        """Go on with one that runs already: whatever does not answer now is tried again."""
+        self._begun = True
+        self.screens.left = True  # an earlier server may have left what it had lent
+        self.monitor.keep()
+        self._do(self._connect_serial())
+        self.ask()
+
+    async def _connect_serial(self) -> None:
+        pause = FIRST_PAUSE
+        while not self.gone:
+            try:
+                await self.serial.connect()
+                return
+            except (HypervisorError, OSError) as error:
+                if pause == FIRST_PAUSE:
+                    log.warning("the console of the machine %s is not read yet: %s", self.who.machine, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE)
+
+    # What is asked of it
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any:
         """One command. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
         if self.gone:
             raise NotRunning("QEMU has ended")
-        self._calls += 1
         try:
-            async with asyncio.timeout(deadline):  # no task of its own, as wait_for makes one
-                return await self._client.execute(command, arguments or None)
-        except TimeoutError:
-            raise Unknown(f"QEMU did not answer {command}") from None
-        except ExecuteError as error:
-            raise HypervisorError(str(error)) from None
-        except (QMPError, OSError, EOFError) as error:
-            if await self._ends_within(1.0) or self.gone:
+            return await self.monitor.execute(command, deadline=deadline, **arguments)
+        except Unknown as error:
+            if isinstance(error, Broken):
+                await self._ends_within(min(BREAK_PATIENCE, deadline))
+            if self.gone:
                 raise NotRunning("QEMU has ended") from None
-            raise HypervisorError(f"QEMU's monitor does not work: {error}") from None
-        finally:
-            self._calls -= 1
+            if self._begun:
+                self.ask()  # what came of it is told as soon as it answers
+            raise
 
-    async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
-        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
+    async def pause(self, *, deadline: float) -> None:
+        until = asyncio.get_running_loop().time() + deadline
+        self.observed.pausing = True
+        try:
+            await self.execute("stop", deadline=deadline)
+        except Unknown:
+            raise  # it may still stop, and then this is why
+        except HypervisorError:
+            self.observed.pausing = False
+            raise
+        self.observed.pausing = False
+        if not self._does(Fact.PAUSED, Fact.HELD) and (await self._fact(until)).fact is Fact.RUNNING:
+            raise HypervisorError("the guest sleeps (ACPI S3): wake it first")
 
-        Without `fdset` it is a new set.
+    async def resume(self, *, deadline: float) -> None:
+        until = asyncio.get_running_loop().time() + deadline
+        await self.execute("cont", deadline=deadline)
+        if not self._does(Fact.RUNNING):
+            await self._fact(until)
 
-        `qemu.qmp` sends descriptors only where asyncio's own loop runs, hence its socket. QEMU keeps what came until
-        the next command takes it, so nothing is awaited before that is on its way.
-        """
-        into = {} if fdset is None else {"fdset-id": fdset}
-        async with self._lending:
-            writer = self._client._writer
-            plug = None if writer is None else writer.get_extra_info("socket")
-            if plug is None or self.gone:
-                raise NotRunning("QEMU has ended")
-            try:
-                with socket.socket(fileno=os.dup(plug.fileno())) as copy:
-                    socket.send_fds(copy, [b" "], [descriptor])
-            except OSError as error:
-                raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
-            return int((await self.execute("add-fd", deadline=deadline, opaque=name, **into))["fdset-id"])
+    async def _fact(self, until: float) -> Changed:
+        return await self.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
-    async def status(self, *, deadline: float) -> tuple[Fact, Why]:
-        """What the guest does now."""
-        answer = await self.execute("query-status", deadline=deadline)
-        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
-        if why is Why.DISK_ERROR and await self._no_space(deadline):
-            why = Why.DISK_FULL
-        return fact, why
+    def _does(self, *facts: Fact) -> bool:
+        return self.observed.last is not None and self.observed.last.fact in facts
 
     async def end(self, *, deadline: float) -> None:
         """End QEMU now, in order if it listens, else by SIGKILL. Returns when the process is gone."""
+        until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
-        with contextlib.suppress(HypervisorError):
-            await self.execute("quit", deadline=QUIT_PATIENCE)
-        if not await self._ends_within(QUIT_PATIENCE):
-            self.kill()
-            if not await self._ends_within(deadline):
-                raise Unknown("QEMU's process does not end")
+        if not self.monitor.hangs and self._begun:
+            with contextlib.suppress(TimeoutError, HypervisorError):
+                async with asyncio.timeout(min(QUIT_PATIENCE, deadline / 2)):
+                    await self.monitor.execute("quit", deadline=None)
+                    await self.ended.wait()
+        self.kill()
+        if not await self._ends_within(until - asyncio.get_running_loop().time()):
+            raise Unknown("QEMU's process does not end")
 
     def kill(self) -> None:
         self._asked_to_end = True
         with contextlib.suppress(OSError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    # What it does
+
+    async def facts(self, *, deadline: float) -> Changed:
+        """What it does now. Raises `NotRunning` when it has ended, `Unknown`."""
+        if self.monitor.removed:
+            raise Unknown(REMOVED)
+        asking = self.ask()
+        await asyncio.wait({asking}, timeout=deadline)
+        if self.gone:
+            raise NotRunning("QEMU has ended")
+        if not asking.done() or asking.cancelled():
+            raise Unknown(self.monitor.trouble or SILENT)
+        asking.result()
+        assert self.observed.last is not None
+        return msgspec.structs.replace(self.observed.last, number=self._news.next_number())
+
+    def ask(self) -> asyncio.Task[None]:
+        """The one open question for what it does; the answer is told as soon as it comes, whoever asked."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._do(self._ask())
+        return self._asking
+
+    async def _ask(self) -> None:
+        silence = asyncio.get_running_loop().call_later(SILENT_AFTER, self.note_silence)
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                before = self.observed.last
+                try:
+                    fact, why = await self._status()
+                except NotRunning:
+                    raise
+                except HypervisorError:  # its connection is being made again
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LAST_PAUSE)
+                    continue
+                self.observed.answer(before, fact, why)
+                return
+        finally:
+            silence.cancel()
+
+    async def _status(self) -> tuple[Fact, Why]:
+        answer = await self.monitor.execute("query-status", deadline=None)
+        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
+        if why is Why.DISK_ERROR:
+            devices = await self.monitor.execute("query-block", deadline=None)
+            if any(device.get("io-status") == "nospace" for device in devices):
+                why = Why.DISK_FULL
+        return fact, why
+
+    def note_silence(self) -> None:
+        """It does not say what it does: that is told, once."""
+        if not self.gone and not self._does(Fact.SILENT):
+            self.observed.note(Fact.SILENT, Why.UNKNOWN, self.monitor.trouble or SILENT)
+
+    def _tell(self, fact: Fact, why: Why, detail: str) -> Changed:
+        if self._begun:
+            return self._news.tell(self.who, fact, why, detail)
+        return Changed(self.who, fact, why, detail)  # the end of the start tells
+
+    def _hear(self, name: str, data: Mapping[str, Any]) -> None:
+        self.observed.hear(name, data)
+        if not self._begun:
+            return
+        if self.observed.why_is_open:
+            self.ask()
+        if name == "RESUME" and self.screens.left:
+            self._do(self.screens.sweep())
+
+    def _connected(self) -> None:
+        self.observed.pausing = False  # what was asked before is done by now, or never
+        self.ask()
+        if self.screens.left:
+            self._do(self.screens.sweep())
+
+    def _lost(self) -> None:
+        self.ask()
+
+    def _do(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, HypervisorError):
+            log.error("the machine %s: %r", self.who.machine, error)
+
+    # Its end
 
     async def close(self) -> None:
         """Let go of it; it goes on. One that ends just now is buried by the server that comes next."""
@@ -211,10 +302,12 @@ class Session:
             await self._keep_words()
             self._words.close()
             self._words = None
-        for task in (self._listener, self._sweeping):
-            if task is not None:
-                task.cancel()
-        await self._disconnect()
+        await self.monitor.close()
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def last_words(self) -> str:
         """What QEMU said in this run, without its time stamps and program name; empty when it said nothing."""
@@ -228,91 +321,45 @@ class Session:
             with contextlib.suppress(OSError):
                 await to_its_end(self._words.copy)
 
-    # Events
-
-    async def _listen(self) -> None:
-        async for event in self._client.events:
-            data = event.get("data")
-            self._event(str(event["event"]), data if isinstance(data, dict) else {})
-
-    def _event(self, name: str, data: dict[str, Any]) -> None:
-        match name:
-            case "SHUTDOWN":
-                self._shutdown = str(data.get("reason", ""))
-            case "GUEST_PANICKED":
-                self._why, self._detail = Why.GUEST_PANICKED, ""
-            case "BLOCK_IO_ERROR" if data.get("action") == "stop":
-                self._why = Why.DISK_FULL if data.get("nospace") else Why.DISK_ERROR
-                self._detail = str(data.get("reason", ""))
-            case "STOP" if self._why is not Why.ASKED:
-                self._tell(Changed(self.who, Fact.PAUSED, self._why, self._detail))
-                self._why, self._detail = Why.ASKED, ""
-            case "RESUME" if self.screens.left:
-                self._sweeping = asyncio.create_task(self.screens.sweep())
-            case "RESET" if data.get("guest"):
-                self._tell(Changed(self.who, Fact.RUNNING, Why.GUEST_RESET))
-            case _:
-                pass
-
-    # The end
-
     def _gone(self) -> None:
         self.gone = True
         asyncio.get_running_loop().remove_reader(self._pidfd)
+        self.monitor.end()
         self._ending = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
-        await self._hear_out()
+        await self.monitor.heard_out()
         status = _reap(self.pid)
         os.close(self._pidfd)
         self._pidfd = -1
         await self._let_go()
-        why, detail = await self._cause(status)
+        end = await self._cause(status)
         try:
-            await self.on_end()
+            await self.on_end(end if self._begun else None)
         except Exception:  # whoever waits for the end gets it
             log.exception("what the run %d of the machine %s left is not cleared", self.who.epoch, self.who.machine)
         self.ended.set()
-        if not self._asked_to_end:
-            self._tell(Changed(self.who, Fact.ENDED, why, detail))
 
-    async def _cause(self, status: int | None) -> tuple[Why, str]:
-        if self._shutdown is not None:
-            return SHUTDOWN.get(self._shutdown, Why.UNKNOWN), ""
+    async def _cause(self, status: int | None) -> End:
+        if self._asked_to_end:
+            return End(Why.ASKED)
+        if self.observed.shutdown is not None:
+            return End(self.observed.shutdown)
         if status is not None and os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            detail = signal.Signals(number).name
-            return (Why.KILLED, detail) if number == signal.SIGKILL else (Why.UNKNOWN, detail)
+            return End(Why.KILLED if number == signal.SIGKILL else Why.UNKNOWN, signal.Signals(number).name)
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            return Why.UNKNOWN, await self.last_words()
-        return Why.KILLED, ""  # without a last word: no child of ours, so nothing else is known
-
-    async def _hear_out(self) -> None:
-        """Take the events that QEMU sent before its end."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                while self._client.runstate is Runstate.RUNNING:
-                    await self._client.runstate_changed()
-        for _ in range(100):
-            if self._client.events.empty():
-                break
-            await asyncio.sleep(0)
-
-    async def _disconnect(self) -> None:
-        with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
-            await asyncio.wait_for(self._client.disconnect(), 1.0)
+            return End(Why.UNKNOWN, await self.last_words())
+        return End(Why.KILLED)  # without a last word: no child of ours, so nothing else is known
 
     async def _ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ended.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
         return self.ended.is_set()
 
-    async def _no_space(self, deadline: float) -> bool:
-        devices = await self.execute("query-block", deadline=deadline)
-        return any(device.get("io-status") == "nospace" for device in devices)
 
-
-async def _nothing() -> None:
+async def _nothing(_end: End | None) -> None:
     """What is to be done at the end, until somebody says."""
 
 

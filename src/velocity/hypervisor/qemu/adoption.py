@@ -1,0 +1,196 @@
+"""Finds again what runs on this host, by run directories and by the process table, and what ended unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+
+from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Listing, Unknown, Why
+from velocity.hypervisor.qemu import words
+from velocity.hypervisor.qemu.launch import recovered
+from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
+from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import End, Run, boot_id
+from velocity.hypervisor.qemu.session import Session
+from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.starting import Starts
+
+log = logging.getLogger(__name__)
+
+WAITING = 0.9
+"""The part of its deadline that an adoption waits for answers at most."""
+LOOK_AGAIN = 0.5
+"""Seconds until a look that was not complete is taken again."""
+POLL = 0.02
+
+
+@dataclass(eq=False)
+class Unwatched:
+    """A run whose process lives, and cannot be watched yet."""
+
+    who: Incarnation
+    run: Run
+    why: str
+    task: asyncio.Task[None] | None = None
+
+
+class Adoption:
+    """What is found on one host."""
+
+    def __init__(self, sessions: Sessions, starts: Starts, news: News) -> None:
+        self._sessions = sessions
+        self._starts = starts
+        self._news = news
+        self._unwatched: dict[UUID, Unwatched] = {}
+        self._turn = asyncio.Lock()
+        self._complete = False
+        self._looked = float("-inf")
+
+    async def close(self) -> None:
+        tasks = {one.task for one in self._unwatched.values() if one.task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def list_runs(self, host: HostId, deadline: float) -> Listing:
+        """Keeps `velocity.hypervisor.port.Machines.adopt`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline * WAITING
+        number = await self._look(host)
+        questions = {one.session.ask() for one in self._sessions if not one.session.monitor.removed}
+        if questions:
+            await asyncio.wait(questions, timeout=max(0.0, until - loop.time()))
+        found = [found for one in self._sessions if (found := self._found(one.session)) is not None]
+        for machine in self._starts.machines():
+            if (start := self._starts.of(machine)) is not None:
+                found.append(self._news.fact(start.who, Fact.SILENT, Why.UNKNOWN, "it is just being started"))
+        for unwatched in self._unwatched.values():
+            found.append(self._news.fact(unwatched.who, Fact.SILENT, Why.UNKNOWN, unwatched.why))
+        listed = {one.who.machine for one in found}
+        found += [end for machine, end in self._news.ends.items() if machine not in listed]
+        return Listing(host, tuple(found), number, self._complete)
+
+    def _found(self, session: Session) -> Changed | None:
+        if session.starting:
+            return None  # it is among the starts
+        if not session.answered:
+            session.note_silence()
+        last = session.observed.last
+        if last is None:
+            return self._news.fact(session.who, Fact.SILENT, Why.UNKNOWN, "it is just ending")
+        return msgspec.structs.replace(last, number=self._news.next_number())
+
+    async def know(self, host: HostId) -> None:
+        """Returns when it is known what runs there. Raises `Unknown`."""
+        if not self._complete and asyncio.get_running_loop().time() - self._looked > LOOK_AGAIN:
+            await self._look(host)
+        if not self._complete:
+            raise Unknown("not all that runs on this host can be looked at: see the server's log")
+
+    def unwatched(self, machine: UUID) -> Unwatched | None:
+        return self._unwatched.get(machine)
+
+    # Looking
+
+    async def _look(self, host: HostId) -> int:
+        """Look at all that is there; the number that this is as new as."""
+        async with self._turn:
+            number = self._news.next_number()
+            look = await asyncio.to_thread(self._sessions.place.runs.look)
+            for run, pid in look.runs:
+                await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
+            self._complete = look.complete
+            self._looked = asyncio.get_running_loop().time()
+            return number
+
+    async def _take(self, who: Incarnation, run: Run, pid: int | None) -> None:
+        """`pid` is its process, if that was there when it was looked at."""
+        known = (self._sessions, self._starts.machines(), self._unwatched)
+        if any(run.machine in where for where in known):
+            return
+        end = self._news.ends.get(run.machine)
+        if end is not None and end.who.epoch >= run.epoch:
+            return
+        if pid is None or not self._watch(who, run):
+            await self._bury(who, run)
+
+    def _watch(self, who: Incarnation, run: Run) -> bool:
+        """Watch it, now or as soon as that can be; False: it has ended meanwhile."""
+        try:
+            self._sessions.watch(who, run).adopt()
+        except ProcessLookupError:
+            return False
+        except OSError as error:
+            why = f"it cannot be watched: {error.strerror}"
+            log.warning("the machine %s runs, and %s", run.machine, why)
+            unwatched = self._unwatched[run.machine] = Unwatched(who, run, why)
+            unwatched.task = asyncio.create_task(self._watch_later(unwatched))
+        return True
+
+    async def _watch_later(self, unwatched: Unwatched) -> None:
+        pause = FIRST_PAUSE
+        who, run = unwatched.who, unwatched.run
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+            try:
+                await asyncio.to_thread(self._sessions.place.runs.keep, run)
+                session = self._sessions.watch(who, run)
+            except ProcessLookupError:
+                await self._bury(who, run)
+            except OSError:
+                continue
+            else:
+                session.adopt()
+            del self._unwatched[run.machine]
+            return
+
+    async def end(self, unwatched: Unwatched, deadline: float) -> None:
+        """End one that cannot be watched, now. Raises `Unknown`."""
+        run = unwatched.run
+        with contextlib.suppress(OSError):
+            if start_time(run.pid) == run.started:
+                os.kill(run.pid, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(deadline):
+                while start_time(run.pid) == run.started:  # noqa: ASYNC110 (nothing tells, or it were watched)
+                    await asyncio.sleep(POLL)
+        except (TimeoutError, OSError):
+            raise Unknown("QEMU's process does not end") from None
+        if unwatched.task is not None:
+            unwatched.task.cancel()
+            await asyncio.wait({unwatched.task})
+        if self._unwatched.pop(run.machine, None) is not None:
+            await self._bury(unwatched.who, msgspec.structs.replace(run, end=End(Why.ASKED)))
+
+    # Ends that nobody saw
+
+    async def _bury(self, who: Incarnation, run: Run) -> None:
+        """Its process is gone: keep why, as far as it left a trace, and clear what remains."""
+        end = await asyncio.to_thread(self._buried, who, run)
+        self._news.end(who, end.why, end.detail)
+
+    def _buried(self, who: Incarnation, run: Run) -> End:
+        end = run.end
+        if end is None:
+            with contextlib.suppress(OSError):
+                recovered(self._sessions.place, who, run)
+            end = End(self._cause(who, run), "seen when the server came back")
+        self._sessions.clear(msgspec.structs.replace(run, end=end))
+        return end
+
+    def _cause(self, who: Incarnation, run: Run) -> Why:
+        place = self._sessions.place
+        if run.boot != boot_id() or (place.runs.own(run.machine) / "pid").exists():
+            return Why.KILLED
+        signalled = b"terminating on signal" in words.said(place.qemu_log(who), 4096)
+        return Why.HOST_SIGNAL if signalled else Why.GUEST_SHUTDOWN

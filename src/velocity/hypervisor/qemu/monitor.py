@@ -1,0 +1,249 @@
+"""The one connection to a QEMU's monitor: made again whenever it breaks, and never asked more than it answers.
+
+https://www.qemu.org/docs/master/interop/qmp-spec.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
+
+from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
+
+FIRST_PAUSE = 0.1
+LAST_PAUSE = 0.8
+"""Seconds until a connection that broke, or could not be made, is made again."""
+SILENT_AFTER = 1.0
+"""Seconds without an answer after which nothing more is sent."""
+REMOVED = "its run directory was removed while it ran: it can only be stopped with force"
+SILENT = "its monitor does not answer"
+
+HANGS_AFTER = 0.2
+"""Seconds without an answer after which QEMU is ended without a word."""
+
+log = logging.getLogger(__name__)
+quiet = logging.getLogger(f"{__name__}.quiet")
+quiet.setLevel(logging.CRITICAL + 1)
+Heard = Callable[[str, Mapping[str, Any]], None]
+
+
+class Broken(Unknown):
+    """The connection broke before the answer came."""
+
+
+class _Client(QMPClient):
+    """Passes each event on at once, so before an answer that QEMU sent later; and keeps none of them.
+
+    Messages pass as they are; the library writes each out anew for a log that nobody reads.
+    """
+
+    def __init__(self, name: str, heard: Heard, answered: Callable[[], None]) -> None:
+        super().__init__(name)
+        self.logger = quiet  # it tells of each attempt to connect; what matters is told here
+        self._heard = heard
+        self._answered = answered
+
+    def _cb_outbound(self, msg: Message) -> Message:
+        return msg
+
+    def _cb_inbound(self, msg: Message) -> Message:
+        return msg
+
+    async def _event_dispatch(self, msg: Message) -> None:
+        data = msg.get("data")
+        try:
+            self._heard(str(msg["event"]), data if isinstance(data, dict) else {})
+        except Exception:  # the connection goes on
+            log.exception("the event %s was not understood", msg["event"])
+
+    async def _on_message(self, msg: Message) -> None:
+        if "event" not in msg:
+            self._answered()
+            if "id" in msg and msg["id"] not in self._pending:
+                return  # nobody waits for it any more
+        await super()._on_message(msg)
+
+
+class Monitor:
+    """QEMU's monitor. `heard` gets its events; `connected` and `lost` are called whenever `keep` has come to that."""
+
+    def __init__(
+        self, name: str, path: Path, heard: Heard, connected: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        self._name = name
+        self._path = path
+        self._heard = heard
+        self._connected = connected
+        self._lost = lost
+        self._client: _Client | None = None
+        self._asked: deque[float] = deque()
+        self._changed = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._lending = asyncio.Lock()
+        self._over = False
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not answer; empty: it does, as far as is known."""
+        if self.removed:
+            return REMOVED
+        return SILENT if not self._live() or self._stuck() else ""
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it would be in vain to ask for an end in order."""
+        return not self._live() or self._waits(HANGS_AFTER)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it can never be connected to."""
+        return not self._live() and not self._path.exists()
+
+    async def connect(self) -> None:
+        """Be QEMU's client; waits as long as QEMU does not answer. Raises `QMPError`, `OSError`, `EOFError`."""
+        client = _Client(self._name, self._heard, self._note_answer)
+        plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            plug.setblocking(False)
+            plug.connect(str(self._path))
+            await client.connect(plug)
+        except BaseException:
+            plug.close()
+            raise
+        self._asked.clear()
+        self._client = client
+        self._changed.set()
+
+    def keep(self) -> None:
+        """From here on connect whenever there is no connection."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def execute(self, command: str, *, deadline: float | None, **arguments: Any) -> Any:
+        """One command; while an earlier one waits for its answer for long, this one waits and is not sent.
+
+        Raises `HypervisorError`: QEMU refused, or it was not sent; `Unknown`; `NotRunning`.
+        """
+        sent = False
+        try:
+            async with asyncio.timeout(deadline):  # no task of its own, as wait_for makes one
+                client = await self._answering()
+                self._asked.append(asyncio.get_running_loop().time())
+                sent = True
+                return await client.execute(command, arguments or None)
+        except TimeoutError:
+            if not sent:
+                raise HypervisorError(f"{self.trouble or SILENT}: nothing was asked of it") from None
+            raise Unknown(f"QEMU did not answer {command}") from None
+        except ExecuteError as error:
+            raise HypervisorError(str(error)) from None
+        except (QMPError, OSError, EOFError) as error:
+            raise Broken(f"QEMU's monitor does not work: {error}") from None
+
+    async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
+        """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
+
+        Without `fdset` it is a new set.
+
+        `qemu.qmp` sends descriptors only where asyncio's own loop runs, hence its socket. QEMU keeps what came until
+        the next command takes it, so nothing is awaited before that is on its way.
+        """
+        into = {} if fdset is None else {"fdset-id": fdset}
+        async with self._lending:
+            if not self._live() or self._stuck():
+                raise Unknown(self.trouble)
+            assert self._client is not None
+            writer = self._client._writer
+            plug = None if writer is None else writer.get_extra_info("socket")
+            if plug is None:
+                raise Unknown(SILENT)
+            try:
+                with socket.socket(fileno=os.dup(plug.fileno())) as copy:
+                    socket.send_fds(copy, [b" "], [descriptor])
+            except OSError as error:
+                raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
+            return int((await self.execute("add-fd", deadline=deadline, opaque=name, **into))["fdset-id"])
+
+    def end(self) -> None:
+        """QEMU has ended: whoever waits is told."""
+        self._over = True
+        self._changed.set()
+
+    async def heard_out(self) -> None:
+        """Returns when QEMU has closed its side, so that all its events were taken; or in a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while (client := self._client) is not None and client.runstate is Runstate.RUNNING:
+                    await client.runstate_changed()
+
+    async def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+        await self._drop()
+
+    # Its connection
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            if self._client is None:
+                try:
+                    await self.connect()
+                except (QMPError, OSError, EOFError):
+                    self._changed.set()
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LAST_PAUSE)
+                    continue
+                pause = FIRST_PAUSE
+                self._connected()
+            while self._live():
+                assert self._client is not None
+                await self._client.runstate_changed()
+            await self._drop()
+            self._lost()
+            await asyncio.sleep(FIRST_PAUSE)
+
+    def _live(self) -> bool:
+        return self._client is not None and self._client.runstate is Runstate.RUNNING
+
+    async def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
+                async with asyncio.timeout(1.0):  # wait_for of Python 3.11 may lose a cancellation
+                    await client.disconnect()
+
+    # What it is asked
+
+    def _stuck(self) -> bool:
+        return self._waits(SILENT_AFTER)
+
+    def _waits(self, seconds: float) -> bool:
+        """Whether the answer to its oldest question has not come for so long."""
+        return bool(self._asked) and asyncio.get_running_loop().time() - self._asked[0] > seconds
+
+    def _note_answer(self) -> None:
+        if self._asked:
+            self._asked.popleft()
+        self._changed.set()
+
+    async def _answering(self) -> _Client:
+        while True:
+            if self._over:
+                raise NotRunning("QEMU has ended")
+            if self._live() and not self._stuck():
+                assert self._client is not None
+                return self._client
+            if self.removed:
+                raise HypervisorError(REMOVED)
+            self._changed.clear()
+            await self._changed.wait()

@@ -1,0 +1,64 @@
+"""What the driver tells: facts with numbers, each run's end until somebody has acknowledged it, and what may start."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, Why
+
+
+class News:
+    """Numbers all facts of one host. `number` is that of the last one, `told` of the last that is news.
+
+    What may start is kept in memory: whoever could ask for the start of an older run asks this driver, and a driver
+    that comes after it is asked anew. The ends are in the run directories as well.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.told = 0
+        self.ends: dict[UUID, Changed] = {}
+        self._lowest: dict[UUID, int] = {}
+        self._queue: asyncio.Queue[Changed] = asyncio.Queue()
+
+    def fact(self, who: Incarnation, fact: Fact, why: Why, detail: str = "") -> Changed:
+        """A fact that is an answer, and no news."""
+        return Changed(who, fact, why, detail, self.next_number())
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    def tell(self, who: Incarnation, fact: Fact, why: Why, detail: str = "") -> Changed:
+        changed = self.fact(who, fact, why, detail)
+        self.told = changed.number
+        self._queue.put_nowait(changed)
+        return changed
+
+    def end(self, who: Incarnation, why: Why, detail: str) -> None:
+        """It is told, and from here on what is found of it."""
+        self.spend(who)
+        self.ends[who.machine] = self.tell(who, Fact.ENDED, why, detail)
+
+    async def next(self) -> Changed:
+        return await self._queue.get()
+
+    # Epochs
+
+    def spend(self, who: Incarnation) -> None:
+        """This run is never started, nor an older one."""
+        self._lowest[who.machine] = max(who.epoch + 1, self._lowest.get(who.machine, 0))
+
+    def begin(self, who: Incarnation) -> Incarnation | None:
+        """It is started, and the run before it is acknowledged, which is returned. Raises `HypervisorError`."""
+        lowest = self._lowest.get(who.machine, 0)
+        if who.epoch < lowest:
+            raise HypervisorError(f"run {who.epoch} is not newer than run {lowest - 1}")
+        self._lowest[who.machine] = who.epoch
+        end = self.ends.pop(who.machine, None)
+        return None if end is None else end.who
+
+    def forget(self, machine: UUID) -> None:
+        self.ends.pop(machine, None)
+        self._lowest.pop(machine, None)

@@ -1,0 +1,76 @@
+"""The QEMU processes of one installation as /proc shows them: they are there whatever has become of their directories.
+
+proc_pid_cmdline(5)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from velocity.hypervisor.qemu.command import escaped
+
+UUID_TEXT = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""What reading about a process raises that has ended meanwhile, or is none of ours."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One machine's process. `epoch` is 0 if an earlier version started it; `taps` are the places of BRIDGE NICs."""
+
+    machine: UUID
+    epoch: int
+    pid: int
+    started: int
+    uid: int
+    nat: bool
+    taps: tuple[int, ...]
+
+
+def start_time(pid: int) -> int | None:
+    """The process's start time in clock ticks since the host's boot; None: there is none (a zombie is none)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except GONE:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
+    """The machines' processes with their run directories below `root`, each with one of these uids.
+
+    Any user may give a process such arguments, hence the uids. Raises `OSError`: not all could be looked at.
+    """
+    mark = re.compile(rf"-pidfile\0{re.escape(escaped(str(root)))}/({UUID_TEXT})/own/pid\0".encode())
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 (names are all that is needed)
+        if not name.isdigit():
+            continue
+        try:
+            line = Path(f"/proc/{name}/cmdline").read_bytes()
+            if (ours := mark.search(line)) is None:
+                continue
+            process = _process(UUID(ours[1].decode()), int(name), line)
+        except GONE:
+            continue
+        if process is not None and process.uid in uids:
+            found[process.machine] = process
+    return found
+
+
+def _process(machine: UUID, pid: int, line: bytes) -> Process | None:
+    epoch = re.search(rf"guest=vm-{machine}-(\d+),".encode(), line)
+    status = Path(f"/proc/{pid}/status").read_text()
+    uid = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
+    started = start_time(pid)
+    if started is None or uid is None:
+        return None
+    taps = tuple(int(number) for number in re.findall(rb"\0tap,id=net(\d+),", line))
+    nat = b"\0user,id=net" in line
+    return Process(machine, int(epoch[1]) if epoch else 0, pid, started, int(uid[1]), nat, taps)

@@ -1,0 +1,161 @@
+"""The runs that the driver watches: each from its start or its adoption on until what it has left is cleared."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+
+from velocity.hypervisor.port import Incarnation, NotRunning
+from velocity.hypervisor.qemu.launch import Place, cleared
+from velocity.hypervisor.qemu.meter import Meter
+from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.runs import End, Run
+from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.session import Session
+from velocity.hypervisor.qemu.watch import Watch
+from velocity.hypervisor.qemu.words import Words
+from velocity.network import wire
+
+log = logging.getLogger(__name__)
+
+CLEAR_AGAIN = 1.0
+"""Seconds until what an ended run has left, and could not be cleared, is tried again."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One run that is watched."""
+
+    session: Session
+    meter: Meter
+    run: Run
+
+
+class Sessions:
+    """Those of one host, at most one a machine. `place` is given once, before the first."""
+
+    place: Place
+
+    def __init__(self, news: News) -> None:
+        self._news = news
+        self._watched: dict[UUID, Watched] = {}
+        self._watches = Watch()
+        self._left: dict[UUID, Run] = {}
+        self._more_left = asyncio.Event()
+        self._clearing = asyncio.Lock()
+        self._clearer: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clearer = self._loop.create_task(self._clear_what_is_left())
+
+    async def close(self) -> None:
+        if self._clearer is not None:
+            self._clearer.cancel()
+            await asyncio.wait({self._clearer})
+        watched, self._watched = self._watched, {}
+        for one in watched.values():
+            one.meter.close()
+        await asyncio.gather(*(one.session.close() for one in watched.values()))
+        self._watches.close()
+
+    def __iter__(self) -> Iterator[Watched]:
+        return iter(list(self._watched.values()))
+
+    def __contains__(self, machine: UUID) -> bool:
+        return machine in self._watched
+
+    def of(self, machine: UUID) -> Session | None:
+        """The session of its run, until what that leaves is cleared."""
+        watched = self._watched.get(machine)
+        return None if watched is None else watched.session
+
+    def running(self, who: Incarnation) -> Watched:
+        """This very run, until its process is gone. Raises `NotRunning`."""
+        watched = self._watched.get(who.machine)
+        if watched is None or watched.session.who != who or watched.session.gone:
+            raise NotRunning("this run has ended")
+        return watched
+
+    def watch(self, who: Incarnation, run: Run) -> Session:
+        """Begin to watch its process. Raises `OSError`: it cannot be watched."""
+        place = self.place
+        directory, log_file = place.runs.directory(who.machine), place.qemu_log(who)
+        kept, bounds = place.serial_log(who.machine), run.spool or place.bounds
+        with contextlib.ExitStack() as undo:
+            own_words = self._words(who, run)
+            if own_words is not None:
+                undo.callback(own_words.close)
+            watched = self._watches.add(directory, lambda: session.heard())
+            undo.callback(self._watches.remove, watched)
+            session = Session(who, run.pid, place.qmp(who), own_words, log_file, self._news)
+            session.serial = SerialHub(directory, bounds, who.epoch, kept, session)
+            undo.pop_all()
+
+        async def ended(end: End | None) -> None:
+            self._watches.remove(watched)
+            self._watched[who.machine].meter.close()
+            try:
+                await asyncio.to_thread(self.clear, msgspec.structs.replace(run, end=end))
+            finally:  # until here, no other run of this machine begins
+                del self._watched[who.machine]
+                if end is not None:
+                    self._news.end(who, end.why, end.detail)
+
+        session.on_end = ended
+        self._watched[who.machine] = Watched(session, Meter(session, run), run)
+        return session
+
+    def _words(self, who: Incarnation, run: Run) -> Words | None:
+        """None: its QEMU writes to the log itself, or somebody has removed the file."""
+        if run.spool is None:
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            return Words(self.place.runs.directory(who.machine), run.spool, who.epoch, self.place.qemu_log(who))
+        return None
+
+    # What a run leaves
+
+    def clear(self, run: Run) -> bool:
+        """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
+        try:
+            cleared(self.place.runs, run)
+        except (OSError, wire.CannotConnect) as error:
+            log.warning("what run %d of the machine %s left cannot be cleared yet: %s", run.epoch, run.machine, error)
+            self._left[run.machine] = run
+            self._loop.call_soon_threadsafe(self._more_left.set)
+            return False
+        return True
+
+    async def drop(self, who: Incarnation) -> None:
+        """Remove the note of its end, which is acknowledged."""
+        run = self._left.get(who.machine) or Run(machine=who.machine, epoch=who.epoch, boot="")
+        self._left[who.machine] = msgspec.structs.replace(run, end=None)
+        async with self._clearing:
+            await self._clear_one(who.machine)
+
+    async def make_way(self, machine: UUID) -> None:
+        """A new run of it begins, and clears by itself what is left: nothing is cleared under it."""
+        if machine in self._left:
+            async with self._clearing:
+                self._left.pop(machine, None)
+
+    async def _clear_one(self, machine: UUID) -> None:
+        run = self._left.get(machine)
+        if run is not None and await asyncio.to_thread(self.clear, run):
+            self._left.pop(machine, None)
+
+    async def _clear_what_is_left(self) -> None:
+        while True:
+            await self._more_left.wait()
+            self._more_left.clear()
+            await asyncio.sleep(CLEAR_AGAIN)
+            async with self._clearing:
+                for machine in list(self._left):
+                    await self._clear_one(machine)

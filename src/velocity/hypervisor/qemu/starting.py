@@ -1,0 +1,117 @@
+"""Starts that are under way: each in a task of its own, which a stop overtakes and a deadline does not orphan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from velocity.hypervisor.port import HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
+from velocity.hypervisor.qemu.launch import end, launch
+from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.session import Session
+from velocity.hypervisor.qemu.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+OVERTAKEN = "its start was overtaken by a stop"
+INNER = 0.9
+"""The part of a start's deadline after which QEMU is ended, so that the rest is enough to say so."""
+
+
+@dataclass(eq=False)
+class Start:
+    """One start. `overtaken` is set when nobody wants it any more."""
+
+    who: Incarnation
+    task: asyncio.Task[None] | None = None
+    session: Session | None = None
+    overtaken: threading.Event = field(default_factory=threading.Event)
+
+    def overtake(self) -> None:
+        """It ends as soon as can be, and leaves nothing."""
+        self.overtaken.set()
+        if self.session is not None:
+            self.session.kill()
+
+
+class Starts:
+    """Those of one host, at most one a machine."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._under_way: dict[UUID, Start] = {}
+
+    def of(self, machine: UUID) -> Start | None:
+        return self._under_way.get(machine)
+
+    def machines(self) -> set[UUID]:
+        return set(self._under_way)
+
+    async def start(self, who: Incarnation, spec: MachineSpec, deadline: float) -> None:
+        """Start it. Raises `HypervisorError`: nothing of it remains; `Unknown`: it is still being ended."""
+        start = self._under_way[who.machine] = Start(who)
+        start.task = asyncio.create_task(self._run(start, spec, deadline * INNER))
+        start.task.add_done_callback(lambda task: self._over(start, task))
+        try:
+            await asyncio.wait({start.task}, timeout=deadline)
+        except asyncio.CancelledError:
+            start.overtake()
+            raise
+        if not start.task.done():
+            start.overtake()
+            raise Unknown("its start did not come to an end in time, and is being ended")
+        start.task.result()
+
+    async def end(self, start: Start, deadline: float) -> None:
+        """Let a stop overtake it; returns when it is over. Raises `Unknown`."""
+        start.overtake()
+        assert start.task is not None
+        await asyncio.wait({start.task}, timeout=deadline)
+        if not start.task.done():
+            raise Unknown("its start has not ended yet")
+
+    async def close(self) -> None:
+        """What is being started is not wanted any more."""
+        starts = list(self._under_way.values())
+        for start in starts:
+            start.overtake()
+        await asyncio.gather(*(start.task for start in starts if start.task is not None), return_exceptions=True)
+
+    def _over(self, start: Start, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(start.who.machine, None)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, HypervisorError):
+            log.error("the start of the machine %s failed: %r", start.who.machine, error)
+
+    async def _run(self, start: Start, spec: MachineSpec, deadline: float) -> None:
+        sessions, who = self._sessions, start.who
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline
+        await sessions.make_way(who.machine)
+        run = await asyncio.to_thread(launch, sessions.place, who, spec, sessions.clear, start.overtaken)
+        if start.overtaken.is_set():
+            await self._undo(run)
+            raise HypervisorError(OVERTAKEN)
+        try:
+            session = start.session = sessions.watch(who, run)
+        except OSError as error:
+            await self._undo(run)
+            raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
+        try:
+            await session.begin(held=spec.held, deadline=until - loop.time())
+        except BaseException as error:
+            session.kill()
+            await session.ended.wait()
+            if start.overtaken.is_set():
+                raise HypervisorError(OVERTAKEN) from None
+            if isinstance(error, Unknown):
+                raise HypervisorError(f"QEMU did not answer within {deadline:.0f} seconds and was ended") from None
+            if isinstance(error, NotRunning | OSError):
+                raise HypervisorError(await session.last_words() or "QEMU ended at its start") from None
+            raise
+
+    async def _undo(self, run: Run) -> None:
+        await asyncio.to_thread(end, run.pid)
+        await asyncio.to_thread(self._sessions.clear, run)

@@ -1,0 +1,162 @@
+"""What runs is found whatever has become of its directory, and what cannot be looked at is never taken for gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.hypervisor.qemu.conftest import descriptors
+from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec, until
+from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, Stop, Unknown, Why
+from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.runs import CLAIMS
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a uid of its own")
+
+
+async def begun(qemu: QemuSubject) -> Incarnation:
+    """A machine that is held, in its third run."""
+    who = machine(epoch=3)
+    await qemu.driver.start(who, spec(qemu.driver, held=True, displays=0), deadline=DEADLINE)
+    qemu.pid(who)
+    return who
+
+
+async def found(qemu: QemuSubject, who: Incarnation, deadline: float = DEADLINE) -> Changed:
+    listing = await qemu.driver.adopt(HOST, deadline=deadline)
+    assert listing.complete
+    (one,) = listing.found
+    assert one.who == who
+    return one
+
+
+def claims(qemu: QemuSubject) -> dict[str, str]:
+    """The uids that this installation's machines have, and whose they are."""
+    ours = [claim for claim in CLAIMS.iterdir() if claim.readlink().parent == qemu.root]
+    return {claim.name: claim.readlink().name for claim in ours}
+
+
+async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    before = json.loads(qemu.note(who).read_bytes())
+    await qemu.restart(lambda: shutil.rmtree(qemu.root))
+    silent = await found(qemu, who)
+    assert (silent.fact, "removed" in silent.detail, "force" in silent.detail) == (Fact.SILENT, True, True)
+    after = json.loads(qemu.note(who).read_bytes())
+    assert {name: after[name] for name in ("pid", "started", "uid", "epoch", "nat")} == {
+        name: before[name] for name in ("pid", "started", "uid", "epoch", "nat")
+    }
+    with pytest.raises(Unknown, match="force"):
+        await qemu.driver.facts(who, deadline=DEADLINE)
+    with pytest.raises(HypervisorError, match="force"):
+        await qemu.driver.resume(who, deadline=DEADLINE)
+    with pytest.raises(HypervisorError, match="older run"):
+        await qemu.driver.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
+    await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert start_time(qemu.pid(who)) is None
+    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
+    await qemu.driver.acknowledge(who, deadline=DEADLINE)
+    assert list(qemu.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{garbage", b'{"machine": 7}'])
+async def test_one_whose_note_is_no_note_is_found_and_goes_on(qemu: QemuSubject, content: bytes) -> None:
+    who = await begun(qemu)
+    before = json.loads(qemu.note(who).read_bytes())
+    await qemu.restart(lambda: qemu.note(who).write_bytes(content))
+    assert (await found(qemu, who)).fact is Fact.HELD
+    assert json.loads(qemu.note(who).read_bytes()) == before
+    await qemu.driver.resume(who, deadline=DEADLINE)
+    assert (await found(qemu, who)).fact is Fact.RUNNING
+
+
+async def test_one_whose_start_was_cut_before_it_was_noted_is_found(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    note = json.loads(qemu.note(who).read_bytes())
+    await qemu.restart(lambda: qemu.note(who).write_text(json.dumps({**note, "pid": 0, "started": 0})))
+    assert (await found(qemu, who)).fact is Fact.HELD
+    assert (await qemu.driver.measure(who, deadline=DEADLINE)).memory > 0
+
+
+async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    before = claims(qemu) if CLAIMS.is_dir() else {}
+    for claim in before:
+        (CLAIMS / claim).unlink()
+    shutil.rmtree(qemu.options.runtime_dir / qemu.options.instance)
+    other = machine()
+    await qemu.driver.start(other, spec(qemu.driver, held=True), deadline=DEADLINE)
+    await qemu.driver.resume(who, deadline=DEADLINE)
+    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
+    if before:
+        assert set(before.items()) < set(claims(qemu).items()), "its uid is its own again"
+    assert qemu.note(who).exists()
+    await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+    await qemu.restart()
+    facts = {one.who: one.fact for one in (await qemu.driver.adopt(HOST, deadline=DEADLINE)).found}
+    assert facts == {who: Fact.ENDED, other: Fact.HELD}
+
+
+@root
+async def test_claims_that_a_cut_start_left_are_taken_back_and_no_others(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    held = claims(qemu)
+    gone, cut, foreign = CLAIMS / "49990", CLAIMS / "49991", CLAIMS / "49992"
+    for claim, target in ((gone, qemu.root / str(uuid4())), (cut, qemu.root / str(who.machine)), (foreign, Path("/x"))):
+        claim.unlink(missing_ok=True)
+        claim.symlink_to(target)
+    try:
+        await qemu.restart()
+        assert claims(qemu) == held
+        assert foreign.is_symlink()
+    finally:
+        foreign.unlink()
+
+
+async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu: QemuSubject) -> None:
+    """An adoption with 0, 1, 2, ... descriptors left: it says so, or finds it; and watches it when there are more."""
+    who = await begun(qemu)
+    seen = set()
+    for left in range(0, 18, 2):
+        await qemu.restart()
+        with descriptors(left):
+            listing = await qemu.driver.adopt(HOST, deadline=0.5)
+            facts = [one.fact for one in listing.found]
+            if facts != [Fact.HELD]:
+                with pytest.raises(Unknown):
+                    await qemu.driver.facts(who, deadline=0.2)
+        assert facts in ([Fact.HELD], [Fact.SILENT]) or (facts == [] and not listing.complete), left
+        seen.add(tuple(facts))
+        listener = Listener(qemu.driver)
+        if facts == [Fact.SILENT]:
+            await listener.hears(who, Fact.HELD)
+        await listener.close()
+        assert (await found(qemu, who)).fact is Fact.HELD
+    assert seen == {(), (Fact.SILENT,), (Fact.HELD,)}
+
+
+async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> None:
+    who = await begun(qemu)
+    for left in range(2, 12):
+        await qemu.restart()
+        with descriptors(left):
+            await qemu.driver.adopt(HOST, deadline=0.5)
+            unwatched = qemu.driver._adoption.unwatched(who.machine)
+            if unwatched is None:
+                continue
+            with pytest.raises(HypervisorError, match="cannot be watched"):
+                await qemu.driver.pause(who, deadline=DEADLINE)
+            await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+            break
+    else:
+        pytest.fail("it was watched with each number of descriptors")
+    assert start_time(qemu.pid(who)) is None
+    end = await found(qemu, who)
+    assert (end.fact, end.why) == (Fact.ENDED, Why.ASKED)
+    await until(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})

@@ -1,0 +1,31 @@
+"""The suite's subjects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.ports.subjects import FakeSubject, QemuSubject, Subject
+from velocity.hypervisor.port import Hypervisor
+
+
+@pytest.fixture(params=["fake", "wired", pytest.param("qemu", marks=pytest.mark.guest)])
+async def subject(
+    request: pytest.FixtureRequest, tmp_path: Path, runtime: Path, anyio_backend: str
+) -> AsyncIterator[Subject]:
+    if request.param == "qemu":
+        qemu = QemuSubject(tmp_path, runtime)
+        await qemu.open()
+        yield qemu
+        await qemu.close()
+        return
+    fake = FakeSubject(behind_a_wire=request.param == "wired")
+    yield fake
+    await fake.close()
+
+
+@pytest.fixture
+def hypervisor(subject: Subject) -> Hypervisor:
+    return subject.hypervisor

@@ -1,0 +1,211 @@
+"""What the suite of the port is run on: the fake, the fake behind a wire, and QEMU, each with the same handles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+
+from tests.ports.wired import wired
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import (
+    Changed,
+    DisplaySpec,
+    Fact,
+    HostId,
+    Hypervisor,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    MediaRef,
+    Stop,
+    Why,
+)
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import Options, options
+
+HOST = HostId(1)
+DEADLINE = 30.0
+"""Seconds that a call gets here, on however slow a host."""
+
+
+class NoMedia:
+    def path(self, media: MediaRef) -> Path:
+        raise HypervisorError(f"medium {media.medium} is not there")
+
+
+def machine(epoch: int = 1) -> Incarnation:
+    return Incarnation(uuid4(), HOST, epoch)
+
+
+def next_run(who: Incarnation, by: int = 1) -> Incarnation:
+    return msgspec.structs.replace(who, epoch=who.epoch + by)
+
+
+def spec(hypervisor: Hypervisor, *, held: bool = False, displays: int = 1) -> MachineSpec:
+    about = hypervisor.about(HOST)
+    screens = tuple(DisplaySpec(f"screen {number}", 800, 600) for number in range(displays))
+    return MachineSpec("a name", 1, 64, about.machine_type, about.firmware, displays=screens, held=held)
+
+
+class Subject(Protocol):
+    """One host. `hypervisor` is the driver that watches it now."""
+
+    hypervisor: Hypervisor
+
+    async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """The server ends, something happens, and the next server comes."""
+
+    def kill(self, who: Incarnation) -> None:
+        """Its process ends by itself."""
+
+    def hang(self, who: Incarnation) -> None: ...
+
+    def wake(self, who: Incarnation) -> None: ...
+
+    def hold_starts(self) -> None:
+        """From here on no start comes to its end."""
+
+    async def close(self) -> None: ...
+
+
+class FakeSubject:
+    def __init__(self, *, behind_a_wire: bool) -> None:
+        self._fake = FakeHypervisor()
+        self.hypervisor: Hypervisor = wired(self._fake) if behind_a_wire else self._fake
+        self._watched = True
+
+    async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        await self.hypervisor.close()
+        self._watched = False
+        meanwhile()
+        self._watched = True
+
+    def kill(self, who: Incarnation) -> None:
+        self._fake.play(who.machine, Fact.ENDED, Why.KILLED, seen=self._watched)
+
+    def hang(self, who: Incarnation) -> None:
+        self._fake.hang(who.machine)
+
+    def wake(self, who: Incarnation) -> None:
+        self._fake.wake(who.machine)
+
+    def hold_starts(self) -> None:
+        self._fake.hold = asyncio.Event()
+
+    async def close(self) -> None:
+        await self.hypervisor.close()
+
+
+class QemuSubject:
+    """QEMU itself, by a program that can be held before it becomes QEMU."""
+
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self._held = runtime / "held"
+        program = runtime / "qemu"  # machines have a uid of their own, which may not look into `data`
+        program.write_text(f'#!/bin/sh\n[ -e "{self._held}" ] && exec sleep 1000\nexec qemu-system-x86_64 "$@"\n')
+        program.chmod(0o755)
+        runtime.chmod(0o711)
+        made = options(data, str(runtime), "tcg", 40000)
+        self.options = Options(made.data_dir, made.runtime_dir, made.accelerator, made.uids, str(program))
+        self._pids: dict[Incarnation, int] = {}
+
+    async def open(self) -> None:
+        self.driver = QemuHypervisor(self.options, NoMedia())
+        await self.driver.prepare()
+        self.hypervisor: Hypervisor = self.driver
+
+    async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        await self.driver.close()
+        meanwhile()
+        await self.open()
+
+    @property
+    def root(self) -> Path:
+        return self.options.runtime_dir / self.options.instance
+
+    def note(self, who: Incarnation) -> Path:
+        return self.root / str(who.machine) / "run.json"
+
+    def pid(self, who: Incarnation) -> int:
+        if who not in self._pids:
+            self._pids[who] = msgspec.json.decode(self.note(who).read_bytes())["pid"]
+        return self._pids[who]
+
+    def kill(self, who: Incarnation) -> None:
+        os.kill(self.pid(who), signal.SIGKILL)
+
+    def hang(self, who: Incarnation) -> None:
+        os.kill(self.pid(who), signal.SIGSTOP)
+        end = time.monotonic() + DEADLINE
+        while Path(f"/proc/{self.pid(who)}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    def wake(self, who: Incarnation) -> None:
+        os.kill(self.pid(who), signal.SIGCONT)
+
+    def hold_starts(self) -> None:
+        self._held.touch()
+
+    async def close(self) -> None:
+        """Ends what runs, and looks that nothing is left."""
+        listing = await self.driver.adopt(HOST, deadline=DEADLINE)
+        for found in listing.found:
+            await self.driver.stop(found.who, Stop.NOW, deadline=DEADLINE)
+            await self.driver.acknowledge(found.who, deadline=DEADLINE)
+        await self.driver.close()
+        assert list(self.root.glob("*")) == []
+
+
+class Listener:
+    """The reader of a host's news."""
+
+    def __init__(self, hypervisor: Hypervisor) -> None:
+        self.heard: list[Changed] = []
+        self._hypervisor = hypervisor
+        self._task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for news in self._hypervisor.news(HOST):
+            self.heard.append(news)
+
+    async def up_to(self, number: int) -> None:
+        await until(lambda: bool(self.heard) and self.heard[-1].number >= number)
+
+    def last(self, who: Incarnation, number: int | None = None) -> Changed | None:
+        """What was told last of that run, up to a number."""
+        of = [one for one in self.heard if one.who == who and (number is None or one.number <= number)]
+        return of[-1] if of else None
+
+    async def hears(self, who: Incarnation, fact: Fact) -> Changed:
+        """Wait for it to be the last that is known of that run."""
+
+        def known() -> bool:
+            last = self.last(who)
+            return last is not None and last.fact is fact
+
+        await until(known)
+        last = self.last(who)
+        assert last is not None
+        return last
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+
+async def until(true: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to that in time"
+        await asyncio.sleep(0.01)
