@@ -10,10 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import UNSET
 from PIL import Image
 
 from tests.api.world import World
 from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.port import Incarnation
+from velocity.machines import screens
 from velocity.machines.ocr import MEMORY, Ocr
 from velocity.machines.screens import AT_ONCE, EVERY
 
@@ -126,6 +129,33 @@ async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None
     assert len(w.hypervisor.shots) == 24
     await all_of_them()
     assert len(w.hypervisor.shots) == 24 + AT_ONCE
+
+
+async def test_many_that_show_nothing_cost_the_others_nothing(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screens, "HOLD", 0.05)
+    display = [{"name": "screen", "width": 16, "height": 16}]
+    keepers = []
+    for number in range(2 * AT_ONCE + 1):
+        vmid = await w.vm(f"vm{number}", displays=display)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        keepers.append(w.server.services.fleet.get(vmid))
+    *_, good = keepers
+
+    class Blank:
+        """Displays that never come, but for one."""
+
+        async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
+            if who != good.who:
+                await asyncio.Event().wait()
+            return await w.hypervisor.shot(who, index, deadline=deadline)
+
+    gallery = screens.Gallery(Blank(), Ocr(None))
+    blank = [asyncio.create_task(gallery.picture(keeper, UNSET)) for keeper in keepers[:-1]]
+    picture = await asyncio.wait_for(gallery.picture(good, UNSET), 30)
+    assert (picture.width, picture.height) == (16, 16)
+    assert not any(task.done() for task in blank)
+    await gallery.close()
+    await asyncio.gather(*blank, return_exceptions=True)
 
 
 async def test_an_image_is_scaled_and_known_again(w: World) -> None:

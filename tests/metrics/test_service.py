@@ -161,3 +161,47 @@ async def test_nothing_is_known_of_a_run_that_has_ended(w: World, hands: Hands) 
             break
         await asyncio.sleep(0.01)
     assert metrics.usage(keeper) is None
+
+
+MANY = 3 * AT_ONCE
+
+
+class Deaf:
+    """Of all machines only one answers; the others are asked and never do."""
+
+    def __init__(self, hears: Incarnation) -> None:
+        self.hears = hears
+        self.asked: list[Incarnation] = []
+        self.answered = asyncio.Event()
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        self.asked.append(who)
+        if who == self.hears:
+            self.answered.set()
+            return Usage(1.0, 1 << 20, 0, 0, None)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_many_that_do_not_answer_cost_the_others_nothing(
+    w: World, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOLD", "PATIENCE"):
+        monkeypatch.setattr(f"velocity.metrics.service.{name}", 0.05)
+    fleet = w.server.services.fleet
+    for number in range(MANY):
+        await started(w, f"deaf{number}")
+    good, _ = await started(w, "good")
+    deaf = Deaf(fleet.get(good).who)
+    metrics = Metrics(fleet, deaf, hands.times())
+    tasks = len(asyncio.all_tasks())
+    for beat in range(3):
+        looking = asyncio.create_task(hands.look(metrics))
+        await asyncio.wait_for(deaf.answered.wait(), 30)
+        deaf.answered.clear()
+        await asyncio.wait_for(looking, 30)
+        assert len(metrics.hour(fleet.get(good)).at) == beat + 1
+    assert len(deaf.asked) <= MANY + 3, "none is asked again while it has not answered"
+    assert len(asyncio.all_tasks()) <= tasks + MANY
+    await metrics.close()
+    assert len(asyncio.all_tasks()) <= tasks

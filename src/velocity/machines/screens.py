@@ -20,12 +20,14 @@ from velocity.contract.screens import Hit, Hits
 from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning, Screens
 from velocity.machines.keeper import Keeper
 from velocity.machines.ocr import Ocr
+from velocity.machines.slots import Slots
 
 EVERY = 2.0
 """Seconds between two pictures of one display."""
 DEADLINE = 5.0
 AT_ONCE = 16
-"""Pictures that are being taken: so many QEMUs may not answer, and all others still show theirs."""
+HOLD = 1.0
+"""Pictures that are being taken at once, and the seconds after which one that does not come makes room for others."""
 ENCODED_AT_ONCE = 2
 KEPT = 256
 KEPT_SECONDS = 60.0
@@ -75,7 +77,7 @@ class Gallery:
         self.clock = clock
         self._screens = screens
         self._now = now
-        self._taking = asyncio.Semaphore(AT_ONCE)
+        self._taking = Slots(AT_ONCE, HOLD)
         self._encoding = asyncio.Semaphore(ENCODED_AT_ONCE)
         self._frames: OrderedDict[tuple[Incarnation, int], Frame] = OrderedDict()
 
@@ -164,7 +166,7 @@ class Gallery:
         return [line for line in said.splitlines() if wanted in line.casefold()]
 
     async def _take(self, key: tuple[Incarnation, int], name: str) -> Picture:
-        async with self._taking:
+        async with self._taking.take():
             frame = self._frames[key]
             frame.begun = self.clock()
             pixels = await self._screens.shot(*key, deadline=DEADLINE)

@@ -13,6 +13,7 @@ from velocity.contract.machines import State
 from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
+from velocity.machines.slots import Slots
 from velocity.metrics.rules import INTERVAL, Past, Series, point
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 DEADLINE = 2.0
 """Seconds that one machine gets to answer."""
 AT_ONCE = 16
-"""Machines that are measured at the same time."""
+HOLD = 0.5
+"""Machines that are measured at once, and the seconds after which one that does not answer makes room for others."""
+PATIENCE = 5.0
+"""Seconds that a look waits for all of them; who answers later still has its point in that look."""
 TOO_EARLY = 1.0
 """Seconds: a measurement that would follow so soon belongs to the one before."""
 
@@ -55,6 +59,9 @@ class Metrics:
         self._times = times or Times()
         self._pasts: dict[UUID, Past] = {}
         self._measured: dict[UUID, Measured] = {}
+        self._slots = Slots(AT_ONCE, HOLD)
+        self._asked: dict[UUID, asyncio.Task[None]] = {}
+        """Those that have not answered yet, or could not be asked: none is asked twice."""
         self._looked = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -62,9 +69,11 @@ class Metrics:
         self._looking = asyncio.create_task(self._look_ever())
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait({self._looking})
+        tasks = {*self._asked.values(), *([self._looking] if self._looking is not None else [])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     # Reading
 
@@ -98,19 +107,26 @@ class Metrics:
         number = round(self._times.wall() / INTERVAL)
         keepers = self._fleet.all()
         self._forget_all_but({keeper.machine.uuid for keeper in keepers})
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def measure(keeper: Keeper) -> None:
-            async with gate:
-                try:
-                    await self._measure(keeper, number)
-                except Exception as error:
-                    self._measured.pop(keeper.machine.uuid, None)
-                    if not isinstance(error, HypervisorError):
-                        log.exception("vm %d cannot be measured", keeper.machine.vmid)
-
-        await asyncio.gather(*(measure(keeper) for keeper in keepers if _runs(keeper)))
+        for keeper in keepers:
+            if _runs(keeper) and keeper.machine.uuid not in self._asked:
+                self._ask(keeper, number)
+        if self._asked:
+            await asyncio.wait(set(self._asked.values()), timeout=PATIENCE)
         self._looked = number
+
+    def _ask(self, keeper: Keeper, number: int) -> None:
+        uuid = keeper.machine.uuid
+        task = self._asked[uuid] = asyncio.create_task(self._try(keeper, number))
+        task.add_done_callback(lambda _: self._asked.pop(uuid, None))
+
+    async def _try(self, keeper: Keeper, number: int) -> None:
+        async with self._slots.take():
+            try:
+                await self._measure(keeper, number)
+            except Exception as error:
+                self._measured.pop(keeper.machine.uuid, None)
+                if not isinstance(error, HypervisorError):
+                    log.exception("vm %d cannot be measured", keeper.machine.vmid)
 
     async def _measure(self, keeper: Keeper, number: int) -> None:
         uuid, who = keeper.machine.uuid, keeper.who
