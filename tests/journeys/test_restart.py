@@ -121,6 +121,9 @@ def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest
     server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     os.kill(pid_of(server, one), signal.SIGTERM)
     assert server.wait_for(one, "STOPPED", 5)["reason"]["cause"] == "host-signal"
+    end = time.monotonic() + 30
+    while runs(server) and time.monotonic() < end:
+        time.sleep(0.02)  # until it is written down
     assert runs(server) == []
     assert [
         claim for claim in CLAIMS.iterdir() if str(claim.readlink()).startswith(server.settings["runtime_dir"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,9 +13,10 @@ import msgspec
 import pytest
 
 from tests.ports.subjects import NoMedia
+from velocity.hypervisor.port import Why
 from velocity.hypervisor.qemu.launch import Place
-from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.runs import Runs, TooLong
+from velocity.hypervisor.qemu.processes import start_time, table
+from velocity.hypervisor.qemu.runs import End, Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds
 
 
@@ -32,6 +36,48 @@ def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
     assert runs.process(msgspec.structs.replace(mine, started=started + 1)) is None, "the pid was reused"
     assert runs.process(msgspec.structs.replace(mine, boot="another")) is None, "the host was restarted"
     assert runs.process(run) is None, "no process was noted, and none bears this machine's name"
+
+
+def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> None:
+    machine = uuid4()
+    pidfile = f"{runs.own(machine)}/pid"
+    arguments = ["-name", f"guest=vm-{machine}-7,process=vm", "-pidfile", pidfile, "-netdev", "tap,id=net2,fd=9"]
+    process = subprocess.Popen(["sh", "-c", "sleep 1000 & wait", "sh", *arguments], start_new_session=True)
+    try:
+        found = {}
+        for _ in range(1000):  # until it has its arguments
+            if found := table(runs.root, {os.geteuid()}):
+                break
+            time.sleep(0.01)
+        one = found[machine]
+        assert (one.pid, one.epoch, one.uid, one.nat, one.taps) == (process.pid, 7, os.geteuid(), False, (2,))
+        assert table(runs.root, {os.geteuid() + 1}) == {}, "whoever else gives a process such arguments"
+        assert table(runs.root.with_name("there"), {os.geteuid()}) == {}, "another installation's"
+        runs.directory(machine).mkdir()
+        with pytest.raises(FileExistsError):
+            runs.left(machine)
+        runs.open()
+        (run,) = runs.all()
+        assert (run.machine, run.epoch, run.pid, run.started) == (machine, 7, process.pid, start_time(process.pid))
+        assert runs.process(run) == process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert runs.process(run) is None
+
+
+def test_of_a_run_that_has_ended_only_the_note_stays(runs: Runs) -> None:
+    run = msgspec.structs.replace(runs.begin(uuid4(), 3, nat=False), end=End(Why.GUEST_PANICKED, "words"))
+    runs.note_end(run)
+    for _ in range(2):
+        runs.end(run)
+        assert [file.name for file in runs.directory(run.machine).iterdir()] == ["run.json"]
+    runs.open()  # the next server's
+    (found,) = runs.all()
+    assert (found.epoch, found.end, found.pid) == (3, End(Why.GUEST_PANICKED, "words"), 0)
+    assert runs.process(found) is None
+    runs.end(msgspec.structs.replace(found, end=None))
+    assert list(runs.all()) == []
 
 
 def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path) -> None:

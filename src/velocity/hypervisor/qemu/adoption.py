@@ -114,18 +114,18 @@ class Adoption:
 
     async def _take(self, who: Incarnation, run: Run, pid: int | None) -> None:
         """`pid` is its process, if that was there when it was looked at."""
-        known = (self._sessions, self._starts.machines(), self._unwatched)
-        if any(run.machine in where for where in known):
-            return
-        end = self._news.ends.get(run.machine)
-        if end is not None and end.who.epoch >= run.epoch:
-            return
-        if pid is None or not self._watch(who, run):
+        if not self._is_known(who) and (pid is None or not self._watch(who, run)):
             await self._bury(who, run)
+
+    def _is_known(self, who: Incarnation) -> bool:
+        places = (self._sessions, self._starts.machines(), self._unwatched)
+        return self._news.is_over(who) or any(who.machine in place for place in places)
 
     def _watch(self, who: Incarnation, run: Run) -> bool:
         """Watch it, now or as soon as that can be; False: it has ended meanwhile."""
         try:
+            if start_time(run.pid) != run.started:
+                return False
             self._sessions.watch(who, run).adopt()
         except ProcessLookupError:
             return False
@@ -143,15 +143,17 @@ class Adoption:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
             try:
-                await asyncio.to_thread(self._sessions.place.runs.keep, run)
-                session = self._sessions.watch(who, run)
+                if start_time(run.pid) == run.started:
+                    await asyncio.to_thread(self._sessions.place.runs.keep, run)
+                    self._sessions.watch(who, run).adopt()
+                    del self._unwatched[run.machine]
+                    return
             except ProcessLookupError:
-                await self._bury(who, run)
+                pass
             except OSError:
                 continue
-            else:
-                session.adopt()
             del self._unwatched[run.machine]
+            await self._bury(who, run)
             return
 
     async def end(self, unwatched: Unwatched, deadline: float) -> None:
@@ -175,14 +177,23 @@ class Adoption:
     # Ends that nobody saw
 
     async def _bury(self, who: Incarnation, run: Run) -> None:
-        """Its process is gone: keep why, as far as it left a trace, and clear what remains."""
-        end = await asyncio.to_thread(self._buried, who, run)
-        self._news.end(who, end.why, end.detail)
+        """Its process is gone: keep why, as far as it left a trace, and clear what remains.
 
-    def _buried(self, who: Incarnation, run: Run) -> End:
+        What was cleared since it was looked at has been told, or was a start that came to nothing.
+        """
+        async with self._sessions.turn(run.machine):
+            if not self._is_known(who):
+                end = await asyncio.to_thread(self._buried, who, run)
+                if end is not None:
+                    self._news.end(who, end.why, end.detail)
+
+    def _buried(self, who: Incarnation, run: Run) -> End | None:
         end = run.end
         if end is None:
             with contextlib.suppress(OSError):
+                note = self._sessions.place.runs.note(run.machine)
+                if note is None or note.epoch != run.epoch:
+                    return None
                 recovered(self._sessions.place, who, run)
             end = End(self._cause(who, run), "seen when the server came back")
         self._sessions.clear(msgspec.structs.replace(run, end=end))

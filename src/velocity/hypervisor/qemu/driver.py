@@ -54,6 +54,16 @@ TRANSLATION_CACHE = 128
 """MiB for the code that TCG translates; it is not part of the guest's memory."""
 
 
+@contextlib.asynccontextmanager
+async def within(deadline: float, words: str) -> AsyncIterator[None]:
+    """What is not done in that time is unknown."""
+    try:
+        async with asyncio.timeout(deadline):
+            yield
+    except TimeoutError:
+        raise Unknown(words) from None
+
+
 class QemuHypervisor:
     """Keeps `velocity.hypervisor.port.Hypervisor` with one QEMU process per machine."""
 
@@ -167,11 +177,8 @@ class QemuHypervisor:
         return None
 
     async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
-        try:
-            async with asyncio.timeout(deadline):
-                return await self._fact(who, deadline)
-        except TimeoutError:
-            raise Unknown("it is not known in time what it does") from None
+        async with within(deadline, "it is not known in time what it does"):
+            return await self._fact(who, deadline)
 
     async def _fact(self, who: Incarnation, deadline: float) -> Changed:
         await self._adoption.know(who.host)
@@ -193,18 +200,17 @@ class QemuHypervisor:
         return self._news.fact(who, Fact.ABSENT, Why.UNKNOWN)
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
-        try:
-            async with asyncio.timeout(deadline):
-                return await self._adoption.list_runs(host, deadline)
-        except TimeoutError:
-            raise Unknown("it is not known in time what runs on this host") from None
+        async with within(deadline, "it is not known in time what runs on this host"):
+            return await self._adoption.list_runs(host, deadline)
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
-        await self._adoption.know(who.host)
-        end = self._news.ends.get(who.machine)
-        if end is not None and end.who == who:
-            del self._news.ends[who.machine]
-            await self._sessions.drop(who)
+        async with within(deadline, "its end is not acknowledged in time"):
+            await self._adoption.know(who.host)
+            end = self._news.ends.get(who.machine)
+            if end is not None and end.who == who:
+                del self._news.ends[who.machine]
+                # Whoever gives up waiting leaves it to its end: a start waits for that.
+                await asyncio.shield(self._sessions.drop(who))
 
     async def news(self, host: HostId) -> AsyncIterator[Changed]:
         while True:
@@ -213,7 +219,8 @@ class QemuHypervisor:
     async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
         if (end := self._news.ends.get(machine)) is not None:
             await self.acknowledge(end.who, deadline=deadline)
-        await asyncio.to_thread(shutil.rmtree, self._place.state / str(machine), True)
+        async with within(deadline, "not all that is kept for it is removed in time"):
+            await asyncio.to_thread(shutil.rmtree, self._place.state / str(machine), True)
         self._news.forget(machine)
 
     async def close(self) -> None:
@@ -229,17 +236,16 @@ class QemuHypervisor:
             return await session.serial.open()
         path = self._place.runs.own(who.machine) / screen_socket(which.index)
         try:
-            async with asyncio.timeout(deadline):
+            async with within(deadline, "its display does not answer"):
                 return SocketStream(*await asyncio.open_unix_connection(str(path)))
-        except TimeoutError:
-            raise Unknown("its display does not answer") from None
         except OSError:
             raise NotRunning("its display does not answer") from None
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
-        if (session := self._sessions.of(machine)) is not None:
-            await session.serial.flush()
-        return await asyncio.to_thread(self._place.serial_log(machine).last, most)
+        async with within(deadline, "its log is not read in time"):
+            if (session := self._sessions.of(machine)) is not None:
+                await session.serial.flush()
+            return await asyncio.to_thread(self._place.serial_log(machine).last, most)
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
         session = self._running(who).session
@@ -260,7 +266,8 @@ class QemuHypervisor:
         return facts.now()
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
-        kept = await asyncio.to_thread(self._place.kept)
+        async with within(deadline, "it is not known in time what is kept"):
+            kept = await asyncio.to_thread(self._place.kept)
         return {one for one in kept if one not in self._sessions} - self._starts.machines()
 
     async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
@@ -269,14 +276,18 @@ class QemuHypervisor:
         except HypervisorError:
             return None
         shorter = ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
-        return await asyncio.to_thread(command, watched.session.pid, shorter)
+        async with within(deadline, "its command is not read in time"):
+            return await asyncio.to_thread(command, watched.session.pid, shorter)
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         try:
             watched = self._running(who)
-            reaches = watched.run.nat and not await self._fence_holds()
+            async with within(deadline, "the packet filter does not answer"):
+                reaches = watched.run.nat and not await self._fence_holds()
             status = confine.status(watched.session.pid)
             return confine.read_back(status, server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+        except Unknown:
+            raise
         except (HypervisorError, OSError, KeyError):
             return None  # or it has ended while we looked
 

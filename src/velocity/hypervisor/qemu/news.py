@@ -19,6 +19,7 @@ class News:
         self.number = 0
         self.told = 0
         self.ends: dict[UUID, Changed] = {}
+        self._over: dict[UUID, int] = {}
         self._lowest: dict[UUID, int] = {}
         self._queue: asyncio.Queue[Changed] = asyncio.Queue()
 
@@ -39,7 +40,12 @@ class News:
     def end(self, who: Incarnation, why: Why, detail: str) -> None:
         """It is told, and from here on what is found of it."""
         self.spend(who)
+        self._over[who.machine] = who.epoch
         self.ends[who.machine] = self.tell(who, Fact.ENDED, why, detail)
+
+    def is_over(self, who: Incarnation) -> bool:
+        """Whether its end was told, be it acknowledged or not."""
+        return who.epoch <= self._over.get(who.machine, -1)
 
     async def next(self) -> Changed:
         return await self._queue.get()
@@ -61,4 +67,5 @@ class News:
 
     def forget(self, machine: UUID) -> None:
         self.ends.pop(machine, None)
+        self._over.pop(machine, None)
         self._lowest.pop(machine, None)

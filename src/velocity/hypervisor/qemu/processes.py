@@ -48,7 +48,7 @@ def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
     Any user may give a process such arguments, hence the uids. Raises `OSError`: not all could be looked at.
     """
     mark = re.compile(rf"-pidfile\0{re.escape(escaped(str(root)))}/({UUID_TEXT})/own/pid\0".encode())
-    found = {}
+    found: dict[UUID, Process] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names are all that is needed)
         if not name.isdigit():
             continue
@@ -59,7 +59,10 @@ def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
             process = _process(UUID(ours[1].decode()), int(name), line)
         except GONE:
             continue
-        if process is not None and process.uid in uids:
+        if process is None or process.uid not in uids:
+            continue
+        other = found.setdefault(process.machine, process)
+        if (process.started, process.pid) < (other.started, other.pid):  # that one is a child which has not begun yet
             found[process.machine] = process
     return found
 

@@ -211,7 +211,11 @@ class Runs:
                 shutil.rmtree(left)
             elif left.name != "run.json":
                 left.unlink()
-        self.write(msgspec.structs.replace(run, uid=-1, links=(), spool=None))
+        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), spool=None))
+
+    def note(self, machine: UUID) -> Run | None:
+        """The note of its run as it stands now. Raises `OSError`."""
+        return _read(self.directory(machine))
 
     def all(self) -> Iterator[Run]:
         """Every run that is there. A directory without one may be of a run that is about to begin, or to end."""

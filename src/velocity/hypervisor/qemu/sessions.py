@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -48,7 +49,7 @@ class Sessions:
         self._watches = Watch()
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
-        self._clearing = asyncio.Lock()
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._clearer: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -133,18 +134,21 @@ class Sessions:
             return False
         return True
 
+    def turn(self, machine: UUID) -> asyncio.Lock:
+        """Held while something is cleared for that machine, or a run of it begins."""
+        return self._turns.setdefault(machine, asyncio.Lock())
+
     async def drop(self, who: Incarnation) -> None:
         """Remove the note of its end, which is acknowledged."""
-        run = self._left.get(who.machine) or Run(machine=who.machine, epoch=who.epoch, boot="")
-        self._left[who.machine] = msgspec.structs.replace(run, end=None)
-        async with self._clearing:
+        async with self.turn(who.machine):
+            run = self._left.get(who.machine) or Run(machine=who.machine, epoch=who.epoch, boot="")
+            self._left[who.machine] = msgspec.structs.replace(run, end=None)
             await self._clear_one(who.machine)
 
     async def make_way(self, machine: UUID) -> None:
         """A new run of it begins, and clears by itself what is left: nothing is cleared under it."""
-        if machine in self._left:
-            async with self._clearing:
-                self._left.pop(machine, None)
+        async with self.turn(machine):
+            self._left.pop(machine, None)
 
     async def _clear_one(self, machine: UUID) -> None:
         run = self._left.get(machine)
@@ -156,6 +160,6 @@ class Sessions:
             await self._more_left.wait()
             self._more_left.clear()
             await asyncio.sleep(CLEAR_AGAIN)
-            async with self._clearing:
-                for machine in list(self._left):
+            for machine in list(self._left):
+                async with self.turn(machine):
                     await self._clear_one(machine)

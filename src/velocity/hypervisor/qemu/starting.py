@@ -72,6 +72,8 @@ class Starts:
         await asyncio.wait({start.task}, timeout=deadline)
         if not start.task.done():
             raise Unknown("its start has not ended yet")
+        if start.session is not None:  # it may have come to its end just before
+            await start.session.end(deadline=deadline)
 
     async def close(self) -> None:
         """What is being started is not wanted any more."""
