@@ -144,9 +144,16 @@ class Watched:
     def __init__(self, host: HostId) -> None:
         self.who = Incarnation(uuid4(), host, 1)
         self.heard: list[Fact] = []
+        self.fresh = True
 
     def hear(self, news: Changed) -> None:
         self.heard.append(news.fact)
+
+    def host_lost(self) -> None:
+        self.fresh = False
+
+    def host_back(self) -> None:
+        self.fresh = True
 
     def anew(self) -> None:
         pass
@@ -169,6 +176,7 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
         await observer.open()
     fake.lose(HOST)
     await until(lambda: bool(told[HOST]))
+    assert [one.fresh for one in keepers[HOST] + keepers[OTHER]] == [False, False, True, True]
     fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, Why.DISK_FULL)
     await until(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
     fake.reboot(HOST)

@@ -71,6 +71,10 @@ class Observed(Protocol):
 
     def hear(self, news: Changed) -> None: ...
 
+    def host_lost(self) -> None: ...
+
+    def host_back(self) -> None: ...
+
     def anew(self) -> None:
         """The numbers of facts begin anew."""
 
@@ -209,6 +213,9 @@ class Observer:
                 self.look(keeper)
         if self.lost:
             self.lost = False
+            log.info("host %d answers again", self._host)
+            for keeper in list(self._keepers()):
+                keeper.host_back()
             self._changed(HostBack(self._host))
 
     def _lose(self, words: str) -> None:
@@ -219,6 +226,9 @@ class Observer:
         if not self.lost:
             self.lost = True
             self._number = 0
+            log.warning("host %d does not answer, and is asked again: %s", self._host, words)
+            for keeper in list(self._keepers()):
+                keeper.host_lost()
             self._changed(HostLost(self._host, words))
 
     def _feed(self, news: Changed) -> None:

@@ -35,6 +35,7 @@ from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import CALL_DEADLINE, Machine, Progress, Spec, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
+from velocity.machines.strays import forget_strays
 from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 from velocity.media.service import Holder, Library
 
@@ -110,26 +111,9 @@ class Fleet:
     async def _welcome(self) -> None:
         """The host is there for the first time: clear what a crash has left, and start what starts by itself."""
         self._welcomed = True
-        try:
-            await self._forget_strays()
-        except HypervisorError as error:
-            log.warning("what a crash may have left on the host is not cleared: %s", error)
-        self._do_behind(autostart(list(self._keepers.values())))
-
-    async def _forget_strays(self) -> None:
-        """A crash came between the end of a VM and the removal of what was kept for it.
-
-        A database without any VM may be the wrong one: then nothing is removed. Nor is it where something may run.
-        """
-        listing = self.observer.listing
         known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self._unreadable)}
-        if listing is None or not listing.complete or not known:
-            return
-        kept = set(await self._hypervisor.kept(self._host, deadline=CALL_DEADLINE))
-        kept -= {one.machine for one in self.observer.unknown}
-        for uuid in sorted(uuid for uuid in kept if str(uuid) not in known):
-            log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
-            await self._hypervisor.forget(self._host, uuid, deadline=CALL_DEADLINE)
+        await forget_strays(self._hypervisor, self._host, self.observer, known)
+        self._do_behind(autostart(list(self._keepers.values())))
 
     async def close(self) -> int:
         """Let go of the VMs, which go on; how many run is returned."""
@@ -161,17 +145,8 @@ class Fleet:
             self._do_behind(self._make_room_for(keeper))
 
     def _host_changed(self, news: HostLost | HostBack) -> None:
-        match news:
-            case HostLost(host, words):
-                log.warning("host %d does not answer, and is asked again: %s", host, words)
-                for keeper in self._keepers.values():
-                    keeper.host_lost()
-            case HostBack(host):
-                log.info("host %d answers again", host)
-                for keeper in self._keepers.values():
-                    keeper.host_back()
-                if not self._welcomed:
-                    self._do_behind(self._welcome())
+        if isinstance(news, HostBack) and not self._welcomed:
+            self._do_behind(self._welcome())
 
     async def _make_room_for(self, keeper: Keeper) -> None:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""

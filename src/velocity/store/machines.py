@@ -121,8 +121,9 @@ class SqlMachines:
 
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, Progress]:
-    """From a row as the trash keeps it."""
-    return _machine(*(row.get(name) for name in _NAMES))  # an older version's has fewer
+    """From a row as the trash keeps it; one of an older version has no `stop_forced`."""
+    whole = {"stop_forced": False, **row}
+    return _machine(*(whole[name] for name in _NAMES))
 
 
 def _machine(

@@ -1,0 +1,28 @@
+"""What a crash has left on a host of machines that are no more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
+from velocity.machines.observer import Observer
+from velocity.machines.rules import CALL_DEADLINE
+
+log = logging.getLogger(__name__)
+
+
+async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
+    """Remove what is kept for machines that are not among the `known` uuids: a crash came before that was done.
+
+    A database without any VM may be the wrong one: then nothing is removed. Nor is it where something may run.
+    """
+    if observer.listing is None or not observer.listing.complete or not known:
+        return
+    try:
+        kept = set(await hypervisor.kept(host, deadline=CALL_DEADLINE)) - {one.machine for one in observer.unknown}
+        for uuid in sorted(uuid for uuid in kept if str(uuid) not in known):
+            log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
+            await hypervisor.forget(host, uuid, deadline=CALL_DEADLINE)
+    except HypervisorError as error:
+        log.warning("what a crash may have left on host %d is not cleared: %s", host, error)
