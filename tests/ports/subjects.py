@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,23 +109,39 @@ class FakeSubject:
         await self.hypervisor.close()
 
 
+@functools.cache
+def prepared() -> Path:
+    """What all QEMU subjects share: the program, and what was once learnt of it, which takes its time.
+
+    Machines have a uid of their own, which may look into no directory of pytest's.
+    """
+    place = Path(tempfile.mkdtemp(prefix="vel-"))
+    atexit.register(shutil.rmtree, place)
+    place.chmod(0o711)
+    program = place / "qemu"
+    program.write_text(f'#!/bin/sh\n[ -e "{place}/held" ] && exec sleep 1000\nexec qemu-system-x86_64 "$@"\n')
+    program.chmod(0o755)
+    return place
+
+
 class QemuSubject:
     """QEMU itself, by a program that can be held before it becomes QEMU."""
 
     def __init__(self, data: Path, runtime: Path) -> None:
-        self._held = runtime / "held"
-        program = runtime / "qemu"  # machines have a uid of their own, which may not look into `data`
-        program.write_text(f'#!/bin/sh\n[ -e "{self._held}" ] && exec sleep 1000\nexec qemu-system-x86_64 "$@"\n')
-        program.chmod(0o755)
-        runtime.chmod(0o711)
         made = options(data, str(runtime), "tcg", 40000)
-        self.options = Options(made.data_dir, made.runtime_dir, made.accelerator, made.uids, str(program))
+        program = str(prepared() / "qemu")
+        self.options = Options(made.data_dir, made.runtime_dir, made.accelerator, made.uids, program)
         self._pids: dict[Incarnation, int] = {}
+        for learnt in (prepared() / "learnt").glob("*"):
+            shutil.copytree(learnt, data / learnt.name)
 
     async def open(self) -> None:
         self.driver = QemuHypervisor(self.options, NoMedia())
         await self.driver.prepare()
         self.hypervisor: Hypervisor = self.driver
+        if not (prepared() / "learnt").exists():
+            for name in ("cache", "firmware"):
+                shutil.copytree(self.options.data_dir / name, prepared() / "learnt" / name)
 
     async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         await self.driver.close()
@@ -154,10 +174,11 @@ class QemuSubject:
         os.kill(self.pid(who), signal.SIGCONT)
 
     def hold_starts(self) -> None:
-        self._held.touch()
+        (prepared() / "held").touch()
 
     async def close(self) -> None:
         """Ends what runs, and looks that nothing is left."""
+        (prepared() / "held").unlink(missing_ok=True)
         listing = await self.driver.adopt(HOST, deadline=DEADLINE)
         for found in listing.found:
             await self.driver.stop(found.who, Stop.NOW, deadline=DEADLINE)

@@ -88,6 +88,7 @@ class Monitor:
         self._asked: deque[float] = deque()
         self._changed = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._hanging_up: asyncio.Task[None] | None = None
         self._lending = asyncio.Lock()
         self._over = False
 
@@ -218,9 +219,9 @@ class Monitor:
     async def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
-                async with asyncio.timeout(1.0):  # wait_for of Python 3.11 may lose a cancellation
-                    await client.disconnect()
+            self._hanging_up = asyncio.create_task(_hang_up(client))
+        if self._hanging_up is not None:  # also when who waits for it is cancelled, it comes to its end
+            await asyncio.wait({self._hanging_up})
 
     # What it is asked
 
@@ -247,3 +248,9 @@ class Monitor:
                 raise HypervisorError(REMOVED)
             self._changed.clear()
             await self._changed.wait()
+
+
+async def _hang_up(client: _Client) -> None:
+    with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
+        async with asyncio.timeout(1.0):
+            await client.disconnect()
