@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.api.world import World
 from tests.listening import listening
@@ -50,4 +52,19 @@ async def test_an_answer_is_whole_before_the_connection_ends(w: World) -> None:
     (answer,) = await said(w, asked)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request | {")
     (answer,) = await said(w, b"nonsense\r\n\r\n")
-    assert answer == b"HTTP/1.1 400 Bad Request | Invalid HTTP request received."
+    status, _, body = answer.partition(b" | ")
+    assert status == b"HTTP/1.1 400 Bad Request"
+    assert (json.loads(body)["code"], json.loads(body)["error"]) == (400, True)
+
+
+async def test_a_failure_that_nobody_foresaw_is_answered_in_json(w: World) -> None:
+    """For want of memory or threads, say, which can strike at any place."""
+
+    async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise MemoryError
+
+    w.server.asgi._table["/u/user/list"]["POST"] = "", fails  # type: ignore[attr-defined]
+    (answer,) = await said(w, b"POST /u/user/list HTTP/1.1\r\nhost: x\r\n\r\n")
+    status, _, body = answer.partition(b" | ")
+    assert status == b"HTTP/1.1 500 Internal Server Error"
+    assert (json.loads(body)["code"], json.loads(body)["error"]) == (500, True)

@@ -9,7 +9,7 @@ import asyncio
 import os
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from velocity.contract.problems import Problem, Refused
 
@@ -48,7 +48,8 @@ class Passwords:
             self._waiting -= 1
 
     def _matches(self, hashed: str, password: str) -> bool:
+        """For want of memory or threads it raises: no password is told to be wrong that was not compared."""
         try:
             return self._hasher.verify(hashed, password)
-        except (VerificationError, InvalidHashError):
+        except (VerifyMismatchError, InvalidHashError):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -34,6 +35,8 @@ from velocity.contract import OPERATIONS, screens
 from velocity.contract.events import WATCH
 from velocity.contract.openapi import document
 from velocity.contract.problems import Problem, Refused
+
+log = logging.getLogger(__name__)
 
 
 class Edge:
@@ -72,6 +75,10 @@ class Edge:
             begun = time.perf_counter()
             try:
                 await served(scope, receive, careful)
+            except Exception:  # what an answer needs is not there either: memory, threads
+                log.exception("a request failed")
+                if careful.status is None:
+                    await errors.internal()(scope, receive, careful)
             finally:
                 if name:
                     self._counts.note(name, careful.status, time.perf_counter() - begun)

@@ -196,6 +196,10 @@ class Protocol(HttpToolsProtocol):
     def _too_large(self) -> None:
         self._refuse(Problem.HEAD_TOO_LARGE, f"the head of a request has at most {self._bounds.head} bytes")
 
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's is no JSON."""
+        self._refuse(Problem.MALFORMED, f"this is no HTTP request that can be read ({msg.rstrip('.')}): send it again")
+
     def _refuse(self, problem: Problem, message: str) -> None:
         """Answer, and end the connection; at once and without a word where another answer is under way.
 
