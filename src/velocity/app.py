@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -36,9 +36,11 @@ from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
 from velocity.store.access import SqlAccess
-from velocity.store.database import Busy, Database
+from velocity.store.database import Database
+from velocity.store.engine import DatabaseError
 from velocity.store.history import SqlHistory
 from velocity.store.idempotency import SqlIdempotency
+from velocity.store.leadership import Busy, FileLock
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
@@ -50,8 +52,12 @@ HOST = HostId(1)
 """This host; the first schema has one row for it."""
 
 
-class InUse(Exception):
-    """Another server works on the same data directory."""
+class CannotStart(Exception):
+    """The server cannot start over this data; the message has the cure."""
+
+
+class InUse(CannotStart):
+    """Another server works on the same data directory, or on the same database."""
 
 
 @dataclass
@@ -62,7 +68,7 @@ class App:
     services: Services
     hypervisor: Hypervisor
     database: Database
-    lock: int
+    lock: FileLock
     root_password: str | None
     welcome: str | None
 
@@ -77,7 +83,7 @@ class App:
         running = await self.services.fleet.close()
         await self.services.history.close()
         await self.database.close()
-        os.close(self.lock)
+        self.lock.close()
         return running
 
 
@@ -93,12 +99,12 @@ async def build(
     terms: Terms | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
 ) -> App:
-    """Open the data directory and wire a server over it. Raises `InUse`."""
+    """Open the data directory and wire a server over it. Raises `CannotStart`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = database_of(settings)
     lock = leadership(settings.data_dir)
-    database = Database(settings.database_url)
     try:
-        await asyncio.to_thread(open_database, database)
+        await asyncio.to_thread(open_database, database, partial(check_first, settings))
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
         root_password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
@@ -114,7 +120,7 @@ async def build(
         await fleet.open()
     except BaseException:
         await database.close()
-        os.close(lock)
+        lock.close()
         raise
     trash = Trash(SqlTrash(database), access, library, fleet, settings.trash_days * 86_400)
     trash.open()
@@ -134,6 +140,7 @@ async def build(
         making=making,
         resumables=resumables,
         trash=trash,
+        outcome=database.outcome,
         idempotency=Idempotency(SqlIdempotency(database)),
         history=history,
         metrics=metrics,
@@ -148,23 +155,47 @@ async def build(
     return App(asgi, services, driver, database, lock, root_password, welcome)
 
 
-def leadership(data_dir: Path) -> int:
+def leadership(data_dir: Path) -> FileLock:
     """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
-    descriptor = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = FileLock(data_dir / "lock")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
+        lock.take()
+    except Busy:
         raise InUse("another Velocity server works on this data directory: stop it first") from None
-    return descriptor
+    return lock
 
 
-def open_database(database: Database) -> None:
-    """Raises `InUse`."""
+def database_of(settings: Settings) -> Database:
+    """Not opened yet. Raises `CannotStart`."""
     try:
-        database.open()
+        return Database(settings.database_url)
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+
+
+def open_database(database: Database, begin: Callable[[str], None] = lambda what: None) -> None:
+    """Raises `CannotStart`. `begin`: see `Database.open`."""
+    try:
+        database.open(begin)
     except Busy:
         raise InUse("another Velocity server works on this database: stop it first") from None
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+
+
+def check_first(settings: Settings, what: str) -> None:
+    """A new installation is begun in an empty data directory only. Raises `CannotStart`.
+
+    Beside what an installation has left, an empty database is a lost one: to begin anew would empty the pools' trash.
+    """
+    places = [settings.data_dir / name for name in ("machines", "pools")]
+    left = [place for place in places if place.is_dir() and any(place.iterdir())]
+    left += [settings.key_file] if settings.key_file.exists() else []
+    if left:
+        raise CannotStart(
+            f"{what}, but an installation has left {', '.join(map(str, left))}: restore the database from its backup "
+            "(velocity db import FILE), or set `database` to the right one; to begin anew on purpose, move these away"
+        )
 
 
 def local_key(file: Path) -> str:

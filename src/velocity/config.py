@@ -47,7 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="the URL of the database (`postgresql://...`); empty: SQLite in `data_dir`",
-            pattern=r"^(\Z|sqlite:|postgresql:)",
+            pattern=r"^(\Z|sqlite:|postgres(ql)?:)",
         ),
     ] = ""
     pools: Annotated[

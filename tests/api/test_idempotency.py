@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from tests.api.world import World, world
-from velocity.idempotency.service import Idempotency
+from velocity.contract.problems import Problem, Refused
+from velocity.idempotency.port import Noted, Pending
+from velocity.idempotency.service import UNKEPT, Idempotency
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +107,48 @@ async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
     w.server.services.idempotency._clock = lambda: 4_000_000_000.0
     assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
+
+
+class Silent:
+    """A store that answers nothing."""
+
+    async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
+        raise Refused(Problem.UNAVAILABLE, "silent")
+
+    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
+        raise Refused(Problem.UNAVAILABLE, "silent")
+
+    async def drop(self, uid: int, key: str) -> None:
+        raise Refused(Problem.UNAVAILABLE, "silent")
+
+
+class Forgetful(Silent):
+    """A store that takes nothing."""
+
+    async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
+        return None
+
+
+async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept() -> None:
+    served = []
+
+    async def serve() -> bytes:
+        served.append(1)
+        return b"done"
+
+    requests = Idempotency(Forgetful())
+    assert [await requests.once(0, "k", b"", serve) for _ in range(2)] == [(b"done", False), (b"done", True)]
+    assert len(served) == 1
+    for n in range(UNKEPT):
+        await requests.once(0, f"k{n}", b"", serve)
+    assert len(requests._unkept) == UNKEPT, "memory has a bound"
+
+
+async def test_what_is_urgent_waits_for_no_note() -> None:
+    async def serve() -> bytes:
+        return b"stopped"
+
+    requests = Idempotency(Silent())
+    assert await requests.once(0, "k", b"", serve, urgent=True) == (b"stopped", False)
+    with pytest.raises(Refused):
+        await requests.once(0, "other", b"", serve)

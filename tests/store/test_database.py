@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tests.postgres import Postgres
+from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
 from velocity.store.database import Database, migrate
 from velocity.store.tables import groups, instance, metadata
@@ -96,6 +100,53 @@ async def test_foreign_keys_hold(database: Database) -> None:
         await database.write(
             lambda connection: connection.execute(sa.insert(groups).values(parent_gid=77, name="x")) and None
         )
+
+
+async def test_what_waits_for_a_lock_together_fails_together(tmp_path: Path) -> None:
+    """One waits in vain, for all: also those that come one after the other, as each waits for the one before."""
+    database = Database(f"sqlite:///{tmp_path}/v.db")
+    database.open()
+    database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=1500"))
+    lossy, turn = Lossy(database), asyncio.Lock()
+
+    async def one(name: str) -> None:
+        async with turn:
+            await database.write(partial(put, name=name))
+
+    with closing(sqlite3.connect(tmp_path / "v.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        together = [one("a"), one("b"), one("c"), database.write(partial(put, name="d"))]
+        results = await asyncio.gather(*together, return_exceptions=True)
+        assert [getattr(result, "problem", result) for result in results] == [Problem.UNAVAILABLE] * 4
+        assert lossy.begun == 1
+        assert await database.look(lambda connection: list(connection.scalars(sa.select(instance.c.name)))) == []
+    await asyncio.sleep(1.1)
+    await database.write(partial(put, name="after"))
+    assert names(database) == {"after"}
+    await database.close()
+
+
+async def test_a_session_that_is_lost_in_the_middle_is_a_503_for_all_who_share_it(postgres: Postgres) -> None:
+    """And the next request is served, without a restart."""
+    database = Database(postgres.database())
+    database.open()
+    gate = threading.Event()
+    blocker = asyncio.ensure_future(database.aside(lambda connection: gate.wait(30)))
+    await asyncio.sleep(0.05)
+
+    def ends(connection: sa.Connection) -> None:
+        connection.execute(sa.text("select pg_terminate_backend(pg_backend_pid())"))
+
+    together = [database.write(partial(put, name="a")), database.write(ends), database.write(partial(put, name="b"))]
+    waiting = [asyncio.ensure_future(one) for one in together]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await blocker
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [getattr(result, "problem", result) for result in results] == [Problem.UNAVAILABLE] * 3
+    await database.write(partial(put, name="after"))
+    assert names(database) == {"after"}
+    await database.close()
 
 
 async def test_a_database_that_does_not_answer_is_a_503(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from velocity import plan
 from velocity.access.port import AccessStore
@@ -30,12 +31,20 @@ class Caller(msgspec.Struct, frozen=True):
     sid: str
 
 
+UNKEPT = "the database takes no writes now: this session is kept in memory, and ends with the server at the latest"
+
+
 @dataclass(frozen=True)
 class Begun:
-    """A session, and its authkey, which is told this once."""
+    """A session, and its authkey, which is told this once; `kept`: in the store, too."""
 
     authkey: str
     session: Session
+    kept: bool = True
+
+    @property
+    def warnings(self) -> list[str] | UnsetType:
+        return UNSET if self.kept else [UNKEPT]
 
     @property
     def expires(self) -> int:
@@ -61,6 +70,8 @@ class Sessions:
         self._by_key: dict[bytes, Session] = {}
         self._by_sid: dict[str, Session] = {}
         self._first: set[str] = set()
+        self._unkept: set[str] = set()
+        """The sids of those that the store does not have."""
 
     def load(self, sessions: Sequence[Session]) -> None:
         self._by_key = {session.hash: session for session in sessions}
@@ -103,7 +114,10 @@ class Sessions:
     # Beginning and renewing
 
     async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> Begun:
-        """A new session. Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile."""
+        """A new session, in memory alone while the store takes none: so that an emergency can be dealt with.
+
+        Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile.
+        """
         now = int(self._clock())
         authkey = secrets.token_urlsafe(32)
         sid = secrets.token_hex(8)
@@ -112,7 +126,7 @@ class Sessions:
         await self._keep(session, None)
         if first:
             self._first.add(sid)
-        return Begun(authkey, session)
+        return Begun(authkey, session, sid not in self._unkept)
 
     async def renew(self, authkey: str | None) -> Begun:
         """The same session with a new authkey. The old one stops working at once."""
@@ -130,32 +144,47 @@ class Sessions:
         new = secrets.token_urlsafe(32)
         session = replace(old, hash=key_hash(new), expires=int(self._clock()) + self._lifetime)
         await self._keep(session, old)
-        return Begun(new, session)
+        return Begun(new, session, session.sid not in self._unkept)
 
     async def _keep(self, session: Session, old: Session | None) -> None:
         """Commit a session, in the place of `old`; what ended it meanwhile holds.
 
         Until it is committed, it can be found by its sid only: so that it can be ended, and that what was opened in
-        the old one goes on.
+        the old one goes on. Where the store takes none, one that it does not have anyway is kept in memory.
         """
         if old is not None:
             del self._by_key[old.hash]  # taken out first: of two renewals at once only one can win
         self._by_sid[session.sid] = session
         forget = int(self._clock()) - KNOWN_AFTER_EXPIRY
         try:
-            await self._store.add_session(session, None if old is None else old.hash, forget)
+            await self._add(session, old, forget)
         except BaseException as error:
             if self._by_sid.get(session.sid) is not session and isinstance(error, Exception):
                 raise _ended() from error
             self._restore(session, old)
             raise
         if self._by_sid.get(session.sid) is not session:
-            await self._store.remove_session(session.sid)
+            await self._remove(session.sid)
+            self._unkept.discard(session.sid)
             raise _ended()
         self._by_key[session.hash] = session
         self._changes.tell("session", session.uid)
         for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
             self._drop(one.sid)
+
+    async def _add(self, session: Session, old: Session | None, forget_before: int) -> None:
+        try:
+            await self._store.add_session(session, None if old is None else old.hash, forget_before)
+        except Refused as refused:
+            if refused.problem is not Problem.UNAVAILABLE or (old is not None and old.sid not in self._unkept):
+                raise  # of one that the store has, the old authkey would work again after a restart
+            self._unkept.add(session.sid)
+        else:
+            self._unkept.discard(session.sid)
+
+    async def _remove(self, sid: str) -> None:
+        if sid not in self._unkept:
+            await self._store.remove_session(sid)
 
     def _restore(self, session: Session, old: Session | None) -> None:
         """As it was before `session` was to be kept, unless it was ended meanwhile."""
@@ -200,7 +229,7 @@ class Sessions:
 
     async def _end(self, session: Session) -> None:
         plan.step("delete", "session", session.sid)
-        await self._store.remove_session(session.sid)
+        await self._remove(session.sid)
         self._drop(session.sid)
 
     def _drop(self, sid: str) -> None:
@@ -208,6 +237,7 @@ class Sessions:
         if session is not None:
             self._by_key.pop(session.hash, None)
             self._first.discard(sid)
+            self._unkept.discard(sid)
             self._changes.tell("session", session.uid)
 
     def _expired(self, session: Session) -> bool:

@@ -22,10 +22,16 @@ from velocity.api.browser import Browser, from_cookie
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
 from velocity.api.request import address, header, idempotency_key, read
+from velocity.contract import auth, machines, sessions
+from velocity.contract.machines import State
 from velocity.contract.operation import Anyone, Change, Cookie, Holds, Method, Operation
-from velocity.contract.problems import Refused
+from velocity.contract.problems import OutcomeUnknown, Refused
 
 log = logging.getLogger(__name__)
+
+SIGNING = (auth.SIGN_IN, auth.SIGN_OUT, auth.RENEW, sessions.OPEN, sessions.END, sessions.RENEW)
+WITHOUT_DATABASE = frozenset(one.name for one in (*SIGNING, machines.SET_STATE))
+"""What is tried also while nothing can be written: signing in, and stopping a VM by force."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,13 +45,17 @@ class Dispatch:
         self._limit = body_limit
         self._handler = HANDLERS[operation.name]
         self._field = operation.needs.on.field if isinstance(operation.needs, Holds) else None
+        self._writes = operation.method is not Method.POST or operation is auth.SIGN_IN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         about = About(self._operation, address(scope))
         try:
-            response = await self._answer(scope, receive, about)
+            answer = self._answer(scope, receive, about)
+            response = await (self._services.outcome.told(answer) if self._writes else answer)
         except ClientDisconnect:
             return
+        except OutcomeUnknown as error:
+            response = errors.unknown(error)
         except Refused as refused:
             response = self._refusal(refused, about)
         except Exception:
@@ -75,6 +85,8 @@ class Dispatch:
         async def serve() -> bytes:
             if isinstance(needs, Holds):
                 access.admit(needs, caller, target)
+            if self._writes and operation.name not in WITHOUT_DATABASE:
+                await self._services.outcome.check()
             about.answer = await self._handler(Call(self._services, wanted, authkey, caller, about.address, browser))
             return _encode(about.answer)
 
@@ -87,7 +99,8 @@ class Dispatch:
             browser.tell(response)
             return response
         fingerprint = hashlib.sha256(operation.name.encode() + _encode(wanted)).digest()
-        answer, again = await self._services.idempotency.once(caller.uid, key, fingerprint, serve)
+        once = self._services.idempotency.once
+        answer, again = await once(caller.uid, key, fingerprint, serve, urgent=_is_urgent(wanted))
         response = Json(answer)
         browser.tell(response)
         if again:
@@ -102,6 +115,10 @@ class Dispatch:
             return errors.internal()
         about.refused(refused, self._operation)
         return response
+
+
+def _is_urgent(wanted: object) -> bool:
+    return isinstance(wanted, machines.SetState) and wanted.state == State.STOPPED.value and wanted.force is True
 
 
 def carried(connection: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:

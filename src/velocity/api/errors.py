@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from velocity.contract.operation import COMMON, INTERNAL, Failure, Operation
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 
 _encode = msgspec.json.Encoder().encode
 _COMMON = {failure.problem: failure for failure in COMMON}
@@ -33,8 +33,13 @@ def code(refused: Refused, operation: Operation[Any, Any]) -> int:
     return operation.by_problem[refused.problem].code
 
 
-def answer(failure: Failure, message: str, field: str | None = None) -> Response:
-    body: dict[str, Any] = {"code": failure.code, "message": message, "reason": message, "error": True}
+def unknown(error: OutcomeUnknown) -> Response:
+    """The answer to a change of which nobody can say yet whether it was made."""
+    return answer(_COMMON[Problem.UNAVAILABLE], str(error), outcome="unknown")
+
+
+def answer(failure: Failure, message: str, field: str | None = None, **more: str) -> Response:
+    body: dict[str, Any] = {"code": failure.code, "message": message, "reason": message, "error": True, **more}
     if field is not None:
         body["field"] = field
     headers = {}

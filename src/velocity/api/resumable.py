@@ -28,7 +28,7 @@ from velocity.api.request import address
 from velocity.api.upload import Body, fields, refuse
 from velocity.contract import media
 from velocity.contract.operation import Holds
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.media.resumable import IDLE, Resumable
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,11 @@ class TusEdge:
         request = Request(scope, body.receive)
         about = request.state.about = About(media.RESUMABLE, address(scope))
         try:
-            response = await self._serve(request)
+            response = await self._services.outcome.told(self._serve(request), lambda: body.ended)
         except ClientDisconnect:
             return  # what has come is kept: it goes on from there
+        except OutcomeUnknown as error:
+            response = errors.unknown(error)
         except Refused as refused:
             response = errors.refusal(refused, media.RESUMABLE)
             response.headers.update({**EVER, "x-request-id": about.request})

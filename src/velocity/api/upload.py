@@ -25,7 +25,7 @@ from velocity.api.request import address
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
 from velocity.contract.operation import Holds
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,11 @@ class UploadEdge:
         request = Request(scope, body.receive)
         about = About(media.UPLOAD, address(scope))
         try:
-            response = await self._answer(request, about)
+            response = await self._services.outcome.told(self._answer(request, about), lambda: body.ended)
         except ClientDisconnect:
             return  # cut off: what had come is gone by now
+        except OutcomeUnknown as error:
+            response = errors.unknown(error)
         except Refused as refused:
             response = errors.refusal(refused, media.UPLOAD)
             about.refused(refused, media.UPLOAD)

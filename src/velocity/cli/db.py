@@ -16,6 +16,7 @@ from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
 from velocity.store.database import Database
+from velocity.store.engine import DatabaseError
 
 T = TypeVar("T")
 
@@ -73,12 +74,12 @@ def import_(file: Path, config: Path | None) -> None:
             app.open_database(database)
             return transfer.load(database, data.splitlines())
         finally:
-            os.close(lock)
+            lock.close()
 
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         count = _with(settings, work)
-    except (app.InUse, transfer.TransferError) as error:
+    except transfer.TransferError as error:
         raise click.ClickException(f"{clean(file)}: {error}") from None
     click.echo(f"imported {count} rows; these directories have to be there as well, before the server starts:")
     for directory, what in _beside(settings):
@@ -106,8 +107,11 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _with(settings: Settings, work: Callable[[Database], T]) -> T:
-    database = Database(settings.database_url)
     try:
-        return work(database)
-    finally:
-        asyncio.run(database.close())
+        database = app.database_of(settings)
+        try:
+            return work(database)
+        finally:
+            asyncio.run(database.close())
+    except (app.CannotStart, DatabaseError) as error:
+        raise click.ClickException(str(error)) from None

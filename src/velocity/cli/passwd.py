@@ -12,7 +12,6 @@ from velocity.cli import password
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store.access import SqlAccess
-from velocity.store.database import Database
 
 
 @click.command()
@@ -31,15 +30,14 @@ def passwd(name: str, password_stdin: bool) -> None:
         )
     try:
         asyncio.run(_set(settings, name, chosen))
-    except app.InUse as error:
+    except app.CannotStart as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"the password of {clean(name)} is set; every session of that user has ended", err=True)
 
 
 async def _set(settings: Settings, name: str, chosen: str) -> None:
     lock = app.leadership(settings.data_dir)
-    assert lock >= 0
-    database = Database(settings.database_url)
+    database = app.database_of(settings)
     app.open_database(database)
     store = SqlAccess(database)
     try:
@@ -49,3 +47,4 @@ async def _set(settings: Settings, name: str, chosen: str) -> None:
         await store.change_user(found[0].uid, await Passwords().hash(chosen), found[0].home)
     finally:
         await database.close()
+        lock.close()

@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 import uvicorn
 import uvloop
+from argon2.exceptions import HashingError
 
 from velocity import app, priority
 from velocity.api.server import Protocol, Server, Sockets
@@ -40,6 +41,12 @@ GRACE = 5
 """Seconds that open requests get at the end."""
 GATHERED = 0.05
 """Seconds for which lines of the log gather."""
+
+NO_ROOM = (
+    "the server may not have the threads (some twenty) or the memory (some hundred MiB) that it needs: raise the limits"
+    " of its user (ulimit -u and -v; under systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its limits of "
+    "pids and memory)"
+)
 
 
 @click.command()
@@ -60,7 +67,7 @@ def serve(file: Path | None) -> None:
 
 
 class StartError(Exception):
-    """The server cannot start; the message has the cure."""
+    """The server cannot start, or go on; the message has the cure."""
 
 
 async def _serve(settings: Settings) -> None:
@@ -74,8 +81,12 @@ async def _serve(settings: Settings) -> None:
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
         built = await app.build(settings, hypervisor)
-    except (app.InUse, HypervisorError) as error:
+    except (app.CannotStart, HypervisorError) as error:
         raise StartError(str(error)) from None
+    except (RuntimeError, MemoryError, HashingError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        raise StartError(NO_ROOM) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
     gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
@@ -101,14 +112,17 @@ async def _serve(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
     loop.call_soon(_greet, settings, built)
     watch = Watch(built.services.lag)
-    watch.open()
     try:
+        watch.open()
+        built.database.watch(server.end)
         await server.serve(sockets=[listener])
     finally:
         watch.close()
         running = await built.close()
         what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
         click.echo(f"\nThe server has ended; {what}.", err=True)
+    if built.database.lost:
+        raise StartError("another server has taken over the database: end one of the two, or give it its own database")
 
 
 def _reload(config: uvicorn.Config, settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from velocity.contract.fields import GivenPassword, UnixTime
 from velocity.contract.operation import Alias, Anyone, Change, Cookie, Failure, Method, Nothing, Operation, Wire
 from velocity.contract.problems import Problem
@@ -15,6 +17,8 @@ class SignIn(Wire, frozen=True):
 class Session(Wire, frozen=True):
     authkey: str
     expires: UnixTime
+    warnings: list[str] | UnsetType = UNSET
+    """That it ends with the server, as the database takes no writes."""
 
 
 SIGN_IN = Operation(

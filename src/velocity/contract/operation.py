@@ -150,7 +150,12 @@ COMMON = (
     Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is over the limit"),
     Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or connections of one address"),
     Failure(431, 431, Problem.HEAD_TOO_LARGE, "the head is over 64 KiB"),
-    Failure(503, 503, Problem.UNAVAILABLE, "shutting down, or the database does not answer"),
+    Failure(
+        503,
+        503,
+        Problem.UNAVAILABLE,
+        'shutting down, or the database does not answer; with `outcome: "unknown"`: the change may have been made',
+    ),
 )
 """What every operation can meet; the numbers are the contract's "Conventions"."""
 

@@ -99,3 +99,15 @@ class Refused(Exception):
         self.problem = problem
         self.message = message
         self.field = field
+
+
+class OutcomeUnknown(Exception):
+    """Whether the change was made is not known: the database's answer to its commit was lost.
+
+    Not a `Refused`, so that nobody takes it for "nothing has changed".
+    """
+
+    message = (
+        "the database's answer was lost, and whether the change was made is not known yet: look again, or send the "
+        "same Idempotency-Key again"
+    )

@@ -46,6 +46,8 @@ class BrowserSession(Wire, frozen=True):
         Meta(description="opened by the link of the first sign-in: the password can be set without the old one"),
     ]
     expires: Annotated[int, Meta(description="unix seconds; absent: never")] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
+    """That it ends with the server, as the database takes no writes."""
 
 
 class EndSession(Change, frozen=True):

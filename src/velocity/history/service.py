@@ -23,6 +23,8 @@ WAITING = 10_000
 TOGETHER = 500
 GATHERED = 0.05
 """Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
+AGAIN = 5.0
+"""Seconds after which what the database did not take is tried again."""
 MOST = 1_000_000
 LOOK = 3600.0
 
@@ -75,27 +77,38 @@ class History:
         )
 
     async def _write(self) -> None:
+        pause = GATHERED
         try:
             while self._waiting:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ends.wait(), GATHERED)
-                await self._add()
+                    await asyncio.wait_for(self._ends.wait(), pause)
+                taken = await self._add()
+                if not taken and self._ends.is_set():
+                    log.error("%d entries of the history could not be written", len(self._waiting))
+                    return
+                pause = GATHERED if taken else AGAIN
         finally:
             self._writing = None
 
-    async def _add(self) -> None:
-        """All that waits."""
+    async def _add(self) -> bool:
+        """All that waits. False: the database does not take it now."""
         while self._waiting:
             entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             try:
                 await self._store.add(entries)
-                for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
-                    self._access.changes.tell("history", gid, gid)
+            except Refused as refused:
+                log.warning("the history waits for the database: %s", refused.message)
+                self._waiting.extendleft(reversed(entries))
+                return False
             except Exception as error:
                 log.error("%d entries of the history could not be written: %s", len(entries), error)
+                continue
+            for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
+                self._access.changes.tell("history", gid, gid)
         if self._lost:
             log.error("%d entries of the history were lost: too many waited", self._lost)
             self._lost = 0
+        return True
 
     async def _rotate_ever(self) -> None:
         while True:

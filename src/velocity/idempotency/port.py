@@ -33,10 +33,10 @@ class IdempotencyStore(Protocol):
     """Each call is one transaction; what returns is durable."""
 
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
-        """What older than `forget_before` (unix seconds) was noted is forgotten."""
+        """What was noted before that (unix seconds) is forgotten. Nothing is written."""
 
-    async def keep(self, pending: Pending, answer: bytes, now: int) -> None:
-        """The answer of a request, noted or not yet."""
+    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
+        """The answer of a request, noted or not yet. What was noted before that goes."""
 
     async def drop(self, uid: int, key: str) -> None:
         """It was refused after all."""

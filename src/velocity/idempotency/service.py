@@ -6,14 +6,19 @@ After draft-ietf-httpapi-idempotency-key-header. Refusals are not kept: what cha
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from velocity.contract.problems import Problem, Refused
-from velocity.idempotency.port import PENDING, IdempotencyStore, Pending
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.idempotency.port import PENDING, IdempotencyStore, Noted, Pending
+
+log = logging.getLogger(__name__)
 
 KEPT = 24 * 3600
 """Seconds for which a key is known."""
+UNKEPT = 1000
+"""Answers that are held in memory because the database did not take them; then the oldest goes."""
 
 
 class Idempotency:
@@ -23,17 +28,27 @@ class Idempotency:
         self._store = store
         self._clock = clock
         self._under_way: dict[tuple[int, str], asyncio.Event] = {}
+        self._unkept: dict[tuple[int, str], Noted] = {}
 
     async def once(
-        self, uid: int, key: str, fingerprint: bytes, serve: Callable[[], Awaitable[bytes]]
+        self,
+        uid: int,
+        key: str,
+        fingerprint: bytes,
+        serve: Callable[[], Awaitable[bytes]],
+        *,
+        urgent: bool = False,
     ) -> tuple[bytes, bool]:
-        """The answer, and whether it is that of an earlier time. Raises `Refused`."""
+        """The answer, and whether it is that of an earlier time. Raises `Refused`.
+
+        What is `urgent` does no harm when it is done twice: it is done also while the database does not answer.
+        """
         place = (uid, key)
         while place in self._under_way:
             await self._under_way[place].wait()
         self._under_way[place] = asyncio.Event()
         try:
-            noted = await self._store.find(uid, key, int(self._clock()) - KEPT)
+            noted = self._unkept.get(place) or await self._find(uid, key, urgent=urgent)
             if noted is None:
                 return await self._serve(Pending(uid, key, fingerprint), serve), False
             if noted.fingerprint != fingerprint:
@@ -49,15 +64,43 @@ class Idempotency:
         finally:
             self._under_way.pop(place).set()
 
+    async def _find(self, uid: int, key: str, *, urgent: bool) -> Noted | None:
+        try:
+            return await self._store.find(uid, key, int(self._clock()) - KEPT)
+        except Refused:
+            if urgent:
+                return None
+            raise
+
     async def _serve(self, pending: Pending, serve: Callable[[], Awaitable[bytes]]) -> bytes:
         token = PENDING.set(pending)
         try:
             answer = await serve()
+        except OutcomeUnknown:
+            raise  # the note is there if the change is
         except BaseException:
             if pending.noted:
-                await self._store.drop(pending.uid, pending.key)
+                await self._drop(pending)
             raise
         finally:
             PENDING.reset(token)
-        await self._store.keep(pending, answer, int(self._clock()))
+        await self._keep(pending, answer)
         return answer
+
+    async def _keep(self, pending: Pending, answer: bytes) -> None:
+        """It was carried out, whether or not the database takes its answer."""
+        now = int(self._clock())
+        try:
+            await self._store.keep(pending, answer, now, now - KEPT)
+        except (Refused, OutcomeUnknown) as error:
+            log.warning("the answer of a request with an Idempotency-Key is held in memory only: %s", error)
+            self._unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)
+            if len(self._unkept) > UNKEPT:
+                del self._unkept[next(iter(self._unkept))]
+
+    async def _drop(self, pending: Pending) -> None:
+        """A note that stays although its request was refused is told as an answer that is lost."""
+        try:
+            await self._store.drop(pending.uid, pending.key)
+        except (Refused, OutcomeUnknown) as error:
+            log.warning("the note of a refused request stays: %s", error)

@@ -86,6 +86,9 @@ class Identity:
         draft = _read(self._draft)
         if mark is not None and mark != draft:
             raise NotThePool(f"{self._path} is the pool of another installation: to take it over, remove {self._mark}")
+        for place in PLACES[1:]:  # a pool's own are put in order: what was there before is somebody's
+            if (self._path / place).is_dir() and any((self._path / place).iterdir()):
+                raise NotThePool(f"{self._path / place} is not empty, and not this installation's: move it away")
         if draft is None:
             draft = self._new()
             _write(self._draft, draft)

@@ -17,7 +17,7 @@ from velocity.contract.media import Content, CreateMedium, DeleteMedium, UploadM
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission
 from velocity.contract.plan import Do
-from velocity.contract.problems import Problem, Refused
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.contract.revision import check
 from velocity.hypervisor.port import HypervisorError, MediaRef
 from velocity.media.files import Incoming, PoolFiles, whole
@@ -358,12 +358,14 @@ class Library:
                 reservation.fit(0)
 
     async def keep(self, files: PoolFiles, medium: Medium) -> None:
-        """Commit, then show. The file waits in `.moving` and is dropped when the commit fails.
+        """Commit, then show. The file waits in `.moving` and is dropped when it is known that nothing was committed.
 
         After the commit nothing is undone or told as failed.
         """
         try:
             await self._store.add(medium)
+        except OutcomeUnknown:
+            raise  # the next start asks the database
         except Exception:
             await asyncio.to_thread(files.drop, file_name(medium))
             self._access.group(medium.gid)  # deleted meanwhile: then that is what went wrong

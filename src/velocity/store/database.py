@@ -1,86 +1,146 @@
-"""One database, one writer: a thread that commits what arrives together in one transaction (group commit)."""
+"""One database: opened by the one server that leads it, read at the start, written by a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
-from velocity import plan, priority
-from velocity.contract.problems import Problem, Refused
+from velocity import plan
 from velocity.idempotency.port import PENDING, Pending
+from velocity.outcome import Outcome
+from velocity.store import engine
+from velocity.store.engine import READS, DatabaseError, in_words
+from velocity.store.leadership import Term, lock_of
 from velocity.store.tables import repeats
+from velocity.store.writer import Writer
 
-HEAD = "0009"
+log = logging.getLogger(__name__)
+
+HEAD = "0010"
 """The newest revision in migrations/versions."""
-
-MOST_TOGETHER = 128
-LEADER = 0x56454C4F
-"""The advisory lock of the one server on a PostgreSQL database."""
+LOOK = 5.0
+"""Seconds between two looks at the leadership."""
 
 T = TypeVar("T")
-_Job = tuple[Callable[[Connection], Any], "asyncio.Future[Any]"]
-_Outcome = tuple[Any, Exception | None]
-"""What came of a job: its result, or why it failed."""
-
-
-class Busy(Exception):
-    """Another server works on this database."""
 
 
 class Database:
-    """The writer. What `write` returns is durable; what raises has changed nothing.
+    """What `write` returns is durable; what it refuses has changed nothing.
 
     Work runs in the writer's thread, one after the other; work that arrives while a commit is under way shares the
-    next one, each in a savepoint of its own so that one failure does not touch the others.
+    next one, each in a savepoint of its own so that one failure does not touch the others. Each transaction that
+    writes proves the leadership.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        """Raises `DatabaseError` when the URL cannot be read."""
+        self._url = engine.parse(url)
+        self._engine = engine.connect(self._url)
+        self._lock = lock_of(self._engine)
+        self._term = Term()
         self._turn = threading.RLock()
         """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._leader: Connection | None = None
+        self._writer = Writer(self._engine, self._turn, self._term)
+        self._watching: threading.Thread | None = None
+        self._ends = threading.Event()
 
-    def open(self) -> None:
+    # The start
+
+    def open(self, begin: Callable[[str], None] = lambda what: None) -> None:
         """Bring the schema to the newest revision, as the one who may write.
 
-        Raises `Busy`, and `sqlalchemy.exc.SQLAlchemyError` when the database does not answer.
+        `begin` is called before an installation is begun in a database that holds none, with words for what it is; it
+        may raise. Raises `Busy`, `DatabaseError`.
         """
-        if self._engine.dialect.name == "postgresql":
-            self._lead()
-        with self._engine.begin() as connection:
-            if _revision(connection) != HEAD:
-                migrate(connection)
+        with in_words(self._url):
+            self._lock.take()
+            if what := self._emptiness():
+                begin(what)
+            file = engine.file_of(self._url)
+            if file is not None and not file.exists():
+                os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            engine.prepare(self._engine)
+            with self._engine.begin() as connection:
+                revision = _revision(connection)
+                if revision != HEAD:
+                    self._check(revision)
+                    migrate(connection)
+            self._take_term()
 
-    def _lead(self) -> None:
-        """Hold an advisory lock for as long as this server lives; SQLite has the lock file of the data directory.
+    def _take_term(self) -> None:
+        """On a full disk it is taken before the first write: a server that can only read can still stop VMs."""
+        try:
+            self._term.take(self._engine)
+        except sa.exc.OperationalError as error:
+            if not engine.is_full(error):
+                raise
+            log.warning("the disk of the database is full: nothing can be changed until there is room")
 
-        https://www.postgresql.org/docs/current/explicit-locking.html
-        """
-        leader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not leader.scalar(sa.select(sa.func.pg_try_advisory_lock(LEADER))):
-            leader.close()
-            raise Busy
-        self._leader = leader
+    def _emptiness(self) -> str:
+        """How it holds no installation, as a sentence goes on; empty: it holds one. Nothing is touched."""
+        file = engine.file_of(self._url)
+        if file is not None and not file.exists():
+            return f"the database {file} is missing"
+        if file is not None and file.is_file() and not file.stat().st_size:
+            return f"the database {file} has 0 bytes"
+        name = f"the database {file or self._url.database!r}"
+        with self._turn, self._engine.connect().execution_options(**READS) as connection, connection.begin():
+            if _revision(connection) is None:
+                return f"{name} has no tables of Velocity's"
+            there = connection.execute(sa.text("select 1 from users limit 1")).first()
+            return "" if there else f"{name} holds no users"
+
+    def _check(self, revision: str | None) -> None:
+        """Raises `DatabaseError` for what a newer version has made."""
+        if revision is not None and revision > HEAD:
+            raise DatabaseError(
+                f"the database {self._url.database} is of a newer version of Velocity (schema {revision}, this one "
+                f"knows {HEAD}): install that version"
+            )
+
+    # The leadership
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Look at the leadership from now on. When it is lost, `lost` is called, in the loop."""
+        self._writer.when_lost(lost)
+        self._watching = threading.Thread(target=self._look_ever, name="leadership", daemon=True)
+        self._watching.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether another server has taken over."""
+        return self._writer.lost
+
+    def _look_ever(self) -> None:
+        while not self._ends.wait(LOOK) and not self.lost:
+            if not self._lock.look():
+                with contextlib.suppress(sa.exc.DBAPIError):
+                    if not self.read(self._term.holds):
+                        self._writer.lose()
+
+    # Work
 
     def snapshot(self, work: Callable[[Connection], T]) -> T:
-        """Run a read that sees one moment of all tables, and holds up nobody."""
-        options = {"snapshot": True}
+        """Run a read that sees one moment of all tables, and holds up nobody. Raises `DatabaseError`."""
+        options: dict[str, Any] = {**READS}
         if self._engine.dialect.name == "postgresql":
-            options["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
-        with self._turn, self._engine.connect().execution_options(**options) as connection, connection.begin():
+            options["isolation_level"] = "REPEATABLE READ"
+        with (
+            in_words(self._url),
+            self._turn,
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             return work(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -95,66 +155,37 @@ class Database:
         """Run `work` in a transaction and return its result once that is committed and on the disk.
 
         Of a plan, it is where the plan ends.
-        Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock).
+        Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock):
+        nothing has changed. `OutcomeUnknown` when the server ends before it could be found out whether it has.
         """
         plan.ends()
         pending = PENDING.get()
         return await self._queue(work if pending is None or pending.noted else _noting(pending, work))
 
     async def aside(self, work: Callable[[Connection], T]) -> T:
-        """Run what is no change of a request: a read of what is asked seldom, a run, a note of our own."""
+        """Run what is no change of a request: a run, a note of our own."""
         return await self._queue(work)
 
-    async def _queue(self, work: Callable[[Connection], T]) -> T:
-        self._loop = asyncio.get_running_loop()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-            self._thread.start()
-        done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put((work, done))
-        return await done  # a caller that goes away undoes nothing: its future alone is cancelled
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Run a read of what is asked seldom. It works on a full disk, and while another process holds the database."""
+        return await self._queue(work, reads=True)
+
+    async def _queue(self, work: Callable[[Connection], T], *, reads: bool = False) -> T:
+        result: T = await self._writer.put(work, reads=reads)
+        return result  # a caller that goes away undoes nothing: its future alone is cancelled
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it is known what became of the last commit."""
+        return self._writer.outcome
 
     async def close(self) -> None:
-        if self._thread is not None:
-            self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
-        if self._leader is not None:
-            self._leader.close()
+        self._ends.set()
+        await asyncio.to_thread(self._writer.close)
+        if self._watching is not None:
+            await asyncio.to_thread(self._watching.join)
+        self._lock.close()
         self._engine.dispose()
-
-    def _run(self) -> None:
-        priority.raise_thread()
-        while (first := self._jobs.get()) is not None:
-            jobs: list[_Job] = [first]
-            ends = False
-            while len(jobs) < MOST_TOGETHER:
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if job is None:
-                    ends = True
-                    break
-                jobs.append(job)
-            self._commit(jobs)
-            if ends:
-                return
-
-    def _commit(self, jobs: list[_Job]) -> None:
-        outcomes: list[_Outcome] = []
-        try:
-            with self._turn, self._engine.begin() as connection:
-                for work, _ in jobs:
-                    outcomes.append(_attempt(connection, work, alone=len(jobs) == 1))
-                if len(jobs) == 1 and outcomes[0][1] is not None:
-                    raise _Undo
-        except _Undo:
-            pass
-        except Exception as error:
-            outcomes = [(None, error)] * len(jobs)
-        assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, [done for _, done in jobs], outcomes)
 
 
 def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
@@ -164,70 +195,13 @@ def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Conn
         if pending.noted:  # by work of the same request that was queued before
             return work(connection)
         row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
+        connection.execute(sa.delete(repeats).where((repeats.c.uid == pending.uid) & (repeats.c.key == pending.key)))
         connection.execute(sa.insert(repeats).values(**row, at=int(time.time())))
         result = work(connection)
         pending.noted = True
         return result
 
     return both
-
-
-class _Undo(Exception):
-    """Rolls a transaction back whose only work failed."""
-
-
-def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> _Outcome:
-    try:
-        if alone:
-            return work(connection), None
-        with connection.begin_nested():
-            return work(connection), None
-    except Exception as error:
-        return None, error
-
-
-def _translated(failure: Exception) -> Exception:
-    if isinstance(failure, sa.exc.OperationalError):
-        refusal = Refused(Problem.UNAVAILABLE, "the database does not answer; nothing was changed: try again later")
-        refusal.__cause__ = failure
-        return refusal
-    return failure
-
-
-def _settle(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
-    """In one step of the loop for all that shared a commit."""
-    for done, (result, failure) in zip(futures, outcomes, strict=True):
-        if done.cancelled():
-            continue
-        if failure is None:
-            done.set_result(result)
-        else:
-            done.set_exception(_translated(failure))
-
-
-def _engine(url: str) -> Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        path = Path(parsed.database)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = sa.create_engine(parsed, poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("snapshot") else "BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _revision(connection: Connection) -> str | None:

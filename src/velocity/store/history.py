@@ -47,7 +47,7 @@ class SqlHistory:
         def work(connection: Connection) -> list[tuple[int, Entry]]:
             return [(hid, Entry(*entry)) for hid, *entry in connection.execute(wanted)]
 
-        return await self._database.aside(work)
+        return await self._database.look(work)
 
     async def rotate(self, before: int, most: int) -> None:
         def work(connection: Connection) -> None:

@@ -17,15 +17,16 @@ class SqlIdempotency:
 
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
         def work(connection: Connection) -> Noted | None:
-            connection.execute(delete(repeats).where(repeats.c.at < forget_before))
             columns = select(repeats.c.fingerprint, repeats.c.answer)
-            row = connection.execute(columns.where((repeats.c.uid == uid) & (repeats.c.key == key))).first()
+            where = (repeats.c.uid == uid) & (repeats.c.key == key) & (repeats.c.at >= forget_before)
+            row = connection.execute(columns.where(where)).first()
             return None if row is None else Noted(*row)
 
-        return await self._database.aside(work)
+        return await self._database.look(work)
 
-    async def keep(self, pending: Pending, answer: bytes, now: int) -> None:
+    async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
         def work(connection: Connection) -> None:
+            connection.execute(delete(repeats).where(repeats.c.at < forget_before))
             _delete(connection, pending.uid, pending.key)
             row = {"uid": pending.uid, "key": pending.key, "fingerprint": pending.fingerprint}
             connection.execute(insert(repeats).values(**row, answer=answer, at=now))

@@ -200,3 +200,12 @@ repeats = Table(
     Column("answer", LargeBinary),
     Column("at", BigInteger, nullable=False),
 )
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("term", BigInteger, nullable=False),
+    Column("written", BigInteger, nullable=False),
+)
+"""One row, of this very database: it moves to no other."""

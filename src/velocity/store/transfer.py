@@ -15,10 +15,14 @@ from sqlalchemy import Connection
 
 from velocity import __version__
 from velocity.store.database import HEAD, Database
-from velocity.store.tables import metadata
+from velocity.store.tables import leadership, metadata
 
 COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
 """The tables whose ids are never given twice; the last ones given are carried over."""
+
+
+MOVES = {f"{table.name}": table for table in metadata.sorted_tables if table is not leadership}
+"""The tables by their names, parents before children."""
 
 
 class TransferError(Exception):
@@ -51,7 +55,7 @@ def export(database: Database) -> list[bytes]:
 def _lines(connection: Connection) -> Iterator[bytes]:
     yield _encode(Head(__version__, HEAD, {name: _last_id(connection, name) for name in COUNTED}))
     count = 0
-    for table in metadata.sorted_tables:
+    for table in MOVES.values():
         # Parents of groups are older than their children, so the order of the ids keeps the references whole.
         for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)):
             yield _encode(Row(f"{table.name}", {f"{name}": value for name, value in row._mapping.items()}))
@@ -74,7 +78,7 @@ def _load(connection: Connection, lines: Iterator[bytes]) -> int:
             f"it was exported with schema {head.schema}, this version has {HEAD}: "
             "export it with this version, or import it with the version that exported it and upgrade"
         )
-    for table in metadata.sorted_tables:
+    for table in MOVES.values():
         if connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
             raise TransferError("the database is not empty: choose an empty one")
     for count, line in enumerate(lines):
@@ -98,7 +102,7 @@ def _decode(line: bytes, kind: type[Any]) -> Any:
 
 def _table(name: str) -> sa.Table:
     try:
-        return metadata.tables[name]
+        return MOVES[name]
     except KeyError:
         raise TransferError(f"there is no table {name!r}") from None
 

@@ -33,14 +33,14 @@ class SqlTrash:
             rows = connection.execute(select(*columns, trash.c.deleted).order_by(trash.c.trid.desc()))
             return [Item(trid, Discarded(*what), deleted) for trid, *what, deleted in rows]
 
-        return await self._database.aside(work)
+        return await self._database.look(work)
 
     async def contents(self, trid: int) -> Contents | None:
         def work(connection: Connection) -> Contents | None:
             text = connection.scalar(select(trash.c.rows).where(trash.c.trid == trid))
             return None if text is None else _contents(decoded(text))
 
-        return await self._database.aside(work)
+        return await self._database.look(work)
 
     async def restore(self, trid: int) -> None:
         def work(connection: Connection) -> None:

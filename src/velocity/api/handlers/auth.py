@@ -8,7 +8,7 @@ from velocity.contract.operation import Change, Nothing
 @handles(auth.SIGN_IN)
 async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
     begun = await call.services.access.users.sign_in(call.request.name, call.request.password, call.device)
-    return auth.Session(authkey=begun.authkey, expires=begun.expires)
+    return auth.Session(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)
 
 
 @handles(auth.SIGN_OUT)
@@ -20,4 +20,4 @@ async def sign_out(call: Call[Change]) -> Nothing:
 @handles(auth.RENEW)
 async def renew(call: Call[Change]) -> auth.Session:
     begun = await call.services.access.sessions.renew(call.authkey)
-    return auth.Session(authkey=begun.authkey, expires=begun.expires)
+    return auth.Session(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)

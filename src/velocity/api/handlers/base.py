@@ -27,6 +27,7 @@ from velocity.media.service import Library
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics
+from velocity.outcome import Outcome
 from velocity.tasks.service import Tasks
 from velocity.trash.service import Trash
 
@@ -54,6 +55,7 @@ class Services:
     counts: Counts
     lag: Lag
     events: Events
+    outcome: Outcome
     nics: Sequence[NicSetting]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from velocity.access.rules import Session
@@ -75,7 +76,7 @@ def _given(request: sessions.OpenSession, field: str) -> str:
 
 def _kept(call: Call[Any], begun: Begun) -> sessions.BrowserSession:
     call.browser.keep(begun.authkey, begun.expires)
-    return _shown(call, begun.session, begun.authkey)
+    return msgspec.structs.replace(_shown(call, begun.session, begun.authkey), warnings=begun.warnings)
 
 
 def _shown(call: Call[Any], session: Session, authkey: str) -> sessions.BrowserSession:

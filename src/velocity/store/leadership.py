@@ -1,0 +1,210 @@
+"""Who may write: one server at a time has the leadership of a database, and knows when it has lost it.
+
+A lock keeps a second server from starting. The proof is the term: each start takes the next one, and each transaction
+that writes names its own (`store/database.py`), so that a server that was displaced cannot write, whatever became of
+its lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam
+from sqlalchemy.engine import Engine
+
+from velocity.store.engine import DatabaseError, backend, file_of
+from velocity.store.tables import leadership
+
+log = logging.getLogger(__name__)
+
+LEADER = 0x56454C4F
+"""The advisory lock of the one server on a PostgreSQL database."""
+POOLER = (
+    "this database is behind a pooler that gives each transaction another session, where no lock holds: connect to "
+    "PostgreSQL itself, or let the pooler keep sessions (pgbouncer: pool_mode = session)"
+)
+
+_this = leadership.c.id == 1
+_next_term = (
+    sa.update(leadership)
+    .where(_this)
+    .values(term=leadership.c.term + 1)
+    .returning(leadership.c.term, leadership.c.written)
+)
+_now = sa.select(leadership.c.term, leadership.c.written).where(_this)
+_held = _now.with_for_update()
+_write = (
+    sa.update(leadership).where(_this & (leadership.c.term == bindparam("mine"))).values(written=bindparam("number"))
+)
+
+_pid = sa.select(sa.func.pg_backend_pid())
+_holding = sa.text(
+    "select exists (select from pg_locks where locktype = 'advisory' and granted and objid = :lock"
+    " and pid = pg_backend_pid() and pid = :pid)"
+)
+
+
+class Busy(Exception):
+    """Another server has the leadership."""
+
+
+class Lost(Exception):
+    """Another server has taken over: this one may write no more."""
+
+
+class Leadership(Protocol):
+    """The lock. To be called by one thread at a time."""
+
+    def take(self) -> None:
+        """Raises `Busy`, `DatabaseError`, and `sqlalchemy.exc.DBAPIError`."""
+
+    def look(self) -> bool:
+        """Whether it was held without a gap. One that was lost is taken again, if it can be. Never fails."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+class Term:
+    """The server's place in the order of servers, and the number of the last transaction that it wrote."""
+
+    def __init__(self) -> None:
+        self._mine = 0
+        self._number = 0
+
+    @property
+    def taken(self) -> bool:
+        return self._mine > 0
+
+    def take(self, engine: Engine) -> None:
+        """The next term: whoever had the one before can write no more."""
+        with engine.begin() as connection:
+            mine, number = connection.execute(_next_term).one()
+        self._mine, self._number = mine, number
+
+    def prove(self, connection: Connection) -> int:
+        """Number a transaction, at its beginning; its number. Raises `Lost`."""
+        self._number += 1
+        done = connection.execute(_write, {"mine": self._mine, "number": self._number})
+        if done.rowcount != 1:
+            raise Lost
+        return self._number
+
+    def fence(self, connection: Connection) -> int:
+        """The number of the last transaction that was committed, whose place no other can take any more once this
+        transaction is. It waits for one that is still being committed. Raises `Lost`.
+        """
+        term, number = connection.execute(_held).one()
+        if term != self._mine:
+            raise Lost
+        self.prove(connection)
+        return int(number)
+
+    def holds(self, connection: Connection) -> bool:
+        return not self.taken or bool(connection.execute(_now).one().term == self._mine)
+
+
+def lock_of(engine: Engine) -> Leadership:
+    if engine.dialect.name == "postgresql":
+        return SessionLock(engine)
+    file = file_of(engine.url)
+    return FileLock(None if file is None else file.with_name(file.name + ".lock"))
+
+
+class FileLock:
+    """A lock on a file, which dies with its holder. Without a file (a database in memory) it is always had."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._descriptor = -1
+
+    def take(self) -> None:
+        if self._file is None:
+            return
+        descriptor = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise Busy from None
+        self._descriptor = descriptor
+
+    def look(self) -> bool:
+        """A file that was removed or replaced keeps nobody out any more."""
+        if self._file is None:
+            return True
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), self._file.stat()):
+                return True
+        self.close()
+        with contextlib.suppress(Busy, OSError):
+            self.take()
+        return False
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class SessionLock:
+    """An advisory lock of PostgreSQL, held by a session of its own.
+
+    https://www.postgresql.org/docs/current/explicit-locking.html
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Connection | None = None
+
+    def take(self) -> None:
+        session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            self._check_session(session)
+            if not session.scalar(sa.select(sa.func.pg_try_advisory_lock(LEADER))):
+                raise Busy
+            if not self._holds(session):
+                raise DatabaseError(POOLER)
+        except BaseException:
+            session.invalidate()
+            session.close()
+            raise
+        self._session = session
+
+    def _check_session(self, session: Connection) -> None:
+        """Raises `DatabaseError` where a pooler stands between: two clients have one session, or one has two."""
+        own = session.scalar(_pid)
+        with self._engine.connect() as other:  # in a transaction, which keeps what it was given
+            if other.scalar(_pid) == own or session.scalar(_pid) != own:
+                raise DatabaseError(POOLER)
+
+    def _holds(self, session: Connection) -> bool:
+        return bool(session.scalar(_holding, {"lock": LEADER, "pid": backend(session)}))
+
+    def look(self) -> bool:
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if self._session is not None and self._holds(self._session):
+                return True
+        if self._session is not None:
+            log.warning("the session that holds the database's lock is lost: it is taken again")
+        self._drop()
+        with contextlib.suppress(Busy, DatabaseError, sa.exc.DBAPIError):
+            self.take()
+        return False
+
+    def close(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        """End the session: one that went back to the pool would go on holding the lock."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            with contextlib.suppress(sa.exc.DBAPIError):
+                session.invalidate()
+                session.close()

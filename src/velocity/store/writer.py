@@ -1,0 +1,306 @@
+"""The writer's thread: commits what arrives together in one transaction, and finds out what became of a lost commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from velocity import priority
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.outcome import Outcome
+from velocity.store import engine
+from velocity.store.engine import READS
+from velocity.store.leadership import Lost, Term
+
+log = logging.getLogger(__name__)
+
+MOST_TOGETHER = 128
+SOONEST, LATEST = 0.05, 1.0
+"""Seconds between two attempts to find out an outcome: the first, doubled up to the last."""
+PATIENCE = 2
+"""Seconds for which a session that is gone may hold up finding out; then it is ended."""
+AFTERMATH = 1.0
+"""Seconds after a vain wait in which all that comes fails at once: it would wait as long for the same."""
+UNAVAILABLE = "the database does not answer; nothing was changed: try again later"
+LOST = "another server has taken over this database: this one has ended; nothing was changed"
+
+_Outcome = tuple[Any, BaseException | None]
+"""What came of a job: its result, or why it failed."""
+
+
+class Job(NamedTuple):
+    """`reads`: it changes nothing."""
+
+    work: Callable[[Connection], Any]
+    done: asyncio.Future[Any]
+    reads: bool
+
+
+class Writer:
+    """Serves jobs one after the other; those that came while a commit was under way share the next one.
+
+    A commit whose answer is lost is found out before anything else is done: those whose work it was wait for the
+    truth, and all that comes meanwhile is refused at once.
+    """
+
+    def __init__(self, reached: Engine, turn: threading.RLock, term: Term) -> None:
+        """`turn` is held while the connection is used."""
+        self._engine = reached
+        self._turn = turn
+        self._term = term
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ends = threading.Event()
+        self._failed = {True: float("-inf"), False: float("-inf")}
+        """When a transaction could not be begun, of those that read and of those that write (monotonic time)."""
+        self._refusal = ""
+        """Why all work is refused at once; empty: it is not."""
+        self._when_lost: Callable[[], None] = lambda: None
+        self.outcome = Outcome()
+
+    def put(self, work: Callable[[Connection], Any], *, reads: bool) -> asyncio.Future[Any]:
+        """Raises `Refused(UNAVAILABLE)` when it would be in vain."""
+        if self._refusal:
+            raise Refused(Problem.UNAVAILABLE, self._refusal)
+        self._loop = asyncio.get_running_loop()
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="store", daemon=True)
+            thread.start()
+            self._thread = thread
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._jobs.put(Job(work, done, reads))
+        return done
+
+    def close(self) -> None:
+        """What is under way is brought to its end. In a thread."""
+        self._ends.set()
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+
+    # The leadership
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        """Call it, in the loop, when another server has taken over."""
+        self._loop, self._when_lost = asyncio.get_running_loop(), call
+
+    @property
+    def lost(self) -> bool:
+        return self._refusal == LOST
+
+    def lose(self) -> None:
+        if not self.lost:
+            log.error("another server has taken over the database: this one ends")
+            self._refusal = LOST
+            self._tell(self._when_lost)
+
+    # The writer's thread
+
+    def _run(self) -> None:
+        priority.raise_thread()
+        while (first := self._jobs.get()) is not None:
+            jobs, ends = self._waiting(MOST_TOGETHER - 1)
+            jobs.insert(0, first)
+            for reads in (True, False):  # apart: what reads need not be written
+                if group := [job for job in jobs if job.reads is reads]:
+                    self._serve(group)
+            if ends:
+                return
+
+    def _waiting(self, most: int) -> tuple[list[Job], bool]:
+        """What waits, and whether the end does."""
+        jobs: list[Job] = []
+        while len(jobs) < most:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
+
+    def _serve(self, jobs: list[Job]) -> None:
+        reads = jobs[0].reads
+        if time.monotonic() - self._failed[reads] < AFTERMATH:
+            self._answer(jobs, None)
+            return
+        begun = time.monotonic()
+        try:
+            outcomes = self._transaction(jobs)
+        except _NotBegun as error:
+            if time.monotonic() - begun > AFTERMATH:
+                self._failed[reads] = time.monotonic()
+            self._answer(jobs, error.__cause__)
+        except Exception as error:
+            self._answer(jobs, error)
+        else:
+            self._settle(jobs, outcomes)
+
+    def _transaction(self, jobs: list[Job]) -> list[_Outcome]:
+        """What came of each. Raises what undid all of them, `_NotBegun` if none was begun."""
+        number = 0
+        reads = jobs[0].reads
+        with self._turn, contextlib.ExitStack() as held:
+            try:
+                if not reads and not self._term.taken:
+                    self._term.take(self._engine)
+                connection = held.enter_context(self._engine.connect())
+                if reads:
+                    connection = connection.execution_options(**READS)
+                transaction = held.enter_context(_begun(connection))
+                if not reads:
+                    number = self._term.prove(connection)
+            except Lost:
+                self.lose()
+                raise
+            except Exception as error:
+                raise _NotBegun from error
+            outcomes = [_attempt(connection, job.work, alone=len(jobs) == 1) for job in jobs]
+            if reads or (len(jobs) == 1 and outcomes[0][1] is not None):
+                return outcomes
+            session = engine.backend(connection)
+            try:
+                transaction.commit()
+                return outcomes
+            except Exception as error:
+                if engine.is_full(error):
+                    raise
+                log.error("the answer to a commit was lost: %s", error)
+                if session is not None:  # SQLite's goes on: it has the frames undone, and will write over them
+                    connection.invalidate()
+        committed = self._find_out(number, session)
+        if committed is None:
+            return [(None, OutcomeUnknown(OutcomeUnknown.message))] * len(jobs)
+        return outcomes if committed else [(None, _unavailable())] * len(jobs)
+
+    def _find_out(self, number: int, session: int | None) -> bool | None:
+        """Whether that transaction was committed; None: the server ends before it is known."""
+        found: bool | None = None
+        pause = SOONEST
+        while True:
+            ends = self._ends.is_set()
+            try:
+                with self._turn, self._engine.connect() as connection, connection.begin():
+                    if connection.dialect.name == "postgresql":
+                        connection.execute(sa.text(f"set local lock_timeout = '{PATIENCE}s'"))
+                    last = self._term.fence(connection)
+                    if found is None:
+                        found = last == number
+            except Lost:
+                self.lose()
+                return None
+            except Exception as error:
+                log.warning("whether a commit was made is not known yet: %s", error)
+            else:
+                log.warning("the transaction whose answer was lost was %s", "committed" if found else "undone")
+                self._is_known()
+                return found
+            if ends:
+                return None
+            self._is_unknown()
+            self._end_session(session)
+            self._ends.wait(pause)
+            pause = min(2 * pause, LATEST)
+
+    def _is_unknown(self) -> None:
+        if not self._refusal:
+            self._refusal = UNAVAILABLE
+            self._tell(self.outcome.is_lost)
+        jobs, ends = self._waiting(self._jobs.qsize())
+        if ends:
+            self._jobs.put(None)
+        self._answer(jobs, None)
+
+    def _is_known(self) -> None:
+        if self._refusal == UNAVAILABLE:
+            self._refusal = ""
+            self._tell(self.outcome.is_found)
+
+    def _end_session(self, session: int | None) -> None:
+        """One that lost its client in the middle of a transaction would hold its locks until TCP notices."""
+        if session is not None:
+            with contextlib.suppress(sa.exc.DBAPIError), self._engine.connect() as connection:
+                connection.execute(sa.select(sa.func.pg_terminate_backend(session)))
+
+    def _answer(self, jobs: list[Job], error: BaseException | None) -> None:
+        self._settle(jobs, [(None, error or _unavailable())] * len(jobs))
+
+    def _settle(self, jobs: list[Job], outcomes: Sequence[_Outcome]) -> None:
+        self._tell(_settle, [job.done for job in jobs], outcomes)
+
+    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call it in the loop."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+
+class _NotBegun(Exception):
+    """The database did not answer before any work was begun; the cause says how."""
+
+
+@contextlib.contextmanager
+def _begun(connection: Connection) -> Iterator[sa.RootTransaction]:
+    """A transaction, which is rolled back unless it was committed. That a dead session cannot is no matter."""
+    transaction = connection.begin()
+    try:
+        yield transaction
+    finally:
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if transaction.is_active:
+                transaction.rollback()
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> _Outcome:
+    """Raises what ended the whole transaction."""
+    try:
+        if alone:
+            return work(connection), None
+        with connection.begin_nested():
+            return work(connection), None
+    except Exception as error:
+        if not engine.in_transaction(connection):
+            raise
+        return None, error
+
+
+def _unavailable(cause: BaseException | None = None) -> Refused:
+    refusal = Refused(Problem.UNAVAILABLE, UNAVAILABLE)
+    refusal.__cause__ = cause
+    return refusal
+
+
+SILENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
+"""How a database that does not answer is told by the driver."""
+
+
+def _translated(failure: BaseException) -> BaseException:
+    if isinstance(failure, Lost):
+        return Refused(Problem.UNAVAILABLE, LOST)
+    if isinstance(
+        failure, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.InternalError | sa.exc.TimeoutError
+    ):
+        return _unavailable(failure)
+    return failure
+
+
+def _settle(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
+    """In one step of the loop for all that shared a commit."""
+    for done, (result, failure) in zip(futures, outcomes, strict=True):
+        if done.cancelled():
+            continue
+        if failure is None:
+            done.set_result(result)
+        else:
+            done.set_exception(_translated(failure))

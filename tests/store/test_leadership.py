@@ -1,0 +1,113 @@
+"""One server at a time writes to a database: each transaction proves it, whatever became of the lock."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.postgres import Postgres
+from velocity.contract.problems import Problem, Refused
+from velocity.store import database as module
+from velocity.store.database import Database
+from velocity.store.engine import DatabaseError
+from velocity.store.leadership import Busy, SessionLock
+from velocity.store.tables import instance
+
+pytestmark = pytest.mark.anyio
+
+
+async def write(database: Database, name: str) -> None:
+    await database.write(
+        lambda connection: connection.execute(sa.insert(instance).values(name=name, value="x")) and None
+    )
+
+
+def names(database: Database) -> set[str]:
+    return database.read(lambda connection: set(connection.scalars(sa.select(instance.c.name))))
+
+
+def cut(url: str) -> None:
+    """The lock is gone without its holder's doing: its sessions are ended, or its file was removed."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///") + ".lock").unlink(missing_ok=True)
+        return
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("select pg_terminate_backend(pid) from pg_stat_activity"
+                                   " where datname = current_database() and pid <> pg_backend_pid()")  # fmt: skip
+    engine.dispose()
+
+
+async def test_a_server_that_was_displaced_writes_no_more(database_url: str) -> None:
+    first, second = Database(database_url), Database(database_url)
+    first.open()
+    await write(first, "of the first")
+    cut(database_url)
+    second.open()
+    for n in range(2):
+        with pytest.raises(Refused) as refused:
+            await write(first, f"too late {n}")
+        assert refused.value.problem is Problem.UNAVAILABLE
+        assert "another server has taken over" in refused.value.message
+    assert first.lost
+    await write(second, "of the second")
+    assert names(second) == {"of the first", "of the second"}
+    assert not second.lost
+    await first.close()
+    await second.close()
+
+
+async def test_who_is_displaced_hears_of_it_without_writing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.1)
+    first, second = Database(database_url), Database(database_url)
+    first.open()
+    cut(database_url)
+    second.open()
+    ended = asyncio.Event()
+    first.watch(ended.set)
+    async with asyncio.timeout(30):
+        await ended.wait()
+    await first.close()
+    await second.close()
+
+
+async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart of PostgreSQL the server goes on, and keeps others out as before."""
+    monkeypatch.setattr(module, "LOOK", 0.1)
+    first, second = Database(database_url), Database(database_url)
+    first.open()
+    first.watch(lambda: None)
+    cut(database_url)
+    async with asyncio.timeout(30):
+        while not first._lock.look():
+            await asyncio.sleep(0.05)
+    with pytest.raises(Busy):
+        second.open()
+    await write(first, "goes on")
+    assert not first.lost
+    await first.close()
+    await second.close()
+
+
+async def test_a_pooler_that_keeps_no_session_is_refused(postgres: Postgres) -> None:
+    """Two clients that have one session between them: its lock would keep nobody out."""
+    url = postgres.database().replace("postgresql:", "postgresql+psycopg:")
+    pooled = sa.create_engine(url, poolclass=sa.StaticPool)
+    with pytest.raises(DatabaseError, match="connect to PostgreSQL itself, or let the pooler keep sessions"):
+        SessionLock(pooled).take()
+    pooled.dispose()
+
+
+async def test_what_only_reads_proves_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    """A read works on a disk that takes no writes, and costs no flush."""
+    database = Database(f"sqlite:///{tmp_path}/v.db")
+    database.open()
+    before = (tmp_path / "v.db-wal").read_bytes()
+    assert await database.look(lambda connection: list(connection.scalars(sa.select(instance.c.name)))) == []
+    assert (tmp_path / "v.db-wal").read_bytes() == before
+    database.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only=ON"))
+    assert await database.look(lambda connection: list(connection.scalars(sa.select(instance.c.name)))) == []
+    await database.close()
