@@ -8,9 +8,7 @@ ends in a lie that no later fact corrects, no state is stuck, and nothing that r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-import os
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -263,8 +261,7 @@ class Lives(RuleBasedStateMachine):
             await asyncio.wait(others)
         server = self.w.server
         await server.database.close()
-        with contextlib.suppress(OSError):
-            os.close(server.lock)
+        server.lock.close()
         await self.fake.close()
         self.dead.append(self.opened)
 
