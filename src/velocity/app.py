@@ -109,10 +109,10 @@ async def build(
         root_password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
         tasks = Tasks(SqlTasks(database), access)
-        await tasks.open()
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools, settings.data_dir / "pools")
         library.open()
+        await tasks.open(library.find)
         resumables = Resumables(library, access)
         driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}

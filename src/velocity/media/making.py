@@ -107,7 +107,7 @@ class Making:
         try:
             reservation = held.enter_context(self._library.reservation(medium))
             plan.step("create", "medium", medium.name, gid=medium.gid)
-            return await self._tasks.begin(caller, kind, medium.gid, medium.name, work, reservation.frees)
+            return await self._tasks.begin(caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees)
         except BaseException:
             held.close()
             raise

@@ -20,6 +20,8 @@ from velocity.tasks.rules import KEPT, Task
 
 log = logging.getLogger(__name__)
 
+AGAIN = 5.0
+"""Seconds after which the end of a task that could not be written is written again."""
 RESTARTED = "the server was restarted meanwhile; nothing of it remains: begin it again"
 
 
@@ -65,20 +67,20 @@ class Tasks:
         self._progress: dict[int, Progress] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._frees: dict[int, Callable[[], None]] = {}
+        self._behind: set[asyncio.Task[None]] = set()
+        """Ends that are shown, and still to be written."""
         self._closing = False
         access.owns(On.TASK, self._group_of)
         access.groups.belongings(self)
 
-    async def open(self) -> None:
-        """Load them; what ran when the server ended has failed."""
+    async def open(self, made: Callable[[UUID], object | None]) -> None:
+        """Load them; what ran when the server ended has failed, unless what it was to make is there (`made`)."""
         for task in self._store.load():
             if task.state is TaskState.RUNNING:
-                task = replace(
-                    task,
-                    state=TaskState.FAILED,
-                    ended=int(self._clock()),
-                    message=RESTARTED,
-                )
+                if task.mid is not None and made(task.mid) is not None:  # the crash came between it and this note
+                    task = replace(task, state=TaskState.DONE, ended=int(self._clock()))
+                else:
+                    task = replace(task, state=TaskState.FAILED, ended=int(self._clock()), message=RESTARTED, mid=None)
                 await self._store.end(task)
             self._tasks[task.tid] = task
 
@@ -89,6 +91,10 @@ class Tasks:
             running.cancel()
         if self._running:
             await asyncio.wait(self._running.values())
+        for writing in self._behind:
+            writing.cancel()
+        if self._behind:
+            await asyncio.wait(self._behind)
 
     # Reading
 
@@ -116,16 +122,18 @@ class Tasks:
 
     # Doing
 
-    async def begin(self, caller: Caller, kind: str, gid: int, name: str, work: Work, frees: Callable[[], None]) -> int:
-        """Begin it; its tid. `work` is called in any case, or never was when this raises.
+    async def begin(
+        self, caller: Caller, kind: str, gid: int, name: str, mid: UUID, work: Work, frees: Callable[[], None]
+    ) -> int:
+        """Begin it; its tid. `work` makes the medium `mid`: it is called in any case, or never was when this raises.
 
         `frees` tells a plan what would be free again if it were cancelled.
         """
         now = int(self._clock())
-        draft = Task(0, kind, caller.uid, gid, name, "bytes", now)
+        draft = Task(0, kind, caller.uid, gid, name, "bytes", now, mid=mid)
         tid = await self._store.add(draft, now - KEPT)
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
-        self._tasks[tid] = replace(draft, tid=tid)
+        self._tasks[tid] = replace(draft, tid=tid, mid=None)
         self._progress[tid] = Progress(lambda: self._tell(tid, gid))
         self._frees[tid] = frees
         self._tell(tid, gid)
@@ -164,13 +172,25 @@ class Tasks:
             task = replace(task, done=task.total)
         try:
             await self._store.end(task)
-        except Refused as refused:
-            log.warning("the end of task %d is not kept: %s", tid, refused.message)
+        except Exception as error:  # what runs no more is not shown as running, whatever the database says
+            log.warning("the end of task %d cannot be written now, and will be later: %s", tid, error)
+            if not self._closing:
+                writing = asyncio.create_task(self._write_later(task))
+                self._behind.add(writing)
+                writing.add_done_callback(self._behind.discard)
         self._tasks[tid] = task
         self._progress.pop(tid, None)
         self._frees.pop(tid, None)
         self._running.pop(tid, None)
         self._tell(tid, task.gid)
+
+    async def _write_later(self, task: Task) -> None:
+        while True:
+            await asyncio.sleep(AGAIN)
+            try:
+                return await self._store.end(task)
+            except Exception as error:
+                log.debug("the end of task %d: %s", task.tid, error)
 
     def _plan_to_cancel(self, task: Task) -> None:
         plan.step("cancel", "task", task.name, id=task.tid, gid=task.gid)

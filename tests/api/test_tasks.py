@@ -1,0 +1,73 @@
+"""The ends of tasks: what is shown of one is so, whatever becomes of the note of its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.api.world import World, world
+from velocity.store.tables import tasks
+
+pytestmark = pytest.mark.anyio
+
+DISK_FULL = """
+create trigger full before update on tasks begin select raise(abort, 'database or disk is full'); end
+"""
+
+
+async def _execute(w: World, statement: str) -> None:
+    await w.server.database.aside(lambda connection: connection.execute(sa.text(statement)) and None)
+
+
+async def _clone(w: World) -> int:
+    mid = await w.medium()
+    return int((await w.ok("PUT", "/m/media/clone", mid=mid, gid=0, mpid=1, name="copy"))["tid"])
+
+
+async def _ended(w: World, tid: int) -> str:
+    end = time.monotonic() + 60
+    while (state := (await w.ok("POST", "/t/task", tid=tid))["state"]) == "RUNNING":
+        assert time.monotonic() < end, "nothing runs, and the task is shown as running"
+        await asyncio.sleep(0.01)
+    return str(state)
+
+
+async def test_the_end_of_a_task_that_cannot_be_written_is_shown_and_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("velocity.tasks.service.AGAIN", 0.01)
+    async with world(tmp_path / "data") as w:
+        await _execute(w, DISK_FULL)
+        tid = await _clone(w)
+        assert await _ended(w, tid) == "DONE"
+
+        async def kept() -> str:
+            found = await w.server.database.aside(
+                lambda connection: connection.scalar(sa.select(tasks.c.state).where(tasks.c.tid == tid))
+            )
+            return str(found)
+
+        assert await kept() == "RUNNING"
+        await _execute(w, "drop trigger full")
+        end = time.monotonic() + 60
+        while await kept() != "DONE":
+            assert time.monotonic() < end, "its end is never written"
+            await asyncio.sleep(0.01)
+
+
+async def test_a_task_whose_medium_is_there_has_not_failed_when_a_crash_comes_before_its_end_is_written(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path / "data") as w:
+        await _execute(w, DISK_FULL)
+        tid = await _clone(w)
+        assert await _ended(w, tid) == "DONE"
+        await _execute(w, "drop trigger full")
+    async with world(tmp_path / "data") as w:
+        task = await w.ok("POST", "/t/task", tid=tid)
+        (made,) = (one for one in (await w.ok("POST", "/m/media/list", gid=0))["media"] if one["name"] == "copy")
+        assert (task["state"], task["mid"]) == ("DONE", made["mid"])
