@@ -18,6 +18,7 @@ from velocity.api.counted import Counts
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
+from velocity.durable import sync
 from velocity.events.service import Events, Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
@@ -212,4 +213,5 @@ def local_key(file: Path) -> str:
             out.flush()
             os.fsync(out.fileno())
         draft.rename(file)
+        sync(file.parent)
         return key

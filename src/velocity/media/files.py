@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.media.identity import Identity, sync
+from velocity.durable import sync
+from velocity.media.identity import Identity
 from velocity.media.rules import Pool
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class PoolFiles:
             for file in directory.iterdir():
                 if file.name not in names:
                     file.unlink()
-        sync(self._path)
+        for directory in (self._path, self._trash):
+            sync(directory)
 
     def path(self, name: str) -> Path:
         """Where a medium's file is: in `.moving` as long as it could not be moved into place."""
@@ -203,6 +205,7 @@ class PoolFiles:
     def _discard(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.moving(name).rename(self._trash / name)
+        sync(self._trash)
 
     def _empty(self, name: str) -> None:
         for directory in (self._trash, self._moving):  # there, if it could not be discarded

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from uuid import uuid4
 
+from velocity.durable import sync
+
 MARK = Path(".velocity/pool")
 """In a folder of its own, as nothing but media stands in the pool itself."""
 PLACES = (".", ".moving", ".trash")
@@ -120,12 +122,3 @@ def _write(file: Path, text: str) -> None:
         os.fsync(out.fileno())
     draft.rename(file)
     sync(file.parent)
-
-
-def sync(directory: Path) -> None:
-    """What was made, moved or removed in it is so after a crash, too."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from velocity.durable import sync, sync_file
+
 DEFAULT_DIRECTORIES = (
     Path("/etc/qemu/firmware"),
     Path("/usr/local/share/qemu/firmware"),
@@ -86,8 +88,12 @@ def keep(firmware: Firmware, store: Path) -> Kept:
                  str(firmware.variables), str(draft / "vars.qcow2")],
                 check=True, capture_output=True, timeout=60,
             )  # fmt: skip
+            for file in (draft / "code.fd", draft / "vars.qcow2"):
+                sync_file(file)
+            sync(draft)
             if not target.is_dir():
                 draft.rename(target)
+                sync(store)
     return kept(firmware.build, store)
 
 

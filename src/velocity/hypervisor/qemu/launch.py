@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from velocity.durable import sync, sync_file
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, MediaFiles, NatSpec
 from velocity.hypervisor.qemu import confine, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
@@ -178,7 +179,9 @@ def _prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
         draft = variables.with_suffix(".draft")
         shutil.copyfile(kept(spec.firmware, place.firmware).vars, draft)
         draft.chmod(0o600)
+        sync_file(draft)
         draft.rename(variables)
+        sync(variables.parent)
 
 
 def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:

@@ -1,0 +1,24 @@
+"""What outlives the host's crash: files and directories on the disk, not only in memory. fsync(2)"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync(directory: Path) -> None:
+    """What was made, moved or removed in it is so after a crash, too."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(file: Path) -> None:
+    """What was written into it by whoever is there after a crash, too."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
