@@ -25,6 +25,11 @@ flood: ## The whole form of the test of consoles, with 4 MB of numbered lines, s
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
+CRASH_SECONDS ?= 600
+crash: ## Kill the server at every point of every operation, ten minutes (CRASH_SECONDS), and note it in docs/reliability.md
+	@scripts/setup dev
+	@$(PY) -m tests.crash --seconds $(CRASH_SECONDS) --report docs/reliability.md
+
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev
 	@.venv/bin/ruff check .
@@ -76,4 +81,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit flood check bench bench-report profile web docs screenshots fix dist clean
+.PHONY: help setup run test unit flood crash check bench bench-report profile web docs screenshots fix dist clean

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+
+
+SOCKET = ".s.PGSQL.5432"
 
 
 class Postgres:
@@ -31,8 +36,23 @@ class Postgres:
     def start(self) -> None:
         data = str(self._home / "data")
         self._run("initdb", "-D", data, "-A", "trust", "-U", self._user, "-E", "UTF8", "--no-sync", "--locale=C")
+        self.serve()
+
+    def serve(self) -> None:
+        """Serve what is there already, too: after `kill`."""
         options = f"-k {self._home} -c listen_addresses= -c fsync=off -c max_connections=50"
-        self._run("pg_ctl", "-D", data, "-l", str(self._home / "log"), "-w", "-o", options, "start")
+        log = str(self._home / "log")
+        self._run("pg_ctl", "-D", str(self._home / "data"), "-l", log, "-t", "120", "-w", "-o", options, "start")
+
+    def kill(self) -> None:
+        """As a crash would, with all its processes; it can `serve` again."""
+        first = int((self._home / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # so that it begins no others meanwhile
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (*map(int, children), first):
+            os.kill(pid, signal.SIGKILL)
+        while any(Path(f"/proc/{pid}").exists() for pid in (*children, first)):
+            time.sleep(0.01)
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._home / "data"), "-m", "immediate", "stop")
@@ -40,10 +60,23 @@ class Postgres:
 
     def database(self) -> str:
         """The URL of a new, empty database."""
+        return self.url(self.create(), self._home)
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._home / SOCKET
+
+    def url(self, name: str, directory: Path) -> str:
+        """Of the database of that name, over the socket in the directory."""
+        return f"postgresql://{self._user}@/{name}?host={quote(str(directory), safe='')}"
+
+    def create(self) -> str:
+        """The name of a new, empty database."""
         self._count += 1
         name = f"v{self._count}"
         self._run("createdb", "-h", str(self._home), "-U", self._user, name)
-        return f"postgresql://{self._user}@/{name}?host={quote(str(self._home), safe='')}"
+        return name
 
     def _run(self, program: str, *words: str) -> None:
         command = [*self._as, str(self._programs / program), *words]

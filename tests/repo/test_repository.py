@@ -52,6 +52,13 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     assert set(tracked("docs/pictures/*")) <= linked, "a picture that no document shows"
 
 
+def test_the_tests_that_documents_name_are_there() -> None:
+    for file in tracked("*.md"):
+        for path, test in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", file.read_text()):
+            assert (ROOT / path).is_file(), f"{file.name}: {path}"
+            assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{file.name}: {path}::{test}"
+
+
 def test_the_wheel_has_the_built_page(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "src/velocity/__init__.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -198,7 +198,7 @@ def office(place: Path, screens: Mapping[str, bytes] | None = None) -> Iterator[
     hour = 3600.0
     hands = Hands(time.time() - hour)
     with hosting(data, hypervisor, hands, **settings) as host:
-        chance = random.Random(1)  # noqa: S311 - the same pictures each time
+        chance = random.Random(1)
         while hands.now < time.time() - 10:
             hypervisor.work(hands.now, 10, chance)
             host.look()

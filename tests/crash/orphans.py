@@ -1,0 +1,94 @@
+"""What may be left of nothing: files, processes, run directories, uids, links, and machines that nobody shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.crash.memory import machines
+from tests.crash.model import State
+from tests.crash.server import Server
+
+
+def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
+    """What should not be there, or is missing; `kept` are the models, which know what lies in the trash."""
+    found = list(_files(server, seen, kept))
+    found += [f"process {pid} of a server that is gone: {words[:120]}" for pid, words in server.children().items()]
+    known, discarded = _machines(server)
+    running = {uuid for uuid, vmid in known.items() if _state(seen, vmid) != "STOPPED"}
+    if not server.qemu:
+        found += _unlike("machines that run", {str(one) for one in machines(server.machines)}, running)
+        return found
+    guests = server.guests()
+    found += _unlike("QEMU processes", set(guests.values()), running)
+    found += [f"two QEMUs of {one}" for one in set(guests.values()) if [*guests.values()].count(one) > 1]
+    found += _unlike("run directories", {one.name for one in server.runs.glob("*/*")}, running)
+    stale = {one.name for one in (server.data / "machines").glob("*")} - known.keys() - discarded
+    found += [f"machines/{one} of no VM" for one in sorted(stale)]
+    return [*found, *(_as_root(server, guests, running) if os.geteuid() == 0 else ())]
+
+
+def _files(server: Server, seen: State, kept: Sequence[State]) -> Iterator[str]:
+    trashed = {one["id"] for state in kept for item in state["trash"].values() for one in _media(item)}
+    for directory, wanted in (
+        (".", {one["id"] for one in seen["media"].values()}),
+        (".moving", set()),
+        (".trash", trashed),
+    ):
+        there = {file.stem for file in (server.pool / directory).iterdir() if file.is_file()}
+        yield from _unlike(f"files in {directory} of the pool", there, wanted)
+
+
+def _media(item: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(item["_contents"].get("media", {}).values())
+
+
+def _unlike(what: str, there: set[str], wanted: set[str]) -> list[str]:
+    return [f"{what}: {one} of nothing" for one in sorted(there - wanted)] + [
+        f"{what}: {one} is missing" for one in sorted(wanted - there)
+    ]
+
+
+def _machines(server: Server) -> tuple[dict[str, int], set[str]]:
+    """uuid -> vmid of the VMs, and the uuids in the trash, as the database has them."""
+    url = sa.make_url(server.database or f"sqlite:///{server.data}/velocity.db")
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        known = {row.uuid: row.vmid for row in connection.execute(sa.text("select uuid, vmid from machines"))}
+        trashed = [json.loads(row.rows) for row in connection.execute(sa.text("select rows from trash"))]
+    engine.dispose()
+    return known, {row["uuid"] for rows in trashed for row in rows.get("machines", ())}
+
+
+def _state(seen: State, vmid: int) -> str:
+    return next((str(vm["state"]) for vm in seen["vms"].values() if vm["id"] == vmid), "STOPPED")
+
+
+def _as_root(server: Server, guests: dict[int, str], running: set[str]) -> Iterator[str]:
+    claims = {claim.readlink().name: int(claim.name) for claim in server.claims()}
+    yield from _unlike("claims of uids", set(claims), running)
+    if len(server.claims()) != len(claims):
+        yield "several uids are claimed for one machine"
+    for pid, machine in guests.items():
+        process = Path(f"/proc/{pid}")
+        if process.exists() and process.stat().st_uid != claims.get(machine):
+            yield f"QEMU {pid} has the uid {process.stat().st_uid}, and {claims.get(machine)} is claimed"
+    tables = _said("nft", "list", "tables").split("\n")
+    if tables.count(f"table inet velocity_{server.uid_base}") != 1:
+        yield "the fence does not stand"
+    if server.bridge:
+        links = [one["ifname"] for one in json.loads(_said("ip", "-j", "link")) if one["ifname"].startswith("vt")]
+        if len(links) != len(running):
+            yield f"links {links} of {len(running)} machines"
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
