@@ -51,8 +51,12 @@ class Postgres:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (*map(int, children), first):
             os.kill(pid, signal.SIGKILL)
-        while any(Path(f"/proc/{pid}").exists() for pid in (*children, first)):
+        end = time.monotonic() + 60
+        while any(_lives(pid) for pid in (*map(int, children), first)):
+            assert time.monotonic() < end
             time.sleep(0.01)
+        for left in (self._home / "data" / "postmaster.pid", self._home / f"{SOCKET}.lock"):
+            left.unlink(missing_ok=True)  # its pid may be a zombie's for a while, and it would not start then
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._home / "data"), "-m", "immediate", "stop")
@@ -82,3 +86,10 @@ class Postgres:
         command = [*self._as, str(self._programs / program), *words]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", check=False)
         assert done.returncode == 0, done.stderr.decode()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -74,22 +74,22 @@ class Way:
                     threading.Thread(target=self._carry, args=(source, target, committing, asks), daemon=True).start()
 
     def _carry(self, source: socket.socket, target: socket.socket, committing: threading.Event, asks: bool) -> None:
+        lost = False
         with suppress(OSError):
-            while data := source.recv(65536):
+            while not lost and (data := source.recv(65536)):
                 if asks and b"COMMIT\0" in data and self._counts():
-                    if self._order == BEFORE:
-                        break
                     committing.set()
+                    lost = self._order == BEFORE
                 elif not asks and committing.is_set():
-                    break
-                target.sendall(data)
-            else:
-                for end in (source, target):
-                    with suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
-                return
+                    lost = True
+                if not lost:
+                    target.sendall(data)
+        if lost:
             self._order = ""
             self.cut()
+        for end in (source, target):  # whoever reads at the other side hears of it
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def _counts(self) -> bool:
         with self._turn:

@@ -19,9 +19,10 @@ from tests.crash.world import World, Wrong
 
 SETTLES = 30.0
 """Seconds until what a start has to put in order must be so, on a machine with much to do."""
-FRESH = 30
+FRESH = 20
 """Rounds after which a server with nothing in it takes the place of the old one."""
-AT_RANDOM, ON_THE_WAY = "at random", "its preparation"
+AT_RANDOM, ANSWERED = "at random", "after its answer"
+ANSWERS = ("before an answer is sent", "after an answer is sent")
 STARTS, WORKS = "server start", "two workers at once"
 
 
@@ -43,14 +44,12 @@ class Tally:
     """Of the database."""
     violations: list[Violation] = field(default_factory=list)
     rounds: int = 0
-    passed: set[str] = field(default_factory=set)
 
     def add(self, other: Tally) -> None:
         self.kills.update(other.kills)
         self.hurts.update(other.hurts)
         self.violations += other.violations
         self.rounds += other.rounds
-        self.passed |= other.passed
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,10 @@ class Lane:
         self._round = 0
         self._rounds_of_server = FRESH
         self._starts: list[str] = []
-        """Points that a start passes."""
+        """Points that a start passes which is not the first."""
+        self._first: list[str] | None = None
+        """Points that a first start passes, in their order."""
+        self._first_killed = False
         self._marked = 0
         self.server: Server | None = None
         self._worlds: tuple[World, ...] = ()
@@ -99,6 +101,7 @@ class Lane:
             if stop():
                 return
             passed[operation] = self._record(operation)
+        self.renew()
         while True:
             cells = [
                 Cell(operation, point, nth)
@@ -120,11 +123,10 @@ class Lane:
         server.order("record")
         status, answer = world.attempt(request)
         assert status == 200, (request.kind, status, answer)
-        if any(isinstance(vm["state"], set) for vm in world.state["vms"].values()):
-            self._look_until_right()
         points = Counter(server.passed())
         server.order("")
-        self.tally.passed.update(points)
+        if any(isinstance(vm["state"], set) for vm in world.state["vms"].values()):
+            self._look_until_right()
         return points
 
     # A server
@@ -137,7 +139,7 @@ class Lane:
             self.server.close()
         self.server = server = self._make()
         self._rounds_of_server, self._marked = 0, 0
-        self.start(first=True)
+        self._first_start(server)
         self._worlds = World(server, "a", self._rng.getrandbits(32)), World(server, "b", self._rng.getrandbits(32))
         for world in self._worlds:
             world.begin()
@@ -147,20 +149,37 @@ class Lane:
         """Take a new server for the next round: what comes after something wrong is not to be blamed for it."""
         self._rounds_of_server = FRESH
 
-    def start(self, *, first: bool = False) -> None:
-        """Start it; now and then it is killed at a point on its way, and started again."""
+    def _first_start(self, server: Server) -> None:
+        """The first of them all is recorded; the second is killed at each point in turn; others at one, by chance."""
+        if self._first is None:
+            server.order("record")
+            assert server.start()
+            self._first = [point for point in dict.fromkeys(server.passed()) if point not in ANSWERS]
+        else:
+            points = self._first if not self._first_killed else [self._rng.choice(self._first)]
+            self._first_killed = True
+            for point in points:
+                server.order(f"1 {point}")
+                if not server.start():
+                    self.tally.kills[STARTS, point] += 1
+                else:
+                    server.kill()
+            server.order("")
+            assert server.start()
+        server.order("")
+
+    def start(self) -> None:
+        """Start it again; now and then it is killed at a point on its way, and started once more."""
         server = self.server
         assert server is not None
-        point = self._rng.choice(self._starts) if self._starts and self._rng.random() < (0.8 if first else 0.25) else ""
+        point = self._rng.choice(self._starts) if self._starts and self._rng.random() < 0.25 else ""
         server.order(f"1 {point}" if point else "record")
         if not server.start():
             self.tally.kills[STARTS, point] += 1
             server.order("")
             assert server.start()
         elif not point:
-            passed = set(server.passed())
-            self._starts = sorted({*self._starts, *passed} - {"before an answer is sent", "after an answer is sent"})
-            self.tally.passed |= passed
+            self._starts = sorted({*self._starts, *server.passed()} - {*ANSWERS})
         server.order("")
 
     # A round
@@ -195,7 +214,7 @@ class Lane:
         except Cut as cut:
             reached = bool(server.passed())
             return request.kind, cell.point if reached else AT_RANDOM, [] if reached else [f"cut by nobody: {cut}"]
-        return request.kind, AT_RANDOM, [] if status == 200 else [f"refused: {status} {answer}"]
+        return request.kind, ANSWERED, [] if status == 200 else [f"refused: {status} {answer}"]
 
     def _at_random(self, server: Server, worlds: Sequence[World]) -> list[str]:
         wrong: list[str] = []

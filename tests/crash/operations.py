@@ -418,17 +418,26 @@ def vm_create(world: World) -> Request:
     return _vm_create(world, world.top, [])
 
 
-def _vm(world: World, state: str) -> str:
-    """A VM in that state, and no other one that runs where guests are real."""
+def _end_others(world: World, state: str) -> None:
+    """Where guests are real no other one runs than one in that state."""
     for name, vm in world.state["vms"].items() if world.server.qemu else ():
-        if vm["state"] != "STOPPED" and vm["state"] != state:
+        if vm["state"] not in ("STOPPED", state):
             world.do(_to(world, "vm kill", name, "STOPPED", force=True))
+
+
+def _new_vm(world: World) -> str:
+    """One that never ran."""
+    _end_others(world, "STOPPED")
+    world.do(vm_create(world))
+    return list(world.state["vms"])[-1]
+
+
+def _vm(world: World, state: str) -> str:
+    _end_others(world, state)
     found = world.pick("vms", lambda _, vm: vm["state"] == state and vm["group"] == world.top)
     if found is None:
         found = world.pick("vms", lambda _, vm: vm["state"] == "STOPPED" and vm["group"] == world.top)
-        if found is None:
-            world.do(vm_create(world))
-            found = list(world.state["vms"])[-1]
+        found = found or _new_vm(world)
         if state != "STOPPED":
             world.do(_to(world, "vm start", found, state))
     return found
@@ -456,11 +465,11 @@ def vm_alter(world: World) -> Request:
 
 
 def vm_start(world: World) -> Request:
-    return _to(world, "vm start", _vm(world, "STOPPED"), "RUNNING")
+    return _to(world, "vm start", _new_vm(world), "RUNNING")
 
 
 def vm_start_held(world: World) -> Request:
-    return _to(world, "vm start paused", _vm(world, "STOPPED"), "PAUSED")
+    return _to(world, "vm start paused", _new_vm(world), "PAUSED")
 
 
 def vm_pause(world: World) -> Request:

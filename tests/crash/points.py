@@ -32,11 +32,14 @@ def descriptor(number: int, *_more: Any, **_named: Any) -> str:
 
 
 def words(*arguments: Any, **_named: Any) -> str:
-    """The words of a command line (beside the object, if it is a method's), or the command that a monitor is told."""
-    for one in arguments[:2]:
-        if isinstance(one, str | list):
-            return one if isinstance(one, str) else " ".join(map(str, one))
-    return ""
+    """The words of a command line, whole or one by one, or the command that a monitor is told."""
+    return " ".join(
+        " ".join(map(str, one)) if isinstance(one, list) else one for one in arguments if isinstance(one, str | list)
+    )
+
+
+def path(one: Any, *_more: Any, **_named: Any) -> str:
+    return str(os.fspath(one))
 
 
 def kind(name: str, *_more: Any, **_named: Any) -> str:
@@ -91,12 +94,12 @@ SEAMS = (
     Seam("a machine in memory is stopped", "velocity.hypervisor.fake:FakeHypervisor.stop", with_=MEMORY),
     Seam("a machine in memory is forgotten", "velocity.hypervisor.fake:FakeHypervisor.forget", with_=MEMORY),
     Seam("the firmware is kept", "os:rename", paths, r"/firmware/", with_=QEMU),
-    Seam("a machine's directory is made", "os:mkdir", paths, r"/machines/[^/]+$", with_=QEMU),
+    Seam("a machine's directory is made", "os:mkdir", path, r"/machines/[^/]+$", with_=QEMU),
     Seam("firmware variables are moved into place", "os:rename", paths, r"/vars\.qcow2$", with_=QEMU),
-    Seam("a run's directory is made", "os:mkdir", paths, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
+    Seam("a run's directory is made", "os:mkdir", path, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
     Seam("a uid is claimed", "os:symlink", paths, r"/uids/\d+$", with_=QEMU),
     Seam("a run is noted", "os:rename", paths, r"/run\.json$", with_=QEMU),
-    Seam("the console's pipe is made", "os:mkfifo", paths, r"/runs/", with_=QEMU),
+    Seam("the console's pipe is made", "os:mkfifo", path, r"/runs/", with_=QEMU),
     Seam("QEMU is spawned", "subprocess:Popen.__init__", words, r" -uuid ", with_=QEMU),
     Seam("QEMU's monitor is connected", "qemu.qmp:QMPClient.connect", with_=QEMU),
     Seam("QEMU is told to go on", "qemu.qmp:QMPClient.execute", words, r"^cont$", with_=QEMU),

@@ -55,7 +55,7 @@ class Server:
         self.order("")
 
     def _connect(self) -> httpx.Client:
-        limits = httpx.Limits(keepalive_expiry=2)  # before the server closes what is idle
+        limits = httpx.Limits(max_keepalive_connections=0)  # one that the server closes just then would seem cut
         return httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", timeout=90, trust_env=False, limits=limits,
             verify=False,  # noqa: S501 - there is no TLS, and to load the host's certificates takes long
