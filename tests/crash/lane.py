@@ -308,4 +308,5 @@ def _sessions(world: World) -> Iterator[str]:
                 yield f"{user} has {len(right)} passwords of {len(words)} that may be"
             else:
                 world.state["users"][user]["_password"] = right[0]
-    world.passwords.clear()
+                world.passwords[user] = right  # and so it is at each later look, until another one is set
+    world.passwords = dict([*world.passwords.items()][-1:])

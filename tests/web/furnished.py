@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tests.api.world import PASSWORD
 from tests.host import Host
@@ -54,5 +54,5 @@ def begin_forever(host: Host) -> None:
         raise AssertionError("never")
 
     tasks = host.app.services.tasks
-    begun = tasks.begin(Caller(0, "a test"), "import", 0, "slow", work, lambda: None)
+    begun = tasks.begin(Caller(0, "a test"), "import", 0, "slow", uuid4(), work, lambda: None)
     asyncio.run_coroutine_threadsafe(begun, host.loop).result(10)
