@@ -26,7 +26,7 @@ POSTGRESQL = (Cell(of.group_create, COMMITTED, 1), Cell(of.vm_create, "before th
 QEMU = (
     Cell(of.vm_start, "after QEMU is spawned", 1),
     Cell(of.vm_pause, "after QEMU is told to pause", 1),
-    Cell(of.vm_kill, "before a run's note is removed", 1),
+    Cell(of.vm_kill, "before a uid is given back", 1),
 )
 
 

@@ -171,6 +171,7 @@ class Observer:
                 async for news in self._hypervisor.news(self._host):
                     tries = 0
                     self._feed(news)
+                    self._heard_up_to(news.number)
             except HypervisorError as error:
                 self._lose(str(error))
             self._stale.set()
@@ -211,6 +212,7 @@ class Observer:
         for keeper in list(self._keepers()):
             if keeper.doubtful:
                 self.look(keeper)
+        self._heard_up_to(listing.number)  # what was told before it, and was not heard, does not come any more
         if self.lost:
             self.lost = False
             log.info("host %d answers again", self._host)
@@ -241,11 +243,11 @@ class Observer:
                 self._heard(news)
             except Exception:  # a sick one costs itself, not the facts of the others
                 log.exception("run %d of the machine %s: a fact was not taken", news.who.epoch, news.who.machine)
-        self._number = max(self._number, news.number)
-        if self._waiting:
-            self._wake()
 
-    def _wake(self) -> None:
+    def _heard_up_to(self, number: int) -> None:
+        self._number = max(self._number, number)
+        if not self._waiting:
+            return
         waiting, self._waiting = self._waiting, []
         for number, reached in waiting:
             if number > self._number:

@@ -87,7 +87,7 @@ class FakeHypervisor:
         self._lost: set[HostId] = set()
         self._silent: set[UUID] = set()
         self._under_way: list[tuple[UUID, Callable[[], None], bool]] = []
-        self._number = 0
+        self._number = self._told = 0
         self._news: dict[HostId, asyncio.Queue[Changed | None]] = defaultdict(asyncio.Queue)
 
     # Machines
@@ -96,7 +96,7 @@ class FakeHypervisor:
         self._reach(who.host)
         run = self.runs.get(who.machine)
         if run is not None and run.who == who:
-            return self._number
+            return self._told
         self._check_epoch(who)
         self._starting[who.machine] = asyncio.current_task()
         try:
@@ -149,9 +149,9 @@ class FakeHypervisor:
             self._reach(who.host)
             return self._deed(who, lambda: self._end_now(who), heard=True)
         self._reach(who.host)
+        number = self._told
         if who != self._who(who.machine):
-            return self._number
-        number = self._number
+            return number
         self._deed(who, lambda: self._press(who))
         return number
 
@@ -344,7 +344,7 @@ class FakeHypervisor:
         work()
         if answer is Answer.LATE:
             raise Unknown("no answer in time")
-        return self._number
+        return self._told
 
     def _reach(self, host: HostId) -> None:
         if host in self._lost:
@@ -359,6 +359,7 @@ class FakeHypervisor:
 
     def _hear(self, changed: Changed) -> None:
         if changed.who.host not in self._lost:
+            self._told = changed.number
             self._news[changed.who.host].put_nowait(changed)
 
     async def _hindrance(self) -> None:
