@@ -201,6 +201,8 @@ class Lane:
             wrong += self.look(worlds)
         except (AssertionError, Cut, Wrong) as error:
             wrong = [f"{type(error).__name__}: {error}", traceback.format_exc(limit=-4)]
+            if self.server is not None and self.server.ended():
+                wrong.append(f"its server had ended by itself: {self.server.words()[-1500:]}")
         if wrong:
             self.renew()
             self.tally.violations.append(Violation(self.name, self._round, name, point, tuple(wrong)))
