@@ -1,10 +1,9 @@
-"""Renders docs/reference/ from the code, and looks whether the promises of SPECIFICATION.md have their tests."""
+"""Renders docs/reference/ from the code."""
 
 from __future__ import annotations
 
 import ast
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -208,21 +207,3 @@ def _description(kind: Any) -> str:
     meta = getattr(kind, "__metadata__", ())
     return next((one.description for one in meta if one.description), "").replace("|", "\\|")
 
-
-def broken_promises(root: Path) -> list[str]:
-    """Lines of SPECIFICATION.md whose test does not exist. A promise names `tests/...::test` or says pending."""
-    file = root / "SPECIFICATION.md"
-    if not file.is_file():
-        return ["SPECIFICATION.md is missing"]
-    problems = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        if not line.startswith("- "):
-            continue
-        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", line)
-        if not named and "(pending" not in line:
-            problems.append(f"SPECIFICATION.md:{number}: neither a test nor `pending`")
-        for path, test in named:
-            text = (root / path).read_text() if (root / path).is_file() else ""
-            if not re.search(rf"def {test}\(", text):
-                problems.append(f"SPECIFICATION.md:{number}: there is no test {path}::{test}")
-    return problems

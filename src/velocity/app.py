@@ -73,6 +73,13 @@ class App:
     root_password: str | None
     welcome: str | None
 
+    async def settle(self) -> None:
+        """Returns when nothing is under way: no task, no request or news of a VM, nothing to be written or told."""
+        await self.services.tasks.settle()
+        await self.services.fleet.settle()
+        await self.services.history.settle()
+        await self.services.events.settle()
+
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
         await self.services.gallery.close()

@@ -275,6 +275,7 @@ class Comparison(RuleBasedStateMachine):
             }
 
 
+@pytest.mark.holds("TEAM-1")
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_access_does_what_a_model_of_a_few_lines_does(

@@ -38,6 +38,7 @@ async def test_right_wrong_and_nobody_cost_one_verification_each() -> None:
     assert hasher.verified == 4
 
 
+@pytest.mark.holds("BOUND-13")
 async def test_too_many_at_once_are_told_to_come_back() -> None:
     passwords = Passwords(Counting())
     hashed = await passwords.hash("secret 123")

@@ -78,6 +78,7 @@ async def is_gone(server: Listening) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.holds("BOUND-10")
 @pytest.mark.parametrize(
     ("begun", "piece"),
     [(GET + b"x: ", b"a"), (GET + b"x", b"a"), (b"GET /", b"a"), (b"", b"\r\n")],
@@ -150,6 +151,7 @@ async def test_a_head_of_just_the_limit_passes_and_one_byte_more_does_not(w: Wor
             assert (await answered(reader))[0] == status
 
 
+@pytest.mark.holds("BOUND-10")
 async def test_a_head_that_does_not_come_is_not_waited_for(w: World) -> None:
     async def begin(server: Listening, begun: bytes) -> None:
         async with connected(server) as connection:
@@ -188,6 +190,7 @@ async def test_a_connection_is_kept_between_requests_for_longer_than_a_head_has(
             await asyncio.sleep(1.5)
 
 
+@pytest.mark.holds("BOUND-11")
 async def test_a_body_of_nobody_that_does_not_come_is_not_waited_for(w: World) -> None:
     async def begin(server: Listening, begun: bytes) -> None:
         async with connected(server) as connection:
@@ -211,6 +214,7 @@ async def test_what_nobody_reads_of_a_body_of_nobody_is_not_waited_for(w: World)
         await is_gone(server)
 
 
+@pytest.mark.holds("BOUND-11")
 async def test_a_body_of_nobody_has_64_kib_and_with_an_authkey_more(w: World) -> None:
     body = b'{"gid": 0}' + b" " * LIMIT
     sent = POST + b"content-length: %d\r\n" % len(body)
@@ -233,6 +237,7 @@ async def test_a_body_of_nobody_has_64_kib_and_with_an_authkey_more(w: World) ->
             assert "authkey" in answer["message"]
 
 
+@pytest.mark.holds("BOUND-11")
 async def test_a_slow_upload_with_an_authkey_has_all_the_time_it_takes(w: World) -> None:
     data = bytes(range(256)) * 4096 * 5
     head = (
@@ -298,6 +303,7 @@ def elsewhere() -> Iterator[str]:
     subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
+@pytest.mark.holds("BOUND-12")
 async def test_an_address_has_so_many_connections_at_a_time(w: World, elsewhere: str) -> None:
     listener = in_namespace(elsewhere, lambda: socket.create_server(("0.0.0.0", 0)))
     port = listener.getsockname()[1]

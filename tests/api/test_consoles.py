@@ -92,6 +92,7 @@ class Room:
         return Viewer(self._opened.enter_context(socket))
 
 
+@pytest.mark.holds("CONSOLE-1")
 def test_the_keyboard_is_asked_for_given_kept_and_released(room: Room) -> None:
     root, ann = room.view(), room.view(room.user("ann"))
     both = ["root", "ann"]
@@ -129,6 +130,7 @@ def test_the_keyboard_is_asked_for_given_kept_and_released(room: Room) -> None:
     root.until(keyboard={"holder": "root", "yours": True})
 
 
+@pytest.mark.holds("CONSOLE-2")
 def test_who_does_not_answer_hands_over_and_who_leaves_lets_go(room: Room) -> None:
     root, ann = room.view(control=False), room.view(room.user("ann"))
     root.socket.send(b"one ")  # a plain client, which is told nothing, has it as well
@@ -167,6 +169,7 @@ def test_a_frame_that_is_no_control_message_ends_it(room: Room) -> None:
     assert closed.value.rcvd.code == 4400
 
 
+@pytest.mark.holds("CONSOLE-3")
 def test_a_revoked_right_closes_it_and_frees_the_keyboard(room: Room) -> None:
     root, ann = room.view(), room.view(room.user("ann"))
     ann.move("take")
@@ -189,6 +192,7 @@ def denied(url: str, origin: str | None = None) -> int:
     return int(body["code"])
 
 
+@pytest.mark.holds("CONSOLE-4")
 def test_what_does_not_open_a_console(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     url = room.url()
     for origin in ("http://elsewhere.example", room.host.url.replace("http", "https"), "null"):

@@ -16,6 +16,7 @@ DEEPEST = 32
 OLD = 40
 
 
+@pytest.mark.holds("BOUND-5")
 async def test_groups_are_at_most_so_deep(w: World) -> None:
     gid = 0
     for depth in range(1, DEEPEST + 1):
@@ -29,6 +30,7 @@ async def test_groups_are_at_most_so_deep(w: World) -> None:
     await w.group("beside", gid - 1)
 
 
+@pytest.mark.holds("BOUND-5")
 async def test_deeper_trees_of_older_versions_go_on(tmp_path: Path) -> None:
     """All but new groups in them: they are listed, changed, deleted, and restored as they were."""
     async with world(tmp_path / "data"):

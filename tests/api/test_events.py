@@ -47,7 +47,7 @@ async def test_it_needs_an_authkey_and_room(w: World, tmp_path: Path) -> None:
         stream = Stream(w, key)
         await stream.task
         assert stream.status == 401
-        body = await stream._sent.get()
+        body = await stream.sent.get()
         assert json.loads(body or b"")["code"] == 100
     async with world(tmp_path / "other", terms=Terms(own=2, readers=3)) as full:
         bob, ann = await full.user("bob"), await full.user("ann")
@@ -221,6 +221,7 @@ async def test_what_is_unchanged_is_not_told_again(w: World) -> None:
 # To whom
 
 
+@pytest.mark.holds("EVENT-2")
 async def test_who_has_no_right_is_told_nothing(w: World) -> None:
     ours, theirs = await w.group("ours"), await w.group("theirs")
     bob = await w.user("bob", (ours, "vm.view"))

@@ -11,8 +11,10 @@ import pytest
 
 from tests.api.world import world
 from tests.events.page import Stream
+from tests.patience import PATIENCE, eventually
 from velocity.config import Settings
 from velocity.events.service import Terms
+from velocity.events.telling import Telling
 
 pytestmark = pytest.mark.anyio
 
@@ -21,18 +23,17 @@ OWN = 16
 
 async def begun(streams: list[Stream]) -> list[Stream]:
     """Those that are open, when each of them has begun or was refused."""
-    async with asyncio.timeout(60):
-        while not all(stream.status for stream in streams):
-            await asyncio.sleep(0.001)
+    await eventually(lambda: all(stream.status for stream in streams))
     return [stream for stream in streams if stream.status == 200]
 
 
 async def refusal(stream: Stream) -> dict[str, Any]:
     await stream.task
-    body = await stream._sent.get()
+    body = await stream.sent.get()
     return dict(json.loads(body or b""))
 
 
+@pytest.mark.holds("BOUND-7")
 async def test_one_user_opens_no_more_streams_than_the_setting(tmp_path: Path) -> None:
     """Not with many requests at once either; who has reached it is told the number and the cure, and others go on."""
     assert Settings().event_streams == OWN
@@ -70,14 +71,17 @@ class Steps:
         await asyncio.wait({self._task})
 
 
-async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.holds("BOUND-8")
+async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise a user's streams hold up all requests for as long as all their snapshots take."""
     each, vms = 5, 60
     async with world(tmp_path / "data", terms=Terms(rendered=each, own=OWN)) as w:
         for number in range(vms):
             await w.vm(f"vm{number}")
         events, steps = w.server.services.events, Steps()
-        snapshot, render = events.snapshot, events._telling.render
+        snapshot, render = events.snapshot, Telling.render
         made: list[int] = []
         rendered: dict[int, int] = {}
 
@@ -85,13 +89,14 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
             made.append(steps.now)
             return snapshot(uid)
 
-        def note_render(key: Any) -> None:
+        def note_render(telling: Telling, key: Any) -> None:
             rendered[steps.now] = rendered.get(steps.now, 0) + 1
-            render(key)
+            render(telling, key)
 
-        events.snapshot, events._telling.render = note_snapshot, note_render  # type: ignore[method-assign]
+        events.snapshot = note_snapshot  # type: ignore[method-assign]
+        monkeypatch.setattr(Telling, "render", note_render)
         streams = [Stream(w, w.key) for _ in range(OWN)]
-        told = await asyncio.wait_for(asyncio.gather(*(stream.next() for stream in streams)), 60)
+        told = await asyncio.wait_for(asyncio.gather(*(stream.next() for stream in streams)), PATIENCE)
         await steps.end()
         assert all(event is not None and len(event[2]["vms"]) == vms for event in told)
         assert len(made) == OWN

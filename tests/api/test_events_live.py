@@ -85,6 +85,7 @@ async def test_a_hundred_readers(w: World, say: Callable[[str], None]) -> None:
             one.writer.close()
 
 
+@pytest.mark.holds("EVENT-6")
 async def test_the_end_says_goodbye_and_waits_for_no_stream(w: World) -> None:
     async with listening(w) as server:
         readers = [await Raw.open(server.port, w.key) for _ in range(20)]
@@ -98,6 +99,7 @@ async def test_the_end_says_goodbye_and_waits_for_no_stream(w: World) -> None:
             one.writer.close()
 
 
+@pytest.mark.holds("EVENT-5")
 async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) -> None:
     async with world(tmp_path / "data", terms=Terms(patience=0.3)) as w, listening(w) as server:
         stuck = socket.socket()
@@ -132,6 +134,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
         stuck.close()
 
 
+@pytest.mark.holds("EVENT-4")
 async def test_the_client_goes_on_over_cuts(w: World) -> None:
     async with (
         listening(w) as server,

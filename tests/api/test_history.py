@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.test_transfers import begin, patch
 from tests.api.world import PASSWORD, World, world
+from velocity.store.history import SqlHistory
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +18,7 @@ async def entries(w: World, _key: str | None = None, **body: Any) -> list[dict[s
     return list((await w.ok("POST", "/t/history", _key, **body))["entries"])
 
 
+@pytest.mark.holds("TEAM-10")
 async def test_what_is_done_and_what_is_refused(w: World) -> None:
     gid = await w.group("a")
     key = await w.user("bob", (gid, "vm.view"))
@@ -103,13 +105,14 @@ async def test_it_is_kept_and_rotated(tmp_path: Path) -> None:
         await w.group("a")
     async with world(tmp_path / "data") as w:
         assert any(one["operation"] == "create_group" for one in await entries(w))
-        store = w.server.services.history._store
+        store = SqlHistory(w.server.database)
         await store.rotate(0, 2)
         assert len(await entries(w)) == 2
         await store.rotate(4_000_000_000, 1000)
         assert await entries(w) == []
 
 
+@pytest.mark.holds("METRIC-9")
 async def test_what_happened_to_one_vm(w: World) -> None:
     gid = await w.group("a")
     key = await w.user("bob", (gid, "user.view"), (gid, "vm.view"))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.api.world import PASSWORD, Answer, World, world
+from tests.patience import PATIENCE
+from velocity.access.passwords import Passwords
 from velocity.contract.permissions import Permission
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +45,7 @@ async def no_authority(w: World, uid: int, key: str) -> None:
     assert await w.refused("DELETE", "/u/user", key, uid=uid) == (403, 2300)
 
 
+@pytest.mark.holds("TEAM-2")
 async def test_an_account_is_not_captured_by_giving_it_a_right(w: World) -> None:
     """Whoever may assign and remove on any group gave a right there to an account that held none, and had it."""
     lab, ben = await team(w, "lab")
@@ -59,6 +62,7 @@ async def test_an_account_is_not_captured_by_giving_it_a_right(w: World) -> None
     assert (await set_password(w, emil, anna)).status == 200, "it is of the team that made it"
 
 
+@pytest.mark.holds("TEAM-3")
 async def test_a_team_that_is_deleted_and_restored_captures_nobody(w: World) -> None:
     """Who held something in a deleted team held nothing, and what was done to the account came back with the team."""
     lab, ben = await team(w, "lab")
@@ -106,25 +110,24 @@ async def test_rights_in_the_trash_count_after_a_restart(tmp_path: Path) -> None
         await no_authority(w, tom, ben)
 
 
-async def test_rights_that_come_while_a_password_is_hashed_count(w: World) -> None:
+async def test_rights_that_come_while_a_password_is_hashed_count(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who had authority over an account when the request came does not have it any more at the change."""
     lab, ben = await team(w, "lab")
     web = await w.group("web")
     await grant(w, await w.uid("lab"), web)
     tom = await made(w, "tom", gid=lab)
     await grant(w, tom, lab)
-    passwords = w.server.services.access.users._passwords
     hashing, go_on = asyncio.Event(), asyncio.Event()
-    hashed = passwords.hash
+    hashed = Passwords.hash
 
-    async def wait(password: str) -> str:
+    async def wait(passwords: Passwords, password: str) -> str:
         hashing.set()
-        await asyncio.wait_for(go_on.wait(), 30)
-        return await hashed(password)
+        await asyncio.wait_for(go_on.wait(), PATIENCE)
+        return await hashed(passwords, password)
 
-    passwords.hash = wait  # type: ignore[method-assign]
+    monkeypatch.setattr(Passwords, "hash", wait)
     changing = asyncio.create_task(set_password(w, tom, ben))
-    await asyncio.wait_for(hashing.wait(), 30)
+    await asyncio.wait_for(hashing.wait(), PATIENCE)
     await grant(w, tom, web)
     go_on.set()
     assert ((answer := await changing).status, answer.code) == (403, 2400)
@@ -184,6 +187,7 @@ async def test_a_home_is_moved_by_whoever_removes_users_on_both(w: World) -> Non
     assert moved == [f"uid={tom} gid={web}"]
 
 
+@pytest.mark.holds("TEAM-4")
 @pytest.mark.parametrize("purge", [False, True])
 async def test_a_home_goes_to_the_parent_with_its_group(purge: bool, tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
@@ -203,6 +207,7 @@ async def test_a_home_goes_to_the_parent_with_its_group(purge: bool, tmp_path: P
         await w.ok("DELETE", "/u/user", ben, uid=tom)
 
 
+@pytest.mark.holds("TEAM-4")
 async def test_who_sees_a_home(w: World) -> None:
     """Who sees the members of that group; oneself, if one sees that group. Nobody else learns that there is one."""
     lab, web = await w.group("lab"), await w.group("web")

@@ -14,6 +14,7 @@ from tests.api.world import World, world
 from velocity.contract.problems import Problem, Refused
 from velocity.idempotency.port import Noted, Pending
 from velocity.idempotency.service import UNKEPT, Idempotency
+from velocity.store.idempotency import SqlIdempotency
 
 pytestmark = pytest.mark.anyio
 
@@ -82,19 +83,16 @@ async def test_over_a_restart(tmp_path: Path) -> None:
         assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
 
 
+@pytest.mark.holds("DUR-17")
 async def test_a_crash_between_the_change_and_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The note is in the very transaction that makes the VM: what was made is never made twice."""
 
-    async def crash(self: Idempotency, pending: Any, serve: Any) -> bytes:
-        from velocity.idempotency.port import PENDING
-
-        PENDING.set(pending)
-        await serve()
+    async def crash(*_: object) -> None:
         raise SystemError("the server is gone")
 
     async with world(tmp_path / "data") as w:
         with monkeypatch.context() as crashing:
-            crashing.setattr(Idempotency, "_serve", crash)
+            crashing.setattr(SqlIdempotency, "keep", crash)
             assert (await send(w, "k", "PUT", "/v/vm/efi", **VM)).status_code == 500, "nobody gets the answer"
     async with world(tmp_path / "data") as w:
         assert len((await w.ok("POST", "/v/vm/list", gid=0))["vms"]) == 1
@@ -105,7 +103,7 @@ async def test_a_crash_between_the_change_and_its_answer(tmp_path: Path, monkeyp
 
 async def test_a_key_is_forgotten_after_a_day(w: World) -> None:
     await send(w, "k", "PUT", "/u/group", name="a", parent_gid=0)
-    w.server.services.idempotency._clock = lambda: 4_000_000_000.0
+    w.server.services.idempotency.clock = lambda: 4_000_000_000.0
     assert (await send(w, "k", "PUT", "/u/group", name="b", parent_gid=0)).status_code == 200
 
 

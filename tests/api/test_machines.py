@@ -126,6 +126,7 @@ async def test_who_sees_what(w: World) -> None:
                       for name, value in absent.items()}, "the same answer for both"  # fmt: skip
 
 
+@pytest.mark.holds("STATE-2")
 @pytest.mark.parametrize("first", ["STOPPED", "RUNNING", "PAUSED"])
 @pytest.mark.parametrize("second", ["STOPPED", "RUNNING", "PAUSED"])
 async def test_all_nine_pairs(w: World, first: str, second: str) -> None:
@@ -179,6 +180,7 @@ async def test_a_failing_start_has_the_hypervisors_words(w: World) -> None:
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
+@pytest.mark.holds("DUR-12")
 async def test_a_vmid_is_never_given_twice(w: World) -> None:
     first = await w.vm()
     await w.ok("DELETE", "/v/vm", vmid=first, purge=True)
@@ -214,6 +216,7 @@ async def test_what_the_host_lost_is_said(tmp_path: Path) -> None:
         assert (shown["state"], shown["wanted"], shown["reason"]["cause"]) == ("STOPPED", "RUNNING", "host-restarted")
 
 
+@pytest.mark.holds("GUEST-11")
 async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vms = [await w.vm(name, autostart=True) for name in ("a", "b", "c")]

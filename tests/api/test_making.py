@@ -10,14 +10,16 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 
 from tests.api.world import World, world
-from velocity.media.images import AT_ONCE
-from velocity.media.making import _Making
+from tests.patience import PATIENCE, eventually
+from velocity.media.images import AT_ONCE, Images
+from velocity.store.machines import SqlMachines
+from velocity.store.tasks import SqlTasks
 from velocity.tasks.rules import Task
 
 pytestmark = pytest.mark.anyio
@@ -133,6 +135,7 @@ def hostile(directory: Path) -> dict[str, bytes]:
     return images
 
 
+@pytest.mark.holds("IMAGE-1")
 async def test_images_that_name_other_files_are_refused_and_leave_nothing(w: World, tmp_path: Path) -> None:
     for word, image in hostile(tmp_path).items():
         made = await w.upload(image, x_velocity_type="DISK")
@@ -147,6 +150,7 @@ async def test_images_that_name_other_files_are_refused_and_leave_nothing(w: Wor
     assert (await w.ok("POST", "/t/task/list", gid=0))["tasks"] == []
 
 
+@pytest.mark.holds("IMAGE-4")
 async def test_what_unpacks_to_more_than_there_is_room_for(w: World, tmp_path: Path) -> None:
     """A small xz that unpacks to 100 GiB: stopped by the quota, and nothing of it remains."""
     gid = await w.group("a")
@@ -223,16 +227,13 @@ async def test_what_making_refuses(w: World, tmp_path: Path, path: str, base: in
 async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
 
-    async def forever(self: _Making, *_: object, **__: object) -> None:
-        self._files.moving("half").write_bytes(b"half of it")
+    async def forever(self: Images, source: int, kind: str, target: Path, *_: object, **__: object) -> None:
+        target.write_bytes(b"half of it")
         begun.set()
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            self._files.drop("half")
+        await asyncio.sleep(1000)
 
     async with world(tmp_path / "data") as w:
-        monkeypatch.setattr(_Making, "convert", forever)
+        monkeypatch.setattr(Images, "convert", forever)
         mid = await upload(w, disk(tmp_path))
         tid = (await w.ok("PUT", "/m/media/clone", **body(mid)))["tid"]
         await begun.wait()
@@ -265,7 +266,7 @@ async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "CANCELLED",
         ]
         crashed = Task(0, "import", 0, 0, "lost", "bytes", 0)
-        await w.server.services.tasks._store.add(crashed, 0)
+        await SqlTasks(w.server.database).add(crashed, 0)
     async with world(tmp_path / "data") as w:
         states = [(one["name"], one["state"]) for one in (await w.ok("POST", "/t/task/list", gid=0))["tasks"]]
         assert states == [("lost", "FAILED"), ("again", "FAILED"), ("made", "CANCELLED")]
@@ -273,10 +274,10 @@ async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_task_ends_with_its_group(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def forever(self: _Making, *_: object, **__: object) -> None:
+    async def forever(self: Images, *_: object, **__: object) -> None:
         await asyncio.sleep(1000)
 
-    monkeypatch.setattr(_Making, "convert", forever)
+    monkeypatch.setattr(Images, "convert", forever)
     gid = await w.group("a")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, manage=True)
     mid = await upload(w, disk(tmp_path), x_velocity_gid=str(gid))
@@ -297,22 +298,30 @@ async def test_an_iso_with_a_lying_volume_size(w: World) -> None:
     assert made["size"] == 64 << 10
 
 
+class Turn(asyncio.Semaphore):
+    """`wanted` is how often somebody has asked for it."""
+
+    wanted = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.wanted += 1
+        return await super().acquire()
+
+
 @asynccontextmanager
 async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
     """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
-    turn = w.server.services.making._images._turn
+    turn = w.server.services.making.images.turn = Turn(AT_ONCE)
     for _ in range(AT_ONCE):
         await turn.acquire()
     asked = asyncio.create_task(w.call("PUT", path, **fields))
-    for _ in range(2000):  # an import looks at its image first, in a turn of its own; a clone has begun at once
-        if turn._waiters or asked.done():
-            break
-        await asyncio.sleep(0.01)
+    # an import looks at its image first, in a turn of its own; a clone has begun at once
+    await eventually(lambda: turn.wanted > AT_ONCE or asked.done())
     if not asked.done():
         again = asyncio.create_task(turn.acquire())
         await asyncio.sleep(0)
         turn.release()
-        await asyncio.wait_for(again, 60)
+        await asyncio.wait_for(again, PATIENCE)
     answer = await asked
     assert answer.status == 200, answer
     try:
@@ -322,6 +331,7 @@ async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str,
             turn.release()
 
 
+@pytest.mark.holds("IMAGE-2")
 @pytest.mark.parametrize("target", ["raw", "qcow2"])
 @pytest.mark.parametrize("word", ["backing file", "other file", "is encrypted", "has changed"])
 async def test_an_image_that_changes_after_it_was_checked_is_not_imported(
@@ -346,6 +356,7 @@ async def test_an_image_that_changes_after_it_was_checked_is_not_imported(
     assert w.files() == before
 
 
+@pytest.mark.holds("IMAGE-3")
 @pytest.mark.parametrize(("path", "in_use"), [("/m/media/import", (409, 21223)), ("/m/media/clone", (409, 22223))])
 async def test_what_a_task_reads_is_written_to_by_no_vm(
     w: World, tmp_path: Path, path: str, in_use: tuple[int, int]
@@ -370,19 +381,18 @@ async def test_what_a_task_reads_is_written_to_by_no_vm(
     await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
 
 
-async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path) -> None:
+async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is written down it shows nowhere, but it is past the question whether a task reads."""
     mid = await upload(w, disk(tmp_path, 1 << 21))
     vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
-    store = w.server.services.fleet._house.store
-    begin_run, begun, on = store.begin_run, asyncio.Event(), asyncio.Event()
+    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
 
-    async def slow(*what: Any) -> int:
+    async def slow(store: SqlMachines, *what: Any) -> int:
         begun.set()
         await on.wait()
-        return await begin_run(*what)
+        return await begin_run(store, *what)
 
-    store.begin_run = slow  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(SqlMachines, "begin_run", slow)
     starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
     await begun.wait()
     assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)

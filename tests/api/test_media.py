@@ -135,6 +135,7 @@ async def test_what_an_upload_refuses(w: World) -> None:
     assert (await w.upload(chunks(), x_velocity_length="5000")).status == 200
 
 
+@pytest.mark.holds("DUR-3")
 async def test_an_upload_that_is_cut_off_leaves_nothing_and_frees_its_name(w: World) -> None:
     """Played at the edge itself, as the HTTP server tells it: some of the body, then that the client has gone."""
     sent = {"authkey": w.key, "mpid": "1", "gid": "0", "name": "cut", "type": "ISO", "readonly": "false"}
@@ -186,6 +187,7 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", str(pool)], check=True)
 
 
+@pytest.mark.holds("DUR-4")
 async def test_a_crash_in_the_middle_is_undone_or_finished(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         mid = await w.medium("kept")
@@ -214,6 +216,8 @@ async def test_a_readonly_upload_may_be_attached_to_many(w: World) -> None:
     mid = (await w.upload(b"x" * 512, x_velocity_type="DISK", x_velocity_readonly="true"))["mid"]
     for name in ("one", "two"):
         await w.vm(name, media=[{"mid": mid, "mode": "BLOCK"}])
+    (medium,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
+    assert [one["name"] for one in medium["used_by"]] == ["one", "two"]
 
 
 def holds(directory: Path, size: int) -> bool:

@@ -150,6 +150,7 @@ async def scrape(w: World, key: str) -> dict[str, dict[tuple[str, ...], float]]:
     return found
 
 
+@pytest.mark.holds("METRIC-6")
 async def test_openmetrics_of_the_vms_that_the_caller_may_view(w: World, hands: Hands) -> None:
     ours, theirs = await w.group("ours"), await w.group("theirs")
     odd = 'quo"te \\ brace} ü'

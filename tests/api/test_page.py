@@ -100,6 +100,7 @@ async def test_files_come_packed_to_whom_takes_that(site: Site) -> None:
     assert (await site.get("/favicon.svg", accept_encoding="br")).headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.holds("BROWSER-8")
 @pytest.mark.parametrize(
     "path",
     ["/v", "/v/", "//v/vm", "/v/vm", "/v/nothing", "/u/session", "/u/nothing", "/m/media/tus/x", "/t/x", "/h/x",

@@ -63,6 +63,7 @@ async def test_users(w: World) -> None:
     await w.ok("DELETE", "/u/user", uid=uid, revision=third)
 
 
+@pytest.mark.holds("DUR-20")
 async def test_what_users_hold_is_of_the_group_s_revision(w: World) -> None:
     gid = await w.group("a")
     await w.user("bob")

@@ -35,6 +35,7 @@ CHECKS: list[CheckFunction] = [
 ]
 
 
+@pytest.mark.holds("API-1")
 @pytest.mark.long
 def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None]) -> None:
     host.ok("group", "create", "one")

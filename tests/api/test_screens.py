@@ -82,6 +82,7 @@ async def test_the_hypervisors_words_are_told_and_a_failure_counts_as_a_picture(
     await w.ok("POST", "/v/vm/screen", vmid=vmid)
 
 
+@pytest.mark.holds("CONSOLE-6")
 async def test_all_who_ask_share_one_picture(w: World) -> None:
     vmid, now = await running(w), clock(w)
     w.hypervisor.hold = asyncio.Event()
@@ -199,6 +200,7 @@ async def test_an_image_needs_the_same_rights(w: World) -> None:
     assert w.hypervisor.shots == []
 
 
+@pytest.mark.holds("CONSOLE-9")
 async def test_the_text_is_read_and_found(w: World) -> None:
     team = await w.group("team")
     now = clock(w)

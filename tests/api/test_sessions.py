@@ -75,9 +75,9 @@ async def test_what_is_wrong_at_the_sign_in(w: World) -> None:
 
 async def test_guesses_are_limited(w: World) -> None:
     browser = Browser(w)
-    guesses = w.server.services.access.users._guesses
-    now = guesses._clock()
-    guesses._clock = lambda: now
+    guesses = w.server.services.access.users.guesses
+    now = guesses.clock()
+    guesses.clock = lambda: now
     codes = [(await browser.refused("PUT", "/u/session", name="root", password="wrong"))[1] for _ in range(12)]
     assert codes == [28200] * 10 + [429] * 2, "as at POST /u/auth"
     codes = [(await browser.refused("PUT", "/u/session", link="wrong"))[1] for _ in range(60)]
@@ -87,6 +87,7 @@ async def test_guesses_are_limited(w: World) -> None:
 GUARDED_PAGES = ["http://elsewhere", "http://velocity:3000", "http://velocity.evil", "https://velocity", "null", ""]
 
 
+@pytest.mark.holds("BROWSER-1")
 @pytest.mark.parametrize("origin", GUARDED_PAGES)
 async def test_a_page_of_another_origin_is_refused(w: World, origin: str) -> None:
     browser = Browser(w)
@@ -118,6 +119,7 @@ async def test_the_csrf(w: World) -> None:
     assert (await browser.call("PUT", "/u/group", name="a", parent_gid=0)).status == 200
 
 
+@pytest.mark.holds("BROWSER-1")
 async def test_no_operation_forgets_it(w: World) -> None:
     theirs = await Team().make(w, "theirs")
     browser = Browser(w)
@@ -174,6 +176,7 @@ async def test_uploads_and_downloads_with_the_cookie(w: World) -> None:
     assert sorted(one["name"] for one in listed) == ["a", "b"]
 
 
+@pytest.mark.holds("BROWSER-3")
 async def test_other_clients_are_not_touched(w: World) -> None:
     browser = Browser(w)
     await browser.sign_in()
@@ -191,6 +194,7 @@ async def test_other_clients_are_not_touched(w: World) -> None:
     assert set(answer.body) == {"authkey", "expires"}
 
 
+@pytest.mark.holds("BROWSER-2")
 async def test_no_script_gets_the_authkey_out_of_the_cookie(w: World) -> None:
     browser = Browser(w)
     await browser.sign_in()
@@ -213,6 +217,7 @@ async def test_cors_gives_no_other_origin_the_cookie(w: World) -> None:
         assert (await other.raw("POST", "/u/user", **key)).status == 200, "with an authkey of its own it may"
 
 
+@pytest.mark.holds("BROWSER-5")
 async def test_renewal(w: World) -> None:
     browser = Browser(w)
     first = await browser.sign_in()
@@ -231,7 +236,7 @@ async def test_renewal(w: World) -> None:
     assert sessions.still_signed_in(caller), "what was opened in it lives on"
     assert await old.refused("POST", "/v/vm/list", gid=0) == (401, 100)
     assert await old.refused("PATCH", "/u/session") == (401, 100)
-    sessions._clock = lambda: renewed["expires"] + 1.0
+    sessions.clock = lambda: renewed["expires"] + 1.0
     assert not sessions.still_signed_in(caller)
     assert await browser.refused("PATCH", "/u/session") == (401, 100)
 
@@ -329,6 +334,7 @@ async def known(w: World, uid: int) -> list[str]:
     return list(await w.server.database.aside(lambda connection: connection.execute(wanted).scalars().all()))
 
 
+@pytest.mark.holds("BROWSER-4")
 @pytest.mark.parametrize("first", ["ends", "renews"])
 async def test_a_session_that_is_ended_while_it_is_renewed_has_ended(w: World, first: str) -> None:
     key = await w.user("bob")
@@ -370,7 +376,7 @@ async def test_a_database_that_cannot_write_leaves_the_session_as_it_was(w: Worl
     browser = Browser(w)
     await browser.sign_in()
     await entries(w)
-    cursor = w.server.database._engine.raw_connection().cursor()
+    cursor = w.server.database.engine.raw_connection().cursor()
     cursor.execute("PRAGMA query_only=ON")
     assert await browser.refused("PATCH", "/u/session") == (503, 503)
     assert await browser.refused("DELETE", "/u/session") == (503, 503)
@@ -378,6 +384,7 @@ async def test_a_database_that_cannot_write_leaves_the_session_as_it_was(w: Worl
     assert (await browser.call("POST", "/u/user")).status == 200
 
 
+@pytest.mark.holds("BROWSER-6")
 async def test_no_secret_is_in_the_history_the_log_or_the_database(w: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     browser = Browser(w)

@@ -19,6 +19,7 @@ from tests.api.test_trash import trid
 from tests.api.world import World, world
 from velocity.config import PoolSetting
 from velocity.hypervisor.port import HypervisorError, MediaRef
+from velocity.store.media import SqlMedia
 
 pytestmark = pytest.mark.anyio
 
@@ -27,26 +28,25 @@ DATA = b"what it holds".ljust(512)
 
 async def in_the_way(w: World, way: Callable[[], Awaitable[object]], place: str = ".") -> list[Path]:
     """Do it, while what its commit makes cannot be moved: directories stand where the files belong. These are given."""
-    store, made = w.server.services.library._store, []
-    add, remove = store.add, store.remove
+    made: list[Path] = []
+    add, remove = SqlMedia.add, SqlMedia.remove
 
     def block(name: str) -> None:
         made.append(w.data / "media" / place / name)
         made[-1].mkdir()
 
-    async def add_and_block(medium: Any) -> None:
-        await add(medium)
+    async def add_and_block(store: SqlMedia, medium: Any) -> None:
+        await add(store, medium)
         block(f"{medium.mid}.{medium.format}")
 
-    async def remove_and_block(mid: Any, discarded: Any = None) -> None:
-        await remove(mid, discarded)
+    async def remove_and_block(store: SqlMedia, mid: Any, discarded: Any = None) -> None:
+        await remove(store, mid, discarded)
         block(f"{mid}.raw")
 
-    store.add, store.remove = add_and_block, remove_and_block  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SqlMedia, "add", add_and_block)
+        patched.setattr(SqlMedia, "remove", remove_and_block)
         await way()
-    finally:
-        del store.add, store.remove
     return made
 
 
@@ -57,6 +57,7 @@ async def content(w: World, mid: str) -> bytes:
     return answer.content
 
 
+@pytest.mark.holds("DUR-5")
 @pytest.mark.parametrize("way", ["create", "upload", "clone", "import"])
 async def test_what_is_committed_is_not_lost_or_told_as_failed_when_its_file_cannot_be_moved(
     tmp_path: Path, way: str
@@ -94,6 +95,7 @@ async def test_what_is_committed_is_not_lost_or_told_as_failed_when_its_file_can
         assert blocked.is_file(), "or at the next start"
 
 
+@pytest.mark.holds("DUR-6")
 async def test_what_is_deleted_or_restored_is_so_when_its_file_cannot_be_moved(w: World) -> None:
     mid = (await w.upload(DATA, x_velocity_type="DISK"))["mid"]
     place, trash = w.data / "media" / f"{mid}.raw", w.data / "media" / ".trash" / f"{mid}.raw"
@@ -205,6 +207,7 @@ async def is_whole(w: World, made: dict[str, Any]) -> None:
     await w.ok("DELETE", "/u/group", gid=made["gid"])
 
 
+@pytest.mark.holds("DUR-7")
 @pytest.mark.parametrize("left", ["nothing", "an empty directory", "a file"])
 async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_when_it_is_back(
     tmp_path: Path, left: str
@@ -232,6 +235,7 @@ async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_wh
         await is_whole(w, made)
 
 
+@pytest.mark.holds("DUR-8")
 @pytest.mark.parametrize("left", ["nothing", "an empty directory"])
 async def test_a_start_while_a_pool_is_away_makes_nothing_in_its_place(
     tmp_path: Path, left: str, caplog: pytest.LogCaptureFixture
@@ -255,6 +259,7 @@ async def test_a_start_while_a_pool_is_away_makes_nothing_in_its_place(
         assert not (usb / ".moving" / "stray").exists(), "it is put in order when it comes"
 
 
+@pytest.mark.holds("DUR-9")
 @pytest.mark.guest
 async def test_a_pool_that_can_only_be_read_is_read(tmp_path: Path) -> None:
     usb = tmp_path / "usb"
@@ -289,6 +294,7 @@ def only_readable(directory: Path) -> Iterator[None]:
         subprocess.run(["umount", directory], check=True)
 
 
+@pytest.mark.holds("DUR-10")
 async def test_a_disk_that_fails_in_the_middle_is_a_refusal_with_words(w: World) -> None:
     (w.data / "media" / ".moving").rename(w.data / "moving")
     upload = await w.upload(DATA)

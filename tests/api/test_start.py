@@ -44,6 +44,7 @@ def play(fake: FakeHypervisor, how: str) -> None:
         fake.play(machine, Fact.ENDED, Why.KILLED, seen=how not in UNSEEN)
 
 
+@pytest.mark.holds("GUEST-12")
 @pytest.mark.parametrize("how", [*SEEN, *UNSEEN])
 async def test_the_spec_of_a_run_ends_with_the_run(tmp_path: Path, how: str) -> None:
     """Else the next start looks for media that are long gone."""
@@ -86,6 +87,7 @@ async def test_a_run_with_a_medium_that_is_gone_keeps_no_server_from_starting(tm
             await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
+@pytest.mark.holds("GUEST-13")
 async def test_a_vm_whose_row_cannot_be_read_costs_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data, fake = tmp_path / "data", FakeHypervisor()
     async with world(data, fake) as w:
@@ -113,6 +115,7 @@ async def test_a_vm_whose_row_cannot_be_read_costs_itself(tmp_path: Path, caplog
     assert not uuids & set(fake.forgotten), "its firmware variables stay"
 
 
+@pytest.mark.holds("GUEST-14")
 async def test_what_cannot_be_read_in_the_trash_holds_up_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

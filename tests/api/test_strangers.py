@@ -84,6 +84,7 @@ def body(
     }  # fmt: skip
 
 
+@pytest.mark.holds("TEAM-7")
 async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
     ours, theirs = await Team().make(w, "ours"), await Team().make(w, "theirs")
     every = {(one.method.name, one.path) for one in OPERATIONS}
@@ -112,6 +113,7 @@ async def test_every_operation_on_every_object_of_the_other(w: World) -> None:
     assert (await w.ok("POST", "/v/vm", theirs.key, vmid=theirs.vmid))["state"] == "STOPPED", "nothing was changed"
 
 
+@pytest.mark.holds("TEAM-8")
 @pytest.mark.long
 @pytest.mark.parametrize(("path", "name"), [("/v/vm", "vmid"), ("/v/vm/state", "vmid"), ("/u/group", "gid")])
 async def test_it_takes_the_same_time(w: World, path: str, name: str, say: Callable[[str], None]) -> None:

@@ -147,6 +147,7 @@ async def test_a_group_whose_medium_is_attached_elsewhere_stays(w: World) -> Non
     await w.ok("DELETE", "/u/group", gid=gid)
 
 
+@pytest.mark.holds("DUR-13")
 async def test_what_comes_into_a_group_while_it_is_deleted_goes_with_it(w: World) -> None:
     """Creations race with the deletion; whatever was answered, nothing of the group remains."""
     for number in range(10):
@@ -202,6 +203,7 @@ async def test_quotas(w: World) -> None:
     assert await create("c", top, 1, 64) == (200, 0)
 
 
+@pytest.mark.holds("TEAM-6")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_fifty_at_the_limit(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, say: Callable[[str], None]

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.api.world import World
+from tests.patience import eventually
 from velocity.media import resumable
 
 pytestmark = pytest.mark.anyio
@@ -123,12 +124,7 @@ async def test_uploads_that_nobody_goes_on_with_end(w: World, monkeypatch: pytes
     place = await begin(w, 10)
     await patch(w, place, 0, b"x")
     assert len(w.files()) == 1
-    resumables = w.server.services.resumables
-    for _ in range(200):
-        if not resumables._uploads and not resumables._ending:
-            break
-        await asyncio.sleep(0.01)
-    assert w.files() == []
+    await eventually(lambda: w.files() == [] and not w.server.services.resumables.under_way)
     assert (await send(w, "HEAD", place)).status_code == 404
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
 

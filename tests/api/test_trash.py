@@ -110,6 +110,7 @@ async def test_who_may(w: World) -> None:
     await w.ok("PUT", "/t/trash", remover, trid=number)
 
 
+@pytest.mark.holds("DUR-15")
 async def test_what_a_restore_refuses(tmp_path: Path) -> None:
     other = PoolSetting(mpid=2, name="other", path=tmp_path / "other")
     pools = [PoolSetting(mpid=1, name="default", path=tmp_path / "data" / "media"), other]
@@ -168,6 +169,7 @@ async def refusals(w: World) -> None:
     assert [file for file in w.files() if "other" not in file] == []
 
 
+@pytest.mark.holds("DUR-14")
 async def test_the_trash_outlives_a_restart_and_a_crash(tmp_path: Path) -> None:
     fake = FakeHypervisor()
     async with world(tmp_path / "data", fake) as w:
@@ -200,7 +202,7 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     left = [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
     assert left == ["vm", "new", "empty"], "the oldest medium with bytes goes first, and no more than is needed"
     trash = w.server.services.trash
-    trash._clock = lambda: 4_000_000_000.0
+    trash.clock = lambda: 4_000_000_000.0
     await trash.sweep()
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
     assert len(w.files()) == 1
@@ -212,6 +214,7 @@ async def discarded(w: World, name: str, size: int = 4096) -> None:
     await w.ok("DELETE", "/m/media", mid=mid)
 
 
+@pytest.mark.holds("DUR-16")
 async def test_what_is_refused_anyway_takes_nothing_out_of_the_trash(w: World) -> None:
     """Neither the quota, nor a name, nor what no pool can hold costs others what they deleted; nor does a plan."""
     gid = await w.group("a")
@@ -279,6 +282,7 @@ async def test_without_a_trash_what_is_deleted_is_gone(tmp_path: Path) -> None:
         assert (await w.ok("POST", "/t/trash/list"))["items"] == []
 
 
+@pytest.mark.holds("DUR-21")
 async def test_what_a_crash_left_of_a_vm_goes_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from tests.api.browsers import Browser
 from tests.api.test_history import entries
 from tests.api.world import World, world
 from velocity.access.welcome import LIFETIME
-from velocity.cli.serve import _greet
+from velocity.cli.serve import greet
 from velocity.config import Settings
 
 pytestmark = pytest.mark.anyio
@@ -46,8 +46,9 @@ async def opened(w: World, **more: Any) -> Browser:
     return browser
 
 
+@pytest.mark.holds("BROWSER-7")
 async def test_it_is_printed_and_opens_one_session(new: World, capsys: pytest.CaptureFixture[str]) -> None:
-    _greet(Settings(data_dir=new.data), new.server)
+    greet(Settings(data_dir=new.data), new.server)
     printed = capsys.readouterr().out
     (link,) = re.findall(r"http://127\.0\.0\.1:8090/#/welcome/([\w-]+)", printed)
     assert str(new.server.root_password) in printed
@@ -59,7 +60,7 @@ async def test_it_is_printed_and_opens_one_session(new: World, capsys: pytest.Ca
 
 async def test_the_first_password_needs_no_old_one(new: World) -> None:
     browser = await opened(new)
-    cursor = new.server.database._engine.raw_connection().cursor()
+    cursor = new.server.database.engine.raw_connection().cursor()
     cursor.execute("PRAGMA query_only=ON")
     assert await browser.refused("PATCH", "/u/session") == (503, 503)
     cursor.execute("PRAGMA query_only=OFF")
@@ -85,12 +86,13 @@ async def test_others_passwords_are_as_ever(new: World) -> None:
     assert await bob.refused("PATCH", "/u/user", uid=0, password="another one") == (403, 2400)
 
 
+@pytest.mark.holds("BROWSER-7")
 async def test_it_ends_with_a_day(new: World) -> None:
     welcome = new.server.services.access.welcome
-    begun = welcome._clock()
-    welcome._clock = lambda: begun + LIFETIME + 1
+    begun = welcome.clock()
+    welcome.clock = lambda: begun + LIFETIME + 1
     assert await Browser(new).refused("PUT", "/u/session", link=word(new)) == (403, 28200)
-    welcome._clock = lambda: begun + LIFETIME - 1
+    welcome.clock = lambda: begun + LIFETIME - 1
     await opened(new)
 
 
@@ -107,7 +109,7 @@ async def test_what_fails_does_not_use_it_up(new: World) -> None:
     assert await browser.refused("PUT", "/u/session", link="wrong") == (403, 28200)
     planned = await browser.call("PUT", "/u/session", link=word(new), plan=True)
     assert planned["plan"] is True
-    cursor = new.server.database._engine.raw_connection().cursor()
+    cursor = new.server.database.engine.raw_connection().cursor()
     cursor.execute("PRAGMA query_only=ON")
     assert await browser.refused("PUT", "/u/session", link=word(new)) == (503, 503)
     cursor.execute("PRAGMA query_only=OFF")
@@ -115,6 +117,7 @@ async def test_what_fails_does_not_use_it_up(new: World) -> None:
     await opened(new)
 
 
+@pytest.mark.holds("BROWSER-6")
 async def test_it_is_kept_nowhere(new: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     browser = await opened(new)

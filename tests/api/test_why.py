@@ -41,6 +41,7 @@ async def test_what_if(w: World) -> None:
     assert (await w.ok("POST", "/u/why", **ask))["allowed"] is False, "nothing was given"
 
 
+@pytest.mark.holds("TEAM-11")
 async def test_it_is_the_decision_that_is_taken(w: World) -> None:
     """Each operation on an object, asked about and tried."""
     left, right = await w.group("left"), await w.group("right")

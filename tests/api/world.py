@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from argon2 import PasswordHasher
 
+from tests.patience import PATIENCE
 from velocity import app
 from velocity.access.passwords import Passwords
 from velocity.app import HypervisorFactory
@@ -74,10 +75,15 @@ class World:
         assert answer.status == 200, answer
         return answer
 
+    async def settle(self) -> None:
+        """Returns when nothing is under way: what the guests did is heard, what was begun is done, written and told."""
+        async with asyncio.timeout(PATIENCE):
+            await self.hypervisor.heard()
+            await self.server.settle()
+
     async def written(self) -> None:
         """Returns when the history is: what it writes is in nobody's count."""
-        while (writing := self.server.services.history._writing) is not None:
-            await asyncio.wait({writing})
+        await self.server.services.history.settle()
 
     async def refused(
         self, method: str, path: str, _key: Any = None, _plan: Any = True, **body: Any

@@ -92,6 +92,7 @@ def test_there_are_listings() -> None:
     assert {("history",), ("vm", "find")} <= found
 
 
+@pytest.mark.holds("CLI-1")
 @pytest.mark.parametrize("path", list(listings()), ids=" ".join)
 def test_match_and_sort_are_ignored_by_no_listing(furnished: Host, path: tuple[str, ...]) -> None:
     listing = Listing(furnished, path)

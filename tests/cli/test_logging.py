@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from velocity.cli.serve import _logging
+from velocity.cli.serve import logging_to_stderr
 
 
 class Stuck(io.StringIO):
@@ -31,7 +31,7 @@ def test_nobody_waits_for_who_reads_the_log(monkeypatch: pytest.MonkeyPatch) -> 
     root.handlers.clear()
     monkeypatch.setattr(sys, "stderr", stuck)
     try:
-        with _logging():
+        with logging_to_stderr():
             logging.getLogger("velocity.test").info("one %s", "line")
             stuck.freed.set()  # only now: the caller went on while the line could not be written
     finally:

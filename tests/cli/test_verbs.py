@@ -221,6 +221,7 @@ def test_an_upload_to_no_server_says_so_at_once(host: Host, tmp_path: Path) -> N
     assert time.monotonic() - begun < 20, "patience is for connections that break"
 
 
+@pytest.mark.holds("DUR-24")
 def test_an_upload_that_is_cut_three_times_is_bit_exact(host: Host, tmp_path: Path) -> None:
     data = os.urandom(20 << 20)
     file = tmp_path / "big.iso"

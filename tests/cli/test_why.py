@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.people import member
 from tests.host import Host
 
@@ -43,6 +45,7 @@ def test_what_is_missing_is_said_with_the_group_and_whom_to_ask(teams: Host) -> 
     assert cleo.ok("why", "list_nics").endswith("ask: rosa, root\n")
 
 
+@pytest.mark.holds("TEAM-12")
 def test_nothing_of_others_is_told(teams: Host) -> None:
     hans = member(teams, "hans", "/")
     rosa = member(teams, "rosa", "red")

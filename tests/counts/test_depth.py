@@ -103,6 +103,7 @@ KIM: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.holds("BOUND-6")
 async def test_what_is_listed_costs_a_few_looks_a_group(deep: World, say: Callable[[str], None]) -> None:
     w = deep
     keys = {1: await key(w, 1), 2: await key(w, 2), 0: await key(w, 0)}
@@ -126,6 +127,7 @@ async def test_what_is_listed_costs_a_few_looks_a_group(deep: World, say: Callab
     say(f"{GROUPS} groups: at most {most / GROUPS:.1f} looks at a group in one request")
 
 
+@pytest.mark.holds("BOUND-6")
 async def test_a_snapshot_costs_a_few_looks_a_group(deep: World) -> None:
     w = deep
     events = w.server.services.events

@@ -122,11 +122,11 @@ async def test_imports_and_clones_are_not_on_the_loop(w: World, done: Done) -> N
 async def test_the_text_of_the_metrics_is_not_made_on_the_loop(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
-    def noted(*what: Any, make: Any = openmetrics._text) -> Any:
+    def noted(*what: Any, make: Any = openmetrics.text_of) -> Any:
         made.append(threading.get_ident())
         return make(*what)
 
-    monkeypatch.setattr(openmetrics, "_text", noted)
+    monkeypatch.setattr(openmetrics, "text_of", noted)
     await w.vm("seen")
     answer = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {w.key}"})
     assert 'velocity_vm_cpus{gid="0",name="seen"' in answer.text

@@ -20,13 +20,16 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import pytest
 import uvloop
 from starlette.types import ASGIApp, Message
 
 from tests.api.world import World, world
 from tests.listening import listening
+from velocity.contract.events import VmView
 from velocity.events import views
 from velocity.events.service import Terms
+from velocity.machines.keeper import Keeper
 
 
 @contextmanager
@@ -188,18 +191,27 @@ async def test_a_list_makes_nothing_anew_that_has_not_changed(w: World) -> None:
     assert [one["vmid"] for one in vms if one["state"] == "RUNNING"] == [vmids[7]]
 
 
-async def test_a_first_snapshot_is_rendered_in_parts(tmp_path: Path, anyio_backend: str) -> None:
+async def test_a_first_snapshot_is_rendered_in_parts(
+    tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Counted from one step of the loop to the next; what changes between two is in it, and is told to who reads."""
     async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
         vmids = [await w.vm(f"vm{number}") for number in range(30)]
-        events, forms = w.server.services.events, w.server.services.events._telling._forms
+        events, view, rendered = w.server.services.events, views.vm, 0
+
+        def rendering(keeper: Keeper) -> VmView:
+            nonlocal rendered
+            rendered += 1
+            return view(keeper)
+
+        monkeypatch.setattr(views, "vm", rendering)
         uid, name = await w.uid("root"), "late"
         preparing = asyncio.create_task(events.ready(uid))
         most, before, steps = 0, 0, 0
         later: list[asyncio.Task[Any]] = []
         while not preparing.done():
             await asyncio.sleep(0)
-            most, before, steps = max(most, len(forms) - before), len(forms), steps + 1
+            most, before, steps = max(most, rendered - before), rendered, steps + 1
             if steps == 2:
                 later.append(asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmids[0], state="RUNNING")))
                 later.append(asyncio.create_task(w.vm(name)))
@@ -208,7 +220,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(tmp_path: Path, anyio_backe
         await asyncio.sleep(0)
         with calls() as counted:
             event, cursor = events.snapshot(uid)
-        assert counted[views.vm.__code__] == 0
+        assert counted[view.__code__] == 0
         shown = json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])["vms"]
         assert {one["name"]: one["state"] for one in shown} == {
             "vm0": "RUNNING", **{f"vm{number}": "STOPPED" for number in range(1, 30)}, name: "STOPPED",
@@ -228,10 +240,10 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
         events.snapshot(0)
         for keeper in fleet.all():
             keeper.host_lost()
-        heads = [events._ring.head]
-        while events._flushing is not None:
+        heads = [events.head]
+        while events.telling:
             await asyncio.sleep(0)
-            heads.append(events._ring.head)
+            heads.append(events.head)
         assert heads[-1] - heads[0] == 30
         assert max(after - before for before, after in pairwise(heads)) == 5
 

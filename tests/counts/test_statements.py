@@ -27,7 +27,7 @@ STATEMENT = re.compile(r"(SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INTO)\b|
 @contextmanager
 def heard(w: World, name: str, hear: Callable[..., None]) -> Iterator[None]:
     """Listen to the engine's event of that name."""
-    engine = w.server.database._engine
+    engine = w.server.database.engine
     sa.event.listen(engine, name, hear)
     try:
         yield
@@ -109,7 +109,6 @@ async def test_clients_that_change_at_once_share_their_commits(w: World) -> None
     history may take one client's place there, who comes a commit later.
     """
     rounds = 5
-    jobs = w.server.database._writer._jobs
     clients, commits, makes = CLIENTS, 0, 0
     over = threading.Event()
 
@@ -120,7 +119,7 @@ async def test_clients_that_change_at_once_share_their_commits(w: World) -> None
     def commit(_connection: Any) -> None:
         nonlocal commits, makes
         commits += makes > 0
-        while jobs.qsize() + makes < clients and not over.wait(0.001):
+        while w.server.database.waiting + makes < clients and not over.wait(0.001):
             pass
         makes = 0
 

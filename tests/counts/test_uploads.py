@@ -39,6 +39,7 @@ def upload(server: Server, name: str, mib: int) -> None:
     assert answer["size"] == mib << 20, answer
 
 
+@pytest.mark.holds("BOUND-14")
 @pytest.mark.guest
 def test_an_upload_gets_no_page_for_what_it_reads(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch

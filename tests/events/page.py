@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.api.world import World
+from tests.patience import PATIENCE
 
 ID = {"vm": "vmid", "medium": "mid", "group": "gid", "task": "tid", "user": "uid"}
 LISTS = {"vm": "vms", "medium": "media", "group": "groups", "task": "tasks", "user": "users"}
@@ -16,11 +17,18 @@ Told = tuple[str, str, Any]
 """The name of an event, its id, its data."""
 
 
+def told(block: bytes) -> Told | None:
+    """The event of a block of lines; None: it is a sign of life."""
+    lines = [line.split(": ", 1) for line in block.decode().splitlines() if not line.startswith(":")]
+    fields = {line[0]: line[1] for line in lines if len(line) == 2}
+    return (fields["event"], fields.get("id", ""), json.loads(fields["data"])) if "data" in fields else None
+
+
 class Stream:
     """One connection to GET /v/events. `stuck` while set keeps the application's sends waiting."""
 
     def __init__(self, w: World, key: str, last: str = "", query: str = "", method: str = "GET") -> None:
-        self._sent: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._left = asyncio.Event()
         self._begun = False
         self.status = 0
@@ -60,27 +68,35 @@ class Stream:
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             return
-        self._sent.put_nowait(message.get("body", b""))
+        self.sent.put_nowait(message.get("body", b""))
         if not message.get("more_body", False):
-            self._sent.put_nowait(None)
+            self.sent.put_nowait(None)
 
-    async def block(self, seconds: float = 5.0) -> bytes | None:
+    async def block(self, seconds: float = PATIENCE) -> bytes | None:
         """The next block of lines, whole; None: the stream has ended."""
         while b"\n\n" not in self.raw:
-            piece = await asyncio.wait_for(self._sent.get(), seconds)
+            piece = await asyncio.wait_for(self.sent.get(), seconds)
             if piece is None:
                 return None
             self.raw += piece
         block, _, self.raw = self.raw.partition(b"\n\n")
         return block
 
-    async def next(self, seconds: float = 5.0) -> Told | None:
+    async def next(self, seconds: float = PATIENCE) -> Told | None:
         """The next event; None: the stream has ended."""
         while (block := await self.block(seconds)) is not None:
-            lines = [line.split(": ", 1) for line in block.decode().splitlines() if not line.startswith(":")]
-            fields = {line[0]: line[1] for line in lines if len(line) == 2}
-            if "data" in fields:
-                return fields["event"], fields.get("id", ""), json.loads(fields["data"])
+            if (event := told(block)) is not None:
+                return event
+        return None
+
+    def at_hand(self) -> Told | None:
+        """The next event of those that were sent already; None: there is none."""
+        while not self.sent.empty():
+            self.raw += self.sent.get_nowait() or b""
+        while b"\n\n" in self.raw:
+            block, _, self.raw = self.raw.partition(b"\n\n")
+            if (event := told(block)) is not None:
+                return event
         return None
 
     async def nothing(self, seconds: float = 0.05) -> bool:

@@ -44,6 +44,7 @@ def pin_to_an_older_build(server: Server) -> None:
         database.execute("update machines set spec = replace(spec, ?, ?)", (today.name, OLDER))
 
 
+@pytest.mark.holds("DUR-23")
 def test_what_the_export_names_is_enough_on_a_host_with_another_firmware(
     start_server: StartServer, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = pytest.mark.guest
 
 
+@pytest.mark.holds("STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
 def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     vmid = create(server, guest)

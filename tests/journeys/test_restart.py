@@ -31,6 +31,7 @@ def nice_of_session(pid: int) -> str | None:
     return file.read_text().split()[-1] if file.exists() and file.read_text() else None
 
 
+@pytest.mark.holds("GUEST-2")
 def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
@@ -83,6 +84,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest)
     server.start()
 
 
+@pytest.mark.holds("GUEST-7")
 def test_adoption_is_quick_and_a_reused_pid_is_no_guest(start_server: StartServer) -> None:
     server = start_server()
     one = vm(server, "one")
@@ -100,6 +102,7 @@ def test_adoption_is_quick_and_a_reused_pid_is_no_guest(start_server: StartServe
     os.kill(os.getpid(), 0)
 
 
+@pytest.mark.holds("GUEST-8")
 def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
@@ -159,6 +162,7 @@ def test_a_guest_that_fills_its_pool_is_paused_and_goes_on(
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.holds("GUEST-9")
 def test_a_start_that_fails_leaves_nothing(start_server: StartServer) -> None:
     server = start_server()
     mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="d", size=1 << 20)["mid"]

@@ -69,6 +69,7 @@ def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:
     assert "RUNNING" not in host.ok("vm", "list")
 
 
+@pytest.mark.holds("GUEST-5")
 def test_the_guests_unit_reaches_the_server_of_its_settings(host: Host, tmp_path: Path) -> None:
     """With the unit's own environment, whatever the settings say, and whatever server root is signed in to."""
     place = tmp_path / 'a "strange" 100% place'
@@ -110,6 +111,7 @@ def certificate(directory: Path, name: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.holds("GUEST-6")
 @pytest.mark.guest
 def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, tmp_path: Path) -> None:
     certificate(tmp_path, "first")

@@ -15,6 +15,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = pytest.mark.guest
 
 
+@pytest.mark.holds("IMAGE-5")
 def test_a_vmdk_is_imported_boots_is_deleted_and_restored_and_boots(
     start_server: StartServer, guest: Guest, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_vmdk_is_imported_boots_is_deleted_and_restored_and_boots(
     terminal.close()
 
 
+@pytest.mark.holds("GUEST-1")
 def test_an_installation_moves_to_postgresql_under_a_running_guest(
     start_server: StartServer, guest: Guest, tmp_path: Path, postgres: Postgres
 ) -> None:

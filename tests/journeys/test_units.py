@@ -46,6 +46,7 @@ def signed_in(url: str) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.holds("GUEST-4")
 @pytest.mark.guest
 def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path: Path, runtime: Path) -> None:
     manager = Manager(tmp_path, runtime)

@@ -24,6 +24,7 @@ def begun(server: Server, name: str, *media: str, displays: int) -> Terminal:
     return server.console(vmid)
 
 
+@pytest.mark.holds("GUEST-3")
 @pytest.mark.parametrize("displays", [0, 1])
 def test_a_guest_boots_from_usb_as_cd_and_as_disk(start_server: StartServer, guest: Guest, displays: int) -> None:
     server = start_server()

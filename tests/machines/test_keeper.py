@@ -289,6 +289,7 @@ async def test_what_was_learnt_from_the_process_needs_no_note(k: Keeping) -> Non
     assert k.keeper.progress.wanted is State.PAUSED
 
 
+@pytest.mark.holds("STATE-3")
 async def test_requests_are_served_in_order(k: Keeping) -> None:
     causes = [Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_RUN, Cause.ASK_PAUSE]
     states = await asyncio.gather(*(k.keeper.ask(cause) for cause in causes))
@@ -558,6 +559,7 @@ class Breaks(FakeHypervisor):
         return await self._break("stop", lambda: super(Breaks, self).stop(who, how, deadline=deadline))
 
 
+@pytest.mark.holds("STATE-5")
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize(
     ("call", "before", "ask", "kept", "reached"),

@@ -21,6 +21,7 @@ def test_all_nine_pairs_are_possible(state: State, wanted: State) -> None:
     assert following is state if wanted is state else following in MOVING
 
 
+@pytest.mark.holds("STATE-1")
 @pytest.mark.parametrize("state", [state for state in State if state is not State.STOPPED])
 def test_no_state_is_stuck(state: State) -> None:
     assert after(state, Cause.ENDED) is State.STOPPED

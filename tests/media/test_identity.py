@@ -82,6 +82,7 @@ def test_a_crash_at_the_first_use_is_gone_on_from(disk: Disk) -> None:
     assert disk.mark.read_text() == (disk.records / "1").read_text()
 
 
+@pytest.mark.holds("DUR-11")
 def test_the_pool_of_another_installation_is_left_alone(disk: Disk) -> None:
     disk.check(records="theirs")
     text = disk.mark.read_text()

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velocity.cli.demo.guest import Guest
+from velocity.contract.media import Content
 from velocity.media.inspect import SECTOR, describe, inspect
 
 
@@ -68,7 +69,7 @@ def test_magics(data: bytes, name: str) -> None:
 def test_no_bytes_break_it(noise: bytes, place: int) -> None:
     data = bytearray(iso(efi=True))
     data[place : place + len(noise)] = noise
-    read(bytes(data))
+    assert isinstance(read(bytes(data)), Content)
 
 
 @pytest.mark.guest

@@ -112,6 +112,7 @@ def test_a_beat_counts_under_each_bound_that_it_is_not_later_than() -> None:
     assert lag.seconds == pytest.approx(8.3521)
 
 
+@pytest.mark.holds("METRIC-7")
 @pytest.mark.usefixtures("_watched")
 async def test_what_holds_the_loop_is_named(lag: Lag, clock: Clock, told: Told) -> None:
     culprit(clock, 0.08)

@@ -30,6 +30,7 @@ def test_a_counter_that_began_anew_says_nothing() -> None:
     assert point(BEFORE, after, 10) == (10.0, 1.0, None, 1.0, None, None)
 
 
+@pytest.mark.holds("METRIC-3")
 def test_a_ring_has_no_holes_in_time_and_gaps_in_its_values() -> None:
     ring = Ring(10, 360)
     assert ring.series(1000).at == []

@@ -118,6 +118,7 @@ async def test_what_it_takes(hypervisor: Hypervisor) -> None:
         await hypervisor.measure(who, deadline=5)
 
 
+@pytest.mark.holds("METRIC-8")
 async def test_the_command_is_known_while_it_runs_without_the_hosts_paths(
     hypervisor: Hypervisor, tmp_path: Path, runtime: Path
 ) -> None:
@@ -140,6 +141,7 @@ async def test_how_the_host_does(hypervisor: Hypervisor) -> None:
     assert 0 < now.memory_free <= now.memory
 
 
+@pytest.mark.holds("METRIC-2")
 @pytest.mark.guest
 async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(tmp_path: Path, runtime: Path) -> None:
     driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())

@@ -44,6 +44,7 @@ def names(database: Database) -> set[str]:
     return database.read(lambda connection: {row.name for row in connection.execute(sa.select(instance))})
 
 
+@pytest.mark.holds("DUR-2")
 async def test_one_failure_of_many_touches_no_other(database: Database) -> None:
     await database.write(lambda connection: connection.execute(add("taken")) and None)
     gate = threading.Event()
@@ -169,7 +170,7 @@ async def test_the_migrations_make_the_tables(database: Database) -> None:
 async def test_entries_of_an_older_history_know_their_vm(database_url: str) -> None:
     database = Database(database_url)
     targets = ("gid=3 vmid=7 name=x", "vmid=8 state=RUNNING", "gid=0 name=vmid=9", "gid=0 name=a vmid=9", "")
-    with database._engine.begin() as connection:
+    with database.engine.begin() as connection:
         migrate(connection, "0005")
         columns = "at, name, address, request, operation, gid, target, status"
         for target in targets:

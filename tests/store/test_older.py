@@ -38,6 +38,7 @@ async def make(url: str) -> None:
     await database.close()
 
 
+@pytest.mark.holds("BROWSER-9")
 async def test_an_older_installation(tmp_path: Path, database_url: str) -> None:
     await make(database_url)
     for turn in ("the first start with this version", "the next one"):
@@ -69,6 +70,7 @@ IN_TRASH: list[tuple[dict[int, int], list[tuple[int, int]]]] = [
 HOMES = {0: 0, 1: 4, 2: 2, 3: 1, 4: 2, 5: 0, 6: 0, 7: 1, 8: 5, 9: 5, 10: 0, 11: 0}
 
 
+@pytest.mark.holds("TEAM-5")
 async def test_users_of_older_installations_get_a_home_and_keep_what_they_hold(
     tmp_path: Path, database_url: str
 ) -> None:

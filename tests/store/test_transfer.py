@@ -45,6 +45,7 @@ async def move(source: str, target: str) -> int:
     return count
 
 
+@pytest.mark.holds("DUR-22")
 async def test_sqlite_to_postgresql_and_back(tmp_path: Path, postgres: Postgres) -> None:
     fake = FakeHypervisor()
     data = tmp_path / "data"

@@ -20,6 +20,7 @@ def test_each_dialog_in_the_sources_is_in_the_table() -> None:
     assert listed.keys() - sources().keys() == set()
 
 
+@pytest.mark.holds("PAGE-2")
 @pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
 def test_what_opens(somebody: Person, opening: Opening) -> None:
     page = somebody.page

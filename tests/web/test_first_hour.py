@@ -14,8 +14,8 @@ from playwright.sync_api import Page, expect
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
 from tests.web.person import Person
-from velocity.cli.demo.guest import READY, _recipe, cache_directory
-from velocity.cli.serve import _greet
+from velocity.cli.demo.guest import READY, cache_directory, recipe
+from velocity.cli.serve import greet
 
 OWN = "a password of my own"
 EMPTY = "[...document.querySelectorAll('table')].filter(one => one.querySelector('tbody tr') === null).length"
@@ -37,7 +37,7 @@ def owner(fresh: Host, person: NewPerson) -> Person:
 
 
 def printed_link(fresh: Host, capsys: pytest.CaptureFixture[str]) -> str:
-    _greet(fresh.settings, fresh.app)
+    greet(fresh.settings, fresh.app)
     (link,) = re.findall(r"Or open (\S+)", capsys.readouterr().out)
     assert link.startswith(fresh.url)
     return str(link)
@@ -122,8 +122,8 @@ def test_the_sample_guest(fresh: Host, owner: Person) -> None:
     assert Path(line[0]).name == "velocity"
     cache = cache_directory(fresh.data)
     cache.mkdir(parents=True)
-    (cache / f"guest-{_recipe()}.iso").write_bytes(bytes(4096))  # as if it had been built
-    (cache / f"guest-{_recipe()}.json").write_text('{"kernel": "6.1"}')
+    (cache / f"guest-{recipe()}.iso").write_bytes(bytes(4096))  # as if it had been built
+    (cache / f"guest-{recipe()}.json").write_text('{"kernel": "6.1"}')
     threading.Thread(target=ready, args=(fresh,)).start()
     fresh.ok(*line[1:])
     expect(page.get_by_role("region", name="What to do first")).to_have_count(0)

@@ -145,6 +145,7 @@ def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
     assert seen >= {"root", "bare", "team", "below"}
 
 
+@pytest.mark.holds("PAGE-3")
 def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) -> None:
     one = person(furnished.url)
     one.enter("root", "/vms")

@@ -21,6 +21,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = pytest.mark.guest
 
 
+@pytest.mark.holds("PAGE-6", "PAGE-7")
 def test_from_an_image_over_a_broken_line_to_a_guest_and_back_from_the_trash(
     start_server: StartServer, guest: Guest, person: NewPerson
 ) -> None:
@@ -149,6 +150,7 @@ def deletes_and_restores(machine: MachinePage) -> None:
     machine.is_shown_as("Stopped")
 
 
+@pytest.mark.holds("PAGE-8", "PAGE-9")
 def test_consoles_outlive_the_server_and_machines_are_stopped_together(
     start_server: StartServer, guest: Guest, person: NewPerson
 ) -> None:

@@ -38,6 +38,7 @@ def furnish(host: Host) -> None:
     host.ok("media", "rm", "old")
 
 
+@pytest.mark.holds("PAGE-1")
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 375)])
 def test_every_page(host: Host, person: NewPerson, theme: str, width: int) -> None:
     furnish(host)
@@ -55,6 +56,7 @@ def test_every_page(host: Host, person: NewPerson, theme: str, width: int) -> No
     assert {path: one for path, one in found.items() if one} == {}
 
 
+@pytest.mark.holds("PAGE-4")
 def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Person) -> None:
     root.open("/vms")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
@@ -67,6 +69,7 @@ def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Per
     expect(root.page.get_by_role("link", name="from-the-cli")).to_have_count(0)
 
 
+@pytest.mark.holds("PAGE-5")
 def test_a_session_that_ends_asks_in_place_and_loses_nothing(host: Host, root: Person) -> None:
     root.open("/settings")
     typed = root.page.locator("#new")

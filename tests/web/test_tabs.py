@@ -81,6 +81,7 @@ def find_another_worker(host: Host, tabs: Sequence[Person]) -> None:
     tabs[0].until(found, seconds=20)
 
 
+@pytest.mark.holds("PAGE-11")
 def test_eight_tabs_with_two_consoles_each_load_follow_and_are_answered(host: Host, person: NewPerson) -> None:
     """Over plain HTTP at a name, as in a LAN: there a page has less at hand than on its own machine."""
     vmid = machine(host, "web")
@@ -103,6 +104,7 @@ def test_eight_tabs_with_two_consoles_each_load_follow_and_are_answered(host: Ho
     one.excuse("Cross-Origin-Opener-Policy header has been ignored", 9)  # by each page: it is for HTTPS
 
 
+@pytest.mark.holds("PAGE-12")
 def test_a_tab_that_is_closed_or_crashes_takes_nothing_from_the_others(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
     first = person(host.url)
@@ -121,6 +123,7 @@ def test_a_tab_that_is_closed_or_crashes_takes_nothing_from_the_others(host: Hos
     follow(host, rest, "three", "four")
 
 
+@pytest.mark.holds("PAGE-13")
 def test_a_session_that_ends_asks_in_every_tab_and_one_answer_is_enough(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
     first = person(host.url)
@@ -137,6 +140,7 @@ def test_a_session_that_ends_asks_in_every_tab_and_one_answer_is_enough(host: Ho
     share(host, tabs)
 
 
+@pytest.mark.holds("PAGE-14")
 def test_nothing_of_who_signed_out_is_shown_to_who_signs_in(host: Host, person: NewPerson) -> None:
     with Client(host.url, host.key) as client:
         team = client.create_group(name="team", parent_gid=0).gid
@@ -166,6 +170,7 @@ def test_nothing_of_who_signed_out_is_shown_to_who_signs_in(host: Host, person: 
     share(host, tabs)
 
 
+@pytest.mark.holds("PAGE-12")
 def test_after_a_cut_every_tab_knows_what_came_in_between(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
     with Line(int(host.url.rpartition(":")[2])) as line:
@@ -185,6 +190,7 @@ def test_after_a_cut_every_tab_knows_what_came_in_between(host: Host, person: Ne
         share(host, tabs)
 
 
+@pytest.mark.holds("PAGE-15")
 def test_without_shared_workers_each_tab_has_a_stream(host: Host, person: NewPerson) -> None:
     vmid = machine(host, "one")
     first = person(host.url)
@@ -195,6 +201,7 @@ def test_without_shared_workers_each_tab_has_a_stream(host: Host, person: NewPer
     assert streams(host) == 2
 
 
+@pytest.mark.holds("PAGE-16")
 def test_uploads_of_all_tabs_take_turns(host: Host, person: NewPerson, tmp_path: Path) -> None:
     first = person(host.url)
     held: list[Route] = []

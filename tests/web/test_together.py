@@ -18,6 +18,7 @@ TEN_MINUTES = 600_000
 """Milliseconds."""
 
 
+@pytest.mark.holds("PAGE-10")
 def test_the_page_follows_the_command_line_and_asks_for_nothing(start_server: StartServer, person: NewPerson) -> None:
     server = start_server()
     cli(server, "vm", "create", "old", "--memory", "128M")
@@ -49,6 +50,7 @@ def test_the_page_follows_the_command_line_and_asks_for_nothing(start_server: St
     assert one.asked == ["POST /t/trash/list"], "once, when the stream told of it"
 
 
+@pytest.mark.holds("PAGE-17")
 def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartServer, person: NewPerson) -> None:
     server = start_server()
     team = server.ok("PUT", "/u/group", name="team", parent_gid=0)["gid"]
@@ -126,6 +128,7 @@ def sees_only_the_own_medium(one: Person) -> None:
         expect(one.page.get_by_role("menuitem", name=name)).to_have_count(0)
 
 
+@pytest.mark.holds("PAGE-18")
 def test_a_session_that_ends_in_the_wizard_costs_nothing(start_server: StartServer, person: NewPerson) -> None:
     server = start_server()
     one = person(f"http://127.0.0.1:{server.port}")

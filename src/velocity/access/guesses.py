@@ -39,9 +39,13 @@ class Guesses:
     """Counts wrong passwords; right ones cost nothing."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many levels are kept."""
+        return len(self._levels)
 
     @contextmanager
     def guess(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
@@ -80,7 +84,7 @@ class Guesses:
 
     def _level(self, key: Hashable, measure: Measure) -> float:
         level, then = self._levels.get(key, (0.0, 0.0))
-        return max(0.0, level - (self._clock() - then) / measure.seconds)
+        return max(0.0, level - (self.clock() - then) / measure.seconds)
 
     def _wait(self, key: Hashable, measure: Measure) -> float:
         """Seconds until one more guess fits."""
@@ -88,7 +92,7 @@ class Guesses:
         return max(0.0, over * measure.seconds)
 
     def _change(self, key: Hashable, measure: Measure, by: int) -> None:
-        self._levels[key] = (max(0.0, self._level(key, measure) + by), self._clock())
+        self._levels[key] = (max(0.0, self._level(key, measure) + by), self.clock())
         self._levels.move_to_end(key)
         if len(self._levels) > MOST:
             self._levels.popitem(last=False)

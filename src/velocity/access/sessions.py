@@ -66,7 +66,7 @@ class Sessions:
         self._store = store
         self._lifetime = lifetime
         self._changes = changes
-        self._clock = clock
+        self.clock = clock
         self._by_key: dict[bytes, Session] = {}
         self._by_sid: dict[str, Session] = {}
         self._first: set[str] = set()
@@ -106,6 +106,10 @@ class Sessions:
         """Whether the link of the first sign-in opened it."""
         return caller.sid in self._first
 
+    def all(self) -> list[Session]:
+        """Those of all users, and of the key file."""
+        return list(self._by_key.values())
+
     def of(self, uid: int) -> list[Session]:
         """A user's sessions that go on, the newest first; the key file is none."""
         found = [one for one in self._by_sid.values() if one.uid == uid and one.expires and not self._expired(one)]
@@ -118,7 +122,7 @@ class Sessions:
 
         Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile.
         """
-        now = int(self._clock())
+        now = int(self.clock())
         authkey = secrets.token_urlsafe(32)
         sid = secrets.token_hex(8)
         session = Session(key_hash(authkey), uid, now + self._lifetime, sid, now, device.address, device.agent)
@@ -142,7 +146,7 @@ class Sessions:
         if old.expires is None:
             return await self.begin(old.uid)
         new = secrets.token_urlsafe(32)
-        session = replace(old, hash=key_hash(new), expires=int(self._clock()) + self._lifetime)
+        session = replace(old, hash=key_hash(new), expires=int(self.clock()) + self._lifetime)
         await self._keep(session, old)
         return Begun(new, session, session.sid not in self._unkept)
 
@@ -155,7 +159,7 @@ class Sessions:
         if old is not None:
             del self._by_key[old.hash]  # taken out first: of two renewals at once only one can win
         self._by_sid[session.sid] = session
-        forget = int(self._clock()) - KNOWN_AFTER_EXPIRY
+        forget = int(self.clock()) - KNOWN_AFTER_EXPIRY
         try:
             await self._add(session, old, forget)
         except BaseException as error:
@@ -224,7 +228,7 @@ class Sessions:
 
     def accept_key(self, authkey: str) -> None:
         """Let this key stand for `root` as long as the server runs: the content of the key file."""
-        session = Session(key_hash(authkey), ROOT_USER, None, KEY_FILE, int(self._clock()), "", "")
+        session = Session(key_hash(authkey), ROOT_USER, None, KEY_FILE, int(self.clock()), "", "")
         self._by_key[session.hash] = self._by_sid[session.sid] = session
 
     async def _end(self, session: Session) -> None:
@@ -241,7 +245,7 @@ class Sessions:
             self._changes.tell("session", session.uid)
 
     def _expired(self, session: Session) -> bool:
-        return session.expires is not None and session.expires <= self._clock()
+        return session.expires is not None and session.expires <= self.clock()
 
 
 def _ended() -> Refused:

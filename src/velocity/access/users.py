@@ -48,12 +48,12 @@ class Users:
         self._directory = directory
         self._sessions = sessions
         self._passwords = passwords
-        self._guesses = guesses
+        self.guesses = guesses
         self._welcome = welcome
 
     async def sign_in(self, name: str, password: str, device: Device) -> Begun:
         """A session, by name and password."""
-        with self._guesses.guess(name, device.address) as right:
+        with self.guesses.guess(name, device.address) as right:
             user = self._directory.named(name)
             hashed = None if user is None else user.password
             matches = await self._passwords.verify(hashed, password)
@@ -64,7 +64,7 @@ class Users:
 
     async def sign_in_by_link(self, word: str, device: Device) -> Begun:
         """A session of root, by the link of the first sign-in. It takes as long as by a password."""
-        with self._guesses.guess(None, device.address) as right:
+        with self.guesses.guess(None, device.address) as right:
             await self._passwords.verify(None, word)
             with self._welcome.used(word):
                 right()
@@ -198,7 +198,7 @@ class Users:
             raise Refused(
                 Problem.MALFORMED, "old_password: this field is missing: it is needed for oneself", field="old_password"
             )
-        with self._guesses.guess(user.name, address) as right:
+        with self.guesses.guess(user.name, address) as right:
             if not await self._passwords.verify(user.password, old_password):
                 raise Refused(Problem.NO_PERMISSION, "the old password is wrong", field="old_password")
             right()

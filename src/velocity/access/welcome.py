@@ -18,14 +18,14 @@ class Welcome:
     """At most one link at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._hash: bytes | None = None
         self._until = 0.0
 
     def make(self) -> str:
         """The word that stands in the link."""
         word = secrets.token_urlsafe(24)
-        self._hash, self._until = _hash(word), self._clock() + LIFETIME
+        self._hash, self._until = _hash(word), self.clock() + LIFETIME
         return word
 
     def void(self) -> None:
@@ -36,7 +36,7 @@ class Welcome:
     def used(self, word: str) -> Iterator[None]:
         """Use the link up, unless what is done with it fails. Raises `Refused(WRONG_CREDENTIALS)`."""
         kept = self._hash
-        if kept is None or self._until <= self._clock() or not hmac.compare_digest(kept, _hash(word)):
+        if kept is None or self._until <= self.clock() or not hmac.compare_digest(kept, _hash(word)):
             raise Refused(
                 Problem.WRONG_CREDENTIALS,
                 "this link is wrong, was used, or is older than a day: sign in with the name and the password",

@@ -59,7 +59,7 @@ def serve(file: Path | None) -> None:
         raise click.ClickException(str(error)) from None
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until `_reload` listens: a reload never ends the server
     _keep_memory()
-    with _logging():
+    with logging_to_stderr():
         try:
             uvloop.run(_serve(settings))
         except StartError as error:
@@ -110,7 +110,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
     loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
-    loop.call_soon(_greet, settings, built)
+    loop.call_soon(greet, settings, built)
     watch = Watch(built.services.lag)
     try:
         watch.open()
@@ -174,7 +174,7 @@ class _Writer(QueueListener):
 
 
 @contextlib.contextmanager
-def _logging() -> Iterator[None]:
+def logging_to_stderr() -> Iterator[None]:
     """Log to stderr, from a thread: who reads there, or does not, holds up no request."""
     handler = logging.StreamHandler(sys.stderr)
     if os.environ.get("JOURNAL_STREAM"):
@@ -217,7 +217,7 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, built: app.App) -> None:
+def greet(settings: Settings, built: app.App) -> None:
     facts = built.hypervisor.about(app.HOST)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:

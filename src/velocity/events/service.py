@@ -97,6 +97,22 @@ class Events:
         """How many read now."""
         return self._readers.total()
 
+    @property
+    def head(self) -> int:
+        """The number of the newest event."""
+        return self._ring.head
+
+    @property
+    def telling(self) -> bool:
+        """Whether something has changed that is to be told in the next step of the loop."""
+        return self._flushing is not None
+
+    async def settle(self) -> None:
+        """Returns when what has changed is told, but for what waits for its pace, and no look at the disk is taken."""
+        while self._measuring is not None:
+            await asyncio.wait({self._measuring})
+        await self._told()
+
     def end(self) -> None:
         """The server is about to end: readers are told, and there are no new ones."""
         self.ending = True

@@ -53,6 +53,11 @@ class History:
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
+    async def settle(self) -> None:
+        """Returns when all that was noted is written."""
+        while self._writing is not None:
+            await asyncio.wait({self._writing})
+
     def note(self, entry: Entry) -> None:
         """Take an entry; it is durable soon after."""
         if len(self._waiting) >= WAITING:

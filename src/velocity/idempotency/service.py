@@ -26,7 +26,7 @@ class Idempotency:
 
     def __init__(self, store: IdempotencyStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._under_way: dict[tuple[int, str], asyncio.Event] = {}
         self._unkept: dict[tuple[int, str], Noted] = {}
 
@@ -66,7 +66,7 @@ class Idempotency:
 
     async def _find(self, uid: int, key: str, *, urgent: bool) -> Noted | None:
         try:
-            return await self._store.find(uid, key, int(self._clock()) - KEPT)
+            return await self._store.find(uid, key, int(self.clock()) - KEPT)
         except Refused:
             if urgent:
                 return None
@@ -89,7 +89,7 @@ class Idempotency:
 
     async def _keep(self, pending: Pending, answer: bytes) -> None:
         """It was carried out, whether or not the database takes its answer."""
-        now = int(self._clock())
+        now = int(self.clock())
         try:
             await self._store.keep(pending, answer, now, now - KEPT)
         except (Refused, OutcomeUnknown) as error:

@@ -65,6 +65,10 @@ class Claims:
             self._touched(mid)
         self._directory.count(claim.line, claim.amount)
 
+    def names(self) -> dict[tuple[int, str], UUID]:
+        """The names that are taken, in each group."""
+        return dict(self._names)
+
     def drop(self, uuid: UUID) -> None:
         claim = self._claims.pop(uuid, None)
         if claim is None:

@@ -73,6 +73,11 @@ class Keeper(Life):
         self._post(Asked(cause, answer, copy_context()))
         return await answer
 
+    async def settle(self) -> None:
+        """Returns when its inbox is empty, and nothing of it is being served."""
+        while self._pump is not None:
+            await asyncio.wait({self._pump})
+
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something with the VM that no other request comes between."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()

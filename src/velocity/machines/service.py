@@ -84,6 +84,7 @@ class Fleet:
             changed=self._changed,
         )
         self._claims = Claims(access.directory, library.touched)
+        self.names = self._claims.names
         self._summaries = Summaries()
         self._unreadable: Sequence[Unreadable] = ()
         self._welcomed = False

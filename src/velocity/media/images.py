@@ -38,12 +38,12 @@ class Images:
 
     def __init__(self, worker: int | None) -> None:
         self._worker = worker
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self.turn = asyncio.Semaphore(AT_ONCE)
 
     async def virtual_size(self, source: int, kind: str) -> int:
         """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
         await in_thread(self._lend, source)
-        async with self._turn:
+        async with self.turn:
             return await self._look(source, kind)
 
     async def _look(self, source: int, kind: str) -> int:
@@ -65,7 +65,7 @@ class Images:
         descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
         try:
             await in_thread(self._lend, source)
-            async with self._turn:
+            async with self.turn:
                 if foreign and await self._look(source, kind) != size:
                     raise refused("it has changed since it was looked at: import it again")
                 if kind == format_ and await in_thread(_cloned, source, descriptor):

@@ -33,7 +33,7 @@ class Making:
     def __init__(self, library: Library, tasks: Tasks, images: Images) -> None:
         self._library = library
         self._tasks = tasks
-        self._images = images
+        self.images = images
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
         """The task that makes a medium of what the bytes of another one are. Raises `Refused`, before it begins."""
@@ -55,13 +55,13 @@ class Making:
                 return await self._begin(
                     caller, "import", medium, files, lambda making: making.unpack(image, kind), held.pop_all()
                 )
-            size = await self._images.virtual_size(image, kind)
+            size = await self.images.virtual_size(image, kind)
             if size < 1:
                 raise refused("its disk has no size")
             medium = replace(medium, size=size)
 
             def fill(making: _Making) -> Awaitable[Medium]:
-                return making.convert(self._images, image, kind, foreign=True)
+                return making.convert(self.images, image, kind, foreign=True)
 
             return await self._begin(caller, "import", medium, files, fill, held.pop_all())
 
@@ -76,7 +76,7 @@ class Making:
             image = held.enter_context(self._library.sources.reading(source))
 
             def fill(making: _Making) -> Awaitable[Medium]:
-                return making.convert(self._images, image, source.format, foreign=False)
+                return making.convert(self.images, image, source.format, foreign=False)
 
             return await self._begin(caller, "clone", medium, files, fill, held.pop_all())
 

@@ -103,6 +103,10 @@ class Pools:
         """What a group may do there; None: it does not see the pool."""
         return rules.assigned(self._assignments, self._access.line(gid), mpid)
 
+    def used(self) -> dict[tuple[int, int], int]:
+        """The bytes that each group uses in each pool, as (gid, mpid)."""
+        return dict(self._used)
+
     def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
         """What is assigned to the group itself, and what it uses, pool by pool."""
         return [(self._assignments.get((gid, mpid)), self._used.get((gid, mpid), 0)) for mpid in self._pools]

@@ -92,6 +92,11 @@ class Resumables:
         self._ending: set[asyncio.Task[None]] = set()
         access.groups.belongings(self)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether one is under way, or is being ended."""
+        return bool(self._uploads or self._ending)
+
     async def begin(self, caller: Caller, request: UploadMedium) -> Resumable:
         """Take its name and its bytes. Raises `Refused`."""
         if len(self._uploads) >= MOST:

@@ -97,6 +97,10 @@ class Library:
     def all(self) -> list[Medium]:
         return list(self._media.values())
 
+    def taken(self) -> tuple[frozenset[tuple[int, int, str]], frozenset[UUID]]:
+        """The names that are taken, as (gid, mpid, name), and the media that are about to be, or to come back."""
+        return frozenset(self._names), frozenset({*self._reserved, *self._returning})
+
     def of_group(self, gid: int) -> list[Medium]:
         self._access.group(gid)
         return sorted((medium for medium in self._media.values() if medium.gid == gid), key=lambda one: one.name)

@@ -94,6 +94,10 @@ class Metrics:
     def _past(self, keeper: Keeper) -> Past:
         return self._pasts.get(keeper.machine.uuid) or Past()
 
+    def known(self) -> set[UUID]:
+        """The machines of which something is kept."""
+        return {*self._pasts, *self._measured}
+
     # Measuring
 
     async def _look_ever(self) -> None:

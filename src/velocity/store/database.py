@@ -54,6 +54,15 @@ class Database:
         self._watching: threading.Thread | None = None
         self._ends = threading.Event()
 
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the writer."""
+        return self._writer.waiting
+
     # The start
 
     def open(self, begin: Callable[[str], None] = lambda what: None) -> None:

@@ -96,6 +96,11 @@ class Tasks:
         if self._behind:
             await asyncio.wait(self._behind)
 
+    async def settle(self) -> None:
+        """Returns when no task is under way."""
+        while self._running:
+            await asyncio.wait(self._running.values())
+
     # Reading
 
     def get(self, tid: int) -> Task:

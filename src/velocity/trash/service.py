@@ -44,7 +44,7 @@ class Trash:
         self._library = library
         self._fleet = fleet
         self.kept = kept
-        self._clock = clock
+        self.clock = clock
         self._changing = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
         library.room.made_by(self.make_room)
@@ -118,7 +118,7 @@ class Trash:
     async def sweep(self) -> None:
         """Remove what is too old."""
         async with self._changing:
-            now = self._clock()
+            now = self.clock()
             for item in await self._store.items():
                 if self.expires(item) > now:
                     continue

@@ -39,13 +39,13 @@ def test_sections_lie_behind_the_stub_and_each_other() -> None:
 
 def test_the_cache_answers_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get here: whatever needs it would fail
-    from velocity.cli.demo.guest import CannotBuild, _recipe
+    from velocity.cli.demo.guest import CannotBuild, recipe
 
     with pytest.raises(CannotBuild, match="--iso"):
         build(tmp_path)
-    (tmp_path / f"guest-{_recipe()}.iso").write_bytes(b"x")
-    (tmp_path / f"guest-{_recipe()}.json").write_text('{"kernel": "6.1"}')
-    assert build(tmp_path) == Guest(tmp_path / f"guest-{_recipe()}.iso", "6.1")
+    (tmp_path / f"guest-{recipe()}.iso").write_bytes(b"x")
+    (tmp_path / f"guest-{recipe()}.json").write_text('{"kernel": "6.1"}')
+    assert build(tmp_path) == Guest(tmp_path / f"guest-{recipe()}.iso", "6.1")
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".draft")] == []
 
 

@@ -32,6 +32,7 @@ def options(made: Plan, name: str) -> list[str]:
     return [value for option, value in itertools.pairwise(words) if option == name]
 
 
+@pytest.mark.holds("ISOLATION-3")
 def test_the_users_words_reach_no_option() -> None:
     assert not any("evil" in word for word in arguments(plan()))
 

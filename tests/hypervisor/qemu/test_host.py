@@ -142,6 +142,7 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
         confine.KVM.chmod(mode)
 
 
+@pytest.mark.holds("ISOLATION-5")
 def test_what_status_says_of_confinement() -> None:
     status = {"Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
     assert read_back(status, server_uid=0, nat_reaches_loopback=False).gaps == ()

@@ -22,6 +22,7 @@ from velocity.machines.screens import encoded
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.holds("CONSOLE-7")
 @pytest.mark.guest
 async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> None:
     driver, who, pid = await started(tmp_path, runtime)
@@ -60,6 +61,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         await driver.close()
 
 
+@pytest.mark.holds("CONSOLE-8")
 @pytest.mark.guest
 async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
     driver, who, pid = await started(tmp_path, runtime)

@@ -122,6 +122,7 @@ async def hear(server: SerialHub) -> None:
         await server.keep()
 
 
+@pytest.mark.holds("BOUND-1")
 def test_a_capped_file_takes_what_it_may_and_no_byte_more(run: Path, limits: Bounds) -> None:
     assert CAP <= limits.room < CAP + (2 << 20)
     small = Bounds(limits.begin + limits.room - (1 << 16), 1 << 16)
@@ -179,6 +180,7 @@ async def test_nothing_is_lost_or_doubled_over_a_server_that_stands_still_and_on
     assert sum(file.stat().st_blocks * 512 for file in run.iterdir()) < 3 * LOG_LIMIT, "what was read has gone"
 
 
+@pytest.mark.holds("BOUND-3")
 async def test_what_goes_beyond_the_cap_while_no_server_runs_is_said_to_be_lost(
     run: Path, limits: Bounds, kept: SerialLog
 ) -> None:
@@ -281,6 +283,7 @@ def test_the_log_goes_on_where_a_write_broke_off(tmp_path: Path, limits: Bounds,
     spool.close()
 
 
+@pytest.mark.holds("BOUND-4")
 def test_the_words_of_qemu_are_kept_once_and_within_bounds(tmp_path: Path, run: Path, limits: Bounds) -> None:
     log, out = tmp_path / "qemu.log", create(run / words.NAME, limits)
     words.begin(log, RUN)

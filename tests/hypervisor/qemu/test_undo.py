@@ -50,6 +50,7 @@ async def nothing_remains(runtime: Path, uuid: str) -> bool:
     return not remains(runtime, uuid)
 
 
+@pytest.mark.holds("GUEST-10")
 async def test_a_start_without_descriptors_leaves_nothing_and_the_next_one_works(
     driver: QemuHypervisor, runtime: Path
 ) -> None:

@@ -52,7 +52,7 @@ class Guest:
 
 def build(cache: Path, say: Say = lambda text: None) -> Guest:
     """The guest, from the cache or built anew. Whole or not at all, also when two build at once."""
-    name = f"guest-{_recipe()}"
+    name = f"guest-{recipe()}"
     iso, note = cache / f"{name}.iso", cache / f"{name}.json"
     if iso.is_file() and note.is_file():
         return Guest(iso, json.loads(note.read_text())["kernel"])
@@ -72,7 +72,7 @@ def build(cache: Path, say: Say = lambda text: None) -> Guest:
     return Guest(iso, release)
 
 
-def _recipe() -> str:
+def recipe() -> str:
     """Changes with everything of ours that goes into the guest."""
     parts = [str(VERSION), COMMAND_LINE, *MODULES]
     parts += [(HERE / name).read_text() for name in ("init.sh", "dhcp.sh", "report.sh")]

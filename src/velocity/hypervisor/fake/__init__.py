@@ -198,9 +198,14 @@ class FakeHypervisor:
     async def news(self, host: HostId) -> AsyncIterator[Changed]:
         while True:
             self._reach(host)
-            if (changed := await self._news[host].get()) is None:
-                raise Unknown(f"host {host} does not answer")
-            yield changed
+            queue = self._news[host]
+            changed = await queue.get()
+            try:
+                if changed is None:
+                    raise Unknown(f"host {host} does not answer")
+                yield changed
+            finally:
+                queue.task_done()
 
     async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
         self._reach(host)
@@ -361,6 +366,11 @@ class FakeHypervisor:
         if changed.who.host not in self._lost:
             self._told = changed.number
             self._news[changed.who.host].put_nowait(changed)
+
+    async def heard(self) -> None:
+        """Returns when whoever listens has taken all news so far."""
+        for queue in list(self._news.values()):
+            await queue.join()
 
     async def _hindrance(self) -> None:
         if self.hold is not None:
