@@ -30,6 +30,19 @@ crash: ## Kill the server at every point of every operation, ten minutes (CRASH_
 	@scripts/setup dev
 	@$(PY) -m tests.crash --seconds $(CRASH_SECONDS) --report docs/reliability.md
 
+whole: ## The whole form of the tests that have a short one (flood, USB, random changes), some ten minutes
+	@scripts/setup dev
+	@$(PY) -m pytest $(SHARED) --whole -m whole
+
+failures: ## Note which failures tests are answered, for docs/reference/failures.md, some minutes
+	@scripts/setup dev
+	@$(PY) scripts/failures
+	@$(PY) scripts/docs
+
+coverage: ## Measure which lines and branches the tests without guests and browsers reach, for docs/reference/coverage.md
+	@scripts/setup dev
+	@$(PY) scripts/coverage
+
 check: ## Lint, types, imports, generated docs up to date
 	@scripts/setup dev
 	@.venv/bin/ruff check .
@@ -81,4 +94,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit flood crash check bench bench-report profile web docs screenshots fix dist clean
+.PHONY: help setup run test unit flood crash whole failures coverage check bench bench-report profile web docs screenshots fix dist clean

@@ -28,10 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are shared out among workers, one of them has all guests: no more than two are up at a time."""
+    """Where tests are shared out among workers, one of them has all guests: no more than two are up at a time.
+
+    Guests and long tests come first, so that no worker begins one when the other has nothing left to do.
+    """
     for item in items:
         if item.get_closest_marker("guest"):
             item.add_marker(pytest.mark.xdist_group("guests"))
+    items.sort(key=lambda item: 0 if item.get_closest_marker("guest") else 1 if item.get_closest_marker("long") else 2)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner, Result
 
+from tests.answers import noting
 from tests.api.world import PASSWORD, quick_passwords
 from tests.metrics.times import Hands
 from velocity import app
@@ -103,7 +104,7 @@ def hosting(
             asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10)
 
         config = uvicorn.Config(
-            built.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets,
+            noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=Sockets,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = Server(config, built.services.events.end)

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.answers import ANY, note
 from tests.api.world import World
 from tests.journeys.server import in_namespace
 from tests.listening import Listening, listening
+from tests.patience import PATIENCE
 from velocity.api.bounds import Bounds, is_local
 from velocity.api.server import LINGER_BYTES
 
@@ -29,7 +31,6 @@ GET = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST /v/vm/list HTTP/1.1\r\nhost: x\r\n"
 LIMIT = Bounds().head
 QUICK = Bounds(seconds=0.3)
-WAITS = 30
 """Seconds in which whatever is waited for has come, also on a busy machine."""
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -47,7 +48,7 @@ async def connected(server: Listening, **more: Any) -> AsyncIterator[Connection]
 
 async def answered(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any], bytes]:
     """Status and body of the next answer, and its head."""
-    async with asyncio.timeout(WAITS):
+    async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         return int(head.split()[1]), json.loads(await reader.readexactly(length)), head
@@ -58,7 +59,8 @@ async def refused(connection: Connection, status: int) -> dict[str, Any]:
     got, body, head = await answered(connection[0])
     assert (got, body["code"], body["error"], body["reason"]) == (status, status, True, body["message"])
     assert b"connection: close\r\n" in head
-    async with asyncio.timeout(WAITS):
+    note(ANY, ANY, got, body["code"])
+    async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionError):  # of what was sent meanwhile
             assert await connection[0].read() == b"", "and nothing behind it"
     return body
@@ -66,14 +68,14 @@ async def refused(connection: Connection, status: int) -> dict[str, Any]:
 
 async def is_served(server: Listening) -> None:
     """Somebody else is."""
-    async with asyncio.timeout(WAITS), connected(server) as (reader, writer):
+    async with asyncio.timeout(PATIENCE), connected(server) as (reader, writer):
         writer.write(GET + b"\r\n")
         assert (await answered(reader))[0] == 200
 
 
 async def is_gone(server: Listening) -> None:
     """Every connection is."""
-    async with asyncio.timeout(WAITS):
+    async with asyncio.timeout(PATIENCE):
         while server.server.server_state.connections:
             await asyncio.sleep(0.02)
 
@@ -262,12 +264,12 @@ async def test_an_answer_that_takes_long_is_not_cut_by_a_head_behind_it(w: World
     """A stream goes on for hours; what the client has begun to send behind it can wait."""
     async with listening(w, QUICK) as server, connected(server) as (reader, writer):
         writer.write(f"GET /v/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {w.key}\r\n\r\n".encode())
-        async with asyncio.timeout(WAITS):
+        async with asyncio.timeout(PATIENCE):
             assert b"200" in await reader.readuntil(b"\r\n\r\n")
         writer.write(GET)
         await asyncio.sleep(2.5)
         await w.vm("new")
-        async with asyncio.timeout(WAITS):
+        async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b'"new"')
 
 
@@ -289,7 +291,7 @@ async def test_it_holds_with_tls_and_for_its_handshake(w: World, tmp_path: Path)
         talking[1].write(GET + b"x: " + b"a" * (LIMIT + 1000))
         await refused(talking, 431)
         await refused(silent, 408)
-        async with asyncio.timeout(WAITS):
+        async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b"", "no word of a handshake, and it has ended"
 
 
@@ -334,13 +336,13 @@ async def test_an_address_has_so_many_connections_at_a_time(w: World, elsewhere:
             local[1].write(GET + b"\r\n")
             assert (await answered(local[0]))[0] == 200, "loopback has no bound"
             local[1].close()
-        async with asyncio.timeout(WAITS):
+        async with asyncio.timeout(PATIENCE):
             while await is_full():
                 await asyncio.sleep(0.05)
         for _, writer in first:
             writer.close()
         for _ in range(5):
-            async with asyncio.timeout(WAITS):
+            async with asyncio.timeout(PATIENCE):
                 while await is_full():
                     await asyncio.sleep(0.05)
 

@@ -12,6 +12,7 @@ from tests.api.test_events import QUICK, granted, refusal
 from tests.api.test_events import w as w
 from tests.api.world import World, world
 from tests.events.page import Page, Stream, is_set, opened
+from tests.patience import PATIENCE
 from velocity.events.service import Terms
 
 pytestmark = pytest.mark.anyio
@@ -151,7 +152,7 @@ async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         slow.unstuck.set()
         event = await page.until(slow, lambda event: event[0] == "bye")
         assert event[2] == {"reason": "slow"}
-        await asyncio.wait_for(stuck.task, 5)
+        await asyncio.wait_for(stuck.task, PATIENCE)
         assert stuck.cut
         assert not slow.cut
         assert w.server.services.events.readers == 0

@@ -15,6 +15,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.listening import breaking, listening
+from tests.patience import PATIENCE, eventually
 from velocity.client import ApiError, AsyncClient
 from velocity.client.events import Decoder
 from velocity.contract.events import Bye, Event, SetGroup, SetVm, Snapshot
@@ -50,7 +51,7 @@ class Raw:
         """What came, up to the event that fits; all of it, when the connection ends."""
         found: list[Event | Bye] = []
         while True:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 line = await self.reader.readline()
             if not line:
                 return found
@@ -120,16 +121,8 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
             if number % 20 == 0:
                 await asyncio.sleep(0.02)
         await reading
-        for _ in range(500):
-            if events.readers == 1:
-                break
-            await asyncio.sleep(0.01)
-        assert events.readers == 1
-        for _ in range(100):
-            if len(server.server.server_state.connections) == 1:
-                break
-            await asyncio.sleep(0.01)
-        assert len(server.server.server_state.connections) == 1, "its connection is gone, buffer and all"
+        await eventually(lambda: events.readers == 1)
+        await eventually(lambda: len(server.server.server_state.connections) == 1, "the end of its connection")
         other.writer.close()
         stuck.close()
 

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.api.world import World
 from tests.listening import listening
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +22,7 @@ async def said(w: World, *sent: bytes) -> list[bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         for piece in sent:
             writer.write(piece)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
                 announced = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
                 body = b"" if piece.startswith(b"HEAD") else await reader.readexactly(int(announced or 0))

@@ -15,6 +15,7 @@ from tests.api.browsers import URL, Browser
 from tests.api.test_history import entries
 from tests.api.test_strangers import Team, body
 from tests.api.world import PASSWORD, Answer, World, world
+from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.contract import OPERATIONS
 from velocity.contract.operation import Cookie
@@ -309,7 +310,7 @@ async def test_a_password_change_and_a_removal_end_every_session(w: World) -> No
 async def holding(w: World) -> AsyncIterator[None]:
     """No write is committed within; those that were asked for come after it, in their order."""
     gate = threading.Event()
-    blocker = asyncio.ensure_future(w.server.database.write(lambda connection: gate.wait(10)))
+    blocker = asyncio.ensure_future(w.server.database.write(lambda connection: gate.wait(PATIENCE)))
     await asyncio.sleep(0)
     try:
         yield

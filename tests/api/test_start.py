@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 from contextlib import closing
@@ -30,8 +29,7 @@ def rows(data: Path, sql: str, *values: Any) -> list[Any]:
 async def end(w: World, how: str) -> None:
     if how == "by itself":
         play(w.hypervisor, how)
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await w.settle()
     else:
         await w.ok("PUT", "/v/vm/state", vmid=1, state="STOPPED", force=how == "by force")
 

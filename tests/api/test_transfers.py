@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.api.world import World
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from velocity.media import resumable
 
 pytestmark = pytest.mark.anyio
@@ -72,11 +72,9 @@ async def test_a_newer_request_goes_on_where_an_older_one_hangs(w: World) -> Non
         await asyncio.sleep(1000)
 
     old = asyncio.create_task(patch(w, place, 0, hangs()))
-    for _ in range(200):
-        offset = int((await send(w, "HEAD", place)).headers["upload-offset"])
-        if offset:
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while not (offset := int((await send(w, "HEAD", place)).headers["upload-offset"])):
+            await asyncio.sleep(0.01)
     assert offset == 500_000
     answer = await patch(w, place, offset, DATA[offset:])
     assert answer.status_code == 204

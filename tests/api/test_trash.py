@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -268,10 +267,7 @@ async def test_room_is_made_for_a_guest_that_stands_still_for_want_of_it(w: Worl
     files.free = lambda: 0  # type: ignore[method-assign]
     who = w.server.services.fleet.get(vmid).who
     w.hypervisor.play(who.machine, Fact.PAUSED, Why.DISK_FULL)
-    for _ in range(200):
-        if len(w.files()) == 1:
-            break
-        await asyncio.sleep(0.01)
+    await w.settle()
     assert w.files() == [f"{mid}.raw"]
 
 

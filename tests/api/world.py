@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from argon2 import PasswordHasher
 
+from tests.answers import noting
 from tests.patience import PATIENCE
 from velocity import app
 from velocity.access.passwords import Passwords
@@ -160,6 +161,7 @@ async def world(
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
     server = await app.build(chosen, factory, passwords=quick_passwords(), times=times, terms=terms, machines=machines)
+    server.asgi = noting(server.asgi)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:
             made = World(server, fake, data, http)

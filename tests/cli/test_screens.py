@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.host import Host
+from tests.patience import PATIENCE
 from velocity.cli import viewer
 from velocity.client import Client
 from velocity.contract.consoles import Holder, Told
@@ -71,7 +72,7 @@ class Terminal:
 
     def until(self, words: str) -> str:
         """What is shown up to and with these words."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while words not in self.seen:
             assert time.monotonic() < end, self.seen
             if select.select([self._descriptor], [], [], 0.5)[0]:
@@ -94,7 +95,7 @@ def terminal(host: Host, *words: str) -> Iterator[Terminal]:
     os.close(theirs)
     try:
         yield Terminal(ours)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
         process.wait()
@@ -109,7 +110,7 @@ def test_the_keyboard_in_a_terminal(host: Host, vm: str) -> None:
         other.hear = told.append
 
         def hear(wanted: Callable[[Told], bool]) -> None:
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while not any(map(wanted, told)):
                 other.receive(0.1)
                 assert time.monotonic() < end, told
@@ -161,13 +162,13 @@ def test_a_pipe_waits_for_the_keyboard(host: Host, vm: str) -> None:
             piped.stdin.write(b"yours ")
             piped.stdin.close()
             piped.stdin = None
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while not any(one.asks == "root" for one in moves):
                 holder.receive(0.1)
                 assert time.monotonic() < end, moves
             moves.clear()
             holder.move("keep" if move == "keep" else "give")
-            _, errors = piped.communicate(timeout=20)
+            _, errors = piped.communicate(timeout=PATIENCE)
             assert (piped.returncode, b"keeps the keyboard" in errors) == (status, status == 1), errors
             assert bytes(next(iter(host.hypervisor.runs.values())).said) == said
         holder.close()

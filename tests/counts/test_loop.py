@@ -18,6 +18,7 @@ import pytest
 
 from tests.api.world import World
 from tests.hypervisor.qemu.test_serial import Guest
+from tests.patience import PATIENCE
 from tests.ports.subjects import HOST, NoMedia
 from velocity.api import openmetrics
 from velocity.hypervisor.port import Fact, Incarnation, Unknown
@@ -199,13 +200,13 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
 
     def held(run: Run) -> None:
         began.set()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         clear(run)
 
     monkeypatch.setattr(ran.driver._sessions, "clear", held)
     session = watched(ran)
     session.kill()
-    await asyncio.to_thread(began.wait, 30)
+    await asyncio.to_thread(began.wait, PATIENCE)
     assert not session.ended.is_set()
     (found,) = (await ran.driver.adopt(HOST, deadline=30)).found
     assert found.fact is Fact.SILENT, "how it ended is not known yet"

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message
 
 from tests.api.world import World, world
 from tests.listening import listening
+from tests.patience import PATIENCE
 from velocity.contract.events import VmView
 from velocity.events import views
 from velocity.events.service import Terms
@@ -149,7 +150,7 @@ def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=lambda: uvloop.run(serve()))
     thread.start()
-    port, request, end = served.get(timeout=30)
+    port, request, end = served.get(timeout=PATIENCE)
     calls = Path(f"/proc/self/task/{thread.native_id}/io")
     with socket.create_connection(("127.0.0.1", port), 30) as client:
 

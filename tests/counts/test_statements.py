@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ValuesBase
 
 from tests.api.world import PASSWORD, World
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -131,7 +132,7 @@ async def test_clients_that_change_at_once_share_their_commits(w: World) -> None
 
     try:
         with heard(w, "before_cursor_execute", send), heard(w, "commit", commit):
-            await asyncio.wait_for(asyncio.gather(*(client(number) for number in range(CLIENTS))), 60)
+            await asyncio.wait_for(asyncio.gather(*(client(number) for number in range(CLIENTS))), PATIENCE)
     finally:
         over.set()
     assert commits <= 2 * rounds * CLIENTS / (CLIENTS - 1) + 1, f"of {rounds * CLIENTS} VMs"

@@ -23,6 +23,9 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.answers import note
+from tests.patience import PATIENCE
+
 PASSWORD = "correct horse battery"
 T = TypeVar("T")
 _commands = itertools.count(1)
@@ -67,7 +70,7 @@ class Server:
             )  # fmt: skip
         while True:
             assert self.process.poll() is None, self.log()
-            assert time.monotonic() - begun < 30, self.log()
+            assert time.monotonic() - begun < PATIENCE, self.log()
             try:
                 if not self.key:
                     _, answer = self.call("POST", "/u/auth", name="root", password=PASSWORD)
@@ -88,7 +91,7 @@ class Server:
         """As Ctrl-C would; its last words."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         return self.log().strip().splitlines()[-1]
 
     def close(self) -> None:
@@ -150,7 +153,7 @@ class Server:
         )
 
         def read() -> str:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return str(answer.read().decode())
 
         (line,) = (line for line in self._inside(read).splitlines() if line.startswith(name))
@@ -182,7 +185,9 @@ class Server:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
                 with error:
-                    return error.code, json.load(error)
+                    answer = json.load(error)
+                    note(method, path, error.code, answer["code"])
+                    return error.code, answer
 
         return self._inside(send)
 

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 SYSTEMD = "/usr/lib/systemd/systemd"
 INSIDE = """
 set -e
@@ -98,7 +100,7 @@ def _cgroups() -> Iterator[str]:
     try:
         yield "".join(f"echo $$ > {one}/cgroup.procs\n" for one in made)
     finally:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         for one in made:
             for inner in sorted(one.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
                 _remove(inner, end)

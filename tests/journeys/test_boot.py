@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server, Terminal, in_namespace
+from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
@@ -133,7 +134,7 @@ def is_confined(server: Server, vmid: int) -> None:
 def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
     written = server.measured("velocity_vm_disk_written_bytes_total")
     terminal.run("dd if=/dev/zero of=/dev/sda bs=64k count=64 conv=fsync")
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while server.measured("velocity_vm_disk_written_bytes_total") < written + (4 << 20):
         assert time.monotonic() < end
         time.sleep(0.5)
@@ -239,7 +240,7 @@ def the_world() -> Iterator[str]:
 
 
 def greet_once(service: socket.socket) -> None:
-    service.settimeout(10)
+    service.settimeout(PATIENCE)
     try:
         plug, _ = service.accept()
     except TimeoutError:

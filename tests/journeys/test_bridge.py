@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.server import Server, Terminal, in_namespace
+from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
@@ -91,12 +92,12 @@ def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -
     """The guest sends half a million bytes: it is in what the guest sent, not in what it received."""
     before = {way: server.measured(f"velocity_vm_network_{way}_bytes_total") for way in ("sent", "received")}
     with in_namespace(namespace, lambda: socket.create_server(("198.51.100.1", 0))) as sink:
-        sink.settimeout(30)
+        sink.settimeout(PATIENCE)
         drain = threading.Thread(target=take, args=(sink, 500_000))
         drain.start()
         terminal.run(f"dd if=/dev/zero bs=1000 count=500 2>/dev/null | nc 198.51.100.1 {sink.getsockname()[1]}")
         drain.join()
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while server.measured("velocity_vm_network_sent_bytes_total") < before["sent"] + 500_000:
         assert time.monotonic() < end
         time.sleep(0.5)

@@ -40,6 +40,7 @@ def come(server: Server, terminal: Terminal, until: bytes, seconds: float) -> by
 
 
 @pytest.mark.holds("BOUND-2")
+@pytest.mark.whole
 def test_numbered_lines_come_whole_over_a_server_that_stands_still_and_one_that_is_killed(
     start_server: StartServer, guest: Guest, whole: bool
 ) -> None:

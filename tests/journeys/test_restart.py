@@ -13,6 +13,7 @@ import pytest
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
+from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 from velocity.hypervisor.qemu.runs import CLAIMS
 from velocity.priority import NICE, SESSION
@@ -57,7 +58,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest)
     assert server.state(first)["state"] == "RUNNING"
     assert server.state(second)["state"] == "PAUSED"
     assert server.state(sleeper)["state"] == "STOPPED"
-    server.wait_for(autostarted, "RUNNING", 10)
+    server.wait_for(autostarted, "RUNNING", PATIENCE)
     assert set(before) < set(server.processes())
     again = server.console(first)
     assert "42" in again.run("echo $((6 * 7))"), "the console of an adopted guest works"
@@ -68,7 +69,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest)
     of_second = pid_of(server, second)
     server.kill()
     os.kill(of_second, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while len(server.processes()) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -111,7 +112,7 @@ def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest
     terminal = server.console(one)
     terminal.boot()
     terminal.type("echo c >/proc/sysrq-trigger\n")
-    panicked = server.wait_for(one, "PAUSED", 20)
+    panicked = server.wait_for(one, "PAUSED", PATIENCE)
     assert panicked["reason"]["cause"] == "guest-panicked"
     assert server.ok("PUT", "/v/vm/state", vmid=one, state="STOPPED", force=True)["state"] == "STOPPED"
 
@@ -120,11 +121,11 @@ def test_what_happens_to_a_guest_is_told(start_server: StartServer, guest: Guest
     assert server.ok("PUT", "/v/vm/state", vmid=one, state="STOPPED")["state"] == "STOPPED", "held just ends"
     server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     os.kill(pid_of(server, one), signal.SIGKILL)
-    assert server.wait_for(one, "STOPPED", 5)["reason"]["cause"] == "killed"
+    assert server.wait_for(one, "STOPPED", PATIENCE)["reason"]["cause"] == "killed"
     server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     os.kill(pid_of(server, one), signal.SIGTERM)
-    assert server.wait_for(one, "STOPPED", 5)["reason"]["cause"] == "host-signal"
-    end = time.monotonic() + 30
+    assert server.wait_for(one, "STOPPED", PATIENCE)["reason"]["cause"] == "host-signal"
+    end = time.monotonic() + PATIENCE
     while runs(server) and time.monotonic() < end:
         time.sleep(0.02)  # until it is written down
     assert runs(server) == []
@@ -151,7 +152,7 @@ def test_a_guest_that_fills_its_pool_is_paused_and_goes_on(
         terminal = server.console(one)
         terminal.boot()
         terminal.type("dd if=/dev/zero of=/dev/vda bs=64k count=40 conv=fsync; echo wrote=$?\n")
-        assert server.wait_for(one, "PAUSED", 20)["reason"]["cause"] == "disk-full"
+        assert server.wait_for(one, "PAUSED", PATIENCE)["reason"]["cause"] == "disk-full"
         server.ok("DELETE", "/m/media", mid=ballast)
         assert server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")["state"] == "RUNNING"
         terminal.until(b"wrote=0", 20)

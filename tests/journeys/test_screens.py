@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.guest
 
@@ -66,7 +67,7 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
 def image(server: Server, vmid: int) -> Image.Image:
     url = f"http://127.0.0.1:{server.port}/v/vm/screen?vmid={vmid}&display=screen&width=320"
     request = urllib.request.Request(url, headers={"authorization": f"Bearer {server.key}"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert answer.headers["etag"]
         return Image.open(io.BytesIO(answer.read()))
 

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from tests.host import Host
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
+from tests.patience import PATIENCE
 from velocity.cli.main import velocity
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +132,7 @@ def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, t
     assert "not renewed" in server.log()
     certificate(tmp_path, "second")
     process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while shown() == first:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.patience import PATIENCE
 from velocity.metrics.loop import BOUNDS, QUIET, Lag, Watch
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,7 @@ class Clock:
         """Until the thread has looked, from beginning to end."""
         with self._looked:
             seen = self._looks
-            assert self._looked.wait_for(lambda: self._looks >= seen + 4, 30)
+            assert self._looked.wait_for(lambda: self._looks >= seen + 4, PATIENCE)
 
 
 class Told(logging.Handler):
@@ -129,7 +130,7 @@ async def test_what_holds_the_loop_is_named(lag: Lag, clock: Clock, told: Told) 
 @pytest.mark.usefixtures("_watched")
 async def test_what_holds_it_for_long_is_told_while_it_does(clock: Clock, told: Told) -> None:
     clock.now += 3600
-    assert told.came.wait(30), "told before the loop went on"
+    assert told.came.wait(PATIENCE), "told before the loop went on"
     await looked(clock)
     assert len(told.lines) == 1, "and not again when it went on"
 

@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.host import Host, hosting
+from tests.patience import PATIENCE
 from tests.web.elsewhere import Elsewhere, elsewhere_served
 from tests.web.furnished import furnish
 from tests.web.person import Person
@@ -31,6 +32,8 @@ FLAGS = [
 ]
 
 NewPerson = Callable[..., Person]
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="package")
@@ -65,7 +68,7 @@ def people(browser: Browser) -> Iterator[NewPerson]:
                 **context_options,
             )
             opened.callback(context.close)
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(PATIENCE * 1000)
             page: Page = context.new_page()
             one = Person(page, url)
             all_.append(one)

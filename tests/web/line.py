@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from tests.patience import PATIENCE
+
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: what is closed is reset, and what is still on its way is lost. socket(7)"""
 
@@ -37,11 +39,11 @@ class Line:
         self._tell(lambda: setattr(self, "_left", sent))
 
     def mend(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE)
 
     def __enter__(self) -> Line:
         self._thread.start()
-        assert self._begun.wait(10)
+        assert self._begun.wait(PATIENCE)
         return self
 
     def __exit__(

@@ -11,13 +11,14 @@ from playwright.sync_api import Error, Route, expect
 
 from tests.api.world import PASSWORD
 from tests.host import Host
+from tests.patience import PATIENCE
 from tests.web.conftest import PLAIN, NewPerson
 from tests.web.line import Line
 from tests.web.person import Person
 from velocity.client import Client
 from velocity.contract.machines import Display
 
-SOON = 20_000
+SOON = PATIENCE * 1000
 """Milliseconds for what takes one or two, on a busy machine."""
 ASK = """() => fetch("/u/session", {method: "POST", body: "{}", signal: AbortSignal.timeout(15_000)})
     .then(answer => answer.status, error => String(error))"""

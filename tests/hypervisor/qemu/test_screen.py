@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
+from tests.patience import PATIENCE
 from tests.ports.subjects import HOST, NoMedia
 from velocity.hypervisor.port import DisplaySpec, HypervisorError, Incarnation, MachineSpec, Serial, Stop, Unknown
 from velocity.hypervisor.qemu.driver import QemuHypervisor
@@ -48,7 +49,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         await driver.adopt(HOST, deadline=20)
         await driver.shot(who, 0, deadline=5)
         await driver.resume(who, deadline=5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while lent(pid):
                 await asyncio.sleep(0.02)
         await driver.shot(who, 0, deadline=5)
@@ -71,7 +72,7 @@ async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
             await driver.shot(who, 0, deadline=0.3)
         os.kill(pid, 18)
         await driver.shot(who, 0, deadline=5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while lent(pid):
                 await asyncio.sleep(0.02)
     finally:
