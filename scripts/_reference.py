@@ -122,13 +122,13 @@ def _seen(root: Path) -> list[list[Any]]:
 
 
 def _endpoint(method: str, path: str) -> str:
-    """As the table names it: an operation by method and path, what is apart by its path, with names in braces."""
+    """As the table names it: an operation by method and path, what is apart by its path, without what follows it."""
     path = "/" + path.strip("/")
     for operation in OPERATIONS:
         if (operation.method.name, operation.path) == (method, path):
             return f"{method} {path}"
     for operation in APART:
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", operation.path), path):
+        if path == operation.path or path.startswith(f"{operation.path}/"):
             return f"`{operation.path}`"
     return path
 
