@@ -1,6 +1,8 @@
 # Every command a person needs. `make` alone lists them.
 SHELL := /bin/bash
 PY := .venv/bin/python
+# Else each of the many processes that tests start would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Two workers; tests/conftest.py gives one of them all the guests.
 SHARED := -n 2 --dist loadgroup
 

@@ -1,4 +1,4 @@
-"""The failures that tests see: where VELOCITY_ANSWERS names a file, each refusal that is answered is noted there.
+"""The failures that tests see: where TESTS_NOTE_ANSWERS names a file, each refusal that is answered is noted there.
 
 A line is a JSON object: the test, method and path of the request, status and code of the answer. `make failures` makes
 docs/reference/failures.json of them.
@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-FILE = "VELOCITY_ANSWERS"
+FILE = "TESTS_NOTE_ANSWERS"
 ANY = "*"
 """The method and path of a request that was refused before they were known."""
 

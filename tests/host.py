@@ -16,7 +16,7 @@ import uvicorn
 from click.testing import CliRunner, Result
 
 from tests.answers import noting
-from tests.api.world import PASSWORD, quick_passwords
+from tests.api.world import PASSWORD, prepare, quick_passwords
 from tests.metrics.times import Hands
 from velocity import app
 from velocity.api.server import Protocol, Server, Sockets
@@ -91,6 +91,8 @@ def hosting(
     begun: list[tuple[uvicorn.Server, app.App, Callable[[], None], asyncio.AbstractEventLoop]] = []
     listens = f"127.0.0.1:{listener.getsockname()[1]}"
     settings = Settings(data_dir=data, root_password=root_password, listen=listens, **more)
+
+    prepare(settings)
 
     async def factory(_library: Library) -> FakeHypervisor:
         return fake

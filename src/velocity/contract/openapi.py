@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -21,8 +22,9 @@ _COOKIE: dict[Cookie, list[dict[str, list[str]]]] = {
 }
 
 
+@functools.cache
 def document() -> bytes:
-    """The whole document as JSON."""
+    """The whole document as JSON, made once: it takes a fifth of a second."""
     return msgspec.json.encode(build())
 
 
