@@ -127,6 +127,7 @@ class Forgetful(Silent):
         return None
 
 
+@pytest.mark.holds("DUR-36")
 async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept() -> None:
     served = []
 

@@ -32,6 +32,7 @@ def lose(file: Path, how: str) -> None:
             connection.execute("create table other (x)")
 
 
+@pytest.mark.holds("DUR-37")
 @pytest.mark.parametrize("how", ["is missing", "0 bytes", "no tables of Velocity's"])
 async def test_a_lost_database_is_no_new_installation(tmp_path: Path, how: str) -> None:
     data, pool = tmp_path / "data", tmp_path / "pool"
@@ -68,6 +69,7 @@ async def test_nor_is_an_empty_database_of_postgresql(tmp_path: Path, postgres: 
     assert [f".trash/{one.name}" for one in (data / "media" / ".trash").iterdir()] == files
 
 
+@pytest.mark.holds("DUR-38")
 async def test_a_first_start_removes_nothing_of_what_was_there(tmp_path: Path) -> None:
     """A pool's directory that is there already, with content of its own."""
     pool = tmp_path / "pool"

@@ -132,6 +132,7 @@ async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None
     assert len(w.hypervisor.shots) == 24 + AT_ONCE
 
 
+@pytest.mark.holds("METRIC-10")
 async def test_many_that_show_nothing_cost_the_others_nothing(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screens, "HOLD", 0.05)
     display = [{"name": "screen", "width": 16, "height": 16}]

@@ -58,6 +58,7 @@ async def test_an_answer_is_whole_before_the_connection_ends(w: World) -> None:
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (400, True)
 
 
+@pytest.mark.holds("DUR-40")
 async def test_a_failure_that_nobody_foresaw_is_answered_in_json(w: World) -> None:
     """For want of memory or threads, say, which can strike at any place."""
 

@@ -36,6 +36,7 @@ async def _ended(w: World, tid: int) -> str:
     return str(state)
 
 
+@pytest.mark.holds("DUR-45")
 async def test_the_end_of_a_task_that_cannot_be_written_is_shown_and_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ async def test_the_end_of_a_task_that_cannot_be_written_is_shown_and_written_lat
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.holds("DUR-46")
 async def test_a_task_whose_medium_is_there_has_not_failed_when_a_crash_comes_before_its_end_is_written(
     tmp_path: Path,
 ) -> None:

@@ -19,6 +19,7 @@ def takes_writes(w: World, wanted: bool) -> None:
     cursor.execute(f"PRAGMA query_only={'OFF' if wanted else 'ON'}")
 
 
+@pytest.mark.holds("DUR-34")
 async def test_a_sign_in_is_kept_in_memory_and_says_so(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with world(data) as w:
@@ -49,10 +50,11 @@ async def test_a_session_in_memory_ends_like_any_other(w: World) -> None:
     takes_writes(w, False)
     signed = await w.ok("POST", "/u/auth", "", name="root", password=PASSWORD)
     sessions = w.server.services.access.sessions
-    sessions._clock = lambda: signed["expires"] + 1.0
+    sessions.clock = lambda: signed["expires"] + 1.0
     assert (await w.call("POST", "/u/user", signed["authkey"])).status == 401
 
 
+@pytest.mark.holds("DUR-35")
 async def test_the_history_waits_until_it_can_be_written(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "AGAIN", 0.05)
     await w.written()

@@ -95,6 +95,7 @@ async def _made(w: World, path: str, mid: str, name: str) -> None:
     raise AssertionError("it does not end")
 
 
+@pytest.mark.holds("DUR-44")
 async def test_every_move_is_followed_by_a_flush_of_its_directory_before_the_answer(disk: Disk, tmp_path: Path) -> None:
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / "image"), "1M"], check=True)
     async with world(tmp_path / "data") as w:
@@ -133,6 +134,7 @@ class _NoMedia:
         raise AssertionError(media)
 
 
+@pytest.mark.holds("DUR-44")
 def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Disk, tmp_path: Path) -> None:
     kept = firmware.keep(firmware.find(), tmp_path / "firmware")
     runs = Runs(tmp_path / "runs", "a", None)

@@ -49,6 +49,7 @@ def _close(lane: Lane) -> None:
     lane.server.close()
 
 
+@pytest.mark.holds("DUR-41")
 @pytest.mark.long
 def test_what_is_shown_after_a_kill_is_what_was_acknowledged_and_nothing_is_left() -> None:
     lane = _killed("memory", lambda: Server(qemu=False), MEMORY, at_random=True)
@@ -61,11 +62,13 @@ def test_what_is_shown_after_a_kill_is_what_was_acknowledged_and_nothing_is_left
         _close(lane)
 
 
+@pytest.mark.holds("DUR-42")
 @pytest.mark.long
 def test_what_postgresql_has_after_a_kill_is_what_was_acknowledged(postgres: Postgres) -> None:
     _close(_killed("postgresql", lambda: Server(qemu=False, database=postgres.database()), POSTGRESQL))
 
 
+@pytest.mark.holds("DUR-43")
 @pytest.mark.guest
 def test_guests_and_what_is_shown_of_them_agree_after_a_kill_in_the_middle() -> None:
     _close(_killed("qemu", lambda: Server(qemu=True), QEMU))

@@ -322,6 +322,7 @@ def pick(some: list[Any], number: int) -> Any:
     return some[number % len(some)]
 
 
+@pytest.mark.holds("STATE-7")
 @pytest.mark.long
 def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
     say: Callable[[str], None], whole: bool

@@ -6,9 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.server import Server
 
 
+@pytest.mark.holds("DUR-26")
 def test_a_displaced_server_ends_with_words_and_a_status_that_starts_it_again(tmp_path: Path, runtime: Path) -> None:
     server = Server(tmp_path / "data", runtime_dir=str(runtime))
     server.start()

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from tests.patience import PATIENCE
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
@@ -167,6 +166,7 @@ async def test_facts_of_an_older_run_are_dropped(k: Keeping) -> None:
     assert k.keeper.state is State.RUNNING
 
 
+@pytest.mark.holds("STATE-8")
 async def test_of_two_facts_the_one_with_the_higher_number_holds(k: Keeping) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
     who = k.keeper.who
@@ -193,6 +193,7 @@ async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: Why, sta
     assert k.store.progress == k.keeper.progress, "and it is kept"
 
 
+@pytest.mark.holds("STATE-9")
 @pytest.mark.parametrize("why", [Why.GUEST_PANICKED, Why.DISK_FULL, Why.UNKNOWN])
 async def test_a_reason_goes_when_a_clean_fact_follows(k: Keeping, why: Why) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
@@ -244,6 +245,7 @@ async def test_what_is_asked_is_written_before_it_is_done(k: Keeping) -> None:
         await k.keeper.ask(Cause.ASK_KILL)
 
 
+@pytest.mark.holds("STATE-11")
 async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
     await k.settle()
@@ -256,6 +258,7 @@ async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
     assert k.hypervisor.ends == {}, "the end is acknowledged when it is written down, not before"
 
 
+@pytest.mark.holds("STATE-13")
 async def test_an_end_is_told_again_until_it_is_written_down(k: Keeping) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
     await k.settle()
@@ -309,6 +312,7 @@ async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keepi
     assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING, "and the next start is free"
 
 
+@pytest.mark.holds("STATE-10")
 @pytest.mark.parametrize("moment", ["prepare", "store", "gate"])
 async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, moment: str) -> None:
     held = asyncio.Event()
@@ -406,6 +410,7 @@ ASKS: list[tuple[list[Cause], Cause, State, State]] = [
 """What comes before, what is asked, and the states that it leads to if it is lost and if it is done."""
 
 
+@pytest.mark.holds("STATE-6")
 @pytest.mark.parametrize("answer", list(Answer))
 @pytest.mark.parametrize(("before", "ask", "lost", "done"), ASKS)
 async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
@@ -432,6 +437,7 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
     assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING
 
 
+@pytest.mark.holds("STATE-14")
 @pytest.mark.parametrize(("before", "ask", "lost", "done"), ASKS[1:3])
 async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when_it_answers(
     k: Keeping, before: list[Cause], ask: Cause, lost: State, done: State
@@ -495,6 +501,7 @@ async def test_a_start_that_was_cut_short_is_brought_to_its_end(k: Keeping) -> N
     assert k.keeper.state is State.RUNNING
 
 
+@pytest.mark.holds("STATE-12")
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("paused", [False, True])
 async def test_a_stop_that_was_cut_short_goes_on_as_it_was_asked_for(k: Keeping, forced: bool, paused: bool) -> None:

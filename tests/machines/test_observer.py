@@ -104,6 +104,7 @@ async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path) -> None:
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
 
 
+@pytest.mark.holds("STATE-15")
 async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_its_start(tmp_path: Path) -> None:
     fake = FakeHypervisor()
     async with world(tmp_path / "data", fake) as w:
@@ -118,6 +119,7 @@ async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_
         await comes_to(w, stopped, "RUNNING", None, False)  # what starts with the server starts when its host is there
 
 
+@pytest.mark.holds("STATE-16")
 async def test_a_run_that_no_vm_has_is_named_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeHypervisor()
     stranger = Incarnation(uuid4(), HOST, 3)

@@ -185,6 +185,7 @@ class Deaf:
         raise AssertionError
 
 
+@pytest.mark.holds("METRIC-10")
 async def test_many_that_do_not_answer_cost_the_others_nothing(
     w: World, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ async def test_an_end_is_told_until_it_is_acknowledged_over_every_restart(subjec
     assert await listed(subject.hypervisor) == []
 
 
+@pytest.mark.holds("GUEST-15")
 @pytest.mark.parametrize("watched", [True, False])
 async def test_an_end_by_itself_keeps_its_cause_over_every_restart(subject: Subject, watched: bool) -> None:
     who = machine()
@@ -140,6 +141,7 @@ async def test_an_older_epoch_is_refused(subject: Subject) -> None:
     await start(subject, next_run(who))
 
 
+@pytest.mark.holds("GUEST-16")
 async def test_one_that_is_said_to_be_absent_or_has_ended_is_never_started(subject: Subject) -> None:
     absent, stopped, ended = machine(epoch=3), machine(epoch=3), machine(epoch=3)
     assert await fact(subject.hypervisor, absent) is Fact.ABSENT
@@ -169,6 +171,7 @@ async def test_a_question_about_one_takes_no_others_end(subject: Subject) -> Non
     await listener.close()
 
 
+@pytest.mark.holds("GUEST-17")
 async def test_a_stop_overtakes_a_start(subject: Subject) -> None:
     who = machine()
     subject.hold_starts()
@@ -202,6 +205,7 @@ async def test_adoption_finds_what_runs_and_what_it_does(subject: Subject) -> No
     await listener.close()
 
 
+@pytest.mark.holds("GUEST-18")
 async def test_a_silent_one_is_listed_in_time_and_tells_by_itself_when_it_answers(subject: Subject) -> None:
     silent, fine = machine(), machine()
     for who in (silent, fine):

@@ -103,6 +103,7 @@ async def test_foreign_keys_hold(database: Database) -> None:
         )
 
 
+@pytest.mark.holds("DUR-33")
 async def test_what_waits_for_a_lock_together_fails_together(tmp_path: Path) -> None:
     """One waits in vain, for all: also those that come one after the other, as each waits for the one before."""
     database = Database(f"sqlite:///{tmp_path}/v.db")

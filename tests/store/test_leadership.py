@@ -41,6 +41,7 @@ def cut(url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.holds("DUR-25")
 async def test_a_server_that_was_displaced_writes_no_more(database_url: str) -> None:
     first, second = Database(database_url), Database(database_url)
     first.open()
@@ -74,6 +75,7 @@ async def test_who_is_displaced_hears_of_it_without_writing(database_url: str, m
     await second.close()
 
 
+@pytest.mark.holds("DUR-27")
 async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restart of PostgreSQL the server goes on, and keeps others out as before."""
     monkeypatch.setattr(module, "LOOK", 0.1)
@@ -92,6 +94,7 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     await second.close()
 
 
+@pytest.mark.holds("DUR-28")
 async def test_a_pooler_that_keeps_no_session_is_refused(postgres: Postgres) -> None:
     """Two clients that have one session between them: its lock would keep nobody out."""
     url = postgres.database().replace("postgresql:", "postgresql+psycopg:")

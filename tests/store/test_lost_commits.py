@@ -59,6 +59,7 @@ async def until(found: Any) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.holds("DUR-29")
 @pytest.mark.parametrize("outcome", ["made", "undone"])
 async def test_a_lost_commit_is_told_as_it_was(database: Database, outcome: str) -> None:
     lossy = Lossy(database)
@@ -74,6 +75,7 @@ async def test_a_lost_commit_is_told_as_it_was(database: Database, outcome: str)
     assert names(database) == {"before", "after"} | ({"lost"} if outcome == "made" else set())
 
 
+@pytest.mark.holds("DUR-30")
 @pytest.mark.parametrize("outcome", ["made", "undone"])
 async def test_memory_is_what_the_database_holds_after_a_lost_commit(
     tmp_path: Path, database_url: str, outcome: str
@@ -89,6 +91,7 @@ async def test_memory_is_what_the_database_holds_after_a_lost_commit(
         assert await groups(w) == shown
 
 
+@pytest.mark.holds("DUR-31")
 @pytest.mark.parametrize("outcome", ["made", "undone"])
 async def test_an_outcome_that_stays_unknown_is_told_so_and_shown_when_it_is_found_out(
     tmp_path: Path, database_url: str, outcome: str
@@ -116,6 +119,7 @@ async def test_an_outcome_that_stays_unknown_is_told_so_and_shown_when_it_is_fou
         assert [one["name"] for one in (await w.ok("POST", "/u/user/list"))["users"]] == ["root"]
 
 
+@pytest.mark.holds("DUR-32")
 async def test_an_upload_whose_outcome_is_unknown_at_the_end_is_there_if_it_was_committed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with world(data) as w:

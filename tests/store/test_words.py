@@ -52,6 +52,7 @@ def break_(file: Path, how: str) -> None:
             connection.execute("update alembic_version set version_num = '9999'")
 
 
+@pytest.mark.holds("DUR-39")
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -78,6 +79,7 @@ def test_sqlite_that_another_process_holds(tmp_path: Path, monkeypatch: pytest.M
         assert f"the database {file} is held by another process" in said(f"sqlite:///{file}")
 
 
+@pytest.mark.holds("DUR-39")
 def test_postgresql_that_cannot_be_used(postgres: Postgres) -> None:
     url = postgres.database()
     made = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")

@@ -73,11 +73,6 @@ class Keeper(Life):
         self._post(Asked(cause, answer, copy_context()))
         return await answer
 
-    async def settle(self) -> None:
-        """Returns when its inbox is empty, and nothing of it is being served."""
-        while self._pump is not None:
-            await asyncio.wait({self._pump})
-
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something with the VM that no other request comes between."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -109,7 +104,6 @@ class Keeper(Life):
         try:
             while self._inbox:
                 await self._serve_one(self._inbox.popleft())
-                self._changed()
         finally:
             self._pump = None
         self._go_on()
@@ -120,6 +114,7 @@ class Keeper(Life):
                 await answered(self._request(cause), answer, context)
             case Errand(work, answer, context):
                 await answered(work(), answer, context)
+                self._changed()
             case StopAgain(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
                 await self._stop_again()
             case _:

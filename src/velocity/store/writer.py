@@ -81,6 +81,11 @@ class Writer:
         self._jobs.put(Job(work, done, reads))
         return done
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return self._jobs.qsize()
+
     def close(self) -> None:
         """What is under way is brought to its end. In a thread."""
         self._ends.set()

@@ -42,6 +42,7 @@ def claims(qemu: QemuSubject) -> dict[str, str]:
     return {claim.name: claim.readlink().name for claim in ours}
 
 
+@pytest.mark.holds("GUEST-21")
 async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qemu: QemuSubject) -> None:
     who = await begun(qemu)
     before = json.loads(qemu.note(who).read_bytes())
@@ -65,6 +66,7 @@ async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qem
     assert list(qemu.root.iterdir()) == []
 
 
+@pytest.mark.holds("GUEST-22")
 @pytest.mark.parametrize("content", [b"", b"{garbage", b'{"machine": 7}'])
 async def test_one_whose_note_is_no_note_is_found_and_goes_on(qemu: QemuSubject, content: bytes) -> None:
     who = await begun(qemu)
@@ -84,6 +86,7 @@ async def test_one_whose_start_was_cut_before_it_was_noted_is_found(qemu: QemuSu
     assert (await qemu.driver.measure(who, deadline=DEADLINE)).memory > 0
 
 
+@pytest.mark.holds("GUEST-23")
 async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: QemuSubject) -> None:
     who = await begun(qemu)
     before = claims(qemu) if CLAIMS.is_dir() else {}
@@ -119,6 +122,7 @@ async def test_claims_that_a_cut_start_left_are_taken_back_and_no_others(qemu: Q
         foreign.unlink()
 
 
+@pytest.mark.holds("GUEST-24")
 async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu: QemuSubject) -> None:
     """An adoption with 0, 1, 2, ... descriptors left: it says so, or finds it; and watches it when there are more."""
     who = await begun(qemu)

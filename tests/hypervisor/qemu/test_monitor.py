@@ -32,6 +32,7 @@ async def begun(qemu: QemuSubject, *, held: bool = True) -> Incarnation:
     return who
 
 
+@pytest.mark.holds("GUEST-20")
 async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhile_is_told(qemu: QemuSubject) -> None:
     who = await begun(qemu, held=False)
     monitor = qemu.driver._sessions.running(who).session.monitor
@@ -59,6 +60,7 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
     await listener.close()
 
 
+@pytest.mark.holds("GUEST-19")
 async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuSubject) -> None:
     who, fine = await begun(qemu), await begun(qemu)
     monitor = qemu.driver._sessions.running(who).session.monitor
