@@ -118,7 +118,8 @@ class Sessions:
     # Beginning and renewing
 
     async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> Begun:
-        """A new session, in memory alone while the store takes none: so that an emergency can be dealt with.
+        """A new session, in memory alone while the store takes none: so that an emergency can be dealt with. Not the
+        `first`, whose link would be used up for it.
 
         Raises `Refused(UNAUTHENTICATED)` if the user's sessions were ended meanwhile.
         """
@@ -127,7 +128,7 @@ class Sessions:
         sid = secrets.token_hex(8)
         session = Session(key_hash(authkey), uid, now + self._lifetime, sid, now, device.address, device.agent)
         plan.step("create", "session", "")
-        await self._keep(session, None)
+        await self._keep(session, None, must=first)
         if first:
             self._first.add(sid)
         return Begun(authkey, session, sid not in self._unkept)
@@ -150,18 +151,19 @@ class Sessions:
         await self._keep(session, old)
         return Begun(new, session, session.sid not in self._unkept)
 
-    async def _keep(self, session: Session, old: Session | None) -> None:
+    async def _keep(self, session: Session, old: Session | None, *, must: bool = False) -> None:
         """Commit a session, in the place of `old`; what ended it meanwhile holds.
 
         Until it is committed, it can be found by its sid only: so that it can be ended, and that what was opened in
-        the old one goes on. Where the store takes none, one that it does not have anyway is kept in memory.
+        the old one goes on. Where the store takes none, one that it does not have anyway is kept in memory, unless it
+        `must` be stored.
         """
         if old is not None:
             del self._by_key[old.hash]  # taken out first: of two renewals at once only one can win
         self._by_sid[session.sid] = session
         forget = int(self.clock()) - KNOWN_AFTER_EXPIRY
         try:
-            await self._add(session, old, forget)
+            await self._add(session, old, forget, must=must or (old is not None and old.sid not in self._unkept))
         except BaseException as error:
             if self._by_sid.get(session.sid) is not session and isinstance(error, Exception):
                 raise _ended() from error
@@ -176,12 +178,13 @@ class Sessions:
         for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
             self._drop(one.sid)
 
-    async def _add(self, session: Session, old: Session | None, forget_before: int) -> None:
+    async def _add(self, session: Session, old: Session | None, forget_before: int, *, must: bool) -> None:
+        """`must`: of one that the store has, the old authkey would work again after a restart."""
         try:
             await self._store.add_session(session, None if old is None else old.hash, forget_before)
         except Refused as refused:
-            if refused.problem is not Problem.UNAVAILABLE or (old is not None and old.sid not in self._unkept):
-                raise  # of one that the store has, the old authkey would work again after a restart
+            if must or refused.problem is not Problem.UNAVAILABLE:
+                raise
             self._unkept.add(session.sid)
         else:
             self._unkept.discard(session.sid)
