@@ -140,7 +140,7 @@ async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept(
     assert len(served) == 1
     for n in range(UNKEPT):
         await requests.once(0, f"k{n}", b"", serve)
-    assert len(requests._unkept) == UNKEPT, "memory has a bound"
+    assert len(requests.unkept) == UNKEPT, "memory has a bound"
 
 
 async def test_what_is_urgent_waits_for_no_note() -> None:

@@ -65,7 +65,7 @@ async def test_a_failure_that_nobody_foresaw_is_answered_in_json(w: World) -> No
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise MemoryError
 
-    w.server.asgi._table["/u/user/list"]["POST"] = "", fails  # type: ignore[attr-defined]
+    w.server.asgi.table["/u/user/list"]["POST"] = "", fails  # type: ignore[attr-defined]
     (answer,) = await said(w, b"POST /u/user/list HTTP/1.1\r\nhost: x\r\n\r\n")
     status, _, body = answer.partition(b" | ")
     assert status == b"HTTP/1.1 500 Internal Server Error"

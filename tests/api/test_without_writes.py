@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def takes_writes(w: World, wanted: bool) -> None:
-    cursor = w.server.database._engine.raw_connection().cursor()
+    cursor = w.server.database.engine.raw_connection().cursor()
     cursor.execute(f"PRAGMA query_only={'OFF' if wanted else 'ON'}")
 
 

@@ -145,7 +145,7 @@ class Ran:
         self.place = Place(
             "qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False, bounds=bounds(data)
         )
-        self.driver._place = self.driver._sessions.place = self.place
+        self.driver.place = self.driver.sessions.place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])
         self.who = Incarnation(uuid4(), HOST, 1)
         self.run = self._begun()
@@ -173,9 +173,9 @@ def ran(tmp_path: Path, runtime: Path) -> Iterator[Ran]:
 
 def watched(ran: Ran) -> Session:
     """It runs, as after its start."""
-    ran.driver._sessions.open()
-    session = ran.driver._sessions.watch(ran.who, ran.run)
-    session._begun = True
+    ran.driver.sessions.open()
+    session = ran.driver.sessions.watch(ran.who, ran.run)
+    session.begun = True
     return session
 
 
@@ -196,14 +196,14 @@ async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done
 
 async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held in the middle: nothing runs there any more, and nothing else may begin yet."""
-    began, go_on, clear = threading.Event(), threading.Event(), ran.driver._sessions.clear
+    began, go_on, clear = threading.Event(), threading.Event(), ran.driver.sessions.clear
 
     def held(run: Run) -> None:
         began.set()
         assert go_on.wait(PATIENCE)
         clear(run)
 
-    monkeypatch.setattr(ran.driver._sessions, "clear", held)
+    monkeypatch.setattr(ran.driver.sessions, "clear", held)
     session = watched(ran)
     session.kill()
     await asyncio.to_thread(began.wait, PATIENCE)
@@ -213,10 +213,10 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
     with pytest.raises(Unknown):
         await ran.driver.facts(ran.who, deadline=0.1)
     assert await ran.driver.confinement(ran.who, deadline=30) is None
-    assert ran.driver._sessions.of(ran.who.machine) is session
+    assert ran.driver.sessions.of(ran.who.machine) is session
     go_on.set()
     await session.ended.wait()
-    assert ran.driver._sessions.of(ran.who.machine) is None
+    assert ran.driver.sessions.of(ran.who.machine) is None
     assert (await ran.driver.facts(ran.who, deadline=30)).fact is Fact.ENDED
 
 

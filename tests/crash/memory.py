@@ -41,8 +41,8 @@ class Kept(FakeHypervisor):
     async def prepare(self) -> None:
         pass
 
-    def _deed(self, *values: Any, **more: Any) -> int:
-        number = super()._deed(*values, **more)
+    def deed(self, *values: Any, **more: Any) -> int:
+        number = super().deed(*values, **more)
         self._keep()
         return number
 

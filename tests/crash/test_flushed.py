@@ -143,7 +143,7 @@ def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Di
     )
     who = Incarnation(uuid4(), HostId(1), 1)
     disk.moved.clear()
-    launch._prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))
+    launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))
     assert disk.moves == 2
     assert not disk.moved
     assert place.variables(who).stat().st_ino in disk.flushed

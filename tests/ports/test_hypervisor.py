@@ -150,7 +150,7 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     for who in (hung, fine):
         await driver.start(who, spec(driver, held=True), deadline=20)
     await driver.measure(hung, deadline=5)
-    pid = driver._sessions.running(hung).session.pid
+    pid = driver.sessions.running(hung).session.pid
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(Unknown):
@@ -177,7 +177,7 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
 
 async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation) -> None:
     """The console on a socket, nothing of QEMU's in files, and no word of those in the note of the run."""
-    runs, session = driver._place.runs, driver._sessions.running(who).session
+    runs, session = driver.place.runs, driver.sessions.running(who).session
     address = {"type": "unix", "data": {"path": str(runs.own(who.machine) / "serial.sock")}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
     await session.execute("chardev-change", id="serial", backend=backend, deadline=5)

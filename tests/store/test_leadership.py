@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
@@ -69,8 +70,9 @@ async def test_who_is_displaced_hears_of_it_without_writing(database_url: str, m
     second.open()
     ended = asyncio.Event()
     first.watch(ended.set)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await ended.wait()
+    assert first.lost
     await first.close()
     await second.close()
 
@@ -84,7 +86,7 @@ async def test_a_lock_that_was_lost_is_taken_again(database_url: str, monkeypatc
     first.watch(lambda: None)
     cut(database_url)
     async with asyncio.timeout(30):
-        while not first._lock.look():
+        while not first.lock.look():
             await asyncio.sleep(0.05)
     with pytest.raises(Busy):
         second.open()

@@ -45,16 +45,16 @@ class Edge:
     def __init__(self, services: Services, *, body_limit: int, rest: ASGIApp) -> None:
         self._rest = rest
         self._counts = services.counts
-        self._table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
+        self.table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
         """Path -> method -> what it is counted as ("": not at all), and who serves it."""
         for operation in OPERATIONS:
             served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
-            self._table.setdefault(operation.path, {})[operation.method.name] = operation.name, served
+            self.table.setdefault(operation.path, {})[operation.method.name] = operation.name, served
 
         async def image(request: Request) -> Response:
             return await screen(request, services)
 
-        self._table[screens.SCREEN.path]["GET"] = "", request_response(image)
+        self.table[screens.SCREEN.path]["GET"] = "", request_response(image)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -67,7 +67,7 @@ class Edge:
             await self._rest(scope, receive, send)
             return
         careful = Careful(scope, send)
-        methods = self._table.get(path)
+        methods = self.table.get(path)
         if methods is None:
             await self._rest(scope, receive, careful)
         elif scope["method"] in methods:

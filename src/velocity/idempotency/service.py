@@ -28,7 +28,7 @@ class Idempotency:
         self._store = store
         self.clock = clock
         self._under_way: dict[tuple[int, str], asyncio.Event] = {}
-        self._unkept: dict[tuple[int, str], Noted] = {}
+        self.unkept: dict[tuple[int, str], Noted] = {}
 
     async def once(
         self,
@@ -48,7 +48,7 @@ class Idempotency:
             await self._under_way[place].wait()
         self._under_way[place] = asyncio.Event()
         try:
-            noted = self._unkept.get(place) or await self._find(uid, key, urgent=urgent)
+            noted = self.unkept.get(place) or await self._find(uid, key, urgent=urgent)
             if noted is None:
                 return await self._serve(Pending(uid, key, fingerprint), serve), False
             if noted.fingerprint != fingerprint:
@@ -94,9 +94,9 @@ class Idempotency:
             await self._store.keep(pending, answer, now, now - KEPT)
         except (Refused, OutcomeUnknown) as error:
             log.warning("the answer of a request with an Idempotency-Key is held in memory only: %s", error)
-            self._unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)
-            if len(self._unkept) > UNKEPT:
-                del self._unkept[next(iter(self._unkept))]
+            self.unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)
+            if len(self.unkept) > UNKEPT:
+                del self.unkept[next(iter(self.unkept))]
 
     async def _drop(self, pending: Pending) -> None:
         """A note that stays although its request was refused is told as an answer that is lost."""

@@ -46,7 +46,7 @@ class Database:
         """Raises `DatabaseError` when the URL cannot be read."""
         self._url = engine.parse(url)
         self._engine = engine.connect(self._url)
-        self._lock = lock_of(self._engine)
+        self.lock = lock_of(self._engine)
         self._term = Term()
         self._turn = threading.RLock()
         """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
@@ -72,7 +72,7 @@ class Database:
         may raise. Raises `Busy`, `DatabaseError`.
         """
         with in_words(self._url):
-            self._lock.take()
+            self.lock.take()
             if what := self._emptiness():
                 begin(what)
             file = engine.file_of(self._url)
@@ -132,7 +132,7 @@ class Database:
 
     def _look_ever(self) -> None:
         while not self._ends.wait(LOOK) and not self.lost:
-            if not self._lock.look():
+            if not self.lock.look():
                 with contextlib.suppress(sa.exc.DBAPIError):
                     if not self.read(self._term.holds):
                         self._writer.lose()
@@ -193,7 +193,7 @@ class Database:
         await asyncio.to_thread(self._writer.close)
         if self._watching is not None:
             await asyncio.to_thread(self._watching.join)
-        self._lock.close()
+        self.lock.close()
         self._engine.dispose()
 
 

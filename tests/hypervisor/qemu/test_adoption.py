@@ -151,7 +151,7 @@ async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> Non
         await qemu.restart()
         with descriptors(left):
             await qemu.driver.adopt(HOST, deadline=0.5)
-            unwatched = qemu.driver._adoption.unwatched(who.machine)
+            unwatched = qemu.driver.adoption.unwatched(who.machine)
             if unwatched is None:
                 continue
             with pytest.raises(HypervisorError, match="cannot be watched"):

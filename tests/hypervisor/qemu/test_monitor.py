@@ -35,12 +35,12 @@ async def begun(qemu: QemuSubject, *, held: bool = True) -> Incarnation:
 @pytest.mark.holds("GUEST-20")
 async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhile_is_told(qemu: QemuSubject) -> None:
     who = await begun(qemu, held=False)
-    monitor = qemu.driver._sessions.running(who).session.monitor
+    monitor = qemu.driver.sessions.running(who).session.monitor
     listener = Listener(qemu.driver)
     qemu.hang(who)
     with pytest.raises(HypervisorError):
         await qemu.driver.pause(who, deadline=0.2)
-    client = monitor._client
+    client = monitor.client
     assert client is not None and client._writer is not None
     client._writer.transport.abort()
     await listener.hears(who, Fact.SILENT)
@@ -63,7 +63,7 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
 @pytest.mark.holds("GUEST-19")
 async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuSubject) -> None:
     who, fine = await begun(qemu), await begun(qemu)
-    monitor = qemu.driver._sessions.running(who).session.monitor
+    monitor = qemu.driver.sessions.running(who).session.monitor
     listener = Listener(qemu.driver)
     qemu.hang(who)
     for _ in range(6):
@@ -79,7 +79,7 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
         await qemu.driver.resume(who, deadline=0.1)
     tasks = len(asyncio.all_tasks())
     await qemu.driver.adopt(HOST, deadline=0.3)
-    assert len(monitor._asked) == 1
+    assert len(monitor.asked) == 1
     assert len(asyncio.all_tasks()) <= tasks, "nothing piles up"
     assert (await qemu.driver.measure(fine, deadline=DEADLINE)).memory > 0
     qemu.wake(who)
@@ -110,7 +110,7 @@ def with_medium(plain: MachineSpec) -> MachineSpec:
 
 async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: QemuSubject) -> None:
     media = SlowMedia()
-    qemu.driver._place = qemu.driver._sessions.place = _with(qemu, media)
+    qemu.driver.place = qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
     try:
         with pytest.raises(Unknown):
@@ -125,18 +125,18 @@ async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: 
             await qemu.driver.start(next_run(who), spec(qemu.driver), deadline=0.1)
     finally:
         media.go_on.set()
-    await until(lambda: qemu.driver._starts.of(who.machine) is None)
+    await until(lambda: qemu.driver.starts.of(who.machine) is None)
     assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
     await qemu.driver.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
 
 
 def _with(qemu: QemuSubject, media: SlowMedia) -> Place:
-    return replace(qemu.driver._place, media=media)
+    return replace(qemu.driver.place, media=media)
 
 
 async def test_a_stop_overtakes_a_start_whose_process_is_not_there_yet(qemu: QemuSubject) -> None:
     media = SlowMedia()
-    qemu.driver._place = qemu.driver._sessions.place = _with(qemu, media)
+    qemu.driver.place = qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
     starting = asyncio.create_task(qemu.driver.start(who, with_medium(spec(qemu.driver)), deadline=DEADLINE))
     assert await asyncio.to_thread(media.asked.wait, DEADLINE)

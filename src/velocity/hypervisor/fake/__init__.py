@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from velocity.hypervisor.fake.guest import NOTHING as NOTHING
+from velocity.hypervisor.fake.guest import UNCONFINED, painted
 from velocity.hypervisor.fake.guest import FakeStream as FakeStream
 from velocity.hypervisor.fake.guest import Run as Run
-from velocity.hypervisor.fake.guest import painted
 from velocity.hypervisor.port import (
     ByteStream,
     Changed,
@@ -107,7 +107,7 @@ class FakeHypervisor:
             raise HypervisorError("its start was overtaken by a stop") from None
         finally:
             self._starting.pop(who.machine, None)
-        return self._deed(who, lambda: self._start(who, spec), begins=True)
+        return self.deed(who, lambda: self._start(who, spec), begins=True)
 
     def _start(self, who: Incarnation, spec: MachineSpec) -> None:
         self._check_epoch(who)
@@ -133,7 +133,7 @@ class FakeHypervisor:
             self._tell(who, run.fact, run.why)
 
         self._run(who)
-        return self._deed(who, work)
+        return self.deed(who, work)
 
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:
@@ -142,17 +142,17 @@ class FakeHypervisor:
             self._tell(who, run.fact, run.why)
 
         self._run(who)
-        return self._deed(who, work)
+        return self.deed(who, work)
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         if how is Stop.NOW:
             self._reach(who.host)
-            return self._deed(who, lambda: self._end_now(who), heard=True)
+            return self.deed(who, lambda: self._end_now(who), heard=True)
         self._reach(who.host)
         number = self._told
         if who != self._who(who.machine):
             return number
-        self._deed(who, lambda: self._press(who))
+        self.deed(who, lambda: self._press(who))
         return number
 
     def _end_now(self, who: Incarnation) -> None:
@@ -253,18 +253,7 @@ class FakeHypervisor:
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         self._reach(who.host)
-        if who.machine not in self.runs:
-            return None
-        return Confinement(
-            uid=0,
-            own_uid=False,
-            groups=(),
-            bounding_set="0" * 16,
-            no_new_privileges=True,
-            seccomp=True,
-            nat_reaches_loopback=False,
-            gaps=("nothing is executed here, so nothing is confined",),
-        )
+        return UNCONFINED if who.machine in self.runs else None
 
     async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
         self._reach(who.host)
@@ -337,7 +326,7 @@ class FakeHypervisor:
             with contextlib.suppress(HypervisorError):
                 work()
 
-    def _deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False, begins: bool = False) -> int:
+    def deed(self, who: Incarnation, work: Callable[[], None], *, heard: bool = False, begins: bool = False) -> int:
         """Do it; `heard`: also by one whose monitor does not answer; `begins`: it is the begin of a run."""
         self._reach(who.host)
         answer = self.answers.popleft() if self.answers else None

@@ -8,9 +8,21 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw, ImageFont
 
-from velocity.hypervisor.port import Fact, Incarnation, MachineSpec, Screen, Serial, Usage, Why
+from velocity.hypervisor.port import Confinement, Fact, Incarnation, MachineSpec, Screen, Serial, Usage, Why
 
 NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
+
+
+UNCONFINED = Confinement(
+    uid=0,
+    own_uid=False,
+    groups=(),
+    bounding_set="0" * 16,
+    no_new_privileges=True,
+    seccomp=True,
+    nat_reaches_loopback=False,
+    gaps=("nothing is executed here, so nothing is confined",),
+)
 
 
 @dataclass

@@ -71,15 +71,15 @@ class QemuHypervisor:
         self._options = options
         self._media = media
         self._news = News()
-        self._sessions = Sessions(self._news)
-        self._starts = Starts(self._sessions)
-        self._adoption = Adoption(self._sessions, self._starts, self._news)
+        self.sessions = Sessions(self._news)
+        self.starts = Starts(self.sessions)
+        self.adoption = Adoption(self.sessions, self.starts, self._news)
         self._fenced: tuple[float, bool] = (0.0, False)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
         await asyncio.to_thread(self._prepare)
-        self._sessions.open()
+        self.sessions.open()
 
     def _prepare(self) -> None:
         chosen = self._options
@@ -99,7 +99,7 @@ class QemuHypervisor:
         name = self._verdict.accelerator.value
         if name == "tcg":
             name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
-        self._place = self._sessions.place = Place(
+        self.place = self.sessions.place = Place(
             binary=chosen.binary,
             accelerator=name,
             firmware=chosen.data_dir / "firmware",
@@ -127,19 +127,19 @@ class QemuHypervisor:
     # Machines
 
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
-        start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
+        start, session = self.starts.of(who.machine), self.sessions.of(who.machine)
         if start is not None and start.who == who:
             raise Unknown("its start is under way")
         if session is not None and session.who == who and not session.gone:
             return self._news.told
-        if start is not None or session is not None or self._adoption.unwatched(who.machine) is not None:
+        if start is not None or session is not None or self.adoption.unwatched(who.machine) is not None:
             raise HypervisorError("an older run of this machine has not ended yet")
         ended = self._news.begin(who)
         try:
-            await self._starts.start(who, spec, deadline)
+            await self.starts.start(who, spec, deadline)
         except HypervisorError:
-            if ended is not None and self._starts.of(who.machine) is None:
-                await self._sessions.drop(ended)  # else its note was removed by the start
+            if ended is not None and self.starts.of(who.machine) is None:
+                await self.sessions.drop(ended)  # else its note was removed by the start
             raise
         return self._news.told
 
@@ -163,17 +163,17 @@ class QemuHypervisor:
 
     async def _end(self, who: Incarnation, deadline: float) -> None:
         for known in (True, False):
-            start = self._starts.of(who.machine)
-            session = self._sessions.of(who.machine)
-            unwatched = self._adoption.unwatched(who.machine)
+            start = self.starts.of(who.machine)
+            session = self.sessions.of(who.machine)
+            unwatched = self.adoption.unwatched(who.machine)
             if start is not None and start.who == who:
-                return await self._starts.end(start, deadline)
+                return await self.starts.end(start, deadline)
             if session is not None and session.who == who:
                 return await session.end(deadline=deadline)
             if unwatched is not None and unwatched.who == who:
-                return await self._adoption.end(unwatched, deadline)
+                return await self.adoption.end(unwatched, deadline)
             if known:  # as far as is known: a server that comes back may not have looked yet
-                await self._adoption.know(who.host)
+                await self.adoption.know(who.host)
         return None
 
     async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
@@ -181,16 +181,16 @@ class QemuHypervisor:
             return await self._fact(who, deadline)
 
     async def _fact(self, who: Incarnation, deadline: float) -> Changed:
-        await self._adoption.know(who.host)
-        start = self._starts.of(who.machine)
+        await self.adoption.know(who.host)
+        start = self.starts.of(who.machine)
         if start is not None and start.who == who:
             raise Unknown("its start is under way")
-        session = self._sessions.of(who.machine)
+        session = self.sessions.of(who.machine)
         if session is not None and session.who == who:
             with contextlib.suppress(NotRunning):
                 return await session.facts(deadline=deadline)
             await session.ended.wait()
-        unwatched = self._adoption.unwatched(who.machine)
+        unwatched = self.adoption.unwatched(who.machine)
         if unwatched is not None and unwatched.who == who:
             raise Unknown(unwatched.why)
         end = self._news.ends.get(who.machine)
@@ -201,16 +201,16 @@ class QemuHypervisor:
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         async with within(deadline, "it is not known in time what runs on this host"):
-            return await self._adoption.list_runs(host, deadline)
+            return await self.adoption.list_runs(host, deadline)
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
         async with within(deadline, "its end is not acknowledged in time"):
-            await self._adoption.know(who.host)
+            await self.adoption.know(who.host)
             end = self._news.ends.get(who.machine)
             if end is not None and end.who == who:
                 del self._news.ends[who.machine]
                 # Whoever gives up waiting leaves it to its end: a start waits for that.
-                await asyncio.shield(self._sessions.drop(who))
+                await asyncio.shield(self.sessions.drop(who))
 
     async def news(self, host: HostId) -> AsyncIterator[Changed]:
         while True:
@@ -220,13 +220,13 @@ class QemuHypervisor:
         if (end := self._news.ends.get(machine)) is not None:
             await self.acknowledge(end.who, deadline=deadline)
         async with within(deadline, "not all that is kept for it is removed in time"):
-            await asyncio.to_thread(shutil.rmtree, self._place.state / str(machine), True)
+            await asyncio.to_thread(shutil.rmtree, self.place.state / str(machine), True)
         self._news.forget(machine)
 
     async def close(self) -> None:
-        await self._starts.close()
-        await self._adoption.close()
-        await self._sessions.close()
+        await self.starts.close()
+        await self.adoption.close()
+        await self.sessions.close()
 
     # Consoles and hosts
 
@@ -234,7 +234,7 @@ class QemuHypervisor:
         session = self._running(who).session
         if isinstance(which, Serial):
             return await session.serial.open()
-        path = self._place.runs.own(who.machine) / screen_socket(which.index)
+        path = self.place.runs.own(who.machine) / screen_socket(which.index)
         try:
             async with within(deadline, "its display does not answer"):
                 return SocketStream(*await asyncio.open_unix_connection(str(path)))
@@ -243,9 +243,9 @@ class QemuHypervisor:
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         async with within(deadline, "its log is not read in time"):
-            if (session := self._sessions.of(machine)) is not None:
+            if (session := self.sessions.of(machine)) is not None:
                 await session.serial.flush()
-            return await asyncio.to_thread(self._place.serial_log(machine).last, most)
+            return await asyncio.to_thread(self.place.serial_log(machine).last, most)
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
         session = self._running(who).session
@@ -267,15 +267,15 @@ class QemuHypervisor:
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
         async with within(deadline, "it is not known in time what is kept"):
-            kept = await asyncio.to_thread(self._place.kept)
-        return {one for one in kept if one not in self._sessions} - self._starts.machines()
+            kept = await asyncio.to_thread(self.place.kept)
+        return {one for one in kept if one not in self.sessions} - self.starts.machines()
 
     async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
         try:
             watched = self._running(who)
         except HypervisorError:
             return None
-        shorter = ((self._place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
+        shorter = ((self.place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
         async with within(deadline, "its command is not read in time"):
             return await asyncio.to_thread(command, watched.session.pid, shorter)
 
@@ -303,7 +303,7 @@ class QemuHypervisor:
 
     def _running(self, who: Incarnation) -> Watched:
         """This very run. Raises `NotRunning`, `HypervisorError`: it cannot be watched yet."""
-        unwatched = self._adoption.unwatched(who.machine)
+        unwatched = self.adoption.unwatched(who.machine)
         if unwatched is not None and unwatched.who == who:
             raise HypervisorError(f"{unwatched.why}: try again when it can be")
-        return self._sessions.running(who)
+        return self.sessions.running(who)

@@ -127,7 +127,7 @@ def _launch(
     clear: Clear,
     overtaken: threading.Event,
 ) -> Run:
-    _prepare_state(place, who, spec)
+    prepare_state(place, who, spec)
     nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
     try:
         run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=place.bounds)
@@ -172,7 +172,7 @@ def _check(overtaken: threading.Event) -> None:
         raise HypervisorError("its start was overtaken by a stop")
 
 
-def _prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
+def prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
     variables = place.variables(who)
     variables.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not variables.exists():

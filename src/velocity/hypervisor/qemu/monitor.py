@@ -84,8 +84,8 @@ class Monitor:
         self._heard = heard
         self._connected = connected
         self._lost = lost
-        self._client: _Client | None = None
-        self._asked: deque[float] = deque()
+        self.client: _Client | None = None
+        self.asked: deque[float] = deque()
         self._changed = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._hanging_up: asyncio.Task[None] | None = None
@@ -120,8 +120,8 @@ class Monitor:
         except BaseException:
             plug.close()
             raise
-        self._asked.clear()
-        self._client = client
+        self.asked.clear()
+        self.client = client
         self._changed.set()
 
     def keep(self) -> None:
@@ -137,7 +137,7 @@ class Monitor:
         try:
             async with asyncio.timeout(deadline):  # no task of its own, as wait_for makes one
                 client = await self._answering()
-                self._asked.append(asyncio.get_running_loop().time())
+                self.asked.append(asyncio.get_running_loop().time())
                 sent = True
                 return await client.execute(command, arguments or None)
         except TimeoutError:
@@ -161,8 +161,8 @@ class Monitor:
         async with self._lending:
             if not self._live() or self._stuck():
                 raise Unknown(self.trouble)
-            assert self._client is not None
-            writer = self._client._writer
+            assert self.client is not None
+            writer = self.client._writer
             plug = None if writer is None else writer.get_extra_info("socket")
             if plug is None:
                 raise Unknown(SILENT)
@@ -182,7 +182,7 @@ class Monitor:
         """Returns when QEMU has closed its side, so that all its events were taken; or in a moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
-                while (client := self._client) is not None and client.runstate is Runstate.RUNNING:
+                while (client := self.client) is not None and client.runstate is Runstate.RUNNING:
                     await client.runstate_changed()
 
     async def close(self) -> None:
@@ -196,7 +196,7 @@ class Monitor:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            if self._client is None:
+            if self.client is None:
                 try:
                     await self.connect()
                 except (QMPError, OSError, EOFError):
@@ -207,17 +207,17 @@ class Monitor:
                 pause = FIRST_PAUSE
                 self._connected()
             while self._live():
-                assert self._client is not None
-                await self._client.runstate_changed()
+                assert self.client is not None
+                await self.client.runstate_changed()
             await self._drop()
             self._lost()
             await asyncio.sleep(FIRST_PAUSE)
 
     def _live(self) -> bool:
-        return self._client is not None and self._client.runstate is Runstate.RUNNING
+        return self.client is not None and self.client.runstate is Runstate.RUNNING
 
     async def _drop(self) -> None:
-        client, self._client = self._client, None
+        client, self.client = self.client, None
         if client is not None:
             self._hanging_up = asyncio.create_task(_hang_up(client))
         if self._hanging_up is not None:  # also when who waits for it is cancelled, it comes to its end
@@ -230,11 +230,11 @@ class Monitor:
 
     def _waits(self, seconds: float) -> bool:
         """Whether the answer to its oldest question has not come for so long."""
-        return bool(self._asked) and asyncio.get_running_loop().time() - self._asked[0] > seconds
+        return bool(self.asked) and asyncio.get_running_loop().time() - self.asked[0] > seconds
 
     def _note_answer(self) -> None:
-        if self._asked:
-            self._asked.popleft()
+        if self.asked:
+            self.asked.popleft()
         self._changed.set()
 
     async def _answering(self) -> _Client:
@@ -242,8 +242,8 @@ class Monitor:
             if self._over:
                 raise NotRunning("QEMU has ended")
             if self._live() and not self._stuck():
-                assert self._client is not None
-                return self._client
+                assert self.client is not None
+                return self.client
             if self.removed:
                 raise HypervisorError(REMOVED)
             self._changed.clear()

@@ -66,7 +66,7 @@ class Session:
         self._asking: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._asked_to_end = False
-        self._begun = False
+        self.begun = False
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
         if words is not None:
             self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
@@ -75,7 +75,7 @@ class Session:
 
     @property
     def starting(self) -> bool:
-        return not self._begun
+        return not self.begun
 
     @property
     def answered(self) -> bool:
@@ -104,7 +104,7 @@ class Session:
         await self.execute("query-status" if held else "cont", deadline=deadline)
         if self.gone:
             raise NotRunning("it ended at once")
-        self._begun = True
+        self.begun = True
         last = self.observed.last
         if last is None:
             self.observed.note(Fact.HELD if held else Fact.RUNNING, Why.ASKED)
@@ -113,7 +113,7 @@ class Session:
 
     def adopt(self) -> None:
         """Go on with one that runs already: whatever does not answer now is tried again."""
-        self._begun = True
+        self.begun = True
         self.screens.left = True  # an earlier server may have left what it had lent
         self.monitor.keep()
         self._do(self._connect_serial())
@@ -144,7 +144,7 @@ class Session:
                 await self._ends_within(min(BREAK_PATIENCE, deadline))
             if self.gone:
                 raise NotRunning("QEMU has ended") from None
-            if self._begun:
+            if self.begun:
                 self.ask()  # what came of it is told as soon as it answers
             raise
 
@@ -178,7 +178,7 @@ class Session:
         """End QEMU now, in order if it listens, else by SIGKILL. Returns when the process is gone."""
         until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
-        if not self.monitor.hangs and self._begun:
+        if not self.monitor.hangs and self.begun:
             with contextlib.suppress(TimeoutError, HypervisorError):
                 async with asyncio.timeout(min(QUIT_PATIENCE, deadline / 2)):
                     await self.monitor.execute("quit", deadline=None)
@@ -248,13 +248,13 @@ class Session:
             self.observed.note(Fact.SILENT, Why.UNKNOWN, self.monitor.trouble or SILENT)
 
     def _tell(self, fact: Fact, why: Why, detail: str) -> Changed:
-        if self._begun:
+        if self.begun:
             return self._news.tell(self.who, fact, why, detail)
         return Changed(self.who, fact, why, detail)  # the end of the start tells
 
     def _hear(self, name: str, data: Mapping[str, Any]) -> None:
         self.observed.hear(name, data)
-        if not self._begun:
+        if not self.begun:
             return
         if self.observed.why_is_open:
             self.ask()
@@ -335,7 +335,7 @@ class Session:
         await self._let_go()
         end = await self._cause(status)
         try:
-            await self.on_end(end if self._begun else None)
+            await self.on_end(end if self.begun else None)
         except Exception:  # whoever waits for the end gets it
             log.exception("what the run %d of the machine %s left is not cleared", self.who.epoch, self.who.machine)
         self.ended.set()
