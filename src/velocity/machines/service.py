@@ -88,7 +88,6 @@ class Fleet:
         self._summaries = Summaries()
         self._unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
-        """The host has been heard once: what starts with the server has been started."""
         self._behind: set[asyncio.Task[None]] = set()
         access.owns(On.VM, self._group_of)
         access.groups.belongings(self)
@@ -110,7 +109,7 @@ class Fleet:
             await self._welcome()
 
     async def _welcome(self) -> None:
-        """The host is there for the first time: clear what a crash has left, and start what starts by itself."""
+        """The host is heard for the first time: clear what a crash has left, and start what starts by itself."""
         self._welcomed = True
         known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self._unreadable)}
         await forget_strays(self._hypervisor, self._host, self.observer, known)
