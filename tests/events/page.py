@@ -13,6 +13,9 @@ from tests.patience import PATIENCE
 ID = {"vm": "vmid", "medium": "mid", "group": "gid", "task": "tid", "user": "uid"}
 LISTS = {"vm": "vms", "medium": "media", "group": "groups", "task": "tasks", "user": "users"}
 
+STEPS = 50
+"""Steps of the loop in which what was told is sent, also when a snapshot has to be rendered first."""
+
 Told = tuple[str, str, Any]
 """The name of an event, its id, its data."""
 
@@ -89,14 +92,16 @@ class Stream:
                 return event
         return None
 
-    def at_hand(self) -> Told | None:
-        """The next event of those that were sent already; None: there is none."""
-        while not self.sent.empty():
-            self.raw += self.sent.get_nowait() or b""
-        while b"\n\n" in self.raw:
-            block, _, self.raw = self.raw.partition(b"\n\n")
-            if (event := told(block)) is not None:
-                return event
+    async def at_hand(self) -> Told | None:
+        """The next event, if it comes within some steps of the loop: how long these take is the machine's affair."""
+        for _ in range(STEPS):
+            while not self.sent.empty():
+                self.raw += self.sent.get_nowait() or b""
+            while b"\n\n" in self.raw:
+                block, _, self.raw = self.raw.partition(b"\n\n")
+                if (event := told(block)) is not None:
+                    return event
+            await asyncio.sleep(0)
         return None
 
     async def nothing(self, seconds: float = 0.05) -> bool:
