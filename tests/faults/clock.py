@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from typing import Any
+from weakref import WeakSet
 
 MOMENT = 0.003
 """Seconds that a thread (the database's) has to be done before the clock jumps."""
@@ -29,7 +30,20 @@ class HastyLoop(asyncio.SelectorEventLoop):
         self.ahead = 0.0
         selector = _Selector()
         selector.loop = self
+        self._timers: WeakSet[asyncio.TimerHandle] = WeakSet()
         super().__init__(selector)
 
     def time(self) -> float:
         return super().time() + self.ahead
+
+    def call_at(  # type: ignore[override]  # of any types
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        handle = super().call_at(when, callback, *args, context=context)
+        self._timers.add(handle)
+        return handle
+
+    def stop_timers(self) -> None:
+        """As the process that they belonged to is no more."""
+        for handle in self._timers:
+            handle.cancel()

@@ -259,6 +259,7 @@ class Lives(RuleBasedStateMachine):
             for one in others:
                 one.cancel()
             await asyncio.wait(others)
+            self.loop.stop_timers()
         server = self.w.server
         await server.database.close()
         server.lock.close()
@@ -324,6 +325,7 @@ def pick(some: list[Any], number: int) -> Any:
 
 @pytest.mark.holds("STATE-7")
 @pytest.mark.long
+@pytest.mark.whole
 def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
     say: Callable[[str], None], whole: bool
 ) -> None:
@@ -331,11 +333,11 @@ def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=60, max_examples=1000 if whole else 40, deadline=None, derandomize=not whole, database=None,
+        stateful_step_count=60, max_examples=600 if whole else 16, deadline=None, derandomize=not whole, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)
     say(f"lives of VMs under faults: {dict(sorted(Chosen.counted.items()))}, no lie")
-    assert Chosen.counted["kills"] >= 50
-    assert Chosen.counted["answered 200"] >= 100
-    assert Chosen.counted["lives compared"] >= 100
+    assert Chosen.counted["kills"] >= 20
+    assert Chosen.counted["answered 200"] >= 40
+    assert Chosen.counted["lives compared"] >= 80

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from velocity.hypervisor.port import (
@@ -144,11 +144,13 @@ class Observer:
 
     def look(self, keeper: Observed) -> None:
         """Ask what a machine does, again until a fact comes."""
-        who = keeper.who
-        if who not in self._looking:
-            task = asyncio.get_running_loop().create_task(self._look(who, keeper), context=Context())
-            self._looking[who] = task
-            task.add_done_callback(lambda _: self._looking.pop(who, None))
+        if keeper.who not in self._looking:
+            self._do(keeper.who, self._look(keeper.who, keeper))
+
+    def _do(self, who: Incarnation, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._looking[who] = task
+        task.add_done_callback(lambda _: self._looking.pop(who, None))
 
     async def settle(self) -> None:
         """Returns when no machine is being looked at; a silent one is, for as long as it is silent."""
@@ -163,6 +165,11 @@ class Observer:
             if keeper.doubtful:
                 await asyncio.sleep(_pause(tries))
                 tries += 1
+
+    async def _acknowledge(self, who: Incarnation) -> None:
+        """Nobody here waits for that end. A host that does not hear it tells the end again."""
+        with contextlib.suppress(HypervisorError):
+            await self._hypervisor.acknowledge(who, deadline=LOOK_DEADLINE)
 
     async def _read(self) -> None:
         tries = 0
@@ -260,6 +267,8 @@ class Observer:
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
                 log.info("run %d of the machine %s, which no VM here has, has ended", news.who.epoch, news.who.machine)
+            if news.fact is Fact.ENDED and news.who not in self._looking:
+                self._do(news.who, self._acknowledge(news.who))
         elif news.who not in self.unknown:
             log.warning(
                 "run %d of the machine %s runs on host %d, and no VM here has it: see `velocity doctor`",
