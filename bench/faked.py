@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import replace
 
 from velocity.__main__ import main
 from velocity.cli import serve
@@ -16,7 +16,7 @@ class Faked(FakeHypervisor):
     """Made as the driver of QEMU is. Its host is never full."""
 
     def __init__(self, _options: object, _library: object) -> None:
-        super().__init__(msgspec.structs.replace(FACTS, max_cpus=64, memory=1 << 30))
+        super().__init__(replace(FACTS, max_cpus=64, memory=1 << 30))
 
     async def prepare(self) -> None:
         pass

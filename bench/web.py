@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.host import Host, hosting
 from tests.web.conftest import CHROMIUM, FLAGS
@@ -96,7 +96,7 @@ def keep_aside() -> None:
 @contextmanager
 def many(place: Path) -> Iterator[Host]:
     """A server with all those VMs in six groups: most run, some are paused, a third are stopped."""
-    fake = FakeHypervisor(msgspec.structs.replace(FACTS, max_cpus=64, memory=1 << 22))
+    fake = FakeHypervisor(replace(FACTS, max_cpus=64, memory=1 << 22))
     with hosting(place / "data", fake) as host, Client(host.url, host.key) as client:
         chance = random.Random(1)  # the same VMs each time
         gids = [client.create_group(name=name, parent_gid=0).gid for name in GROUPS]

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from msgspec import structs
-
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
 from velocity.hypervisor.port import Fact, HostId, Incarnation
 
@@ -32,11 +30,11 @@ class Kept(FakeHypervisor):
     """Made as the driver of QEMU is. Its host is never full."""
 
     def __init__(self, _options: object, _library: object) -> None:
-        super().__init__(structs.replace(FACTS, max_cpus=64, memory=1 << 30))
+        super().__init__(replace(FACTS, max_cpus=64, memory=1 << 30))
         self._file = Path(os.environ[MACHINES])
         if self._file.exists():
             kept = pickle.loads(self._file.read_bytes())  # noqa: S301 - our own
-            self.runs, self.ends, self._spent, self.keeps = kept
+            self.runs, self.ends, self._epochs, self.keeps = kept
 
     async def prepare(self) -> None:
         pass
@@ -57,5 +55,5 @@ class Kept(FakeHypervisor):
     def _keep(self) -> None:
         runs = {machine: replace(run, streams=[]) for machine, run in self.runs.items()}
         draft = self._file.with_suffix(".draft")
-        draft.write_bytes(pickle.dumps((runs, self.ends, self._spent, self.keeps)))
+        draft.write_bytes(pickle.dumps((runs, self.ends, self._epochs, self.keeps)))
         _rename(draft, self._file)

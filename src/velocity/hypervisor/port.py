@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType, Protocol
 from uuid import UUID
@@ -172,8 +173,9 @@ class Listing(Value, frozen=True):
     complete: bool
 
 
-class HostFacts(Value, frozen=True):
-    """What a host can give a machine. Memory is in MiB."""
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host can give a machine. Memory is in MiB. It never stands for one of several kinds: it has no tag."""
 
     accelerator: str
     accelerator_reason: str

@@ -128,9 +128,12 @@ class Observer:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def reached(self, number: int) -> None:
-        """Returns when the news up to that number were heard. Raises `Unknown`."""
-        if number <= self._number:
+    async def reached(self, number: int | None) -> None:
+        """Returns when the news up to that number were heard. Raises `Unknown`.
+
+        None, of a driver that does not say: whoever waits has to look at the facts that there are.
+        """
+        if number is None or number <= self._number:
             return
         if self.lost:
             raise Unknown(f"host {self._host} does not answer")

@@ -83,7 +83,7 @@ class FakeHypervisor:
         """The ends that nobody has acknowledged."""
         self._logs: dict[UUID, bytes] = {}
         self._starting: dict[UUID, asyncio.Task[Any] | None] = {}
-        self._spent: dict[UUID, int] = {}
+        self._epochs: dict[UUID, int] = {}
         self._lost: set[HostId] = set()
         self._silent: set[UUID] = set()
         self._under_way: list[tuple[UUID, Callable[[], None], bool]] = []
@@ -102,7 +102,7 @@ class FakeHypervisor:
         try:
             await self._hindrance()
         except asyncio.CancelledError:
-            if who.epoch > self._spent.get(who.machine, 0):
+            if who.epoch > self._epochs.get(who.machine, 0):
                 raise
             raise HypervisorError("its start was overtaken by a stop") from None
         finally:
@@ -119,7 +119,7 @@ class FakeHypervisor:
         self._tell(who, fact, Why.ASKED)
 
     def _check_epoch(self, who: Incarnation) -> None:
-        last = self._spent.get(who.machine, 0)
+        last = self._epochs.get(who.machine, 0)
         if who.epoch <= last:
             raise HypervisorError(f"run {who.epoch} is not newer than run {last}")
         if who.machine in self.runs:
@@ -156,7 +156,7 @@ class FakeHypervisor:
         return number
 
     def _end_now(self, who: Incarnation) -> None:
-        self._spent[who.machine] = max(who.epoch, self._spent.get(who.machine, 0))
+        self._epochs[who.machine] = max(who.epoch, self._epochs.get(who.machine, 0))
         if (start := self._starting.get(who.machine)) is not None:
             start.cancel()
         if who == self._who(who.machine):
@@ -177,7 +177,7 @@ class FakeHypervisor:
             return self._fact(who, run.fact, run.why)
         if (end := self.ends.get(who.machine)) is not None and end.who == who:
             return end
-        self._spent[who.machine] = max(who.epoch, self._spent.get(who.machine, 0))
+        self._epochs[who.machine] = max(who.epoch, self._epochs.get(who.machine, 0))
         return self._fact(who, Fact.ABSENT, Why.UNKNOWN)
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
@@ -304,7 +304,7 @@ class FakeHypervisor:
             if end.who.host == host:
                 del self.ends[machine]
         self._under_way.clear()
-        self._spent.clear()
+        self._epochs.clear()
         self.heal(host)
 
     def hang(self, machine: UUID) -> None:
@@ -389,7 +389,7 @@ class FakeHypervisor:
 
     def _remove(self, run: Run) -> None:
         del self.runs[run.who.machine]
-        self._spent[run.who.machine] = max(run.who.epoch, self._spent.get(run.who.machine, 0))
+        self._epochs[run.who.machine] = max(run.who.epoch, self._epochs.get(run.who.machine, 0))
         self._logs[run.who.machine] = self._logs.get(run.who.machine, b"") + run.said
         for stream in run.streams:
             stream.end()
