@@ -14,8 +14,10 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 
@@ -59,11 +61,15 @@ def serve(file: Path | None) -> None:
         raise click.ClickException(str(error)) from None
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until `_reload` listens: a reload never ends the server
     _keep_memory()
-    with logging_to_stderr():
-        try:
+    try:
+        with logging_to_stderr():
             uvloop.run(_serve(settings))
-        except StartError as error:
-            raise click.ClickException(str(error)) from None
+    except StartError as error:
+        raise click.ClickException(str(error)) from None
+    except (RuntimeError, MemoryError, HashingError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        raise click.ClickException(NO_ROOM) from None
 
 
 class StartError(Exception):
@@ -80,13 +86,10 @@ async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
+        asyncio.get_running_loop().set_default_executor(_threads())
         built = await app.build(settings, hypervisor)
     except (app.CannotStart, HypervisorError) as error:
         raise StartError(str(error)) from None
-    except (RuntimeError, MemoryError, HashingError) as error:
-        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
-            raise
-        raise StartError(NO_ROOM) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
     gc.freeze()  # what is loaded stays: of 10,000 VMs, each full collection would hold the loop for 0.2 seconds
@@ -123,6 +126,21 @@ async def _serve(settings: Settings) -> None:
         click.echo(f"\nThe server has ended; {what}.", err=True)
     if built.database.lost:
         raise StartError("another server has taken over the database: end one of the two, or give it its own database")
+
+
+def _threads() -> ThreadPoolExecutor:
+    """All threads for files and hashes, started: if they cannot be had, no request meets that later."""
+    count = min(32, (os.cpu_count() or 1) + 4)
+    threads = ThreadPoolExecutor(count, "work")
+    together = threading.Barrier(count + 1)
+    try:
+        for _ in range(count):
+            threads.submit(together.wait)
+    except BaseException:
+        together.abort()
+        raise
+    together.wait()
+    return threads
 
 
 def _reload(config: uvicorn.Config, settings: Settings) -> None:

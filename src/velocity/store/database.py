@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 HEAD = "0010"
 """The newest revision in migrations/versions."""
-LOOK = 5.0
-"""Seconds between two looks at the leadership."""
+LOOK = 1.0
+"""Seconds between two looks at the leadership: a lock that is lost is taken again before another server has started."""
 
 T = TypeVar("T")
 
