@@ -1,24 +1,47 @@
-"""The observer of a host, in a whole server over the fake: what the API says while hosts and machines fall silent."""
+"""The host's edge in a whole server: what the API says while hosts and machines fall silent, also behind a wire."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import pytest
 
 from tests.api.world import World, world
+from tests.ports.wired import wired
 from velocity.hypervisor.fake import Answer, FakeHypervisor
-from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Listing, MachineSpec, Unknown, Why
+from velocity.hypervisor.port import Changed, Fact, HostId, Hypervisor, Incarnation, Listing, MachineSpec, Unknown, Why
 from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.media.service import Library
 
 pytestmark = pytest.mark.anyio
 
 HOST = HostId(1)
 OTHER = HostId(2)
 SPEC = MachineSpec("vm", 1, 64, "fake-1.0", "0")
+
+
+class Over(Protocol):
+    def __call__(self, data: Path, fake: FakeHypervisor | None = None) -> AbstractAsyncContextManager[World]: ...
+
+
+@pytest.fixture(params=["fake", "wired"])
+def over(request: pytest.FixtureRequest) -> Over:
+    """A server over the fake, or over the fake behind an encode and decode."""
+
+    def opened(data: Path, fake: FakeHypervisor | None = None) -> AbstractAsyncContextManager[World]:
+        inner = fake or FakeHypervisor()
+
+        async def driver(library: Library) -> Hypervisor:
+            return wired(inner) if request.param == "wired" else inner
+
+        return world(data, inner, driver=driver)
+
+    return opened
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -45,8 +68,8 @@ async def comes_to(w: World, vmid: int, *expected: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_path: Path) -> None:
-    async with world(tmp_path / "data") as w:
+async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_path: Path, over: Over) -> None:
+    async with over(tmp_path / "data") as w:
         vmid = await running(w, "a")
         w.hypervisor.lose(HOST)
         await comes_to(w, vmid, "RUNNING", None, True)
@@ -55,8 +78,8 @@ async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
 
 
-async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path) -> None:
-    async with world(tmp_path / "data") as w:
+async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path, over: Over) -> None:
+    async with over(tmp_path / "data") as w:
         a, b = await running(w, "a"), await running(w, "b")
         uuid = w.server.services.fleet.get(b).machine.uuid
         w.hypervisor.lose(HOST)
@@ -68,8 +91,8 @@ async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path) -
         await comes_to(w, a, "RUNNING", None, False)
 
 
-async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path: Path) -> None:
-    async with world(tmp_path / "data") as w:
+async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path: Path, over: Over) -> None:
+    async with over(tmp_path / "data") as w:
         vmid = await w.vm("a")
         uuid = w.server.services.fleet.get(vmid).machine.uuid
         w.hypervisor.hang(uuid)
@@ -83,8 +106,8 @@ async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
 
 
-async def test_a_start_that_is_said_to_be_absent_does_not_begin_afterwards(tmp_path: Path) -> None:
-    async with world(tmp_path / "data") as w:
+async def test_a_start_that_is_said_to_be_absent_does_not_begin_afterwards(tmp_path: Path, over: Over) -> None:
+    async with over(tmp_path / "data") as w:
         vmid = await w.vm("a")
         w.hypervisor.answers.append(Answer.UNDER_WAY)
         assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 500
@@ -94,8 +117,8 @@ async def test_a_start_that_is_said_to_be_absent_does_not_begin_afterwards(tmp_p
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
-async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path) -> None:
-    async with world(tmp_path / "data") as w:
+async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path, over: Over) -> None:
+    async with over(tmp_path / "data") as w:
         vmid = await running(w, "a")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         keeper = w.server.services.fleet.get(vmid)
@@ -105,12 +128,14 @@ async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.holds("STATE-15")
-async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_its_start(tmp_path: Path) -> None:
+async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_its_start(
+    tmp_path: Path, over: Over
+) -> None:
     fake = FakeHypervisor()
-    async with world(tmp_path / "data", fake) as w:
+    async with over(tmp_path / "data", fake) as w:
         vmid, stopped = await running(w, "a"), await w.vm("b", autostart=True)
     fake.lose(HOST)
-    async with world(tmp_path / "data", fake) as w:
+    async with over(tmp_path / "data", fake) as w:
         assert await shown(w, vmid) == ("RUNNING", None, True)
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
         assert (await w.call("PUT", "/v/vm/state", vmid=stopped, state="RUNNING")).status == 500
@@ -120,13 +145,15 @@ async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_
 
 
 @pytest.mark.holds("STATE-16")
-async def test_a_run_that_no_vm_has_is_named_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_run_that_no_vm_has_is_named_and_left_alone(
+    tmp_path: Path, over: Over, caplog: pytest.LogCaptureFixture
+) -> None:
     fake = FakeHypervisor()
     stranger = Incarnation(uuid4(), HOST, 3)
-    async with world(tmp_path / "data", fake) as w:
+    async with over(tmp_path / "data", fake) as w:
         await running(w, "a")
     await fake.start(stranger, SPEC, deadline=1)
-    async with world(tmp_path / "data", fake) as w:
+    async with over(tmp_path / "data", fake) as w:
         assert (await w.ok("POST", "/h/host"))["unknown_guests"] == [{"uuid": str(stranger.machine), "run": 3}]
         assert str(stranger.machine) in caplog.text
         assert stranger.machine in fake.runs
