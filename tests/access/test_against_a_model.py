@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.api.world import World, world
 
 STEPS = 500
-EXAMPLES = 40
+EXAMPLES = 52
 NOWHERE = 10**6
 """The id of no user and no group."""
 

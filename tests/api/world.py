@@ -154,9 +154,9 @@ def migrated() -> bytes:
 
 
 def prepare(settings: Settings) -> None:
-    """Where a server begins with an empty database of its own, its tables are there."""
+    """At the first start of an installation of its own, the tables are there."""
     file = settings.data_dir / "velocity.db"
-    if not settings.database and not file.exists():
+    if not settings.database and not settings.data_dir.exists():
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_bytes(migrated())

@@ -102,7 +102,7 @@ class Database:
             return f"the database {file} is missing"
         if file is not None and file.is_file() and not file.stat().st_size:
             return f"the database {file} has 0 bytes"
-        name = f"the database {file or self._url.database!r}"
+        name = f"the database {self._url.database if file is None else file}"
         with self._turn, self._engine.connect().execution_options(**READS) as connection, connection.begin():
             if _revision(connection) is None:
                 return f"{name} has no tables of Velocity's"
