@@ -8,6 +8,7 @@ import ctypes
 import gc
 import ipaddress
 import logging
+import mmap
 import os
 import queue
 import signal
@@ -43,6 +44,12 @@ GRACE = 5
 """Seconds that open requests get at the end."""
 GATHERED = 0.05
 """Seconds for which lines of the log gather."""
+
+OTHER_THREADS = 8
+"""The store's, the log's, the event loop's."""
+STACK = 8 << 20
+"""Bytes of address space that a thread takes."""
+HEADROOM = 64 << 20
 
 NO_ROOM = (
     "the server may not have the threads (some twenty) or the memory (some hundred MiB) that it needs: raise the limits"
@@ -128,9 +135,18 @@ async def _serve(settings: Settings) -> None:
         raise StartError("another server has taken over the database: end one of the two, or give it its own database")
 
 
+def _check_room(threads: int) -> None:
+    """Raises `MemoryError`: a thread that finds no memory as it begins dies, and Python waits for it for ever."""
+    try:
+        mmap.mmap(-1, threads * STACK + HEADROOM).close()
+    except OSError:
+        raise MemoryError from None
+
+
 def _threads() -> ThreadPoolExecutor:
     """All threads for files and hashes, started: if they cannot be had, no request meets that later."""
     count = min(32, (os.cpu_count() or 1) + 4)
+    _check_room(count + OTHER_THREADS)
     threads = ThreadPoolExecutor(count, "work")
     together = threading.Barrier(count + 1)
     try:
