@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
@@ -192,7 +193,7 @@ class Observer:
         while True:
             await self._stale.wait()
             self._stale.clear()
-            for tries in range(1 << 62):
+            for tries in itertools.count():
                 try:
                     await self._resync()
                     break
