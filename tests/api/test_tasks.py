@@ -38,9 +38,8 @@ async def _ended(w: World, tid: int) -> str:
 
 @pytest.mark.holds("DUR-45")
 async def test_the_end_of_a_task_that_cannot_be_written_is_shown_and_written_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("velocity.tasks.service.AGAIN", 0.01)
     async with world(tmp_path / "data") as w:
         await _execute(w, DISK_FULL)
         tid = await _clone(w)

@@ -222,7 +222,7 @@ class Keeper(Life):
             forced=self.observed is Fact.HELD,  # there is no guest yet that could hear the button
         )
         await self._record.write(asked)
-        if self.state is State.STOPPED:  # it has ended by itself meanwhile
+        if self.state is State.STOPPED or self.progress.forced:  # it has ended meanwhile, or a forced stop came
             self._record.note()
             return
         self.progress = asked

@@ -156,11 +156,6 @@ class Observer:
         self._looking[who] = task
         task.add_done_callback(lambda _: self._looking.pop(who, None))
 
-    async def settle(self) -> None:
-        """Returns when no machine is being looked at; a silent one is, for as long as it is silent."""
-        while looking := set(self._looking.values()):
-            await asyncio.wait(looking)
-
     async def _look(self, who: Incarnation, keeper: Observed) -> None:
         tries = 0
         while keeper.doubtful and keeper.who == who:

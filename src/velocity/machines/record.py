@@ -21,7 +21,7 @@ AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
 class Record:
     """The note of one VM's progress. `progress` and `who` say what it is now: only the latest is written."""
 
-    __slots__ = ("_changed", "_hypervisor", "_progress", "_store", "_vmid", "_who", "_writing", "failing")
+    __slots__ = ("_changed", "_hypervisor", "_progress", "_store", "_vmid", "_who", "_writing")
 
     def __init__(
         self,
@@ -38,8 +38,6 @@ class Record:
         self._who = who
         self._changed = False
         self._writing: asyncio.Task[None] | None = None
-        self.failing = False
-        """It could not be written, and is tried again."""
 
     async def write(self, progress: Progress) -> None:
         """Write what is about to be done. Raises `Refused`, and then it must not be done."""
@@ -82,11 +80,11 @@ class Record:
                         log.warning(
                             "vm %d: how it stands is not written yet, and is tried again: %s", self._vmid, words
                         )
-                    self._changed = self.failing = True
+                    self._changed = True
                     await asyncio.sleep(AGAIN[min(tries, len(AGAIN) - 1)])
                     tries += 1
                     continue
-                tries, self.failing = 0, False
+                tries = 0
                 if progress.run is None and progress.epoch:
                     await self._acknowledge(who)
         finally:
