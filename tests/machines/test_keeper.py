@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
@@ -256,6 +257,27 @@ async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
     k.store.broken = False
     await wait_until(lambda: k.store.progress.wanted is State.STOPPED)
     assert k.hypervisor.ends == {}, "the end is acknowledged when it is written down, not before"
+
+
+@pytest.mark.holds("STATE-11")
+async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keeping) -> None:
+    """It was being written down when the forced stop came, and its note is done last."""
+    await k.keeper.ask(Cause.ASK_RUN)
+    await k.settle()
+    disk = k.store.disk = asyncio.Event()
+    k.hypervisor.answers.append(Answer.UNDER_WAY)
+    graceful = asyncio.create_task(k.keeper.ask(Cause.ASK_STOP))
+    await wait_until(lambda: k.keeper.busy)
+    forced = asyncio.create_task(k.keeper.ask(Cause.ASK_KILL))
+    await wait_until(lambda: k.keeper.progress.forced)
+    disk.set()
+    await asyncio.wait({graceful, forced}, timeout=PATIENCE)
+    assert isinstance(forced.exception(), Refused), "nobody knows yet"
+    await wait_until(lambda: not k.keeper.doubtful)
+    run = k.hypervisor.runs[k.machine.uuid]
+    assert (k.keeper.state, k.keeper.progress.forced, run.presses) == (State.STOPPING, True, 0)
+    k.hypervisor.arrive(k.machine.uuid)
+    await wait_until(lambda: k.keeper.state is State.STOPPED)
 
 
 @pytest.mark.holds("STATE-13")
