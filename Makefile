@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Else each of the many processes that tests start would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Two workers; tests/conftest.py gives one of them all the guests.
-SHARED := -n 2 --dist loadgroup
+# Three workers, as many tests wait; tests/conftest.py gives two of them all the guests.
+SHARED := -n 3 --dist loadgroup
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

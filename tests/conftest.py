@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -27,15 +30,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", type=Path, metavar="DIRECTORY", help="write the documents' pictures there")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are shared out among workers, one of them has all guests: no more than two are up at a time.
+    """Guests and long tests come first, so that no worker begins one when the others have nothing left to do.
 
-    Guests and long tests come first, so that no worker begins one when the other has nothing left to do.
+    Guests are in two groups, and so with two of the workers; those that share one are in a group of their own.
     """
-    for item in items:
-        if item.get_closest_marker("guest"):
-            item.add_marker(pytest.mark.xdist_group("guests"))
+    alike = [item for item in items if not item.get_closest_marker("xdist_group")]
+    guests = [item for item in alike if item.get_closest_marker("guest")]
+    for turn, item in enumerate(guests):
+        item.add_marker(pytest.mark.xdist_group(f"guests {turn % 2}"))
     items.sort(key=lambda item: 0 if item.get_closest_marker("guest") else 1 if item.get_closest_marker("long") else 2)
+
+
+@pytest.fixture(autouse=True)
+def room_for_guests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No more than two guests are up at a time, in all workers together: a test says how many it boots."""
+    marker = request.node.get_closest_marker("guest")
+    if marker is None:
+        yield
+        return
+    places = tmp_path_factory.getbasetemp().parent  # the workers share it
+    with ExitStack() as held:
+        if marker.args == (2,):
+            for place in "01":
+                fcntl.flock(held.enter_context((places / f"guest.{place}").open("w")), fcntl.LOCK_EX)
+        else:
+            held.enter_context(a_place(places))
+        yield
+
+
+@contextmanager
+def a_place(places: Path) -> Iterator[None]:
+    while True:
+        for place in "10":
+            with (places / f"guest.{place}").open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield
+                return
+        time.sleep(0.2)
 
 
 @pytest.fixture

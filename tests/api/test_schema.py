@@ -24,7 +24,7 @@ from tests.host import Host
 from velocity.contract.events import WATCH
 from velocity.contract.openapi import build
 
-EACH = 60
+SHORT, WHOLE = 20, 60
 """Requests for each operation."""
 ENDLESS = ("DELETE /u/auth", "PATCH /u/auth", "DELETE /u/session", "PATCH /u/session", f"GET {WATCH.path}")
 CHECKS: list[CheckFunction] = [
@@ -37,7 +37,8 @@ CHECKS: list[CheckFunction] = [
 
 @pytest.mark.holds("API-1")
 @pytest.mark.long
-def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None]) -> None:
+@pytest.mark.whole
+def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None], whole: bool) -> None:
     host.ok("group", "create", "one")
     host.ok("media", "create", "disk", "--size", "1M")
     host.ok("vm", "create", "vm", "--memory", "64M", "--display", "64x64")
@@ -50,7 +51,11 @@ def test_no_answer_is_off_the_document(host: Host, say: Callable[[str], None]) -
             continue  # would end the session that the others work with, or never end
 
         @hypothesis.settings(
-            max_examples=EACH, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=WHOLE if whole else SHORT,
+            deadline=None,
+            derandomize=not whole,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         )
         @hypothesis.given(case=operation.as_strategy())
         def vary(case: Any) -> None:

@@ -20,7 +20,7 @@ from velocity.events.service import Terms
 from velocity.hypervisor.port import Fact, Why
 
 T = TypeVar("T")
-STEPS, EXAMPLES = 150, 14
+STEPS, SHORT, WHOLE = 150, 5, 14
 EACH = 5
 """Steps from one comparison to the next."""
 NAMES = ["root", "bob", "ann", "eve"]
@@ -286,17 +286,20 @@ def pick(some: list[Any], number: int) -> Any:
 
 @pytest.mark.holds("EVENT-1")
 @pytest.mark.long
-def test_what_the_page_holds_is_what_the_api_says(say: Callable[[str], None]) -> None:
+@pytest.mark.whole
+def test_what_the_page_holds_is_what_the_api_says(say: Callable[[str], None], whole: bool) -> None:
     class Chosen(Comparison):
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=STEPS, max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # shrinking would take many minutes
+        stateful_step_count=STEPS, max_examples=WHOLE if whole else SHORT, deadline=None, derandomize=not whole,
+        database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # shrinking would take many minutes
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)
     say(f"pages against the API: {dict(sorted(Chosen.counted.items()))}, no difference")
-    assert Chosen.counted["comparisons"] >= 1000
-    assert Chosen.counted["cuts that go on"] >= 30
-    assert Chosen.counted["set"] >= 1000
-    assert Chosen.counted["gone"] >= 50
+    part = 1 if whole else 3
+    assert Chosen.counted["comparisons"] >= 1000 // part
+    assert Chosen.counted["cuts that go on"] >= 30 // part
+    assert Chosen.counted["set"] >= 1000 // part
+    assert Chosen.counted["gone"] >= 50 // part

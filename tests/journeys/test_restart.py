@@ -33,6 +33,7 @@ def nice_of_session(pid: int) -> str | None:
 
 
 @pytest.mark.holds("GUEST-2")
+@pytest.mark.guest(2)
 def test_guests_outlive_a_killed_server(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}

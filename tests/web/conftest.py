@@ -17,7 +17,7 @@ from tests.web.elsewhere import Elsewhere, elsewhere_served
 from tests.web.furnished import furnish
 from tests.web.person import Person
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 PLAIN = "velocity.test"
 """A name of this machine that gives a page over HTTP no secure context, as an address in a LAN. RFC 6761"""
 FLAGS = [

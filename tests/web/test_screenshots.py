@@ -74,6 +74,7 @@ def anna(team: Host, browser: Browser) -> Any:
 
 
 @pytest.mark.guest
+@pytest.mark.xdist_group("a running guest")
 @pytest.mark.parametrize("name", scenes.CONSOLES)
 def test_a_console(
     name: str, running: tuple[Server, int], person: NewPerson, screens: object, into: Path | None
@@ -88,6 +89,7 @@ def test_a_console(
         album.save(one.page, into / f"{name}.png")
 
 
+@pytest.mark.xdist_group("office")  # which takes long to furnish
 @pytest.mark.parametrize("scene", scenes.SCENES, ids=lambda scene: scene.name)
 def test_a_scene(
     scene: scenes.Scene, team: Host, anna: Any, person: NewPerson, into: Path | None, tmp_path: Path
