@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Guests and long tests come first, so that no worker begins one when the others have nothing left to do.
 
-    Guests are in two groups, and so with two of the workers; those that share one are in a group of their own.
+    Guests are in two groups, and so with two of the workers; those that share one name theirs.
     """
     alike = [item for item in items if not item.get_closest_marker("xdist_group")]
     guests = [item for item in alike if item.get_closest_marker("guest")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -27,10 +28,10 @@ SHARES = {"memory": 0.5, "postgresql": 0.25, "database": 0.25}
 
 def main() -> None:
     options = _options()
-    if os.geteuid() == 0 and not options.inside:  # a network of its own: a bridge, taps and fences are seen by nobody
-        os.execvp(
-            "unshare", ["unshare", "--net", "--mount", sys.executable, "-m", "tests.crash", "--inside", *sys.argv[1:]]
-        )
+    if os.geteuid() == 0 and not options.inside:
+        sys.exit(_apart(["--inside", *sys.argv[1:]]))
+    if options.inside:
+        _be_the_first()
     bridge = _bridge() if options.inside else ""
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
@@ -46,6 +47,27 @@ def main() -> None:
     if options.report:
         report.write(options.report, tally, facts)
     sys.exit(1 if tally.violations else 0)
+
+
+def _apart(words: list[str]) -> int:
+    """Run it in namespaces of its own: a bridge, taps and fences are seen by nobody, and it ends with all it began."""
+    command = ["setpriv", "--pdeathsig", "KILL"]
+    command += ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    inside = subprocess.Popen([*command, sys.executable, "-m", "tests.crash", *words])
+    signal.signal(signal.SIGTERM, lambda *_: inside.kill())
+    try:
+        return inside.wait()
+    finally:
+        inside.kill()
+
+
+def _be_the_first() -> None:
+    """The first process of a namespace waits for those whose parents are gone; the work is done by a child of it."""
+    child = os.fork()
+    while child:
+        ended, status = os.wait()
+        if ended == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 255)
 
 
 LANES = ["memory", "postgresql", "database", "qemu"]
