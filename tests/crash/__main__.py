@@ -67,7 +67,7 @@ def _be_the_first() -> None:
     while child:
         ended, status = os.wait()
         if ended == child:
-            os._exit(os.waitstatus_to_exitcode(status) & 255)
+            sys.exit(os.waitstatus_to_exitcode(status) & 255)
 
 
 LANES = ["memory", "postgresql", "database", "qemu"]

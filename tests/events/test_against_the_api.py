@@ -20,7 +20,8 @@ from velocity.events.service import Terms
 from velocity.hypervisor.port import Fact, Why
 
 T = TypeVar("T")
-STEPS, SHORT, WHOLE = 150, 5, 14
+EXAMPLES, SHORT, WHOLE = 14, 50, 150
+"""How many times how many steps."""
 EACH = 5
 """Steps from one comparison to the next."""
 NAMES = ["root", "bob", "ann", "eve"]
@@ -292,7 +293,7 @@ def test_what_the_page_holds_is_what_the_api_says(say: Callable[[str], None], wh
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=STEPS, max_examples=WHOLE if whole else SHORT, deadline=None, derandomize=not whole,
+        stateful_step_count=WHOLE if whole else SHORT, max_examples=EXAMPLES, deadline=None, derandomize=not whole,
         database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],  # shrinking would take many minutes
     )  # fmt: skip

@@ -83,6 +83,10 @@ def never_answered(path: str) -> Step:
 
 
 def lose_the_session(page: Page) -> None:
+    page.evaluate(GO, "/trash")  # what was read once is shown without being asked for again
+    expect(page.get_by_role("heading", level=1)).to_have_text("Trash")
+    expect(page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
+    page.evaluate(GO, "/settings")
     page.context.clear_cookies()
     page.evaluate(GO, "/trash")
 

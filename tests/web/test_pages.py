@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.host import Host
 from tests.web.conftest import NewPerson
 from tests.web.person import COLOURS, Person
+from tests.web.walk import be_still
 
 PAGES = {
     "/": "Dashboard",
@@ -47,6 +48,7 @@ def test_every_page(host: Host, person: NewPerson, width: int) -> None:
     found: dict[str, list[str]] = {}
     for path, title in PAGES.items():
         one.go(path)
+        be_still(one.page)
         expect(one.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(one.page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
         one.page.wait_for_timeout(300)  # what is asked when it is shown
