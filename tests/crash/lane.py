@@ -174,13 +174,13 @@ class Lane:
         assert server is not None
         point = self._rng.choice(self._starts) if self._starts and self._rng.random() < 0.25 else ""
         server.order(f"1 {point}" if point else "record")
-        if not server.start():
-            self.tally.kills[STARTS, point] += 1
-            server.order("")
-            assert server.start()
-        elif not point:
+        started = server.start()
+        if started and not point:
             self._starts = sorted({*self._starts, *server.passed()} - {*ANSWERS})
         server.order("")
+        if not started or server.ends_by_then():
+            self.tally.kills[STARTS, point] += 1
+            assert server.start()
 
     # A round
 

@@ -101,6 +101,12 @@ class Server:
                     return True
             time.sleep(0.05)
 
+    def ends_by_then(self) -> bool:
+        """Whether it was killed at a point that it had come to, behind its answers, before the last order."""
+        with contextlib.suppress(Cut):  # an answer passes a point, too: it waits for what was there before
+            self.call("POST", "/u/group/list")
+        return self.ended()
+
     def ended(self) -> bool:
         return self._process is not None and self._process.exitcode is not None
 
@@ -132,8 +138,8 @@ class Server:
         """Arm a point (`<n> <point>`), `record` what is passed, or neither."""
         draft = self._control.with_suffix(".draft")
         draft.write_text(text)
-        draft.rename(self._control)
         self._read = self._passed.stat().st_size if self._passed.exists() else 0
+        draft.rename(self._control)  # from here on it may be killed there, by what it does behind, too
 
     def passed(self) -> list[str]:
         """The points that were passed, or at which it was killed, since `order`."""

@@ -117,6 +117,10 @@ class Monitor:
             plug.setblocking(False)
             plug.connect(str(self._path))
             await client.connect(plug)
+        except AssertionError:  # of the library: QEMU was gone again as soon as they had agreed
+            plug.close()
+            await _hang_up(client)
+            raise EOFError("QEMU has hung up") from None
         except BaseException:
             plug.close()
             raise

@@ -1,0 +1,47 @@
+"""A QEMU that ends while it is connected to: whatever it had said by then, that is the end of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qemu.qmp import QMPError
+
+from velocity.hypervisor.qemu.monitor import Monitor
+
+GREETING = (
+    b'{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}\r\n'
+)
+AGREED = b'{"return": {}, "id": "__qmp#00000"}\r\n'
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("said", [b"", GREETING, GREETING + AGREED], ids=["nothing", "its greeting", "all"])
+async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(runtime: Path, said: bytes) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def qemu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(qemu, runtime / "qmp")
+    for _ in range(20):
+        monitor = Monitor("vm", runtime / "qmp", lambda *_: None, lambda: None, lambda: None)
+        try:
+            await monitor.connect()
+        except (QMPError, OSError, EOFError):
+            pass  # it was gone in the middle
+        else:
+            await monitor.heard_out()
+        await monitor.close()
+    server.close()
+    await server.wait_closed()
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
