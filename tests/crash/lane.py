@@ -202,7 +202,7 @@ class Lane:
         except (AssertionError, Cut, Wrong) as error:
             wrong = [f"{type(error).__name__}: {error}", traceback.format_exc(limit=-4)]
             if self.server is not None and self.server.ended():
-                wrong.append(f"its server had ended by itself: {self.server.words()[-1500:]}")
+                wrong.append(f"its server had ended with {self.server.status()}: {self.server.words()[-3000:]}")
         if wrong:
             self.renew()
             self.tally.violations.append(Violation(self.name, self._round, name, point, tuple(wrong)))

@@ -30,6 +30,8 @@ def orphans(server: Server, seen: State, kept: Sequence[State]) -> list[str]:
     found += [f"two QEMUs of {one}" for one in set(guests.values()) if [*guests.values()].count(one) > 1]
     found += _unlike("run directories", {one.name for one in server.runs.glob("*/*")}, running)
     stale = {one.name for one in (server.data / "machines").glob("*")} - known.keys() - discarded
+    if not known and not discarded:  # it may be the wrong database: nothing is removed before there is a VM again
+        stale = set()
     found += [f"machines/{one} of no VM" for one in sorted(stale)]
     return [*found, *(_as_root(server, guests, running) if os.geteuid() == 0 else ())]
 

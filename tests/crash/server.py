@@ -110,6 +110,9 @@ class Server:
     def ended(self) -> bool:
         return self._process is not None and self._process.exitcode is not None
 
+    def status(self) -> int | None:
+        return None if self._process is None else self._process.exitcode
+
     def killed(self) -> bool:
         return self._process is not None and self._process.exitcode == -signal.SIGKILL
 
