@@ -1,4 +1,5 @@
 /** One request to the API: typed by its path, with the session's CSRF token, its refusal an `ApiError`. */
+import { exchange, refusal } from "./http";
 import type { Plan, paths } from "./schema";
 import { session } from "./session";
 
@@ -14,19 +15,6 @@ type Answered<P extends keyof paths, M extends Method> =
   Operation<P, M> extends { responses: { 200: { content: { "application/json": infer A } } } } ? A : never;
 /** What the operation answers with when it is carried out. */
 export type Answer<P extends keyof paths, M extends Method> = Exclude<Answered<P, M>, Plan>;
-
-/** The server refused, or no server answered (status 0). `message` has the cure, `request` is to be quoted. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: number,
-    message: string,
-    readonly field?: string,
-    readonly request?: string,
-  ) {
-    super(message);
-  }
-}
 
 /** Carry out an operation. Raises `ApiError`. An ended session asks for the password in place, then goes on. */
 export async function call<P extends keyof paths, M extends Method>(
@@ -47,53 +35,14 @@ export async function plan<P extends keyof paths, M extends Exclude<Method, "pos
 }
 
 export async function send(method: string, path: string, body: object): Promise<unknown> {
-  let response = await exchange(method, path, body);
+  let response = await exchange(method, path, body, session.headers());
   if (response.status === 401 && (await refusal(response.clone())).code === 100) {
     await session.ended();
-    response = await exchange(method, path, body);
+    response = await exchange(method, path, body, session.headers());
   } else if (response.status === 403 && (await refusal(response.clone())).code === 101) {
     await session.look(); // another tab has renewed the session
-    response = await exchange(method, path, body);
+    response = await exchange(method, path, body, session.headers());
   }
   if (!response.ok) throw await refusal(response);
   return response.json();
-}
-
-export async function exchange(method: string, path: string, body: object): Promise<Response> {
-  try {
-    return await fetch(path, {
-      method: method.toUpperCase(),
-      headers: { "content-type": "application/json", ...session.headers() },
-      credentials: "same-origin",
-      body: JSON.stringify(body),
-    });
-  } catch {
-    throw new ApiError(0, 0, "The server does not answer. What you see may be old; try again when it is back.");
-  }
-}
-
-export async function refusal(response: Response): Promise<ApiError> {
-  const request = response.headers.get("x-request-id") ?? undefined;
-  try {
-    const told = (await response.json()) as { code?: number; message?: string; field?: string };
-    return new ApiError(
-      response.status,
-      told.code ?? response.status,
-      told.message ?? response.statusText,
-      told.field,
-      request,
-    );
-  } catch {
-    return new ApiError(
-      response.status,
-      response.status,
-      `The server answered ${response.status} without words.`,
-      undefined,
-      request,
-    );
-  }
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
 /** Who is signed in here. The authkey lives in a cookie that no script can read; the page holds the CSRF token in memory. */
-import { ApiError, exchange, refusal } from "./call";
+import { ApiError, exchange, refusal } from "./http";
 import { Signal } from "./signal";
 
 export interface Session {
@@ -53,7 +53,7 @@ class SessionStore {
 
   /** Ask the server whose session the cookie is. */
   async look(): Promise<void> {
-    const response = await exchange("post", "/u/session", {});
+    const response = await exchange("post", "/u/session", {}, this.headers());
     if (response.ok) this.enter((await response.json()) as Session);
     else if (response.status === 401) this.leave();
     else throw await refusal(response);
@@ -61,14 +61,14 @@ class SessionStore {
 
   /** Raises `ApiError`. */
   async signIn(how: { name: string; password: string } | { link: string }): Promise<void> {
-    const response = await exchange("put", "/u/session", how);
+    const response = await exchange("put", "/u/session", how, this.headers());
     if (!response.ok) throw await refusal(response);
     this.tabs?.postMessage("signed in");
     this.enter((await response.json()) as Session);
   }
 
   async signOut(): Promise<void> {
-    await exchange("delete", "/u/session", {});
+    await exchange("delete", "/u/session", {}, this.headers());
     this.tabs?.postMessage("signed out");
     location.assign("/");
   }
@@ -111,7 +111,7 @@ class SessionStore {
       return;
     }
     try {
-      const response = await exchange("patch", "/u/session", {});
+      const response = await exchange("patch", "/u/session", {}, this.headers());
       if (response.ok) this.enter((await response.json()) as Session);
       else await this.look();
     } catch {

@@ -1,7 +1,7 @@
 /** One file on its way to the server (tus 1.0): it goes on where it broke off, after a new sign-in and after a reload. */
 import type { DetailedError, Upload as Tus } from "tus-js-client";
-import { keep, kept } from "@/app/kept";
-import { ApiError } from "./call";
+import { readStored, writeStored } from "@/api/stored";
+import { ApiError } from "./http";
 import type { Content } from "./schema";
 import { session } from "./session";
 
@@ -240,19 +240,19 @@ export class Transfer {
   }
 
   private remember(url: string): void {
-    keep("uploads", { ...places(), [this.mark]: { place: new URL(url, location.href).pathname, at: now() } });
+    writeStored("uploads", { ...places(), [this.mark]: { place: new URL(url, location.href).pathname, at: now() } });
   }
 
   private forget(): void {
     const { [this.mark]: _gone, ...others } = places();
-    keep("uploads", others);
+    writeStored("uploads", others);
   }
 }
 
 const now = () => Math.floor(Date.now() / 1000);
 
 function places(): Record<string, { place: string; at: number }> {
-  const all = Object.entries(kept<Record<string, { place: string; at: number }>>("uploads", {}));
+  const all = Object.entries(readStored<Record<string, { place: string; at: number }>>("uploads", {}));
   return Object.fromEntries(all.filter(([, one]) => now() - one.at < KEPT));
 }
 

@@ -1,6 +1,6 @@
 /** The uploads of this page: they go on while one is elsewhere on it. A reload ends them; the same file goes on then. */
 import { useSyncExternalStore } from "react";
-import { messageOf } from "./call";
+import { messageOf } from "./http";
 import { live } from "./live";
 import type { Content } from "./schema";
 import { Signal } from "./signal";

@@ -1,5 +1,4 @@
 /** The whole page: who is signed in decides what is shown; each page is loaded when it is opened. */
-import { Bullseye, Spinner } from "@patternfly/react-core";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useDeferredValue, useEffect } from "react";
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from "react-router";
@@ -10,6 +9,7 @@ import { useSignal } from "@/api/signal";
 import { SignIn } from "@/pages/signin/SignIn";
 import { SignInAgain } from "@/pages/signin/SignInAgain";
 import { Toasts } from "@/ui/actions";
+import { Loading } from "@/ui/Loading";
 import { Layout } from "./Layout";
 
 const Dashboard = lazy(() => import("@/pages/dashboard/Dashboard"));
@@ -25,19 +25,11 @@ const History = lazy(() => import("@/pages/history/History"));
 const Settings = lazy(() => import("@/pages/settings/Settings"));
 const Welcome = lazy(() => import("@/pages/signin/Welcome"));
 
-export function Waiting() {
-  return (
-    <Bullseye>
-      <Spinner aria-label="Loading" />
-    </Bullseye>
-  );
-}
-
 export function App() {
   return (
     <QueryClientProvider client={queries}>
       <BrowserRouter>
-        <Suspense fallback={<Waiting />}>
+        <Suspense fallback={<Loading />}>
           <Routes>
             <Route path="*" element={<Way />} />
           </Routes>
@@ -67,13 +59,13 @@ function SignedIn() {
     live.open();
     return () => live.close();
   }, [inside]);
-  if (state.is === "looking") return <Waiting />;
+  if (state.is === "looking") return <Loading />;
   if (state.is === "out") return <SignIn reason={state.reason} />;
   if (state.session.first && location.pathname !== "/settings") return <Navigate to="/settings" replace />;
   return (
     <>
       <Layout>
-        <Suspense fallback={<Waiting />}>
+        <Suspense fallback={<Loading />}>
           <Routes>
             <Route path="/" element={<Dashboard />} />
             <Route path="/vms" element={<Vms />} />

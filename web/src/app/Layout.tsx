@@ -33,20 +33,9 @@ import icon from "@/icon.svg";
 import { Dropdown } from "@/ui/Dropdown";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { useFocusStaysNear } from "./focus";
+import { PLACES } from "./places";
 
 const Palette = lazy(() => import("./Palette"));
-
-export const PLACES = [
-  { path: "/", title: "Dashboard" },
-  { path: "/vms", title: "Virtual machines" },
-  { path: "/media", title: "Media" },
-  { path: "/groups", title: "Groups" },
-  { path: "/users", title: "Users" },
-  { path: "/tasks", title: "Tasks" },
-  { path: "/history", title: "History" },
-  { path: "/trash", title: "Trash" },
-  { path: "/settings", title: "My settings" },
-] as const;
 
 const MAIN = "main";
 

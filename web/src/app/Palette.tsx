@@ -3,9 +3,9 @@ import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects } from "@/api/live";
+import { chooseTheme } from "@/ui/theme";
 import { actionsFor, useVmAction } from "@/ui/vmActions";
-import { PLACES } from "./Layout";
-import { chooseTheme } from "./theme";
+import { PLACES } from "./places";
 
 interface Entry {
   id: string;

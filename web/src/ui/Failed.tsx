@@ -1,6 +1,6 @@
 /** What could not be read, why, and what to do. */
 import { Alert, AlertActionLink, Content } from "@patternfly/react-core";
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 
 export function Failed({ error, what, again }: { error: unknown; what: string; again?: () => void }) {
   return (

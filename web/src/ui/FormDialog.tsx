@@ -13,7 +13,7 @@ import {
   ModalHeader,
 } from "@patternfly/react-core";
 import { type ReactNode, useId, useState } from "react";
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { type Request, SameAs } from "./SameAs";
 
 export interface Refusal {

@@ -1,7 +1,8 @@
 /** What a change would do and take, asked from the server before it is carried out. */
 import { Alert, Content, List, ListItem, Skeleton } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
-import { ApiError, type Method, messageOf, send } from "@/api/call";
+import { type Method, send } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { usePools } from "@/api/live";
 import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";

@@ -1,7 +1,7 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
 import { Alert, AlertActionCloseButton, AlertGroup, Content, List, ListItem, Spinner } from "@patternfly/react-core";
 import { useCallback } from "react";
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { Signal, useSignal } from "@/api/signal";
 
 export interface Toast {

@@ -1,5 +1,5 @@
 /** The same done to one or many things, a few at a time: one toast tells how far it is, and each failure by its name. */
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { type Failure, toast } from "./actions";
 import { someAtOnce } from "./atOnce";
 import { count } from "./format";

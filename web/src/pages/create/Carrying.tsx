@@ -11,7 +11,7 @@ import {
   ProgressStepper,
   Title,
 } from "@patternfly/react-core";
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { useMay } from "@/api/live";
 import { carryOut } from "@/ui/actions";
 import { LinkButton } from "@/ui/LinkButton";

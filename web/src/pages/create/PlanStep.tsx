@@ -1,6 +1,6 @@
 /** The third step: what will be done and taken, as the server answers, and the same from a terminal. */
 import { Alert, ClipboardCopy, Content, ExpandableSection, List, ListItem, Title } from "@patternfly/react-core";
-import { messageOf } from "@/api/call";
+import { messageOf } from "@/api/http";
 import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";

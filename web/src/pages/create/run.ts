@@ -1,6 +1,7 @@
 /** Carries the plan out, step by step: what was made is known, so that one can go on after a failure, or undo it. */
 import { useRef, useState } from "react";
-import { ApiError, call, send } from "@/api/call";
+import { call, send } from "@/api/call";
+import { ApiError } from "@/api/http";
 import { type Kind, live } from "@/api/live";
 import type { TaskInfo } from "@/api/schema";
 import { uploads } from "@/api/upload";

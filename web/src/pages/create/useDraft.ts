@@ -1,6 +1,6 @@
 /** The draft with all that is known around it: what is proposed, what is wrong with it, what the server says of it. */
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { type Medium, useMay, useObjects } from "@/api/live";
 import { uploads, useUpload } from "@/api/upload";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";

@@ -11,7 +11,7 @@ import {
 import { useState } from "react";
 import { Link } from "react-router";
 import { useConnection, useMay } from "@/api/live";
-import { keep, kept } from "@/app/kept";
+import { readStored, writeStored } from "@/api/stored";
 import { ACTIONS, useVmAction } from "@/ui/vmActions";
 import type { Matter } from "./attention";
 
@@ -22,7 +22,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
   const connection = useConnection();
   const may = useMay();
   const act = useVmAction();
-  const [away, setAway] = useState(() => kept<number[]>(AWAY, []));
+  const [away, setAway] = useState(() => readStored<number[]>(AWAY, []));
   const [all, setAll] = useState(false);
   const left = matters.filter((one) => one.task === undefined || !away.includes(one.task));
   const shown = all ? left : left.slice(0, SOME);
@@ -30,7 +30,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
   const putAway = (tid: number) => {
     const now = [...away, tid].slice(-100);
     setAway(now);
-    keep(AWAY, now);
+    writeStored(AWAY, now);
   };
   return (
     <section aria-labelledby="attention">

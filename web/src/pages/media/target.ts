@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import { useMay, useObjects, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { PoolInfo } from "@/api/schema";
-import { keep, kept } from "@/app/kept";
+import { readStored, writeStored } from "@/api/stored";
 import { type GroupChoice, useGroupPath, useGroupsWhere } from "@/ui/groups";
 
 export interface Target {
@@ -33,7 +33,7 @@ function closedBy(pool: PoolInfo): string {
 /** Begins with what was chosen the last time. `gid` and `mpid`, if given, are tried before that. */
 export function useTarget(first?: { gid: number; mpid: number }): Target {
   const groups = useGroupsWhere("media.create");
-  const last = useMemo(() => first ?? kept<{ gid?: number; mpid?: number }>(LAST, {}), [first]);
+  const last = useMemo(() => first ?? readStored<{ gid?: number; mpid?: number }>(LAST, {}), [first]);
   const [wantedGid, setWantedGid] = useState(last.gid);
   const [wantedMpid, setWantedMpid] = useState(last.mpid);
   const gid = groups.find((one) => one.gid === wantedGid)?.gid ?? groups[0]?.gid ?? 0;
@@ -63,7 +63,7 @@ export function useTarget(first?: { gid: number; mpid: number }): Target {
   const choose = (chosen: { gid: number; mpid: number | undefined }) => {
     setWantedGid(chosen.gid);
     setWantedMpid(chosen.mpid);
-    keep(LAST, chosen);
+    writeStored(LAST, chosen);
   };
   return {
     groups,

@@ -1,7 +1,8 @@
 /** Deleting a group: everything that would go with it is shown first, and what runs is ended only if one says so. */
 import { Alert, Checkbox, Content, FormGroup, Radio, Skeleton, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
-import { ApiError, call } from "@/api/call";
+import { call } from "@/api/call";
+import { ApiError } from "@/api/http";
 import { type Group, useObjects } from "@/api/live";
 import { useAction } from "@/ui/actions";
 import { FormDialog } from "@/ui/FormDialog";

@@ -1,5 +1,6 @@
 /** Giving and taking permissions, one request each, with one toast that tells how far it is and what was refused. */
-import { ApiError, call, messageOf } from "@/api/call";
+import { call } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import type { Failure } from "@/ui/actions";
 import { toast } from "@/ui/actions";
 import { count } from "@/ui/format";

@@ -1,7 +1,7 @@
 /** Light, dark, or as the system has it. */
 import { Card, CardBody, CardTitle, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
 import { useSignal } from "@/api/signal";
-import { chooseTheme, type Theme, theme } from "@/app/theme";
+import { chooseTheme, type Theme, theme } from "@/ui/theme";
 
 const THEMES: Array<[Theme, string]> = [
   ["system", "As the system has it"],

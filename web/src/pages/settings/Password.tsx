@@ -15,7 +15,8 @@ import {
 } from "@patternfly/react-core";
 import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
-import { call, messageOf } from "@/api/call";
+import { call } from "@/api/call";
+import { messageOf } from "@/api/http";
 import { type Session, session as store } from "@/api/session";
 import { say } from "@/ui/actions";
 

@@ -1,7 +1,7 @@
 /** Name and password. */
 import { ActionGroup, Alert, Button, Form, FormGroup, TextInput } from "@patternfly/react-core";
 import { type FormEvent, useState } from "react";
-import { messageOf } from "@/api/call";
+import { messageOf } from "@/api/http";
 import { session } from "@/api/session";
 
 export function SignInForm({ name, reason }: { name?: string; reason?: string }) {

@@ -2,9 +2,9 @@
 import { Alert, Button } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
-import { messageOf } from "@/api/call";
+import { messageOf } from "@/api/http";
 import { session } from "@/api/session";
-import { Waiting } from "@/app/App";
+import { Loading } from "@/ui/Loading";
 import { Outside } from "./Outside";
 
 export default function Welcome({ word }: { word: string }) {
@@ -19,7 +19,7 @@ export default function Welcome({ word }: { word: string }) {
       (failure) => setError(messageOf(failure)),
     );
   }, [word, navigate]);
-  if (error === undefined) return <Waiting />;
+  if (error === undefined) return <Loading />;
   return (
     <Outside title="This link opens nothing any more">
       <Alert component="p" isInline variant="warning" title={error}>

@@ -13,11 +13,11 @@ import {
 } from "@patternfly/react-core";
 import { DownloadIcon } from "@patternfly/react-icons";
 import { useEffect, useRef, useState } from "react";
-import { ApiError } from "@/api/call";
+import { ApiError } from "@/api/http";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
-import { Waiting } from "@/app/App";
 import { Failed } from "@/ui/Failed";
+import { Loading } from "@/ui/Loading";
 import { linesOf } from "./argv";
 import { save } from "./console/save";
 import { StartButton } from "./StartButton";
@@ -53,7 +53,7 @@ function Running({ vm }: { vm: Vm }) {
     if (command.error instanceof ApiError && command.error.code === 34120) return <Stopped vm={vm} />;
     return <Failed error={command.error} what="The command" again={() => void refetch()} />;
   }
-  if (!command.data) return <Waiting />;
+  if (!command.data) return <Loading />;
   const lines = linesOf(command.data.argv);
   const text = lines.join(" \\\n  ");
   return (

@@ -18,7 +18,8 @@ import {
 } from "@patternfly/react-core";
 import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
-import { ApiError, call, messageOf } from "@/api/call";
+import { call } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
 import type { Attachment, VmInfo } from "@/api/schema";
 import { say } from "@/ui/actions";

@@ -4,9 +4,9 @@ import { useState } from "react";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Entry } from "@/api/schema";
-import { Waiting } from "@/app/App";
 import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
+import { Loading } from "@/ui/Loading";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { deed } from "./deeds";
 
@@ -61,7 +61,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
   const entries = history.data?.entries ?? last;
   if (history.isError && !entries)
     return <Failed error={history.error} what="The history" again={() => void history.refetch()} />;
-  if (!entries) return <Waiting />;
+  if (!entries) return <Loading />;
   return (
     <>
       <DataTable

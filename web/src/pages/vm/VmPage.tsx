@@ -14,8 +14,8 @@ import {
 import { type FC, lazy, Suspense, useEffect, useState } from "react";
 import { Link, Navigate, useNavigate, useParams } from "react-router";
 import { useConnection, useMay, useObject, useObjects, type Vm } from "@/api/live";
-import { Waiting } from "@/app/App";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
+import { Loading } from "@/ui/Loading";
 import { PageHead } from "@/ui/PageHead";
 import { Command } from "./Command";
 import { Console } from "./console/Console";
@@ -59,7 +59,7 @@ export default function VmPage() {
     if (vm) setBefore(vm);
   }, [vm]);
   if (vm) return <Shown vm={vm} tab={tab} />;
-  if (!known && connection !== "live") return <Waiting />;
+  if (!known && connection !== "live") return <Loading />;
   return <Gone name={before?.vmid === Number(vmid) ? before.name : undefined} vmid={vmid} />;
 }
 
@@ -111,7 +111,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
             </Alert>
           ) : (
             <ErrorBoundary where={tab} key={tab}>
-              <Suspense fallback={<Waiting />}>
+              <Suspense fallback={<Loading />}>
                 <place.show vm={vm} />
               </Suspense>
             </ErrorBoundary>

@@ -11,7 +11,8 @@ import {
 } from "@patternfly/react-core";
 import { type FormEvent, useRef, useState } from "react";
 import { Link } from "react-router";
-import { ApiError, call, messageOf } from "@/api/call";
+import { call } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { useObjects } from "@/api/live";
 import type { Hits } from "@/api/schema";
 import { SameAs } from "@/ui/SameAs";

@@ -13,7 +13,7 @@ import {
   ToolbarItem,
 } from "@patternfly/react-core";
 import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
-import { keep, kept } from "@/app/kept";
+import { readStored, writeStored } from "@/api/stored";
 import { count } from "../format";
 import { finder, sorted } from "./arrange";
 import { ColumnChoice } from "./ColumnChoice";
@@ -57,13 +57,16 @@ export function DataTable<T extends object>(props: Props<T>) {
   const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
   const [search, setWords] = useState(props.search ?? "");
   const [shown, setShown] = useState<string[]>(() =>
-    kept(
+    readStored(
       `columns.${id}`,
       columns.filter((one) => !one.optional).map((one) => one.key),
     ),
   );
   const [order, setOrder] = useState(() =>
-    kept<Order>(`order.${id}`, { key: props.sortBy?.key ?? columns[0]?.key ?? "", down: props.sortBy?.down ?? false }),
+    readStored<Order>(`order.${id}`, {
+      key: props.sortBy?.key ?? columns[0]?.key ?? "",
+      down: props.sortBy?.down ?? false,
+    }),
   );
   const [selected, setSelected] = useState(NONE);
   const words = useDeferredValue(search);
@@ -92,14 +95,14 @@ export function DataTable<T extends object>(props: Props<T>) {
   const sortBy = useCallback(
     (next: Order) => {
       setOrder(next);
-      keep(`order.${id}`, next);
+      writeStored(`order.${id}`, next);
     },
     [id],
   );
   if (rows.length === 0 && !filters) return empty;
   const showColumns = (keys: string[]) => {
     setShown(keys);
-    keep(`columns.${id}`, keys);
+    writeStored(`columns.${id}`, keys);
   };
   return (
     <>

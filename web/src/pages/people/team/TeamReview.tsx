@@ -7,7 +7,7 @@ import {
   ProgressStep,
   ProgressStepper,
 } from "@patternfly/react-core";
-import { messageOf } from "@/api/call";
+import { messageOf } from "@/api/http";
 import { shell } from "@/ui/format";
 import { Refused, usePlan } from "@/ui/PlanSummary";
 import type { Team, TeamStep } from "./team";

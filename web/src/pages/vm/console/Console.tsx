@@ -3,7 +3,7 @@ import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter
 import { lazy, Suspense } from "react";
 import { Link } from "react-router";
 import { useMay, type Vm } from "@/api/live";
-import { Waiting } from "@/app/App";
+import { Loading } from "@/ui/Loading";
 import { StartButton } from "../StartButton";
 
 const Screen = lazy(() => import("./Screen"));
@@ -38,7 +38,7 @@ export function Console({ vm }: { vm: Vm }) {
       </EmptyState>
     );
   return (
-    <Suspense fallback={<Waiting />}>
+    <Suspense fallback={<Loading />}>
       <Screen vm={vm} />
     </Suspense>
   );

@@ -3,7 +3,7 @@ import { HelperText, HelperTextItem } from "@patternfly/react-core";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import type { Vm } from "@/api/live";
-import { keep, kept } from "@/app/kept";
+import { readStored, writeStored } from "@/api/stored";
 import { useAction } from "@/ui/actions";
 import { ConsoleBar } from "./ConsoleBar";
 import { keysOf, press } from "./chords";
@@ -37,7 +37,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
   const frame = useRef<HTMLDivElement>(null);
   const room = useRef<HTMLDivElement>(null);
   const way = useRef<HTMLButtonElement>(null);
-  const [scaling, setScaling] = useState<Scaling>(() => kept("console.scaling", "fit"));
+  const [scaling, setScaling] = useState<Scaling>(() => readStored("console.scaling", "fit"));
   const [pasting, setPasting] = useState(false);
   const act = useAction();
   const { full, toggle } = useFull(frame);
@@ -55,7 +55,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
         scaling={scaling}
         onScaling={(chosen) => {
           setScaling(chosen);
-          keep("console.scaling", chosen);
+          writeStored("console.scaling", chosen);
         }}
         connected={connected}
         onChord={(chord) => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 vi.hoisted(() => vi.stubGlobal("addEventListener", () => undefined)); // the session watches for keys
 
-import { ApiError } from "@/api/call";
+import { ApiError } from "@/api/http";
 import { ConsoleLink, ENDED, FORBIDDEN, reason } from "./link";
 
 class FakeSocket extends EventTarget {

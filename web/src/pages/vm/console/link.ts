@@ -1,5 +1,5 @@
 /** A console's connection: each try asks for a ticket of its own, and what breaks is tried again, calmly. */
-import { ApiError, messageOf } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { Signal } from "@/api/signal";
 
 export type LinkState =

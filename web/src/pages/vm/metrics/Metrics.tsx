@@ -19,10 +19,10 @@ import { lazy, Suspense, useMemo, useState } from "react";
 import { call } from "@/api/call";
 import type { Vm } from "@/api/live";
 import type { VmMetrics } from "@/api/schema";
-import { Waiting } from "@/app/App";
-import { keep, kept } from "@/app/kept";
+import { readStored, writeStored } from "@/api/stored";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
+import { Loading } from "@/ui/Loading";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
 import { useDark } from "./useDark";
 
@@ -33,7 +33,7 @@ const EVERY: Record<Span, number> = { hour: 10_000, day: 120_000 };
 const ROWS = 40;
 
 export default function Metrics({ vm }: { vm: Vm }) {
-  const [span, setSpan] = useState<Span>(() => kept("metrics.span", "hour"));
+  const [span, setSpan] = useState<Span>(() => readStored("metrics.span", "hour"));
   const metrics = useQuery({
     queryKey: ["/v/vm/metrics", vm.vmid, span],
     queryFn: () => call("post", "/v/vm/metrics", { vmid: vm.vmid, span }),
@@ -44,7 +44,7 @@ export default function Metrics({ vm }: { vm: Vm }) {
   });
   const choose = (chosen: Span) => {
     setSpan(chosen);
-    keep("metrics.span", chosen);
+    writeStored("metrics.span", chosen);
   };
   return (
     <>
@@ -61,7 +61,7 @@ export default function Metrics({ vm }: { vm: Vm }) {
       </Flex>
       <div className="v-space-above">
         {metrics.isError && <Failed error={metrics.error} what="What it takes" again={() => void metrics.refetch()} />}
-        {metrics.isPending && <Waiting />}
+        {metrics.isPending && <Loading />}
         {metrics.data && <Measured metrics={metrics.data} stopped={vm.state === "STOPPED"} />}
       </div>
     </>
@@ -92,7 +92,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
               <span className="v-subtle">{chart.unit}</span>
             </CardHeader>
             <CardBody>
-              <Suspense fallback={<Waiting />}>
+              <Suspense fallback={<Loading />}>
                 <ChartView chart={chart} at={metrics.at} dark={dark} />
               </Suspense>
               {chart.lines.map((line) => (

@@ -1,8 +1,8 @@
 /** What a VM is, at a glance: its screens, its facts, and how well it is shut in. */
 import { Alert, Grid, GridItem } from "@patternfly/react-core";
 import { useMay, useObjects, type Vm } from "@/api/live";
-import { Waiting } from "@/app/App";
 import { Failed } from "@/ui/Failed";
+import { Loading } from "@/ui/Loading";
 import { useVmInfo } from "../useVmInfo";
 import { Devices } from "./Devices";
 import { Facts } from "./Facts";
@@ -35,7 +35,7 @@ export function Overview({ vm }: { vm: Vm }) {
       )}
       {info.isPending && (
         <GridItem>
-          <Waiting />
+          <Loading />
         </GridItem>
       )}
       {info.data && (

@@ -1,6 +1,6 @@
 /** A picture of a display, taken anew while it is looked at: nothing tells of what a guest draws. An unchanged one costs a 304. */
 import { useEffect, useState } from "react";
-import { messageOf, refusal } from "@/api/call";
+import { messageOf, refusal } from "@/api/http";
 import type { Vm } from "@/api/live";
 
 const EVERY = 5000;

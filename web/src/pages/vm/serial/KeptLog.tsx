@@ -3,8 +3,8 @@ import { Alert, Button, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly
 import { useEffect, useRef, useState } from "react";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
-import { Waiting } from "@/app/App";
 import { Failed } from "@/ui/Failed";
+import { Loading } from "@/ui/Loading";
 import { save } from "../console/save";
 import { StartButton } from "../StartButton";
 import { openTerminal } from "./terminal";
@@ -16,7 +16,7 @@ export default function KeptLog({ vm }: { vm: Vm }) {
   const [bytes, setBytes] = useState(SOME);
   const log = useAnswer("post", "/v/vm/log", { vmid: vm.vmid, bytes });
   if (log.isError) return <Failed error={log.error} what="The kept log" again={() => void log.refetch()} />;
-  if (!log.data) return <Waiting />;
+  if (!log.data) return <Loading />;
   const { text, complete } = log.data;
   return (
     <div className="v-console">

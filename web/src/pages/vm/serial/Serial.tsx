@@ -1,14 +1,14 @@
 /** The tab of the serial console: live while the VM runs, its kept log while it does not. */
 import { lazy, Suspense } from "react";
 import type { Vm } from "@/api/live";
-import { Waiting } from "@/app/App";
+import { Loading } from "@/ui/Loading";
 
 const SerialTerminal = lazy(() => import("./Terminal"));
 const KeptLog = lazy(() => import("./KeptLog"));
 
 export function Serial({ vm }: { vm: Vm }) {
   return (
-    <Suspense fallback={<Waiting />}>
+    <Suspense fallback={<Loading />}>
       {vm.state === "STOPPED" ? <KeptLog vm={vm} /> : <SerialTerminal vm={vm} />}
     </Suspense>
   );

@@ -12,7 +12,8 @@ import {
 } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useState } from "react";
-import { ApiError, call, messageOf, plan } from "@/api/call";
+import { call, plan } from "@/api/call";
+import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
 import type { Plan, VmInfo } from "@/api/schema";
 import { say } from "@/ui/actions";

@@ -3,8 +3,8 @@ import { ActionGroup, Alert, Button, Form, FormAlert } from "@patternfly/react-c
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
-import { Waiting } from "@/app/App";
 import { Failed } from "@/ui/Failed";
+import { Loading } from "@/ui/Loading";
 import { useVmInfo } from "../useVmInfo";
 import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, TITLES } from "./draft";
@@ -20,7 +20,7 @@ export default function Settings({ vm }: { vm: Vm }) {
   const info = useVmInfo(vm);
   if (info.isError && !info.data)
     return <Failed error={info.error} what="The settings" again={() => void info.refetch()} />;
-  if (!info.data) return <Waiting />;
+  if (!info.data) return <Loading />;
   return <Editor vm={vm} now={info.data} onStale={() => void info.refetch()} />;
 }
 

@@ -1,12 +1,12 @@
 /** Light or dark: as the system has it, until the person chooses. */
 import { Signal } from "@/api/signal";
-import { keep, kept } from "./kept";
+import { readStored, writeStored } from "@/api/stored";
 
 export type Theme = "system" | "light" | "dark";
-export const theme = new Signal<Theme>(kept<Theme>("theme", "system"));
+export const theme = new Signal<Theme>(readStored<Theme>("theme", "system"));
 
 export function chooseTheme(chosen: Theme): void {
-  keep("theme", chosen);
+  writeStored("theme", chosen);
   theme.set(chosen);
 }
 

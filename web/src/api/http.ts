@@ -1,0 +1,59 @@
+/** One exchange with the server over HTTP, and how its refusals and failures are told. */
+
+/** The server refused, or no server answered (status 0). `message` has the cure, `request` is to be quoted. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: number,
+    message: string,
+    readonly field?: string,
+    readonly request?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Any answer of the server, refusals as well. Raises `ApiError` when none answers. `session` has the session's headers. */
+export async function exchange(
+  method: string,
+  path: string,
+  body: object,
+  session: Record<string, string>,
+): Promise<Response> {
+  try {
+    return await fetch(path, {
+      method: method.toUpperCase(),
+      headers: { "content-type": "application/json", ...session },
+      credentials: "same-origin",
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError(0, 0, "The server does not answer. What you see may be old; try again when it is back.");
+  }
+}
+
+export async function refusal(response: Response): Promise<ApiError> {
+  const request = response.headers.get("x-request-id") ?? undefined;
+  try {
+    const told = (await response.json()) as { code?: number; message?: string; field?: string };
+    return new ApiError(
+      response.status,
+      told.code ?? response.status,
+      told.message ?? response.statusText,
+      told.field,
+      request,
+    );
+  } catch {
+    return new ApiError(
+      response.status,
+      response.status,
+      `The server answered ${response.status} without words.`,
+      undefined,
+      request,
+    );
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
