@@ -2,9 +2,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-const BUDGET = 350_000;
+const BUDGET = 315_000;
 const STATIC = join(import.meta.dirname, "../../src/velocity/api/static");
-const FIRST = ["index.html", "src/pages/dashboard/Dashboard.tsx"];
+/** The frame and the dashboard, which app/App.tsx imports at once. */
+const FIRST = "index.html";
 /** Fonts are fetched when a text needs them: this one every page shows. */
 const FONTS = /RedHatTextVF-[^I]/;
 /** What the event stream comes by. */
@@ -24,7 +25,7 @@ function add(key) {
   for (const file of [chunk.file, ...(chunk.css ?? []), ...assets]) files.add(file);
   for (const next of chunk.imports ?? []) add(next);
 }
-FIRST.forEach(add);
+add(FIRST);
 
 function size(file) {
   for (const suffix of [".gz", ""]) {

@@ -1,4 +1,4 @@
-/** The whole page: who is signed in decides what is shown; each page is loaded when it is opened. */
+/** The whole page: who is signed in decides what is shown; each page but the first is loaded when it is opened. */
 import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useDeferredValue, useEffect } from "react";
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from "react-router";
@@ -6,13 +6,13 @@ import { live } from "@/api/live";
 import { queries } from "@/api/queries";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
+import Dashboard from "@/pages/dashboard/Dashboard";
 import { SignIn } from "@/pages/signin/SignIn";
 import { SignInAgain } from "@/pages/signin/SignInAgain";
 import { Toasts } from "@/ui/actions";
 import { Loading } from "@/ui/Loading";
 import { Layout } from "./Layout";
 
-const Dashboard = lazy(() => import("@/pages/dashboard/Dashboard"));
 const Vms = lazy(() => import("@/pages/vms/Vms"));
 const VmPage = lazy(() => import("@/pages/vm/VmPage"));
 const Create = lazy(() => import("@/pages/create/Create"));
