@@ -1,28 +1,18 @@
 /** What is there, live: the event stream's snapshot, and every change after it. The page never polls. */
 import { useMemo, useSyncExternalStore } from "react";
 import { Feed } from "./feed";
-import {
-  type Change,
-  type Group,
-  Held,
-  type Item,
-  KEY,
-  type Key,
-  type Kind,
-  NOTHING,
-  type Pool,
-  type Snapshot,
-} from "./objects";
+import { type Change, type Group, Held, type Item, KEY, type Key, type Kind, NOTHING, type Pool } from "./objects";
+import type { Changed, Snapshot } from "./schema";
 import { session } from "./session";
 import { Signal, useSignal } from "./signal";
 import { type News, RETRY, type Told } from "./stream";
 
-export type { Group, Holder, Kind, Medium, Pool, User, Vm } from "./objects";
+export type { Group, Kind, Medium, Pool, User, Vm } from "./objects";
 
 /** `connecting` at first, `live`, or `lost`: what is shown may be old. */
 export type Connection = "connecting" | "live" | "lost";
 /** What is not in the stream, but is told to have changed. */
-export type Topic = "trash" | "quota" | "pool" | "history" | "session";
+export type Topic = Changed["kind"];
 
 /** Milliseconds between two repaints while one change follows the other: what comes in between waits for the next. */
 const BREATH = 80;
@@ -84,7 +74,7 @@ class Live {
   private told(event: Told, data: unknown): void {
     if (event === "snapshot") this.start(data as Snapshot);
     else if (event === "changed") {
-      const { kind, gid } = data as { kind: Topic; gid?: number };
+      const { kind, gid } = data as Changed;
       for (const hear of this.topics.get(kind) ?? []) hear(gid);
     } else {
       const change = data as Change;

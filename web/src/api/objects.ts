@@ -1,57 +1,20 @@
 /** What the stream of events tells of: its objects, and what one holds who has heard a snapshot and all that came after it. */
-import type { Content, Display, MediumInfo, Reason, State, TaskInfo } from "./schema";
+import type { Gone, GroupView, MediumView, Snapshot, TaskInfo, UserSummary, VmView } from "./schema";
 
-export interface Vm {
-  vmid: number;
-  gid: number;
-  name: string;
-  cpus: number;
-  memory_mib: number;
-  state: State;
-  wanted: State;
-  autostart: boolean;
-  displays: Display[];
-  media: string[];
-  nics: string[];
-  waiting: string[];
-  reason?: Reason;
-  stopping_since?: number;
-  unreachable_since?: number;
-  revision: string;
-}
-
-export interface Holder {
-  vmid: number;
-  name: string;
-  writing: boolean;
-}
-
-export type Medium = Omit<MediumInfo, "used_by"> & { gid: number; used_by: Holder[]; content?: Content };
-
-export interface Group {
-  gid: number;
-  parent_gid: number;
-  name: string;
-  /** The permissions that the caller has there, inherited ones included. */
-  permissions: string[];
-}
-
-export interface User {
-  uid: number;
-  name: string;
-}
-
-export interface Pool {
-  mpid: number;
-  name: string;
-}
+export type {
+  GroupView as Group,
+  MediumView as Medium,
+  PoolView as Pool,
+  UserSummary as User,
+  VmView as Vm,
+} from "./schema";
 
 export interface Objects {
-  vm: Map<number, Vm>;
-  medium: Map<string, Medium>;
-  group: Map<number, Group>;
+  vm: Map<number, VmView>;
+  medium: Map<string, MediumView>;
+  group: Map<number, GroupView>;
   task: Map<number, TaskInfo>;
-  user: Map<number, User>;
+  user: Map<number, UserSummary>;
 }
 export type Kind = keyof Objects;
 export type Item<K extends Kind> = Objects[K] extends Map<unknown, infer V> ? V : never;
@@ -65,22 +28,13 @@ export const KEY: { [K in Kind]: (object: Item<K>) => Key<K> } = {
   user: (one) => one.uid,
 };
 
-export interface Snapshot {
-  me: User;
-  vms: Vm[];
-  media: Medium[];
-  groups: Group[];
-  tasks: TaskInfo[];
-  users?: User[];
-  pools: Pool[];
+/** The data of the event `set`: an object that is new, or another than it was. */
+export interface SetObject<K extends Kind = Kind> {
+  kind: K;
+  object: Item<K>;
 }
-
-/** The data of `set`, which has an object, and `gone`, which has an id. */
-export interface Change {
-  kind: Kind;
-  object?: Item<Kind>;
-  id?: Key<Kind>;
-}
+/** The data of `set` and `gone`. */
+export type Change = SetObject | Gone;
 
 const all = <K extends Kind>(kind: K, objects: Item<K>[]) => new Map(objects.map((one) => [KEY[kind](one), one]));
 
@@ -98,9 +52,10 @@ export class Held {
     } as Objects;
   }
 
-  take({ kind, object, id }: Change): void {
-    if (object === undefined) this.objects[kind].delete(id as never);
-    else this.objects[kind].set(KEY[kind](object as never) as never, object as never);
+  take(change: Change): void {
+    const objects = this.objects[change.kind] as Map<number | string, Item<Kind>>;
+    if ("id" in change) objects.delete(change.id);
+    else objects.set(KEY[change.kind](change.object as never), change.object);
   }
 
   /** What a snapshot would say now. */

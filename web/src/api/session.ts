@@ -1,22 +1,14 @@
 /** Who is signed in here. The authkey lives in a cookie that no script can read; the page holds the CSRF token in memory. */
 import { ApiError, exchange, refusal } from "./http";
+import type { BrowserSession } from "./schema";
 import { Signal } from "./signal";
-
-export interface Session {
-  uid: number;
-  name: string;
-  csrf: string;
-  expires: number;
-  /** Opened by the link of the first start: a password can be set without the old one. */
-  first: boolean;
-}
 
 /** `looking` until the server was asked; `again`: it ended while the page was open, and asks in place. */
 export type SessionState =
   | { is: "looking" }
   | { is: "out"; reason?: string }
-  | { is: "in"; session: Session }
-  | { is: "again"; session: Session };
+  | { is: "in"; session: BrowserSession }
+  | { is: "again"; session: BrowserSession };
 
 /** Seconds without a key or click after which a session is left to expire. */
 const IDLE = 15 * 60;
@@ -41,7 +33,7 @@ class SessionStore {
     }
   }
 
-  get present(): Session | undefined {
+  get present(): BrowserSession | undefined {
     const state = this.state.value;
     return state.is === "in" || state.is === "again" ? state.session : undefined;
   }
@@ -54,7 +46,7 @@ class SessionStore {
   /** Ask the server whose session the cookie is. */
   async look(): Promise<void> {
     const response = await exchange("post", "/u/session", {}, this.headers());
-    if (response.ok) this.enter((await response.json()) as Session);
+    if (response.ok) this.enter((await response.json()) as BrowserSession);
     else if (response.status === 401) this.leave();
     else throw await refusal(response);
   }
@@ -64,7 +56,7 @@ class SessionStore {
     const response = await exchange("put", "/u/session", how, this.headers());
     if (!response.ok) throw await refusal(response);
     this.tabs?.postMessage("signed in");
-    this.enter((await response.json()) as Session);
+    this.enter((await response.json()) as BrowserSession);
   }
 
   async signOut(): Promise<void> {
@@ -84,7 +76,7 @@ class SessionStore {
     await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
 
-  private enter(session: Session): void {
+  private enter(session: BrowserSession): void {
     if (this.present && this.present.uid !== session.uid) {
       this.state.set({ is: "looking" }); // another person: nothing of the former one may stay on the screen
       location.assign("/");
@@ -93,18 +85,19 @@ class SessionStore {
     this.state.set({ is: "in", session });
     for (const resolve of this.waiting.splice(0)) resolve();
     clearTimeout(this.renewal);
+    if (session.expires === undefined) return;
     const left = session.expires * 1000 - Date.now();
     this.renewal = setTimeout(() => void this.renew(), Math.min(Math.max(left / 2, 1000), 2 ** 31 - 1));
   }
 
   private leave(): void {
-    if (this.state.value.is === "in") this.state.set({ is: "again", session: this.present as Session });
+    if (this.state.value.is === "in") this.state.set({ is: "again", session: this.present as BrowserSession });
     else if (this.state.value.is !== "again") this.state.set({ is: "out" });
   }
 
   private async renew(): Promise<void> {
     const session = this.present;
-    if (!session) return;
+    if (session?.expires === undefined) return;
     if (Date.now() - this.lastTouch > IDLE * 1000) {
       const left = session.expires * 1000 - Date.now();
       this.renewal = setTimeout(() => void (left > 0 ? this.renew() : this.look()), Math.max(1000, left / 2));
@@ -112,7 +105,7 @@ class SessionStore {
     }
     try {
       const response = await exchange("patch", "/u/session", {}, this.headers());
-      if (response.ok) this.enter((await response.json()) as Session);
+      if (response.ok) this.enter((await response.json()) as BrowserSession);
       else await this.look();
     } catch {
       this.renewal = setTimeout(() => void this.renew(), 5000);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { Change, Snapshot } from "./objects";
+import type { SetObject } from "./objects";
+import type { Gone, Snapshot } from "./schema";
 import { type News, RETRY, type Server, Stream } from "./stream";
 
 const ANN = 1;
@@ -61,9 +62,9 @@ function tab() {
       groups.clear();
       for (const { gid, name } of (told as Snapshot).groups) groups.set(gid, name);
     }
-    const { object, id } = told as Change;
-    if (one.event === "set") groups.set((object as { gid: number }).gid, object?.name as string);
-    if (one.event === "gone") groups.delete(id as number);
+    if (one.event === "set")
+      groups.set((told as SetObject<"group">).object.gid, (told as SetObject<"group">).object.name);
+    if (one.event === "gone") groups.delete((told as Gone).id as number);
   };
   return { hear, news, groups };
 }

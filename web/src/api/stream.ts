@@ -1,5 +1,6 @@
 /** The stream of events, once for all tabs that listen: what it told is held, so that who comes later has it at once. */
-import { type Change, Held, type Snapshot } from "./objects";
+import { type Change, Held } from "./objects";
+import type { BrowserSession, Snapshot } from "./schema";
 
 const TOLD = ["snapshot", "set", "gone", "changed"] as const;
 export type Told = (typeof TOLD)[number];
@@ -146,6 +147,6 @@ export const server: Server = {
     });
     if (response.status === 401) return undefined;
     if (!response.ok) throw new Error(String(response.status));
-    return ((await response.json()) as { uid: number }).uid;
+    return ((await response.json()) as BrowserSession).uid;
   },
 };

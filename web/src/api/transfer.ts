@@ -2,18 +2,11 @@
 import type { DetailedError, Upload as Tus } from "tus-js-client";
 import { readStored, writeStored } from "@/api/stored";
 import { ApiError } from "./http";
-import type { Content } from "./schema";
+import type { Content, UploadMedium } from "./schema";
 import { session } from "./session";
 
 /** What the medium is to be. */
-export interface Wanted {
-  gid: number;
-  mpid: number;
-  name: string;
-  /** Free text; ISO and DISK are the customary ones. */
-  type: string;
-  readonly: boolean;
-}
+export type Wanted = Pick<UploadMedium, "gid" | "mpid" | "name" | "type" | "readonly">;
 
 export interface Listener {
   progress(sent: number): void;

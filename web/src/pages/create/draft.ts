@@ -1,5 +1,7 @@
 /** What the wizard asks for, what it proposes, and what is wrong with it: as the server decides. */
-import { parseBytes } from "../../ui/format";
+import { Display } from "@/api/limits";
+import { parseBytes } from "@/ui/format";
+import { nameProblem } from "@/ui/problems";
 
 export type Source = { from: "medium"; mid: string } | { from: "upload"; id: number } | { from: "blank" };
 /** `itself` is the chosen medium; `copy` and `import` are made of it; `new` is empty. */
@@ -94,15 +96,8 @@ export function suggestName(image: string | undefined, taken: ReadonlySet<string
 export type Field = "gid" | "name" | "cpus" | "memory" | "diskSize" | "diskName" | "display" | "nic";
 export type Problems = Partial<Record<Field, string>>;
 
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\p{Cs}]/u;
-
-export function nameProblem(name: string, taken: ReadonlySet<string>, what: string): string | undefined {
-  if (name.trim() === "") return "Give it a name.";
-  if ([...name].length > 128) return "A name has at most 128 characters.";
-  if (UNPRINTABLE.test(name)) return "A name holds printable characters only.";
-  if (taken.has(name)) return `The group has a ${what} of that name. Choose another one.`;
-  return undefined;
-}
+const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string): string | undefined =>
+  taken.has(name) ? `The group has a ${what} of that name. Choose another one.` : nameProblem(name);
 
 export const memoryMib = (draft: Pick<Draft, "memory">): number | undefined => {
   // a bare number is MiB: nobody means bytes of memory
@@ -132,7 +127,7 @@ export function problems(draft: Draft, known: Known): Problems {
   };
   const { left } = known;
   if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group holds no more VMs.");
-  say("name", nameProblem(draft.name, known.vms, "VM"));
+  say("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) say("cpus", "Write a whole number, 1 or more.");
   else if (left.cpus !== undefined && cpus > left.cpus) say("cpus", `The quota has ${left.cpus} left.`);
@@ -140,7 +135,7 @@ export function problems(draft: Draft, known: Known): Problems {
   if (memory === undefined || memory < 1) say("memory", "Write a size such as 2 GiB or 512M.");
   else if (left.memory_mib !== undefined && memory > left.memory_mib)
     say("memory", `The quota has ${left.memory_mib} MiB left.`);
-  if (makesDisk(draft)) say("diskName", nameProblem(draft.diskName, known.media, "medium"));
+  if (makesDisk(draft)) say("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
     const size = diskBytes(draft);
     if (size === undefined || size < 1) say("diskSize", "Write a size such as 20 GiB.");
@@ -148,15 +143,19 @@ export function problems(draft: Draft, known: Known): Problems {
       say("diskSize", "That is more than the quota has left.");
   }
   if (draft.display !== "none" && !sizeOf(draft.display))
-    say("display", "Write width and height, such as 1280x800; each 1 to 8192.");
+    say("display", `Write width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
   return found;
 }
 
 export const makesDisk = (draft: Pick<Draft, "disk">): boolean =>
   draft.disk === "new" || draft.disk === "copy" || draft.disk === "import";
 
+/** The contract has the same for width and height. */
+const SIDE = Display.width;
+
 export function sizeOf(display: string): { width: number; height: number } | undefined {
-  const match = /^(\d{1,4})\s*[x×]\s*(\d{1,4})$/.exec(display.trim());
+  const match = /^(\d+)\s*[x×]\s*(\d+)$/.exec(display.trim());
   const [width, height] = [Number(match?.[1]), Number(match?.[2])];
-  return match && width >= 1 && height >= 1 && width <= 8192 && height <= 8192 ? { width, height } : undefined;
+  const fits = (side: number) => side >= SIDE.minimum && side <= SIDE.maximum;
+  return match && fits(width) && fits(height) ? { width, height } : undefined;
 }

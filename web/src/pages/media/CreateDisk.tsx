@@ -7,7 +7,7 @@ import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes, parseBytes } from "@/ui/format";
 import { groupOption } from "@/ui/groups";
-import { freeName, nameProblem, roomProblem, sizeProblem } from "./rules";
+import { freeName, mediumNameProblem, roomProblem, sizeProblem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
 
@@ -23,7 +23,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
   const [format, setFormat] = useState<Format>("qcow2");
   const name = typed ?? freeName("disk", target.taken);
   const size = parseBytes(written);
-  const naming = nameProblem(name, target.taken);
+  const naming = mediumNameProblem(name, target.taken);
   const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
   const body = { mpid: target.mpid ?? 0, gid: target.gid, name, size: size ?? 0, type: "DISK", format };
   const submit = async () => {

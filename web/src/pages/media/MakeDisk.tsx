@@ -10,7 +10,7 @@ import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
 import { groupOption } from "@/ui/groups";
 import { formatWords, isPacked } from "./content";
-import { freeName, nameProblem, roomProblem, stem } from "./rules";
+import { freeName, mediumNameProblem, roomProblem, stem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
 
@@ -28,7 +28,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const [chosen, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
   const format = packed ? "raw" : chosen;
   const name = typed ?? freeName(making === "import" ? stem(medium.name) : `${medium.name} copy`, target.taken);
-  const naming = nameProblem(name, target.taken);
+  const naming = mediumNameProblem(name, target.taken);
   const room = making === "clone" ? roomProblem(target.pool, medium.size, false) : undefined;
   const body = { mid: medium.mid, gid: target.gid, mpid: target.mpid ?? 0, name, format };
   const path = making === "import" ? "/m/media/import" : "/m/media/clone";

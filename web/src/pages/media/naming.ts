@@ -1,5 +1,6 @@
 /** The names of files that are uploaded together, and what is wrong with them. */
-import { freeName, nameProblem, typeProblem } from "./rules";
+import { typeProblem } from "@/ui/problems";
+import { freeName, mediumNameProblem } from "./rules";
 
 export interface Chosen {
   id: number;
@@ -32,7 +33,7 @@ export function problemsOf(one: Chosen, index: number, names: readonly string[],
   const twice = names.some((other, at) => at !== index && other === name);
   return {
     file: one.file.size === 0 ? "The file is empty." : undefined,
-    name: nameProblem(name, taken) ?? (twice ? "Two of these files have that name." : undefined),
+    name: mediumNameProblem(name, taken) ?? (twice ? "Two of these files have that name." : undefined),
     type: typeProblem(one.type),
   };
 }

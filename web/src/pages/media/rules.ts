@@ -1,27 +1,11 @@
-/** What may be a medium's name, type and size, and whether a pool has room for it: as the server decides. */
+/** What may be a medium's name and size, and whether a pool has room for it: as the server decides. */
 import type { PoolInfo } from "@/api/schema";
 import { bytes } from "@/ui/format";
-
-const MOST = 128;
-const MOST_TYPE = 32;
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\p{Cs}]/u;
-
-const long = (text: string): number => [...text].length;
-
-function textProblem(text: string, what: string, most: number): string | undefined {
-  if (text.trim() === "") return `Give it a ${what}.`;
-  if (long(text) > most) return `A ${what} has at most ${most} characters; this has ${long(text)}.`;
-  if (UNPRINTABLE.test(text)) return `A ${what} holds printable characters only.`;
-  return undefined;
-}
+import { nameProblem } from "@/ui/problems";
 
 /** `taken` are the names that the group has in that pool. */
-export function nameProblem(name: string, taken: ReadonlySet<string> = new Set()): string | undefined {
-  if (taken.has(name)) return "The group has a medium of that name in this pool. Choose another name.";
-  return textProblem(name, "name", MOST);
-}
-
-export const typeProblem = (type: string): string | undefined => textProblem(type, "type", MOST_TYPE);
+export const mediumNameProblem = (name: string, taken: ReadonlySet<string>): string | undefined =>
+  taken.has(name) ? "The group has a medium of that name in this pool. Choose another name." : nameProblem(name);
 
 export function sizeProblem(size: number | undefined): string | undefined {
   if (size === undefined) return "Write a size such as 20 GiB, 512M, or a number of bytes.";

@@ -6,7 +6,8 @@ import { useObjects } from "@/api/live";
 import { useAction } from "@/ui/actions";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
 import { ROOT, useGroupPath } from "@/ui/groups";
-import { nameProblem, newGroupLine } from "./commands";
+import { nameProblem } from "@/ui/problems";
+import { newGroupLine } from "./commands";
 
 /** Why a group cannot be called that under this parent. */
 export function useNameProblem(name: string, parent: number): string | undefined {

@@ -5,10 +5,10 @@ import { call } from "@/api/call";
 import { useObjects } from "@/api/live";
 import { useAction } from "@/ui/actions";
 import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
-import { nameProblem, newUserLine } from "./commands";
+import { nameProblem, passwordProblem } from "@/ui/problems";
+import { newUserLine } from "./commands";
 import { PasswordField } from "./PasswordField";
 import { ShownOnce } from "./ShownOnce";
-import { passwordProblem } from "./secret";
 
 export function useUserNameProblem(name: string): string | undefined {
   const users = useObjects("user");

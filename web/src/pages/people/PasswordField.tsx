@@ -2,8 +2,10 @@
 import { Button, FormGroup, InputGroup, InputGroupItem, TextInput } from "@patternfly/react-core";
 import { EyeIcon, EyeSlashIcon } from "@patternfly/react-icons";
 import { useState } from "react";
+import { CreateUser } from "@/api/limits";
 import { Hint } from "@/ui/FormDialog";
-import { generated, passwordProblem } from "./secret";
+import { passwordProblem } from "@/ui/problems";
+import { generated } from "./secret";
 
 export function PasswordField({
   label = "First password",
@@ -54,7 +56,7 @@ export function PasswordField({
         </InputGroupItem>
       </InputGroup>
       <Hint id="password-hint" wrong={wrong}>
-        8 characters or more. The user can set another one in My settings.
+        {CreateUser.password.minLength} characters or more. The user can set another one in My settings.
       </Hint>
     </FormGroup>
   );

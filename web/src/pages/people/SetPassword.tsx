@@ -3,12 +3,12 @@ import { useState } from "react";
 import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { passwordProblem } from "@/ui/problems";
 import { userWord } from "./commands";
 import type { Whom } from "./grants";
 import { readMembersAgain } from "./members";
 import { PasswordField } from "./PasswordField";
 import { ShownOnce } from "./ShownOnce";
-import { passwordProblem } from "./secret";
 
 export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void }) {
   const act = useAction();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { assignLine, groupWord, nameProblem, newName, ownOf, sizeWord, userWord } from "./commands";
+import { assignLine, groupWord, newName, ownOf, sizeWord, userWord } from "./commands";
 
 test("names that read as an id or an option are replaced", () => {
   expect([userWord("anna", 3), userWord("17", 3), userWord("-x", 3)]).toEqual(["anna", "3", "3"]);
@@ -14,13 +14,6 @@ test("sizes lose nothing", () => {
     "1000",
     "0",
   ]);
-});
-
-test("names are checked as the server does", () => {
-  expect(nameProblem("Fachgruppe Größe ✓")).toBeUndefined();
-  expect(nameProblem("  ")).toBeDefined();
-  expect(nameProblem("a\tb")).toBeDefined();
-  expect(nameProblem("x".repeat(129))).toBeDefined();
 });
 
 test("what is assigned and stays is not named again", () => {

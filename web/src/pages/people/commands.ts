@@ -20,14 +20,6 @@ export function sizeWord(bytes: number): string {
   return String(bytes);
 }
 
-/** 1 to 128 printable characters, one of them visible, as the server has it. */
-export function nameProblem(name: string): string | undefined {
-  if ([...name].length > 128) return "At most 128 characters.";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
-  if (/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)) return "Only printable characters.";
-  return name.trim() === "" ? "At least one visible character." : undefined;
-}
-
 /** `parent` is the path of the group above; the root group is the command line's own choice. */
 export const newGroupLine = (name: string, parent: string, parentGid: number): string[] => [
   ...["velocity", "group", "create"],

@@ -1,4 +1,4 @@
-/** Passwords: made by chance, and checked as the server does. */
+/** Passwords made by chance. */
 const LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"; // none that look like another
 const LENGTH = 20;
 
@@ -12,10 +12,4 @@ export function generated(random: (into: Uint8Array) => void = (into) => crypto.
     for (const byte of bytes) if (byte < most && text.length < LENGTH) text += LETTERS[byte % LETTERS.length];
   }
   return text;
-}
-
-export function passwordProblem(password: string): string | undefined {
-  const length = [...password].length;
-  if (length < 8) return "At least 8 characters.";
-  return length > 1024 ? "At most 1,024 characters." : undefined;
 }

@@ -17,22 +17,22 @@ import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
 import { call } from "@/api/call";
 import { messageOf } from "@/api/http";
-import { type Session, session as store } from "@/api/session";
+import { CreateUser } from "@/api/limits";
+import type { BrowserSession } from "@/api/schema";
+import { session as store } from "@/api/session";
 import { say } from "@/ui/actions";
+import { passwordProblem } from "@/ui/problems";
 
-const LEAST = 8;
-const MOST = 1024;
-
-export function Password({ session }: { session: Session }) {
+export function Password({ session }: { session: BrowserSession }) {
   const [old, setOld] = useState("");
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
   const [error, setError] = useState<string>();
   const [busy, setBusy] = useState(false);
   const navigate = useNavigate();
-  const short = password.length > 0 && password.length < LEAST;
+  const wrong = password === "" ? undefined : passwordProblem(password);
   const differs = again.length > 0 && again !== password;
-  const ready = (session.first || old) && password.length >= LEAST && again === password;
+  const ready = (session.first || old) && password !== "" && !wrong && again === password;
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -74,17 +74,16 @@ export function Password({ session }: { session: Session }) {
               id="new"
               type="password"
               autoComplete="new-password"
-              maxLength={MOST}
               value={password}
               onChange={(_event, value) => setPassword(value)}
-              validated={short ? "error" : "default"}
+              validated={wrong ? "error" : "default"}
               aria-describedby="new-help"
               isRequired
             />
             <FormHelperText>
               <HelperText id="new-help">
-                <HelperTextItem variant={short ? "error" : "default"}>
-                  At least {LEAST} characters, and no other rule.
+                <HelperTextItem variant={wrong ? "error" : "default"}>
+                  {wrong ?? `At least ${CreateUser.password.minLength} characters, and no other rule.`}
                 </HelperTextItem>
               </HelperText>
             </FormHelperText>

@@ -1,9 +1,10 @@
 /** The session has ended while the page was open: the password is asked for in place, and nothing typed is lost. */
 import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
-import { type Session, session as store } from "@/api/session";
+import type { BrowserSession } from "@/api/schema";
+import { session as store } from "@/api/session";
 import { SignInForm } from "./SignInForm";
 
-export function SignInAgain({ session }: { session: Session }) {
+export function SignInAgain({ session }: { session: BrowserSession }) {
   return (
     <Modal isOpen variant="small" aria-labelledby="again-title" aria-describedby="again-body">
       <ModalHeader

@@ -25,8 +25,8 @@ import type { Attachment, VmInfo } from "@/api/schema";
 import { say } from "@/ui/actions";
 import { Failed } from "@/ui/Failed";
 import { count, mib } from "@/ui/format";
+import { nameProblem } from "@/ui/problems";
 import { SameAs } from "@/ui/SameAs";
-import { nameProblem } from "./settings/limits";
 import { useVmInfo } from "./useVmInfo";
 
 export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {

@@ -1,6 +1,7 @@
 /** What was done with a VM, by whom, and what was refused. */
 import { Button, EmptyState, EmptyStateBody, Label } from "@patternfly/react-core";
 import { useState } from "react";
+import { ListHistory } from "@/api/limits";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { Entry } from "@/api/schema";
@@ -11,7 +12,7 @@ import { type Column, DataTable } from "@/ui/table/DataTable";
 import { deed } from "./deeds";
 
 const PAGE = 100;
-const MOST = 1000;
+const MOST = ListHistory.limit.maximum;
 
 const COLUMNS: Column<Entry>[] = [
   {

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { linesOf } from "./argv";
 import { deed } from "./deeds";
-import { nameProblem } from "./settings/limits";
 
 it("a command has its program, then an option a line, quoted for a shell", () => {
   const argv = ["qemu-system-x86_64", "-name", "my web,debug=on", "-nodefaults", "-smp", "2", "-add-fd", "fd=3,set=1"];
@@ -20,12 +19,4 @@ it("deeds are told in words, unknown ones by their name", () => {
   expect(deed({ operation: "set_vm_state", target: "vmid=7 state=PAUSED" })).toBe("Paused it");
   expect(deed({ operation: "set_vm_state", target: "vmid=7" })).toBe("Asked for a state");
   expect(deed({ operation: "read_log", target: "vmid=7" })).toBe("read log");
-});
-
-it("names are checked as the server does", () => {
-  expect(nameProblem("web")).toBeUndefined();
-  expect(nameProblem("  ")).toMatch(/visible/);
-  expect(nameProblem("a\u0007")).toMatch(/printable/);
-  expect(nameProblem("😀".repeat(128))).toBeUndefined();
-  expect(nameProblem("x".repeat(129))).toMatch(/128/);
 });

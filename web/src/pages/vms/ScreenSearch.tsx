@@ -13,6 +13,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { Link } from "react-router";
 import { call } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
+import { SearchScreens } from "@/api/limits";
 import { useObjects } from "@/api/live";
 import type { Hits } from "@/api/schema";
 import { SameAs } from "@/ui/SameAs";
@@ -54,7 +55,7 @@ export function ScreenSearch({ onClose }: { onClose: () => void }) {
             aria-label="Text to find on screens"
             placeholder="panic, login:, an error message"
             value={words}
-            maxLength={256}
+            maxLength={SearchScreens.text.maxLength}
             onChange={(_event, value) => setWords(value)}
             onClear={() => {
               turn.current += 1;

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { useMay, useObjects } from "@/api/live";
 import { useGroupPath } from "@/ui/groups";
+import { passwordProblem } from "@/ui/problems";
 import { useNameProblem } from "../NewGroup";
 import { useUserNameProblem } from "../NewUser";
 import { usePassable } from "../PoolDialog";
@@ -9,7 +10,6 @@ import { quotaOf, type Share } from "../PoolFields";
 import { SETS } from "../permissions";
 import { useMost } from "../QuotaDialog";
 import { readAll, type Typed } from "../quotas";
-import { passwordProblem } from "../secret";
 import type { Team } from "./team";
 
 export type Who = "nobody" | "new" | "known";

@@ -1,6 +1,7 @@
 /** What a stopped VM said last on its serial console: read only. */
 import { Alert, Button, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
+import { ReadLog } from "@/api/limits";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import { Failed } from "@/ui/Failed";
@@ -10,7 +11,7 @@ import { StartButton } from "../StartButton";
 import { openTerminal } from "./terminal";
 
 const SOME = 64 * 1024;
-const ALL = 1024 * 1024;
+const ALL = ReadLog.bytes.maximum;
 
 export default function KeptLog({ vm }: { vm: Vm }) {
   const [bytes, setBytes] = useState(SOME);

@@ -1,8 +1,8 @@
 /** The displays: a virtio GPU each, with its preferred mode. */
 import { Button, FormGroup, FormSection, TextInput } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { AlterVm } from "@/api/limits";
 import { type Fields, replaced, without } from "./fields";
-import { MOST } from "./limits";
 import { Problem } from "./Problem";
 
 const NUMBERS = [
@@ -20,7 +20,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
   };
   return (
     <FormSection title="Displays" titleElement="h2">
-      <span className="v-subtle">{`A virtio GPU each. At most ${MOST.displays}.`}</span>
+      <span className="v-subtle">{`A virtio GPU each. At most ${AlterVm.displays.maxItems}.`}</span>
       {displays.map((display, index) => {
         const field = `displays[${index}]`;
         const id = `display-${index}`;
@@ -64,7 +64,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
         );
       })}
       {displays.length === 0 && <span className="v-subtle">None: only the serial console shows what it does.</span>}
-      {!disabled && displays.length < MOST.displays && (
+      {!disabled && displays.length < AlterVm.displays.maxItems && (
         <div>
           <Button variant="link" isInline icon={<PlusCircleIcon />} onClick={add}>
             Add a display

@@ -1,11 +1,11 @@
 /** The media, in boot order: what does not boot falls through to the next. */
 import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
+import { AlterVm } from "@/api/limits";
 import { type Medium, useObjects } from "@/api/live";
 import { bytes } from "@/ui/format";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
-import { MOST } from "./limits";
 import { MODES } from "./modes";
 import { Problem } from "./Problem";
 
@@ -96,7 +96,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid }: Fields 
         );
       })}
       {media.length === 0 && <span className="v-subtle">None: the firmware's shell is all that boots.</span>}
-      {!disabled && media.length < MOST.media && (
+      {!disabled && media.length < AlterVm.media.maxItems && (
         <FormGroup label="Attach a medium" fieldId="attach">
           <FormSelect id="attach" value="" onChange={(_event, mid) => add(mid)} isDisabled={free.length === 0}>
             <FormSelectOption

@@ -1,10 +1,10 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
 import { Button, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
+import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import { type Fields, replaced, without } from "./fields";
-import { MOST } from "./limits";
 import { Problem } from "./Problem";
 
 export function NicFields({ draft, change, problems, disabled }: Fields) {
@@ -79,7 +79,7 @@ export function NicFields({ draft, change, problems, disabled }: Fields) {
         );
       })}
       {nics.length === 0 && <span className="v-subtle">None: the guest has no network.</span>}
-      {!disabled && nics.length < MOST.nics && (
+      {!disabled && nics.length < AlterVm.nics.maxItems && (
         <div>
           <Button
             variant="link"

@@ -1,8 +1,9 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
+import { Display as DisplayLimits } from "@/api/limits";
 import type { Attachment, Display, Nic, VmInfo } from "@/api/schema";
 import { parseBytes } from "@/ui/format";
+import { nameProblem } from "@/ui/problems";
 import { vmGroup } from "../cli";
-import { MOST, nameProblem } from "./limits";
 
 export interface Draft {
   name: string;
@@ -93,6 +94,12 @@ export function rebased(base: Settings, draft: Draft, now: Settings): Draft {
   return draftOf({ ...now, ...changesOf(base, draft) });
 }
 
+function numberProblem(value: number, limits: { minimum: number; maximum: number }, unit = ""): string | undefined {
+  const { minimum, maximum } = limits;
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return undefined;
+  return `${minimum} to ${maximum.toLocaleString()}${unit}.`;
+}
+
 /** What is wrong, by the field as the server names it. */
 export function problemsOf(draft: Draft): Record<string, string> {
   const problems: Record<string, string> = {};
@@ -100,16 +107,20 @@ export function problemsOf(draft: Draft): Record<string, string> {
   if (name) problems.name = name;
   if (!Number.isInteger(draft.cpus) || draft.cpus < 1) problems.cpus = "A VM has at least 1 CPU.";
   if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Write an amount such as 512 MiB or 2 GiB.";
+  const note = (index: number, field: string, problem: string | undefined) => {
+    if (problem) problems[`displays[${index}].${field}`] = problem;
+  };
   const seen = new Set<string>();
   draft.displays.forEach((display, index) => {
-    const wrong = nameProblem(display.name) ?? (seen.has(display.name) ? "Another display has this name." : undefined);
-    if (wrong) problems[`displays[${index}].name`] = wrong;
+    note(
+      index,
+      "name",
+      nameProblem(display.name) ?? (seen.has(display.name) ? "Another display has this name." : undefined),
+    );
     seen.add(display.name);
     for (const side of ["width", "height"] as const)
-      if (!Number.isInteger(display[side]) || display[side] < 1 || display[side] > MOST.pixels)
-        problems[`displays[${index}].${side}`] = `1 to ${MOST.pixels} pixels.`;
-    const ppi = display.ppi ?? 96;
-    if (!Number.isInteger(ppi) || ppi < 1 || ppi > 10_000) problems[`displays[${index}].ppi`] = "1 to 10,000.";
+      note(index, side, numberProblem(display[side], DisplayLimits[side], " pixels"));
+    note(index, "ppi", numberProblem(display.ppi ?? 96, DisplayLimits.ppi));
   });
   draft.nics.forEach((nic, index) => {
     if (nic.type === "BRIDGE" && nic.host === undefined)
