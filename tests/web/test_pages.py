@@ -109,3 +109,20 @@ def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> N
     root.page.keyboard.press("Enter")
     expect(root.page.get_by_text("web is RUNNING")).to_be_visible()
     assert "RUNNING" in host.ok("vm", "list")
+
+
+def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    root.open("/")
+    expect(root.page.get_by_role("heading", level=1)).to_be_visible()
+    root.page.keyboard.press("Control+k")
+    expect(root.page.get_by_role("combobox")).to_be_focused()
+    root.page.keyboard.type("kill web")
+    expect(root.page.get_by_role("option", name="kill web")).to_be_visible()
+    root.page.keyboard.press("Enter")
+    asked = root.page.get_by_role("dialog", name="Force web off?")
+    expect(asked).to_contain_text("is lost")
+    assert "RUNNING" in host.ok("vm", "list")
+    asked.get_by_role("button", name="Force off").click()
+    expect(root.page.get_by_text("web is STOPPED")).to_be_visible()

@@ -146,7 +146,7 @@ export function useObject<K extends Kind>(kind: K, id: Key<K>): Item<K> | undefi
   return useSyncExternalStore(watch, () => live.get(kind, id));
 }
 
-type May = (permission: string, gid: number) => boolean;
+export type May = (permission: string, gid: number) => boolean;
 let decided: { groups: readonly Group[]; may: May } | undefined;
 
 /** Whether the caller has a permission (named without `velocity.`) on a group. Each row of a table asks. */

@@ -2,9 +2,10 @@
 import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
-import { useMay, useObjects } from "@/api/live";
+import { useMay, useObjects, type Vm } from "@/api/live";
+import { ForceOff } from "@/ui/ForceOff";
 import { chooseTheme } from "@/ui/theme";
-import { actionsFor, useVmAction } from "@/ui/vmActions";
+import { actionsOf, carryOutOn } from "@/ui/vmActions";
 import { PLACES } from "./places";
 
 interface Entry {
@@ -12,6 +13,8 @@ interface Entry {
   title: string;
   kind: string;
   run: () => void;
+  /** Something is lost by it: the palette stays, and asks first. */
+  asks?: boolean;
 }
 
 const MOST = 12;
@@ -20,11 +23,12 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const [words, setWords] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
-  const entries = useEntries();
+  const [dangerous, setDangerous] = useState<Vm>();
+  const entries = useEntries(setDangerous);
   const found = useMemo(() => search(entries, words), [entries, words]);
   const run = (entry: Entry | undefined) => {
     if (!entry) return;
-    onClose();
+    if (!entry.asks) onClose();
     entry.run();
   };
   const press = (event: KeyboardEvent) => {
@@ -34,6 +38,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     else return;
     event.preventDefault();
   };
+  if (dangerous) return <ForceOff vms={[dangerous]} onClose={onClose} />;
   return (
     <Modal isOpen onClose={onClose} variant="medium" position="top" aria-label="Search or run" className="v-palette">
       <ModalBody>
@@ -81,14 +86,13 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
-function useEntries(): Entry[] {
+function useEntries(ask: (vm: Vm) => void): Entry[] {
   const navigate = useNavigate();
   const vms = useObjects("vm");
   const media = useObjects("medium");
   const groups = useObjects("group");
   const users = useObjects("user");
   const may = useMay();
-  const act = useVmAction();
   return useMemo(() => {
     const go = (path: string) => () => void navigate(path);
     return [
@@ -107,11 +111,12 @@ function useEntries(): Entry[] {
         ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
           ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
           : []),
-        ...(may("vm.state", vm.gid) ? actionsFor(vm) : []).map((action) => ({
+        ...actionsOf(vm, may).map((action) => ({
           id: `${action.verb}-${vm.vmid}`,
           title: `${action.verb} ${vm.name}`,
           kind: "action",
-          run: () => void act(vm, action),
+          asks: action.danger !== undefined,
+          run: () => (action.danger ? ask(vm) : void carryOutOn([vm], action)),
         })),
       ]),
       ...media.map((one) => ({
@@ -123,7 +128,7 @@ function useEntries(): Entry[] {
       ...groups.map((one) => ({ id: `g-${one.gid}`, title: one.name, kind: "group", run: go(`/groups/${one.gid}`) })),
       ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
     ];
-  }, [navigate, vms, media, groups, users, may, act]);
+  }, [navigate, vms, media, groups, users, may, ask]);
 }
 
 /** Every word must occur; what begins with the first word comes first. */

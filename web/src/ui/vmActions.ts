@@ -1,40 +1,44 @@
-/** What can be asked of a VM in its present state, as buttons, bulk actions and the palette offer it. */
-import { useCallback } from "react";
+/** What can be asked of VMs in their present states: one object an action, for buttons, menus, the bulk bar and the palette. */
 import { call } from "@/api/call";
-import type { Vm } from "@/api/live";
+import type { May, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
-import { useAction } from "./actions";
+import { carryOut } from "./actions";
+import { carryOutAll } from "./bulk";
 
 export interface VmAction {
-  verb: "start" | "resume" | "pause" | "stop" | "kill";
+  verb: "start" | "hold" | "resume" | "pause" | "stop" | "kill";
   title: string;
-  doing: string;
+  /** "Starting", of a toast while it lasts. */
+  ongoing: string;
+  /** "started", as in "3 VMs started". */
+  done: string;
   state: "RUNNING" | "PAUSED" | "STOPPED";
   force: boolean;
-  /** What is lost if it is done: asked before. */
+  /** What is lost if it is done: `ForceOff` asks before. */
   danger?: string;
 }
 
-const START: VmAction = { verb: "start", title: "Start", doing: "Starting", state: "RUNNING", force: false };
-const RESUME: VmAction = { verb: "resume", title: "Resume", doing: "Resuming", state: "RUNNING", force: false };
-const PAUSE: VmAction = { verb: "pause", title: "Pause", doing: "Pausing", state: "PAUSED", force: false };
-const STOP: VmAction = {
-  verb: "stop",
-  title: "Stop",
-  doing: "Pressing the power button of",
-  state: "STOPPED",
-  force: false,
-};
-const KILL: VmAction = {
-  verb: "kill",
-  title: "Force off",
-  doing: "Switching off",
-  state: "STOPPED",
+const action = (
+  verb: VmAction["verb"],
+  title: string,
+  ongoing: string,
+  done: string,
+  state: VmAction["state"],
+): VmAction => ({ verb, title, ongoing, done, state, force: false });
+
+export const START = action("start", "Start", "Starting", "started", "RUNNING");
+/** Loaded, and held before its first instruction: for a debugger, or to open the console first. */
+export const HOLD = action("hold", "Start held", "Loading", "loaded and held", "PAUSED");
+const RESUME = action("resume", "Resume", "Resuming", "resumed", "RUNNING");
+const PAUSE = action("pause", "Pause", "Pausing", "paused", "PAUSED");
+const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");
+export const KILL: VmAction = {
+  ...action("kill", "Force off", "Switching off", "switched off", "STOPPED"),
   force: true,
   danger: "This is pulling the plug: what the guest has not written to its disks is lost.",
 };
 
-export const ACTIONS: Record<State, VmAction[]> = {
+const SUITS: Record<State, VmAction[]> = {
   STOPPED: [START],
   STARTING: [KILL],
   RUNNING: [PAUSE, STOP, KILL],
@@ -44,21 +48,33 @@ export const ACTIONS: Record<State, VmAction[]> = {
   STOPPING: [KILL],
 };
 
-export const actionsFor = (vm: Vm): VmAction[] => ACTIONS[vm.state];
+/** What suits a VM's state, for those who may. */
+export const actionsOf = (vm: Vm, may: May): VmAction[] => (may("vm.state", vm.gid) ? SUITS[vm.state] : []);
 
-/** Carry one out; how it went is shown. */
-export function useVmAction(): (vm: Vm, action: VmAction) => Promise<boolean> {
-  const act = useAction();
-  return useCallback(
-    (vm, action) =>
-      act({
-        doing: `${action.doing} ${vm.name}`,
-        done:
-          action.state === "STOPPED" && !action.force
-            ? `${vm.name} was asked to shut down`
-            : `${vm.name} is ${action.state}`,
-        do: () => call("put", "/v/vm/state", { vmid: vm.vmid, state: action.state, force: action.force }),
-      }),
-    [act],
-  );
+/** What suits some of these VMs, and which. */
+export function actionsOfAll(vms: readonly Vm[], may: May): { action: VmAction; vms: Vm[] }[] {
+  const suiting = (one: VmAction) => vms.filter((vm) => actionsOf(vm, may).includes(one));
+  return [START, RESUME, PAUSE, STOP, KILL]
+    .map((one) => ({ action: one, vms: suiting(one) }))
+    .filter((one) => one.vms.length > 0);
+}
+
+const ask = (vm: Vm, { state, force }: VmAction) => call("put", "/v/vm/state", { vmid: vm.vmid, state, force });
+
+/** Whether it was done with all of them; how it goes is shown. Whoever calls has asked before what has a `danger`. */
+export function carryOutOn(vms: readonly Vm[], one: VmAction): Promise<boolean> {
+  const [only] = vms;
+  if (only && vms.length === 1)
+    return carryOut({
+      doing: `${one.ongoing} ${only.name}`,
+      done: one === STOP ? `${only.name} was asked to shut down` : `${only.name} is ${one.state}`,
+      do: () => ask(only, one),
+    });
+  return carryOutAll(vms, {
+    doing: one.ongoing,
+    done: one.done,
+    noun: "VM",
+    name: (vm) => vm.name,
+    do: (vm) => ask(vm, one),
+  });
 }

@@ -1,7 +1,7 @@
 /** The requests that a draft stands for, and the command lines that do the same. */
 import type { Body } from "@/api/call";
+import { vmGroup } from "@/ui/vmCli";
 import { shell } from "../../ui/format";
-import { vmGroup } from "../vm/cli";
 import { type Draft, diskBytes, memoryMib, sizeOf } from "./draft";
 
 export type CreateVm = Body<"/v/vm/efi", "put">;

@@ -12,7 +12,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { useConnection, useMay } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
-import { ACTIONS, useVmAction } from "@/ui/vmActions";
+import { actionsOf, carryOutOn, START } from "@/ui/vmActions";
 import type { Matter } from "./attention";
 
 const AWAY = "dashboard.away";
@@ -21,12 +21,10 @@ const SOME = 6;
 export function Attention({ matters }: { matters: Matter[] }) {
   const connection = useConnection();
   const may = useMay();
-  const act = useVmAction();
   const [away, setAway] = useState(() => readStored<number[]>(AWAY, []));
   const [all, setAll] = useState(false);
   const left = matters.filter((one) => one.task === undefined || !away.includes(one.task));
   const shown = all ? left : left.slice(0, SOME);
-  const [start] = ACTIONS.STOPPED;
   const putAway = (tid: number) => {
     const now = [...away, tid].slice(-100);
     setAway(now);
@@ -62,9 +60,8 @@ export function Attention({ matters }: { matters: Matter[] }) {
               }
               actionLinks={
                 one.start &&
-                start &&
-                may("vm.state", one.start.gid) && (
-                  <AlertActionLink onClick={() => one.start && void act(one.start, start)}>
+                actionsOf(one.start, may).includes(START) && (
+                  <AlertActionLink onClick={() => one.start && void carryOutOn([one.start], START)}>
                     Start {one.start.name}
                   </AlertActionLink>
                 )

@@ -7,7 +7,7 @@ import type { Vm } from "@/api/live";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
-import { vmCli } from "./cli";
+import { vmCli } from "@/ui/vmCli";
 
 export function Delete({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const [purge, setPurge] = useState(false);

@@ -4,7 +4,7 @@ import { live, type Vm } from "@/api/live";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { shell } from "@/ui/format";
-import { vmCli } from "./cli";
+import { vmCli } from "@/ui/vmCli";
 
 /** Milliseconds that a guest has for shutting down. */
 const PATIENCE = 180_000;

@@ -2,16 +2,14 @@
 import { Button } from "@patternfly/react-core";
 import { PlayIcon } from "@patternfly/react-icons";
 import { useMay, type Vm } from "@/api/live";
-import { actionsFor, useVmAction } from "@/ui/vmActions";
+import { actionsOf, carryOutOn, START } from "@/ui/vmActions";
 
 export function StartButton({ vm }: { vm: Vm }) {
-  const act = useVmAction();
   const may = useMay();
-  const action = actionsFor(vm).find((one) => one.verb === "start");
-  if (!action || !may("vm.state", vm.gid)) return null;
+  if (!actionsOf(vm, may).includes(START)) return null;
   return (
-    <Button icon={<PlayIcon />} onClick={() => void act(vm, action)}>
-      Start
+    <Button icon={<PlayIcon />} onClick={() => void carryOutOn([vm], START)}>
+      {START.title}
     </Button>
   );
 }

@@ -12,30 +12,31 @@ import {
 import { EllipsisVIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
-import { Confirm } from "@/ui/Confirm";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
+import { ForceOff } from "@/ui/ForceOff";
+import { actionsOf, carryOutOn, HOLD, KILL } from "@/ui/vmActions";
 import { Copy } from "./Copy";
-import { vmCli } from "./cli";
 import { Delete } from "./Delete";
 import { Restart } from "./Restart";
 
 type Dialog = "kill" | "restart" | "copy" | "delete";
 
-const ICONS = { start: <PlayIcon />, resume: <PlayIcon />, pause: <PauseIcon />, stop: <OffIcon />, kill: <OffIcon /> };
-/** Loaded, and held before its first instruction: for a debugger, or to open the console first. */
-const HOLD: VmAction = { verb: "pause", title: "Start held", doing: "Loading", state: "PAUSED", force: false };
-
+const ICONS = {
+  start: <PlayIcon />,
+  hold: <PlayIcon />,
+  resume: <PlayIcon />,
+  pause: <PauseIcon />,
+  stop: <OffIcon />,
+  kill: <OffIcon />,
+};
 export function VmActions({ vm }: { vm: Vm }) {
   const [open, setOpen] = useState(false);
   const [dialog, setDialog] = useState<Dialog>();
   const may = useMay();
-  const act = useVmAction();
   const mayState = may("vm.state", vm.gid);
   const mayRemove = may("vm.remove", vm.gid);
   const mayCreate = may("vm.create", vm.gid);
-  const buttons = mayState ? actionsFor(vm) : [];
-  const kill = buttons.find((one) => one.force);
+  const buttons = actionsOf(vm, may);
   const close = () => setDialog(undefined);
   const stopped = vm.state === "STOPPED";
   return (
@@ -49,7 +50,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 <Button
                   variant={one.force ? "danger" : one.state === "RUNNING" ? "primary" : "secondary"}
                   icon={ICONS[one.verb]}
-                  onClick={() => (one.danger ? setDialog("kill") : void act(vm, one))}
+                  onClick={() => (one.danger ? setDialog("kill") : void carryOutOn([vm], one))}
                 >
                   {one.title}
                 </Button>
@@ -77,17 +78,17 @@ export function VmActions({ vm }: { vm: Vm }) {
                   {mayState && stopped && (
                     <DropdownItem
                       description="Loaded, and paused before its first instruction"
-                      onClick={() => void act(vm, HOLD)}
+                      onClick={() => void carryOutOn([vm], HOLD)}
                     >
-                      Start held
+                      {HOLD.title}
                     </DropdownItem>
                   )}
                   {mayState && vm.state === "RUNNING" && (
                     <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
                   )}
-                  {kill && (
+                  {buttons.includes(KILL) && (
                     <DropdownItem isDanger onClick={() => setDialog("kill")}>
-                      Force off…
+                      {KILL.title}…
                     </DropdownItem>
                   )}
                   {mayCreate && (
@@ -110,18 +111,7 @@ export function VmActions({ vm }: { vm: Vm }) {
           )}
         </ActionListGroup>
       </ActionList>
-      {dialog === "kill" && kill && (
-        <Confirm
-          title={`Force off ${vm.name}?`}
-          verb="Force off"
-          cli={vmCli(vm, "stop", "--force")}
-          request={{ method: "put", path: "/v/vm/state", body: { vmid: vm.vmid, state: "STOPPED", force: true } }}
-          onConfirm={() => act(vm, kill)}
-          onClose={close}
-        >
-          {kill.danger}
-        </Confirm>
-      )}
+      {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
       {dialog === "copy" && <Copy vm={vm} onClose={close} />}
       {dialog === "delete" && <Delete vm={vm} onClose={close} />}

@@ -3,22 +3,19 @@ import { DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
-import type { Question } from "./Asking";
-import { BULK, doToAll, suits, type Verb } from "./doing";
+import { actionsOfAll, carryOutOn } from "@/ui/vmActions";
+import type { Asked } from "./ConfirmAction";
 
 interface Props {
   vms: readonly Vm[];
-  ask: (question: Question) => void;
+  ask: (asked: Asked) => void;
 }
 
 export function BulkBar({ vms, ask }: Props) {
   const [open, setOpen] = useState(false);
   const may = useMay();
-  const steerable = vms.filter((vm) => may("vm.state", vm.gid));
   const removable = vms.filter((vm) => may("vm.remove", vm.gid));
-  const offered = (Object.keys(BULK) as Verb[])
-    .map((verb) => ({ verb, vms: steerable.filter((vm) => suits(vm, verb)) }))
-    .filter((one) => one.vms.length > 0);
+  const offered = actionsOfAll(vms, may);
   const words = (title: string, some: readonly Vm[]) =>
     some.length === vms.length ? title : `${title} ${some.length.toLocaleString()} of them`;
   return (
@@ -41,20 +38,18 @@ export function BulkBar({ vms, ask }: Props) {
         )}
       >
         <DropdownList>
-          {offered.map((one) => (
+          {offered.map(({ action, vms }) => (
             <DropdownItem
-              key={one.verb}
-              isDanger={one.verb === "kill"}
-              onClick={() =>
-                one.verb === "kill" ? ask({ about: "kill", vms: one.vms }) : void doToAll(one.vms, one.verb)
-              }
+              key={action.verb}
+              isDanger={action.danger !== undefined}
+              onClick={() => (action.danger ? ask({ action: "kill", vms }) : void carryOutOn(vms, action))}
             >
-              {words(BULK[one.verb].title, one.vms)}
-              {one.verb === "kill" && "…"}
+              {words(action.title, vms)}
+              {action.danger && "…"}
             </DropdownItem>
           ))}
           {removable.length > 0 && (
-            <DropdownItem key="delete" isDanger onClick={() => ask({ about: "delete", vms: removable })}>
+            <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: removable })}>
               {words("Delete", removable)}…
             </DropdownItem>
           )}

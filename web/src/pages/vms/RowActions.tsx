@@ -8,18 +8,17 @@ import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsFor, useVmAction, type VmAction } from "@/ui/vmActions";
-import type { Question } from "./Asking";
+import { actionsOf, carryOutOn, type VmAction } from "@/ui/vmActions";
+import type { Asked } from "./ConfirmAction";
 
 interface Props {
   vm: Vm;
-  ask: (question: Question) => void;
+  ask: (asked: Asked) => void;
 }
 
 export const RowActions = memo(function RowActions({ vm, ask }: Props) {
   const may = useMay();
-  const act = useVmAction();
-  const actions = may("vm.state", vm.gid) ? actionsFor(vm) : [];
+  const actions = actionsOf(vm, may);
   const quick = actions.find((one) => one.state === "RUNNING");
   const canLook = may("vm.interact", vm.gid) && vm.state !== "STOPPED";
   const canDelete = may("vm.remove", vm.gid);
@@ -30,7 +29,7 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
           type="button"
           aria-label={`${quick.title} ${vm.name}`}
           title={quick.title}
-          onClick={() => void act(vm, quick)}
+          onClick={() => void carryOutOn([vm], quick)}
         >
           <PlayIcon set="default" />
         </button>
@@ -80,7 +79,6 @@ interface MenuProps extends MoreProps {
 
 /** Made when it is opened: a menu that waits in each of many rows would cost the table its quickness. */
 function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
-  const act = useVmAction();
   const navigate = useNavigate();
   // opened a moment later: it is placed by a toggle that it must have seen closed
   const [open, setOpen] = useState(false);
@@ -99,9 +97,10 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
           <DropdownItem
             key={one.verb}
             isDanger={one.danger !== undefined}
-            onClick={() => (one.danger ? ask({ about: "kill", vms: [vm] }) : void act(vm, one))}
+            onClick={() => (one.danger ? ask({ action: "kill", vms: [vm] }) : void carryOutOn([vm], one))}
           >
             {one.title}
+            {one.danger && "…"}
           </DropdownItem>
         ))}
         {canLook && (
@@ -114,7 +113,7 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
         </DropdownItem>
         {canDelete && <Divider key="line" component="li" />}
         {canDelete && (
-          <DropdownItem key="delete" isDanger onClick={() => ask({ about: "delete", vms: [vm] })}>
+          <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: [vm] })}>
             Delete…
           </DropdownItem>
         )}

@@ -21,8 +21,8 @@ import { LinkButton } from "@/ui/LinkButton";
 import { trouble } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { DataTable } from "@/ui/table/DataTable";
-import { Asking, type Question } from "./Asking";
 import { BulkBar } from "./BulkBar";
+import { type Asked, ConfirmAction } from "./ConfirmAction";
 import { columns } from "./columns";
 import { type Filters, fits, readFilters, subtree, writeFilters } from "./filters";
 import { GroupFilter } from "./GroupFilter";
@@ -44,7 +44,7 @@ export default function Vms() {
   const may = useMay();
   const path = useGroupPath();
   const [params, setParams] = useSearchParams();
-  const [question, setQuestion] = useState<Question & { done?: () => void }>();
+  const [asked, setAsked] = useState<Asked & { done?: () => void }>();
   const filters = useMemo(() => readFilters(params), [params]);
   const wall = params.get("view") === "wall";
   const within = useMemo(
@@ -57,7 +57,7 @@ export default function Vms() {
     [all, filters.facets, within],
   );
   const shown = useMemo(() => columns(path), [path]);
-  const ask = useCallback((asked: Question) => setQuestion(asked), []);
+  const ask = useCallback((next: Asked) => setAsked(next), []);
   const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
   const set = useCallback(
     (name: string, value: string | undefined) =>
@@ -140,15 +140,13 @@ export default function Vms() {
               </>
             }
             empty={<NothingFits onClear={() => filter({ facets: [] })} />}
-            bulk={(chosen, clear) => <BulkBar vms={chosen} ask={(asked) => setQuestion({ ...asked, done: clear })} />}
+            bulk={(chosen, clear) => <BulkBar vms={chosen} ask={(next) => setAsked({ ...next, done: clear })} />}
             rowActions={rowActions}
             instead={wall ? (found, choice) => <Wall vms={found} ask={ask} {...choice} /> : undefined}
           />
         )}
       </PageSection>
-      {question && (
-        <Asking question={question} onDone={() => question.done?.()} onClose={() => setQuestion(undefined)} />
-      )}
+      {asked && <ConfirmAction asked={asked} onDone={() => asked.done?.()} onClose={() => setAsked(undefined)} />}
       {params.has("screens") && <ScreenSearch onClose={() => set("screens", undefined)} />}
     </>
   );

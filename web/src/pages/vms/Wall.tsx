@@ -14,7 +14,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { Chosen } from "@/ui/table/DataTable";
-import type { Question } from "./Asking";
+import type { Asked } from "./ConfirmAction";
 import { State } from "./columns";
 import { RowActions } from "./RowActions";
 import { Screen } from "./Screen";
@@ -23,7 +23,7 @@ const MORE = 24;
 
 interface Props extends Chosen {
   vms: readonly Vm[];
-  ask: (question: Question) => void;
+  ask: (asked: Asked) => void;
 }
 
 export function Wall({ vms, ask, selected, onChoose }: Props) {
@@ -64,7 +64,7 @@ export function Wall({ vms, ask, selected, onChoose }: Props) {
 
 interface OneProps {
   vm: Vm;
-  ask: (question: Question) => void;
+  ask: (asked: Asked) => void;
   chosen: boolean | undefined;
   onChoose: (key: string | number, on: boolean) => void;
 }

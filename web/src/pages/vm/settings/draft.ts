@@ -3,7 +3,7 @@ import { Display as DisplayLimits } from "@/api/limits";
 import type { Attachment, Display, Nic, VmInfo } from "@/api/schema";
 import { parseBytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
-import { vmGroup } from "../cli";
+import { vmGroup } from "@/ui/vmCli";
 
 export interface Draft {
   name: string;

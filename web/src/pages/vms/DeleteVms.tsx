@@ -1,73 +1,23 @@
-/** The questions before a VM is switched off or deleted, for one and for many. */
+/** The question before VMs are deleted, for one and for many. */
 import { Alert, Checkbox, Content } from "@patternfly/react-core";
 import { useState } from "react";
+import { call } from "@/api/call";
 import { useMay, type Vm } from "@/api/live";
+import { carryOutAll } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
+import { Names, nameOrCount } from "@/ui/ForceOff";
 import { count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
-import { vmGroup } from "../vm/cli";
-import { deleteAll, doToAll, suits } from "./doing";
-
-/** Asked of these VMs, as they were when it was asked. */
-export interface Question {
-  about: "kill" | "delete";
-  vms: readonly Vm[];
-}
+import { vmCli } from "@/ui/vmCli";
 
 interface Props {
+  /** As they were when it was asked. */
   vms: readonly Vm[];
   onDone: () => void;
   onClose: () => void;
 }
 
-export function Asking({ question, onDone, onClose }: { question: Question; onDone: () => void; onClose: () => void }) {
-  const props = { vms: question.vms, onDone, onClose };
-  return question.about === "kill" ? <ForceOff {...props} /> : <Delete {...props} />;
-}
-
-const MOST = 8;
-
-function Names({ vms }: { vms: readonly Vm[] }) {
-  if (vms.length === 1) return null;
-  const rest = vms.length - MOST;
-  return (
-    <Content component="p" className="v-vms-names">
-      {vms
-        .slice(0, MOST)
-        .map((vm) => vm.name)
-        .join(", ")}
-      {rest > 0 && ` and ${rest} more`}
-    </Content>
-  );
-}
-
-const called = (vms: readonly Vm[]): string => (vms.length === 1 && vms[0] ? vms[0].name : count(vms.length, "VM"));
-
-function ForceOff({ vms, onDone, onClose }: Props) {
-  const path = useGroupPath();
-  const first = vms[0];
-  return (
-    <Confirm
-      title={`Force ${called(vms)} off?`}
-      verb="Force off"
-      cli={first && ["velocity", "vm", "stop", first.name, "--force", ...vmGroup(first, path(first.gid))]}
-      request={
-        first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
-      }
-      onConfirm={async () => {
-        void doToAll(vms, "kill");
-        onDone();
-        return true;
-      }}
-      onClose={onClose}
-    >
-      <Names vms={vms} />
-      <Content component="p">{first && suits(first, "kill")?.danger}</Content>
-    </Confirm>
-  );
-}
-
-function Delete({ vms, onDone, onClose }: Props) {
+export function DeleteVms({ vms, onDone, onClose }: Props) {
   const may = useMay();
   const path = useGroupPath();
   const [force, setForce] = useState(false);
@@ -79,18 +29,15 @@ function Delete({ vms, onDone, onClose }: Props) {
   if (!first) return null;
   return (
     <Confirm
-      title={`Delete ${called(vms)}?`}
+      title={`Delete ${nameOrCount(vms)}?`}
       verb={taken.length === vms.length ? "Delete" : `Delete ${taken.length.toLocaleString()}`}
       disabled={taken.length === 0}
-      cli={[
-        "velocity",
-        "vm",
+      cli={vmCli(
+        { ...first, path: path(first.gid) },
         "rm",
-        first.name,
         ...(force ? ["--force"] : []),
         ...(purge ? ["--purge"] : []),
-        ...vmGroup(first, path(first.gid)),
-      ]}
+      )}
       request={{ method: "delete", path: "/v/vm", body: purge ? { vmid: first.vmid, purge } : { vmid: first.vmid } }}
       onConfirm={async () => {
         void deleteAll(taken, { force, purge });
@@ -110,7 +57,7 @@ function Delete({ vms, onDone, onClose }: Props) {
             variant="warning"
             title={
               running.length === vms.length
-                ? `${called(running)} ${running.length === 1 ? "is" : "are"} not stopped`
+                ? `${nameOrCount(running)} ${running.length === 1 ? "is" : "are"} not stopped`
                 : `${count(running.length, "VM")} of them ${running.length === 1 ? "is" : "are"} not stopped`
             }
           >
@@ -139,4 +86,18 @@ function Delete({ vms, onDone, onClose }: Props) {
       />
     </Confirm>
   );
+}
+
+function deleteAll(vms: readonly Vm[], how: { force: boolean; purge: boolean }): Promise<boolean> {
+  return carryOutAll(vms, {
+    doing: how.purge ? "Removing" : "Deleting",
+    done: how.purge ? "removed for good" : "moved into the trash",
+    noun: "VM",
+    name: (vm) => vm.name,
+    do: async (vm) => {
+      if (how.force && vm.state !== "STOPPED")
+        await call("put", "/v/vm/state", { vmid: vm.vmid, state: "STOPPED", force: true });
+      await call("delete", "/v/vm", { vmid: vm.vmid, purge: how.purge });
+    },
+  });
 }

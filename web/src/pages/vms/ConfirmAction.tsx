@@ -1,0 +1,19 @@
+/** What is asked before something is lost, in the table and on the wall. */
+import type { Vm } from "@/api/live";
+import { ForceOff } from "@/ui/ForceOff";
+import { DeleteVms } from "./DeleteVms";
+
+export interface Asked {
+  action: "kill" | "delete";
+  vms: readonly Vm[];
+}
+
+interface Props {
+  asked: Asked;
+  onDone: () => void;
+  onClose: () => void;
+}
+
+export function ConfirmAction({ asked, ...props }: Props) {
+  return asked.action === "kill" ? <ForceOff vms={asked.vms} {...props} /> : <DeleteVms vms={asked.vms} {...props} />;
+}

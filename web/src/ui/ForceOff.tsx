@@ -1,0 +1,58 @@
+/** The question before VMs are switched off, for one and for many. */
+import { Content } from "@patternfly/react-core";
+import type { Vm } from "@/api/live";
+import { Confirm } from "./Confirm";
+import { count } from "./format";
+import { useGroupPath } from "./groups";
+import { carryOutOn, KILL } from "./vmActions";
+import { vmCli } from "./vmCli";
+
+interface Props {
+  /** As they were when it was asked. */
+  vms: readonly Vm[];
+  onDone?: () => void;
+  onClose: () => void;
+}
+
+export function ForceOff({ vms, onDone, onClose }: Props) {
+  const path = useGroupPath();
+  const first = vms[0];
+  return (
+    <Confirm
+      title={`Force ${nameOrCount(vms)} off?`}
+      verb={KILL.title}
+      cli={first && vmCli({ ...first, path: path(first.gid) }, "stop", "--force")}
+      request={
+        first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
+      }
+      onConfirm={async () => {
+        void carryOutOn(vms, KILL);
+        onDone?.();
+        return true;
+      }}
+      onClose={onClose}
+    >
+      <Names vms={vms} />
+      <Content component="p">{KILL.danger}</Content>
+    </Confirm>
+  );
+}
+
+const MOST = 8;
+
+export function Names({ vms }: { vms: readonly Vm[] }) {
+  if (vms.length === 1) return null;
+  const rest = vms.length - MOST;
+  return (
+    <Content component="p" className="v-vms-names">
+      {vms
+        .slice(0, MOST)
+        .map((vm) => vm.name)
+        .join(", ")}
+      {rest > 0 && ` and ${rest} more`}
+    </Content>
+  );
+}
+
+export const nameOrCount = (vms: readonly Vm[]): string =>
+  vms.length === 1 && vms[0] ? vms[0].name : count(vms.length, "VM");
