@@ -1,11 +1,21 @@
 /** What is there, live: the event stream's snapshot, and every change after it. The page never polls. */
 import { useMemo, useSyncExternalStore } from "react";
 import { Feed } from "./feed";
-import { type Change, type Group, Held, type Item, KEY, type Key, type Kind, NOTHING, type Pool } from "./objects";
+import {
+  type Change,
+  EMPTY_SNAPSHOT,
+  type Group,
+  type Item,
+  KEY,
+  type Key,
+  type Kind,
+  ObjectStore,
+  type Pool,
+} from "./objects";
 import type { Changed, Snapshot } from "./schema";
 import { session } from "./session";
 import { Signal, useSignal } from "./signal";
-import { type News, RETRY, type Told } from "./stream";
+import { type EventName, RETRY_MS, type StreamMessage } from "./stream";
 
 export type { Group, Kind, Medium, Pool, User, Vm } from "./objects";
 
@@ -15,7 +25,7 @@ export type Connection = "connecting" | "live" | "lost";
 export type Topic = Changed["kind"];
 
 /** Milliseconds between two repaints while one change follows the other: what comes in between waits for the next. */
-const BREATH = 80;
+const RENDER_INTERVAL_MS = 80;
 
 class Live {
   readonly connection = new Signal<Connection>("connecting");
@@ -24,15 +34,15 @@ class Live {
   readonly pools = new Signal<Pool[]>([]);
   /** Whether the caller may list users. */
   readonly knowsUsers = new Signal(false);
-  readonly feed = new Feed((news) => this.take(news));
-  private held = new Held(NOTHING);
+  readonly feed = new Feed((message) => this.receive(message));
+  private store = new ObjectStore(EMPTY_SNAPSHOT);
   private lists: { [K in Kind]?: Item<K>[] } = {};
   private readonly watchers = new Map<Kind, Set<() => void>>();
   private readonly topics = new Map<Topic, Set<(gid?: number) => void>>();
   private readonly dirty = new Set<Kind>();
   private pending = false;
-  private shown = Number.NEGATIVE_INFINITY;
-  private looking = false;
+  private rendered = Number.NEGATIVE_INFINITY;
+  private checking = false;
 
   open(): void {
     const uid = session.present?.uid;
@@ -44,12 +54,12 @@ class Live {
   }
 
   list<K extends Kind>(kind: K): Item<K>[] {
-    this.lists[kind] ??= [...this.held.objects[kind].values()] as never;
+    this.lists[kind] ??= [...this.store.objects[kind].values()] as never;
     return this.lists[kind] as Item<K>[];
   }
 
   get<K extends Kind>(kind: K, id: Key<K>): Item<K> | undefined {
-    return (this.held.objects[kind] as Map<Key<K>, Item<K>>).get(id);
+    return (this.store.objects[kind] as Map<Key<K>, Item<K>>).get(id);
   }
 
   watch(kind: Kind, watcher: () => void): () => void {
@@ -58,57 +68,57 @@ class Live {
     return () => watchers.delete(watcher);
   }
 
-  /** Be told when something that is not in the stream has changed. */
-  hear(topic: Topic, listener: (gid?: number) => void): () => void {
+  /** Call the listener when something that is not in the stream has changed. */
+  subscribe(topic: Topic, listener: (gid?: number) => void): () => void {
     const listeners = this.topics.get(topic) ?? new Set();
     this.topics.set(topic, listeners.add(listener));
     return () => listeners.delete(listener);
   }
 
-  private take(news: News): void {
-    if (news.is === "look") void this.look();
-    else if (news.is === "connection") this.connection.set(news.connection);
-    else this.told(news.event, JSON.parse(news.data));
+  private receive(message: StreamMessage): void {
+    if (message.is === "check session") void this.checkSession();
+    else if (message.is === "connection") this.connection.set(message.connection);
+    else this.dispatch(message.event, JSON.parse(message.data));
   }
 
-  private told(event: Told, data: unknown): void {
+  private dispatch(event: EventName, data: unknown): void {
     if (event === "snapshot") this.start(data as Snapshot);
     else if (event === "changed") {
       const { kind, gid } = data as Changed;
-      for (const hear of this.topics.get(kind) ?? []) hear(gid);
+      for (const listener of this.topics.get(kind) ?? []) listener(gid);
     } else {
       const change = data as Change;
-      this.held.take(change);
-      this.touch(change.kind);
+      this.store.apply(change);
+      this.markDirty(change.kind);
     }
   }
 
   private start(snapshot: Snapshot): void {
     if (snapshot.me.uid !== session.present?.uid) {
-      void this.look();
+      void this.checkSession();
       return;
     }
-    this.held = new Held(snapshot);
+    this.store = new ObjectStore(snapshot);
     this.pools.set(snapshot.pools);
     this.knowsUsers.set(snapshot.users !== undefined);
     this.ready.set(true);
     this.connection.set("live");
-    for (const kind of Object.keys(KEY) as Kind[]) this.touch(kind);
+    for (const kind of Object.keys(KEY) as Kind[]) this.markDirty(kind);
   }
 
   /** Many changes at once are one repaint; a change after some quiet is shown at once. */
-  private touch(kind: Kind): void {
+  private markDirty(kind: Kind): void {
     this.dirty.add(kind);
     if (this.pending) return;
     this.pending = true;
-    const wait = this.shown + BREATH - performance.now();
-    if (wait > 0) setTimeout(() => this.show(), wait);
-    else queueMicrotask(() => this.show());
+    const wait = this.rendered + RENDER_INTERVAL_MS - performance.now();
+    if (wait > 0) setTimeout(() => this.render(), wait);
+    else queueMicrotask(() => this.render());
   }
 
-  private show(): void {
+  private render(): void {
     this.pending = false;
-    this.shown = performance.now();
+    this.rendered = performance.now();
     const dirty = [...this.dirty];
     this.dirty.clear();
     for (const kind of dirty) {
@@ -118,18 +128,18 @@ class Live {
   }
 
   /** Whose session it is; one that has ended is waited for until somebody has signed in again. Then go on. */
-  private async look(): Promise<void> {
-    if (this.looking) return;
-    this.looking = true;
+  private async checkSession(): Promise<void> {
+    if (this.checking) return;
+    this.checking = true;
     try {
       await session.look();
       if (session.state.value.is === "again") await session.ended();
       this.open();
     } catch {
       this.connection.set("lost");
-      setTimeout(() => void this.look(), RETRY);
+      setTimeout(() => void this.checkSession(), RETRY_MS);
     } finally {
-      this.looking = false;
+      this.checking = false;
     }
   }
 }

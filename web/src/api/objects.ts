@@ -1,4 +1,4 @@
-/** What the stream of events tells of: its objects, and what one holds who has heard a snapshot and all that came after it. */
+/** What the stream of events tells of: its objects, and the store of them after a snapshot and all that came after it. */
 import type { Gone, GroupView, MediumView, Snapshot, TaskInfo, UserSummary, VmView } from "./schema";
 
 export type {
@@ -39,7 +39,7 @@ export type Change = SetObject | Gone;
 const all = <K extends Kind>(kind: K, objects: Item<K>[]) => new Map(objects.map((one) => [KEY[kind](one), one]));
 
 /** What is there after a snapshot, kept right by each `set` and `gone`. */
-export class Held {
+export class ObjectStore {
   readonly objects: Objects;
 
   constructor(private readonly first: Snapshot) {
@@ -52,7 +52,7 @@ export class Held {
     } as Objects;
   }
 
-  take(change: Change): void {
+  apply(change: Change): void {
     const objects = this.objects[change.kind] as Map<number | string, Item<Kind>>;
     if ("id" in change) objects.delete(change.id);
     else objects.set(KEY[change.kind](change.object as never), change.object);
@@ -72,5 +72,12 @@ export class Held {
   }
 }
 
-/** Held before anything was told. */
-export const NOTHING: Snapshot = { me: { uid: -1, name: "" }, vms: [], media: [], groups: [], tasks: [], pools: [] };
+/** Before the first snapshot has come. */
+export const EMPTY_SNAPSHOT: Snapshot = {
+  me: { uid: -1, name: "" },
+  vms: [],
+  media: [],
+  groups: [],
+  tasks: [],
+  pools: [],
+};

@@ -21,7 +21,7 @@ export function useAnswer<P extends keyof paths, M extends Method>(
   const heard = topics.join();
   useEffect(() => {
     const again = () => void queries.invalidateQueries({ queryKey: [path] });
-    const ends = (heard ? (heard.split(",") as Topic[]) : []).map((topic) => live.hear(topic, again));
+    const ends = (heard ? (heard.split(",") as Topic[]) : []).map((topic) => live.subscribe(topic, again));
     return () => {
       for (const end of ends) end();
     };

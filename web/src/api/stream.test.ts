@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SetObject } from "./objects";
 import type { Gone, Snapshot } from "./schema";
-import { type News, RETRY, type Server, Stream } from "./stream";
+import { RETRY_MS, type Server, Stream, type StreamMessage } from "./stream";
 
 const ANN = 1;
 const BEN = 2;
@@ -28,7 +28,7 @@ class World implements Server {
     this.sources.push(source);
     return source;
   }
-  async whose() {
+  async signedInUid() {
     if (this.who === "away") throw new Error("away");
     return this.who;
   }
@@ -50,13 +50,13 @@ const snapshot = (uid: number, ...groups: number[]): Snapshot => ({
   pools: [],
 });
 
-/** A tab: what it shows of groups by what it was told, and the news. */
+/** A tab: what it shows of groups by what it was told, and the messages. */
 function tab() {
-  const news: News[] = [];
+  const messages: StreamMessage[] = [];
   const groups = new Map<number, string>();
-  const hear = (one: News) => {
-    news.push(one);
-    if (one.is !== "told") return;
+  const listener = (one: StreamMessage) => {
+    messages.push(one);
+    if (one.is !== "event") return;
     const told = JSON.parse(one.data);
     if (one.event === "snapshot") {
       groups.clear();
@@ -66,11 +66,11 @@ function tab() {
       groups.set((told as SetObject<"group">).object.gid, (told as SetObject<"group">).object.name);
     if (one.event === "gone") groups.delete((told as Gone).id as number);
   };
-  return { hear, news, groups };
+  return { listener, messages, groups };
 }
 
-const LOOK: News = { is: "look" };
-const LOST: News = { is: "connection", connection: "lost" };
+const LOOK: StreamMessage = { is: "check session" };
+const LOST: StreamMessage = { is: "connection", connection: "lost" };
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -79,11 +79,11 @@ it("is one for all tabs, and a later tab has at once what the others have", () =
   const world = new World();
   const stream = new Stream(world);
   const [one, two] = [tab(), tab()];
-  stream.join(one.hear, ANN);
+  stream.join(one.listener, ANN);
   world.now.tell("snapshot", snapshot(ANN, 1, 2, 3));
   world.now.tell("set", { kind: "group", object: group(2, "renamed") });
   world.now.tell("gone", { kind: "group", id: 3 });
-  stream.join(two.hear, ANN);
+  stream.join(two.listener, ANN);
   expect([...two.groups]).toEqual([
     [1, ""],
     [2, "renamed"],
@@ -97,20 +97,20 @@ it("goes on where it was after a cut, while tabs come and go, and tells nothing 
   const world = new World();
   const stream = new Stream(world);
   const [first, other] = [tab(), tab()];
-  stream.join(first.hear, ANN);
-  stream.join(other.hear, ANN);
+  stream.join(first.listener, ANN);
+  stream.join(other.listener, ANN);
   world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
   world.now.tell("error");
-  stream.leave(first.hear);
-  expect(other.news.at(-1)).toEqual(LOST);
+  stream.leave(first.listener);
+  expect(other.messages.at(-1)).toEqual(LOST);
   const late = tab();
-  stream.join(late.hear, ANN);
+  stream.join(late.listener, ANN);
   expect(late.groups).toEqual(other.groups);
-  expect(late.news.at(-1)).toEqual(LOST);
-  await vi.advanceTimersByTimeAsync(RETRY);
+  expect(late.messages.at(-1)).toEqual(LOST);
+  await vi.advanceTimersByTimeAsync(RETRY_MS);
   expect(world.now.last).toBe("i-7");
   world.now.tell("open");
-  for (const one of [other, late]) expect(one.news.at(-1)).toEqual({ is: "connection", connection: "live" });
+  for (const one of [other, late]) expect(one.messages.at(-1)).toEqual({ is: "connection", connection: "live" });
   world.sources[0]?.tell("set", { kind: "group", object: group(9, "late, of the old connection") });
   expect(other.groups.has(9)).toBe(false);
   expect(world.connections).toBe(1);
@@ -119,13 +119,13 @@ it("goes on where it was after a cut, while tabs come and go, and tells nothing 
 it("tries again for as long as no server answers", async () => {
   const world = new World();
   const stream = new Stream(world);
-  stream.join(tab().hear, ANN);
+  stream.join(tab().listener, ANN);
   world.who = "away";
   world.now.tell("bye");
-  await vi.advanceTimersByTimeAsync(10 * RETRY);
+  await vi.advanceTimersByTimeAsync(10 * RETRY_MS);
   expect(world.sources).toHaveLength(1);
   world.who = ANN;
-  await vi.advanceTimersByTimeAsync(RETRY);
+  await vi.advanceTimersByTimeAsync(RETRY_MS);
   expect(world.connections).toBe(1);
 });
 
@@ -133,15 +133,15 @@ it("keeps nothing of a session that has ended, and begins anew for who joins", a
   const world = new World();
   const stream = new Stream(world);
   const one = tab();
-  stream.join(one.hear, ANN);
+  stream.join(one.listener, ANN);
   world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
   world.who = undefined;
   world.now.tell("bye");
-  await vi.advanceTimersByTimeAsync(10 * RETRY);
-  expect(one.news.at(-1)).toEqual(LOOK);
+  await vi.advanceTimersByTimeAsync(10 * RETRY_MS);
+  expect(one.messages.at(-1)).toEqual(LOOK);
   expect(world.connections).toBe(0);
   world.who = ANN;
-  stream.join(one.hear, ANN);
+  stream.join(one.listener, ANN);
   expect(world.now.last).toBe("");
   expect(world.connections).toBe(1);
 });
@@ -151,15 +151,15 @@ it("tells another user nothing of the former one, whoever notices first", async 
     const world = new World();
     const stream = new Stream(world);
     const [anns, bens] = [tab(), tab()];
-    stream.join(anns.hear, ANN);
+    stream.join(anns.listener, ANN);
     if (notices !== "the snapshot") world.now.tell("snapshot", snapshot(ANN, 1), "i-7");
     world.who = BEN;
     if (notices === "the stream") world.now.tell("bye");
     if (notices === "the snapshot") world.now.tell("snapshot", snapshot(BEN, 2));
-    await vi.advanceTimersByTimeAsync(RETRY);
-    stream.join(bens.hear, BEN);
-    expect(anns.news.at(-1), notices).toEqual(LOOK);
-    expect(bens.news, notices).toEqual([]);
+    await vi.advanceTimersByTimeAsync(RETRY_MS);
+    stream.join(bens.listener, BEN);
+    expect(anns.messages.at(-1), notices).toEqual(LOOK);
+    expect(bens.messages, notices).toEqual([]);
     expect(world.now.last).toBe("");
     world.now.tell("snapshot", snapshot(BEN, 2));
     world.now.tell("set", { kind: "group", object: group(3) });
@@ -173,9 +173,9 @@ it("is closed when nobody listens", async () => {
   const world = new World();
   const stream = new Stream(world);
   const one = tab();
-  stream.join(one.hear, ANN);
+  stream.join(one.listener, ANN);
   world.now.tell("error");
-  stream.leave(one.hear);
-  await vi.advanceTimersByTimeAsync(10 * RETRY);
+  stream.leave(one.listener);
+  await vi.advanceTimersByTimeAsync(10 * RETRY_MS);
   expect(world.connections).toBe(0);
 });

@@ -1,21 +1,21 @@
 /** The stream of events, once for all tabs that listen: what it told is held, so that who comes later has it at once. */
-import { type Change, Held } from "./objects";
+import { type Change, ObjectStore } from "./objects";
 import type { BrowserSession, Snapshot } from "./schema";
 
-const TOLD = ["snapshot", "set", "gone", "changed"] as const;
-export type Told = (typeof TOLD)[number];
+const EVENT_NAMES = ["snapshot", "set", "gone", "changed"] as const;
+export type EventName = (typeof EVENT_NAMES)[number];
 
-/** `told`: an event and its data, as JSON. `look`: the session may be over or another user's; look, then join again. */
-export type News =
-  | { is: "told"; event: Told; data: string }
+/** `event`: one of the stream, its data as JSON. `check session`: it may be over or another user's; check, then join again. */
+export type StreamMessage =
+  | { is: "event"; event: EventName; data: string }
   | { is: "connection"; connection: "live" | "lost" }
-  | { is: "look" };
+  | { is: "check session" };
 /** Somebody who listens: a tab. */
-export type Hear = (news: News) => void;
+export type Listener = (message: StreamMessage) => void;
 
 /** What is used of an `EventSource`. */
 export interface Source {
-  addEventListener(event: string, hear: (event: Event) => void): void;
+  addEventListener(event: string, listener: (event: Event) => void): void;
   close(): void;
 }
 
@@ -23,18 +23,18 @@ export interface Server {
   /** The events after the one with that id; all that is there, where that is "". */
   open(last: string): Source;
   /** The uid of who is signed in; undefined: nobody is. Raises when the server does not answer. */
-  whose(): Promise<number | undefined>;
+  signedInUid(): Promise<number | undefined>;
 }
 
 /** Milliseconds. */
-export const RETRY = 1500;
+export const RETRY_MS = 1500;
 
 /** There is a connection only while somebody listens. What one user may see is told to nobody who is another one. */
 export class Stream {
-  private readonly tabs = new Map<Hear, number>();
+  private readonly tabs = new Map<Listener, number>();
   /** Whose stream it is. */
   private owner: number | undefined;
-  private held: Held | undefined;
+  private objects: ObjectStore | undefined;
   private source: Source | undefined;
   private last = "";
   private lost = false;
@@ -43,35 +43,35 @@ export class Stream {
   constructor(private readonly server: Server) {}
 
   /** Tell what is there and all that changes to a tab of this user. To join twice does no harm. */
-  join(tab: Hear, uid: number): void {
+  join(tab: Listener, uid: number): void {
     this.tabs.set(tab, uid);
     if (uid !== this.owner) this.begin(uid);
-    else if (this.held) tab({ is: "told", event: "snapshot", data: JSON.stringify(this.held.snapshot()) });
+    else if (this.objects) tab({ is: "event", event: "snapshot", data: JSON.stringify(this.objects.snapshot()) });
     if (this.lost) tab({ is: "connection", connection: "lost" });
   }
 
-  leave(tab: Hear): void {
+  leave(tab: Listener): void {
     this.tabs.delete(tab);
-    if (this.tabs.size === 0) this.drop();
+    if (this.tabs.size === 0) this.reset();
   }
 
   private begin(uid: number): void {
-    this.drop();
+    this.reset();
     this.owner = uid;
-    for (const [tab, theirs] of this.tabs) if (theirs !== uid) tab({ is: "look" });
+    for (const [tab, theirs] of this.tabs) if (theirs !== uid) tab({ is: "check session" });
     this.open();
   }
 
   /** The session is over, or another user's: nothing of it is kept. Those who listen look whose it is. */
   private end(): void {
-    this.drop();
-    for (const tab of this.tabs.keys()) tab({ is: "look" });
+    this.reset();
+    for (const tab of this.tabs.keys()) tab({ is: "check session" });
   }
 
-  private drop(): void {
+  private reset(): void {
     this.close();
     this.owner = undefined;
-    this.held = undefined;
+    this.objects = undefined;
     this.last = "";
     this.lost = false;
   }
@@ -86,52 +86,52 @@ export class Stream {
     this.close();
     const source = this.server.open(this.last);
     this.source = source;
-    const on = (event: string, hear: (message: MessageEvent<string>) => void) =>
+    const on = (event: string, listener: (message: MessageEvent<string>) => void) =>
       source.addEventListener(event, (message) => {
-        if (this.source === source) hear(message as MessageEvent<string>);
+        if (this.source === source) listener(message as MessageEvent<string>);
       });
     on("open", () => this.connected());
-    for (const event of TOLD) on(event, (message) => this.take(event, message));
-    on("bye", () => this.again());
-    on("error", () => this.again());
+    for (const event of EVENT_NAMES) on(event, (message) => this.receive(event, message));
+    on("bye", () => this.reconnect());
+    on("error", () => this.reconnect());
   }
 
-  private take(event: Told, { data, lastEventId }: MessageEvent<string>): void {
+  private receive(event: EventName, { data, lastEventId }: MessageEvent<string>): void {
     if (lastEventId) this.last = lastEventId;
-    if (event === "set" || event === "gone") this.held?.take(JSON.parse(data) as Change);
+    if (event === "set" || event === "gone") this.objects?.apply(JSON.parse(data) as Change);
     if (event === "snapshot") {
       const snapshot = JSON.parse(data) as Snapshot;
       if (snapshot.me.uid !== this.owner) {
         this.end();
         return;
       }
-      this.held = new Held(snapshot);
+      this.objects = new ObjectStore(snapshot);
     }
-    this.tell({ is: "told", event, data });
+    this.broadcast({ is: "event", event, data });
   }
 
   private connected(): void {
     this.lost = false;
-    this.tell({ is: "connection", connection: "live" });
+    this.broadcast({ is: "connection", connection: "live" });
   }
 
-  private tell(news: News): void {
-    for (const [tab, uid] of this.tabs) if (uid === this.owner) tab(news);
+  private broadcast(message: StreamMessage): void {
+    for (const [tab, uid] of this.tabs) if (uid === this.owner) tab(message);
   }
 
-  private again(): void {
+  private reconnect(): void {
     this.close();
     this.lost = true;
-    this.tell({ is: "connection", connection: "lost" });
-    const retry = setTimeout(() => void this.resume(retry), RETRY);
+    this.broadcast({ is: "connection", connection: "lost" });
+    const retry = setTimeout(() => void this.resume(retry), RETRY_MS);
     this.retry = retry;
   }
 
   /** Only the owner of what is held goes on after the last event. */
   private async resume(retry: typeof this.retry): Promise<void> {
-    const uid = await this.server.whose().catch(() => "no answer" as const);
+    const uid = await this.server.signedInUid().catch(() => "no answer" as const);
     if (this.retry !== retry || this.source || this.owner === undefined) return; // somebody has begun it anew
-    if (uid === "no answer") this.again();
+    if (uid === "no answer") this.reconnect();
     else if (uid === this.owner) this.open();
     else this.end();
   }
@@ -139,7 +139,7 @@ export class Stream {
 
 export const server: Server = {
   open: (last) => new EventSource(`/v/events${last && `?last=${encodeURIComponent(last)}`}`),
-  async whose() {
+  async signedInUid() {
     const response = await fetch("/u/session", {
       method: "POST",
       headers: { "content-type": "application/json" },

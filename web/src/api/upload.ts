@@ -35,7 +35,7 @@ export interface Upload {
 }
 
 /** Milliseconds between two repaints of the progress. */
-const BREATH = 250;
+const RENDER_INTERVAL_MS = 250;
 
 interface Running {
   transfer: Transfer;
@@ -49,7 +49,7 @@ class Uploads {
   private last = 0;
 
   constructor() {
-    live.feed.turn = () => this.next();
+    live.feed.onUploadSlots = () => this.next();
   }
 
   /** Begin to upload a file; its id here. */
@@ -136,7 +136,7 @@ class Uploads {
       this.set(id, { sent, state: whole ? "finishing" : "sending", note: sent > 0 ? undefined : upload.note });
       return;
     }
-    if (passed < BREATH && !whole) return;
+    if (passed < RENDER_INTERVAL_MS && !whole) return;
     const now = passed > 0 ? ((sent - mark.sent) / passed) * 1000 : upload.speed;
     const speed = upload.speed ? upload.speed * 0.7 + now * 0.3 : now;
     running.mark = { at: performance.now(), sent };
@@ -159,11 +159,11 @@ class Uploads {
   }
 
   private next(): void {
-    live.feed.want(this.all.value.filter(unfinished).length);
+    live.feed.requestUploads(this.all.value.filter(unfinished).length);
     const all = this.all.value;
     let busy = all.filter((one) => BUSY.includes(one.state)).length;
     for (const one of all) {
-      if (one.state !== "queued" || busy >= live.feed.may) continue;
+      if (one.state !== "queued" || busy >= live.feed.allowedUploads) continue;
       busy += 1;
       this.set(one.id, { state: "sending" });
       const running = this.running.get(one.id);

@@ -1,34 +1,34 @@
 /** The worker that all tabs of a browser share: it has the one stream of events, and says whose uploads are next. */
 
+import { HEARTBEAT_MS, type TabMessage, type WorkerMessage } from "./messages";
 import { Stream, server } from "./stream";
-import { Turns } from "./turns";
-import { type Asked, BEAT, type Word } from "./words";
+import { UploadSlots } from "./uploadSlots";
 
 interface Scope {
   onconnect: ((event: MessageEvent) => void) | null;
 }
 
 const stream = new Stream(server);
-const turns = new Turns();
-const tabs = new Set<(word: Word) => void>();
+const slots = new UploadSlots();
+const tabs = new Set<(message: WorkerMessage) => void>();
 
 (globalThis as unknown as Scope).onconnect = ({ ports: [port] }) => {
   if (!port) return;
-  const tab = (word: Word) => port.postMessage(word);
-  port.onmessage = ({ data: asked }: MessageEvent<Asked>) => {
+  const tab = (message: WorkerMessage) => port.postMessage(message);
+  port.onmessage = ({ data: message }: MessageEvent<TabMessage>) => {
     tabs.add(tab);
-    if (asked.is === "join") stream.join(tab, asked.uid);
-    else if (asked.is === "uploads") turns.want(tab, asked.wanted);
+    if (message.is === "join") stream.join(tab, message.uid);
+    else if (message.is === "uploads") slots.request(tab, message.wanted);
     else {
       tabs.delete(tab);
       stream.leave(tab);
-      turns.leave(tab);
+      slots.leave(tab);
     }
   };
-  tab({ is: "beat" });
+  tab({ is: "heartbeat" });
 };
 
 setInterval(() => {
-  turns.look();
-  for (const tab of tabs) tab({ is: "beat" });
-}, BEAT);
+  slots.assign();
+  for (const tab of tabs) tab({ is: "heartbeat" });
+}, HEARTBEAT_MS);

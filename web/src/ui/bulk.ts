@@ -7,7 +7,7 @@ import { count } from "./format";
 /** At once. The server takes more; a browser has six connections. */
 const AT_ONCE = 4;
 /** Milliseconds between two repaints of the toast. */
-const BREATH = 200;
+const RENDER_INTERVAL_MS = 200;
 
 export interface Bulk<T> {
   /** "Starting" */
@@ -29,7 +29,7 @@ export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<
   const what = all.length === 1 && only !== undefined ? bulk.name(only) : count(all.length, bulk.noun, bulk.nouns);
   let told = 0;
   const progress = (done: number) => {
-    if (done > 0 && performance.now() - told < BREATH) return;
+    if (done > 0 && performance.now() - told < RENDER_INTERVAL_MS) return;
     told = performance.now();
     const far = all.length === 1 ? "" : `: ${done} of ${all.length}`;
     tell({ variant: "info", title: `${bulk.doing} ${what}${far}`, doing: true });

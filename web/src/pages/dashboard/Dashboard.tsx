@@ -79,7 +79,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
 }
 
 /** Milliseconds that VMs may go on changing before the host is measured again. */
-const CALM = 2000;
+const MEASURE_DELAY_MS = 2000;
 
 /** The host's load is in no stream: it is measured again when VMs have changed their states, and when one looks again. */
 function useMeasured(measure: (() => unknown) | undefined) {
@@ -88,7 +88,7 @@ function useMeasured(measure: (() => unknown) | undefined) {
     .join();
   useEffect(() => {
     if (!measure || !states) return;
-    const timer = setTimeout(measure, CALM);
+    const timer = setTimeout(measure, MEASURE_DELAY_MS);
     return () => clearTimeout(timer);
   }, [measure, states]);
   useEffect(() => {

@@ -36,7 +36,7 @@ export function useRooms(
   const asked = all.slice(0, MOST);
   useEffect(() => {
     const again = () => void queries.invalidateQueries({ queryKey: [PATH] });
-    const ends = [live.hear("pool", again), live.hear("quota", again)];
+    const ends = [live.subscribe("pool", again), live.subscribe("quota", again)];
     return () => {
       for (const end of ends) end();
     };

@@ -45,7 +45,7 @@ export function useEntries(wanted: Wanted, limit = PAGE, enabled = true): Entrie
     setError(undefined);
     if (!enabled) return;
     void read(undefined);
-    return live.hear("history", () => void read(undefined));
+    return live.subscribe("history", () => void read(undefined));
   }, [read, enabled]);
   const oldest = known?.entries.at(-1)?.hid;
   return { known, error, reading, again: () => void read(undefined), older: () => void read(oldest) };

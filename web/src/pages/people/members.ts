@@ -13,7 +13,7 @@ const keyOf = (gid: number) => ["/u/group", "post", { gid }];
 export function useGroupInfos(gids: readonly number[]) {
   useEffect(
     () =>
-      live.hear("history", (gid) => {
+      live.subscribe("history", (gid) => {
         void queries.invalidateQueries({ queryKey: gid === undefined ? ["/u/group"] : keyOf(gid) });
       }),
     [],

@@ -7,7 +7,7 @@ import { shell } from "@/ui/format";
 import { vmCli } from "@/ui/vmCli";
 
 /** Milliseconds that a guest has for shutting down. */
-const PATIENCE = 180_000;
+const SHUTDOWN_TIMEOUT_MS = 180_000;
 
 export function Restart({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const act = useAction();
@@ -59,7 +59,7 @@ function untilStopped(vmid: number, name: string): { promise: Promise<void>; end
     const unwatch = live.watch("vm", look);
     const timer = setTimeout(
       () => reject(new Error(`${name} has not shut down in 3 minutes: look at its console, or force it off.`)),
-      PATIENCE,
+      SHUTDOWN_TIMEOUT_MS,
     );
     end = () => {
       unwatch();

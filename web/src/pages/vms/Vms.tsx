@@ -33,7 +33,7 @@ import { StateFilter } from "./StateFilter";
 import { Wall } from "./Wall";
 
 const rowKey = (vm: Vm) => vm.vmid;
-const REST = 400;
+const SEARCH_DELAY_MS = 400;
 const rowName = (vm: Vm) => vm.name;
 const isTroubled = (vm: Vm) => trouble(vm) !== undefined;
 
@@ -72,12 +72,12 @@ export default function Vms() {
       ),
     [setParams],
   );
-  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(rest.current), []);
-  /** The address follows when the typing rests: a new one makes the whole frame anew. */
+  const searchTimer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(searchTimer.current), []);
+  /** The address follows when the typing pauses: a new one makes the whole frame anew. */
   const setFind = (words: string) => {
-    clearTimeout(rest.current);
-    rest.current = setTimeout(() => set("find", words || undefined), REST);
+    clearTimeout(searchTimer.current);
+    searchTimer.current = setTimeout(() => set("find", words || undefined), SEARCH_DELAY_MS);
   };
   const filter = (next: Filters) => setParams((before) => writeFilters(before, next), { replace: true });
   const mayCreate = groups.some((one) => may("vm.create", one.gid));
