@@ -47,7 +47,7 @@ export async function refusal(response: Response): Promise<ApiError> {
     return new ApiError(
       response.status,
       response.status,
-      `The server answered ${response.status} without words.`,
+      `The server answered ${response.status} without a message.`,
       undefined,
       request,
     );

@@ -255,7 +255,7 @@ function refusal(status: number, body: string, request: string | undefined): Api
     return new ApiError(status, told.code, told.message, told.field?.replace(/^x-velocity-/, ""), request);
   } catch {
     const message =
-      status === 403 ? "You may not upload there any more." : `The server answered ${status} without words.`;
+      status === 403 ? "You may not upload there any more." : `The server answered ${status} without a message.`;
     return new ApiError(status, status, message, undefined, request);
   }
 }

@@ -192,14 +192,14 @@ function withServer(local: Problems, ...errors: unknown[]): { found: Problems; r
   return { found, refused };
 }
 
-const REST = 350;
+const TYPING_DELAY_MS = 350;
 
 /** The value when it has not changed for a moment: typing asks the server nothing. */
 function useSettled<T>(value: T | undefined): T | undefined {
   const text = JSON.stringify(value);
   const [settled, setSettled] = useState(text);
   useEffect(() => {
-    const timer = setTimeout(() => setSettled(text), REST);
+    const timer = setTimeout(() => setSettled(text), TYPING_DELAY_MS);
     return () => clearTimeout(timer);
   }, [text]);
   const present = useDeferredValue(settled);

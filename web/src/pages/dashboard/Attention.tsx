@@ -80,7 +80,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
         )}
         {left.length === 0 && connection !== "lost" && (
           <StackItem>
-            <Alert isInline isPlain component="h3" variant="success" title="Nothing does: all is as it should be." />
+            <Alert isInline isPlain component="h3" variant="success" title="Nothing needs attention." />
           </StackItem>
         )}
       </Stack>

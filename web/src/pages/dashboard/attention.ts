@@ -101,7 +101,7 @@ const ofTask = (task: TaskInfo): Matter => ({
   key: `task-${task.tid}`,
   danger: false,
   title: `${titleOf(task)} failed`,
-  message: task.message ?? "It failed without words.",
+  message: task.message ?? "It failed without a message.",
   to: "/tasks",
   task: task.tid,
 });

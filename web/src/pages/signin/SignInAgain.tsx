@@ -18,7 +18,7 @@ export function SignInAgain({ session }: { session: BrowserSession }) {
       </ModalBody>
       <ModalFooter>
         <Button variant="link" onClick={() => void store.signOut()}>
-          Sign in as somebody else
+          Sign in as someone else
         </Button>
       </ModalFooter>
     </Modal>

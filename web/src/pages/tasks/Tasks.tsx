@@ -124,7 +124,7 @@ export default function Tasks() {
 
 function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
   if (task.state === "RUNNING") return <TaskProgress task={task} />;
-  if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without words."}</Content>;
+  if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
   if (task.state === "CANCELLED") return <span className="v-subtle">Nothing of it remains</span>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (

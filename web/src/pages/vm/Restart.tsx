@@ -54,7 +54,7 @@ function untilStopped(vmid: number, name: string): { promise: Promise<void>; end
       if (!vm) reject(new Error(`${name} is no longer here.`));
       else if (vm.state === "STOPPED") resolve();
       else if (vm.state === "STOPPING") begun = true;
-      else if (begun) reject(new Error(`${name} is ${vm.state}: somebody else has asked for that meanwhile.`));
+      else if (begun) reject(new Error(`${name} is ${vm.state}: someone else asked for that in the meantime.`));
     };
     const unwatch = live.watch("vm", look);
     const timer = setTimeout(

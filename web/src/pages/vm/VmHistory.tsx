@@ -9,7 +9,7 @@ import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { type Column, DataTable } from "@/ui/table/DataTable";
-import { deed } from "./deeds";
+import { operationWords } from "./operations";
 
 const PAGE = 100;
 const MOST = ListHistory.limit.maximum;
@@ -23,7 +23,13 @@ const COLUMNS: Column<Entry>[] = [
     text: (entry) => moment(entry.at),
   },
   { key: "name", title: "Who", cell: (entry) => entry.name, sort: (entry) => entry.name },
-  { key: "operation", title: "What", names: true, cell: (entry) => deed(entry), sort: (entry) => deed(entry) },
+  {
+    key: "operation",
+    title: "What",
+    names: true,
+    cell: (entry) => operationWords(entry),
+    sort: (entry) => operationWords(entry),
+  },
   {
     key: "outcome",
     title: "Outcome",
@@ -72,7 +78,7 @@ export function VmHistory({ vm }: { vm: Vm }) {
         rows={entries}
         columns={COLUMNS}
         rowKey={(entry) => entry.hid}
-        rowName={(entry) => `${deed(entry)} by ${entry.name}`}
+        rowName={(entry) => `${operationWords(entry)} by ${entry.name}`}
         sortBy={{ key: "at", down: true }}
         empty={
           <EmptyState titleText="Nothing yet" headingLevel="h2" variant="sm">

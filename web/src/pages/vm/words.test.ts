@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { linesOf } from "./argv";
-import { deed } from "./deeds";
+import { operationWords } from "./operations";
 
 it("a command has its program, then an option a line, quoted for a shell", () => {
   const argv = ["qemu-system-x86_64", "-name", "my web,debug=on", "-nodefaults", "-smp", "2", "-add-fd", "fd=3,set=1"];
@@ -15,8 +15,8 @@ it("a command has its program, then an option a line, quoted for a shell", () =>
   expect(linesOf([])).toEqual([]);
 });
 
-it("deeds are told in words, unknown ones by their name", () => {
-  expect(deed({ operation: "set_vm_state", target: "vmid=7 state=PAUSED" })).toBe("Paused it");
-  expect(deed({ operation: "set_vm_state", target: "vmid=7" })).toBe("Asked for a state");
-  expect(deed({ operation: "read_log", target: "vmid=7" })).toBe("read log");
+it("operations are told in words, unknown ones by their name", () => {
+  expect(operationWords({ operation: "set_vm_state", target: "vmid=7 state=PAUSED" })).toBe("Paused it");
+  expect(operationWords({ operation: "set_vm_state", target: "vmid=7" })).toBe("Asked for a state");
+  expect(operationWords({ operation: "read_log", target: "vmid=7" })).toBe("read log");
 });

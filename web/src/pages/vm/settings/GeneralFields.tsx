@@ -47,7 +47,7 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
       <Checkbox
         id="autostart"
         label="Start with the server"
-        description="Started when the server starts, unless somebody had stopped it."
+        description="Started when the server starts, unless someone stopped it."
         isChecked={draft.autostart}
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}

@@ -68,7 +68,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
           component="p"
           isInline
           variant="warning"
-          title={`Changed meanwhile by somebody else: ${meanwhile.map((field) => TITLES[field]).join(", ")}`}
+          title={`Changed by someone else in the meantime: ${meanwhile.map((field) => TITLES[field]).join(", ")}`}
           actionLinks={
             <>
               <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>

@@ -1,7 +1,7 @@
 /** What the history's operations are called where people read them. */
 import type { Entry } from "@/api/schema";
 
-const DEEDS: Record<string, string> = {
+const OPERATIONS: Record<string, string> = {
   create_vm: "Created it",
   alter_vm: "Changed its settings",
   delete_vm: "Deleted it",
@@ -11,10 +11,10 @@ const DEEDS: Record<string, string> = {
 };
 const STATES: Record<string, string> = { RUNNING: "Started or resumed it", PAUSED: "Paused it", STOPPED: "Stopped it" };
 
-export function deed({ operation, target }: Pick<Entry, "operation" | "target">): string {
+export function operationWords({ operation, target }: Pick<Entry, "operation" | "target">): string {
   if (operation === "set_vm_state") {
     const state = /\bstate=(\w+)/.exec(target)?.[1] ?? "";
     return STATES[state] ?? "Asked for a state";
   }
-  return DEEDS[operation] ?? operation.replaceAll("_", " ");
+  return OPERATIONS[operation] ?? operation.replaceAll("_", " ");
 }
