@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
@@ -12,6 +12,7 @@ from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+from velocity.contract.settings import Form, Setting, with_settings
 
 
 class State(enum.Enum):
@@ -68,16 +69,26 @@ Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at mo
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
 
-class CreateVm(Change, frozen=True):
-    name: Name
-    gid: Gid
+class VmSettings(Wire, frozen=True, kw_only=True):
+    """What is set of a VM beside its name. Requests, answers and stored rows have it from here."""
+
     cpus: Int64
     memory_mib: Int64
     displays: Displays = []
     media: Attachments = []
     nics: Nics = []
     rosetta: bool = False
-    autostart: bool = False
+    autostart: Annotated[bool, Setting(waits=False)] = False
+
+
+@with_settings(VmSettings, Form.GIVEN, after="gid")
+class CreateVm(Change, frozen=True):
+    name: Name
+    gid: Gid
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None:
+            """These and the settings, which mypy cannot derive."""
 
 
 class VmCreated(Wire, frozen=True):
@@ -134,18 +145,12 @@ class Isolation(Wire, frozen=True):
     gaps: Annotated[list[str], Meta(description="what does not hold here, and how to gain it")]
 
 
-class VmInfo(Wire, frozen=True):
+@with_settings(VmSettings, Form.SHOWN, after="state")
+class VmInfo(VmSettings, frozen=True, kw_only=True):
     vmid: Vmid
     name: str
     type: str
     state: State
-    cpus: int
-    memory_mib: int
-    displays: list[Display]
-    media: list[Attachment]
-    nics: list[Nic]
-    rosetta: bool
-    autostart: bool
     gid: Gid
     revision: Revision
     wanted: Annotated[State, Meta(description="the state that was last asked for")]
@@ -158,20 +163,18 @@ class VmInfo(Wire, frozen=True):
     isolation: Isolation | UnsetType = UNSET
 
 
+@with_settings(VmSettings, Form.OPTIONAL, after="name")
 class AlterVm(Change, frozen=True):
     """What is absent stays as it is."""
 
     vmid: Vmid
     name: Name | UnsetType = UNSET
-    cpus: Int64 | UnsetType = UNSET
-    memory_mib: Int64 | UnsetType = UNSET
-    displays: Displays | UnsetType = UNSET
-    media: Attachments | UnsetType = UNSET
-    nics: Nics | UnsetType = UNSET
-    rosetta: bool | UnsetType = UNSET
-    autostart: bool | UnsetType = UNSET
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None:
+            """These and the settings, which mypy cannot derive."""
 
 
 class VmAltered(Wire, frozen=True):

@@ -8,23 +8,17 @@ from functools import cached_property
 from uuid import UUID
 
 from velocity.access.rules import Amount
-from velocity.contract.machines import Attachment, Display, MediaMode, Nic, NicType, Reason, State
-from velocity.contract.operation import Wire
+from velocity.contract import settings
+from velocity.contract.machines import Display, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 from velocity.hypervisor.port import Changed, Fact, HostFacts, Why
 
 
-class Spec(Wire, frozen=True):
+@settings.with_settings(VmSettings, settings.Form.KEPT)
+class Spec(VmSettings, frozen=True, kw_only=True):
     """What a machine is made of, as it is kept. Machine type and firmware build are pinned at its creation."""
 
-    cpus: int
-    memory_mib: int
-    displays: list[Display]
-    media: list[Attachment]
-    nics: list[Nic]
-    rosetta: bool
-    autostart: bool
     machine_type: str
     firmware: str
 
@@ -73,7 +67,7 @@ class Unreadable:
 CALL_DEADLINE = 10.0
 """Seconds that a host has for a call that does not start a machine."""
 
-WAITING = ("cpus", "memory_mib", "displays", "media", "nics", "rosetta")
+WAITING = tuple(settings.waiting(VmSettings))
 """What cannot change while a machine runs."""
 
 
@@ -84,8 +78,8 @@ def waiting(spec: Spec, run: Spec | None) -> list[str]:
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     """Field -> what it was and what it is to be."""
-    fields = {name: (getattr(old.spec, name), getattr(new.spec, name)) for name in (*WAITING, "autostart")}
-    return {"name": (old.name, new.name), **fields}
+    before, after = (settings.given(VmSettings, one.spec) for one in (old, new))
+    return {"name": (old.name, new.name), **{name: (before[name], after[name]) for name in before}}
 
 
 def amount(specs: Sequence[Spec]) -> Amount:

@@ -13,16 +13,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from msgspec import UNSET
 
 from velocity import plan
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
-from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSummary
+from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings, VmSummary
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
+from velocity.contract.settings import given
 from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, HypervisorError, Unknown, Why
 from velocity.machines import rules
 from velocity.machines.autostart import autostart
@@ -221,17 +221,7 @@ class Fleet:
         """Its vmid, and what will not work as one might expect."""
         self._access.group(request.gid)
         facts = self._hypervisor.about(self._host)
-        spec = Spec(
-            cpus=request.cpus,
-            memory_mib=request.memory_mib,
-            displays=request.displays,
-            media=request.media,
-            nics=request.nics,
-            rosetta=request.rosetta,
-            autostart=request.autostart,
-            machine_type=facts.machine_type,
-            firmware=facts.firmware,
-        )
+        spec = Spec(**given(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
         warnings = self._builder.check(caller, request.gid, spec)
         draft = Machine(0, uuid4(), request.gid, request.name, spec)
         with self._claims.taken(draft.uuid, self._builder.claim(draft, None)):
@@ -265,10 +255,7 @@ class Fleet:
         old = keeper.machine
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
-        changes = {
-            name: value for name in (*rules.WAITING, "autostart") if (value := getattr(request, name)) is not UNSET
-        }
-        spec = msgspec.structs.replace(old.spec, **changes)
+        spec = msgspec.structs.replace(old.spec, **given(VmSettings, request))
         name = request.name if isinstance(request.name, str) else old.name
         machine = replace(old, name=name, spec=spec)
         warnings = self._builder.check(caller, old.gid, spec, has=old.spec)

@@ -1,0 +1,87 @@
+"""Settings that are declared once, and the types of requests, answers and rows that are made of them."""
+
+from __future__ import annotations
+
+import enum
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, UnsetType
+
+from velocity.contract.operation import Change, Wire
+
+Type = TypeVar("Type", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is said of a setting beside its type; `waits`: while it runs, a change takes effect at the next start."""
+
+    waits: bool = True
+
+
+class Form(enum.Enum):
+    """How a type has the settings."""
+
+    GIVEN = "as they are declared"
+    OPTIONAL = "each may be absent: it stays as it is"
+    KEPT = "without bounds, which may have been others once; one that was not known then has its default"
+    SHOWN = "without bounds; each is always there"
+
+
+def with_settings(settings: type[Wire], form: Form, *, after: str | None = None) -> Callable[[type[Type]], type[Type]]:
+    """A class decorator: the type's fields with the settings among them, behind the field `after` or first of all.
+
+    A type that is read by its fields inherits from `settings`, which is how mypy knows them.
+    """
+
+    def derive(kind: type[Type]) -> type[Type]:
+        among = {one.name: one for one in msgspec.structs.fields(settings)}
+        fields = [_field(one, one.type) for one in msgspec.structs.fields(kind) if one.name in kind.__annotations__]
+        place = 0 if after is None else [name for name, *_ in fields].index(after) + 1
+        fields[place:place] = [_formed(one, form) for one in among.values()]
+        derived = msgspec.defstruct(
+            kind.__name__,
+            fields,
+            bases=tuple(Wire if base is settings else base for base in kind.__bases__),
+            module=kind.__module__,
+            namespace={"__doc__": kind.__doc__},
+            frozen=True,
+            kw_only=not issubclass(kind, Change),  # else `plan` would come first
+        )
+        return typing.cast("type[Type]", derived)
+
+    return derive
+
+
+def given(settings: type[Wire], value: object) -> dict[str, Any]:
+    """The settings that `value` has: all, or those that are not absent."""
+    found = ((name, getattr(value, name)) for name in settings.__struct_fields__)
+    return {name: one for name, one in found if one is not UNSET}
+
+
+def waiting(settings: type[Wire]) -> Iterator[str]:
+    """Those whose change waits for the next start."""
+    for one in msgspec.structs.fields(settings):
+        said = getattr(one.type, "__metadata__", ())
+        if all(about.waits for about in said if isinstance(about, Setting)):
+            yield one.name
+
+
+def _formed(one: msgspec.structs.FieldInfo, form: Form) -> tuple[Any, ...]:
+    if form is Form.OPTIONAL:
+        return one.name, one.type | UnsetType, UNSET
+    if form is Form.GIVEN:
+        return _field(one, one.type)
+    plain = one.type.__origin__ if typing.get_origin(one.type) is Annotated else one.type
+    return (one.name, plain) if form is Form.SHOWN else _field(one, plain)
+
+
+def _field(one: msgspec.structs.FieldInfo, kind: Any) -> tuple[Any, ...]:
+    """As `defstruct` takes it."""
+    if one.required:
+        return one.name, kind
+    return one.name, kind, one.default if one.default is not NODEFAULT else one.default_factory()
