@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from rich.console import Console
 
 from velocity.cli import metrics, resolve, session, where
-from velocity.cli.media import to_bytes
 from velocity.cli.output import Bytes, as_json, done, json_option, listed, listing, made, planning, show_json
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
+from velocity.cli.vm_settings import Place, altering, creating, lines, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, Planned
-from velocity.contract.machines import Attachment, Display, Nic, State, VmInfo, Vms, VmState, VmSummary
-from velocity.sizes import size
+from velocity.contract.machines import State, VmInfo, Vms, VmState, VmSummary
 
-T = TypeVar("T")
 VMS_REFUSED = 17100
 
 
@@ -85,40 +82,14 @@ def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
 
 @vm.command()
 @click.argument("name")
-@click.option("--cpus", type=int, default=1, show_default=True)
-@click.option("--memory", default="1G", show_default=True, metavar="SIZE", help="Such as 512M or 4G.")
-@click.option(
-    "--display", "displays", multiple=True, metavar="[NAME=]WxH", help="A display; may be given several times."
-)
-@click.option(
-    "--media",
-    multiple=True,
-    metavar="MEDIUM[:MODE][:ro]",
-    help="A medium, in boot order; MODE is usb, block or virtio.",
-)
-@click.option("--nic", "nics", multiple=True, metavar="nat|bridge:NICID", help="A NIC.")
-@click.option("--autostart", is_flag=True, help="Start it with the server.")
-@click.option("--rosetta", is_flag=True, help="Ask for the translation layer, where the host has one.")
+@creating
 @GROUP
 @changing
-def create(
-    name: str, cpus: int, memory: str, displays: tuple[str, ...], media: tuple[str, ...], nics: tuple[str, ...],
-    autostart: bool, rosetta: bool, group: int | None,
-) -> None:  # fmt: skip
+def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
     """Create the VM NAME."""
     client = session.connect()
     gid = where.here(client, group)
-    answer = client.create_vm(
-        name=name,
-        gid=gid,
-        cpus=cpus,
-        memory_mib=to_bytes(memory) >> 20,
-        displays=[to_display(number, text) for number, text in enumerate(displays)],
-        media=[to_attachment(client, gid, text, beyond=True) for text in media],
-        nics=[to_nic(text) for text in nics],
-        autostart=autostart,
-        rosetta=rosetta,
-    )
+    answer = client.create_vm(name=name, gid=gid, **read(Place(client, gid, beyond=True), written))
     made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
     if as_json():
         return
@@ -129,44 +100,21 @@ def create(
 @vm.command("set")
 @which
 @click.option("--name", help="Another name.")
-@click.option("--cpus", type=int)
-@click.option("--memory", metavar="SIZE", help="Such as 512M or 4G.")
-@click.option("--display", "displays", multiple=True, metavar="[NAME=]WxH", help="These displays; `none` for none.")
-@click.option("--media", multiple=True, metavar="MEDIUM[:MODE][:ro]", help="These media; `none` for none.")
-@click.option("--nic", "nics", multiple=True, metavar="nat|bridge:NICID", help="These NICs; `none` for none.")
-@click.option("--autostart/--no-autostart", default=None, help="Start it with the server.")
+@altering
 @changing
-def set_(
-    vm_: str, group: int | None, name: str | None, cpus: int | None, memory: str | None, displays: tuple[str, ...],
-    media: tuple[str, ...], nics: tuple[str, ...], autostart: bool | None,
-) -> None:  # fmt: skip
+def set_(vm_: str, group: int | None, name: str | None, written: Mapping[str, Any]) -> None:
     """Change VM; what is not named stays. Lists are given whole."""
     client = session.connect()
     found = resolve.vm(client, group, vm_)
-    gid = client.show_vm(vmid=found.id).gid if found.gid is None and media else found.gid
-    answer = client.alter_vm(
-        vmid=found.id,
-        name=UNSET if name is None else name,
-        cpus=UNSET if cpus is None else cpus,
-        memory_mib=UNSET if memory is None else to_bytes(memory) >> 20,
-        displays=_list(displays, lambda number, text: to_display(number, text)),
-        media=_list(media, lambda _, text: to_attachment(client, gid, text, beyond=True)),
-        nics=_list(nics, lambda _, text: to_nic(text)),
-        autostart=UNSET if autostart is None else autostart,
-    )
+    gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
+    settings = read(Place(client, gid, beyond=True), written)
+    answer = client.alter_vm(vmid=found.id, name=UNSET if name is None else name, **settings)
     if as_json():
         show_json(answer)
         return
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
-
-
-def _list(words: tuple[str, ...], make: Callable[[int, str], T]) -> list[T] | UnsetType:
-    """Nothing given: it stays; `none`: empty."""
-    if not words:
-        return UNSET
-    return [] if words == ("none",) else [make(number, word) for number, word in enumerate(words)]
 
 
 @vm.command()
@@ -261,31 +209,6 @@ vm.add_command(metrics.metrics)
 vm.add_command(metrics.command)
 
 
-def to_display(number: int, text: str) -> Display:
-    match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no display: write 1280x720, or NAME=1280x720")
-    return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
-
-
-def to_attachment(client: Client, gid: int | None, text: str, *, beyond: bool = False) -> Attachment:
-    """`beyond`: a medium of another group will do, where the group has none of that name."""
-    word, *rest = text.split(":")
-    options = [option.upper() for option in rest]
-    readonly = "RO" in options
-    modes = [option for option in options if option != "RO"] or ["VIRTIO"]
-    return Attachment(mid=resolve.medium(client, gid, word, beyond=beyond).id, mode=modes[0], readonly=readonly)
-
-
-def to_nic(text: str) -> Nic:
-    kind, _, host = text.partition(":")
-    if not host:
-        return Nic(type=kind.upper())
-    if not host.isdigit():
-        raise click.BadParameter(f"{text!r} is no NIC: write nat, or bridge:NICID")
-    return Nic(type=kind.upper(), host=int(host))
-
-
 def _request(word: str, group: int | None, state: str) -> None:
     client = session.connect()
     found = resolve.vm(client, group, word)
@@ -334,19 +257,10 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         facts.append(("", "it does not answer: this is the last state that was known"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
-    facts += [("cpus", info.cpus), ("memory", size(info.memory_mib << 20))]
-    facts += [("display", f"{one.name} {one.width}x{one.height}, {one.ppi} ppi") for one in info.displays]
-    facts += [("medium", f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}") for one in info.media]
-    facts += [
-        ("nic", one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")) for one in info.nics
-    ]
+    facts += lines(info, waiting=True)
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
-    facts += [
-        ("autostart", "yes" if info.autostart else "no"),
-        ("machine", info.machine_type),
-        ("firmware", info.firmware),
-    ]
+    facts += [*lines(info, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
     if info.isolation:
         facts.append(("isolation", f"uid {info.isolation.uid}, seccomp {'on' if info.isolation.seccomp else 'off'}"))
         facts += [("", f"gap: {gap}") for gap in info.isolation.gaps]

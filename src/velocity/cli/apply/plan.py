@@ -18,7 +18,7 @@ from velocity.cli.media import send, to_bytes
 from velocity.cli.output import Missing
 from velocity.cli.task import follow
 from velocity.cli.user import expanded
-from velocity.cli.vm import to_attachment, to_display, to_nic
+from velocity.cli.vm_settings import Place, read
 from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.groups import Quota
@@ -209,15 +209,8 @@ class Plan:
         return {"gid": self._now(entry.group), "name": entry.name}
 
     def _wanted(self, entry: VmEntry) -> dict[str, Any]:
-        gid = self._now(entry.group)
-        return {
-            "cpus": entry.cpus,
-            "memory_mib": to_bytes(entry.memory) >> 20,
-            "displays": [to_display(number, text) for number, text in enumerate(entry.displays)],
-            "media": [to_attachment(self._client, gid, text) for text in entry.media],
-            "nics": [to_nic(text) for text in entry.nics],
-            "autostart": entry.autostart,
-        }
+        said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
+        return read(Place(self._client, self._now(entry.group)), said)
 
     def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
         try:

@@ -1,0 +1,192 @@
+"""The settings of a VM in words: options of `vm create` and `vm set`, lines of `vm show`, words of an apply file."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from velocity.cli import resolve
+from velocity.cli.media import to_bytes
+from velocity.client import Client
+from velocity.contract import settings
+from velocity.contract.machines import Attachment, Display, Nic, VmInfo, VmSettings
+from velocity.sizes import size
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Options = Mapping[str, Any]
+"""What `click.option` is given."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where media are looked for; `beyond`: one of another group will do, where the group has none of that name."""
+
+    client: Client
+    gid: int | None
+    beyond: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """How one setting is written and read. None in place of its options or of `show`: it has no such form."""
+
+    field: str
+    name: str
+    """In an apply file."""
+    option: str
+    create: Options
+    alter: Options | None
+    alter_option: str | None = None
+    read: Callable[[Place, Any], object] = lambda _, written: written
+    label: str = ""
+    show: Callable[[Any], list[str]] | None = None
+
+
+def creating(command: Function) -> Function:
+    """The options of `vm create`: the command gets what was written as `written`, by the names of `Word`."""
+    return _options(command, {word.name: (word.option, word.create) for word in WORDS})
+
+
+def altering(command: Function) -> Function:
+    """The options of `vm set`: the command gets those that were given as `written`, by the names of `Word`."""
+    offered = {word.name: (word.alter_option or word.option, word.alter) for word in WORDS if word.alter}
+    return _options(command, offered, some=True)
+
+
+def read(place: Place, written: Mapping[str, Any]) -> dict[str, Any]:
+    """As the API takes them, by the fields of `VmSettings`; other words are left. Raises `click.BadParameter`."""
+    return {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
+
+
+def lines(info: VmInfo, *, waiting: bool) -> Iterator[tuple[str, str]]:
+    """Of those whose change waits for the next start, or of the others."""
+    waits = set(settings.waiting(VmSettings))
+    for word in WORDS:
+        if word.show is not None and (word.field in waits) is waiting:
+            yield from ((word.label, line) for line in word.show(getattr(info, word.field)))
+
+
+def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, some: bool = False) -> Function:
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        written = {name: kwargs.pop(name) for name in options}
+        if some:
+            written = {name: _unless_none(value) for name, value in written.items() if value not in (None, ())}
+        return command(*args, written=written, **kwargs)
+
+    decorated: Any = wrapped
+    for name, (option, about) in reversed(list(options.items())):
+        decorated = click.option(option, name, **about)(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _unless_none(value: object) -> object:
+    """The word `none` in place of a list is an empty one."""
+    return () if value == ("none",) else value
+
+
+def to_display(number: int, text: str) -> Display:
+    match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no display: write 1280x720, or NAME=1280x720")
+    return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
+
+
+def to_attachment(place: Place, text: str) -> Attachment:
+    word, *rest = text.split(":")
+    options = [option.upper() for option in rest]
+    readonly = "RO" in options
+    modes = [option for option in options if option != "RO"] or ["VIRTIO"]
+    mid = resolve.medium(place.client, place.gid, word, beyond=place.beyond).id
+    return Attachment(mid=mid, mode=modes[0], readonly=readonly)
+
+
+def to_nic(text: str) -> Nic:
+    kind, _, host = text.partition(":")
+    if not host:
+        return Nic(type=kind.upper())
+    if not host.isdigit():
+        raise click.BadParameter(f"{text!r} is no NIC: write nat, or bridge:NICID")
+    return Nic(type=kind.upper(), host=int(host))
+
+
+_DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
+_MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
+_NIC: Options = {"multiple": True, "metavar": "nat|bridge:NICID"}
+_MEMORY: Options = {"metavar": "SIZE", "help": "Such as 512M or 4G."}
+
+WORDS = (
+    Word(
+        field="cpus",
+        name="cpus",
+        option="--cpus",
+        create={"type": int, "default": 1, "show_default": True},
+        alter={"type": int},
+        label="cpus",
+        show=lambda cpus: [str(cpus)],
+    ),
+    Word(
+        field="memory_mib",
+        name="memory",
+        option="--memory",
+        create={**_MEMORY, "default": "1G", "show_default": True},
+        alter=_MEMORY,
+        read=lambda _, text: to_bytes(text) >> 20,
+        label="memory",
+        show=lambda mib: [size(mib << 20)],
+    ),
+    Word(
+        field="displays",
+        name="displays",
+        option="--display",
+        create={**_DISPLAY, "help": "A display; may be given several times."},
+        alter={**_DISPLAY, "help": "These displays; `none` for none."},
+        read=lambda _, texts: [to_display(number, text) for number, text in enumerate(texts)],
+        label="display",
+        show=lambda displays: [f"{one.name} {one.width}x{one.height}, {one.ppi} ppi" for one in displays],
+    ),
+    Word(
+        field="media",
+        name="media",
+        option="--media",
+        create={**_MEDIA, "help": "A medium, in boot order; MODE is usb, block or virtio."},
+        alter={**_MEDIA, "help": "These media; `none` for none."},
+        read=lambda place, texts: [to_attachment(place, text) for text in texts],
+        label="medium",
+        show=lambda media: [f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}" for one in media],
+    ),
+    Word(
+        field="nics",
+        name="nics",
+        option="--nic",
+        create={**_NIC, "help": "A NIC."},
+        alter={**_NIC, "help": "These NICs; `none` for none."},
+        read=lambda _, texts: [to_nic(text) for text in texts],
+        label="nic",
+        show=lambda nics: [
+            one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "") for one in nics
+        ],
+    ),
+    Word(
+        field="autostart",
+        name="autostart",
+        option="--autostart",
+        create={"is_flag": True, "help": "Start it with the server."},
+        alter={"default": None, "help": "Start it with the server."},
+        alter_option="--autostart/--no-autostart",
+        label="autostart",
+        show=lambda starts: ["yes" if starts else "no"],
+    ),
+    Word(
+        field="rosetta",
+        name="rosetta",
+        option="--rosetta",
+        create={"is_flag": True, "help": "Ask for the translation layer, where the host has one."},
+        alter=None,
+    ),
+)
