@@ -46,7 +46,6 @@ export function createVm(draft: Draft, image: Image | undefined, disk: string | 
     displays: size ? [{ name: "display0", ...size, ppi: 96 }] : [],
     media,
     nics: nicsOf(draft.nic),
-    rosetta: false,
     autostart: draft.autostart,
   };
 }

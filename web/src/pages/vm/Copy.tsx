@@ -27,6 +27,7 @@ import { Failed } from "@/ui/Failed";
 import { count, mib } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 import { SameAs } from "@/ui/SameAs";
+import { pickSettings } from "@/ui/vmSettings";
 import { useVmInfo } from "./useVmInfo";
 
 export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
@@ -115,6 +116,6 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
 }
 
 function bodyOf(info: VmInfo, name: string, isRead: (one: Attachment) => boolean) {
-  const { gid, cpus, memory_mib, displays, nics, rosetta } = info;
-  return { name, gid, cpus, memory_mib, displays, nics, rosetta, media: info.media.filter(isRead) };
+  const { autostart: _own, ...settings } = pickSettings(info);
+  return { ...settings, name, gid: info.gid, media: info.media.filter(isRead) };
 }

@@ -5,6 +5,7 @@ import { useMay, useObject, type Vm } from "@/api/live";
 import { ago, moment } from "@/ui/format";
 import { StateLabel, trouble } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { waitingWords } from "@/ui/vmSettings";
 import { VmActions } from "./VmActions";
 
 export function VmHead({ vm }: { vm: Vm }) {
@@ -63,15 +64,6 @@ function Stopping({ vm }: { vm: Vm }) {
   );
 }
 
-const WORDS: Record<string, string> = {
-  cpus: "CPUs",
-  memory_mib: "memory",
-  displays: "displays",
-  media: "media",
-  nics: "NICs",
-  rosetta: "Rosetta",
-};
-
 function Waits({ vm }: { vm: Vm }) {
   const may = useMay();
   if (vm.waiting.length === 0) return null;
@@ -80,7 +72,7 @@ function Waits({ vm }: { vm: Vm }) {
       component="p"
       isInline
       variant="info"
-      title={`Takes effect at the next start: ${vm.waiting.map((field) => WORDS[field] ?? field).join(", ")}`}
+      title={`Takes effect at the next start: ${waitingWords(vm.waiting)}`}
       className="v-space-above"
     >
       {may("vm.state", vm.gid) &&

@@ -5,10 +5,8 @@ import type { Vm } from "@/api/live";
 import { ago, mib } from "@/ui/format";
 import { QuickLabel, StateLabel, trouble } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
+import { waitingWords } from "@/ui/vmSettings";
 import { Screen } from "./Screen";
-
-const FIELDS: Record<string, string> = { memory_mib: "memory", cpus: "CPUs", nics: "NICs" };
-const waiting = (vm: Vm): string => vm.waiting.map((one) => FIELDS[one] ?? one).join(", ");
 
 /** `path` gives a group's path of names. */
 export const columns = (path: (gid: number) => string): Column<Vm>[] => [
@@ -51,12 +49,12 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     width: "8rem",
     cell: (vm) =>
       vm.waiting.length > 0 ? (
-        <QuickLabel color="blue">{waiting(vm)}</QuickLabel>
+        <QuickLabel color="blue">{waitingWords(vm.waiting)}</QuickLabel>
       ) : (
         <span className="v-subtle">As is</span>
       ),
     sort: (vm) => vm.waiting.length,
-    text: waiting,
+    text: (vm) => waitingWords(vm.waiting),
   },
   {
     key: "screen",

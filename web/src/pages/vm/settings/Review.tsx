@@ -19,7 +19,7 @@ import type { Plan, VmInfo } from "@/api/schema";
 import { say } from "@/ui/actions";
 import { mib } from "@/ui/format";
 import { SameAs } from "@/ui/SameAs";
-import { AT_ONCE, cliOf, type Field, type Settings, TITLES } from "./draft";
+import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
 
 /** The object has changed since the revision that the request names. */
@@ -86,14 +86,14 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
           <Tbody>
             {fields.map((field) => (
               <Tr key={field}>
-                <Td dataLabel="Setting">{TITLES[field]}</Td>
+                <Td dataLabel="Setting">{titleOf(field)}</Td>
                 <Td dataLabel="From" modifier="breakWord">
                   {words(field, base[field])}
                 </Td>
                 <Td dataLabel="To" modifier="breakWord">
                   {words(field, changes[field])}
                 </Td>
-                <Td dataLabel="Takes effect">{runs && !AT_ONCE.has(field) ? "at the next start" : "at once"}</Td>
+                <Td dataLabel="Takes effect">{runs && !isAtOnce(field) ? "at the next start" : "at once"}</Td>
               </Tr>
             ))}
           </Tbody>

@@ -7,7 +7,7 @@ import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { useVmInfo } from "../useVmInfo";
 import { DisplayFields } from "./DisplayFields";
-import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, TITLES } from "./draft";
+import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
 import { GeneralFields } from "./GeneralFields";
 import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
@@ -68,7 +68,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
           component="p"
           isInline
           variant="warning"
-          title={`Changed by someone else in the meantime: ${meanwhile.map((field) => TITLES[field]).join(", ")}`}
+          title={`Changed by someone else in the meantime: ${meanwhile.map((field) => titleOf(field)).join(", ")}`}
           actionLinks={
             <>
               <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>
@@ -83,7 +83,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
           {meanwhile.some((field) => field in changes)
             ? `You have changed ${meanwhile
                 .filter((field) => field in changes)
-                .map((field) => TITLES[field])
+                .map((field) => titleOf(field))
                 .join(", ")} as well: keeping yours overwrites theirs.`
             : "Your changes touch none of it."}
         </Alert>
@@ -108,7 +108,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
             Undo all
           </Button>
           <span role="status" className="v-subtle">
-            {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => TITLES[field]).join(", ")}`}
+            {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => titleOf(field)).join(", ")}`}
           </span>
         </ActionGroup>
       )}

@@ -1,55 +1,25 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
 import { Display as DisplayLimits } from "@/api/limits";
-import type { Attachment, Display, Nic, VmInfo } from "@/api/schema";
 import { parseBytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 import { vmGroup } from "@/ui/vmCli";
+import { pickSettings, SETTINGS, type Setting, type VmSettings } from "@/ui/vmSettings";
 
-export interface Draft {
-  name: string;
-  cpus: number;
-  /** As typed: "2 GiB". */
-  memory: string;
-  displays: Display[];
-  media: Attachment[];
-  nics: Nic[];
-  autostart: boolean;
-  rosetta: boolean;
-}
-
-export type Settings = Pick<
-  VmInfo,
-  "name" | "cpus" | "memory_mib" | "displays" | "media" | "nics" | "autostart" | "rosetta"
->;
+export type Settings = VmSettings & { name: string };
 export type Field = keyof Settings;
-export const FIELDS: readonly Field[] = [
-  "name",
-  "cpus",
-  "memory_mib",
-  "displays",
-  "media",
-  "nics",
-  "autostart",
-  "rosetta",
-];
+/** The memory is there as typed: "2 GiB". */
+export type Draft = Omit<Settings, "memory_mib"> & { memory: string };
 
-export const TITLES: Record<Field, string> = {
-  name: "Name",
-  cpus: "CPUs",
-  memory_mib: "Memory",
-  displays: "Displays",
-  media: "Media",
-  nics: "NICs",
-  autostart: "Start with the server",
-  rosetta: "Rosetta",
-};
+const FIELDS = ["name", ...Object.keys(SETTINGS)] as readonly Field[];
 
-/** What takes effect at once also while it runs. */
-export const AT_ONCE: ReadonlySet<Field> = new Set(["name", "autostart"]);
+export const titleOf = (field: Field): string => (field === "name" ? "Name" : SETTINGS[field].title);
+
+/** Whether it takes effect at once also while it runs. */
+export const isAtOnce = (field: Field): boolean => field === "name" || !SETTINGS[field as Setting].waits;
 
 export function draftOf(settings: Settings): Draft {
-  const { name, cpus, displays, media, nics, autostart, rosetta } = settings;
-  return { name, cpus, memory: memoryText(settings.memory_mib), displays, media, nics, autostart, rosetta };
+  const { memory_mib, ...others } = pickSettings(settings);
+  return { ...others, name: settings.name, memory: memoryText(memory_mib) };
 }
 
 /** Whole, so that nothing is lost by looking at it: 1536 MiB, 2 GiB. */

@@ -1,0 +1,32 @@
+/** The settings of a VM beside its name: the page's words for each, and when a change of it takes effect. */
+import type { AlterVm, VmInfo } from "@/api/schema";
+
+export type Setting = Exclude<keyof AlterVm, "vmid" | "name" | "revision" | "plan">;
+export type VmSettings = Pick<VmInfo, Setting>;
+
+interface Words {
+  /** At its field. */
+  title: string;
+  /** In a sentence. */
+  word: string;
+  /** While the VM runs, a change waits for the next start. */
+  waits: boolean;
+}
+
+export const SETTINGS: Record<Setting, Words> = {
+  cpus: { title: "CPUs", word: "CPUs", waits: true },
+  memory_mib: { title: "Memory", word: "memory", waits: true },
+  displays: { title: "Displays", word: "displays", waits: true },
+  media: { title: "Media", word: "media", waits: true },
+  nics: { title: "NICs", word: "NICs", waits: true },
+  autostart: { title: "Start with the server", word: "start with the server", waits: false },
+  rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
+};
+
+/** The settings alone. */
+export const pickSettings = (from: VmSettings): VmSettings =>
+  Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, from[name as Setting]])) as unknown as VmSettings;
+
+/** What waits for the next start, as a list of words. */
+export const waitingWords = (waiting: readonly string[]): string =>
+  waiting.map((name) => SETTINGS[name as Setting]?.word ?? name).join(", ");
