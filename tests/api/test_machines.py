@@ -15,6 +15,33 @@ from velocity.hypervisor.port import Fact, Why
 pytestmark = pytest.mark.anyio
 
 
+async def test_notes_are_kept_as_they_are_and_stand_in_no_list(w: World) -> None:
+    notes = 'root on /dev/vda\n\u00e4\u0000\U0001f600 "quoted"\n'
+    vmid = await w.vm(notes=notes)
+    assert (await w.ok("POST", "/v/vm", vmid=vmid)).body["notes"] == notes
+    assert "notes" not in (await w.ok("POST", "/v/vm/list", gid=0)).body["vms"][0]
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    altered = (await w.ok("PATCH", "/v/vm", vmid=vmid, notes="")).body
+    assert altered["waiting"] == [], "what the guest does not see waits for no start"
+    assert (await w.ok("POST", "/v/vm", vmid=vmid)).body["notes"] == ""
+    plain = await w.vm(name="plain")
+    assert (await w.ok("POST", "/v/vm", vmid=plain)).body["notes"] == ""
+
+
+@pytest.mark.holds("API-4")
+async def test_a_text_is_bounded_by_its_bytes(w: World) -> None:
+    most = "\u00e4" * 4096
+    vmid = await w.vm(notes=most)
+    for request in ({"name": "b", "gid": 0, "cpus": 1, "memory_mib": 64}, {"vmid": vmid}):
+        verb, path = ("PATCH", "/v/vm") if "vmid" in request else ("PUT", "/v/vm/efi")
+        for notes in (f"{most}a", "a" * 8193):
+            refused = await w.call(verb, path, **request, notes=notes)
+            assert (refused.status, refused.body["code"], refused.body["field"]) == (400, 400, "notes")
+            assert "8192" in refused.body["message"]
+    assert (await w.ok("POST", "/v/vm", vmid=vmid)).body["notes"] == most
+    assert len((await w.ok("POST", "/v/vm/list", gid=0)).body["vms"]) == 1
+
+
 async def test_a_vm_reads_back_as_it_was_made(w: World) -> None:
     mid = await w.medium()
     body = {

@@ -1,8 +1,38 @@
 """The settings of a VM on the command line."""
 
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.host import Host
 from velocity.cli.vm_settings import WORDS
 from velocity.contract.machines import VmSettings
 
 
 def test_every_setting_has_a_word() -> None:
     assert {word.field for word in WORDS} == set(VmSettings.__struct_fields__)
+
+
+@pytest.mark.holds("CLI-2")
+def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--notes", "of anna\nroot on /dev/vda")
+    shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+    assert [text for label, text in shown if label == "notes"] == ["of anna", "root on /dev/vda"]
+    host.ok("vm", "set", "web", "--cpus", "2")
+    assert notes(host) == "of anna\nroot on /dev/vda"
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\ncpus = 2\n')
+    assert "nothing to do" in host.ok("apply", str(file)), "a file that says nothing of them leaves them"
+    file.write_text(file.read_text() + 'notes = "of ben"\n')
+    assert "change VM web in /: notes" in host.ok("apply", str(file), "--yes")
+    assert notes(host) == "of ben"
+    host.ok("vm", "set", "web", "--notes", "")
+    assert notes(host) == ""
+    assert "notes" not in host.ok("vm", "show", "web")
+
+
+def notes(host: Host) -> str:
+    return str(json.loads(host.ok("vm", "show", "web", "--json"))["notes"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -60,6 +62,21 @@ def test_every_page(host: Host, person: NewPerson, width: int) -> None:
         if wide > 0:
             found[path].append(f"it is {wide} px wider than the screen")
     assert {path: one for path, one in found.items() if one} == {}
+
+
+@pytest.mark.holds("PAGE-19")
+def test_notes_of_a_vm_are_edited_and_shown(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "noted", "--memory", "64M")
+    vmid = json.loads(host.ok("vm", "show", "noted", "--json"))["vmid"]
+    root.open(f"/vms/{vmid}/settings")
+    root.page.get_by_role("textbox", name="Notes").fill("of anna\nroot on /dev/vda")
+    root.page.get_by_role("button", name="Review and save…").click()
+    root.page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
+    expect(root.page.get_by_role("dialog")).to_have_count(0)
+    root.go(f"/vms/{vmid}")
+    expect(root.page.get_by_text("root on /dev/vda")).to_be_visible()
+    assert json.loads(host.ok("vm", "show", "noted", "--json"))["notes"] == "of anna\nroot on /dev/vda"
+    host.ok("vm", "rm", "noted")
 
 
 @pytest.mark.holds("PAGE-4")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,10 +42,28 @@ def body(operation: Operation[Request, Any], data: bytes) -> tuple[Request, str 
 def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
     """The fields as that request; numbers may come as strings. Raises `Refused(MALFORMED)`, naming the field."""
     try:
-        return msgspec.convert(fields, kind, strict=False)
+        request = msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         field, message = explain(str(error))
         raise Refused(Problem.MALFORMED, message, field=field) from None
+    for name, most in _bounded(kind):
+        text = getattr(request, name)
+        if isinstance(text, str) and len(text.encode()) > most:
+            raise Refused(Problem.MALFORMED, f"{name}: expected at most {most} bytes of UTF-8", field=name)
+    return request
+
+
+@functools.cache
+def _bounded(kind: type[Wire]) -> tuple[tuple[str, int], ...]:
+    """The texts of a request that are bounded by their bytes, which msgspec does not count: `Meta.extra`."""
+    extras = [(one.name, meta.extra or {}) for one in msgspec.structs.fields(kind) for meta in _metas(one.type)]
+    return tuple((name, extra["bytes"]) for name, extra in extras if "bytes" in extra)
+
+
+def _metas(kind: Any) -> Iterator[msgspec.Meta]:
+    """Of a type, or of those that it is one of."""
+    for one in (kind, *typing.get_args(kind)):
+        yield from (meta for meta in getattr(one, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
 
 
 def explain(error: str) -> tuple[str | None, str]:

@@ -189,4 +189,13 @@ WORDS = (
         create={"is_flag": True, "help": "Ask for the translation layer, where the host has one."},
         alter=None,
     ),
+    Word(
+        field="notes",
+        name="notes",
+        option="--notes",
+        create={"metavar": "TEXT", "default": "", "help": "Text about it, at most 8 KiB."},
+        alter={"metavar": "TEXT", "help": "Text about it; an empty one removes it."},
+        label="notes",
+        show=str.splitlines,
+    ),
 )

@@ -398,6 +398,7 @@ class AsyncMethods(abc.ABC):
         nics: list[machines.Nic] | None = None,
         rosetta: bool = False,
         autostart: bool = False,
+        notes: str = "",
     ) -> machines.VmCreated:
         """Create an EFI virtual machine.
 
@@ -428,6 +429,7 @@ class AsyncMethods(abc.ABC):
                 nics=nics or [],
                 rosetta=rosetta,
                 autostart=autostart,
+                notes=notes,
             ),
         )
 
@@ -486,6 +488,7 @@ class AsyncMethods(abc.ABC):
         nics: list[machines.Nic] | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
+        notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; what cannot change while it runs waits for the next start.
@@ -517,6 +520,7 @@ class AsyncMethods(abc.ABC):
                 nics=nics,
                 rosetta=rosetta,
                 autostart=autostart,
+                notes=notes,
                 revision=revision,
             ),
         )

@@ -394,6 +394,7 @@ class Methods(abc.ABC):
         nics: list[machines.Nic] | None = None,
         rosetta: bool = False,
         autostart: bool = False,
+        notes: str = "",
     ) -> machines.VmCreated:
         """Create an EFI virtual machine.
 
@@ -424,6 +425,7 @@ class Methods(abc.ABC):
                 nics=nics or [],
                 rosetta=rosetta,
                 autostart=autostart,
+                notes=notes,
             ),
         )
 
@@ -482,6 +484,7 @@ class Methods(abc.ABC):
         nics: list[machines.Nic] | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
+        notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; what cannot change while it runs waits for the next start.
@@ -513,6 +516,7 @@ class Methods(abc.ABC):
                 nics=nics,
                 rosetta=rosetta,
                 autostart=autostart,
+                notes=notes,
                 revision=revision,
             ),
         )

@@ -68,6 +68,11 @@ Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
+Notes = Annotated[
+    str,
+    Meta(max_length=8192, extra={"bytes": 8192}, description="text about it, at most 8,192 bytes of UTF-8"),
+]
+
 
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here."""
@@ -79,6 +84,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     nics: Nics = []
     rosetta: bool = False
     autostart: Annotated[bool, Setting(waits=False)] = False
+    notes: Annotated[Notes, Setting(waits=False)] = ""
 
 
 @with_settings(VmSettings, Form.GIVEN, after="gid")

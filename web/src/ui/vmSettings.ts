@@ -21,6 +21,7 @@ export const SETTINGS: Record<Setting, Words> = {
   nics: { title: "NICs", word: "NICs", waits: true },
   autostart: { title: "Start with the server", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
+  notes: { title: "Notes", word: "notes", waits: false },
 };
 
 /** The settings alone. */

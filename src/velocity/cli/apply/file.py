@@ -77,6 +77,7 @@ class VmEntry(Entry, frozen=True):
     media: list[str] = []
     nics: list[str] = []
     autostart: bool = False
+    notes: str | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

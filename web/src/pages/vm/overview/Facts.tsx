@@ -23,6 +23,13 @@ export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
             <span className="v-breaks">{info.firmware}</span>
           </Fact>
           {info.rosetta && <Fact name="Rosetta">asked for; honoured where the host has it</Fact>}
+          {info.notes && (
+            <Fact name="Notes">
+              <span className="v-breaks" style={{ whiteSpace: "pre-wrap" }}>
+                {info.notes}
+              </span>
+            </Fact>
+          )}
           <Fact name="Id">{info.vmid}</Fact>
         </DescriptionList>
       </CardBody>

@@ -1,5 +1,5 @@
-/** Name, CPUs, memory, and what is switched on or off. */
-import { Checkbox, FormGroup, FormSection, NumberInput, TextInput } from "@patternfly/react-core";
+/** Name, CPUs, memory, what is switched on or off, and notes. */
+import { Checkbox, FormGroup, FormSection, NumberInput, TextArea, TextInput } from "@patternfly/react-core";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
@@ -60,6 +60,18 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
         onChange={(_event, rosetta) => change({ rosetta })}
         isDisabled={disabled}
       />
+      <FormGroup label="Notes" fieldId="notes">
+        <TextArea
+          id="notes"
+          value={draft.notes}
+          onChange={(_event, notes) => change({ notes })}
+          validated={problems.notes ? "error" : "default"}
+          isDisabled={disabled}
+          autoResize
+          resizeOrientation="vertical"
+        />
+        <Problem text={problems.notes} />
+      </FormGroup>
     </FormSection>
   );
 }

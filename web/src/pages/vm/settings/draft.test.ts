@@ -24,6 +24,7 @@ const BASE: Settings = {
   nics: [{ type: "NAT" }],
   autostart: false,
   rosetta: false,
+  notes: "",
 };
 
 it("memory is read as people write it, and written whole", () => {
@@ -64,6 +65,7 @@ it("what is wrong is told at its field, as the server names it", () => {
     memory: "much",
     displays: [one, one],
     nics: [{ type: "BRIDGE" }],
+    notes: "ä".repeat(4097),
   };
   expect(Object.keys(problemsOf(draft)).sort()).toEqual(
     [
@@ -76,6 +78,7 @@ it("what is wrong is told at its field, as the server names it", () => {
       "displays[1].width",
       "displays[1].height",
       "nics[0].host",
+      "notes",
     ].sort(),
   );
 });
@@ -89,5 +92,6 @@ it("the command line gives lists whole, and is absent where it has no option", (
     "velocity vm set web --cpus 4 --autostart",
   );
   expect(cliOf({ name: "7", gid: 0 }, { cpus: 4 })?.join(" ")).toBe("velocity vm set 7 --cpus 4 --group 0");
+  expect(cliOf(vm, { notes: "" })).toEqual(["velocity", "vm", "set", "web", "--notes", "", "--group", "3"]);
   expect(cliOf(vm, { rosetta: true })).toBeUndefined();
 });

@@ -10,6 +10,7 @@ export type Field = keyof Settings;
 /** The memory is there as typed: "2 GiB". */
 export type Draft = Omit<Settings, "memory_mib"> & { memory: string };
 
+const NOTES_BYTES = 8192;
 const FIELDS = ["name", ...Object.keys(SETTINGS)] as readonly Field[];
 
 export const titleOf = (field: Field): string => (field === "name" ? "Name" : SETTINGS[field].title);
@@ -80,6 +81,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
+  if (new TextEncoder().encode(draft.notes).length > NOTES_BYTES) problems.notes = "Notes have at most 8 KiB.";
   const seen = new Set<string>();
   draft.displays.forEach((display, index) => {
     note(
@@ -122,6 +124,7 @@ export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settin
     changes.nics?.map((one) => (one.type === "BRIDGE" ? `bridge:${one.host}` : one.type.toLowerCase())),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
+  if (changes.notes !== undefined) line.push("--notes", changes.notes);
   return [...line, ...vmGroup(vm)];
 }
 
