@@ -26,6 +26,7 @@ from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
 from velocity.machines.ocr import Ocr
 from velocity.machines.port import MachineStore
+from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
 from velocity.media.images import Images
@@ -124,13 +125,16 @@ async def build(
         resumables = Resumables(library, access)
         driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
-        fleet = Fleet(machines(database), access, library, driver, host=HOST, nics=nics)
+        machine_store = machines(database)
+        fleet = Fleet(machine_store, access, library, driver, host=HOST, nics=nics)
+        provisioning = Provisioning(machine_store, access.directory, fleet, driver, host=HOST)
+        access.groups.belongings(provisioning)
         await fleet.open()
     except BaseException:
         await database.close()
         lock.close()
         raise
-    trash = Trash(SqlTrash(database), access, library, fleet, settings.trash_days * 86_400)
+    trash = Trash(SqlTrash(database), access, library, provisioning, settings.trash_days * 86_400)
     trash.open()
     image_uid = settings.image_uid if os.geteuid() == 0 else None
     making = Making(library, tasks, Images(image_uid))
@@ -142,6 +146,7 @@ async def build(
         access=access,
         library=library,
         fleet=fleet,
+        provisioning=provisioning,
         desk=Desk(driver),
         gallery=Gallery(driver, Ocr(image_uid)),
         tasks=tasks,

@@ -79,7 +79,7 @@ async def state(w: World) -> list[Any]:
     library, directory = w.server.services.library, w.server.services.access.directory
     kept = (library.taken(), set(directory.leaving))
     taken = {key: count for key, count in counts(w).items() if count}
-    return [await rows(w), w.files(), await objects(w), taken, w.server.services.fleet.names(), kept]
+    return [await rows(w), w.files(), await objects(w), taken, w.server.services.fleet.claims.names(), kept]
 
 
 # Planned, and then done

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
-
-from velocity import plan
-from velocity.access.rules import NOTHING, Discarded
+from velocity.access.rules import NOTHING
 from velocity.access.service import Access
-from velocity.access.sessions import Caller
-from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings, VmSummary
+from velocity.contract.machines import State, VmSummary
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
-from velocity.contract.revision import check
-from velocity.contract.settings import given
-from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, HypervisorError, Unknown, Why
-from velocity.machines import rules
+from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, Unknown, Why
 from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
@@ -33,10 +24,9 @@ from velocity.machines.keeper import Keeper
 from velocity.machines.life import House
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import CALL_DEADLINE, Machine, Progress, Spec, Unreadable
+from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.strays import forget_strays
-from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 from velocity.media.service import Holder, Library
 
 log = logging.getLogger(__name__)
@@ -64,7 +54,7 @@ class Fleet:
         self._library = library
         self._hypervisor = hypervisor
         self._host = host
-        self._builder = Builder(access, library, hypervisor, host, nics)
+        self.builder = Builder(access, library, hypervisor, host, nics)
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
@@ -72,38 +62,36 @@ class Fleet:
         self.observer = Observer(
             host, hypervisor, self._by_uuid.get, self._keepers.values, heard=self._heard, changed=self._host_changed
         )
-        self._house = House(
+        self.house = House(
             host=host,
             hypervisor=hypervisor,
             observer=self.observer,
             store=store,
             gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
             clock=clock,
-            prepare=self._builder.prepare,
+            prepare=self.builder.prepare,
             ended=self._run_ended,
             changed=self._changed,
         )
-        self._claims = Claims(access.directory, library.touched)
-        self.names = self._claims.names
+        self.claims = Claims(access.directory, library.touched)
         self._summaries = Summaries()
-        self._unreadable: Sequence[Unreadable] = ()
+        self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
         self._behind: set[asyncio.Task[None]] = set()
         access.owns(On.VM, self._group_of)
-        access.groups.belongings(self)
         library.held_by(self._holders)
 
     # The start and the end of the server
 
     async def open(self) -> None:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
-        loaded, self._unreadable = self._store.load(self._host)
+        loaded, self.unreadable = self._store.load(self._host)
         for machine, progress in loaded:
-            self.add(Keeper(self._house, machine, progress))
-            self._claims.put(machine.uuid, self._builder.claim(machine, progress.run))
-        for one in self._unreadable:
+            self.add(Keeper(self.house, machine, progress))
+            self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
+        for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; what is kept for it stays: %s", one.vmid, one.name, one.why)
-            self._claims.put(uuid4(), Claim(self._access.line(one.gid), one.name, NOTHING, frozenset(), {}))
+            self.claims.put(uuid4(), Claim(self._access.line(one.gid), one.name, NOTHING, frozenset(), {}))
         await self.observer.open()
         if not self.observer.lost:
             await self._welcome()
@@ -111,7 +99,7 @@ class Fleet:
     async def _welcome(self) -> None:
         """The host is heard for the first time: clear what a crash has left, and start what starts by itself."""
         self._welcomed = True
-        known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self._unreadable)}
+        known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self.unreadable)}
         await forget_strays(self._hypervisor, self._host, self.observer, known)
         self._do_behind(autostart(list(self._keepers.values())))
 
@@ -201,12 +189,15 @@ class Fleet:
             raise Refused(Problem.VM_STOPPED, f"VM {vmid} is {keeper.state.value}: start it first", field="vmid")
         return argv
 
+    def of_groups(self, gids: Collection[int]) -> list[Keeper]:
+        return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
+
     def _group_of(self, vmid: object) -> int | None:
         keeper = self._keepers.get(vmid) if isinstance(vmid, int) else None
         return None if keeper is None else keeper.machine.gid
 
     def _holders(self, mid: UUID) -> list[Holder]:
-        return [self._holder(uuid, claim, mid) for uuid, claim in self._claims.holders(mid).items()]
+        return [self._holder(uuid, claim, mid) for uuid, claim in self.claims.holders(mid).items()]
 
     def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> Holder:
         keeper = self._by_uuid.get(uuid)
@@ -216,139 +207,6 @@ class Fleet:
         return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
 
     # Changing
-
-    async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
-        """Its vmid, and what will not work as one might expect."""
-        self._access.group(request.gid)
-        facts = self._hypervisor.about(self._host)
-        spec = Spec(**given(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
-        warnings = self._builder.check(caller, request.gid, spec)
-        draft = Machine(0, uuid4(), request.gid, request.name, spec)
-        with self._claims.taken(draft.uuid, self._builder.claim(draft, None)):
-            rules.check_display_names(spec.displays)
-            plan.step("create", "vm", draft.name, gid=draft.gid)
-            plan.warns(warnings)
-            machine = await self._keep(draft)
-            self.add(Keeper(self._house, machine, Progress()))
-        return machine.vmid, warnings
-
-    async def _keep(self, draft: Machine) -> Machine:
-        """Commit it; its group may be deleted meanwhile."""
-        try:
-            vmid = await self._store.add(draft.uuid, self._host, draft.gid, draft.name, draft.spec)
-        except Exception:
-            self._access.group(draft.gid)
-            raise
-        try:
-            self._access.group(draft.gid)
-        except Refused:  # it came too late to be withdrawn with its group
-            await self._store.remove(vmid)
-            raise
-        return replace(draft, vmid=vmid)
-
-    async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
-        """Its keeper, and what will not work as one might expect."""
-        keeper = self.get(request.vmid)
-        return keeper, await keeper.alone(lambda: self._alter(caller, keeper, request))
-
-    async def _alter(self, caller: Caller, keeper: Keeper, request: AlterVm) -> list[str]:
-        old = keeper.machine
-        if keeper.retired:
-            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
-        spec = msgspec.structs.replace(old.spec, **given(VmSettings, request))
-        name = request.name if isinstance(request.name, str) else old.name
-        machine = replace(old, name=name, spec=spec)
-        warnings = self._builder.check(caller, old.gid, spec, has=old.spec)
-        with self._claims.taken(old.uuid, self._builder.claim(machine, keeper.progress.run)):
-            rules.check_display_names(spec.displays)
-            check(request.revision, old.revision)
-            plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=rules.changes(old, machine))
-            plan.warns(warnings)
-            await self._store.alter(old.vmid, name, spec)
-            keeper.machine = machine
-        return warnings
-
-    def _run_ended(self, machine: Machine) -> None:
-        if machine.uuid in self._by_uuid:
-            self._claims.put(machine.uuid, self._builder.claim(machine, None))
-
-    async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
-        """Into the trash, or for good."""
-        keeper = self.get(request.vmid)
-        await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
-
-    async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
-        vmid = keeper.machine.vmid
-        self.get(vmid)
-        if not keeper.ended:
-            raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
-        check(request.revision, keeper.machine.revision)
-        self._plan_to_remove(keeper, purge=purge)
-        plan.ends()
-        withdrawn = WithdrawnVms(self)
-        withdrawn.take(keeper)
-        try:
-            machine = keeper.machine
-            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid)
-            await self._store.remove(vmid, None if purge else discarded)
-        except BaseException:
-            await withdrawn.restore()
-            raise
-        withdrawn.committed()
-        if not purge:
-            self._access.directory.discarded("vm", machine.gid)
-        await withdrawn.finish(purge=purge)
-
-    @contextlib.contextmanager
-    def returning(self, machines: Sequence[tuple[Machine, Progress]]) -> Iterator[None]:
-        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
-        with contextlib.ExitStack() as undo:
-            for machine, _ in machines:
-                plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
-                self._builder.check_disks(machine.spec)
-                undo.enter_context(self._claims.taken(machine.uuid, self._builder.claim(machine, None)))
-            yield
-            for machine, progress in machines:
-                self.add(Keeper(self._house, machine, replace(progress, wanted=State.STOPPED, run=None)))
-
-    async def forget(self, machine: Machine) -> None:
-        """It is removed for good: its firmware variables and logs go, now or at the next start."""
-        try:
-            await self._hypervisor.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
-        except HypervisorError as error:
-            log.warning("what was kept for the machine %s is removed later: %s", machine.uuid, error)
-
-    def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
-        machine = keeper.machine
-        plan.step("purge" if purge else "delete", "vm", machine.name, id=machine.vmid, gid=machine.gid)
-        freed = NOTHING - self._builder.claim(machine, keeper.progress.run).amount
-        plan.consumes(machine.gid, vars(freed))
-
-    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.Belongings`: without force, no VM of the groups runs."""
-        for one in self._unreadable:
-            if one.gid in gids:
-                raise Refused(
-                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: the server's log says why", field="gid"
-                )
-        for keeper in self._of_groups(gids):
-            if not force:
-                check_stopped(keeper)
-            elif keeper.state is not State.STOPPED:
-                plan.step("kill", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.machine.gid)
-            self._plan_to_remove(keeper, purge=purge)
-
-    def _of_groups(self, gids: Collection[int]) -> list[Keeper]:
-        return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
-
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
-        """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        withdrawn = WithdrawnVms(self)
-        await withdrawn.end(self._of_groups(gids), force=force)
-        return withdrawn
-
-    def drop_claim(self, machine: Machine) -> None:
-        self._claims.drop(machine.uuid)
 
     async def request(self, vmid: int, state: str, *, force: bool) -> tuple[Keeper, State]:
         """Serve a request for a state; the state is the one that it led to."""
@@ -379,9 +237,13 @@ class Fleet:
         del self._by_group[machine.gid][machine.vmid]
         self._changed(machine)
 
+    def _run_ended(self, machine: Machine) -> None:
+        if machine.uuid in self._by_uuid:
+            self.claims.put(machine.uuid, self.builder.claim(machine, None))
+
     def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""
         self._summaries.changed(machine)
         self._access.changes.tell("vm", machine.vmid, machine.gid)
-        for mid in self._claims.media(machine.uuid):
+        for mid in self.claims.media(machine.uuid):
             self._library.touched(mid)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
 
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.keeper import Keeper
+from velocity.machines.rules import Machine
+from velocity.machines.service import Fleet
 from velocity.machines.states import Cause
-
-if TYPE_CHECKING:
-    from velocity.machines.service import Fleet
-
 
 AT_ONCE = 100
 """VMs that are taken at the same time: of more, other requests come between."""
@@ -23,8 +20,10 @@ class WithdrawnVms:
 
     size = 0
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, forget: Callable[[Machine], Awaitable[None]]) -> None:
+        """`forget` removes what is kept on the host for one that is deleted for good."""
         self._fleet = fleet
+        self._forget = forget
         self._keepers: list[Keeper] = []
 
     def take(self, keeper: Keeper) -> None:
@@ -60,11 +59,11 @@ class WithdrawnVms:
     def committed(self) -> None:
         for keeper in self._keepers:
             keeper.retire()
-            self._fleet.drop_claim(keeper.machine)
+            self._fleet.claims.drop(keeper.machine.uuid)
 
     async def finish(self, *, purge: bool) -> None:
         for keeper in self._keepers if purge else ():
-            await self._fleet.forget(keeper.machine)
+            await self._forget(keeper.machine)
 
 
 def check_stopped(keeper: Keeper) -> None:

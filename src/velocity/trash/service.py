@@ -14,7 +14,7 @@ from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
-from velocity.machines.service import Fleet
+from velocity.machines.provisioning import Provisioning
 from velocity.media.rules import file_name
 from velocity.media.service import Library
 from velocity.trash.port import Contents, Item, TrashStore
@@ -35,14 +35,14 @@ class Trash:
         store: TrashStore,
         access: Access,
         library: Library,
-        fleet: Fleet,
+        provisioning: Provisioning,
         kept: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._access = access
         self._library = library
-        self._fleet = fleet
+        self._provisioning = provisioning
         self.kept = kept
         self.clock = clock
         self._changing = asyncio.Lock()
@@ -81,7 +81,7 @@ class Trash:
                 else:
                     self._access.group(item.what.gid)
                 await undo.enter_async_context(self._library.returning(contents.media))
-                undo.enter_context(self._fleet.returning(contents.machines))
+                undo.enter_context(self._provisioning.returning(contents.machines))
                 await self._store.restore(trid)
         self._access.directory.discarded(item.what.kind, item.what.gid)
         return item
@@ -141,7 +141,7 @@ class Trash:
         for medium in contents.media:
             await self._library.empty(medium)
         for machine, _ in contents.machines:
-            await self._fleet.forget(machine)
+            await self._provisioning.forget(machine)
 
     def _may(self, caller: Caller, item: Item) -> bool:
         return self._access.holds(caller.uid, NEEDED[item.what.kind], item.what.gid)

@@ -19,6 +19,7 @@ from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
 from velocity.machines.consoles import Desk
+from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
@@ -42,6 +43,7 @@ class Services:
     access: Access
     library: Library
     fleet: Fleet
+    provisioning: Provisioning
     desk: Desk
     gallery: Gallery
     tasks: Tasks

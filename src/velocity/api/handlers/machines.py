@@ -13,7 +13,7 @@ from velocity.machines.keeper import Keeper
 
 @handles(machines.CREATE)
 async def create(call: Call[machines.CreateVm]) -> machines.VmCreated:
-    vmid, warnings = await call.services.fleet.create(call.caller, call.request)
+    vmid, warnings = await call.services.provisioning.create(call.caller, call.request)
     return machines.VmCreated(vmid=vmid, warnings=warnings or UNSET)
 
 
@@ -37,13 +37,13 @@ async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
 
 @handles(machines.DELETE)
 async def delete(call: Call[machines.DeleteVm]) -> Nothing:
-    await call.services.fleet.delete(call.caller, call.request, purge=call.purges(call.request.purge))
+    await call.services.provisioning.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()
 
 
 @handles(machines.ALTER)
 async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
-    keeper, warnings = await call.services.fleet.alter(call.caller, call.request)
+    keeper, warnings = await call.services.provisioning.alter(call.caller, call.request)
     return machines.VmAltered(
         vmid=keeper.machine.vmid, revision=keeper.machine.revision, waiting=_waiting(keeper), warnings=warnings or UNSET
     )

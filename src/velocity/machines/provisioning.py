@@ -1,0 +1,165 @@
+"""How VMs come, change and go: created, altered, deleted alone or with their group, and back from the trash."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+import msgspec
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.rules import NOTHING, Discarded
+from velocity.access.sessions import Caller
+from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check
+from velocity.contract.settings import given
+from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
+from velocity.machines import rules
+from velocity.machines.keeper import Keeper
+from velocity.machines.port import MachineStore
+from velocity.machines.rules import CALL_DEADLINE, Machine, Progress, Spec
+from velocity.machines.service import Fleet
+from velocity.machines.withdrawn import WithdrawnVms, check_stopped
+
+log = logging.getLogger(__name__)
+
+
+class Provisioning:
+    """Changes which VMs there are, and what they are made of: checked, claimed, committed, then shown by the fleet."""
+
+    def __init__(
+        self, store: MachineStore, directory: Directory, fleet: Fleet, hypervisor: Hypervisor, *, host: HostId
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._fleet = fleet
+        self._hypervisor = hypervisor
+        self._host = host
+
+    async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
+        """Its vmid, and what will not work as one might expect."""
+        self._directory.group(request.gid)
+        facts = self._hypervisor.about(self._host)
+        spec = Spec(**given(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
+        warnings = self._fleet.builder.check(caller, request.gid, spec)
+        draft = Machine(0, uuid4(), request.gid, request.name, spec)
+        with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
+            rules.check_display_names(spec.displays)
+            plan.step("create", "vm", draft.name, gid=draft.gid)
+            plan.warns(warnings)
+            machine = await self._keep(draft)
+            self._fleet.add(Keeper(self._fleet.house, machine, Progress()))
+        return machine.vmid, warnings
+
+    async def _keep(self, draft: Machine) -> Machine:
+        """Commit it; its group may be deleted meanwhile."""
+        try:
+            vmid = await self._store.add(draft.uuid, self._host, draft.gid, draft.name, draft.spec)
+        except Exception:
+            self._directory.group(draft.gid)
+            raise
+        try:
+            self._directory.group(draft.gid)
+        except Refused:  # it came too late to be withdrawn with its group
+            await self._store.remove(vmid)
+            raise
+        return replace(draft, vmid=vmid)
+
+    async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
+        """Its keeper, and what will not work as one might expect."""
+        keeper = self._fleet.get(request.vmid)
+        return keeper, await keeper.alone(lambda: self._alter(caller, keeper, request))
+
+    async def _alter(self, caller: Caller, keeper: Keeper, request: AlterVm) -> list[str]:
+        old = keeper.machine
+        if keeper.retired:
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
+        spec = msgspec.structs.replace(old.spec, **given(VmSettings, request))
+        name = request.name if isinstance(request.name, str) else old.name
+        machine = replace(old, name=name, spec=spec)
+        warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec)
+        with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
+            rules.check_display_names(spec.displays)
+            check(request.revision, old.revision)
+            plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=rules.changes(old, machine))
+            plan.warns(warnings)
+            await self._store.alter(old.vmid, name, spec)
+            keeper.machine = machine
+        return warnings
+
+    async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
+        """Into the trash, or for good."""
+        keeper = self._fleet.get(request.vmid)
+        await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
+
+    async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
+        vmid = keeper.machine.vmid
+        self._fleet.get(vmid)
+        if not keeper.ended:
+            raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
+        check(request.revision, keeper.machine.revision)
+        self._plan_to_remove(keeper, purge=purge)
+        plan.ends()
+        withdrawn = WithdrawnVms(self._fleet, self.forget)
+        withdrawn.take(keeper)
+        try:
+            machine = keeper.machine
+            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid)
+            await self._store.remove(vmid, None if purge else discarded)
+        except BaseException:
+            await withdrawn.restore()
+            raise
+        withdrawn.committed()
+        if not purge:
+            self._directory.discarded("vm", machine.gid)
+        await withdrawn.finish(purge=purge)
+
+    @contextlib.contextmanager
+    def returning(self, machines: Sequence[tuple[Machine, Progress]]) -> Iterator[None]:
+        """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
+        with contextlib.ExitStack() as undo:
+            for machine, _ in machines:
+                plan.step("restore", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+                self._fleet.builder.check_disks(machine.spec)
+                undo.enter_context(self._fleet.claims.taken(machine.uuid, self._fleet.builder.claim(machine, None)))
+            yield
+            for machine, progress in machines:
+                self._fleet.add(Keeper(self._fleet.house, machine, replace(progress, wanted=State.STOPPED, run=None)))
+
+    async def forget(self, machine: Machine) -> None:
+        """It is removed for good: its firmware variables and logs go, now or at the next start."""
+        try:
+            await self._hypervisor.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
+        except HypervisorError as error:
+            log.warning("what was kept for the machine %s is removed later: %s", machine.uuid, error)
+
+    def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
+        machine = keeper.machine
+        plan.step("purge" if purge else "delete", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+        freed = NOTHING - self._fleet.builder.claim(machine, keeper.progress.run).amount
+        plan.consumes(machine.gid, vars(freed))
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: without force, no VM of the groups runs."""
+        for one in self._fleet.unreadable:
+            if one.gid in gids:
+                raise Refused(
+                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: the server's log says why", field="gid"
+                )
+        for keeper in self._fleet.of_groups(gids):
+            if not force:
+                check_stopped(keeper)
+            elif keeper.state is not State.STOPPED:
+                plan.step("kill", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.machine.gid)
+            self._plan_to_remove(keeper, purge=purge)
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
+        """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
+        withdrawn = WithdrawnVms(self._fleet, self.forget)
+        await withdrawn.end(self._fleet.of_groups(gids), force=force)
+        return withdrawn
