@@ -127,14 +127,14 @@ async def build(
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
         machine_store = machines(database)
         fleet = Fleet(machine_store, access, library, driver, host=HOST, nics=nics)
-        provisioning = Provisioning(machine_store, access.directory, fleet, driver, host=HOST)
+        provisioning = Provisioning(machine_store, access.directory, access.updates, fleet, driver, host=HOST)
         access.groups.belongings(provisioning)
         await fleet.open()
     except BaseException:
         await database.close()
         lock.close()
         raise
-    trash = Trash(SqlTrash(database), access, library, provisioning, settings.trash_days * 86_400)
+    trash = Trash(SqlTrash(database), access, access.updates, library, provisioning, settings.trash_days * 86_400)
     trash.open()
     image_uid = settings.image_uid if os.geteuid() == 0 else None
     making = Making(library, tasks, Images(image_uid))

@@ -70,7 +70,9 @@ def counts(w: World) -> dict[tuple[str, int], int]:
     """What is counted in memory for each group with all below it."""
     services = w.server.services
     taken = {
-        (name, gid): count for gid, used in services.access.directory.used.items() for name, count in vars(used).items()
+        (name, gid): count
+        for gid, used in services.access.directory.quotas.used.items()
+        for name, count in vars(used).items()
     }
     return taken | {("bytes", gid): count for (gid, _), count in services.library.pools.used().items()}
 

@@ -360,7 +360,7 @@ async def test_a_sign_in_that_meets_a_password_change_or_a_removal_is_none(w: Wo
     change = w.call(method, "/u/user", uid=1, password="another one")
     async with holding(w):
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(change)]
-        while not w.server.services.access.directory.changing.locked():
+        while not w.server.services.access.updates.changing.locked():
             await asyncio.sleep(0.001)
         tasks += await asked(sessions.begin(1))
     done = await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,6 +15,7 @@ from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, Belongings, Withdrawal
 from velocity.access.rules import DEEPEST, LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
+from velocity.access.updates import Updates
 from velocity.access.users import Membership
 from velocity.contract.groups import DeleteGroup
 from velocity.contract.permissions import Permission, members
@@ -37,9 +38,10 @@ class Account:
 class Groups:
     """The tree and its quotas."""
 
-    def __init__(self, store: AccessStore, directory: Directory) -> None:
+    def __init__(self, store: AccessStore, directory: Directory, updates: Updates) -> None:
         self._store = store
         self._directory = directory
+        self._updates = updates
         self._belongings: list[Belongings] = []
 
     def belongings(self, keeper: Belongings) -> None:
@@ -65,7 +67,7 @@ class Groups:
 
     async def create(self, name: str, parent_gid: int) -> Group:
         directory = self._directory
-        async with directory.changing:
+        async with self._updates.changing:
             parent = directory.group(parent_gid, field="parent_gid")
             if len(directory.line(parent_gid)) > DEEPEST:
                 raise Refused(
@@ -77,14 +79,14 @@ class Groups:
             self._check_name(name, parent_gid)
             plan.step("create", "group", name, gid=parent_gid)
             group = Group(await self._store.add_group(name, parent_gid), parent_gid, name)
-            directory.show(group)
+            self._updates.put_group(group)
         return group
 
     async def delete(self, caller: Caller, request: DeleteGroup, *, purge: bool) -> None:
         """With its subgroups and all that they own; into the trash, or for good."""
         gid = request.gid
         directory = self._directory
-        async with directory.changing:
+        async with self._updates.changing:
             group = directory.group(gid)
             if gid == ROOT_GROUP:
                 raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
@@ -95,30 +97,30 @@ class Groups:
             for one in reversed(leaving):
                 plan.step("purge" if purge else "delete", "group", directory.groups[one].name, id=one)
             plan.ends()
-            directory.leave(leaving)  # from here on nothing new comes into them
+            self._updates.hide_groups(leaving)  # from here on nothing new comes into them
         withdrawn: list[Withdrawal] = []
         try:
             for keeper in self._belongings:
                 withdrawn.append(await keeper.withdraw(leaving, force=request.force))
-            async with directory.changing:
+            async with self._updates.changing:
                 size = sum(withdrawal.size for withdrawal in withdrawn)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
                 await self._store.remove_groups(leaving, group.parent_gid, None if purge else discarded)
         except BaseException:
             for withdrawal in reversed(withdrawn):
                 await withdrawal.restore()
-            directory.stay(leaving)
+            self._updates.unhide_groups(leaving)
             raise
         for withdrawal in withdrawn:
             withdrawal.committed()
         if not purge:
-            directory.discard(set(leaving))
-        directory.move_homes(set(leaving), group.parent_gid)
+            self._updates.trash_groups(set(leaving))
+        self._updates.move_homes(set(leaving), group.parent_gid)
         for one in reversed(leaving):
-            directory.forget_group(one)
-        directory.stay(leaving)
+            self._updates.forget_group(one)
+        self._updates.unhide_groups(leaving)
         if not purge:
-            directory.discarded("group", group.parent_gid)
+            self._updates.discarded("group", group.parent_gid)
         for withdrawal in withdrawn:
             await withdrawal.finish(purge=purge)
 
@@ -132,26 +134,26 @@ class Groups:
         """
         directory = self._directory
         gids = [group.gid for group in groups]
-        async with directory.changing:
+        async with self._updates.changing:
             top = groups[0]
             directory.group(top.parent_gid)
             self._check_name(top.name, top.parent_gid)
             directory.leaving.update(gids)
             directory.groups.update({group.gid: group for group in groups})
-            directory.limits.update(limits)
+            directory.quotas.limits.update(limits)
             try:
                 yield
             except BaseException:
                 for gid in gids:
-                    directory.forget_group(gid)
+                    self._updates.forget_group(gid)
                 raise
             else:
                 for uid, gid, pid in grants:
                     if uid in directory.users:
-                        directory.grant(uid, gid, 1 << pid)
-                directory.retrieve(gids)
+                        self._updates.grant(uid, gid, 1 << pid)
+                self._updates.untrash_groups(gids)
             finally:
-                directory.stay(gids)
+                self._updates.unhide_groups(gids)
 
     def _check_name(self, name: str, parent_gid: int) -> None:
         if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
@@ -164,21 +166,21 @@ class Groups:
     # Quotas
 
     def account(self, gid: int) -> Account:
-        directory = self._directory
+        directory, quotas = self._directory, self._directory.quotas
         directory.group(gid)
         left: dict[str, int] = {}
         for ancestor in directory.line(gid):
             for name in LIMITED:
-                limit = getattr(directory.limits_of(ancestor), name)
+                limit = getattr(quotas.limits_of(ancestor), name)
                 if limit is not None:
-                    rest = max(0, limit - getattr(directory.used_by(ancestor), name))
+                    rest = max(0, limit - getattr(quotas.used_by(ancestor), name))
                     left[name] = min(rest, left.get(name, rest))
-        return Account(directory.limits_of(gid), directory.used_by(gid), Limits(**left), directory.revision(gid))
+        return Account(quotas.limits_of(gid), quotas.used_by(gid), Limits(**left), directory.revision(gid))
 
     async def set_limits(self, gid: int, limits: Limits, named: str | UnsetType) -> None:
         """State all of a group's limits. Less than what is used is allowed: nothing new fits until it is less."""
         directory = self._directory
-        async with directory.changing:
+        async with self._updates.changing:
             group = directory.group(gid)
             for name in LIMITED:
                 wanted = getattr(limits, name)
@@ -186,15 +188,15 @@ class Groups:
                     self._check_above(gid, name, wanted)
                     self._check_below(gid, name, wanted)
             check(named, directory.revision(gid))
-            before = vars(directory.limits_of(gid))
+            before = vars(directory.quotas.limits_of(gid))
             changes = {name: (before[name], limit) for name, limit in vars(limits).items()}
             plan.step("change", "group", group.name, id=gid, changes=changes)
             await self._store.set_limits(gid, limits)
-            directory.limit(gid, limits)
+            directory.quotas.set_limits(gid, limits)
 
     def _check_above(self, gid: int, name: str, wanted: int) -> None:
         for ancestor in self._directory.line(gid)[1:]:
-            limit = getattr(self._directory.limits_of(ancestor), name)
+            limit = getattr(self._directory.quotas.limits_of(ancestor), name)
             if ancestor != gid and limit is not None and wanted > limit:
                 raise Refused(
                     Problem.QUOTA_ABOVE,
@@ -206,7 +208,7 @@ class Groups:
     def _check_below(self, gid: int, name: str, wanted: int) -> None:
         directory = self._directory
         for below in rules.subtree(directory.groups, gid)[1:]:
-            limit = getattr(directory.limits_of(below), name)
+            limit = getattr(directory.quotas.limits_of(below), name)
             if limit is not None and limit > wanted:
                 raise Refused(
                     Problem.QUOTA_ABOVE,

@@ -13,9 +13,9 @@ from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore, Kept
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants, Group
 from velocity.access.sessions import Caller, Sessions
+from velocity.access.updates import Updates
 from velocity.access.users import Users
 from velocity.access.welcome import Welcome
-from velocity.access.why import Why
 from velocity.changes import Changes
 from velocity.contract.operation import Hides, Holds, Needs, On
 from velocity.contract.permissions import ALL, Permission
@@ -33,11 +33,11 @@ class Access:
         self._passwords = passwords
         self.changes = Changes()
         self.directory = Directory(self.changes)
+        self.updates = Updates(self.directory, self.changes)
         self.sessions = Sessions(store, lifetime, self.changes)
         self.welcome = Welcome()
-        self.users = Users(store, self.directory, self.sessions, passwords, Guesses(), self.welcome)
-        self.groups = Groups(store, self.directory)
-        self.why = Why(self)
+        self.users = Users(store, self.directory, self.updates, self.sessions, passwords, Guesses(), self.welcome)
+        self.groups = Groups(store, self.directory, self.updates)
         self._owners: dict[On, Owner] = {}
 
     async def open(self, root_password: str) -> str | None:
@@ -52,7 +52,7 @@ class Access:
             for permission in lacking:
                 await self._store.add_grant(ROOT_USER, ROOT_GROUP, permission.pid)
             kept = self._store.load()
-        self.directory.load(kept)
+        self.updates.load(kept)
         self.sessions.load(kept.sessions)
         return made
 

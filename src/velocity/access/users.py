@@ -15,6 +15,7 @@ from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
 from velocity.access.sessions import Begun, Caller, Sessions
+from velocity.access.updates import Updates
 from velocity.access.welcome import Welcome
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission, members
@@ -39,6 +40,7 @@ class Users:
         self,
         store: AccessStore,
         directory: Directory,
+        updates: Updates,
         sessions: Sessions,
         passwords: Passwords,
         guesses: Guesses,
@@ -46,6 +48,7 @@ class Users:
     ) -> None:
         self._store = store
         self._directory = directory
+        self._updates = updates
         self._sessions = sessions
         self._passwords = passwords
         self.guesses = guesses
@@ -90,11 +93,11 @@ class Users:
         plan.step("create", "user", name, gid=home)
         plan.ends()
         hashed = await self._passwords.hash(password)
-        async with self._directory.changing:
+        async with self._updates.changing:
             home = self._home(caller, gid)
             self._free_name(name)
             user = User(await self._store.add_user(name, hashed, home), name, hashed, home)
-            self._directory.learn(user)
+            self._updates.put_user(user)
         return user
 
     def _home(self, caller: Caller, gid: int | None) -> int:
@@ -117,7 +120,7 @@ class Users:
         return revision(user.uid, user.name, user.password, user.home)
 
     async def remove(self, caller: Caller, uid: int, named: str | UnsetType) -> None:
-        async with self._directory.changing:
+        async with self._updates.changing:
             user = self._directory.user(uid)
             if uid in (ROOT_USER, caller.uid):
                 who = "the root user" if uid == ROOT_USER else "yourself"
@@ -126,7 +129,7 @@ class Users:
             check(named, self.revision(user))
             plan.step("delete", "user", user.name, id=uid)
             await self._store.remove_user(uid)
-            self._directory.forget_user(uid)
+            self._updates.forget_user(uid)
             self._sessions.forget(uid)
 
     async def change(self, caller: Caller, request: ChangeUser, address: str) -> None:
@@ -146,12 +149,12 @@ class Users:
         plan.step("change", "user", user.name, id=uid, changes=changes)
         plan.ends()
         hashed = await self._passwords.hash(request.password) if isinstance(request.password, str) else None
-        async with self._directory.changing:
+        async with self._updates.changing:
             user = self._checked(caller, uid, request)
             check(request.revision, self.revision(user))
             home = request.gid if isinstance(request.gid, int) else user.home
             await self._store.change_user(uid, hashed, home)
-            self._directory.learn(replace(user, password=hashed or user.password, home=home))
+            self._updates.put_user(replace(user, password=hashed or user.password, home=home))
             if hashed is not None:
                 self._sessions.forget(uid)
                 if uid == ROOT_USER:
@@ -213,7 +216,7 @@ class Users:
         """Give a permission that the caller holds on that very group; held already is success."""
         directory = self._directory
         permission = _named(name)
-        async with directory.changing:
+        async with self._updates.changing:
             if permission is not None and permission.bit & ~self._held_on(caller, gid):
                 raise Refused(
                     Problem.PERMISSION_NOT_HELD,
@@ -227,13 +230,13 @@ class Users:
             if not directory.held(uid).get(gid, 0) & permission.bit:
                 plan.step("grant", "user", user.name, id=uid, gid=gid, changes={"permissions": (None, [name])})
             await self._store.add_grant(uid, gid, permission.pid)
-            directory.grant(uid, gid, permission.bit)
+            self._updates.grant(uid, gid, permission.bit)
 
     async def revoke(self, caller: Caller, uid: int, gid: int, name: str | None, named: str | UnsetType) -> None:
         """Take a permission that the caller holds too, or all of them (None); not held is success."""
         directory = self._directory
         permission = None if name is None else _named(name)
-        async with directory.changing:
+        async with self._updates.changing:
             everything = directory.held(uid).get(gid, 0)
             bits = everything if name is None else (permission.bit if permission else 0)
             lacking = bits & ~self._held_on(caller, gid)
@@ -254,7 +257,7 @@ class Users:
                 names = [one.value for one in members(taken)]
                 plan.step("revoke", "user", user.name, id=uid, gid=gid, changes={"permissions": (names, None)})
             await self._store.remove_grants(uid, gid, [one.pid for one in members(bits)])
-            directory.revoke(uid, gid, bits)
+            self._updates.revoke(uid, gid, bits)
 
     def _held_on(self, caller: Caller, gid: int) -> int:
         """By inheritance too. A group that does not exist counts as group 0."""

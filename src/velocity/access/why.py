@@ -6,13 +6,13 @@ The caller sees no more of it than he may see elsewhere: of groups where he hold
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from velocity.access import rules
 from velocity.access.lacking import several
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
+from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.operation import Holds, On, Operation
 from velocity.contract.permissions import Permission
@@ -20,9 +20,6 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.registry import OPERATIONS
 from velocity.contract.users import UserSummary
 from velocity.contract.why import Explain, Explanation, Place, Supposed
-
-if TYPE_CHECKING:
-    from velocity.access.service import Access
 
 NAMED = {operation.name: operation for operation in OPERATIONS}
 

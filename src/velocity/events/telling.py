@@ -150,7 +150,8 @@ class Telling:
         self._account("quota", line, Permission.GROUP_VIEW, below=True)
 
     def _quota(self, gid: object, line: Line) -> None:
-        limits, used = self._directory.limits_of(line[0]), self._directory.used_by(line[0])
+        quotas = self._directory.quotas
+        limits, used = quotas.limits_of(line[0]), quotas.used_by(line[0])
         if line[0] not in self._directory.groups:
             self._last.pop(("quota", gid), None)
         elif self._is_new(("quota", gid), (limits, used)):

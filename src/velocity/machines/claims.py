@@ -39,6 +39,7 @@ class Claims:
     def __init__(self, directory: Directory, touched: Callable[[UUID], None]) -> None:
         """`touched` is told of each medium whose holders are others now."""
         self._directory = directory
+        self._quotas = directory.quotas
         self._touched = touched
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
@@ -63,7 +64,7 @@ class Claims:
         for mid in claim.media:
             self._holders.setdefault(mid, {})[uuid] = None
             self._touched(mid)
-        self._directory.count(claim.line, claim.amount)
+        self._quotas.count(claim.line, claim.amount)
 
     def names(self) -> dict[tuple[int, str], UUID]:
         """The names that are taken, in each group."""
@@ -82,7 +83,7 @@ class Claims:
             if not self._holders[mid]:
                 del self._holders[mid]
             self._touched(mid)
-        self._directory.count(claim.line, NOTHING - claim.amount)
+        self._quotas.count(claim.line, NOTHING - claim.amount)
 
     @contextlib.contextmanager
     def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
@@ -103,7 +104,7 @@ class Claims:
     def _check_quotas(self, claim: Claim, had: Amount) -> None:
         more = claim.amount - had
         for gid in claim.line:
-            limits, used = self._directory.limits_of(gid), self._directory.used_by(gid)
+            limits, used = self._quotas.limits_of(gid), self._quotas.used_by(gid)
             for name in LIMITED:
                 limit, rest = getattr(limits, name), getattr(more, name)
                 left = None if limit is None else limit - getattr(used, name)

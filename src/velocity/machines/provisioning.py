@@ -14,6 +14,7 @@ from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
+from velocity.access.updates import Updates
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
@@ -33,10 +34,18 @@ class Provisioning:
     """Changes which VMs there are, and what they are made of: checked, claimed, committed, then shown by the fleet."""
 
     def __init__(
-        self, store: MachineStore, directory: Directory, fleet: Fleet, hypervisor: Hypervisor, *, host: HostId
+        self,
+        store: MachineStore,
+        directory: Directory,
+        updates: Updates,
+        fleet: Fleet,
+        hypervisor: Hypervisor,
+        *,
+        host: HostId,
     ) -> None:
         self._store = store
         self._directory = directory
+        self._updates = updates
         self._fleet = fleet
         self._hypervisor = hypervisor
         self._host = host
@@ -116,7 +125,7 @@ class Provisioning:
             raise
         withdrawn.committed()
         if not purge:
-            self._directory.discarded("vm", machine.gid)
+            self._updates.discarded("vm", machine.gid)
         await withdrawn.finish(purge=purge)
 
     @contextlib.contextmanager

@@ -251,7 +251,7 @@ class Library:
             raise
         withdrawn.committed()
         if not purge:
-            self._access.directory.discarded("medium", medium.gid)
+            self._access.updates.discarded("medium", medium.gid)
         await withdrawn.finish(purge=purge)
 
     def _plan_to_remove(self, medium: Medium, *, purge: bool) -> None:

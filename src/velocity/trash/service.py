@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from velocity import plan
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
+from velocity.access.updates import Updates
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.provisioning import Provisioning
@@ -34,6 +35,7 @@ class Trash:
         self,
         store: TrashStore,
         access: Access,
+        updates: Updates,
         library: Library,
         provisioning: Provisioning,
         kept: int,
@@ -41,6 +43,7 @@ class Trash:
     ) -> None:
         self._store = store
         self._access = access
+        self._updates = updates
         self._library = library
         self._provisioning = provisioning
         self.kept = kept
@@ -83,7 +86,7 @@ class Trash:
                 await undo.enter_async_context(self._library.returning(contents.media))
                 undo.enter_context(self._provisioning.returning(contents.machines))
                 await self._store.restore(trid)
-        self._access.directory.discarded(item.what.kind, item.what.gid)
+        self._updates.discarded(item.what.kind, item.what.gid)
         return item
 
     async def purge(self, caller: Caller, trid: int) -> None:
@@ -136,8 +139,8 @@ class Trash:
 
     async def _purge(self, item: Item, contents: Contents) -> None:
         await self._store.purge(item.trid)
-        self._access.directory.retrieve([group.gid for group in contents.groups])
-        self._access.directory.discarded(item.what.kind, item.what.gid)
+        self._updates.untrash_groups([group.gid for group in contents.groups])
+        self._updates.discarded(item.what.kind, item.what.gid)
         for medium in contents.media:
             await self._library.empty(medium)
         for machine, _ in contents.machines:
