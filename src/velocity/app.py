@@ -117,7 +117,8 @@ async def build(
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
         root_password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
-        tasks = Tasks(SqlTasks(database), access)
+        directory, updates, changes = access.directory, access.updates, access.changes
+        tasks = Tasks(SqlTasks(database), access, changes)
         pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
         library = Library(SqlMedia(database), access, pools, settings.data_dir / "pools")
         library.open()
@@ -126,24 +127,25 @@ async def build(
         driver = await hypervisor(library)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
         machine_store = machines(database)
-        fleet = Fleet(machine_store, access, library, driver, host=HOST, nics=nics)
-        provisioning = Provisioning(machine_store, access.directory, access.updates, fleet, driver, host=HOST)
+        fleet = Fleet(machine_store, access, directory, changes, library, driver, host=HOST, nics=nics)
+        provisioning = Provisioning(machine_store, directory, updates, fleet, driver, host=HOST)
         access.groups.belongings(provisioning)
         await fleet.open()
     except BaseException:
         await database.close()
         lock.close()
         raise
-    trash = Trash(SqlTrash(database), access, access.updates, library, provisioning, settings.trash_days * 86_400)
+    trash = Trash(SqlTrash(database), access, updates, library, provisioning, settings.trash_days * 86_400)
     trash.open()
     image_uid = settings.image_uid if os.geteuid() == 0 else None
     making = Making(library, tasks, Images(image_uid))
-    history = History(SqlHistory(database), access, settings.history_days)
+    history = History(SqlHistory(database), directory, changes, settings.history_days)
     history.open()
     metrics = Metrics(fleet, driver, times)
     metrics.open()
     services = Services(
         access=access,
+        directory=directory,
         library=library,
         fleet=fleet,
         provisioning=provisioning,
@@ -160,7 +162,9 @@ async def build(
         host=Host(driver, HOST, fleet, library),
         counts=Counts(),
         lag=Lag(),
-        events=Events(access, library, fleet, tasks, terms or Terms(own=settings.event_streams)),
+        events=Events(
+            directory, access.sessions, changes, library, fleet, tasks, terms or Terms(own=settings.event_streams)
+        ),
         nics=settings.nics,
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)

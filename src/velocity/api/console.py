@@ -38,7 +38,7 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
     if not _may(services, ticket):
         await _deny(websocket, 403, "the authkey or the permission has ended")
         return
-    name = services.access.directory.user(ticket.caller.uid).name
+    name = services.directory.user(ticket.caller.uid).name
     stream = await services.desk.open(ticket)
     if stream is None:
         await _deny(websocket, 410, "the VM has ended: start it, then ask for a new ticket")

@@ -97,7 +97,7 @@ async def metrics(request: Request, services: Services) -> Response:
         return errors.refusal(refused)
     rows = await _rows(services, caller)
     found: list[Metric] = []
-    needs, held = host.SHOW.needs, services.access.directory.held(caller.uid)
+    needs, held = host.SHOW.needs, services.directory.held(caller.uid)
     assert isinstance(needs, Holds)
     if services.access.allowed(needs, caller.uid, held, None):
         found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]

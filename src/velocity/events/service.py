@@ -15,9 +15,9 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 
-from velocity.access.service import Access
-from velocity.access.sessions import Caller
-from velocity.changes import What
+from velocity.access.directory import Directory
+from velocity.access.sessions import Caller, Sessions
+from velocity.changes import Changes, What
 from velocity.contract import events
 from velocity.contract.problems import Problem, Refused
 from velocity.events.marks import Marks
@@ -64,13 +64,16 @@ class Events:
 
     def __init__(
         self,
-        access: Access,
+        directory: Directory,
+        sessions: Sessions,
+        changes: Changes,
         library: Library,
         fleet: Fleet,
         tasks: Tasks,
         terms: Terms | None = None,
     ) -> None:
-        self._access = access
+        self._directory = directory
+        self._sessions = sessions
         self._library = library
         self._fleet = fleet
         self._tasks = tasks
@@ -78,7 +81,7 @@ class Events:
         self.terms = terms or Terms()
         self._ring = Ring(self.terms.most, self.terms.most_bytes)
         self._marks = Marks(self.terms.pace)
-        self._telling = Telling(access, library, fleet, tasks, self._append)
+        self._telling = Telling(directory, library, fleet, tasks, self._append)
         self._readers: Counter[int] = Counter()
         self._beginning = asyncio.Lock()
         self._read = False
@@ -90,7 +93,7 @@ class Events:
         self._measuring: asyncio.Task[None] | None = None
         self._measured = float("-inf")
         self.ending = False
-        access.changes.watched_by(self._hear)
+        changes.watched_by(self._hear)
 
     @property
     def readers(self) -> int:
@@ -133,7 +136,7 @@ class Events:
         """Keeps `velocity.changes.Watcher`."""
         if not self._read:
             return
-        line = self._access.line(self._access.directory.existing(gid))
+        line = self._directory.line(self._directory.existing(gid))
         self._marks.mark((what, which), tuple(line))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_soon(self._flush, context=Context())
@@ -240,16 +243,16 @@ class Events:
         return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self.name(cursor)), cursor
 
     def _sight(self, uid: int) -> Sight:
-        return Sight(self._access, self._library, self._fleet, self._tasks, self._telling, uid)
+        return Sight(self._directory, self._library, self._fleet, self._tasks, self._telling, uid)
 
     def since(self, cursor: int) -> list[Entry] | None:
         return self._ring.since(cursor, AT_ONCE)
 
     def held(self, uid: int) -> Mapping[int, int]:
-        return self._access.directory.held(uid)
+        return self._directory.held(uid)
 
     def signed_in(self, caller: Caller) -> bool:
-        return self._access.sessions.still_signed_in(caller)
+        return self._sessions.still_signed_in(caller)
 
     async def news(self, until: float) -> bool:
         """Returns when there may be more in the ring, or the server ends; False: it is `until` on the loop's clock."""

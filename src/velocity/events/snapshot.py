@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from velocity.access import rules
-from velocity.access.service import Access
+from velocity.access.directory import Directory
 from velocity.contract import events
 from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
@@ -26,16 +26,16 @@ class Sight:
     """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
 
     def __init__(
-        self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, telling: Telling, uid: int
+        self, directory: Directory, library: Library, fleet: Fleet, tasks: Tasks, telling: Telling, uid: int
     ) -> None:
-        self._directory = access.directory
+        self._directory = directory
         self._library = library
         self._fleet = fleet
         self._tasks = tasks
         self._telling = telling
         self._uid = uid
-        self._held = access.directory.held(uid)
-        groups = access.directory.groups
+        self._held = directory.held(uid)
+        groups = directory.groups
         held = rules.Held(groups, self._held)
         self._bits = {gid: held(gid) for gid in groups}
 

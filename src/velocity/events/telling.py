@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from velocity.access import rules
-from velocity.access.service import Access
+from velocity.access.directory import Directory
 from velocity.changes import What
 from velocity.contract import events
 from velocity.contract.permissions import ALL, Permission
@@ -35,9 +35,8 @@ class Telling:
     Objects are kept as they were rendered last: while nothing is left to be told, that is how they show now.
     """
 
-    def __init__(self, access: Access, library: Library, fleet: Fleet, tasks: Tasks, tell: Tell) -> None:
-        self._access = access
-        self._directory = access.directory
+    def __init__(self, directory: Directory, library: Library, fleet: Fleet, tasks: Tasks, tell: Tell) -> None:
+        self._directory = directory
         self._library = library
         self._fleet = fleet
         self._tasks = tasks
@@ -108,7 +107,7 @@ class Telling:
         whole = encode(views.medium(self._library, medium, []))
         head, tail = whole.split(b'"used_by":[]')  # in a text, its quotation marks would be escaped
         parts = tuple(
-            (Above(Permission.VM_VIEW.bit, tuple(self._access.line(one.gid))), encode(views.user(one)))
+            (Above(Permission.VM_VIEW.bit, tuple(self._directory.line(one.gid))), encode(views.user(one)))
             for one in self._library.holders(medium.mid)
             if one.vmid is not None
         )
@@ -175,7 +174,7 @@ class Telling:
         below = set(rules.subtree(self._directory.groups, line[0]))
         for medium in self._library.all():
             if medium.mpid == mpid and medium.gid in below:
-                self._medium(medium.mid, tuple(self._access.line(medium.gid)))
+                self._medium(medium.mid, tuple(self._directory.line(medium.gid)))
         if self._is_new(("assignment", which), self._library.pools.assignment(line[0], mpid) is not None):
             bit = Permission.POOL_LIST.bit
             grants = self._directory.grants.items()

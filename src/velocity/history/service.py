@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from velocity.access import rules as access_rules
-from velocity.access.service import Access
+from velocity.access.directory import Directory
+from velocity.changes import Changes
 from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
@@ -32,9 +33,10 @@ LOOK = 3600.0
 class History:
     """Notes and lists. `days` is how long entries are kept."""
 
-    def __init__(self, store: HistoryStore, access: Access, days: int) -> None:
+    def __init__(self, store: HistoryStore, directory: Directory, changes: Changes, days: int) -> None:
         self._store = store
-        self._access = access
+        self._directory = directory
+        self._changes = changes
         self._days = days
         self._waiting: deque[Entry] = deque()
         self._lost = 0
@@ -69,9 +71,9 @@ class History:
 
     async def seen(self, request: ListHistory) -> Sequence[tuple[int, Entry]]:
         """(hid, entry), the newest first. Raises `Refused`."""
-        self._access.group(request.gid)
+        self._directory.group(request.gid)
         await self._add()
-        below = access_rules.subtree(self._access.directory.groups, request.gid)
+        below = access_rules.subtree(self._directory.groups, request.gid)
         return await self._store.newest(
             None if request.gid == access_rules.ROOT_GROUP else below,
             request.before if isinstance(request.before, int) else None,
@@ -108,8 +110,8 @@ class History:
             except Exception as error:
                 log.error("%d entries of the history could not be written: %s", len(entries), error)
                 continue
-            for gid in {self._access.directory.existing(entry.gid) for entry in entries}:
-                self._access.changes.tell("history", gid, gid)
+            for gid in {self._directory.existing(entry.gid) for entry in entries}:
+                self._changes.tell("history", gid, gid)
         if self._lost:
             log.error("%d entries of the history were lost: too many waited", self._lost)
             self._lost = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from velocity.access.service import Access
+from velocity.access.directory import Directory
 from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, MediaMode, Nic, NicType
 from velocity.contract.problems import Problem, Refused
@@ -33,9 +33,9 @@ class Builder:
     """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier."""
 
     def __init__(
-        self, access: Access, library: Library, hypervisor: Hypervisor, host: HostId, nics: Mapping[int, str]
+        self, directory: Directory, library: Library, hypervisor: Hypervisor, host: HostId, nics: Mapping[int, str]
     ) -> None:
-        self._access = access
+        self._directory = directory
         self._library = library
         self._hypervisor = hypervisor
         self._host = host
@@ -69,7 +69,7 @@ class Builder:
             for number, attachment in self._written_by(spec):
                 writable.setdefault(attachment.mid, number)
         return Claim(
-            line=self._access.line(machine.gid),
+            line=self._directory.line(machine.gid),
             name=machine.name,
             amount=rules.amount(specs),
             media=frozenset(one.mid for spec in specs for one in spec.media),

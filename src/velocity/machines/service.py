@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
 from velocity.access.service import Access
+from velocity.changes import Changes
 from velocity.contract.machines import State, VmSummary
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
@@ -42,6 +44,8 @@ class Fleet:
         self,
         store: MachineStore,
         access: Access,
+        directory: Directory,
+        changes: Changes,
         library: Library,
         hypervisor: Hypervisor,
         *,
@@ -50,11 +54,12 @@ class Fleet:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._access = access
+        self._directory = directory
+        self._changes = changes
         self._library = library
         self._hypervisor = hypervisor
         self._host = host
-        self.builder = Builder(access, library, hypervisor, host, nics)
+        self.builder = Builder(directory, library, hypervisor, host, nics)
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
@@ -73,7 +78,7 @@ class Fleet:
             ended=self._run_ended,
             changed=self._changed,
         )
-        self.claims = Claims(access.directory, library.touched)
+        self.claims = Claims(directory, library.touched)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
@@ -91,7 +96,7 @@ class Fleet:
             self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
         for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; what is kept for it stays: %s", one.vmid, one.name, one.why)
-            self.claims.put(uuid4(), Claim(self._access.line(one.gid), one.name, NOTHING, frozenset(), {}))
+            self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}))
         await self.observer.open()
         if not self.observer.lost:
             await self._welcome()
@@ -159,7 +164,7 @@ class Fleet:
 
     def listed(self, gid: int) -> list[VmSummary]:
         """The VMs of a group, encoded: see `Summaries.of`."""
-        self._access.group(gid)
+        self._directory.group(gid)
         return self._summaries.of(gid, self._by_group.get(gid, {}).values())
 
     def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
@@ -244,6 +249,6 @@ class Fleet:
     def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""
         self._summaries.changed(machine)
-        self._access.changes.tell("vm", machine.vmid, machine.gid)
+        self._changes.tell("vm", machine.vmid, machine.gid)
         for mid in self.claims.media(machine.uuid):
             self._library.touched(mid)

@@ -12,6 +12,7 @@ from uuid import UUID
 from velocity import plan
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
+from velocity.changes import Changes
 from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
@@ -59,9 +60,12 @@ Work = Callable[[Progress], Awaitable[UUID]]
 class Tasks:
     """The tasks of this server."""
 
-    def __init__(self, store: TaskStore, access: Access, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: TaskStore, access: Access, changes: Changes, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._access = access
+        self._changes = changes
         self._clock = clock
         self._tasks: dict[int, Task] = {}
         self._progress: dict[int, Progress] = {}
@@ -222,7 +226,7 @@ class Tasks:
             self._tell(task.tid, task.gid)
 
     def _tell(self, tid: int, gid: int) -> None:
-        self._access.changes.tell("task", tid, gid)
+        self._changes.tell("task", tid, gid)
 
 
 class WithdrawnTasks:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from velocity.access.directory import Directory
 from velocity.access.rules import Device
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -41,6 +42,7 @@ class Services:
     """What handlers work with."""
 
     access: Access
+    directory: Directory
     library: Library
     fleet: Fleet
     provisioning: Provisioning

@@ -17,7 +17,7 @@ async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
         gid=group.gid,
         parent_gid=group.parent_gid,
         name=group.name,
-        revision=call.services.access.directory.revision(group.gid),
+        revision=call.services.directory.revision(group.gid),
         memberships=[
             groups.Member(uid=one.user.uid, name=one.user.name, permissions=permission_infos(one.permissions))
             for one in call.services.access.groups.members(group.gid)

@@ -83,7 +83,7 @@ def _shown(call: Call[Any], session: Session, authkey: str) -> sessions.BrowserS
     access = call.services.access
     return sessions.BrowserSession(
         uid=session.uid,
-        name=access.directory.user(session.uid).name,
+        name=call.services.directory.user(session.uid).name,
         csrf=csrf(authkey),
         first=access.sessions.is_first(Caller(session.uid, session.sid)),
         expires=UNSET if session.expires is None else session.expires,

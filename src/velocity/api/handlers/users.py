@@ -13,7 +13,7 @@ from velocity.contract.permissions import Permission
 @handles(users.SHOW)
 async def show(call: Call[users.ShowUser]) -> users.UserInfo:
     uid = call.request.uid if isinstance(call.request.uid, int) else call.caller.uid
-    user = call.services.access.directory.user(uid)
+    user = call.services.directory.user(uid)
     home = call.services.access.users.home_shown(call.caller, user)
     return users.UserInfo(
         uid=uid,
