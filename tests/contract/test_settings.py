@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from velocity.contract.machines import AlterVm, CreateVm, VmInfo, VmSettings
-from velocity.contract.settings import given
+from velocity.contract.settings import settings_of
 from velocity.machines.rules import WAITING, Spec
 
 SETTINGS = VmSettings.__struct_fields__
@@ -34,7 +34,7 @@ def test_an_answer_shows_every_setting_behind_the_state() -> None:
 @pytest.mark.holds("GUEST-25")
 def test_a_stored_row_loads_without_a_setting_that_was_not_known_then() -> None:
     spec = msgspec.json.decode(b'{"cpus":2,"memory_mib":64,"machine_type":"q35","firmware":"f"}', type=Spec)
-    assert given(VmSettings, spec) == given(VmSettings, VmSettings(cpus=2, memory_mib=64))
+    assert settings_of(VmSettings, spec) == settings_of(VmSettings, VmSettings(cpus=2, memory_mib=64))
 
 
 def test_a_stored_row_loads_whatever_the_bounds_of_requests_are_now() -> None:
@@ -46,7 +46,7 @@ def test_a_stored_row_loads_whatever_the_bounds_of_requests_are_now() -> None:
 
 
 def test_what_a_change_leaves_out_is_not_among_what_it_gives() -> None:
-    assert given(VmSettings, AlterVm(vmid=1, cpus=4, nics=[])) == {"cpus": 4, "nics": []}
+    assert settings_of(VmSettings, AlterVm(vmid=1, cpus=4, nics=[])) == {"cpus": 4, "nics": []}
 
 
 def test_what_waits_for_the_next_start_is_said_where_a_setting_is_declared() -> None:

@@ -75,7 +75,10 @@ Notes = Annotated[
 
 
 class VmSettings(Wire, frozen=True, kw_only=True):
-    """What is set of a VM beside its name. Requests, answers and stored rows have it from here."""
+    """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
+
+    The words for it stand in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
+    """
 
     cpus: Int64
     memory_mib: Int64
@@ -87,7 +90,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     notes: Annotated[Notes, Setting(waits=False)] = ""
 
 
-@with_settings(VmSettings, Form.GIVEN, after="gid")
+@with_settings(VmSettings, Form.DECLARED, after="gid")
 class CreateVm(Change, frozen=True):
     name: Name
     gid: Gid

@@ -26,7 +26,7 @@ class Setting:
 class Form(enum.Enum):
     """How a type has the settings."""
 
-    GIVEN = "as they are declared"
+    DECLARED = "as they are declared"
     OPTIONAL = "each may be absent: it stays as it is"
     KEPT = "without bounds, which may have been others once; one that was not known then has its default"
     SHOWN = "without bounds; each is always there"
@@ -57,7 +57,7 @@ def with_settings(settings: type[Wire], form: Form, *, after: str | None = None)
     return derive
 
 
-def given(settings: type[Wire], value: object) -> dict[str, Any]:
+def settings_of(settings: type[Wire], value: object) -> dict[str, Any]:
     """The settings that `value` has: all, or those that are not absent."""
     found = ((name, getattr(value, name)) for name in settings.__struct_fields__)
     return {name: one for name, one in found if one is not UNSET}
@@ -74,7 +74,7 @@ def waiting(settings: type[Wire]) -> Iterator[str]:
 def _formed(one: msgspec.structs.FieldInfo, form: Form) -> tuple[Any, ...]:
     if form is Form.OPTIONAL:
         return one.name, one.type | UnsetType, UNSET
-    if form is Form.GIVEN:
+    if form is Form.DECLARED:
         return _field(one, one.type)
     plain = one.type.__origin__ if typing.get_origin(one.type) is Annotated else one.type
     return (one.name, plain) if form is Form.SHOWN else _field(one, plain)

@@ -18,7 +18,7 @@ from velocity.access.updates import Updates
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
-from velocity.contract.settings import given
+from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
@@ -54,7 +54,7 @@ class Provisioning:
         """Its vmid, and what will not work as one might expect."""
         self._directory.group(request.gid)
         facts = self._hypervisor.about(self._host)
-        spec = Spec(**given(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
+        spec = Spec(**settings_of(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
         warnings = self._fleet.builder.check(caller, request.gid, spec)
         draft = Machine(0, uuid4(), request.gid, request.name, spec)
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
@@ -88,7 +88,7 @@ class Provisioning:
         old = keeper.machine
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
-        spec = msgspec.structs.replace(old.spec, **given(VmSettings, request))
+        spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request))
         name = request.name if isinstance(request.name, str) else old.name
         machine = replace(old, name=name, spec=spec)
         warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec)

@@ -78,7 +78,7 @@ def waiting(spec: Spec, run: Spec | None) -> list[str]:
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     """Field -> what it was and what it is to be."""
-    before, after = (settings.given(VmSettings, one.spec) for one in (old, new))
+    before, after = (settings.settings_of(VmSettings, one.spec) for one in (old, new))
     return {"name": (old.name, new.name), **{name: (before[name], after[name]) for name in before}}
 
 

@@ -5,7 +5,7 @@ from msgspec import UNSET
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import machines
 from velocity.contract.operation import Nothing
-from velocity.contract.settings import given
+from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import Confinement
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
@@ -76,7 +76,7 @@ def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
         name=machine.name,
         type="EFI",
         state=keeper.state,
-        **given(machines.VmSettings, spec),
+        **settings_of(machines.VmSettings, spec),
         gid=machine.gid,
         revision=machine.revision,
         wanted=progress.wanted,
