@@ -29,7 +29,6 @@ from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import Gallery
 from velocity.machines.service import Fleet
-from velocity.media.images import Images
 from velocity.media.making import Making
 from velocity.media.resumable import Resumables
 from velocity.media.rules import Pool
@@ -37,6 +36,7 @@ from velocity.media.service import Library
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
+from velocity.storage.directory.images import Images
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.engine import DatabaseError

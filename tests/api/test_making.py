@@ -17,7 +17,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.patience import PATIENCE, eventually
-from velocity.media.images import AT_ONCE, Images
+from velocity.storage.directory.images import AT_ONCE, Images
 from velocity.store.machines import SqlMachines
 from velocity.store.tasks import SqlTasks
 from velocity.tasks.rules import Task

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.world import World, world
 from velocity.config import PoolSetting
-from velocity.media.identity import MARK
+from velocity.storage.directory.places import MARK
 
 pytestmark = pytest.mark.anyio
 

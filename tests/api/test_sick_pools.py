@@ -18,7 +18,8 @@ from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world
 from velocity.config import PoolSetting
-from velocity.hypervisor.port import HypervisorError, MediaRef
+from velocity.hypervisor.port import HypervisorError
+from velocity.storage.port import MediaRef
 from velocity.store.media import SqlMedia
 
 pytestmark = pytest.mark.anyio

@@ -25,9 +25,9 @@ from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore
-from velocity.media.identity import MARK
 from velocity.media.service import Library
 from velocity.metrics.service import Times
+from velocity.storage.directory.places import MARK
 from velocity.store.database import Database
 from velocity.store.machines import SqlMachines
 

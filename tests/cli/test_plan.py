@@ -9,7 +9,7 @@ import click
 
 from tests.host import Host
 from velocity.cli.main import velocity
-from velocity.media.identity import MARK
+from velocity.storage.directory.places import MARK
 
 AREAS = ("user", "group", "vm", "media", "pool", "trash", "task")
 READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command"}

@@ -16,10 +16,11 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
-from velocity.hypervisor.port import HostId, Incarnation, MachineSpec, MediaRef
+from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, launch
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
+from velocity.storage.port import MediaRef
 
 pytestmark = pytest.mark.anyio
 

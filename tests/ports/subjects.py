@@ -29,12 +29,12 @@ from velocity.hypervisor.port import (
     HypervisorError,
     Incarnation,
     MachineSpec,
-    MediaRef,
     Stop,
     Why,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options, options
+from velocity.storage.port import MediaRef
 
 HOST = HostId(1)
 DEADLINE = 30.0

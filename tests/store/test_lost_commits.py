@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.api.world import World, world
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
-from velocity.media.identity import MARK
+from velocity.storage.directory.places import MARK
 from velocity.store.database import Database
 from velocity.store.tables import instance
 

@@ -18,9 +18,10 @@ from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
-from velocity.media.identity import Identity
 from velocity.network import fence, wire
 from velocity.sizes import size
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
 
 LOW_DISK = 5 << 30
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
@@ -94,7 +95,7 @@ def _firmware() -> Iterator[Finding]:
 def pools(settings: Settings) -> Iterator[Finding]:
     """Whether each is where it belongs, and how much it may still take."""
     for pool in settings.media_pools:
-        identity = Identity(pool.mpid, pool.path, settings.data_dir / "pools")
+        identity = Identity(Places(pool.mpid, pool.name, pool.path, settings.data_dir / "pools"))
         if identity.known() and not identity.fits():
             yield Finding("disk", "limited", f"pool {pool.name!r} is not at {pool.path}: mount its disk there")
             continue

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NewType, Protocol
 from uuid import UUID
 
-from msgspec import Struct
+from velocity.storage.port import MediaRef, Value
 
 HostId = NewType("HostId", int)
 
@@ -39,24 +39,12 @@ class NotRunning(HypervisorError):
     """There is no such incarnation (any more): `facts` tells its end."""
 
 
-class Value(Struct, frozen=True, tag=True):
-    """What crosses the port. Each kind is told by its tag."""
-
-
 class Incarnation(Value, frozen=True):
     """One run of one machine on one host."""
 
     machine: UUID
     host: HostId
     epoch: int
-
-
-class MediaRef(Value, frozen=True):
-    """A medium, which the host resolves to its file at the start."""
-
-    pool: int
-    medium: UUID
-    format: str
 
 
 class Bus(enum.Enum):

@@ -17,7 +17,6 @@ from velocity.hypervisor.port import (
     HostId,
     Hypervisor,
     MachineSpec,
-    MediaRef,
     NatSpec,
     NicSpec,
     Unknown,
@@ -27,6 +26,7 @@ from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.media.rules import boot_warning
 from velocity.media.service import Library
+from velocity.storage.port import MediaRef
 
 
 class Builder:

@@ -15,7 +15,7 @@ import shutil
 from PIL import Image, ImageOps
 
 from velocity.contract.problems import Problem, Refused
-from velocity.media.images import unprivileged
+from velocity.unprivileged import unprivileged
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,15 @@ from uuid import UUID, uuid4
 from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
-from velocity.media.files import PoolFiles, in_thread, whole
-from velocity.media.formats import IMAGES, PACKED, refused
-from velocity.media.images import Images, no_room, unpacked
-from velocity.media.inspect import inspect
 from velocity.media.pools import Reservation
 from velocity.media.rules import Medium, described, file_name
 from velocity.media.service import Library
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.formats import IMAGES, PACKED, refused
+from velocity.storage.directory.images import Images, no_room, unpacked
+from velocity.storage.directory.inspect import inspect
 from velocity.tasks.service import Progress, Tasks
+from velocity.uninterrupted import in_thread, whole
 
 STEP = 256 << 20
 """Bytes of quota that unpacking takes at a time, as nobody knows how much it will be."""

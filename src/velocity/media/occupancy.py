@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from velocity.media.presence import PoolState
 from velocity.media.rules import Pool
 from velocity.media.service import Library
+from velocity.storage.directory.presence import PoolState
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check, revision
 from velocity.media import rules
-from velocity.media.files import PoolFiles
-from velocity.media.identity import Identity
 from velocity.media.port import MediaStore
-from velocity.media.presence import Names, PoolState, Presence
 from velocity.media.rules import Assignment, Pool
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.presence import Names, PoolState, Presence
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Pools:
         self._files: dict[int, PoolFiles] = {}
         self._presences: dict[int, Presence] = {}
         for pool, path in pools.items():
-            identity = Identity(pool.mpid, path, records)
-            files = self._files[pool.mpid] = PoolFiles(pool, path, identity)
-            self._presences[pool.mpid] = Presence(pool, path, identity, files)
+            places = Places(pool.mpid, pool.name, path, records)
+            identity = Identity(places)
+            files = self._files[pool.mpid] = PoolFiles(places, identity)
+            self._presences[pool.mpid] = Presence(places, identity, files)
         self._assignments: dict[tuple[int, int], Assignment] = {}
         self._used: dict[tuple[int, int], int] = {}
         self._changing = asyncio.Lock()

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection
 
 from velocity import plan, sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import PoolFiles
 from velocity.media.pools import Pools
 from velocity.media.rules import Medium
+from velocity.storage.directory.files import PoolFiles
 
 SHORT = 64 << 20
 """A pool with fewer bytes free runs short."""

@@ -19,8 +19,7 @@ from velocity.contract.permissions import Permission
 from velocity.contract.plan import Do
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.contract.revision import check
-from velocity.hypervisor.port import HypervisorError, MediaRef
-from velocity.media.files import Incoming, PoolFiles, whole
+from velocity.hypervisor.port import HypervisorError
 from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.room import Room
@@ -28,6 +27,9 @@ from velocity.media.rules import Medium, Pool, file_name
 from velocity.media.sources import Sources
 from velocity.media.upload import Upload
 from velocity.media.withdrawn import WithdrawnMedia
+from velocity.storage.directory.files import Incoming, PoolFiles
+from velocity.storage.port import MediaRef
+from velocity.uninterrupted import whole
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from msgspec import UNSET
 
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import Incoming, PoolFiles, whole
-from velocity.media.inspect import inspect
 from velocity.media.rules import Medium, described, file_name
+from velocity.storage.directory.files import Incoming, PoolFiles
+from velocity.storage.directory.inspect import inspect
+from velocity.uninterrupted import whole
 
 
 class Upload:

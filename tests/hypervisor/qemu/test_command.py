@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, MediaRef, NatSpec
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments, escaped
+from velocity.storage.port import MediaRef
 
 ID = UUID(int=7)
 

@@ -17,11 +17,11 @@ from velocity.hypervisor.port import (
     HypervisorError,
     Incarnation,
     MachineSpec,
-    MediaRef,
     Stop,
     Unknown,
 )
 from velocity.hypervisor.qemu.launch import Place
+from velocity.storage.port import MediaRef
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 

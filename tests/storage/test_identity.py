@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from velocity.media.identity import MARK, Identity, NotThePool
+from velocity.storage.directory.identity import Identity, NotThePool
+from velocity.storage.directory.places import MARK, Places
 
 NAME = "4f6c1a52-0000-4000-8000-000000000000.raw"
 
@@ -22,7 +23,7 @@ class Disk:
         self.path = path
 
     def check(self, *known: str, records: str = "records", mpid: int = 1) -> None:
-        Identity(mpid, self.pool, self.path / records).check(lambda: known)
+        Identity(Places(mpid, "a", self.pool, self.path / records)).check(lambda: known)
 
     @property
     def mark(self) -> Path:

@@ -8,7 +8,6 @@ is done at a later look at the pool, or at the next start.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
@@ -16,15 +15,14 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.durable import sync
-from velocity.media.identity import Identity
-from velocity.media.rules import Pool
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,6 @@ SICK = {
 }  # fmt: skip
 """A disk that is gone or broken, or that cannot be written to."""
 
-T = TypeVar("T")
 Step = Callable[[str], None]
 """What is done with the file of a name."""
 
@@ -50,12 +47,12 @@ class PoolFiles:
     What looks at the file system takes as long as that does: it is to be called in a thread.
     """
 
-    def __init__(self, pool: Pool, path: Path, identity: Identity) -> None:
-        self._pool = pool
-        self._path = path
+    def __init__(self, places: Places, identity: Identity) -> None:
+        self._places = places
+        self._path = places.path
         self._identity = identity
-        self._moving = path / ".moving"
-        self._trash = path / ".trash"
+        self._moving = places.moving
+        self._trash = places.trash
         self._turn = threading.Lock()
         self._left: dict[str, Step] = {}
 
@@ -134,10 +131,10 @@ class PoolFiles:
                     field="size",
                 ) from None
             if error.errno in SICK:
-                log.warning("pool %r (%d): %s", self._pool.name, self._pool.mpid, error)
+                log.warning("pool %r (%d): %s", self._places.name, self._places.mpid, error)
                 raise Refused(
                     Problem.POOL_AWAY,
-                    f"the disk of pool {self._pool.name!r} fails ({error.strerror}): use another pool until the "
+                    f"the disk of pool {self._places.name!r} fails ({error.strerror}): use another pool until the "
                     "administrator has mended it; the server's log says more",
                 ) from None
             raise
@@ -275,26 +272,3 @@ def _qcow2(target: Path, size: int) -> None:
     )
     if done.returncode:
         raise OSError(errno.EFBIG, "qemu-img cannot make it")
-
-
-async def whole(work: Coroutine[Any, Any, None]) -> None:
-    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
-    doing = asyncio.ensure_future(work)
-    await _end_of(doing)
-    doing.result()
-
-
-async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Do it in a thread. Who is cancelled meanwhile goes when it has ended: it works on a descriptor that he closes."""
-    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await _end_of(doing)
-        raise
-
-
-async def _end_of(doing: asyncio.Future[Any]) -> None:
-    while not doing.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({doing})

@@ -7,13 +7,12 @@ import os
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import PoolFiles
-from velocity.media.identity import Identity, NotThePool
-from velocity.media.rules import Pool
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.identity import Identity, NotThePool
+from velocity.storage.directory.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +43,9 @@ ONLINE = PoolState("online")
 class Presence:
     """One pool's. All that looks at the file system is to be called in a thread."""
 
-    def __init__(self, pool: Pool, path: Path, identity: Identity, files: PoolFiles) -> None:
-        self._pool = pool
-        self._path = path
+    def __init__(self, places: Places, identity: Identity, files: PoolFiles) -> None:
+        self._places = places
+        self._path = places.path
         self._identity = identity
         self._files = files
         self._names: Names = lambda: ((), ())
@@ -65,7 +64,9 @@ class Presence:
             now, why = self._look()
             if now != self.last:
                 level = logging.INFO if now == ONLINE else logging.WARNING
-                log.log(level, "pool %r (%d) is %s%s", self._pool.name, self._pool.mpid, now.state, why and f": {why}")
+                log.log(
+                    level, "pool %r (%d) is %s%s", self._places.name, self._places.mpid, now.state, why and f": {why}"
+                )
             self.last = now
         return now
 
@@ -94,7 +95,9 @@ class Presence:
             "away": ("is away, as its disk is not mounted or does not answer", "until the administrator has it back"),
             "readonly": ("can only be read now", "until the administrator has made it writable"),
         }[state]
-        return PoolState(state, f"pool {self._pool.name!r} {what}: use another one {cure}; the server's log says where")
+        return PoolState(
+            state, f"pool {self._places.name!r} {what}: use another one {cure}; the server's log says where"
+        )
 
     def check(self, *, writes: bool = True) -> None:
         """Look at it. Raises `Refused(POOL_AWAY)` unless it is there, and can be written to (`writes`)."""

@@ -14,10 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from velocity.durable import sync
-
-MARK = Path(".velocity/pool")
-"""In a folder of its own, as nothing but media stands in the pool itself."""
-PLACES = (".", ".moving", ".trash")
+from velocity.storage.directory.places import EVERYWHERE, Places
 
 
 class NotThePool(Exception):
@@ -25,14 +22,14 @@ class NotThePool(Exception):
 
 
 class Identity:
-    """One pool's. `records` is where the data directory keeps what each pool's mark has to be."""
+    """One pool's."""
 
-    def __init__(self, mpid: int, path: Path, records: Path) -> None:
-        self._mpid = mpid
-        self._path = path
-        self._mark = path / MARK
-        self._record = records / str(mpid)
-        self._draft = records / f"{mpid}.draft"
+    def __init__(self, places: Places) -> None:
+        self._mpid = places.mpid
+        self._path = places.path
+        self._mark = places.mark
+        self._record = places.record
+        self._draft = places.draft
 
     def fits(self) -> bool:
         """Whether the directory has the pool's mark now."""
@@ -69,7 +66,7 @@ class Identity:
             self._begin(mark)
 
     def _holds(self, names: Collection[str]) -> bool:
-        for place in PLACES:
+        for place in EVERYWHERE:
             with contextlib.suppress(FileNotFoundError):
                 if not set(names).isdisjoint(file.name for file in (self._path / place).iterdir()):
                     return True
@@ -88,7 +85,7 @@ class Identity:
         draft = _read(self._draft)
         if mark is not None and mark != draft:
             raise NotThePool(f"{self._path} is the pool of another installation: to take it over, remove {self._mark}")
-        for place in PLACES[1:]:  # a pool's own are put in order: what was there before is somebody's
+        for place in EVERYWHERE[1:]:  # a pool's own are put in order: what was there before is somebody's
             if (self._path / place).is_dir() and any((self._path / place).iterdir()):
                 raise NotThePool(f"{self._path / place} is not empty, and not this installation's: move it away")
         if draft is None:

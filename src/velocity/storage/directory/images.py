@@ -17,8 +17,9 @@ from pathlib import Path
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.media.files import in_thread
-from velocity.media.formats import check_alone, refused
+from velocity.storage.directory.formats import check_alone, refused
+from velocity.uninterrupted import in_thread
+from velocity.unprivileged import unprivileged
 
 AT_ONCE = 2
 INFO_SECONDS = 20.0
@@ -188,12 +189,6 @@ async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) ->
         elif percents := re.findall(rb"\((\d+\.\d+)/100%\)", piece):
             told(int(size * float(percents[-1]) / 100))
     return said.decode(errors="replace")
-
-
-def unprivileged(worker: int | None) -> list[str]:
-    """What begins the command of a program that reads what others made: it runs as the worker, and gains nothing."""
-    drop = [f"--reuid={worker}", f"--regid={worker}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-    return ["setpriv", *(drop if worker is not None else []), "--no-new-privs", "--"]
 
 
 def _cloned(source: int, target: int) -> bool:

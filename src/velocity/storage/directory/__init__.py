@@ -1,0 +1,1 @@
+"""The port, kept by a directory a pool."""

@@ -1,0 +1,52 @@
+"""Where everything of a pool is on the disk: no other file names files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity.storage.port import Kind, MediaRef
+
+MARK = Path(".velocity/pool")
+"""In a folder of its own, as nothing but objects stands in the pool itself."""
+MOVING, TRASH = ".moving", ".trash"
+EVERYWHERE = (".", MOVING, TRASH)
+"""Where the files of objects are, from the pool's directory."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """One pool's. `records` is where the data directory keeps what each pool's mark has to be."""
+
+    mpid: int
+    name: str
+    path: Path
+    records: Path
+
+    @property
+    def mark(self) -> Path:
+        return self.path / MARK
+
+    @property
+    def record(self) -> Path:
+        return self.records / str(self.mpid)
+
+    @property
+    def draft(self) -> Path:
+        """Of the record, while the mark is made."""
+        return self.records / f"{self.mpid}.draft"
+
+    @property
+    def moving(self) -> Path:
+        """What comes or goes."""
+        return self.path / MOVING
+
+    @property
+    def trash(self) -> Path:
+        return self.path / TRASH
+
+
+def file_name(ref: MediaRef) -> str:
+    """Of our making: nothing that a user sent becomes part of it."""
+    kind = "" if ref.kind is Kind.MEDIUM else f".{ref.kind.value}"
+    return f"{ref.medium}{kind}.{ref.format}"

@@ -1,0 +1,233 @@
+"""What Velocity asks of a host's storage: four small Protocols that a directory and, later, many hosts can keep.
+
+The law of these calls:
+
+- A call names its pool, and so its host. It ends as done, as refused (`Refused`, with the host's words: it did not
+  happen, and nothing of it remains) or as unknown (`Unknown`: the pool did not answer by the caller's deadline, in
+  seconds; what it was to make is removed again as soon as the pool answers).
+- An object is made out of sight. The database decides: `Trash.settle` tells where an object belongs, after the commit
+  that says so. It is never refused: what cannot be done now is done again and again, by the host itself, until it is.
+- One pool that is away, read-only, full or silent costs its own objects, never another pool's.
+- Values are tagged structs: the same calls can cross a wire. Paths never leave the host.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from velocity.contract.media import Content
+from velocity.contract.problems import Problem, Refused
+
+
+class Unknown(Refused):
+    """The pool did not answer in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Problem.POOL_AWAY, message)
+
+
+class Value(Struct, frozen=True, tag=True):
+    """What crosses a port. Each kind is told by its tag."""
+
+
+class Kind(enum.Enum):
+    """What an object is. All but media belong to a machine, in no list and with no quota of their own."""
+
+    MEDIUM = "medium"
+    VARIABLES = "vars"
+    TPM = "tpm"
+    STATE = "state"
+
+
+class MediaRef(Value, frozen=True):
+    """An object in a pool, which the host resolves to its bytes. Of what is a machine's, `medium` is the machine."""
+
+    pool: int
+    medium: UUID
+    format: str
+    kind: Kind = Kind.MEDIUM
+
+
+class PoolState(Value, frozen=True):
+    """`message` says what it means and what to do, without a path; empty: all is well.
+
+    A pool that is `closed` is to be opened first: nothing else is asked of it.
+    """
+
+    state: Literal["online", "away", "readonly", "closed"]
+    message: str = ""
+
+
+ONLINE = PoolState("online")
+
+
+class Space(Value, frozen=True):
+    """In bytes, of what the pool lies on; 0 while it is away."""
+
+    now: PoolState
+    size: int = 0
+    free: int = 0
+
+
+class Pools(Protocol):
+    """The pools themselves."""
+
+    async def state(self, pool: int, *, deadline: float) -> PoolState:
+        """As it is now. Raises `Unknown`, and at once as long as an earlier question has no answer."""
+
+    async def open(
+        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+    ) -> PoolState:
+        """Tell which objects it has. The pool is known by them where it has no mark, and put in order the first time:
+        what a crash left goes to its place, or goes. Never `closed` afterwards. Raises `Unknown`.
+        """
+
+    async def space(self, pool: int, *, deadline: float) -> Space: ...
+
+
+class Stat(Value, frozen=True):
+    """`allocated` is what it takes on the disk, in bytes; `modified` in unix seconds."""
+
+    size: int
+    allocated: int
+    modified: float
+
+
+class Incoming(Protocol):
+    """An object whose bytes are coming. One writer, one call at a time."""
+
+    async def write(self, piece: bytes) -> None:
+        """Append. What has come may be gathered before it is written."""
+
+    async def flush(self) -> None:
+        """Write what was gathered."""
+
+    async def finish(self) -> Content:
+        """Durable, and what it turns out to be."""
+
+    async def close(self) -> None:
+        """Let go; nothing remains of what was not finished."""
+
+
+class Outgoing(Protocol):
+    """An object that is read; it reads on when the object is removed."""
+
+    stat: Stat
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Fewer at the end."""
+
+    async def close(self) -> None: ...
+
+
+class Blobs(Protocol):
+    """The bytes of objects. What is made is out of sight until it is settled."""
+
+    async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        """An empty one of so many bytes, durable."""
+
+    async def put(self, ref: MediaRef, *, deadline: float) -> Incoming: ...
+
+    async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing: ...
+
+    async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
+        """Of each, in this order; None: it cannot be seen."""
+
+
+class Belongs(enum.Enum):
+    """Where an object belongs."""
+
+    KEPT = "kept"
+    TRASH = "trash"
+    NOWHERE = "nowhere"
+
+
+class Trash(Protocol):
+    """Objects that come and go."""
+
+    async def lift(self, ref: MediaRef, *, deadline: float) -> None:
+        """Out of sight, before the database forgets it. One that is not there is no failure."""
+
+    async def restore(self, ref: MediaRef, *, deadline: float) -> None:
+        """Out of the trash, before the database has it again; out of sight still."""
+
+    async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
+        """It belongs there now. Never fails: see the law. An object that waits is usable all the same."""
+
+    async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
+        """Bytes that would be free without these of its trash; without all of it (None)."""
+
+
+class Import(Value, frozen=True):
+    """Make an object of the disk in an image, whose format is `kind`. The image is not trusted."""
+
+    source: MediaRef
+    kind: str
+    target: MediaRef
+
+
+class Unpack(Value, frozen=True):
+    """Make a raw object of what is packed, as `kind`. It is not known before how much that is."""
+
+    source: MediaRef
+    kind: str
+    target: MediaRef
+
+
+class Clone(Value, frozen=True):
+    """Make the same of another object, of the same bytes if it has the same format."""
+
+    source: MediaRef
+    target: MediaRef
+
+
+Job = Import | Unpack | Clone
+
+
+class Progress(Value, frozen=True):
+    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all."""
+
+    done: int
+    total: int
+    wants: int = 0
+
+
+class Made(Value, frozen=True):
+    """The object is there, durable, to be settled."""
+
+    size: int
+    content: Content
+
+
+class Jobs(Protocol):
+    """Objects that are made of others, on one host. A job is named by its target."""
+
+    async def prepare(self, job: Job, *, deadline: float) -> int:
+        """Open and look at the source, which is then read on when it is removed; nothing is made yet.
+
+        The bytes that it will be, 0 where that is not known. From here on `cancel` is to be called at its end.
+        """
+
+    async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:
+        """Begin; `size` is what it may take from the beginning."""
+
+    async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
+        """It may take so many bytes in all."""
+
+    def watch(self, target: MediaRef) -> AsyncIterator[Progress | Made]:
+        """How it does; ends with `Made`. Raises `Refused`: nothing of it remains. One reader a job."""
+
+    async def cancel(self, target: MediaRef, *, deadline: float) -> None:
+        """Forget it. Nothing remains of what was not made; what was made stays."""
+
+
+class Storage(Pools, Blobs, Trash, Jobs, Protocol):
+    """Everything that a host's pools offer."""
+
+    async def close(self) -> None:
+        """Let go. What is under way is given up."""

@@ -1,0 +1,33 @@
+"""Work that comes to its end, whoever is cancelled meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def whole(work: Coroutine[Any, Any, T]) -> T:
+    """Bring it to its end, whoever cancels meanwhile: half of a commit and its files is worse than a late end."""
+    doing = asyncio.ensure_future(work)
+    await _end_of(doing)
+    return doing.result()
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Do it in a thread. Who is cancelled meanwhile goes when it has ended: it works on a descriptor that he closes."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await _end_of(doing)
+        raise
+
+
+async def _end_of(doing: asyncio.Future[Any]) -> None:
+    while not doing.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({doing})
