@@ -25,7 +25,7 @@ from velocity.cli.output import complain
 from velocity.client import Client, ClientError
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.media.service import Library
+from velocity.storage.port import MediaFiles
 
 
 @dataclass
@@ -94,7 +94,7 @@ def hosting(
 
     prepare(settings)
 
-    async def factory(_library: Library) -> FakeHypervisor:
+    async def factory(_media: MediaFiles) -> FakeHypervisor:
         return fake
 
     async def serve() -> None:

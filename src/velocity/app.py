@@ -36,7 +36,9 @@ from velocity.media.service import Library
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
-from velocity.storage.directory.images import Images
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.engine import DatabaseError
@@ -69,6 +71,7 @@ class App:
     asgi: ASGIApp
     services: Services
     hypervisor: Hypervisor
+    storage: Storage
     database: Database
     lock: FileLock
     root_password: str | None
@@ -90,13 +93,27 @@ class App:
         await self.services.resumables.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
+        await self.storage.close()
         await self.services.history.close()
         await self.database.close()
         self.lock.close()
         return running
 
 
-HypervisorFactory = Callable[[Library], Awaitable[Hypervisor]]
+HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
+StorageFactory = Callable[[Settings], Storage]
+
+
+def directories(settings: Settings) -> DirectoryStorage:
+    """The pools of the settings."""
+    records = settings.data_dir / "pools"
+    places = [Places(pool.mpid, pool.name, pool.path, records) for pool in settings.media_pools]
+    return open_directories(places, image_uid(settings))
+
+
+def image_uid(settings: Settings) -> int | None:
+    """What programs run under that read what others made, where the server may change it."""
+    return settings.image_uid if os.geteuid() == 0 else None
 
 
 async def build(
@@ -107,11 +124,13 @@ async def build(
     times: Times | None = None,
     terms: Terms | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
+    storage: StorageFactory = directories,
 ) -> App:
     """Open the data directory and wire a server over it. Raises `CannotStart`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = database_of(settings)
     lock = leadership(settings.data_dir)
+    stored: Storage | None = None
     try:
         await asyncio.to_thread(open_database, database, partial(check_first, settings))
         access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
@@ -119,12 +138,13 @@ async def build(
         access.sessions.accept_key(local_key(settings.key_file))
         directory, updates, changes = access.directory, access.updates, access.changes
         tasks = Tasks(SqlTasks(database), access, changes)
-        pools = {Pool(pool.mpid, pool.name): pool.path for pool in settings.media_pools}
-        library = Library(SqlMedia(database), access, pools, settings.data_dir / "pools")
-        library.open()
+        stored = storage(settings)
+        pools = [Pool(pool.mpid, pool.name) for pool in settings.media_pools]
+        library = Library(SqlMedia(database), access, pools, stored)
+        await library.open()
         await tasks.open(library.find)
         resumables = Resumables(library, access)
-        driver = await hypervisor(library)
+        driver = await hypervisor(stored.files)
         nics = {nic.nicid: nic.identifier for nic in settings.nics}
         machine_store = machines(database)
         fleet = Fleet(machine_store, access, directory, changes, library, driver, host=HOST, nics=nics)
@@ -132,13 +152,13 @@ async def build(
         access.groups.belongings(provisioning)
         await fleet.open()
     except BaseException:
+        if stored is not None:
+            await stored.close()
         await database.close()
         lock.close()
         raise
     trash = Trash(SqlTrash(database), access, updates, library, provisioning, settings.trash_days * 86_400)
     trash.open()
-    image_uid = settings.image_uid if os.geteuid() == 0 else None
-    making = Making(library, tasks, Images(image_uid))
     history = History(SqlHistory(database), directory, changes, settings.history_days)
     history.open()
     metrics = Metrics(fleet, driver, times)
@@ -150,9 +170,9 @@ async def build(
         fleet=fleet,
         provisioning=provisioning,
         desk=Desk(driver),
-        gallery=Gallery(driver, Ocr(image_uid)),
+        gallery=Gallery(driver, Ocr(image_uid(settings))),
         tasks=tasks,
-        making=making,
+        making=Making(library, tasks),
         resumables=resumables,
         trash=trash,
         outcome=database.outcome,
@@ -169,7 +189,7 @@ async def build(
     )
     asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
     welcome = None if root_password is None else access.welcome.make()
-    return App(asgi, services, driver, database, lock, root_password, welcome)
+    return App(asgi, services, driver, stored, database, lock, root_password, welcome)
 
 
 def leadership(data_dir: Path) -> FileLock:

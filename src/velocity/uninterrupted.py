@@ -19,7 +19,11 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
 
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
     """Do it in a thread. Who is cancelled meanwhile goes when it has ended: it works on a descriptor that he closes."""
-    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    return await ended(asyncio.ensure_future(asyncio.to_thread(work, *arguments)))
+
+
+async def ended(doing: asyncio.Future[T]) -> T:
+    """What it gives. Who is cancelled meanwhile goes when it has ended."""
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:

@@ -304,7 +304,7 @@ def hang(w: World) -> asyncio.Event:
         hangs.set()
         await asyncio.sleep(1000)
 
-    w.server.services.making.images.convert = forever  # type: ignore[method-assign]
+    w.images.convert = forever  # type: ignore[method-assign]
     return hangs
 
 

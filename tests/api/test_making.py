@@ -311,7 +311,7 @@ class Turn(asyncio.Semaphore):
 @asynccontextmanager
 async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
     """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
-    turn = w.server.services.making.images.turn = Turn(AT_ONCE)
+    turn = w.images.turn = Turn(AT_ONCE)
     for _ in range(AT_ONCE):
         await turn.acquire()
     asked = asyncio.create_task(w.call("PUT", path, **fields))

@@ -311,8 +311,7 @@ async def test_an_upload_for_which_the_trash_would_make_room(w: World) -> None:
     for name in ("old", "new"):
         made = await w.upload(b"x" * 10_000, x_velocity_name=name)
         await w.ok("DELETE", "/m/media", mid=made["mid"])
-    files = w.server.services.library.pools.files(1)
-    assert files is not None
+    files = w.directory(1)
     files.free = lambda: 0 if len(w.files()) == 2 else 10_000  # type: ignore[method-assign]
     before = await state(w)
     plan = await w.upload(b"", x_velocity_plan="true", x_velocity_length="5000")

@@ -18,7 +18,7 @@ from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world
 from velocity.config import PoolSetting
-from velocity.hypervisor.port import HypervisorError
+from velocity.contract.problems import Refused
 from velocity.storage.port import MediaRef
 from velocity.store.media import SqlMedia
 
@@ -221,8 +221,8 @@ async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_wh
             usb.mkdir()  # the mount point
         elif left == "a file":
             usb.touch()
-        with pytest.raises(HypervisorError, match="pool 'usb' is away"):  # a start that is the first to find out
-            w.server.services.library.path(MediaRef(2, UUID(made["usb"]), "raw"))
+        with pytest.raises(Refused, match="pool 'usb' is away"):  # a start that is the first to find out
+            w.server.storage.files.open(MediaRef(2, UUID(made["usb"]), "raw"), readonly=True)
         assert await states(w) == {"good": "online", "usb": "away"}
         assert await states(w, "/h/host") == {"good": "online", "usb": "away"}
         assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][1]["free"] == 0

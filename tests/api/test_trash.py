@@ -192,9 +192,7 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     for name in ("old", "new"):
         await discarded(w, name)
     await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))
-    pools = w.server.services.library.pools
-    files = pools.files(1)
-    assert files is not None
+    files = w.directory(1)
     free = files.free
     files.free = lambda: free() if len(w.files()) < 3 else 10  # type: ignore[method-assign]
     assert (await w.upload(b"x" * 1000)).status == 200
@@ -220,8 +218,7 @@ async def test_what_is_refused_anyway_takes_nothing_out_of_the_trash(w: World) -
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=1000, write=True, manage=True)
     await discarded(w, "of others")
     await w.medium("taken")
-    files = w.server.services.library.pools.files(1)
-    assert files is not None
+    files = w.directory(1)
     files.free = lambda: 10  # type: ignore[method-assign]
 
     async def refused(size: int, **more: str) -> int:
@@ -248,8 +245,7 @@ async def test_what_is_refused_anyway_takes_nothing_out_of_the_trash(w: World) -
 
 
 async def test_a_pool_that_runs_short_keeps_no_trash(w: World) -> None:
-    files = w.server.services.library.pools.files(1)
-    assert files is not None
+    files = w.directory(1)
     files.free = lambda: 1 << 20  # type: ignore[method-assign]
     await discarded(w, "first")
     assert w.files() == []
@@ -262,8 +258,7 @@ async def test_room_is_made_for_a_guest_that_stands_still_for_want_of_it(w: Worl
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     await discarded(w, "gone")
     assert len(w.files()) == 2
-    files = w.server.services.library.pools.files(1)
-    assert files is not None
+    files = w.directory(1)
     files.free = lambda: 0  # type: ignore[method-assign]
     who = w.server.services.fleet.get(vmid).who
     w.hypervisor.play(who.machine, Fact.PAUSED, Why.DISK_FULL)

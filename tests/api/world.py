@@ -25,9 +25,13 @@ from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore
-from velocity.media.service import Library
 from velocity.metrics.service import Times
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.images import Images
+from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import MARK
+from velocity.storage.directory.storage import DirectoryStorage
+from velocity.storage.port import MediaFiles
 from velocity.store.database import Database
 from velocity.store.machines import SqlMachines
 
@@ -135,6 +139,16 @@ class World:
         }
         return await self.raw("PUT", "/m/media/upload", content, **{k: v for k, v in sent.items() if v is not None})
 
+    def directory(self, mpid: int) -> PoolFiles:
+        assert isinstance(self.server.storage, DirectoryStorage)
+        return self.server.storage.directories.get(mpid).files
+
+    @property
+    def images(self) -> Images:
+        """What the images of media are read with."""
+        assert isinstance(self.server.storage.jobs, DirectoryJobs)
+        return self.server.storage.jobs.images
+
     def files(self) -> list[str]:
         """Everything in the media pool but its mark, what comes and goes included."""
         pool = self.data / "media"
@@ -177,8 +191,8 @@ async def world(
     """`driver` makes another hypervisor than the fake one, `machines` another store of machines."""
     fake = hypervisor or FakeHypervisor()
 
-    async def factory(library: Library) -> Hypervisor:
-        return fake if driver is None else await driver(library)
+    async def factory(media: MediaFiles) -> Hypervisor:
+        return fake if driver is None else await driver(media)
 
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})

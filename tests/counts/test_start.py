@@ -20,7 +20,7 @@ from tests.api.world import World, world
 from tests.counts import between
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options
-from velocity.media.service import Library
+from velocity.storage.port import MediaFiles
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -79,8 +79,8 @@ async def w(tmp_path: Path, runtime: Path, said: Path, anyio_backend: str) -> As
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{between.__file__}" "{said}" "$@"\n')
     program.chmod(0o700)
 
-    async def driver(library: Library) -> QemuHypervisor:
-        made = QemuHypervisor(Options(tmp_path / "data", runtime, "auto", None, str(program)), library)
+    async def driver(media: MediaFiles) -> QemuHypervisor:
+        made = QemuHypervisor(Options(tmp_path / "data", runtime, "auto", None, str(program)), media)
         await made.prepare()
         return made
 

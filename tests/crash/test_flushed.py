@@ -131,7 +131,7 @@ async def test_every_move_is_followed_by_a_flush_of_its_directory_before_the_ans
 
 
 class _NoMedia:
-    def path(self, media: MediaRef) -> Path:
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
         raise AssertionError(media)
 
 

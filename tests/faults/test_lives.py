@@ -28,7 +28,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor, Run
 from velocity.hypervisor.port import Changed, Fact, HostId, Why
 from velocity.machines.rules import Progress, Spec
-from velocity.media.service import Library
+from velocity.storage.port import MediaFiles
 from velocity.store.machines import SqlMachines
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Lives(RuleBasedStateMachine):
     async def start(self) -> None:
         self.line = Line(self.fake)
 
-        async def driver(library: Library) -> Any:
+        async def driver(media: MediaFiles) -> Any:
             return self.line
 
         self.opened = world(Path(self.directory.name) / "data", self.fake, driver=driver, machines=self.store)

@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from tests.ports.wired import wired
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
     Changed,
@@ -26,7 +27,6 @@ from velocity.hypervisor.port import (
     Fact,
     HostId,
     Hypervisor,
-    HypervisorError,
     Incarnation,
     MachineSpec,
     Stop,
@@ -42,8 +42,8 @@ DEADLINE = 30.0
 
 
 class NoMedia:
-    def path(self, media: MediaRef) -> Path:
-        raise HypervisorError(f"medium {media.medium} is not there")
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        raise Refused(Problem.MEDIUM_NOT_FOUND, f"medium {media.medium} is not there")
 
 
 def machine(epoch: int = 1) -> Incarnation:

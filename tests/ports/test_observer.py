@@ -16,7 +16,7 @@ from tests.ports.wired import wired
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Changed, Fact, HostId, Hypervisor, Incarnation, Listing, MachineSpec, Unknown, Why
 from velocity.machines.observer import HostBack, HostLost, Observer
-from velocity.media.service import Library
+from velocity.storage.port import MediaFiles
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ def over(request: pytest.FixtureRequest) -> Over:
     def opened(data: Path, fake: FakeHypervisor | None = None) -> AbstractAsyncContextManager[World]:
         inner = fake or FakeHypervisor()
 
-        async def driver(library: Library) -> Hypervisor:
+        async def driver(media: MediaFiles) -> Hypervisor:
             return wired(inner) if request.param == "wired" else inner
 
         return world(data, inner, driver=driver)

@@ -23,7 +23,7 @@ class Disk:
         self.path = path
 
     def check(self, *known: str, records: str = "records", mpid: int = 1) -> None:
-        Identity(Places(mpid, "a", self.pool, self.path / records)).check(lambda: known)
+        Identity(Places(mpid, "a", self.pool, self.path / records)).check(known)
 
     @property
     def mark(self) -> Path:

@@ -34,8 +34,8 @@ from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
-from velocity.media.service import Library
 from velocity.metrics.loop import Watch
+from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,9 @@ class StartError(Exception):
 
 
 async def _serve(settings: Settings) -> None:
-    async def hypervisor(library: Library) -> QemuHypervisor:
+    async def hypervisor(media: MediaFiles) -> QemuHypervisor:
         chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
-        driver = QemuHypervisor(chosen, library)
+        driver = QemuHypervisor(chosen, media)
         await driver.prepare()
         return driver
 

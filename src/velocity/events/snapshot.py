@@ -86,7 +86,7 @@ class Sight:
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
             events.PoolView(mpid=pool.mpid, name=pool.name)
-            for pool, _ in pools.all()
+            for pool in pools.all()
             if any(pools.assignment(gid, pool.mpid) is not None for gid in where)
         ]
 

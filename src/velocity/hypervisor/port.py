@@ -18,7 +18,6 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NewType, Protocol
 from uuid import UUID
 
@@ -341,13 +340,6 @@ class Hosts(Protocol):
 
         No path of a medium is in it, and those of the host's own directories are shortened to DATA/... and RUN/...
         """
-
-
-class MediaFiles(Protocol):
-    """How a host finds a medium's file. Paths never leave the host."""
-
-    def path(self, media: MediaRef) -> Path:
-        """Raises `HypervisorError` when the medium is not there."""
 
 
 class Hypervisor(Machines, Consoles, Screens, Hosts, Meters, Protocol):

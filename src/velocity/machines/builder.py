@@ -26,7 +26,6 @@ from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.media.rules import boot_warning
 from velocity.media.service import Library
-from velocity.storage.port import MediaRef
 
 
 class Builder:
@@ -90,7 +89,7 @@ class Builder:
             )
         disks = tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
         for disk in disks:
-            await self._library.pools.check_again(disk.media.pool, writes=not disk.readonly)
+            await self._library.pools.states.check_again(disk.media.pool, writes=not disk.readonly)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
             if not disk.readonly:
                 self._library.sources.check_unread(disk.media.medium)
@@ -111,7 +110,7 @@ class Builder:
         except Refused as refusal:
             raise Refused(Problem.HYPERVISOR, refusal.message) from None
         return DiskSpec(
-            media=MediaRef(medium.mpid, mid, medium.format),
+            media=medium.ref,
             bus=Bus(mode),
             readonly=readonly or self._blocked(mid),
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec import UnsetType
 
@@ -20,10 +19,8 @@ from velocity.contract.revision import check, revision
 from velocity.media import rules
 from velocity.media.port import MediaStore
 from velocity.media.rules import Assignment, Pool
-from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.identity import Identity
-from velocity.storage.directory.places import Places
-from velocity.storage.directory.presence import Names, PoolState, Presence
+from velocity.media.states import PoolStates
+from velocity.storage.port import PoolState, Storage
 
 
 @dataclass(frozen=True)
@@ -46,18 +43,11 @@ class PoolUse:
 class Pools:
     """Pools, their assignments to groups, and what is used of them."""
 
-    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path], records: Path) -> None:
-        """`records` is the directory that knows the pools' identities."""
+    def __init__(self, store: MediaStore, access: Access, pools: Sequence[Pool], storage: Storage) -> None:
         self._store = store
         self._access = access
         self._pools = {pool.mpid: pool for pool in pools}
-        self._files: dict[int, PoolFiles] = {}
-        self._presences: dict[int, Presence] = {}
-        for pool, path in pools.items():
-            places = Places(pool.mpid, pool.name, path, records)
-            identity = Identity(places)
-            files = self._files[pool.mpid] = PoolFiles(places, identity)
-            self._presences[pool.mpid] = Presence(places, identity, files)
+        self.states = PoolStates(storage.pools, self._pools)
         self._assignments: dict[tuple[int, int], Assignment] = {}
         self._used: dict[tuple[int, int], int] = {}
         self._changing = asyncio.Lock()
@@ -65,41 +55,16 @@ class Pools:
     def load(self) -> None:
         self._assignments = dict(self._store.load_assignments())
 
-    def open(self, names: Callable[[int], Names]) -> None:
-        """The first look at each, given what the database knows of its files."""
-        for mpid, presence in self._presences.items():
-            presence.open(names(mpid))
+    def all(self) -> list[Pool]:
+        return [pool for _, pool in sorted(self._pools.items())]
 
-    def all(self) -> list[tuple[Pool, Presence]]:
-        return [(pool, self._presences[mpid]) for mpid, pool in sorted(self._pools.items())]
+    def has(self, mpid: int) -> bool:
+        """Whether it is (still) declared."""
+        return mpid in self._pools
 
     def declared(self, mpid: int) -> int:
         """Bytes that all media there may grow to."""
         return self._used.get((ROOT_GROUP, mpid), 0)
-
-    def files(self, mpid: int) -> PoolFiles | None:
-        """None: the pool is no longer declared."""
-        return self._files.get(mpid)
-
-    async def check(self, mpid: int, *, writes: bool = True) -> None:
-        """Raises `Refused(POOL_AWAY)` unless the pool is there, and can be written to. One not declared may pass."""
-        if presence := self._presences.get(mpid):
-            await asyncio.to_thread(presence.check, writes=writes)
-
-    async def check_again(self, mpid: int, *, writes: bool) -> None:
-        """The same, but one that was there at the last look is taken to be: who opens its files looks himself."""
-        if (presence := self._presences.get(mpid)) and presence.last.state != "online":
-            await asyncio.to_thread(presence.check, writes=writes)
-
-    def check_last(self, mpid: int) -> None:
-        """The same as of the last look, for writing."""
-        if presence := self._presences.get(mpid):
-            presence.check_last()
-
-    def check_now(self, mpid: int) -> None:
-        """The same, for reading, in a thread."""
-        if presence := self._presences.get(mpid):
-            presence.check(writes=False)
 
     def assignment(self, gid: int, mpid: int) -> Assignment | None:
         """What a group may do there; None: it does not see the pool."""
@@ -115,18 +80,17 @@ class Pools:
 
     async def seen_by(self, gid: int) -> list[PoolUse]:
         self._access.group(gid)
-        there = {mpid: one for mpid, one in self._presences.items() if self.assignment(gid, mpid) is not None}
-        found = await asyncio.to_thread(lambda: {mpid: one.space() for mpid, one in there.items()})
+        found = await self.states.spaces([mpid for mpid in self._pools if self.assignment(gid, mpid) is not None])
         self._access.group(gid)  # it may have been deleted meanwhile
         seen = ((self._pools[mpid], self.assignment(gid, mpid)) for mpid in sorted(found))
         return [
             PoolUse(
                 pool,
-                found[pool.mpid].now,
+                found[pool.mpid][0],
                 assignment,
                 self._assignments.get((gid, pool.mpid)),
                 self._used.get((gid, pool.mpid), 0),
-                found[pool.mpid].free,
+                found[pool.mpid][1].free,
                 self._left(gid, pool.mpid),
                 self._revision(gid, pool.mpid),
             )
@@ -134,19 +98,18 @@ class Pools:
             if assignment is not None
         ]
 
-    def managed(self, caller: Caller, gid: int, mpid: int) -> PoolFiles:
-        """The pool's files, for a group that may make media there. Raises `Refused`."""
+    def check_managed(self, caller: Caller, gid: int, mpid: int) -> None:
+        """Raises `Refused` unless the group may make media in the pool."""
         self._access.group(gid)
         self._check_exists(caller, Permission.MEDIA_CREATE, mpid)
         assignment = self.assignment(gid, mpid)
-        if assignment is None or not assignment.manage or mpid not in self._files:
+        if assignment is None or not assignment.manage or mpid not in self._pools:
             raise Refused(
                 Problem.POOL_NOT_MANAGED,
                 f"{self._access.directory.path(gid)} may not manage media in pool {mpid}: ask for the pool to be "
                 "assigned to it with `manage`",
                 field="mpid",
             )
-        return self._files[mpid]
 
     def _revision(self, gid: int, mpid: int) -> str:
         """Of what is assigned to the group itself."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from velocity import plan, sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.media.pools import Pools
-from velocity.media.rules import Medium
-from velocity.storage.directory.files import PoolFiles
+from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.storage.port import Storage
 
 SHORT = 64 << 20
 """A pool with fewer bytes free runs short."""
@@ -18,38 +17,47 @@ SHORT = 64 << 20
 class Room:
     """The room in all pools."""
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, storage: Storage) -> None:
         self._pools = pools
+        self._storage = storage
         self._make: Callable[[int, int], Awaitable[None]] = _nowhere
 
     def made_by(self, make: Callable[[int, int], Awaitable[None]]) -> None:
         """Tell who can make room in a pool, by its mpid and the bytes wanted."""
         self._make = make
 
-    async def find(self, files: PoolFiles, medium: Medium) -> None:
+    async def find(self, medium: Medium) -> None:
         """Have as many bytes free as the medium wants; its quota and its name are to be reserved before.
 
         Raises `Refused(POOL_QUOTA)`, and leaves the trash alone if all of it would not suffice. A plan is told what
         would go.
         """
-        free = await asyncio.to_thread(files.free)
+        free = await self.free(medium.mpid)
         if medium.size <= free:
             return
-        _check(medium.size, free + await asyncio.to_thread(files.trashed))
+        _check(medium.size, free + await self._storage.trash.held(medium.mpid, None, deadline=CALL_DEADLINE))
         if plan.wanted():
             plan.warns(
                 [f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"]
             )
             return
         await self._make(medium.mpid, medium.size)
-        _check(medium.size, await asyncio.to_thread(files.free))
+        _check(medium.size, await self.free(medium.mpid))
 
     async def relieve(self, mpids: Collection[int]) -> None:
         """A pool that runs short keeps no trash."""
         for mpid in mpids:
-            files = self._pools.files(mpid)
-            if files is not None and await asyncio.to_thread(files.free) < SHORT:
+            if self._pools.has(mpid) and await self.free(mpid) < SHORT:
                 await self._make(mpid, SHORT)
+
+    async def free(self, mpid: int) -> int:
+        """Bytes that may still be written there."""
+        return (await self._storage.pools.space(mpid, deadline=CALL_DEADLINE)).free
+
+    async def held(self, mpid: int, media: Collection[Medium]) -> int:
+        """Bytes that would be free without these of its trash."""
+        refs = tuple(medium.ref for medium in media if medium.mpid == mpid)
+        return await self._storage.trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
 
 def _check(size: int, most: int) -> None:

@@ -12,6 +12,10 @@ import msgspec
 from velocity import sizes
 from velocity.contract.media import Content
 from velocity.contract.revision import revision
+from velocity.storage.port import MediaRef
+
+CALL_DEADLINE = 60.0
+"""Seconds for which an answer of a pool is waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Medium:
     @cached_property
     def revision(self) -> str:
         return revision(self.name, self.type, self.size, self.readonly, self.format)
+
+    @cached_property
+    def ref(self) -> MediaRef:
+        return MediaRef(self.mpid, self.mid, self.format)
 
     @property
     def is_iso(self) -> bool:
@@ -133,7 +141,3 @@ def described(medium: Medium, content: Content) -> Medium:
     medium = replace(medium, content=content)
     warning = boot_warning(medium)
     return replace(medium, content=msgspec.structs.replace(content, warning=warning)) if warning else medium
-
-
-def file_name(medium: Medium) -> str:
-    return f"{medium.mid}.{medium.format}"

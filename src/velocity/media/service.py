@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID, uuid4
 
 from velocity import plan
@@ -19,16 +17,14 @@ from velocity.contract.permissions import Permission
 from velocity.contract.plan import Do
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.contract.revision import check
-from velocity.hypervisor.port import HypervisorError
 from velocity.media.pools import Pools, Reservation
 from velocity.media.port import MediaStore
 from velocity.media.room import Room
-from velocity.media.rules import Medium, Pool, file_name
+from velocity.media.rules import CALL_DEADLINE, Medium, Pool
 from velocity.media.sources import Sources
 from velocity.media.upload import Upload
 from velocity.media.withdrawn import WithdrawnMedia
-from velocity.storage.directory.files import Incoming, PoolFiles
-from velocity.storage.port import MediaRef
+from velocity.storage.port import Belongs, MediaRef, Storage
 from velocity.uninterrupted import whole
 
 
@@ -48,12 +44,12 @@ class Holder:
 class Library:
     """The media of the host."""
 
-    def __init__(self, store: MediaStore, access: Access, pools: Mapping[Pool, Path], records: Path) -> None:
-        """`records` is the directory that knows the pools' identities."""
+    def __init__(self, store: MediaStore, access: Access, pools: Sequence[Pool], storage: Storage) -> None:
         self._store = store
         self._access = access
-        self.pools = Pools(store, access, pools, records)
-        self.room = Room(self.pools)
+        self.storage = storage
+        self.pools = Pools(store, access, pools, storage)
+        self.room = Room(self.pools, storage)
         self.sources = Sources(self)
         self._media: dict[UUID, Medium] = {}
         self._names: set[tuple[int, int, str]] = set()
@@ -64,21 +60,19 @@ class Library:
         access.owns(On.MEDIUM, self._group_of)
         access.groups.belongings(self)
 
-    def open(self) -> None:
+    async def open(self) -> None:
         self.pools.load()
         for medium in self._store.load():
             self._media[medium.mid] = medium
             self._names.add(_key(medium))
             self.pools.count(self._access.line(medium.gid), medium.mpid, medium.size)
-        self.pools.open(self._known_files)
+        await self.pools.states.open(self._known_objects)
 
-    def _known_files(self, mpid: int) -> Callable[[], tuple[set[str], set[str]]]:
-        def names() -> tuple[set[str], set[str]]:
-            known, discarded = list(self._media.values()), self._store.load_discarded()
-            return ({file_name(one) for one in known if one.mpid == mpid},
-                    {file_name(one) for one in discarded if one.mpid == mpid})  # fmt: skip
-
-        return names
+    def _known_objects(self, mpid: int) -> tuple[tuple[MediaRef, ...], tuple[MediaRef, ...]]:
+        """Those that are kept in a pool, and those of its trash. In a thread."""
+        known, discarded = list(self._media.values()), self._store.load_discarded()
+        return (tuple(one.ref for one in known if one.mpid == mpid),
+                tuple(one.ref for one in discarded if one.mpid == mpid))  # fmt: skip
 
     def held_by(self, holders: Callable[[UUID], Sequence[Holder]]) -> None:
         """Tell how to find out which machines a medium is attached to."""
@@ -114,16 +108,19 @@ class Library:
         """The machines that it is attached to."""
         return self._holders(mid)
 
-    def file(self, medium: Medium) -> Path:
-        """Where its bytes are. Raises `Refused` when its pool is no longer declared."""
-        files = self.pools.files(medium.mpid)
-        if files is None:
+    def check_declared(self, medium: Medium) -> None:
+        """Raises `Refused` when its pool is no longer declared."""
+        if not self.pools.has(medium.mpid):
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
-        return files.path(file_name(medium))
 
     async def allocated(self, media: Sequence[Medium]) -> dict[UUID, int]:
         """Bytes that media take on the disk."""
-        found = await asyncio.to_thread(lambda: {medium.mid: self._allocated(medium) for medium in media})
+        found = dict.fromkeys((medium.mid for medium in media), 0)
+        for mpid in {medium.mpid for medium in media if self.pools.has(medium.mpid)}:
+            refs = tuple(medium.ref for medium in media if medium.mpid == mpid)
+            with contextlib.suppress(Refused):
+                stats = await self.storage.blobs.stat(mpid, refs, deadline=CALL_DEADLINE)
+                found |= {ref.medium: one.allocated for ref, one in zip(refs, stats, strict=True) if one is not None}
         for mid, size in found.items():
             if mid in self._media and self._takes.get(mid) != size:
                 self._takes[mid] = size
@@ -139,13 +136,6 @@ class Library:
         if mid in self._media:
             self._access.changes.tell("medium", mid, self._media[mid].gid)
 
-    def _allocated(self, medium: Medium) -> int:
-        files = self.pools.files(medium.mpid)
-        try:
-            return 0 if files is None else files.path(file_name(medium)).stat().st_blocks * 512
-        except OSError:
-            return 0
-
     def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
         """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)
@@ -159,18 +149,6 @@ class Library:
         """Whether writing is blocked: by the medium, or because its group lacks `write` on the pool."""
         assignment = self.pools.assignment(medium.gid, medium.mpid)
         return medium.readonly or assignment is None or not assignment.write
-
-    def path(self, media: MediaRef) -> Path:
-        """Keeps `velocity.hypervisor.port.MediaFiles`. In a thread."""
-        medium = self._media.get(media.medium)
-        files = None if medium is None else self.pools.files(medium.mpid)
-        if medium is None or files is None:
-            raise HypervisorError(f"medium {media.medium} is not there: its pool is no longer declared")
-        try:
-            self.pools.check_now(medium.mpid)
-        except Refused as refusal:
-            raise HypervisorError(refusal.message) from None
-        return files.path(file_name(medium))
 
     def _group_of(self, mid: object) -> int | None:
         medium = self._media.get(mid) if isinstance(mid, UUID) else None
@@ -190,13 +168,13 @@ class Library:
             format=request.format,
             content=Content(format="blank"),
         )
-        files = self.pools.managed(caller, medium.gid, medium.mpid)
+        self.pools.check_managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
-            await self.pools.check(medium.mpid)
+            await self.pools.states.check(medium.mpid)
             _plan_to("create", medium)
             plan.ends()
-            await asyncio.to_thread(files.create, file_name(medium), medium.size, medium.format)
-            await self.keep(files, medium)
+            await self.storage.blobs.create(medium.ref, medium.size, deadline=CALL_DEADLINE)
+            await self.keep(medium)
         return medium
 
     @contextlib.asynccontextmanager
@@ -213,25 +191,23 @@ class Library:
             format="raw",
             content=Content(format="unknown"),
         )
-        files = self.pools.managed(caller, medium.gid, medium.mpid)
+        self.pools.check_managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
-            await self.pools.check(medium.mpid)
-            await self.room.find(files, medium)
+            await self.pools.states.check(medium.mpid)
+            await self.room.find(medium)
             self._access.group(medium.gid)  # it may have been deleted meanwhile
             _plan_to("create", medium)
             plan.ends()
-            incoming = Incoming(files, file_name(medium))
-            upload = Upload(medium, files, incoming, request, self.keep)
+            incoming = await self.storage.blobs.put(medium.ref, deadline=CALL_DEADLINE)
             try:
-                await whole(asyncio.to_thread(incoming.open))
-                yield upload
+                yield Upload(medium, incoming, request, self.keep)
             finally:
-                await whole(asyncio.to_thread(incoming.close, drop=not upload.kept))
+                await whole(incoming.close())
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """Into the trash, or for good."""
         mid = request.mid
-        await self.pools.check(self.get(mid).mpid)
+        await self.pools.states.check(self.get(mid).mpid)
         medium = self.get(mid)
         holders = self._holders(mid)
         if holders:
@@ -240,7 +216,7 @@ class Library:
                 f"the medium is attached to VM {holders[0].name!r}: detach it there, or remove that VM first",
                 field="mid",
             )
-        self.file(medium)
+        self.check_declared(medium)
         check(request.revision, medium.revision)
         self._plan_to_remove(medium, purge=purge)
         plan.ends()
@@ -270,13 +246,13 @@ class Library:
                         f"medium {medium.name!r} is attached to VM {holder.name!r} of a group that remains: "
                         "detach it there first",
                     )
-            self.pools.check_last(medium.mpid)
+            self.pools.states.check_last(medium.mpid)
             self._plan_to_remove(medium, purge=purge)
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
         """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
         for mpid in {medium.mpid for medium in self._of_groups(gids)}:
-            await self.pools.check(mpid)
+            await self.pools.states.check(mpid)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
         return await self._withdraw(self._of_groups(gids), gids)
 
@@ -290,8 +266,8 @@ class Library:
         withdrawn = WithdrawnMedia(self, media, gids)
         try:
             for medium in media:
-                if files := self.pools.files(medium.mpid):
-                    await asyncio.to_thread(files.lift, file_name(medium))
+                if self.pools.has(medium.mpid):
+                    await self.storage.trash.lift(medium.ref, deadline=CALL_DEADLINE)
         except BaseException:
             await withdrawn.restore()
             raise
@@ -305,30 +281,27 @@ class Library:
                 held.enter_context(self.reservation(medium))
                 self._returning[medium.mid] = medium
                 held.callback(self._returning.pop, medium.mid)
-                files = self.pools.files(medium.mpid)
-                if files is None:
+                if not self.pools.has(medium.mpid):
                     raise Refused(
                         Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
                     )
-                await self.pools.check(medium.mpid)
+                await self.pools.states.check(medium.mpid)
                 if plan.wanted():
                     _plan_to("restore", medium)
                     continue
-                await asyncio.to_thread(files.bring_back, file_name(medium))
-                undo.push_async_callback(asyncio.to_thread, files.discard, file_name(medium))
+                await self.storage.trash.restore(medium.ref, deadline=CALL_DEADLINE)
+                undo.push_async_callback(self.settle, medium, Belongs.TRASH)
             yield
             undo.pop_all()  # it is committed
             for medium in media:
                 self._reserved.discard(medium.mid)
                 self.back(medium)
-                if files := self.pools.files(medium.mpid):
-                    await asyncio.to_thread(files.settle, file_name(medium))
+                await self.settle(medium, Belongs.KEPT)
             await self.allocated(media)
 
-    async def empty(self, medium: Medium) -> None:
-        """One of the trash is removed for good."""
-        if files := self.pools.files(medium.mpid):
-            await asyncio.to_thread(files.empty, file_name(medium))
+    async def settle(self, medium: Medium, belongs: Belongs) -> None:
+        """It belongs there, now that the database says so. Never fails."""
+        await self.storage.trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)
 
     def back(self, medium: Medium) -> None:
         """Show a medium (again)."""
@@ -363,8 +336,8 @@ class Library:
                 self._names.discard(_key(medium))
                 reservation.fit(0)
 
-    async def keep(self, files: PoolFiles, medium: Medium) -> None:
-        """Commit, then show. The file waits in `.moving` and is dropped when it is known that nothing was committed.
+    async def keep(self, medium: Medium) -> None:
+        """Commit, then show. Its object waits out of sight, and goes when it is known that nothing was committed.
 
         After the commit nothing is undone or told as failed.
         """
@@ -373,18 +346,18 @@ class Library:
         except OutcomeUnknown:
             raise  # the next start asks the database
         except Exception:
-            await asyncio.to_thread(files.drop, file_name(medium))
+            await self.settle(medium, Belongs.NOWHERE)
             self._access.group(medium.gid)  # deleted meanwhile: then that is what went wrong
             raise
         try:
             self._access.group(medium.gid)
         except Refused:  # it is being deleted, and this medium came too late to be withdrawn with it
             await self._store.remove(medium.mid)
-            await asyncio.to_thread(files.drop, file_name(medium))
+            await self.settle(medium, Belongs.NOWHERE)
             raise
         self._reserved.discard(medium.mid)
         self.back(medium)
-        await asyncio.to_thread(files.settle, file_name(medium))
+        await self.settle(medium, Belongs.KEPT)
         await self.allocated([medium])
 
 

@@ -1,8 +1,7 @@
-"""Media that are read by tasks: open from the request to the task's end, and written to by nobody meanwhile."""
+"""Media that are read by tasks, from the request to the task's end, and written to by nobody meanwhile."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,25 +23,16 @@ class Sources:
         self._readers: Counter[UUID] = Counter()
 
     @contextmanager
-    def reading(self, medium: Medium) -> Iterator[int]:
-        """A descriptor of its file, which reads on when the medium is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
+    def reading(self, medium: Medium) -> Iterator[None]:
+        """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
         self.check_unwritten(medium)
+        self._library.check_declared(medium)
         self._readers[medium.mid] += 1
         try:
-            descriptor = self._open(medium)
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
+            yield
         finally:
             self._readers[medium.mid] -= 1
             self._readers += Counter()  # without those that nobody reads
-
-    def _open(self, medium: Medium) -> int:
-        path, files = self._library.file(medium), self._library.pools.files(medium.mpid)
-        assert files is not None, "else it has no path"
-        with files.asked_for(0):
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def check_unwritten(self, medium: Medium) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,9 +10,8 @@ from msgspec import UNSET
 
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.rules import Medium, described, file_name
-from velocity.storage.directory.files import Incoming, PoolFiles
-from velocity.storage.directory.inspect import inspect
+from velocity.media.rules import Medium, described
+from velocity.storage.port import Incoming
 from velocity.uninterrupted import whole
 
 
@@ -23,57 +21,48 @@ class Upload:
     def __init__(
         self,
         medium: Medium,
-        files: PoolFiles,
         incoming: Incoming,
         request: UploadMedium,
-        keep: Callable[[PoolFiles, Medium], Coroutine[Any, Any, None]],
+        keep: Callable[[Medium], Coroutine[Any, Any, None]],
     ) -> None:
         self._keep = keep
         self._medium = medium
-        self._files = files
         self._incoming = incoming
         self._promised = request.length
         self._wanted = request.sha256
-        self.kept = False
+        self._size = 0
         self._sum = hashlib.sha256() if self._wanted is not UNSET else None
 
     @property
     def size(self) -> int:
         """The bytes that have come."""
-        return self._incoming.size
+        return self._size
 
     async def write(self, piece: bytes) -> None:
         """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
-        if self._incoming.size + len(piece) > self._promised:
+        if self._size + len(piece) > self._promised:
             raise Refused(Problem.MORE_THAN_PROMISED, f"more than the promised {self._promised} bytes have come")
         if self._sum is not None:
             self._sum.update(piece)
-        if self._incoming.add(piece):
-            if self._incoming.slow:
-                await self.flush()
-            else:
-                self._incoming.flush()
+        self._size += len(piece)
+        await self._incoming.write(piece)
 
     async def flush(self) -> None:
         """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
-        await whole(asyncio.to_thread(self._incoming.flush))
+        await self._incoming.flush()
 
     async def finish(self) -> Medium:
         """The medium, durable. Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`."""
-        if self._incoming.size != self._promised:
+        if self._size != self._promised:
             raise Refused(
                 Problem.NO_LENGTH,
-                f"{self._promised} bytes were promised, {self._incoming.size} have come: send the file again",
+                f"{self._promised} bytes were promised, {self._size} have come: send the file again",
             )
         if self._sum is not None and self._sum.hexdigest() != str(self._wanted).lower():
             raise Refused(
                 Problem.WRONG_CHECKSUM,
                 f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
             )
-        await asyncio.to_thread(self._incoming.sync)
-        with self._files.asked_for(0):
-            content = await asyncio.to_thread(inspect, self._files.moving(file_name(self._medium)))
-        medium = described(self._medium, content)
-        self.kept = True  # from here on the database decides
-        await whole(self._keep(self._files, medium))
+        medium = described(self._medium, await self._incoming.finish())  # from here on the database decides
+        await whole(self._keep(medium))
         return medium

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from velocity.contract.problems import Refused
-from velocity.media.rules import Medium, file_name
+from velocity.media.rules import Medium
+from velocity.storage.port import Belongs
 
 if TYPE_CHECKING:
     from velocity.media.service import Library
@@ -25,8 +25,7 @@ class WithdrawnMedia:
 
     async def restore(self) -> None:
         for medium in self._media:
-            if files := self._library.pools.files(medium.mpid):
-                await asyncio.to_thread(files.settle, file_name(medium))
+            await self._library.settle(medium, Belongs.KEPT)
             self._library.back(medium)
 
     def committed(self) -> None:
@@ -37,8 +36,7 @@ class WithdrawnMedia:
 
     async def finish(self, *, purge: bool) -> None:
         for medium in self._media:
-            if files := self._library.pools.files(medium.mpid):
-                await asyncio.to_thread(files.drop if purge else files.discard, file_name(medium))
+            await self._library.settle(medium, Belongs.NOWHERE if purge else Belongs.TRASH)
         if not purge:
             with contextlib.suppress(Refused, OSError):  # they are deleted, whether or not room can be made
                 await self._library.room.relieve({medium.mpid for medium in self._media})

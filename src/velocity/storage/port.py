@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -54,12 +55,9 @@ class MediaRef(Value, frozen=True):
 
 
 class PoolState(Value, frozen=True):
-    """`message` says what it means and what to do, without a path; empty: all is well.
+    """`message` says what it means and what to do, without a path; empty: all is well."""
 
-    A pool that is `closed` is to be opened first: nothing else is asked of it.
-    """
-
-    state: Literal["online", "away", "readonly", "closed"]
+    state: Literal["online", "away", "readonly"]
     message: str = ""
 
 
@@ -67,9 +65,8 @@ ONLINE = PoolState("online")
 
 
 class Space(Value, frozen=True):
-    """In bytes, of what the pool lies on; 0 while it is away."""
+    """In bytes, of what the pool lies on."""
 
-    now: PoolState
     size: int = 0
     free: int = 0
 
@@ -77,17 +74,23 @@ class Space(Value, frozen=True):
 class Pools(Protocol):
     """The pools themselves."""
 
-    async def state(self, pool: int, *, deadline: float) -> PoolState:
-        """As it is now. Raises `Unknown`, and at once as long as an earlier question has no answer."""
+    async def state(self, pool: int, *, deadline: float) -> PoolState | None:
+        """As it is now; None: that cannot be told before it is opened.
+
+        Raises `Unknown`, and at once as long as an earlier question has no answer.
+        """
 
     async def open(
         self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
     ) -> PoolState:
         """Tell which objects it has. The pool is known by them where it has no mark, and put in order the first time:
-        what a crash left goes to its place, or goes. Never `closed` afterwards. Raises `Unknown`.
+        what a crash left goes to its place, or goes. Raises `Unknown`.
         """
 
     async def space(self, pool: int, *, deadline: float) -> Space: ...
+
+    async def close(self) -> None:
+        """What is left to do is done after the next start."""
 
 
 class Stat(Value, frozen=True):
@@ -223,11 +226,29 @@ class Jobs(Protocol):
         """How it does; ends with `Made`. Raises `Refused`: nothing of it remains. One reader a job."""
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
-        """Forget it. Nothing remains of what was not made; what was made stays."""
-
-
-class Storage(Pools, Blobs, Trash, Jobs, Protocol):
-    """Everything that a host's pools offer."""
+        """Forget it. Nothing remains of what `watch` has not told as made."""
 
     async def close(self) -> None:
-        """Let go. What is under way is given up."""
+        """What is under way is given up."""
+
+
+class MediaFiles(Protocol):
+    """How machines get at the bytes of media, on the host itself: nothing of it crosses a wire."""
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        """A descriptor. Raises `Refused`. In a thread."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Everything that a host's pools offer."""
+
+    pools: Pools
+    blobs: Blobs
+    trash: Trash
+    jobs: Jobs
+    files: MediaFiles
+
+    async def close(self) -> None:
+        await self.jobs.close()
+        await self.pools.close()

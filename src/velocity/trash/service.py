@@ -16,8 +16,8 @@ from velocity.access.updates import Updates
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.provisioning import Provisioning
-from velocity.media.rules import file_name
 from velocity.media.service import Library
+from velocity.storage.port import Belongs
 from velocity.trash.port import Contents, Item, TrashStore
 
 log = logging.getLogger(__name__)
@@ -108,13 +108,12 @@ class Trash:
         if plan.wanted():
             return
         async with self._changing:
+            room = self._library.room
             for item in reversed(await self._store.items()):
-                files = self._library.pools.files(mpid)
-                if files is None or await asyncio.to_thread(files.free) >= size:
+                if not self._library.pools.has(mpid) or await room.free(mpid) >= size:
                     return
                 contents = await self._store.contents(item.trid)
-                names = {file_name(one) for one in contents.media if one.mpid == mpid} if contents else set()
-                if contents is not None and await asyncio.to_thread(files.trashed, names) > 0:
+                if contents is not None and await room.held(mpid, contents.media) > 0:
                     log.info("pool %d runs short: %s %r leaves the trash", mpid, item.what.kind, item.what.name)
                     await self._purge(item, contents)
 
@@ -142,7 +141,7 @@ class Trash:
         self._updates.untrash_groups([group.gid for group in contents.groups])
         self._updates.discarded(item.what.kind, item.what.gid)
         for medium in contents.media:
-            await self._library.empty(medium)
+            await self._library.settle(medium, Belongs.NOWHERE)
         for machine, _ in contents.machines:
             await self._provisioning.forget(machine)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, QemuSubject, machine, next_run, spec, until
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     Bus,
     DiskSpec,
@@ -96,10 +96,10 @@ class SlowMedia(NoMedia):
     def __init__(self) -> None:
         self.asked, self.go_on = threading.Event(), threading.Event()
 
-    def path(self, media: MediaRef) -> Path:
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
         self.asked.set()
         assert self.go_on.wait(2 * DEADLINE)
-        raise HypervisorError("it is away")
+        raise Refused(Problem.POOL_AWAY, "it is away")
 
 
 def with_medium(plain: MachineSpec) -> MachineSpec:

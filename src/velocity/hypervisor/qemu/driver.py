@@ -23,7 +23,6 @@ from velocity.hypervisor.port import (
     Incarnation,
     Listing,
     MachineSpec,
-    MediaFiles,
     NotRunning,
     Screen,
     Serial,
@@ -44,6 +43,7 @@ from velocity.hypervisor.qemu.serial import SocketStream
 from velocity.hypervisor.qemu.sessions import Sessions, Watched
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.network import fence
+from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 

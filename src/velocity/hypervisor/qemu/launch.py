@@ -16,8 +16,9 @@ from uuid import UUID
 
 import msgspec
 
+from velocity.contract.problems import Refused
 from velocity.durable import sync, sync_file
-from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, MediaFiles, NatSpec
+from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
 from velocity.hypervisor.qemu import confine, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
@@ -29,6 +30,7 @@ from velocity.hypervisor.qemu.spool import Bounds, Console
 from velocity.hypervisor.qemu.words import Words
 from velocity.network import wire
 from velocity.network.rules import link_name, mac
+from velocity.storage.port import MediaFiles
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear, over
             run = _launch(place, who, spec, undo, clear, overtaken)
             undo.pop_all()
             return run
-    except (OSError, wire.CannotConnect, MissingFirmware) as error:
+    except (OSError, Refused, wire.CannotConnect, MissingFirmware) as error:
         raise HypervisorError(_words(error)) from error
 
 
@@ -185,17 +187,17 @@ def prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
 
 
 def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
-    def opened(path: Path, flags: int) -> int:
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    def ours(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
+
+    def opened(path: Path, flags: int) -> int:
+        return ours(os.open(path, flags | os.O_CLOEXEC, 0o600))
 
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
         variables=opened(place.variables(who), os.O_RDWR),
-        disks=[
-            opened(place.media.path(disk.media), os.O_RDONLY if disk.readonly else os.O_RDWR) for disk in spec.disks
-        ],
+        disks=[ours(place.media.open(disk.media, readonly=disk.readonly)) for disk in spec.disks],
     )
 
 

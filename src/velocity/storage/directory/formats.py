@@ -11,9 +11,6 @@ from collections.abc import Callable
 
 from velocity.contract.problems import Problem, Refused
 
-IMAGES = frozenset({"qcow2", "vmdk", "vdi", "vhdx"})
-"""What qemu-img converts; the names are QEMU's own."""
-PACKED = frozenset({"xz", "zstd"})
 QCOW2_KNOWN = 0b1_1000
 """Incompatible features that say nothing of other files: compression type, extended L2."""
 DESCRIPTOR = 64 << 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,7 +43,7 @@ class Identity:
         """Whether the pool was used before."""
         return _read(self._record) is not None
 
-    def check(self, names: Callable[[], Collection[str]]) -> None:
+    def check(self, known: Collection[str]) -> None:
         """Raises `NotThePool` or `OSError` unless the directory is the pool.
 
         It is, if it has the mark, or holds one of these files (of known media), which is marked then. If no medium is
@@ -52,7 +52,6 @@ class Identity:
         mark, record = _read(self._mark), _read(self._record)
         if record is not None and mark == record:
             return
-        known = names()
         if known and self._holds(known):
             self._adopt(mark, record)
         elif record is not None or known:

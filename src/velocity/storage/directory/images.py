@@ -15,8 +15,6 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from velocity import sizes
-from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.formats import check_alone, refused
 from velocity.uninterrupted import in_thread
 from velocity.unprivileged import unprivileged
@@ -61,7 +59,7 @@ class Images:
         """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`.
 
         A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for
-        its turn. Nobody may write to the source: see `Sources`.
+        its turn. Nobody may write to the source: see `velocity.media.sources`.
         """
         descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -218,9 +216,3 @@ def _clean(words: str) -> str:
     """qemu-img's own words, without the paths of the host."""
     last = words.strip().splitlines()[-1] if words.strip() else "it is broken"
     return re.sub(r"json:\{.*\}|/proc/self/fd/\d+", "the image", last)
-
-
-def no_room(left: int) -> Refused:
-    return Refused(
-        Problem.POOL_QUOTA, f"it unpacks to more than the {sizes.size(left)} that the pool has free", field="mid"
-    )

@@ -1,0 +1,71 @@
+"""Whether the pools are there, as their storage says; asked anew whenever one is used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from velocity.contract.problems import Problem, Refused
+from velocity.media.rules import CALL_DEADLINE
+from velocity.storage.port import ONLINE, MediaRef, Pools, PoolState, Space, Unknown
+
+LOOK = 10.0
+"""Seconds after which a pool that has not answered is away."""
+
+Known = Callable[[int], tuple[tuple[MediaRef, ...], tuple[MediaRef, ...]]]
+"""What the database knows of a pool's objects: those that are kept, and those in the trash."""
+
+
+class PoolStates:
+    """Those of the declared pools, by their mpid. What is not declared passes every check."""
+
+    def __init__(self, storage: Pools, mpids: Collection[int]) -> None:
+        self._storage = storage
+        self._last = dict.fromkeys(mpids, ONLINE)
+        self._known: Known = lambda _: ((), ())
+
+    async def open(self, known: Known) -> None:
+        """The first look: a pool that is away then is put in order when it comes. Never fails."""
+        self._known = known
+        await asyncio.gather(*map(self.look, self._last))
+
+    async def look(self, mpid: int) -> PoolState:
+        try:
+            now = await self._storage.state(mpid, deadline=LOOK)
+            if now is None:
+                kept, trashed = await asyncio.to_thread(self._known, mpid)
+                now = await self._storage.open(mpid, kept, trashed, deadline=CALL_DEADLINE)
+        except Unknown as unknown:
+            now = PoolState("away", unknown.message)
+        self._last[mpid] = now
+        return now
+
+    async def check(self, mpid: int, *, writes: bool = True) -> None:
+        """Raises `Refused(POOL_AWAY)` unless the pool is there, and can be written to (`writes`)."""
+        if mpid in self._last:
+            await self.look(mpid)
+            self.check_last(mpid, writes=writes)
+
+    async def check_again(self, mpid: int, *, writes: bool) -> None:
+        """The same, but one that was there at the last look is taken to be: who opens its files looks himself."""
+        if self._last.get(mpid, ONLINE) != ONLINE:
+            await self.check(mpid, writes=writes)
+
+    def check_last(self, mpid: int, *, writes: bool = True) -> None:
+        """The same, by the last look."""
+        last = self._last.get(mpid, ONLINE)
+        if last.state == "away" or (writes and last.state == "readonly"):
+            raise Refused(Problem.POOL_AWAY, last.message)
+
+    async def space(self, mpid: int) -> tuple[PoolState, Space]:
+        """No bytes while it is away."""
+        now = await self.look(mpid)
+        if now.state != "away":
+            try:
+                return now, await self._storage.space(mpid, deadline=LOOK)
+            except Refused:  # it went in this moment
+                now = await self.look(mpid)
+        return now, Space()
+
+    async def spaces(self, mpids: Collection[int]) -> dict[int, tuple[PoolState, Space]]:
+        return dict(zip(mpids, await asyncio.gather(*map(self.space, mpids)), strict=True))

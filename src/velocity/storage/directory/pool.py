@@ -1,0 +1,68 @@
+"""One pool of this host, and all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from velocity.contract.problems import Problem, Refused
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.presence import Presence
+from velocity.storage.directory.threads import Threads
+from velocity.storage.port import Unknown
+
+AGAIN = 5.0
+"""Seconds after which what a file system refused is tried again."""
+
+
+class Directory:
+    """One pool."""
+
+    def __init__(self, places: Places, again: float) -> None:
+        identity = Identity(places)
+        self.places = places
+        self.files = PoolFiles(places, identity)
+        self.presence = Presence(places, identity, self.files)
+        self.threads = Threads(places.name)
+        self._again = again
+        self._retrying: asyncio.Task[None] | None = None
+
+    def retry(self) -> None:
+        """What is left to do is done while the server runs."""
+        if self.files.left and (self._retrying is None or self._retrying.done()):
+            self._retrying = asyncio.create_task(self._retry())
+
+    async def _retry(self) -> None:
+        while self.files.left:
+            await asyncio.sleep(self._again)
+            with contextlib.suppress(Unknown):
+                await self.threads.do(self._again, self.files.finish_what_is_left)
+
+    async def close(self) -> None:
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait({self._retrying})
+        self.threads.close()
+
+
+class Directories:
+    """The pools of this host, by their mpid."""
+
+    def __init__(self, places: Sequence[Places], again: float) -> None:
+        self._pools = {one.mpid: Directory(one, again) for one in places}
+
+    def find(self, mpid: int) -> Directory | None:
+        return self._pools.get(mpid)
+
+    def get(self, mpid: int) -> Directory:
+        """Raises `Refused`."""
+        if (found := self.find(mpid)) is None:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
+        return found
+
+    async def close(self) -> None:
+        for pool in self._pools.values():
+            await pool.close()

@@ -1,0 +1,153 @@
+"""The port, kept by the directories of this host's pools."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from velocity.storage.directory.errors import told
+from velocity.storage.directory.images import Images
+from velocity.storage.directory.jobs import DirectoryJobs
+from velocity.storage.directory.places import Places, file_name
+from velocity.storage.directory.pool import AGAIN, Directories, Directory
+from velocity.storage.directory.streams import FileIncoming, FileOutgoing
+from velocity.storage.port import Belongs, Incoming, MediaRef, Outgoing, PoolState, Space, Stat, Storage, Unknown
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DirectoryStorage(Storage):
+    """Storage whose directories can be looked at."""
+
+    directories: Directories
+
+
+def open_directories(places: Sequence[Places], worker: int | None, again: float = AGAIN) -> DirectoryStorage:
+    """`worker` is the uid that images are read under, where the server may change it (as root)."""
+    directories = Directories(places, again)
+    return DirectoryStorage(
+        pools=DirectoryPools(directories),
+        blobs=DirectoryBlobs(directories),
+        trash=DirectoryTrash(directories),
+        jobs=DirectoryJobs(directories, Images(worker)),
+        files=DirectoryFiles(directories),
+        directories=directories,
+    )
+
+
+class DirectoryFiles:
+    """Keeps `velocity.storage.port.MediaFiles`."""
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        pool, name = self._directories.get(media.pool), file_name(media)
+        pool.presence.check(name)
+        with told(pool.places):
+            return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+
+class DirectoryPools:
+    """Keeps `velocity.storage.port.Pools`."""
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    async def state(self, pool: int, *, deadline: float) -> PoolState | None:
+        one = self._directories.get(pool)
+        return await self._look(one, deadline, one.presence.state)
+
+    async def open(
+        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+    ) -> PoolState:
+        one = self._directories.get(pool)
+        names = [{file_name(ref) for ref in refs} for refs in (kept, trashed)]
+        return await self._look(one, deadline, lambda: one.presence.open(*names))
+
+    async def _look(self, pool: Directory, deadline: float, look: Callable[[], T]) -> T:
+        pool.threads.check()
+        now = await pool.threads.do(deadline, look)
+        pool.retry()
+        return now
+
+    async def space(self, pool: int, *, deadline: float) -> Space:
+        one = self._directories.get(pool)
+        one.threads.check()
+        return await one.threads.do(deadline, one.files.space)
+
+    async def close(self) -> None:
+        await self._directories.close()
+
+
+class DirectoryBlobs:
+    """Keeps `velocity.storage.port.Blobs`."""
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        pool, name = self._directories.get(ref.pool), file_name(ref)
+
+        def undo(_: None) -> None:
+            pool.files.settle(name, Belongs.NOWHERE)
+
+        try:
+            await pool.threads.do(deadline, pool.files.create, name, size, ref.format, undo=undo)
+        finally:
+            pool.retry()
+
+    async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
+        pool = self._directories.get(ref.pool)
+        incoming = FileIncoming(pool, file_name(ref))
+        await pool.threads.do(deadline, incoming.open, undo=lambda _: incoming.let_go())
+        return incoming
+
+    async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
+        pool = self._directories.get(ref.pool)
+        return await pool.threads.do(
+            deadline, FileOutgoing, pool, file_name(ref), undo=lambda outgoing: outgoing.let_go()
+        )
+
+    async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
+        one = self._directories.get(pool)
+        return await one.threads.do(deadline, lambda: tuple(one.files.stat(file_name(ref)) for ref in refs))
+
+
+class DirectoryTrash:
+    """Keeps `velocity.storage.port.Trash`."""
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    async def lift(self, ref: MediaRef, *, deadline: float) -> None:
+        pool, name = self._directories.get(ref.pool), file_name(ref)
+
+        def undo(_: None) -> None:
+            pool.files.settle(name, Belongs.KEPT)
+
+        await pool.threads.do(deadline, pool.files.lift, name, undo=undo)
+
+    async def restore(self, ref: MediaRef, *, deadline: float) -> None:
+        pool, name = self._directories.get(ref.pool), file_name(ref)
+
+        def undo(_: None) -> None:
+            pool.files.settle(name, Belongs.TRASH)
+
+        await pool.threads.do(deadline, pool.files.bring_back, name, undo=undo)
+
+    async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
+        pool = self._directories.find(ref.pool)
+        if pool is not None:
+            with contextlib.suppress(Unknown):  # it does so yet
+                await pool.threads.do(deadline, pool.files.settle, file_name(ref), belongs)
+            pool.retry()
+
+    async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
+        one = self._directories.get(pool)
+        names = None if refs is None else {file_name(ref) for ref in refs}
+        return await one.threads.do(deadline, one.files.trashed, names)

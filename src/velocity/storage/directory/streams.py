@@ -1,0 +1,116 @@
+"""Objects whose bytes come or go."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from velocity.contract.media import Content
+from velocity.durable import sync
+from velocity.storage.directory.errors import told
+from velocity.storage.directory.inspect import inspect
+from velocity.storage.directory.pool import Directory
+from velocity.storage.port import Belongs, Stat
+from velocity.uninterrupted import whole
+
+GATHER = 1 << 20
+"""Bytes that are gathered before they are written at once."""
+SLOW = 0.02
+"""Seconds: a write that took longer says that the disk is slow; the next one goes to a thread."""
+
+
+class FileIncoming:
+    """Keeps `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory."""
+
+    def __init__(self, pool: Directory, name: str) -> None:
+        self._pool = pool
+        self._files = pool.files
+        self._name = name
+        self._descriptor = -1
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._size = 0
+        self._slow = False
+        self._finished = False
+
+    def open(self) -> None:
+        """Make the file. In a thread."""
+        moving = self._files.moving(self._name)
+        with told(self._files.places, 0):
+            self._descriptor = os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    async def write(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        self._size += len(piece)
+        if self._gathered >= GATHER or len(self._pieces) >= 512:
+            if self._slow:
+                await self.flush()
+            else:
+                self._flush()
+
+    async def flush(self) -> None:
+        await whole(self._pool.threads.run(self._flush))
+
+    async def finish(self) -> Content:
+        content = await self._pool.threads.run(self._sync)
+        self._finished = True
+        return content
+
+    async def close(self) -> None:
+        await whole(self._pool.threads.run(self.let_go))
+        self._pool.retry()
+
+    def let_go(self) -> None:
+        """In a thread."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if not self._finished:
+            self._files.settle(self._name, Belongs.NOWHERE)
+
+    def _flush(self) -> None:
+        begun = time.monotonic()
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        with told(self._files.places, self._size):
+            while pieces:
+                written = os.writev(self._descriptor, pieces)
+                while pieces and written >= len(pieces[0]):
+                    written -= len(pieces.pop(0))
+                if pieces and written:
+                    pieces[0] = pieces[0][written:]
+        self._slow = time.monotonic() - begun > SLOW
+
+    def _sync(self) -> Content:
+        self._flush()
+        moving = self._files.moving(self._name)
+        with told(self._files.places, self._size):
+            os.fdatasync(self._descriptor)
+            sync(moving.parent)
+        with told(self._files.places):
+            return inspect(moving)
+
+
+class FileOutgoing:
+    """Keeps `velocity.storage.port.Outgoing`."""
+
+    def __init__(self, pool: Directory, name: str) -> None:
+        """Opens it; in a thread."""
+        self._pool = pool
+        with told(pool.places):
+            self._file = pool.files.path(name).open("rb", buffering=0)
+            facts = os.fstat(self._file.fileno())
+        self.stat = Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._pool.threads.run(self._read, offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with told(self._pool.places):
+            return os.pread(self._file.fileno(), length, offset)
+
+    async def close(self) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        self._file.close()
