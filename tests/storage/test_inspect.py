@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from velocity.cli.demo.guest import Guest
 from velocity.contract.media import Content
-from velocity.storage.directory.inspect import SECTOR, describe, inspect
+from velocity.storage.inspect import SECTOR, describe, inspect
 
 
 def read(data: bytes) -> object:

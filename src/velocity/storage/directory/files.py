@@ -18,9 +18,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from velocity.durable import sync
-from velocity.storage.directory.errors import told
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
+from velocity.storage.directory.told import told
 from velocity.storage.port import Belongs, Space, Stat
 
 log = logging.getLogger(__name__)

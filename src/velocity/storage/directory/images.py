@@ -15,7 +15,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from velocity.storage.directory.formats import check_alone, refused
+from velocity.storage.formats import check_alone, refused
 from velocity.uninterrupted import in_thread
 from velocity.unprivileged import unprivileged
 

@@ -9,13 +9,13 @@ from contextlib import aclosing
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.directory.errors import told
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.formats import refused
 from velocity.storage.directory.images import Images, unpacked
-from velocity.storage.directory.inspect import inspect
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import Directories, Directory
+from velocity.storage.directory.told import told
+from velocity.storage.formats import refused
+from velocity.storage.inspect import inspect
 from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Progress, Unpack
 from velocity.uninterrupted import whole
 

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from typing import Literal
 
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.directory.errors import HOST, refusal
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity, NotThePool
 from velocity.storage.directory.places import Places
+from velocity.storage.errors import HOST, refusal
 from velocity.storage.port import ONLINE, PoolState
 
 log = logging.getLogger(__name__)
@@ -91,5 +91,5 @@ class Presence:
             raise Refused(Problem.POOL_AWAY, self.said("away").message) from None
         except OSError as error:
             if error.errno in HOST:
-                raise refusal(self._places, error) from None
+                raise refusal(self._places.mpid, self._places.name, error) from None
             raise Refused(Problem.POOL_AWAY, self.said("away").message) from None

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from velocity.storage.directory.errors import told
 from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, Directories, Directory
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
+from velocity.storage.directory.told import told
 from velocity.storage.port import Belongs, Incoming, MediaRef, Outgoing, PoolState, Space, Stat, Storage, Unknown
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ import time
 
 from velocity.contract.media import Content
 from velocity.durable import sync
-from velocity.storage.directory.errors import told
-from velocity.storage.directory.inspect import inspect
 from velocity.storage.directory.pool import Directory
+from velocity.storage.directory.told import told
+from velocity.storage.inspect import inspect
 from velocity.storage.port import Belongs, Stat
 from velocity.uninterrupted import whole
 

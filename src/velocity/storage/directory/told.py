@@ -1,0 +1,27 @@
+"""The errors of a directory, told as refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from velocity.storage.directory.places import Places
+from velocity.storage.errors import refusal
+
+
+@contextlib.contextmanager
+def told(places: Places, wanted: int | None = None) -> Iterator[None]:
+    """What is refused within, as `Refused`; `wanted` are the bytes that it was to take, where it was to take some."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(places.mpid, places.name, error, wanted, inodes=_has_inodes(places)) from None
+
+
+def _has_inodes(places: Places) -> bool:
+    try:
+        facts = os.statvfs(places.path)
+    except OSError:
+        return True
+    return facts.f_files == 0 or facts.f_favail > 0

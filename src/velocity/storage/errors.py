@@ -1,0 +1,47 @@
+"""What an operating system refuses of a pool, as the refusal that it means. Nothing else maps its errors."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+from velocity import sizes
+from velocity.contract.problems import Problem, Refused
+
+log = logging.getLogger(__name__)
+
+TOO_LITTLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW}
+HOST = {
+    errno.EMFILE: "the server has no file descriptor left",
+    errno.ENFILE: "the host has no file descriptor left",
+    errno.EAGAIN: "the host lets the server begin no process or thread now",
+    errno.ENOMEM: "the host has no memory left",
+}
+"""What is no fault of the pool's."""
+
+
+def refusal(mpid: int, name: str, error: OSError, wanted: int | None = None, *, inodes: bool = True) -> Refused:
+    """Of the pool of this name. `wanted` are the bytes that it was to take; None: it was to take none.
+
+    `inodes`: whether it can hold more files.
+    """
+    if error.errno in HOST:
+        return Refused(Problem.UNAVAILABLE, f"{HOST[error.errno]}; nothing was changed: try again later")
+    if wanted is not None and error.errno in TOO_LITTLE:
+        if error.errno == errno.ENOSPC and not inodes:
+            return Refused(
+                Problem.POOL_QUOTA,
+                f"the disk of pool {name!r} has bytes free, but can hold no more files (no inode is left): remove "
+                "media, or use another pool",
+            )
+        return Refused(
+            Problem.POOL_QUOTA,
+            f"the pool's disk cannot hold {sizes.size(wanted)}: remove media, or use another pool or a smaller size",
+            field="size",
+        )
+    log.warning("pool %r (%d): %s", name, mpid, error)
+    return Refused(
+        Problem.POOL_AWAY,
+        f"the disk of pool {name!r} fails ({error.strerror or error}): use another pool until the administrator has "
+        "mended it; the server's log says more",
+    )

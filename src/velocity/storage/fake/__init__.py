@@ -1,0 +1,197 @@
+"""Storage in memory: the whole port, for tests and for servers without disks. Its faults are public knobs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from dataclasses import dataclass
+
+from velocity.contract.media import Content
+from velocity.contract.problems import Problem, Refused
+from velocity.storage.fake.jobs import FakeJobs
+from velocity.storage.fake.pools import AGAIN, BLOCK, Bytes, FakeHost, FakePool, Line
+from velocity.storage.inspect import describe
+from velocity.storage.port import Belongs, Incoming, MediaRef, Outgoing, PoolState, Space, Stat, Storage
+
+SECONDS = 60.0
+"""The deadline of what has none."""
+
+
+@dataclass(frozen=True)
+class FakeStorage(Storage):
+    """What one server sees of a host. `line` can be cut."""
+
+    line: Line
+
+
+def connect(host: FakeHost, again: float = AGAIN) -> FakeStorage:
+    line = Line(host, again)
+    return FakeStorage(
+        pools=FakePools(line),
+        blobs=FakeBlobs(line),
+        trash=FakeTrash(line),
+        jobs=FakeJobs(line),
+        files=NoFiles(),
+        line=line,
+    )
+
+
+class NoFiles:
+    """Keeps `velocity.storage.port.MediaFiles`: there are none."""
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
+
+
+class FakePools:
+    """Keeps `velocity.storage.port.Pools`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def state(self, pool: int, *, deadline: float) -> PoolState | None:
+        self._line.check_answers(pool)
+        try:
+            return await self._line.ask(pool, deadline, self._now, writes=False)
+        except Refused as refused:
+            return self._refused(pool, refused)
+
+    async def open(
+        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+    ) -> PoolState:
+        def put_in_order(one: FakePool) -> PoolState:
+            if one.state == "online" and pool not in self._line.opened:
+                one.put_in_order(set(kept), set(trashed))
+                self._line.opened.add(pool)
+            return one.now
+
+        self._line.check_answers(pool)
+        try:
+            return await self._line.ask(pool, deadline, put_in_order, writes=False)
+        except Refused as refused:
+            return self._refused(pool, refused)
+
+    def _now(self, pool: FakePool) -> PoolState | None:
+        return pool.now if pool.mpid in self._line.opened or pool.state != "online" else None
+
+    def _refused(self, pool: int, refused: Refused) -> PoolState:
+        """A disk that fails at a look is away."""
+        if refused.problem is not Problem.POOL_AWAY or type(refused) is not Refused:
+            raise refused
+        return PoolState("away", self._line.pool(pool).now.message or refused.message)
+
+    async def space(self, pool: int, *, deadline: float) -> Space:
+        self._line.check_answers(pool)
+        return await self._line.ask(pool, deadline, FakePool.space, writes=False)
+
+    async def close(self) -> None:
+        await self._line.close()
+
+
+class FakeBlobs:
+    """Keeps `velocity.storage.port.Blobs`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        def make(pool: FakePool) -> None:
+            pool.moving[ref] = Bytes(data=qcow2(size)) if ref.format == "qcow2" else Bytes(size)
+
+        await self._line.ask(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
+
+    async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
+        def make(pool: FakePool) -> Bytes:
+            if ref in pool.moving:
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+            return pool.moving.setdefault(ref, Bytes())
+
+        made = await self._line.ask(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
+        return FakeIncoming(self._line, ref, made)
+
+    async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
+        found = await self._line.ask(ref.pool, deadline, lambda pool: pool.get(ref), writes=False)
+        return FakeOutgoing(self._line, ref.pool, found)
+
+    async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
+        def seen(one: FakePool) -> tuple[Stat | None, ...]:
+            found = [one.kept.get(ref) or one.moving.get(ref) for ref in refs]
+            return tuple(None if each is None else each.stat for each in found)
+
+        return await self._line.ask(pool, deadline, seen, writes=False)
+
+
+class FakeIncoming:
+    """Keeps `velocity.storage.port.Incoming`."""
+
+    def __init__(self, line: Line, ref: MediaRef, made: Bytes) -> None:
+        self._line = line
+        self._ref = ref
+        self._made = made
+        self._finished = False
+
+    async def write(self, piece: bytes) -> None:
+        await self._line.ask(self._ref.pool, SECONDS, lambda _: self._made.append(piece), wanted=len(piece))
+
+    async def flush(self) -> None:
+        return None
+
+    async def finish(self) -> Content:
+        content = await self._line.ask(self._ref.pool, SECONDS, lambda _: describe(self._made.read, self._made.size))
+        self._finished = True
+        return content
+
+    async def close(self) -> None:
+        if not self._finished:
+            await self._line.settle(self._ref, Belongs.NOWHERE, SECONDS)
+
+
+class FakeOutgoing:
+    """Keeps `velocity.storage.port.Outgoing`."""
+
+    def __init__(self, line: Line, mpid: int, found: Bytes) -> None:
+        self._line = line
+        self._mpid = mpid
+        self._found = found
+        self.stat = found.stat
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._line.ask(self._mpid, SECONDS, lambda _: self._found.read(offset, length), writes=False)
+
+    async def close(self) -> None:
+        return None
+
+
+class FakeTrash:
+    """Keeps `velocity.storage.port.Trash`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def lift(self, ref: MediaRef, *, deadline: float) -> None:
+        def undo(pool: FakePool) -> None:
+            pool.settle(ref, Belongs.KEPT)
+
+        await self._line.ask(ref.pool, deadline, lambda pool: pool.lift(ref), undo)
+
+    async def restore(self, ref: MediaRef, *, deadline: float) -> None:
+        def undo(pool: FakePool) -> None:
+            pool.settle(ref, Belongs.TRASH)
+
+        await self._line.ask(ref.pool, deadline, lambda pool: pool.bring_back(ref), undo)
+
+    async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
+        if ref.pool in self._line.host.pools:
+            await self._line.settle(ref, belongs, deadline)
+
+    async def held(self, pool: int, refs: tuple[MediaRef, ...] | None, *, deadline: float) -> int:
+        def sum_up(one: FakePool) -> int:
+            return sum(each.stat.allocated for ref, each in one.trash.items() if refs is None or ref in refs)
+
+        return await self._line.ask(pool, deadline, sum_up, writes=False)
+
+
+def qcow2(size: int) -> bytes:
+    """The header of an empty image."""
+    return struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, size).ljust(BLOCK, b"\0")

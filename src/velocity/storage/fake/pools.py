@@ -1,0 +1,275 @@
+"""The pools of a host in memory. They outlive the server; what goes wrong is set by whoever plays with them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from velocity.contract.problems import Problem, Refused
+from velocity.storage.errors import refusal
+from velocity.storage.port import ONLINE, Belongs, MediaRef, PoolState, Space, Stat, Unknown
+
+BLOCK = 4096
+AGAIN = 5.0
+"""Seconds after which what was refused is tried again."""
+
+T = TypeVar("T")
+
+
+class Bytes:
+    """An object's: zeros but for what was written."""
+
+    def __init__(self, size: int = 0, data: bytes = b"") -> None:
+        self.size = max(size, len(data))
+        self.data = bytearray(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - offset))
+        return bytes(self.data[offset : offset + length]).ljust(length, b"\0")
+
+    def append(self, piece: bytes) -> None:
+        self.data = self.data.ljust(self.size, b"\0") + piece
+        self.size = len(self.data)
+
+    @property
+    def stat(self) -> Stat:
+        return Stat(self.size, -(-len(self.data.rstrip(b"\0")) // BLOCK) * BLOCK, 0.0)
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The call fails with this error of the operating system; what was asked has not happened."""
+
+    errno: int
+
+
+@dataclass(frozen=True)
+class Late:
+    """The call happens after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The call happens, and its answer does not come before its deadline."""
+
+
+@dataclass(frozen=True)
+class Hangs:
+    """From this call on the pool does not answer, until it is woken."""
+
+
+Fault = Fails | Late | Lost | Hangs
+
+
+@dataclass
+class FakePool:
+    """`state`, `capacity` (bytes) and `blocked`, the objects that cannot be moved to their place, are knobs."""
+
+    mpid: int
+    name: str
+    state: Literal["online", "away", "readonly"] = "online"
+    capacity: int = 1 << 40
+    kept: dict[MediaRef, Bytes] = field(default_factory=dict)
+    moving: dict[MediaRef, Bytes] = field(default_factory=dict)
+    trash: dict[MediaRef, Bytes] = field(default_factory=dict)
+    left: dict[MediaRef, Belongs] = field(default_factory=dict)
+    """What is to be settled."""
+    blocked: set[MediaRef] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    def hang(self) -> None:
+        self.answers.clear()
+
+    def wake(self) -> None:
+        self.answers.set()
+
+    @property
+    def now(self) -> PoolState:
+        if self.state == "online":
+            return ONLINE
+        return PoolState(self.state, f"pool {self.name!r} is {self.state}: use another one until it is back")
+
+    def space(self) -> Space:
+        used = sum(one.stat.allocated for place in (self.kept, self.moving, self.trash) for one in place.values())
+        return Space(self.capacity, max(0, self.capacity - used))
+
+    def check(self, *, writes: bool, wanted: int | None) -> None:
+        """Raises `OSError` as a disk in this state does."""
+        if self.state == "away":
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if writes and self.state == "readonly":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if wanted is not None and wanted > self.space().free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def get(self, ref: MediaRef) -> Bytes:
+        """Raises `OSError`."""
+        for place in (self.kept, self.moving):
+            if ref in place:
+                return place[ref]
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef]) -> None:
+        """What a crash left goes to its place, or goes."""
+        every = {**self.moving, **self.trash, **self.kept}
+        self.kept = {ref: one for ref, one in every.items() if ref in kept or (ref in self.kept and ref not in trashed)}
+        self.trash = {ref: one for ref, one in every.items() if ref in trashed}
+        self.moving, self.left = {}, {}
+
+    def lift(self, ref: MediaRef) -> None:
+        self.left.pop(ref, None)
+        if ref in self.kept:
+            self.moving[ref] = self.kept.pop(ref)
+
+    def bring_back(self, ref: MediaRef) -> None:
+        self.left.pop(ref, None)
+        if ref not in self.moving:
+            if ref not in self.trash:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            self.moving[ref] = self.trash.pop(ref)
+
+    def settle(self, ref: MediaRef, belongs: Belongs) -> None:
+        """Raises `OSError`."""
+        if belongs is Belongs.KEPT and ref in self.blocked:
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        self.left.pop(ref, None)
+        one = self.moving.pop(ref, None)
+        if belongs is Belongs.NOWHERE:
+            self.trash.pop(ref, None)
+        elif one is not None:
+            (self.kept if belongs is Belongs.KEPT else self.trash)[ref] = one
+
+
+class FakeHost:
+    """A host with these pools (mpid and name). `faults`: what becomes of a call, by its number; `calls`: so far."""
+
+    def __init__(self, *pools: tuple[int, str]) -> None:
+        self.pools = {mpid: FakePool(mpid, name) for mpid, name in pools}
+        self.faults: dict[int, Fault] = {}
+        self.calls = 0
+
+    def after(self, calls: int, fault: Fault) -> None:
+        """The fault of the call that comes after so many others."""
+        self.faults[self.calls + calls + 1] = fault
+
+
+class Line:
+    """One server's connection to a host. Once it is `cut`, nothing that it asks arrives."""
+
+    def __init__(self, host: FakeHost, again: float) -> None:
+        self.host = host
+        self.cut = False
+        self.opened: set[int] = set()
+        self._again = again
+        self._retrying: dict[int, asyncio.Task[None]] = {}
+        self._overdue: dict[int, set[asyncio.Task[object]]] = {mpid: set() for mpid in host.pools}
+
+    def pool(self, mpid: int) -> FakePool:
+        try:
+            return self.host.pools[mpid]
+        except KeyError:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid") from None
+
+    def check_answers(self, mpid: int) -> None:
+        """Raises `Unknown` as long as an earlier call has not come to its end in time."""
+        if self._overdue[mpid]:
+            raise self._unknown(self.pool(mpid))
+
+    async def ask(
+        self,
+        mpid: int,
+        deadline: float,
+        deed: Callable[[FakePool], T],
+        undo: Callable[[FakePool], object] = lambda _: None,
+        *,
+        writes: bool = True,
+        wanted: int | None = None,
+    ) -> T:
+        """One call, with its fault. Raises `Refused`, and `Unknown`: it is undone when it has happened."""
+        pool = self.pool(mpid)
+        self.host.calls += 1
+        fault = self.host.faults.pop(self.host.calls, None)
+        doing = asyncio.create_task(self._do(pool, deed, fault, deadline, writes=writes, wanted=wanted))
+        try:
+            await asyncio.wait({doing}, timeout=deadline)
+        finally:
+            if not doing.done():
+                doing.add_done_callback(lambda done: self._late(pool, done, undo))
+        if not doing.done():
+            self._overdue[mpid].add(doing)
+            raise self._unknown(pool)
+        return doing.result()
+
+    async def _do(
+        self,
+        pool: FakePool,
+        deed: Callable[[FakePool], T],
+        fault: Fault | None,
+        deadline: float,
+        *,
+        writes: bool,
+        wanted: int | None,
+    ) -> T:
+        if isinstance(fault, Hangs):
+            pool.hang()
+        await pool.answers.wait()
+        if isinstance(fault, Late):
+            await asyncio.sleep(fault.seconds)
+        if self.cut:
+            await asyncio.Event().wait()
+        try:
+            if isinstance(fault, Fails):
+                raise OSError(fault.errno, os.strerror(fault.errno))
+            pool.check(writes=writes, wanted=wanted)
+            result = deed(pool)
+        except OSError as error:
+            raise refusal(pool.mpid, pool.name, error, wanted) from None
+        if isinstance(fault, Lost):
+            await asyncio.sleep(2 * deadline)
+        return result
+
+    def _late(self, pool: FakePool, done: asyncio.Task[T], undo: Callable[[FakePool], object]) -> None:
+        self._overdue[pool.mpid].discard(done)
+        if not self.cut and not done.cancelled() and done.exception() is None:
+            undo(pool)
+
+    def _unknown(self, pool: FakePool) -> Unknown:
+        return Unknown(f"the disk of pool {pool.name!r} does not answer: use another pool until it does")
+
+    async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
+        """Now or later."""
+        self.pool(ref.pool).left[ref] = belongs
+        await self._settle(ref, belongs, deadline)
+        retrying = self._retrying.get(ref.pool)
+        if self.pool(ref.pool).left and (retrying is None or retrying.done()):
+            self._retrying[ref.pool] = asyncio.create_task(self._retry(self.pool(ref.pool)))
+
+    async def _settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
+        def settle(pool: FakePool) -> None:
+            if pool.left.get(ref) is belongs:
+                pool.settle(ref, belongs)
+
+        try:
+            await self.ask(ref.pool, deadline, settle)
+        except Refused:
+            return
+
+    async def _retry(self, pool: FakePool) -> None:
+        while pool.left and not self.cut:
+            await asyncio.sleep(self._again)
+            for ref, belongs in list(pool.left.items()):
+                await self._settle(ref, belongs, self._again)
+
+    async def close(self) -> None:
+        for retrying in self._retrying.values():
+            retrying.cancel()
+        self.cut = True

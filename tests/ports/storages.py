@@ -1,0 +1,150 @@
+"""What the suite of the storage's port is run on, each with the same handles."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+from tests.ports.wired_storage import wired
+from velocity.storage.directory.places import MARK, Places, file_name
+from velocity.storage.directory.storage import open_directories
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import Kind, MediaRef, Storage
+
+DEADLINE = 30.0
+"""Seconds that a call gets here, on however slow a host."""
+AGAIN = 0.05
+POOLS = ((1, "good"), (2, "usb"))
+Refs = tuple[MediaRef, ...]
+
+
+def ref(pool: int = 2, format_: str = "raw", kind: Kind = Kind.MEDIUM) -> MediaRef:
+    return MediaRef(pool, uuid4(), format_, kind)
+
+
+class Subject(Protocol):
+    """A host with two pools. `storage` is what the server has now that knows these `kept` and `trashed` objects."""
+
+    storage: Storage
+
+    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+        """The server is killed, and the next one comes and opens the pools."""
+
+    def go_away(self) -> None:
+        """Pool 2 is not there."""
+
+    def come_back(self) -> None: ...
+
+    def hang(self) -> None:
+        """Pool 2 does not answer."""
+
+    def wake(self) -> None: ...
+
+    def block(self, one: MediaRef) -> None:
+        """Nothing can be moved to where this object belongs."""
+
+    def unblock(self, one: MediaRef) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def opened(storage: Storage, kept: Refs, trashed: Refs) -> None:
+    for mpid, _ in POOLS:
+        known = [tuple(one for one in refs if one.pool == mpid) for refs in (kept, trashed)]
+        await storage.pools.open(mpid, *known, deadline=DEADLINE)
+
+
+class FakeSubject:
+    def __init__(self, *, behind_a_wire: bool) -> None:
+        self._wired = behind_a_wire
+        self._host = FakeHost(*POOLS)
+        self._pool = self._host.pools[2]
+        self._made: Storage | None = None
+
+    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+        if self._made is not None:
+            await self._made.pools.close()  # without the jobs' order
+        made = self._made = connect(self._host, AGAIN)
+        self.storage: Storage = wired(made) if self._wired else made
+        await opened(self.storage, kept, trashed)
+
+    def go_away(self) -> None:
+        self._pool.state = "away"
+
+    def come_back(self) -> None:
+        self._pool.state = "online"
+
+    def hang(self) -> None:
+        self._pool.hang()
+
+    def wake(self) -> None:
+        self._pool.wake()
+
+    def block(self, one: MediaRef) -> None:
+        self._pool.blocked.add(one)
+
+    def unblock(self, one: MediaRef) -> None:
+        self._pool.blocked.discard(one)
+
+    async def close(self) -> None:
+        await self.storage.close()
+
+
+class DirectorySubject:
+    """A pool that hangs is one whose mark does not come: a pipe into which nobody writes."""
+
+    def __init__(self, path: Path, *, behind_a_wire: bool) -> None:
+        self._wired = behind_a_wire
+        self._path = path
+        self._made: Storage | None = None
+        self._places = [Places(mpid, name, path / name, path / "records") for mpid, name in POOLS]
+
+    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+        if self._made is not None:
+            await self._made.pools.close()  # without the jobs' order
+        made = self._made = open_directories(self._places, None, AGAIN)
+        self.storage: Storage = wired(made) if self._wired else made
+        await opened(self.storage, kept, trashed)
+
+    def go_away(self) -> None:
+        (self._path / "usb").rename(self._path / "aside")
+
+    def come_back(self) -> None:
+        (self._path / "aside").rename(self._path / "usb")
+
+    def hang(self) -> None:
+        mark = self._path / "usb" / MARK
+        self._mark = mark.read_bytes()
+        mark.unlink()
+        os.mkfifo(mark)
+
+    def wake(self) -> None:
+        mark = self._path / "usb" / MARK
+        pipe = mark.rename(mark.with_name("pipe"))
+        mark.write_bytes(self._mark)
+        writer = os.open(pipe, os.O_RDWR)  # who waits for the mark gets it now
+        os.write(writer, self._mark)
+        time.sleep(0.05)
+        os.close(writer)
+
+    def block(self, one: MediaRef) -> None:
+        (self._path / "usb" / file_name(one)).mkdir()
+
+    def unblock(self, one: MediaRef) -> None:
+        (self._path / "usb" / file_name(one)).rmdir()
+
+    async def close(self) -> None:
+        await self.storage.close()
+
+
+async def until(true: Callable[[], Awaitable[object]]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not await true():
+        assert time.monotonic() < end, "it did not come to that in time"
+        await asyncio.sleep(0.01)
