@@ -409,3 +409,34 @@ async def test_what_a_task_reads_may_be_deleted(w: World, tmp_path: Path) -> Non
     assert task["state"] == "DONE", task
     qemu_img("convert", "-f", "qcow2", "-O", "raw", w.data / "media" / f"{task['mid']}.qcow2", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == raw.read_bytes()
+
+
+@pytest.mark.holds("IMAGE-7")
+@pytest.mark.parametrize("way", ["clone", "import", "unpack"])
+async def test_what_is_made_looks_for_room_first_and_the_trash_makes_some(w: World, tmp_path: Path, way: str) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(300_000))
+    if way == "import":
+        qemu_img("convert", "-f", "raw", "-O", "qcow2", image, tmp_path / "image.qcow2")
+        image = tmp_path / "image.qcow2"
+    elif way == "unpack":
+        image.write_bytes(lzma.compress(image.read_bytes(), preset=0))
+    mid = await upload(w, image)
+    await w.ok("DELETE", "/m/media", mid=await upload(w, disk(tmp_path), "trashed"))
+    path, files = "/m/media/clone" if way == "clone" else "/m/media/import", w.directory(1)
+    full = (406, 22221 if way == "clone" else 21221)
+    free, trashed = files.free, files.trashed
+    files.free, files.trashed = lambda: 1000, lambda names: 1000  # type: ignore[method-assign]
+    assert await w.refused("PUT", path, **body(mid)) == full
+    assert "free: remove media" in (await w.call("PUT", path, **body(mid)))["message"]
+    assert len((await w.ok("POST", "/t/trash/list"))["items"]) == 1, "what would not suffice stays"
+    assert (await w.ok("POST", "/t/task/list", gid=0))["tasks"] == []
+    files.trashed = trashed  # type: ignore[method-assign]
+    files.free = lambda: free() if len(w.files()) < 2 else 1000  # type: ignore[method-assign]
+    plan = await w.ok("PUT", path, **body(mid), plan=True)
+    assert "trash" in plan["warnings"][0]
+    assert len((await w.ok("POST", "/t/trash/list"))["items"]) == 1
+    started = await w.ok("PUT", path, **body(mid))
+    files.free = free  # type: ignore[method-assign]
+    assert (await wait(w, started))["state"] == "DONE"
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []

@@ -17,9 +17,12 @@ from tests.api.test_making import body, wait
 from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world
-from velocity.config import PoolSetting
+from tests.ports.subjects import until
+from velocity.config import PoolSetting, Settings
 from velocity.contract.problems import Refused
-from velocity.storage.port import MediaRef
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.storage import open_directories
+from velocity.storage.port import MediaRef, Storage
 from velocity.store.media import SqlMedia
 
 pytestmark = pytest.mark.anyio
@@ -305,3 +308,35 @@ async def test_a_disk_that_fails_in_the_middle_is_a_refusal_with_words(w: World)
     assert (created.status, created.code) == (406, 8222)
     (w.data / "moving").rename(w.data / "media" / ".moving")
     assert (await w.upload(DATA)).status == 200, "its name and its quota are given back"
+
+
+def impatient(settings: Settings) -> Storage:
+    places = [Places(one.mpid, one.name, one.path, settings.data_dir / "pools") for one in settings.media_pools]
+    return open_directories(places, None, again=0.05)
+
+
+@pytest.mark.holds("DUR-51")
+async def test_what_cannot_be_removed_or_moved_is_later_without_anybody_looking(tmp_path: Path) -> None:
+    pool = tmp_path / "data" / "media"
+    async with world(tmp_path / "data") as w:
+        mid = (await w.upload(DATA, x_velocity_type="DISK"))["mid"]
+        await w.ok("DELETE", "/m/media", mid=mid)
+    strays = [pool / ".moving" / "stray", pool / ".trash" / "stray"]
+    for stray in strays:
+        stray.mkdir()  # no unlink(2) removes it
+    async with world(tmp_path / "data", storage=impatient) as w:
+        assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["state"] == "online"
+        for stray in strays:
+            stray.rmdir()
+            stray.touch()
+        await until(lambda: not any(stray.exists() for stray in strays))
+        trashed = pool / ".trash" / f"{mid}.raw"
+        trashed.rename(aside := tmp_path / "aside")
+        trashed.mkdir()
+        await w.ok("DELETE", "/t/trash", trid=await trid(w, "upload"))
+        trashed.rmdir()
+        aside.rename(trashed)
+        await until(lambda: not trashed.exists())
+        (blocked,) = await in_the_way(w, lambda: w.medium("made", size=13))
+        blocked.rmdir()
+        await until(blocked.is_file)

@@ -19,7 +19,7 @@ from tests.answers import noting
 from tests.patience import PATIENCE
 from velocity import app
 from velocity.access.passwords import Passwords
-from velocity.app import HypervisorFactory
+from velocity.app import HypervisorFactory, StorageFactory
 from velocity.config import NicSetting, Settings
 from velocity.events.service import Terms
 from velocity.hypervisor.fake import FakeHypervisor
@@ -186,9 +186,10 @@ async def world(
     signs_in: bool = True,
     driver: HypervisorFactory | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
+    storage: StorageFactory = app.directories,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """`driver` makes another hypervisor than the fake one, `machines` another store of machines."""
+    """`driver` makes another hypervisor than the fake one, `machines` another store of machines, `storage` another."""
     fake = hypervisor or FakeHypervisor()
 
     async def factory(media: MediaFiles) -> Hypervisor:
@@ -197,7 +198,9 @@ async def world(
     nics = [NicSetting(nicid=5, identifier="br0", description="a bridge")]
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
     prepare(chosen)
-    server = await app.build(chosen, factory, passwords=quick_passwords(), times=times, terms=terms, machines=machines)
+    server = await app.build(
+        chosen, factory, passwords=quick_passwords(), times=times, terms=terms, machines=machines, storage=storage
+    )
     server.asgi = noting(server.asgi)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server.asgi)) as http:

@@ -13,7 +13,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.media.pools import Reservation
 from velocity.media.rules import CALL_DEADLINE, Medium, described
 from velocity.media.service import Library
-from velocity.storage.port import Clone, Import, Job, Made, Progress, Unpack
+from velocity.storage.port import Clone, Import, Job, Made, Prepared, Progress, Unpack
 from velocity.tasks.service import Progress as TaskProgress
 from velocity.tasks.service import Tasks
 from velocity.uninterrupted import whole
@@ -48,8 +48,9 @@ class Making:
         )  # fmt: skip
         job: Job = (Unpack if kind in PACKED else Import)(source.ref, kind, medium.ref)
         async with AsyncExitStack() as held:
-            size = await self._prepare(source, job, held)
-            return await self._begin(caller, "import", replace(medium, size=size), held.pop_all())
+            prepared = await self._prepare(source, job, held)
+            medium = replace(medium, size=prepared.size)
+            return await self._begin(caller, "import", medium, prepared.takes, held.pop_all())
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
@@ -59,8 +60,8 @@ class Making:
             source, mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, readonly=False, format=format_
         )
         async with AsyncExitStack() as held:
-            await self._prepare(source, Clone(source.ref, medium.ref), held)
-            return await self._begin(caller, "clone", medium, held.pop_all())
+            prepared = await self._prepare(source, Clone(source.ref, medium.ref), held)
+            return await self._begin(caller, "clone", medium, prepared.takes, held.pop_all())
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
         """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
@@ -73,15 +74,15 @@ class Making:
         pools.check_managed(caller, gid, mpid)
         return source
 
-    async def _prepare(self, source: Medium, job: Job, held: AsyncExitStack) -> int:
+    async def _prepare(self, source: Medium, job: Job, held: AsyncExitStack) -> Prepared:
         """`held` lets go of the source, and of the job with what it has not made."""
         held.enter_context(self._library.sources.reading(source))
-        size = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
+        prepared = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
         held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
-        return size
+        return prepared
 
-    async def _begin(self, caller: Caller, kind: str, medium: Medium, held: AsyncExitStack) -> int:
-        """`held` is what the task lets go at its end."""
+    async def _begin(self, caller: Caller, kind: str, medium: Medium, takes: int, held: AsyncExitStack) -> int:
+        """`takes`: bytes of the pool's; `held` is what the task lets go at its end."""
 
         async def work(progress: TaskProgress) -> UUID:
             async with held:
@@ -89,6 +90,7 @@ class Making:
 
         try:
             reservation = held.enter_context(self._library.reservation(medium))
+            await self._library.room.find(medium.mpid, takes)
             plan.step("create", "medium", medium.name, gid=medium.gid)
             return await self._tasks.begin(caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees)
         except BaseException:

@@ -26,23 +26,23 @@ class Room:
         """Tell who can make room in a pool, by its mpid and the bytes wanted."""
         self._make = make
 
-    async def find(self, medium: Medium) -> None:
-        """Have as many bytes free as the medium wants; its quota and its name are to be reserved before.
+    async def find(self, mpid: int, size: int) -> None:
+        """Have as many bytes free in the pool as a medium wants; its quota and its name are to be reserved before.
 
         Raises `Refused(POOL_QUOTA)`, and leaves the trash alone if all of it would not suffice. A plan is told what
         would go.
         """
-        free = await self.free(medium.mpid)
-        if medium.size <= free:
+        free = await self.free(mpid)
+        if size <= free:
             return
-        _check(medium.size, free + await self._storage.trash.held(medium.mpid, None, deadline=CALL_DEADLINE))
+        _check(size, free + await self._storage.trash.held(mpid, None, deadline=CALL_DEADLINE))
         if plan.wanted():
             plan.warns(
                 [f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"]
             )
             return
-        await self._make(medium.mpid, medium.size)
-        _check(medium.size, await self.free(medium.mpid))
+        await self._make(mpid, size)
+        _check(size, await self.free(mpid))
 
     async def relieve(self, mpids: Collection[int]) -> None:
         """A pool that runs short keeps no trash."""

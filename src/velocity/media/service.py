@@ -194,7 +194,7 @@ class Library:
         self.pools.check_managed(caller, medium.gid, medium.mpid)
         with self.reservation(medium):
             await self.pools.states.check(medium.mpid)
-            await self.room.find(medium)
+            await self.room.find(medium.mpid, medium.size)
             self._access.group(medium.gid)  # it may have been deleted meanwhile
             _plan_to("create", medium)
             plan.ends()

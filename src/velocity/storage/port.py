@@ -192,6 +192,13 @@ class Clone(Value, frozen=True):
 Job = Import | Unpack | Clone
 
 
+class Prepared(Value, frozen=True):
+    """`size`: the bytes that it will be, 0 where that is not known; `takes`: those of the pool's that it will need."""
+
+    size: int
+    takes: int
+
+
 class Progress(Value, frozen=True):
     """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all."""
 
@@ -210,10 +217,10 @@ class Made(Value, frozen=True):
 class Jobs(Protocol):
     """Objects that are made of others, on one host. A job is named by its target."""
 
-    async def prepare(self, job: Job, *, deadline: float) -> int:
+    async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         """Open and look at the source, which is then read on when it is removed; nothing is made yet.
 
-        The bytes that it will be, 0 where that is not known. From here on `cancel` is to be called at its end.
+        From here on `cancel` is to be called at its end.
         """
 
     async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:

@@ -67,7 +67,7 @@ class Images:
             async with self.turn:
                 if foreign and await self._look(source, kind) != size:
                     raise refused("it has changed since it was looked at: import it again")
-                if kind == format_ and await in_thread(_cloned, source, descriptor):
+                if kind == format_ and await in_thread(cloned, source, descriptor):
                     if foreign:
                         await in_thread(_check_alone, descriptor, kind)
                     await in_thread(os.fsync, descriptor)
@@ -75,6 +75,8 @@ class Images:
                 await in_thread(self._lend_to_write, descriptor)
                 words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(source, kind)]
                 await self._run([*words, _name(descriptor)], (source, descriptor), size, told)
+                if kind == format_ == "raw":  # qemu-img counts in sectors
+                    os.ftruncate(descriptor, size)
             await in_thread(self._take_back, descriptor)
         finally:
             os.close(descriptor)
@@ -189,7 +191,7 @@ async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) ->
     return said.decode(errors="replace")
 
 
-def _cloned(source: int, target: int) -> bool:
+def cloned(source: int, target: int) -> bool:
     """Share the blocks where the file system can: done at once, without a byte copied."""
     try:
         fcntl.ioctl(target, FICLONE, source)

@@ -10,13 +10,13 @@ from contextlib import aclosing
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.images import Images, unpacked
+from velocity.storage.directory.images import Images, cloned, unpacked
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import Directories, Directory
 from velocity.storage.directory.told import told
 from velocity.storage.formats import refused
 from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Progress, Unpack
+from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unpack
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
@@ -51,18 +51,31 @@ class Making:
             path = self._source_files.path(file_name(self._job.source))
             self._source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    async def look(self) -> int:
-        """The bytes that it will be; 0: it is not known."""
-        job = self._job
+    async def look(self) -> Prepared:
+        job, facts = self._job, os.fstat(self._source)
+        takes = facts.st_blocks * 512
         if isinstance(job, Unpack):
-            return 0
+            return Prepared(0, takes)
         if isinstance(job, Clone):
-            return os.fstat(self._source).st_size
+            return Prepared(facts.st_size, 0 if await self._pool.threads.run(self._is_shared) else takes)
         with told(self._source_files.places):
             size = await self._images.virtual_size(self._source, job.kind)
         if size < 1:
             raise refused("its disk has no size")
-        return size
+        return Prepared(size, takes)
+
+    def _is_shared(self) -> bool:
+        """Whether the file system needs no bytes for the same once more. In a thread."""
+        if self._job.source.format != self._job.target.format:
+            return False
+        try:
+            probe = os.open(self._pool.places.moving, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            return cloned(self._source, probe)
+        finally:
+            os.close(probe)
 
     def start(self, size: int) -> None:
         self._size = self._allowed = size
@@ -172,7 +185,7 @@ class DirectoryJobs:
         self._directories = directories
         self._jobs: dict[MediaRef, Making] = {}
 
-    async def prepare(self, job: Job, *, deadline: float) -> int:
+    async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         source, target = self._directories.get(job.source.pool), self._directories.get(job.target.pool)
         making = self._jobs[job.target] = Making(job, source, target, self.images)
         try:

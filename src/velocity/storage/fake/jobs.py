@@ -12,7 +12,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.pools import Bytes, FakePool, Line
 from velocity.storage.formats import check_alone, refused
 from velocity.storage.inspect import describe
-from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Progress, Unpack
+from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unpack
 
 SECONDS = 60.0
 STEP = 1 << 20
@@ -34,17 +34,18 @@ class FakeJob:
         self._task: asyncio.Task[Made] | None = None
         self._told = False
 
-    def size(self) -> int:
+    def look(self) -> Prepared:
         """Raises `Refused`."""
+        takes = self.source.stat.allocated
         if isinstance(self.job, Clone):
-            return self.source.size
+            return Prepared(self.source.size, takes)
         if isinstance(self.job, Unpack):
-            return 0
+            return Prepared(0, takes)
         check_alone(self.job.kind, self.source.read)
         (size,) = struct.unpack(">Q", self.source.read(24, 8).ljust(8, b"\0"))
         if self.job.kind != "qcow2" or size < 1:
             raise refused("its disk has no size")
-        return int(size)
+        return Prepared(size, takes)
 
     def start(self, size: int) -> None:
         self._allowed = size
@@ -138,13 +139,13 @@ class FakeJobs:
         self._line = line
         self._jobs: dict[MediaRef, FakeJob] = {}
 
-    async def prepare(self, job: Job, *, deadline: float) -> int:
+    async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         source = await self._line.ask(job.source.pool, deadline, lambda pool: pool.get(job.source), writes=False)
         self._line.pool(job.target.pool)
         making = FakeJob(self._line, job, source)
-        size = making.size()
+        prepared = making.look()
         self._jobs[job.target] = making
-        return size
+        return prepared
 
     async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:
         self._get(target).start(size)
