@@ -76,7 +76,7 @@ class Images:
                 words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(source, kind)]
                 await self._run([*words, _name(descriptor)], (source, descriptor), size, told)
                 if kind == format_ == "raw":  # qemu-img counts in sectors
-                    os.ftruncate(descriptor, size)
+                    await in_thread(os.ftruncate, descriptor, size)
             await in_thread(self._take_back, descriptor)
         finally:
             os.close(descriptor)
