@@ -228,7 +228,9 @@ async def test_a_pool_that_goes_away_costs_its_own_media_only_and_works_again_wh
             w.server.storage.files.open(MediaRef(2, UUID(made["usb"]), "raw"), readonly=True)
         assert await states(w) == {"good": "online", "usb": "away"}
         assert await states(w, "/h/host") == {"good": "online", "usb": "away"}
-        assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][1]["free"] == 0
+        (_, away) = (await w.ok("POST", "/m/pool/list", gid=0))["pools"]
+        assert away["free"] == 0
+        assert ("fails (Not a directory)" in away["message"]) == (left == "a file"), "with the reason"
         await refusals(w, made, reads=False)
         if usb.is_dir():
             assert list(usb.iterdir()) == [], "nothing goes below the mount point"

@@ -54,7 +54,8 @@ class Presence:
             if error.errno in HOST:  # that says nothing of the pool
                 log.warning("pool %r (%d) cannot be looked at: %s", self._places.name, self._places.mpid, error)
                 return self._last
-            now, why = self.said("away"), f"{error.filename or self._places.path}: {error.strerror}"
+            why = f"{error.filename or self._places.path}: {error.strerror}"
+            now = self.said("away", f"is away, as its disk fails ({error.strerror})")
         if now != self._last:
             level = logging.INFO if now == ONLINE else logging.WARNING
             why = why and f": {why}"
@@ -78,8 +79,9 @@ class Presence:
     def _writable(self) -> bool:
         return os.access(self._places.path, os.W_OK | os.X_OK)
 
-    def said(self, state: Literal["away", "readonly"]) -> PoolState:
+    def said(self, state: Literal["away", "readonly"], instead: str = "") -> PoolState:
         what, cure = SAID[state]
+        what = instead or what
         name = self._places.name
         return PoolState(state, f"pool {name!r} {what}: use another one {cure}; the server's log says where")
 

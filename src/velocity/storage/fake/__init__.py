@@ -12,7 +12,18 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.jobs import FakeJobs
 from velocity.storage.fake.pools import AGAIN, BLOCK, Bytes, FakeHost, FakePool, Line
 from velocity.storage.inspect import describe
-from velocity.storage.port import Belongs, Incoming, MediaRef, Outgoing, PoolState, Space, Stat, Storage
+from velocity.storage.port import (
+    ONLINE,
+    Belongs,
+    Incoming,
+    MediaRef,
+    Outgoing,
+    PoolState,
+    Space,
+    Stat,
+    Storage,
+    Unknown,
+)
 
 SECONDS = 60.0
 """The deadline of what has none."""
@@ -49,13 +60,16 @@ class FakePools:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._last = dict.fromkeys(line.host.pools, ONLINE)
 
     async def state(self, pool: int, *, deadline: float) -> PoolState | None:
         self._line.check_answers(pool)
         try:
-            return await self._line.ask(pool, deadline, self._now, writes=False)
+            now = await self._line.ask(pool, deadline, self._now, writes=False)
         except Refused as refused:
-            return self._refused(pool, refused)
+            now = self._refused(pool, refused)
+        self._last[pool] = now or self._last[pool]
+        return now
 
     async def open(
         self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
@@ -76,9 +90,11 @@ class FakePools:
         return pool.now if pool.mpid in self._line.opened or pool.state != "online" else None
 
     def _refused(self, pool: int, refused: Refused) -> PoolState:
-        """A disk that fails at a look is away."""
-        if refused.problem is not Problem.POOL_AWAY or type(refused) is not Refused:
+        """A disk that fails at a look is away; what the host itself lacks says nothing of it."""
+        if isinstance(refused, Unknown):
             raise refused
+        if refused.problem is Problem.UNAVAILABLE:
+            return self._last[pool]
         return PoolState("away", self._line.pool(pool).now.message or refused.message)
 
     async def space(self, pool: int, *, deadline: float) -> Space:

@@ -69,7 +69,10 @@ Fault = Fails | Late | Lost | Hangs
 
 @dataclass
 class FakePool:
-    """`state`, `capacity` (bytes) and `blocked`, the objects that cannot be moved to their place, are knobs."""
+    """Its knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved to their place), and `faults`.
+
+    `faults`: what becomes of a call, by its number; `calls`: so far.
+    """
 
     mpid: int
     name: str
@@ -81,10 +84,20 @@ class FakePool:
     left: dict[MediaRef, Belongs] = field(default_factory=dict)
     """What is to be settled."""
     blocked: set[MediaRef] = field(default_factory=set)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    calls: int = 0
 
     def __post_init__(self) -> None:
         self.answers = asyncio.Event()
         self.answers.set()
+
+    def after(self, calls: int, fault: Fault) -> None:
+        """The fault of the call that comes after so many others."""
+        self.faults[self.calls + calls + 1] = fault
+
+    def next_fault(self) -> Fault | None:
+        self.calls += 1
+        return self.faults.pop(self.calls, None)
 
     def hang(self) -> None:
         self.answers.clear()
@@ -150,16 +163,10 @@ class FakePool:
 
 
 class FakeHost:
-    """A host with these pools (mpid and name). `faults`: what becomes of a call, by its number; `calls`: so far."""
+    """A host with these pools (mpid and name)."""
 
     def __init__(self, *pools: tuple[int, str]) -> None:
         self.pools = {mpid: FakePool(mpid, name) for mpid, name in pools}
-        self.faults: dict[int, Fault] = {}
-        self.calls = 0
-
-    def after(self, calls: int, fault: Fault) -> None:
-        """The fault of the call that comes after so many others."""
-        self.faults[self.calls + calls + 1] = fault
 
 
 class Line:
@@ -168,6 +175,8 @@ class Line:
     def __init__(self, host: FakeHost, again: float) -> None:
         self.host = host
         self.cut = False
+        for pool in host.pools.values():
+            pool.left.clear()  # it was known to the last server
         self.opened: set[int] = set()
         self._again = again
         self._retrying: dict[int, asyncio.Task[None]] = {}
@@ -196,8 +205,7 @@ class Line:
     ) -> T:
         """One call, with its fault. Raises `Refused`, and `Unknown`: it is undone when it has happened."""
         pool = self.pool(mpid)
-        self.host.calls += 1
-        fault = self.host.faults.pop(self.host.calls, None)
+        fault = pool.next_fault()
         doing = asyncio.create_task(self._do(pool, deed, fault, deadline, writes=writes, wanted=wanted))
         try:
             await asyncio.wait({doing}, timeout=deadline)
@@ -239,7 +247,7 @@ class Line:
 
     def _late(self, pool: FakePool, done: asyncio.Task[T], undo: Callable[[FakePool], object]) -> None:
         self._overdue[pool.mpid].discard(done)
-        if not self.cut and not done.cancelled() and done.exception() is None:
+        if not done.cancelled() and done.exception() is None and not self.cut:
             undo(pool)
 
     def _unknown(self, pool: FakePool) -> Unknown:
@@ -247,6 +255,8 @@ class Line:
 
     async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
         """Now or later."""
+        if self.cut:
+            await asyncio.Event().wait()
         self.pool(ref.pool).left[ref] = belongs
         await self._settle(ref, belongs, deadline)
         retrying = self._retrying.get(ref.pool)
