@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Else each of the many processes that tests start would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Three workers, as many tests wait; tests/conftest.py gives two of them all the guests.
-SHARED := -n 3 --dist loadgroup
+SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -34,12 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Guests and long tests come first, so that no worker begins one when the others have nothing left to do.
 
-    Guests are in two groups, and so with two of the workers; those that share one name theirs.
+    Guests are in two groups, and so with two of the workers. One has those with a browser, and what changes the links
+    of the host: a browser notices that, and breaks its connections off.
     """
-    alike = [item for item in items if not item.get_closest_marker("xdist_group")]
-    guests = [item for item in alike if item.get_closest_marker("guest")]
-    for turn, item in enumerate(guests):
-        item.add_marker(pytest.mark.xdist_group(f"guests {turn % 2}"))
+    for item in items:
+        if item.get_closest_marker("guest") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("guests and browsers" if "web" in item.path.parts else "guests"))
     items.sort(key=lambda item: 0 if item.get_closest_marker("guest") else 1 if item.get_closest_marker("long") else 2)
 
 

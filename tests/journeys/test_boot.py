@@ -21,7 +21,7 @@ from tests.journeys.server import Server, Terminal, in_namespace
 from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guests and browsers")]  # it makes a link on the host
 
 
 @pytest.mark.holds("STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")

@@ -74,7 +74,6 @@ def anna(team: Host, browser: Browser) -> Any:
 
 
 @pytest.mark.guest
-@pytest.mark.xdist_group("guests 0")  # they share one
 @pytest.mark.parametrize("name", scenes.CONSOLES)
 def test_a_console(
     name: str, running: tuple[Server, int], person: NewPerson, screens: object, into: Path | None
