@@ -32,7 +32,7 @@ crash: ## Kill the server at every point of every operation, ten minutes (CRASH_
 	@scripts/setup dev
 	@$(PY) -m tests.crash --seconds $(CRASH_SECONDS) --report docs/reliability.md
 
-whole: ## The whole form of the tests that have a short one (consoles, USB, lives and media under faults), some ten minutes
+whole: ## The whole forms of the tests that have a short one: access, pages, requests, consoles, USB, VMs and media under faults
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED) --whole -m whole
 

@@ -23,11 +23,11 @@ from velocity.events.service import Events, Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
-from velocity.machines.consoles import Desk
+from velocity.machines.consoles import VmConsoles
 from velocity.machines.ocr import Ocr
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
-from velocity.machines.screens import Gallery
+from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
 from velocity.media.resumable import Resumables
@@ -86,7 +86,7 @@ class App:
 
     async def close(self) -> int:
         """Let go of everything; guests go on. How many run is returned."""
-        await self.services.gallery.close()
+        await self.services.screens.close()
         await self.services.metrics.close()
         await self.services.events.close()
         await self.services.trash.close()
@@ -169,8 +169,8 @@ async def build(
         library=library,
         fleet=fleet,
         provisioning=provisioning,
-        desk=Desk(driver),
-        gallery=Gallery(driver, Ocr(image_uid(settings))),
+        consoles=VmConsoles(driver),
+        screens=VmScreens(driver, Ocr(image_uid(settings))),
         tasks=tasks,
         making=Making(library, tasks),
         resumables=resumables,

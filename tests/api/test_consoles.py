@@ -67,7 +67,7 @@ class Room:
     def __init__(self, host: Host, opened: ExitStack) -> None:
         self.host = host
         self.now = 0.0
-        host.app.services.desk.clock = lambda: self.now
+        host.app.services.consoles.clock = lambda: self.now
         self._opened = opened
         self.client = opened.enter_context(Client(host.url, host.key))
         self.vmid = self.client.create_vm(name="x", gid=0, cpus=1, memory_mib=64).vmid

@@ -38,7 +38,7 @@ async def get(w: World, key: str | None = None, **query: Any) -> httpx.Response:
 
 def clock(w: World) -> list[float]:
     now = [100.0]
-    w.server.services.gallery.clock = lambda: now[0]
+    w.server.services.screens.clock = lambda: now[0]
     return now
 
 
@@ -151,12 +151,12 @@ async def test_many_that_show_nothing_cost_the_others_nothing(w: World, monkeypa
                 await asyncio.Event().wait()
             return await w.hypervisor.shot(who, index, deadline=deadline)
 
-    gallery = screens.Gallery(Blank(), Ocr(None))
-    blank = [asyncio.create_task(gallery.picture(keeper, UNSET)) for keeper in keepers[:-1]]
-    picture = await asyncio.wait_for(gallery.picture(good, UNSET), 30)
+    vm_screens = screens.VmScreens(Blank(), Ocr(None))
+    blank = [asyncio.create_task(vm_screens.picture(keeper, UNSET)) for keeper in keepers[:-1]]
+    picture = await asyncio.wait_for(vm_screens.picture(good, UNSET), 30)
     assert (picture.width, picture.height) == (16, 16)
     assert not any(task.done() for task in blank)
-    await gallery.close()
+    await vm_screens.close()
     await asyncio.gather(*blank, return_exceptions=True)
 
 

@@ -61,7 +61,7 @@ class Room:
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        self.host.app.services.desk.clock = lambda: self.now
+        self.host.app.services.consoles.clock = lambda: self.now
 
     def ticket(self, page: Page, vmid: int = 1, **more: Any) -> dict[str, Any]:
         asked: dict[str, Any] = page.evaluate(ASK, {"vmid": vmid, "kind": "serial"} | more)

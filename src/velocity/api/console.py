@@ -31,7 +31,7 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
     if is_foreign(websocket) and websocket.headers["origin"] not in origins:
         await _deny(websocket, 403, "a page of another site asks: name it in `cors_origins` if it may")
         return
-    ticket = services.desk.redeem(websocket.path_params["ticket"])
+    ticket = services.consoles.redeem(websocket.path_params["ticket"])
     if ticket is None:
         await _deny(websocket, 404, "this ticket is unknown, used, or older than 30 seconds: ask for a new one")
         return
@@ -39,18 +39,18 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
         await _deny(websocket, 403, "the authkey or the permission has ended")
         return
     name = services.directory.user(ticket.caller.uid).name
-    stream = await services.desk.open(ticket)
+    stream = await services.consoles.open(ticket)
     if stream is None:
         await _deny(websocket, 410, "the VM has ended: start it, then ask for a new ticket")
         return
-    seat = services.desk.sit(ticket, name)
+    seat = services.consoles.sit(ticket, name)
     line = Line(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
     try:
         await websocket.accept(subprotocol=_chosen(websocket, line))
         code, reason = await _carry(line, services, ticket)
     finally:
         if seat is not None:
-            services.desk.rise(ticket, seat)
+            services.consoles.rise(ticket, seat)
         await stream.close()
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it may be gone already
         await websocket.close(code, reason)

@@ -34,13 +34,13 @@ async def _image(request: Request, services: Services) -> Response:
     needs = screens.SCREEN.needs
     assert isinstance(needs, Holds)
     services.access.admit(needs, caller, vmid)
-    gallery = services.gallery
-    picture = await gallery.picture(services.fleet.get(vmid), request.query_params.get("display", UNSET))
+    vm_screens = services.screens
+    picture = await vm_screens.picture(services.fleet.get(vmid), request.query_params.get("display", UNSET))
     etag = f'"{picture.hash}-{width or picture.width}"'
     headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
     if etag in (known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=headers)
-    return Response(await gallery.scaled(picture, width), headers=headers, media_type="image/png")
+    return Response(await vm_screens.scaled(picture, width), headers=headers, media_type="image/png")
 
 
 def _number(request: Request, name: str, least: int, most: int) -> int | None:

@@ -32,8 +32,8 @@ class Ticket:
     expires: float
 
 
-class Desk:
-    """Issues tickets and redeems them."""
+class VmConsoles:
+    """Opens the consoles of VMs, by tickets that it issues; gives their logs, and seats at their keyboards."""
 
     def __init__(self, consoles: Consoles, clock: Callable[[], float] = time.monotonic) -> None:
         self._consoles = consoles

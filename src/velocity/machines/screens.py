@@ -63,8 +63,8 @@ class Frame:
     last: Picture | None = None
 
 
-class Gallery:
-    """The pictures of all displays."""
+class VmScreens:
+    """Pictures of the displays of all VMs, and the text on them."""
 
     def __init__(
         self,

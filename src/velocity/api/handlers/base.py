@@ -19,9 +19,9 @@ from velocity.contract.operation import Operation, Wire
 from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
-from velocity.machines.consoles import Desk
+from velocity.machines.consoles import VmConsoles
 from velocity.machines.provisioning import Provisioning
-from velocity.machines.screens import Gallery
+from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.media.making import Making
 from velocity.media.resumable import Resumables
@@ -46,8 +46,8 @@ class Services:
     library: Library
     fleet: Fleet
     provisioning: Provisioning
-    desk: Desk
-    gallery: Gallery
+    consoles: VmConsoles
+    screens: VmScreens
     tasks: Tasks
     making: Making
     resumables: Resumables

@@ -12,11 +12,11 @@ CONSOLE_PATH = "/v/vm/console/"
 @handles(machines.CONSOLE)
 async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTicket:
     keeper = call.services.fleet.get(call.request.vmid)
-    ticket = call.services.desk.issue(call.caller, keeper, call.request)
+    ticket = call.services.consoles.issue(call.caller, keeper, call.request)
     return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
 
 
 @handles(consoles.LOG)
 async def read_log(call: Call[consoles.ReadLog]) -> consoles.SerialLog:
-    text, complete = await call.services.desk.log(call.services.fleet.get(call.request.vmid), call.request.bytes)
+    text, complete = await call.services.consoles.log(call.services.fleet.get(call.request.vmid), call.request.bytes)
     return consoles.SerialLog(vmid=call.request.vmid, text=text, complete=complete)

@@ -9,8 +9,8 @@ from velocity.contract.permissions import Permission
 
 @handles(screens.SCREEN)
 async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
-    gallery, request = call.services.gallery, call.request
-    picture = await gallery.picture(call.services.fleet.get(request.vmid), request.display)
+    vm_screens, request = call.services.screens, call.request
+    picture = await vm_screens.picture(call.services.fleet.get(request.vmid), request.display)
     return screens.ScreenPicture(
         vmid=request.vmid,
         display=picture.display,
@@ -18,7 +18,7 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
         height=picture.height,
         taken=picture.taken,
         png=picture.png,
-        text=await gallery.text(picture) if request.text else UNSET,
+        text=await vm_screens.text(picture) if request.text else UNSET,
     )
 
 
@@ -26,4 +26,4 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
 async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
     allowed = services.fleet.where(services.access.holding(uid, Permission.VM_INTERACT))
-    return await services.gallery.search(allowed, call.request.text)
+    return await services.screens.search(allowed, call.request.text)
