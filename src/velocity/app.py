@@ -161,7 +161,7 @@ async def build(
     trash.open()
     history = History(SqlHistory(database), directory, changes, settings.history_days)
     history.open()
-    metrics = Metrics(fleet, driver, times)
+    metrics = Metrics(fleet, driver.meters, times)
     metrics.open()
     services = Services(
         access=access,
@@ -169,8 +169,8 @@ async def build(
         library=library,
         fleet=fleet,
         provisioning=provisioning,
-        consoles=VmConsoles(driver),
-        screens=VmScreens(driver, Ocr(image_uid(settings))),
+        consoles=VmConsoles(driver.consoles),
+        screens=VmScreens(driver.screens, Ocr(image_uid(settings))),
         tasks=tasks,
         making=Making(library, tasks),
         resumables=resumables,
@@ -179,7 +179,7 @@ async def build(
         idempotency=Idempotency(SqlIdempotency(database)),
         history=history,
         metrics=metrics,
-        host=Host(driver, HOST, fleet, library),
+        host=Host(driver.hosts, HOST, fleet, library),
         counts=Counts(),
         lag=Lag(),
         events=Events(

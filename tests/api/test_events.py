@@ -151,11 +151,11 @@ async def test_what_the_guest_does_arrives(w: World) -> None:
 async def test_a_start_is_seen_while_it_takes_its_time(w: World) -> None:
     vmid = await w.vm()
     stream, page = await opened(w, w.key)
-    w.hypervisor.hold = asyncio.Event()
+    w.hypervisor.faults.hold = asyncio.Event()
     starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
     await page.until(stream, is_set("vm", vmid=vmid, state="STARTING", wanted="RUNNING"))
-    w.hypervisor.refuse = "no luck"
-    w.hypervisor.hold.set()
+    w.hypervisor.faults.refuse = "no luck"
+    w.hypervisor.faults.hold.set()
     with contextlib.suppress(AssertionError):
         await starting
     event = await page.until(stream, is_set("vm", vmid=vmid, state="STOPPED"))

@@ -174,16 +174,16 @@ async def test_states_that_cannot_be_requested(w: World) -> None:
 
 async def test_someone_who_polls_sees_starting(w: World) -> None:
     vmid = await w.vm()
-    w.hypervisor.hold = asyncio.Event()
+    w.hypervisor.faults.hold = asyncio.Event()
     start = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
     while (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] != "STARTING":
         await asyncio.sleep(0)
-    w.hypervisor.hold.set()
+    w.hypervisor.faults.hold.set()
     assert (await start)["state"] == "RUNNING"
 
 
 async def test_a_graceful_stop_answers_at_once(w: World) -> None:
-    w.hypervisor.deaf = True
+    w.hypervisor.faults.deaf = True
     vmid = await w.vm()
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
@@ -197,13 +197,13 @@ async def test_a_graceful_stop_answers_at_once(w: World) -> None:
 
 async def test_a_failing_start_has_the_hypervisors_words(w: World) -> None:
     vmid = await w.vm()
-    w.hypervisor.refuse = "the moon is full"
+    w.hypervisor.faults.refuse = "the moon is full"
     answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     assert (answer.status, answer.code, answer["message"]) == (500, 13230, "the moon is full")
     assert (await w.ok("POST", "/v/vm", vmid=vmid))["reason"]["cause"] == "start-failed"
-    w.hypervisor.free = 63
+    w.hypervisor.hosts.free = 63
     assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (406, 13222)
-    w.hypervisor.free = 64
+    w.hypervisor.hosts.free = 64
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
 
@@ -212,19 +212,19 @@ async def test_a_vmid_is_never_given_twice(w: World) -> None:
     first = await w.vm()
     await w.ok("DELETE", "/v/vm", vmid=first, purge=True)
     assert await w.vm() == first + 1
-    assert len(w.hypervisor.forgotten) == 1
+    assert len(w.hypervisor.machines.forgotten) == 1
 
 
 async def test_a_restart_adopts_what_runs(tmp_path: Path) -> None:
     fake = FakeHypervisor()
     async with world(tmp_path / "data", fake) as w:
-        fake.deaf = True
+        fake.faults.deaf = True
         vms = [await w.vm(name) for name in ("goes on", "paused", "powers off", "stopping", "stays stopped")]
         for vmid in vms[:4]:
             await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         await w.ok("PUT", "/v/vm/state", vmid=vms[1], state="PAUSED")
         await w.ok("PUT", "/v/vm/state", vmid=vms[3], state="STOPPED")
-        by_vm = {who.machine: number for number, who in enumerate(fake.started)}
+        by_vm = {who.machine: number for number, who in enumerate(fake.machines.started)}
     third = next(machine for machine, number in by_vm.items() if number == 2)
     fake.play(third, Fact.ENDED, Why.KILLED, seen=False)
     async with world(tmp_path / "data", fake) as w:
@@ -248,7 +248,7 @@ async def test_autostart_is_not_held_back_by_one_that_fails(tmp_path: Path) -> N
     async with world(tmp_path / "data") as w:
         vms = [await w.vm(name, autostart=True) for name in ("a", "b", "c")]
     fake = FakeHypervisor()
-    fake.refuse = "not this one"
+    fake.faults.refuse = "not this one"
     async with world(tmp_path / "data", fake) as w:
         await asyncio.sleep(0.1)
         states = [(await w.ok("POST", "/v/vm", vmid=vmid)).body for vmid in vms]

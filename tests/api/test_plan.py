@@ -107,13 +107,13 @@ async def test_a_plan_changes_nothing_and_tells_what_is_done(w: World, name: str
     operation = CHANGES[name]
     case = await prepare(w)
     before = await state(w)
-    started = list(w.hypervisor.started)
+    started = list(w.hypervisor.machines.started)
     planned = await carry_out(w, operation, case, plan=True)
     assert (planned.status, planned["plan"]) == (200, True), planned
     assert [(one["do"], one["kind"], one["name"]) for one in planned["steps"]] == case.steps
     assert planned["consumes"] == case.consumes
     assert await state(w) == before
-    assert w.hypervisor.started == started
+    assert w.hypervisor.machines.started == started
     had, held = counts(w), await objects(w)
     done = await carry_out(w, operation, case, plan=False)
     assert done.status == 200, done

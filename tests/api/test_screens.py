@@ -59,7 +59,7 @@ async def test_who_gets_a_picture_and_of_what(w: World, monkeypatch: pytest.Monk
     with Image.open(io.BytesIO(base64.b64decode(answer["png"]))) as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 200))
     assert (await w.ok("POST", "/v/vm/screen", vmid=vmid, display="right"))["width"] == 320
-    assert w.hypervisor.shots[-1][1] == 1
+    assert w.hypervisor.screens.shots[-1][1] == 1
 
     blank = await w.vm("blank")
     await w.ok("PUT", "/v/vm/state", vmid=blank, state="RUNNING")
@@ -72,12 +72,12 @@ async def test_who_gets_a_picture_and_of_what(w: World, monkeypatch: pytest.Monk
 
 async def test_the_hypervisors_words_are_told_and_a_failure_counts_as_a_picture(w: World) -> None:
     vmid, now = await running(w), clock(w)
-    w.hypervisor.refuse = "no ink"
+    w.hypervisor.faults.refuse = "no ink"
     answer = await w.call("POST", "/v/vm/screen", vmid=vmid)
     assert (answer.status, answer.code) == (500, 31130)
     assert "no ink" in answer["message"]
     assert await w.refused("POST", "/v/vm/screen", vmid=vmid) == (500, 31130), "not asked again so soon"
-    assert len(w.hypervisor.shots) == 1
+    assert len(w.hypervisor.screens.shots) == 1
     now[0] += EVERY
     await w.ok("POST", "/v/vm/screen", vmid=vmid)
 
@@ -85,28 +85,28 @@ async def test_the_hypervisors_words_are_told_and_a_failure_counts_as_a_picture(
 @pytest.mark.holds("CONSOLE-6")
 async def test_all_who_ask_share_one_picture(w: World) -> None:
     vmid, now = await running(w), clock(w)
-    w.hypervisor.hold = asyncio.Event()
+    w.hypervisor.faults.hold = asyncio.Event()
     asking = [asyncio.create_task(w.ok("POST", "/v/vm/screen", vmid=vmid)) for _ in range(10)]
     left = asyncio.create_task(get(w, vmid=vmid))
-    while not w.hypervisor.shots:
+    while not w.hypervisor.screens.shots:
         await asyncio.sleep(0)
     left.cancel()  # who leaves takes nothing from the others
     now[0] += 60  # also while it takes long
-    w.hypervisor.hold.set()
+    w.hypervisor.faults.hold.set()
     assert len({answer["png"] for answer in await asyncio.gather(*asking)}) == 1
-    assert len(w.hypervisor.shots) == 1
+    assert len(w.hypervisor.screens.shots) == 1
     first = (await w.ok("POST", "/v/vm/screen", vmid=vmid))["png"]
-    assert len(w.hypervisor.shots) == 2
+    assert len(w.hypervisor.screens.shots) == 2
     now[0] += EVERY - 0.01
     assert (await get(w, vmid=vmid)).content == base64.b64decode(first)
-    assert len(w.hypervisor.shots) == 2
+    assert len(w.hypervisor.screens.shots) == 2
     await w.ok("POST", "/v/vm/screen", vmid=vmid, display="right")
-    assert len(w.hypervisor.shots) == 3, "each display for itself"
+    assert len(w.hypervisor.screens.shots) == 3, "each display for itself"
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     assert await w.refused("POST", "/v/vm/screen", vmid=vmid) == (406, 31120), "no picture outlives its run"
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     await w.ok("POST", "/v/vm/screen", vmid=vmid)
-    assert len(w.hypervisor.shots) == 4
+    assert len(w.hypervisor.screens.shots) == 4
 
 
 async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None:
@@ -115,21 +115,21 @@ async def test_what_has_waited_for_its_turn_is_not_taken_twice(w: World) -> None
     vmids = [await w.vm(name, displays=displays) for name in ("one", "two", "three")]
     for vmid in vmids:
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-    w.hypervisor.hold = asyncio.Event()
+    w.hypervisor.faults.hold = asyncio.Event()
 
     async def all_of_them() -> None:
         every = [(vmid, display["name"]) for vmid in vmids for display in displays]
         await asyncio.gather(*(w.ok("POST", "/v/vm/screen", vmid=vmid, display=name) for vmid, name in every))
 
     asking = asyncio.create_task(all_of_them())
-    while len(w.hypervisor.shots) < AT_ONCE:
+    while len(w.hypervisor.screens.shots) < AT_ONCE:
         await asyncio.sleep(0)
     now[0] += 60
-    w.hypervisor.hold.set()
+    w.hypervisor.faults.hold.set()
     await asking
-    assert len(w.hypervisor.shots) == 24
+    assert len(w.hypervisor.screens.shots) == 24
     await all_of_them()
-    assert len(w.hypervisor.shots) == 24 + AT_ONCE
+    assert len(w.hypervisor.screens.shots) == 24 + AT_ONCE
 
 
 @pytest.mark.holds("METRIC-10")
@@ -149,7 +149,7 @@ async def test_many_that_show_nothing_cost_the_others_nothing(w: World, monkeypa
         async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
             if who != good.who:
                 await asyncio.Event().wait()
-            return await w.hypervisor.shot(who, index, deadline=deadline)
+            return await w.hypervisor.screens.shot(who, index, deadline=deadline)
 
     vm_screens = screens.VmScreens(Blank(), Ocr(None))
     blank = [asyncio.create_task(vm_screens.picture(keeper, UNSET)) for keeper in keepers[:-1]]
@@ -177,9 +177,9 @@ async def test_an_image_is_scaled_and_known_again(w: World) -> None:
     now[0] += EVERY
     known = await again()
     assert (known.status_code, known.content) == (304, b"")
-    assert len(w.hypervisor.shots) == 2, "it was looked at, and has not changed"
+    assert len(w.hypervisor.screens.shots) == 2, "it was looked at, and has not changed"
     now[0] += EVERY
-    w.hypervisor.shows[w.hypervisor.started[0].machine, 0] = "another"
+    w.hypervisor.screens.shows[w.hypervisor.machines.started[0].machine, 0] = "another"
     assert (await again()).status_code == 200
 
 
@@ -198,7 +198,7 @@ async def test_an_image_needs_the_same_rights(w: World) -> None:
     for key, code in ((stranger, 31110), (viewer, 31100), ("nonsense", 100)):
         assert (await get(w, key, vmid=vmid)).json()["code"] == code
     assert (await get(w, vmid=vmid, display="middle")).json()["code"] == 31121
-    assert w.hypervisor.shots == []
+    assert w.hypervisor.screens.shots == []
 
 
 @pytest.mark.holds("CONSOLE-9")
@@ -206,7 +206,7 @@ async def test_the_text_is_read_and_found(w: World) -> None:
     team = await w.group("team")
     now = clock(w)
     one, two, stopped = await running(w), await running(w, "Giraffe", gid=team), await w.vm("Walrus", displays=DISPLAYS)
-    of_two = w.hypervisor.started[-1].machine
+    of_two = w.hypervisor.machines.started[-1].machine
     assert "Penguin left" in (await w.ok("POST", "/v/vm/screen", vmid=one, text=True))["text"]
     found = await w.ok("POST", "/v/vm/screen/search", text="PENGUIN")
     assert {(hit["vmid"], hit["display"]) for hit in found["hits"]} == {(one, "left"), (one, "right")}
@@ -215,15 +215,15 @@ async def test_the_text_is_read_and_found(w: World) -> None:
     assert (await w.ok("POST", "/v/vm/screen/search", text="walrus"))["hits"] == [], stopped
 
     member = await w.user("member", (team, "vm.view"), (team, "vm.interact"))
-    shots = len(w.hypervisor.shots)
+    shots = len(w.hypervisor.screens.shots)
     now[0] += EVERY
     assert (await w.ok("POST", "/v/vm/screen/search", member, text="penguin"))["hits"] == []
-    assert len(w.hypervisor.shots) == shots + 2, "screens of others are not even looked at"
-    w.hypervisor.shows[of_two, 0] = "Kernel panic"
+    assert len(w.hypervisor.screens.shots) == shots + 2, "screens of others are not even looked at"
+    w.hypervisor.screens.shows[of_two, 0] = "Kernel panic"
     now[0] += EVERY
     (hit,) = (await w.ok("POST", "/v/vm/screen/search", member, text="panic"))["hits"]
     assert hit == {"vmid": two, "display": "left", "line": "Kernel panic"}
-    w.hypervisor.refuse = "no ink"
+    w.hypervisor.faults.refuse = "no ink"
     now[0] += EVERY
     half = await w.ok("POST", "/v/vm/screen/search", member, text="giraffe")
     assert half["complete"] is False, "a screen that could not be read is told"

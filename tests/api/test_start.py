@@ -110,7 +110,7 @@ async def test_a_vm_whose_row_cannot_be_read_costs_itself(tmp_path: Path, caplog
             assert await w.refused("DELETE", "/u/group", gid=0) == (406, 5320)
     for name in ("'sick'", "'sicker'"):
         assert any(name in line and "cannot be loaded" in line for line in caplog.messages), caplog.messages
-    assert not uuids & set(fake.forgotten), "its firmware variables stay"
+    assert not uuids & set(fake.machines.forgotten), "its firmware variables stay"
 
 
 @pytest.mark.holds("GUEST-14")

@@ -292,12 +292,12 @@ async def test_what_a_crash_left_of_a_vm_goes_at_the_next_start(
                 await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         await w.ok("DELETE", "/v/vm", vmid=vmids["trashed"])
         with monkeypatch.context() as crashing:
-            crashing.setattr(fake, "forget", crash)
+            crashing.setattr(fake.machines, "forget", crash)
             assert (await w.call("DELETE", "/v/vm", vmid=vmids["purged"], purge=True)).status == 500
-    assert fake.keeps == set(uuids.values())
+    assert fake.state.keeps == set(uuids.values())
     async with world(tmp_path / "data", fake) as w:
-        assert fake.forgotten == [uuids["purged"]]
-        assert fake.keeps == set(uuids.values()) - {uuids["purged"]}
+        assert fake.machines.forgotten == [uuids["purged"]]
+        assert fake.state.keeps == set(uuids.values()) - {uuids["purged"]}
         assert (await w.ok("POST", "/v/vm/state", vmid=vmids["running"]))["state"] == "RUNNING"
 
 
@@ -309,4 +309,4 @@ async def test_a_database_without_a_vm_removes_nothing(tmp_path: Path) -> None:
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
     async with world(tmp_path / "another", fake):
-        assert fake.forgotten == []
+        assert fake.machines.forgotten == []

@@ -54,7 +54,7 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     assert "red" in rosa.ok("vm", "list"), "the group by its path"
     assert "a.iso" in rosa.ok("media", "list")
     assert "default" in rosa.ok("pool", "list")
-    teams.hypervisor.deaf = True
+    teams.hypervisor.faults.deaf = True
     for verb in ("start", "pause", "resume"):
         rosa.ok("vm", verb, "build1")
     patient = rosa.run("vm", "stop", "build1", "--timeout", "0.1")

@@ -59,7 +59,7 @@ def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:
 
 
 def test_a_guest_that_does_not_hear_the_button(host: Host) -> None:
-    host.hypervisor.deaf = True
+    host.hypervisor.faults.deaf = True
     host.ok("vm", "create", "deaf", "--memory", "64M")
     host.ok("vm", "start", "deaf")
     patient = host.run("vm", "stop", "deaf", "--timeout", "0.5")

@@ -145,7 +145,7 @@ class Ran:
         self.place = Place(
             "qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False, bounds=bounds(data)
         )
-        self.driver.place = self.driver.sessions.place = self.place
+        self.driver.sessions.place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])
         self.who = Incarnation(uuid4(), HOST, 1)
         self.run = self._begun()
@@ -186,9 +186,9 @@ async def test_what_a_run_leaves_is_not_cleared_on_the_loop(ran: Ran, done: Done
     await session.ended.wait()
     (note,) = ran.runs.directory(ran.who.machine).iterdir()
     assert b'"why":"killed"' in note.read_bytes()
-    await ran.driver.acknowledge(ran.who, deadline=30)
+    await ran.driver.machines.acknowledge(ran.who, deadline=30)
     assert not ran.runs.directory(ran.who.machine).exists()
-    await ran.driver.forget(HOST, ran.who.machine, deadline=30)
+    await ran.driver.machines.forget(HOST, ran.who.machine, deadline=30)
     assert not ran.state.exists()
     assert done.here == []
     assert sum(one.startswith("os.remove") for one in done.elsewhere) == 12, "its files, the note of it, its log"
@@ -208,16 +208,16 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
     session.kill()
     await asyncio.to_thread(began.wait, PATIENCE)
     assert not session.ended.is_set()
-    (found,) = (await ran.driver.adopt(HOST, deadline=30)).found
+    (found,) = (await ran.driver.machines.adopt(HOST, deadline=30)).found
     assert found.fact is Fact.SILENT, "how it ended is not known yet"
     with pytest.raises(Unknown):
-        await ran.driver.facts(ran.who, deadline=0.1)
-    assert await ran.driver.confinement(ran.who, deadline=30) is None
+        await ran.driver.machines.facts(ran.who, deadline=0.1)
+    assert await ran.driver.hosts.confinement(ran.who, deadline=30) is None
     assert ran.driver.sessions.of(ran.who.machine) is session
     go_on.set()
     await session.ended.wait()
     assert ran.driver.sessions.of(ran.who.machine) is None
-    assert (await ran.driver.facts(ran.who, deadline=30)).fact is Fact.ENDED
+    assert (await ran.driver.machines.facts(ran.who, deadline=30)).fact is Fact.ENDED
 
 
 async def test_half_of_a_cleared_run_is_none(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,10 @@ import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
-from velocity.hypervisor.port import Fact, HostId, Incarnation
+from velocity.hypervisor.port import Fact
 
 MACHINES = "CRASH_MACHINES"
 """Environment: the file."""
@@ -34,26 +33,17 @@ class Kept(FakeHypervisor):
         self._file = Path(os.environ[MACHINES])
         if self._file.exists():
             kept = pickle.loads(self._file.read_bytes())  # noqa: S301 - our own
-            self.runs, self.ends, self._epochs, self.keeps = kept
+            runs, ends, epochs, self.state.keeps = kept
+            self.runs.update(runs)
+            self.state.ends.update(ends)
+            self.state.epochs.update(epochs)
+        self.state.changed = self._keep
 
     async def prepare(self) -> None:
         pass
 
-    def deed(self, *values: Any, **more: Any) -> int:
-        number = super().deed(*values, **more)
-        self._keep()
-        return number
-
-    async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
-        await super().acknowledge(who, deadline=deadline)
-        self._keep()
-
-    async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
-        await super().forget(host, machine, deadline=deadline)
-        self._keep()
-
     def _keep(self) -> None:
         runs = {machine: replace(run, streams=[]) for machine, run in self.runs.items()}
         draft = self._file.with_suffix(".draft")
-        draft.write_bytes(pickle.dumps((runs, self.ends, self._epochs, self.keeps)))
+        draft.write_bytes(pickle.dumps((runs, self.state.ends, self.state.epochs, self.state.keeps)))
         _rename(draft, self._file)

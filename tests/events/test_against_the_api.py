@@ -190,9 +190,9 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(one=Number)
     def start_that_fails(self, one: int) -> None:
-        self.w.hypervisor.refuse = "no luck"
+        self.w.hypervisor.faults.refuse = "no luck"
         self.state(one, "RUNNING", False)
-        self.w.hypervisor.refuse = None
+        self.w.hypervisor.faults.refuse = None
 
     @rule(one=Number)
     def delete_vm(self, one: int) -> None:

@@ -77,26 +77,38 @@ class Line:
     """One server's connection to the fake hypervisor; what it asks after it was killed never arrives."""
 
     def __init__(self, fake: FakeHypervisor) -> None:
-        self._fake = fake
         self.cut = False
+        self.machines: Any = Asked(self, fake.machines)
+        self.consoles: Any = Asked(self, fake.consoles)
+        self.screens: Any = Asked(self, fake.screens)
+        self.meters: Any = Asked(self, fake.meters)
+        self.hosts: Any = Asked(self, fake.hosts)
+
+
+class Asked:
+    """One part of the hypervisor, over the line."""
+
+    def __init__(self, line: Line, part: Any) -> None:
+        self._line = line
+        self._part = part
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._fake, name)
+        method = getattr(self._part, name)
         if name == "news":
             return self._news
         if not inspect.iscoroutinefunction(method):
             return method
 
         async def call(*values: Any, **more: Any) -> Any:
-            if self.cut:
+            if self._line.cut:
                 await asyncio.Event().wait()
             return await method(*values, **more)
 
         return call
 
     async def _news(self, host: HostId) -> AsyncIterator[Changed]:
-        async for news in self._fake.news(host):
-            if self.cut:
+        async for news in self._part.news(host):
+            if self._line.cut:
                 await asyncio.Event().wait()
             yield news
 
@@ -184,7 +196,7 @@ class Lives(RuleBasedStateMachine):
         answer = self.run(self.w.call("DELETE", "/v/vm", vmid=vmid, purge=bool(one % 2)))
         self.counted[f"deleted {answer.status}"] += 1
         if answer.status == 200:
-            self.fake.arrive(uuid)
+            self.fake.faults.arrive(uuid)
             assert uuid not in self.fake.runs, "nothing that runs, or may still run, is deleted"
             self.vmids.remove(vmid)
             self.run(self.make())
@@ -193,15 +205,15 @@ class Lives(RuleBasedStateMachine):
 
     @rule(answers=st.lists(st.sampled_from([None, *Answer]), min_size=1, max_size=3))
     def answer(self, answers: list[Answer | None]) -> None:
-        self.fake.answers.extend(answers)
+        self.fake.faults.answers.extend(answers)
 
     @rule(one=Number, how=st.sampled_from(["hang", "wake", "arrive"]))
     def silence(self, one: int, how: str) -> None:
-        getattr(self.fake, how)(self.uuids[pick(self.vmids, one)])
+        getattr(self.fake.faults, how)(self.uuids[pick(self.vmids, one)])
 
     @rule(how=st.sampled_from(["lose", "heal", "heal", "reboot"]))
     def host(self, how: str) -> None:
-        getattr(self.fake, how)(HOST)
+        getattr(self.fake.faults, how)(HOST)
 
     @rule(
         one=Number,
@@ -213,7 +225,7 @@ class Lives(RuleBasedStateMachine):
         if self.fake.runs:
             ended = why in (Why.GUEST_SHUTDOWN, Why.KILLED)
             if not seen:
-                self.fake.lose(HOST)
+                self.fake.faults.lose(HOST)
             self.fake.play(pick(list(self.fake.runs), one), Fact.ENDED if ended else Fact.PAUSED, why)
 
     @rule(how=st.sampled_from(["refuses", "loses", "works", "works"]))
@@ -222,7 +234,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(deaf=st.booleans())
     def ears(self, deaf: bool) -> None:
-        self.fake.deaf = deaf
+        self.fake.faults.deaf = deaf
         for run in self.fake.runs.values():
             run.deaf = deaf
 
@@ -263,7 +275,7 @@ class Lives(RuleBasedStateMachine):
         server = self.w.server
         await server.database.close()
         server.lock.close()
-        await self.fake.close()
+        await self.fake.machines.close()
         self.dead.append(self.opened)
 
     # What must hold
@@ -285,13 +297,13 @@ class Lives(RuleBasedStateMachine):
         """Everything answers again: then, without a restart, the API tells the truth and every verb works."""
         self.counted["calms"] += 1
         self.disk.refuses = self.disk.loses = False
-        self.fake.answers.clear()
-        self.fake.heal(HOST)
+        self.fake.faults.answers.clear()
+        self.fake.faults.heal(HOST)
         for uuid in self.uuids.values():
-            self.fake.wake(uuid)
+            self.fake.faults.wake(uuid)
         for run in self.fake.runs.values():
             run.deaf = False
-        self.fake.deaf = False
+        self.fake.faults.deaf = False
         await asyncio.sleep(LONG)
         for vmid in self.vmids:
             vm = (await self.w.ok("POST", "/v/vm", vmid=vmid)).body
@@ -302,7 +314,7 @@ class Lives(RuleBasedStateMachine):
             assert fact is None or "ended" not in words, f"VM {vmid} runs, and is said to have ended: {words}"
             if fact is Fact.RUNNING:
                 assert vm.get("reason", {}).get("cause") in (None, "guest-reset"), vm["reason"]
-        assert self.fake.ends == {}, "each end is written down, and acknowledged"
+        assert self.fake.state.ends == {}, "each end is written down, and acknowledged"
         for vmid in self.vmids:
             for state in ("RUNNING", "PAUSED", "RUNNING", "STOPPED"):
                 answer = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=state == "STOPPED")

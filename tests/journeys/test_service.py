@@ -64,7 +64,7 @@ def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:
     asked = host.run("service", "stop-guests").stderr
     assert asked.index("young") < asked.index("old")
     assert "RUNNING" not in host.ok("vm", "list")
-    host.hypervisor.deaf = True
+    host.hypervisor.faults.deaf = True
     host.ok("vm", "start", "old")
     assert "did not stop" in host.run("service", "stop-guests", "--timeout", "0.5").stderr
     assert "RUNNING" not in host.ok("vm", "list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,7 +15,7 @@ from tests.patience import PATIENCE
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.fake import Answer, FakeHypervisor
+from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines, FakeState, Faults
 from velocity.hypervisor.port import (
     Changed,
     Fact,
@@ -90,10 +91,10 @@ class Keeping:
         self.store = MemoryStore()
         self.machine = Machine(1, uuid4(), 0, "vm", SPEC)
         self.ended: list[Machine] = []
-        self.observer = Observer(HOST, hypervisor, lambda uuid: self.keeper, lambda: [self.keeper])
+        self.observer = Observer(HOST, hypervisor.machines, lambda uuid: self.keeper, lambda: [self.keeper])
         self.house = House(
             HOST,
-            hypervisor,
+            hypervisor.machines,
             self.observer,
             self.store,
             asyncio.Semaphore(4),
@@ -125,7 +126,7 @@ class Keeping:
         """The server is killed, and another one comes: it knows what was written down, and asks the host."""
         await self.observer.close()
         self.keeper.retire()
-        await self.hypervisor.close()
+        await self.hypervisor.machines.close()
         self.keeper = Keeper(self.house, self.machine, self.store.progress)
         await self.observer.open()
         await self.settle()
@@ -154,7 +155,7 @@ async def k(anyio_backend: str) -> AsyncIterator[Keeping]:
 async def test_each_start_has_a_new_epoch(k: Keeping) -> None:
     for epoch in (1, 2, 3):
         await k.keeper.ask(Cause.ASK_RUN)
-        assert k.keeper.who.epoch == epoch == k.hypervisor.started[-1].epoch
+        assert k.keeper.who.epoch == epoch == k.hypervisor.machines.started[-1].epoch
         await k.keeper.ask(Cause.ASK_KILL)
     assert k.keeper.state is State.STOPPED
 
@@ -228,7 +229,7 @@ async def test_what_the_process_tells_does_not_wait_for_the_disk(k: Keeping) -> 
 async def test_what_is_asked_is_written_before_it_is_done(k: Keeping) -> None:
     """A stop: with force, or by the power button, or of one that is paused and resumed for it."""
     for cause, forced in ((Cause.ASK_KILL, True), (Cause.ASK_STOP, False)):
-        k.hypervisor.deaf = True
+        k.hypervisor.faults.deaf = True
         await k.keeper.ask(Cause.ASK_RUN)
         await k.keeper.ask(Cause.ASK_PAUSE)
         await k.settle()
@@ -256,7 +257,7 @@ async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
     assert k.store.progress.wanted is State.RUNNING, "not written yet"
     k.store.broken = False
     await wait_until(lambda: k.store.progress.wanted is State.STOPPED)
-    assert k.hypervisor.ends == {}, "the end is acknowledged when it is written down, not before"
+    assert k.hypervisor.state.ends == {}, "the end is acknowledged when it is written down, not before"
 
 
 @pytest.mark.holds("STATE-11")
@@ -265,7 +266,7 @@ async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keep
     await k.keeper.ask(Cause.ASK_RUN)
     await k.settle()
     disk = k.store.disk = asyncio.Event()
-    k.hypervisor.answers.append(Answer.UNDER_WAY)
+    k.hypervisor.faults.answers.append(Answer.UNDER_WAY)
     graceful = asyncio.create_task(k.keeper.ask(Cause.ASK_STOP))
     await wait_until(lambda: k.keeper.busy)
     forced = asyncio.create_task(k.keeper.ask(Cause.ASK_KILL))
@@ -276,7 +277,7 @@ async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keep
     await wait_until(lambda: not k.keeper.doubtful)
     run = k.hypervisor.runs[k.machine.uuid]
     assert (k.keeper.state, k.keeper.progress.forced, run.presses) == (State.STOPPING, True, 0)
-    k.hypervisor.arrive(k.machine.uuid)
+    k.hypervisor.faults.arrive(k.machine.uuid)
     await wait_until(lambda: k.keeper.state is State.STOPPED)
 
 
@@ -290,7 +291,7 @@ async def test_an_end_is_told_again_until_it_is_written_down(k: Keeping) -> None
     k.store.broken = False
     await k.restart()
     assert (k.keeper.state, k.reason()) == (State.STOPPED, "guest-panicked"), "its reason is not lost with the server"
-    assert k.hypervisor.ends == {}
+    assert k.hypervisor.state.ends == {}
 
 
 async def test_a_graceful_stop_that_cannot_be_written_changes_nothing(k: Keeping) -> None:
@@ -323,14 +324,14 @@ async def test_requests_are_served_in_order(k: Keeping) -> None:
 
 
 async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keeping) -> None:
-    k.hypervisor.hold = asyncio.Event()
+    k.hypervisor.faults.hold = asyncio.Event()
     asked = [asyncio.create_task(k.keeper.ask(cause)) for cause in (Cause.ASK_RUN, Cause.ASK_PAUSE)]
     await wait_until(lambda: k.keeper.state is State.STARTING)
     assert await asyncio.wait_for(k.keeper.ask(Cause.ASK_KILL), 5) is State.STOPPED
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(one, Refused) and one.problem is Problem.NOT_FROM_THIS_STATE for one in outcomes)
     assert (k.keeper.state, k.hypervisor.runs, k.reason()) == (State.STOPPED, {}, None)
-    k.hypervisor.hold = None
+    k.hypervisor.faults.hold = None
     assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING, "and the next start is free"
 
 
@@ -365,7 +366,7 @@ async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, 
     with pytest.raises(Refused):
         await asyncio.wait_for(start, 5)
     await k.settle()
-    assert (k.keeper.state, k.hypervisor.started, k.store.progress.run) == (State.STOPPED, [], None)
+    assert (k.keeper.state, k.hypervisor.machines.started, k.store.progress.run) == (State.STOPPED, [], None)
 
 
 async def test_a_held_vm_just_ends(k: Keeping) -> None:
@@ -374,7 +375,7 @@ async def test_a_held_vm_just_ends(k: Keeping) -> None:
 
 
 async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> None:
-    k.hypervisor.deaf = True
+    k.hypervisor.faults.deaf = True
     await k.keeper.ask(Cause.ASK_RUN)
     await k.keeper.ask(Cause.ASK_PAUSE)
     assert await k.keeper.ask(Cause.ASK_STOP) is State.STOPPING
@@ -384,7 +385,7 @@ async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> No
 
 async def test_the_button_is_pressed_until_it_is_heard() -> None:
     async with keeping(FakeHypervisor(), next_press=lambda count: 0.001) as k:
-        k.hypervisor.deaf = True
+        k.hypervisor.faults.deaf = True
         await k.keeper.ask(Cause.ASK_RUN)
         await k.keeper.ask(Cause.ASK_STOP)
         await wait_until(lambda: k.hypervisor.runs[k.machine.uuid].presses >= 4)
@@ -394,7 +395,7 @@ async def test_the_button_is_pressed_until_it_is_heard() -> None:
 
 
 async def test_stopping_refuses_to_run_and_gives_way_to_force(k: Keeping) -> None:
-    k.hypervisor.deaf = True
+    k.hypervisor.faults.deaf = True
     await k.keeper.ask(Cause.ASK_RUN)
     await k.keeper.ask(Cause.ASK_STOP)
     with pytest.raises(Refused) as refused:
@@ -404,7 +405,7 @@ async def test_stopping_refuses_to_run_and_gives_way_to_force(k: Keeping) -> Non
 
 
 async def test_a_panic_while_stopping_is_paused(k: Keeping) -> None:
-    k.hypervisor.deaf = True
+    k.hypervisor.faults.deaf = True
     await k.keeper.ask(Cause.ASK_RUN)
     await k.keeper.ask(Cause.ASK_STOP)
     await k.tell(Fact.PAUSED, Why.GUEST_PANICKED)
@@ -413,7 +414,7 @@ async def test_a_panic_while_stopping_is_paused(k: Keeping) -> None:
 
 
 async def test_a_failed_start_is_stopped_with_the_words(k: Keeping) -> None:
-    k.hypervisor.refuse = "no luck"
+    k.hypervisor.faults.refuse = "no luck"
     with pytest.raises(Refused) as refused:
         await k.keeper.ask(Cause.ASK_RUN)
     assert (refused.value.problem, refused.value.message) == (Problem.HYPERVISOR, "no luck")
@@ -440,17 +441,19 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
 ) -> None:
     for cause in before:
         await k.keeper.ask(cause)
-    k.hypervisor.answers.append(answer)
+    k.hypervisor.faults.answers.append(answer)
     with pytest.raises(Refused) as refused:
         await k.keeper.ask(ask)
     assert refused.value.problem is Problem.HYPERVISOR
     assert "nothing was changed" not in refused.value.message
     await wait_until(lambda: k.keeper.state in (lost, done) and not k.keeper.doubtful)
     assert k.keeper.unreachable_since is None
-    k.hypervisor.arrive(k.machine.uuid)
+    k.hypervisor.faults.arrive(k.machine.uuid)
     await k.settle()
     if ask is Cause.ASK_RUN and not before:
-        assert len(k.hypervisor.started) == (answer is Answer.LATE), "one that is absent is never started afterwards"
+        assert len(k.hypervisor.machines.started) == (answer is Answer.LATE), (
+            "one that is absent is never started afterwards"
+        )
     run = k.hypervisor.runs.get(k.machine.uuid)
     fact = None if run is None else run.fact
     shown = {None: State.STOPPED, Fact.RUNNING: State.RUNNING, Fact.PAUSED: State.PAUSED}[fact]
@@ -466,14 +469,14 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
 ) -> None:
     for cause in before:
         await k.keeper.ask(cause)
-    k.hypervisor.hang(k.machine.uuid)
+    k.hypervisor.faults.hang(k.machine.uuid)
     with pytest.raises(Refused, match="not answered in time"):
         await k.keeper.ask(ask)
     assert k.keeper.state not in (State.STOPPED, lost, done)
     assert k.keeper.unreachable_since == 1000
     with pytest.raises(Refused, match="stop it with force"):
         await k.keeper.ask(Cause.ASK_RUN)
-    k.hypervisor.wake(k.machine.uuid)
+    k.hypervisor.faults.wake(k.machine.uuid)
     await wait_until(lambda: k.keeper.state is done)
     assert k.keeper.unreachable_since is None
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
@@ -483,17 +486,17 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
 async def test_one_that_hangs_while_the_server_starts_is_not_stopped(k: Keeping) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
     await k.settle()
-    k.hypervisor.hang(k.machine.uuid)
+    k.hypervisor.faults.hang(k.machine.uuid)
     await k.restart()
     assert (k.keeper.state, k.keeper.unreachable_since) == (State.RUNNING, 1000)
-    k.hypervisor.wake(k.machine.uuid)
+    k.hypervisor.faults.wake(k.machine.uuid)
     await wait_until(lambda: k.keeper.unreachable_since is None)
     assert await k.keeper.ask(Cause.ASK_PAUSE) is State.PAUSED
 
 
 async def test_force_ends_one_that_hangs(k: Keeping) -> None:
     await k.keeper.ask(Cause.ASK_RUN)
-    k.hypervisor.hang(k.machine.uuid)
+    k.hypervisor.faults.hang(k.machine.uuid)
     pause = asyncio.create_task(k.keeper.ask(Cause.ASK_PAUSE))
     assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
     with pytest.raises(Refused):
@@ -501,13 +504,13 @@ async def test_force_ends_one_that_hangs(k: Keeping) -> None:
     assert k.keeper.state is State.STOPPED
 
 
-class Stubborn(FakeHypervisor):
+class Stubborn(FakeMachines):
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         raise HypervisorError("not now")
 
 
 async def test_a_stop_that_fails_can_be_asked_again() -> None:
-    async with keeping(Stubborn()) as k:
+    async with keeping(FakeHypervisor(machines=Stubborn)) as k:
         await k.keeper.ask(Cause.ASK_RUN)
         for cause in (Cause.ASK_STOP, Cause.ASK_KILL):
             with pytest.raises(Refused):
@@ -518,7 +521,7 @@ async def test_a_stop_that_fails_can_be_asked_again() -> None:
 async def test_a_start_that_was_cut_short_is_brought_to_its_end(k: Keeping) -> None:
     who = Incarnation(k.machine.uuid, HOST, 3)
     k.store.progress = Progress(epoch=3, wanted=State.RUNNING, run=SPEC)
-    await k.hypervisor.start(who, MachineSpec("vm", 1, 64, "fake-1.0", "0", held=True), deadline=1)
+    await k.hypervisor.machines.start(who, MachineSpec("vm", 1, 64, "fake-1.0", "0", held=True), deadline=1)
     await k.restart()
     assert k.keeper.state is State.RUNNING
 
@@ -527,7 +530,7 @@ async def test_a_start_that_was_cut_short_is_brought_to_its_end(k: Keeping) -> N
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("paused", [False, True])
 async def test_a_stop_that_was_cut_short_goes_on_as_it_was_asked_for(k: Keeping, forced: bool, paused: bool) -> None:
-    k.hypervisor.deaf = True
+    k.hypervisor.faults.deaf = True
     await k.keeper.ask(Cause.ASK_RUN)
     if paused:
         await k.keeper.ask(Cause.ASK_PAUSE)
@@ -559,11 +562,11 @@ async def test_an_older_database_learns_of_a_later_run(k: Keeping) -> None:
     assert k.keeper.who.epoch == 5
 
 
-class Breaks(FakeHypervisor):
+class Breaks(FakeMachines):
     """Fails as nobody foresaw, in one call, before or after it was done."""
 
-    def __init__(self, call: str, *, done: bool) -> None:
-        super().__init__()
+    def __init__(self, state: FakeState, faults: Faults, call: str, *, done: bool) -> None:
+        super().__init__(state, faults)
         self.call: str | None = call
         self.done = done
 
@@ -603,7 +606,7 @@ class Breaks(FakeHypervisor):
 async def test_an_error_that_nobody_foresaw_leaves_no_state_half_way(
     call: str, before: list[Cause], ask: Cause, kept: State, reached: State, done: bool
 ) -> None:
-    async with keeping(Breaks(call, done=done)) as k:
+    async with keeping(FakeHypervisor(machines=partial(Breaks, call=call, done=done))) as k:
         for cause in before:
             await k.keeper.ask(cause)
         with pytest.raises(OSError, match="nobody foresaw"):
@@ -622,7 +625,7 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
         return epoch
 
     k.store.begin_run = begin_and_break  # type: ignore[method-assign]
-    k.hypervisor.refuse = "not today"
+    k.hypervisor.faults.refuse = "not today"
     with pytest.raises(Refused, match="not today"):
         await k.keeper.ask(Cause.ASK_RUN)
     assert k.keeper.state is State.STOPPED

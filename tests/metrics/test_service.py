@@ -143,7 +143,7 @@ async def test_every_ten_seconds_and_once_for_each_point(w: World, hands: Hands,
     vmid, _ = await started(w, "vm")
     hands.now = 1_700_000_003.0  # whenever it begins, the points are at whole tens of seconds
     hands.until, hands.early = 1_700_000_045.0, early
-    metrics = Metrics(w.server.services.fleet, w.hypervisor, hands.times())
+    metrics = Metrics(w.server.services.fleet, w.hypervisor.meters, hands.times())
     metrics.open()
     for _ in range(100):
         await asyncio.sleep(0)

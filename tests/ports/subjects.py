@@ -55,7 +55,7 @@ def next_run(who: Incarnation, by: int = 1) -> Incarnation:
 
 
 def spec(hypervisor: Hypervisor, *, held: bool = False, displays: int = 1) -> MachineSpec:
-    about = hypervisor.about(HOST)
+    about = hypervisor.hosts.about(HOST)
     screens = tuple(DisplaySpec(f"screen {number}", 800, 600) for number in range(displays))
     return MachineSpec("a name", 1, 64, about.machine_type, about.firmware, displays=screens, held=held)
 
@@ -88,7 +88,7 @@ class FakeSubject:
         self._watched = True
 
     async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        await self.hypervisor.close()
+        await self.hypervisor.machines.close()
         self._watched = False
         meanwhile()
         self._watched = True
@@ -97,16 +97,16 @@ class FakeSubject:
         self._fake.play(who.machine, Fact.ENDED, Why.KILLED, seen=self._watched)
 
     def hang(self, who: Incarnation) -> None:
-        self._fake.hang(who.machine)
+        self._fake.faults.hang(who.machine)
 
     def wake(self, who: Incarnation) -> None:
-        self._fake.wake(who.machine)
+        self._fake.faults.wake(who.machine)
 
     def hold_starts(self) -> None:
-        self._fake.hold = asyncio.Event()
+        self._fake.faults.hold = asyncio.Event()
 
     async def close(self) -> None:
-        await self.hypervisor.close()
+        await self.hypervisor.machines.close()
 
 
 @functools.cache
@@ -144,7 +144,7 @@ class QemuSubject:
                 shutil.copytree(self.options.data_dir / name, prepared() / "learnt" / name)
 
     async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        await self.driver.close()
+        await self.driver.machines.close()
         meanwhile()
         await self.open()
 
@@ -179,11 +179,11 @@ class QemuSubject:
     async def close(self) -> None:
         """Ends what runs, and looks that nothing is left."""
         (prepared() / "held").unlink(missing_ok=True)
-        listing = await self.driver.adopt(HOST, deadline=DEADLINE)
+        listing = await self.driver.machines.adopt(HOST, deadline=DEADLINE)
         for found in listing.found:
-            await self.driver.stop(found.who, Stop.NOW, deadline=DEADLINE)
-            await self.driver.acknowledge(found.who, deadline=DEADLINE)
-        await self.driver.close()
+            await self.driver.machines.stop(found.who, Stop.NOW, deadline=DEADLINE)
+            await self.driver.machines.acknowledge(found.who, deadline=DEADLINE)
+        await self.driver.machines.close()
         assert list(self.root.glob("*")) == []
 
 
@@ -196,7 +196,7 @@ class Listener:
         self._task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
-        async for news in self._hypervisor.news(HOST):
+        async for news in self._hypervisor.machines.news(HOST):
             self.heard.append(news)
 
     async def up_to(self, number: int) -> None:

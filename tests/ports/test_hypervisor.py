@@ -35,87 +35,87 @@ pytestmark = pytest.mark.anyio
 
 async def test_consoles(hypervisor: Hypervisor) -> None:
     who = machine()
-    await hypervisor.start(who, spec(hypervisor), deadline=20)
-    serial = await hypervisor.open(who, Serial(), deadline=5)
-    screen = await hypervisor.open(who, Screen(0), deadline=5)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    serial = await hypervisor.consoles.open(who, Serial(), deadline=5)
+    screen = await hypervisor.consoles.open(who, Screen(0), deadline=5)
     await serial.write(b"x")
     assert await asyncio.wait_for(serial.read(), 60)
     await screen.write(b"")
     await screen.close()
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     while await asyncio.wait_for(serial.read(), 10):
         pass  # what was said until the end, and then the end
     with pytest.raises(NotRunning):
-        await hypervisor.open(who, Serial(), deadline=5)
+        await hypervisor.consoles.open(who, Serial(), deadline=5)
 
 
 async def test_pictures(hypervisor: Hypervisor) -> None:
     who = machine()
-    await hypervisor.start(who, spec(hypervisor, held=True), deadline=20)
+    await hypervisor.machines.start(who, spec(hypervisor, held=True), deadline=20)
     ours = descriptors()
-    await hypervisor.shot(who, 0, deadline=5)  # also before its first instruction
-    await hypervisor.resume(who, deadline=5)
-    first, second = await asyncio.gather(*(hypervisor.shot(who, 0, deadline=5) for _ in range(2)))
+    await hypervisor.screens.shot(who, 0, deadline=5)  # also before its first instruction
+    await hypervisor.machines.resume(who, deadline=5)
+    first, second = await asyncio.gather(*(hypervisor.screens.shot(who, 0, deadline=5) for _ in range(2)))
     for picture in (first, second):
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             assert opened.mode == "RGB"
             opened.load()
     assert descriptors() == ours, "a picture leaves nothing open"
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     with pytest.raises(NotRunning):
-        await hypervisor.shot(who, 0, deadline=5)
+        await hypervisor.screens.shot(who, 0, deadline=5)
 
 
 async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     who = machine()
-    assert await hypervisor.said(HOST, who.machine, 100, deadline=5) == b""
-    await hypervisor.start(who, spec(hypervisor), deadline=20)
-    one = await hypervisor.open(who, Serial(), deadline=5)
+    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=5) == b""
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    one = await hypervisor.consoles.open(who, Serial(), deadline=5)
     await one.write(b"x")
     begun = await asyncio.wait_for(one.read(), 60)
-    again = await hypervisor.open(who, Serial(), deadline=5)
+    again = await hypervisor.consoles.open(who, Serial(), deadline=5)
     assert (await asyncio.wait_for(again.read(), 5)).startswith(begun), "a stream begins with what was said"
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
-    said = await hypervisor.said(HOST, who.machine, 1 << 20, deadline=5)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5)
     assert begun in said
-    assert await hypervisor.said(HOST, who.machine, 3, deadline=5) == said[-3:]
-    await hypervisor.start(next_run(who), spec(hypervisor, held=True), deadline=20)
-    assert begun in await hypervisor.said(HOST, who.machine, 1 << 20, deadline=5), "of earlier runs too"
-    fresh = await hypervisor.open(next_run(who), Serial(), deadline=5)
+    assert await hypervisor.consoles.said(HOST, who.machine, 3, deadline=5) == said[-3:]
+    await hypervisor.machines.start(next_run(who), spec(hypervisor, held=True), deadline=20)
+    assert begun in await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5), "of earlier runs too"
+    fresh = await hypervisor.consoles.open(next_run(who), Serial(), deadline=5)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(fresh.read(), 0.1)  # this run has said nothing yet
-    await hypervisor.stop(next_run(who), Stop.NOW, deadline=10)
-    await hypervisor.forget(HOST, who.machine, deadline=5)
-    assert await hypervisor.said(HOST, who.machine, 100, deadline=5) == b""
+    await hypervisor.machines.stop(next_run(who), Stop.NOW, deadline=10)
+    await hypervisor.machines.forget(HOST, who.machine, deadline=5)
+    assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=5) == b""
 
 
 async def test_confinement_is_known_while_it_runs(hypervisor: Hypervisor) -> None:
     who = machine()
-    assert await hypervisor.confinement(who, deadline=5) is None
-    await hypervisor.start(who, spec(hypervisor), deadline=20)
-    holds = await hypervisor.confinement(who, deadline=5)
+    assert await hypervisor.hosts.confinement(who, deadline=5) is None
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    holds = await hypervisor.hosts.confinement(who, deadline=5)
     assert holds is not None
     assert holds.no_new_privileges
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
-    assert await hypervisor.confinement(who, deadline=5) is None
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    assert await hypervisor.hosts.confinement(who, deadline=5) is None
 
 
 async def test_what_it_takes(hypervisor: Hypervisor) -> None:
     who = machine()
     with pytest.raises(NotRunning):
-        await hypervisor.measure(who, deadline=5)
-    await hypervisor.start(who, spec(hypervisor), deadline=20)
-    first = await hypervisor.measure(who, deadline=5)
+        await hypervisor.meters.measure(who, deadline=5)
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    first = await hypervisor.meters.measure(who, deadline=5)
     assert first.memory > 1 << 20
     assert first.net is None, "it has no BRIDGE NIC"
-    second = await hypervisor.measure(who, deadline=5)
+    second = await hypervisor.meters.measure(who, deadline=5)
     for name in ("cpu", "disk_read", "disk_written"):
         assert 0 <= getattr(first, name) <= getattr(second, name), "counters only grow"
     with pytest.raises(NotRunning):
-        await hypervisor.measure(next_run(who, 6), deadline=5)
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
+        await hypervisor.meters.measure(next_run(who, 6), deadline=5)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     with pytest.raises(NotRunning):
-        await hypervisor.measure(who, deadline=5)
+        await hypervisor.meters.measure(who, deadline=5)
 
 
 @pytest.mark.holds("METRIC-8")
@@ -123,19 +123,19 @@ async def test_the_command_is_known_while_it_runs_without_the_hosts_paths(
     hypervisor: Hypervisor, tmp_path: Path, runtime: Path
 ) -> None:
     who = machine()
-    assert await hypervisor.command(who, deadline=5) is None
-    await hypervisor.start(who, spec(hypervisor), deadline=20)
-    argv = await hypervisor.command(who, deadline=5)
+    assert await hypervisor.hosts.command(who, deadline=5) is None
+    await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
+    argv = await hypervisor.hosts.command(who, deadline=5)
     assert argv is not None and str(who.machine) in argv
     assert any("RUN/" in word for word in argv)
     assert not any(str(path) in word for word in argv for path in (tmp_path, runtime))
-    assert await hypervisor.command(next_run(who, 6), deadline=5) is None
-    await hypervisor.stop(who, Stop.NOW, deadline=10)
-    assert await hypervisor.command(who, deadline=5) is None
+    assert await hypervisor.hosts.command(next_run(who, 6), deadline=5) is None
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
+    assert await hypervisor.hosts.command(who, deadline=5) is None
 
 
 async def test_how_the_host_does(hypervisor: Hypervisor) -> None:
-    now = await hypervisor.now(HOST, deadline=5)
+    now = await hypervisor.hosts.now(HOST, deadline=5)
     assert now.name and now.cpus >= 1 and now.uptime > 0
     assert len(now.load) == 3 and min(now.load) >= 0
     assert 0 < now.memory_free <= now.memory
@@ -148,36 +148,36 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     await driver.prepare()
     hung, fine = machine(), machine()
     for who in (hung, fine):
-        await driver.start(who, spec(driver, held=True), deadline=20)
-    await driver.measure(hung, deadline=5)
+        await driver.machines.start(who, spec(driver, held=True), deadline=20)
+    await driver.meters.measure(hung, deadline=5)
     pid = driver.sessions.running(hung).session.pid
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(Unknown):
-        await driver.measure(hung, deadline=0.3)
+        await driver.meters.measure(hung, deadline=0.3)
     assert 0.2 < time.monotonic() - begun < 3
     begun = time.monotonic()
     for _ in range(5):
         with pytest.raises(Unknown):
-            await driver.measure(hung, deadline=10)
+            await driver.meters.measure(hung, deadline=10)
     assert time.monotonic() - begun < 3, "who has not answered yet is not asked again, nor waited for"
-    assert (await driver.measure(fine, deadline=5)).memory > 1 << 20
+    assert (await driver.meters.measure(fine, deadline=5)).memory > 1 << 20
     os.kill(pid, signal.SIGCONT)
     for _ in range(200):
         with contextlib.suppress(Unknown):
-            assert (await driver.measure(hung, deadline=5)).memory > 1 << 20
+            assert (await driver.meters.measure(hung, deadline=5)).memory > 1 << 20
             break
         await asyncio.sleep(0.02)
     else:
         pytest.fail("it answers, and is not measured")
     for who in (hung, fine):
-        await driver.stop(who, Stop.NOW, deadline=10)
-    await driver.close()
+        await driver.machines.stop(who, Stop.NOW, deadline=10)
+    await driver.machines.close()
 
 
 async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation) -> None:
     """The console on a socket, nothing of QEMU's in files, and no word of those in the note of the run."""
-    runs, session = driver.place.runs, driver.sessions.running(who).session
+    runs, session = driver.sessions.place.runs, driver.sessions.running(who).session
     address = {"type": "unix", "data": {"path": str(runs.own(who.machine) / "serial.sock")}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
     await session.execute("chardev-change", id="serial", backend=backend, deadline=5)
@@ -195,18 +195,18 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     first = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
     await first.prepare()
     who = machine()
-    shell = MachineSpec("x", 1, 128, first.about(HOST).machine_type, first.about(HOST).firmware)
-    await first.start(who, shell, deadline=20)
+    shell = MachineSpec("x", 1, 128, first.hosts.about(HOST).machine_type, first.hosts.about(HOST).firmware)
+    await first.machines.start(who, shell, deadline=20)
     if earlier:
         await as_an_earlier_version_had_it(first, who)
-    await first.close()
+    await first.machines.close()
 
     second = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
     await second.prepare()
-    (adopted,) = (await second.adopt(HOST, deadline=20)).found
+    (adopted,) = (await second.machines.adopt(HOST, deadline=20)).found
     assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, Why.ASKED)
-    assert who.machine not in await second.kept(HOST, deadline=5), "it runs"
-    serial = await second.open(who, Serial(), deadline=5)
+    assert who.machine not in await second.hosts.kept(HOST, deadline=5), "it runs"
+    serial = await second.consoles.open(who, Serial(), deadline=5)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)
@@ -216,13 +216,13 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await serial.write(b"reset -s\r")
     assert (await listener.hears(who, Fact.ENDED)).why is Why.GUEST_SHUTDOWN
     await listener.close()
-    assert b"Shell>" in await second.said(HOST, who.machine, 1 << 16, deadline=5)
-    await second.acknowledge(who, deadline=5)
+    assert b"Shell>" in await second.consoles.said(HOST, who.machine, 1 << 16, deadline=5)
+    await second.machines.acknowledge(who, deadline=5)
     (log,) = (tmp_path / "machines" / str(who.machine)).glob("serial.*.log")
-    assert list(await second.kept(HOST, deadline=5)) == [who.machine]
-    await second.forget(HOST, who.machine, deadline=5)
+    assert list(await second.hosts.kept(HOST, deadline=5)) == [who.machine]
+    await second.machines.forget(HOST, who.machine, deadline=5)
     assert not log.exists()
-    await second.close()
+    await second.machines.close()
 
 
 def descriptors() -> int:

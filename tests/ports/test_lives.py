@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Listener, Subject, machine, next_run, spec
-from tests.ports.wired import METHODS
+from tests.ports.wired import PARTS, methods
 from velocity.hypervisor.port import Changed, Fact, Hypervisor, HypervisorError, Incarnation, NotRunning, Stop, Why
 
 pytestmark = pytest.mark.anyio
@@ -15,15 +15,15 @@ pytestmark = pytest.mark.anyio
 
 async def start(subject: Subject, who: Incarnation, *, held: bool = True) -> int:
     hypervisor = subject.hypervisor
-    return await hypervisor.start(who, spec(hypervisor, held=held, displays=0), deadline=DEADLINE)
+    return await hypervisor.machines.start(who, spec(hypervisor, held=held, displays=0), deadline=DEADLINE)
 
 
 async def fact(hypervisor: Hypervisor, who: Incarnation) -> Fact:
-    return (await hypervisor.facts(who, deadline=DEADLINE)).fact
+    return (await hypervisor.machines.facts(who, deadline=DEADLINE)).fact
 
 
 async def listed(hypervisor: Hypervisor) -> list[tuple[Incarnation, Fact, Why]]:
-    listing = await hypervisor.adopt(HOST, deadline=DEADLINE)
+    listing = await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert listing.complete
     return [(one.who, one.fact, one.why) for one in listing.found]
 
@@ -33,18 +33,18 @@ async def test_a_life(subject: Subject) -> None:
     await start(subject, who, held=False)
     assert await fact(hypervisor, who) is Fact.RUNNING
     await start(subject, who, held=False)  # the same epoch again is success
-    await hypervisor.pause(who, deadline=DEADLINE)
+    await hypervisor.machines.pause(who, deadline=DEADLINE)
     assert await fact(hypervisor, who) is Fact.PAUSED
-    await hypervisor.pause(who, deadline=DEADLINE)
-    await hypervisor.resume(who, deadline=DEADLINE)
+    await hypervisor.machines.pause(who, deadline=DEADLINE)
+    await hypervisor.machines.resume(who, deadline=DEADLINE)
     assert await fact(hypervisor, who) is Fact.RUNNING
-    await hypervisor.stop(who, Stop.POWER_BUTTON, deadline=DEADLINE)
-    await hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+    await hypervisor.machines.stop(who, Stop.POWER_BUTTON, deadline=DEADLINE)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert await fact(hypervisor, who) is Fact.ENDED
-    await hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)  # already gone is success
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)  # already gone is success
     with pytest.raises(NotRunning):
-        await hypervisor.pause(who, deadline=DEADLINE)
-    await hypervisor.acknowledge(who, deadline=DEADLINE)
+        await hypervisor.machines.pause(who, deadline=DEADLINE)
+    await hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await fact(hypervisor, who) is Fact.ABSENT
 
 
@@ -59,18 +59,18 @@ async def test_the_number_of_a_call_covers_what_it_did_and_numbers_grow(subject:
         assert (last.fact, last.why) in [(one, Why.ASKED) for one in facts]
 
     await told(await start(subject, who), Fact.HELD)
-    await told(await hypervisor.pause(who, deadline=DEADLINE), Fact.HELD)
+    await told(await hypervisor.machines.pause(who, deadline=DEADLINE), Fact.HELD)
     await start(subject, other)
-    await told(await hypervisor.resume(who, deadline=DEADLINE), Fact.RUNNING)
-    await told(await hypervisor.resume(who, deadline=DEADLINE), Fact.RUNNING)
-    await told(await hypervisor.pause(who, deadline=DEADLINE), Fact.PAUSED)
-    await told(await hypervisor.pause(who, deadline=DEADLINE), Fact.PAUSED)
-    now = await hypervisor.facts(who, deadline=DEADLINE)
+    await told(await hypervisor.machines.resume(who, deadline=DEADLINE), Fact.RUNNING)
+    await told(await hypervisor.machines.resume(who, deadline=DEADLINE), Fact.RUNNING)
+    await told(await hypervisor.machines.pause(who, deadline=DEADLINE), Fact.PAUSED)
+    await told(await hypervisor.machines.pause(who, deadline=DEADLINE), Fact.PAUSED)
+    now = await hypervisor.machines.facts(who, deadline=DEADLINE)
     assert now.fact is Fact.PAUSED
-    number = await hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+    number = await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await told(number, Fact.ENDED)
     assert number > now.number
-    await hypervisor.stop(other, Stop.NOW, deadline=DEADLINE)
+    await hypervisor.machines.stop(other, Stop.NOW, deadline=DEADLINE)
     numbers = [one.number for one in listener.heard]
     assert numbers == sorted(set(numbers))
     await listener.close()
@@ -79,15 +79,15 @@ async def test_the_number_of_a_call_covers_what_it_did_and_numbers_grow(subject:
 async def test_an_end_is_told_until_it_is_acknowledged_over_every_restart(subject: Subject) -> None:
     who = machine()
     await start(subject, who)
-    await subject.hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     for _ in range(3):
         for _ in range(2):
             assert await listed(subject.hypervisor) == [(who, Fact.ENDED, Why.ASKED)]
-            told = await subject.hypervisor.facts(who, deadline=DEADLINE)
+            told = await subject.hypervisor.machines.facts(who, deadline=DEADLINE)
             assert (told.fact, told.why) == (Fact.ENDED, Why.ASKED)
         await subject.restart()
-    await subject.hypervisor.acknowledge(who, deadline=DEADLINE)
-    await subject.hypervisor.acknowledge(who, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await listed(subject.hypervisor) == []
     await subject.restart()
     assert await listed(subject.hypervisor) == []
@@ -106,24 +106,24 @@ async def test_an_end_by_itself_keeps_its_cause_over_every_restart(subject: Subj
         assert first.why is Why.KILLED
     else:
         await subject.restart(lambda: subject.kill(who))
-        first = (await subject.hypervisor.adopt(HOST, deadline=DEADLINE)).found[0]
+        first = (await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)).found[0]
     for _ in range(2):
         await subject.restart()
-        (found,) = (await subject.hypervisor.adopt(HOST, deadline=DEADLINE)).found
+        (found,) = (await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)).found
         assert (found.who, found.fact, found.why, found.detail) == (who, Fact.ENDED, Why.KILLED, first.detail)
-    await subject.hypervisor.acknowledge(who, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await fact(subject.hypervisor, who) is Fact.ABSENT
 
 
 async def test_the_start_of_a_higher_epoch_acknowledges(subject: Subject) -> None:
     who = machine()
     await start(subject, who)
-    await subject.hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     following = next_run(who)
     await start(subject, following)
     assert await listed(subject.hypervisor) == [(following, Fact.HELD, Why.ASKED)]
     assert await fact(subject.hypervisor, who) is Fact.ABSENT
-    await subject.hypervisor.acknowledge(who, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await fact(subject.hypervisor, following) is Fact.HELD, "what names an older run touches nothing"
 
 
@@ -133,11 +133,11 @@ async def test_an_older_epoch_is_refused(subject: Subject) -> None:
     await start(subject, who)
     with pytest.raises(HypervisorError):
         await start(subject, older)
-    await hypervisor.stop(older, Stop.NOW, deadline=DEADLINE)
+    await hypervisor.machines.stop(older, Stop.NOW, deadline=DEADLINE)
     assert await fact(hypervisor, who) is Fact.HELD, "what names an older run touches nothing"
     with pytest.raises(NotRunning):
-        await hypervisor.pause(older, deadline=DEADLINE)
-    await hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+        await hypervisor.machines.pause(older, deadline=DEADLINE)
+    await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await start(subject, next_run(who))
 
 
@@ -145,10 +145,10 @@ async def test_an_older_epoch_is_refused(subject: Subject) -> None:
 async def test_one_that_is_said_to_be_absent_or_has_ended_is_never_started(subject: Subject) -> None:
     absent, stopped, ended = machine(epoch=3), machine(epoch=3), machine(epoch=3)
     assert await fact(subject.hypervisor, absent) is Fact.ABSENT
-    await subject.hypervisor.stop(stopped, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.stop(stopped, Stop.NOW, deadline=DEADLINE)
     await start(subject, ended)
-    await subject.hypervisor.stop(ended, Stop.NOW, deadline=DEADLINE)
-    await subject.hypervisor.acknowledge(ended, deadline=DEADLINE)
+    await subject.hypervisor.machines.stop(ended, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(ended, deadline=DEADLINE)
     for who in (absent, stopped, ended):
         for late in (who, next_run(who, -1)):
             with pytest.raises(HypervisorError):
@@ -178,7 +178,7 @@ async def test_a_stop_overtakes_a_start(subject: Subject) -> None:
     starting = asyncio.create_task(start(subject, who))
     await asyncio.sleep(0.1)
     assert not starting.done()
-    await asyncio.wait_for(subject.hypervisor.stop(who, Stop.NOW, deadline=DEADLINE), DEADLINE)
+    await asyncio.wait_for(subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE), DEADLINE)
     with pytest.raises(HypervisorError):
         await asyncio.wait_for(starting, DEADLINE / 2)
     assert await listed(subject.hypervisor) == []
@@ -190,17 +190,17 @@ async def test_adoption_finds_what_runs_and_what_it_does(subject: Subject) -> No
     held, paused = machine(), machine(epoch=7)
     await start(subject, held)
     await start(subject, paused)
-    await subject.hypervisor.resume(paused, deadline=DEADLINE)
-    await subject.hypervisor.pause(paused, deadline=DEADLINE)
+    await subject.hypervisor.machines.resume(paused, deadline=DEADLINE)
+    await subject.hypervisor.machines.pause(paused, deadline=DEADLINE)
     await subject.restart()
     expected = {(held, Fact.HELD, Why.ASKED), (paused, Fact.PAUSED, Why.ASKED)}
-    first = await subject.hypervisor.adopt(HOST, deadline=DEADLINE)
+    first = await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert {(one.who, one.fact, one.why) for one in first.found} == expected
-    again = await subject.hypervisor.adopt(HOST, deadline=DEADLINE)
+    again = await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert {(one.who, one.fact, one.why) for one in again.found} == expected
     assert again.number >= first.number
     listener = Listener(subject.hypervisor)
-    await subject.hypervisor.resume(paused, deadline=DEADLINE)
+    await subject.hypervisor.machines.resume(paused, deadline=DEADLINE)
     await listener.hears(paused, Fact.RUNNING)
     await listener.close()
 
@@ -213,15 +213,15 @@ async def test_a_silent_one_is_listed_in_time_and_tells_by_itself_when_it_answer
     await subject.restart(lambda: subject.hang(silent))
     listener = Listener(subject.hypervisor)
     for _ in range(2):
-        listing = await asyncio.wait_for(subject.hypervisor.adopt(HOST, deadline=2), DEADLINE)
+        listing = await asyncio.wait_for(subject.hypervisor.machines.adopt(HOST, deadline=2), DEADLINE)
         facts = {one.who: one.fact for one in listing.found}
         assert facts == {silent: Fact.SILENT, fine: Fact.HELD}
     with pytest.raises(HypervisorError):
-        await subject.hypervisor.facts(silent, deadline=0.1)
+        await subject.hypervisor.machines.facts(silent, deadline=0.1)
     subject.wake(silent)
     await listener.hears(silent, Fact.HELD)
     assert await fact(subject.hypervisor, silent) is Fact.HELD
-    await subject.hypervisor.resume(silent, deadline=DEADLINE)
+    await subject.hypervisor.machines.resume(silent, deadline=DEADLINE)
     await listener.hears(silent, Fact.RUNNING)
     await listener.close()
 
@@ -232,7 +232,7 @@ async def test_what_was_asked_of_a_silent_one_is_told_when_it_comes(subject: Sub
     listener = Listener(subject.hypervisor)
     subject.hang(who)
     with pytest.raises(HypervisorError):
-        await subject.hypervisor.pause(who, deadline=0.5)
+        await subject.hypervisor.machines.pause(who, deadline=0.5)
     subject.wake(who)
     assert (await listener.hears(who, Fact.PAUSED)).why is Why.ASKED
     assert await fact(subject.hypervisor, who) is Fact.PAUSED
@@ -243,9 +243,9 @@ async def test_a_stop_overtakes_a_pause_that_hangs(subject: Subject) -> None:
     who = machine()
     await start(subject, who)
     subject.hang(who)
-    pausing = asyncio.create_task(subject.hypervisor.pause(who, deadline=10 * DEADLINE))
+    pausing = asyncio.create_task(subject.hypervisor.machines.pause(who, deadline=10 * DEADLINE))
     await asyncio.sleep(0.3)
-    await subject.hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(HypervisorError):
         await asyncio.wait_for(pausing, DEADLINE)
     assert await listed(subject.hypervisor) == [(who, Fact.ENDED, Why.ASKED)]
@@ -254,17 +254,19 @@ async def test_a_stop_overtakes_a_pause_that_hangs(subject: Subject) -> None:
 async def test_what_is_kept_is_of_machines_that_do_not_run(subject: Subject) -> None:
     who = machine()
     await start(subject, who)
-    assert list(await subject.hypervisor.kept(HOST, deadline=DEADLINE)) == []
-    await subject.hypervisor.stop(who, Stop.NOW, deadline=DEADLINE)
-    await subject.hypervisor.acknowledge(who, deadline=DEADLINE)
-    assert list(await subject.hypervisor.kept(HOST, deadline=DEADLINE)) == [who.machine]
-    await subject.hypervisor.forget(HOST, who.machine, deadline=DEADLINE)
-    assert list(await subject.hypervisor.kept(HOST, deadline=DEADLINE)) == []
+    assert list(await subject.hypervisor.hosts.kept(HOST, deadline=DEADLINE)) == []
+    await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
+    assert list(await subject.hypervisor.hosts.kept(HOST, deadline=DEADLINE)) == [who.machine]
+    await subject.hypervisor.machines.forget(HOST, who.machine, deadline=DEADLINE)
+    assert list(await subject.hypervisor.hosts.kept(HOST, deadline=DEADLINE)) == []
 
 
 def test_the_wire_has_all_of_the_port() -> None:
     """It is made of the declarations, so this is what a driver has to keep."""
-    declared = {name for name in dir(Hypervisor) if not name.startswith("_")}
-    assert set(METHODS) == declared
+    assert set(PARTS) == {name for name in dir(Hypervisor) if not name.startswith("_")}
+    for protocol in PARTS.values():
+        assert set(methods(protocol)) == {name for name in dir(protocol) if not name.startswith("_")}
+    declared = {name for protocol in PARTS.values() for name in methods(protocol)}
     assert {"start", "news", "adopt", "acknowledge", "open", "shot", "measure", "about"} < declared
     assert Changed.__struct_config__.tag == "Changed"

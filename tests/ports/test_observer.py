@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.world import World, world
 from tests.ports.wired import wired
-from velocity.hypervisor.fake import Answer, FakeHypervisor
+from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import Changed, Fact, HostId, Hypervisor, Incarnation, Listing, MachineSpec, Unknown, Why
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.storage.port import MediaFiles
@@ -71,9 +71,9 @@ async def comes_to(w: World, vmid: int, *expected: object) -> None:
 async def test_a_host_that_reboots_while_it_is_unreachable_costs_its_guests(tmp_path: Path, over: Over) -> None:
     async with over(tmp_path / "data") as w:
         vmid = await running(w, "a")
-        w.hypervisor.lose(HOST)
+        w.hypervisor.faults.lose(HOST)
         await comes_to(w, vmid, "RUNNING", None, True)
-        w.hypervisor.reboot(HOST)
+        w.hypervisor.faults.reboot(HOST)
         await comes_to(w, vmid, "STOPPED", "host-restarted", False)
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
 
@@ -82,11 +82,11 @@ async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path, o
     async with over(tmp_path / "data") as w:
         a, b = await running(w, "a"), await running(w, "b")
         uuid = w.server.services.fleet.get(b).machine.uuid
-        w.hypervisor.lose(HOST)
+        w.hypervisor.faults.lose(HOST)
         w.hypervisor.play(uuid, Fact.ENDED, Why.GUEST_SHUTDOWN, seen=False)
         answer = await w.call("PUT", "/v/vm/state", vmid=a, state="PAUSED")
         assert (answer.status, answer.code) == (500, 13230)
-        w.hypervisor.heal(HOST)
+        w.hypervisor.faults.heal(HOST)
         await comes_to(w, b, "STOPPED", "guest-shutdown", False)
         await comes_to(w, a, "RUNNING", None, False)
 
@@ -95,12 +95,12 @@ async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path
     async with over(tmp_path / "data") as w:
         vmid = await w.vm("a")
         uuid = w.server.services.fleet.get(vmid).machine.uuid
-        w.hypervisor.hang(uuid)
+        w.hypervisor.faults.hang(uuid)
         answer = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         assert (answer.status, answer.code) == (500, 13230)
         assert await shown(w, vmid) == ("STARTING", None, True)
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409, "it may still begin"
-        w.hypervisor.wake(uuid)
+        w.hypervisor.faults.wake(uuid)
         await comes_to(w, vmid, "RUNNING", None, False)
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
@@ -109,10 +109,10 @@ async def test_a_start_that_comes_late_is_never_deletable_while_it_runs(tmp_path
 async def test_a_start_that_is_said_to_be_absent_does_not_begin_afterwards(tmp_path: Path, over: Over) -> None:
     async with over(tmp_path / "data") as w:
         vmid = await w.vm("a")
-        w.hypervisor.answers.append(Answer.UNDER_WAY)
+        w.hypervisor.faults.answers.append(Answer.UNDER_WAY)
         assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 500
         await comes_to(w, vmid, "STOPPED", "start-failed", False)
-        w.hypervisor.arrive(w.server.services.fleet.get(vmid).machine.uuid)
+        w.hypervisor.faults.arrive(w.server.services.fleet.get(vmid).machine.uuid)
         assert w.hypervisor.runs == {}
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
 
@@ -134,12 +134,12 @@ async def test_a_silent_host_costs_its_vms_their_freshness_and_never_the_server_
     fake = FakeHypervisor()
     async with over(tmp_path / "data", fake) as w:
         vmid, stopped = await running(w, "a"), await w.vm("b", autostart=True)
-    fake.lose(HOST)
+    fake.faults.lose(HOST)
     async with over(tmp_path / "data", fake) as w:
         assert await shown(w, vmid) == ("RUNNING", None, True)
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
         assert (await w.call("PUT", "/v/vm/state", vmid=stopped, state="RUNNING")).status == 500
-        fake.heal(HOST)
+        fake.faults.heal(HOST)
         await comes_to(w, vmid, "RUNNING", None, False)
         await comes_to(w, stopped, "RUNNING", None, False)  # what starts with the server starts when its host is there
 
@@ -152,12 +152,12 @@ async def test_a_run_that_no_vm_has_is_named_and_left_alone(
     stranger = Incarnation(uuid4(), HOST, 3)
     async with over(tmp_path / "data", fake) as w:
         await running(w, "a")
-    await fake.start(stranger, SPEC, deadline=1)
+    await fake.machines.start(stranger, SPEC, deadline=1)
     async with over(tmp_path / "data", fake) as w:
         assert (await w.ok("POST", "/h/host"))["unknown_guests"] == [{"uuid": str(stranger.machine), "run": 3}]
         assert str(stranger.machine) in caplog.text
         assert stranger.machine in fake.runs
-        assert stranger.machine not in fake.forgotten
+        assert stranger.machine not in fake.machines.forgotten
         fake.play(stranger.machine, Fact.ENDED, Why.KILLED)
         async with asyncio.timeout(60):
             while (await w.ok("POST", "/h/host"))["unknown_guests"]:
@@ -198,23 +198,24 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
     observers = []
     for host, watched in keepers.items():
         by_uuid = {one.who.machine: one for one in watched}
-        observer = Observer(host, fake, by_uuid.get, lambda watched=watched: watched, changed=told[host].append)  # type: ignore[misc]
+        machines = fake.machines
+        observer = Observer(host, machines, by_uuid.get, lambda watched=watched: watched, changed=told[host].append)  # type: ignore[misc]
         for one in watched:
-            await fake.start(one.who, SPEC, deadline=1)
+            await fake.machines.start(one.who, SPEC, deadline=1)
         observers.append(observer)
         await observer.open()
-    fake.lose(HOST)
+    fake.faults.lose(HOST)
     await until(lambda: bool(told[HOST]))
     assert [one.fresh for one in keepers[HOST] + keepers[OTHER]] == [False, False, True, True]
     fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, Why.DISK_FULL)
     await until(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
-    fake.reboot(HOST)
+    fake.faults.reboot(HOST)
     await until(lambda: len(told[HOST]) == 2)
     assert [type(one) for one in told[HOST]] == [HostLost, HostBack]
     assert told[OTHER] == []
     assert [one.heard[-1] for one in keepers[HOST]] == [Fact.ABSENT, Fact.ABSENT]
     assert Fact.ABSENT not in keepers[OTHER][0].heard + keepers[OTHER][1].heard
-    fake.lose(HOST)
+    fake.faults.lose(HOST)
     with pytest.raises(Unknown):
         await observers[0].reached(1 << 20)
     for observer in observers:
@@ -222,12 +223,12 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
 
 
 async def test_absence_follows_from_a_complete_listing_alone() -> None:
-    class Partly(FakeHypervisor):
+    class Partly(FakeMachines):
         async def adopt(self, host: HostId, *, deadline: float) -> Listing:
             return Listing(host, (), 1, complete=False)
 
     one = Watched(HOST)
-    observer = Observer(HOST, Partly(), lambda uuid: one, lambda: [one])
+    observer = Observer(HOST, FakeHypervisor(machines=Partly).machines, lambda uuid: one, lambda: [one])
     await observer.open()
     assert one.heard == []
     await observer.close()

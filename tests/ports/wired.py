@@ -13,9 +13,12 @@ from velocity.hypervisor import port
 from velocity.hypervisor.port import ByteStream, Hypervisor, HypervisorError, NotRunning, Unknown
 
 ERRORS = {kind.__name__: kind for kind in (HypervisorError, NotRunning, Unknown)}
-PROTOCOLS = [one for one in Hypervisor.__mro__ if one.__module__ == port.__name__ and one is not Hypervisor]
-METHODS = {name: method for one in PROTOCOLS for name, method in vars(one).items() if not name.startswith("_")}
-"""All that the port consists of."""
+PARTS = {
+    name: get_type_hints(declared.fget)["return"]
+    for name, declared in vars(Hypervisor).items()
+    if isinstance(declared, property)
+}
+"""All that the port consists of: the parts of a hypervisor, each with its Protocol."""
 
 
 def passed(value: object, kind: Any) -> Any:
@@ -46,8 +49,18 @@ class Stream:
 
 def wired(inner: Hypervisor) -> Hypervisor:
     """The same hypervisor, from the other end of the wire."""
-    methods = {name: _through(getattr(inner, name), method) for name, method in METHODS.items()}
-    return cast(Hypervisor, types.SimpleNamespace(**methods))
+    parts = {name: _part(getattr(inner, name), protocol) for name, protocol in PARTS.items()}
+    return cast(Hypervisor, types.SimpleNamespace(**parts))
+
+
+def methods(protocol: type) -> dict[str, Any]:
+    """The calls that it declares."""
+    return {name: one for name, one in vars(protocol).items() if not name.startswith("_")}
+
+
+def _part(inner: object, protocol: type) -> types.SimpleNamespace:
+    calls = {name: _through(getattr(inner, name), one) for name, one in methods(protocol).items()}
+    return types.SimpleNamespace(**calls)
 
 
 def _through(call: Callable[..., Any], declared: Any) -> Callable[..., Any]:

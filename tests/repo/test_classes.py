@@ -10,9 +10,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "velocity"
 MOST = 14
 GENERATED = {"client/methods.py", "client/async_methods.py"}
 DEBTS = {
-    "FakeHypervisor": 29,
     "Library": 27,
-    "QemuHypervisor": 21,
     "Pools": 20,
     "Events": 18,
     "Session": 15,

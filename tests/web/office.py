@@ -20,7 +20,7 @@ from tests.host import Host, hosting
 from tests.metrics.times import Hands
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
-from velocity.hypervisor.fake import FakeHypervisor, Run
+from velocity.hypervisor.fake import FakeHosts, FakeHypervisor, FakeScreens, FakeState, Faults, Run
 from velocity.hypervisor.port import (
     Confinement,
     Fact,
@@ -139,17 +139,20 @@ BUSY = {
 """Of a VM that runs: percent of a core, MiB resident, MiB a second over its NIC and disk; all as a mean."""
 
 
-class Office(FakeHypervisor):
-    """In memory, but for what is seen of it: a host as a small team has it. `screens`: what stands on whose display."""
+class OfficeScreens(FakeScreens):
+    """`pictures`: what stands on whose display."""
 
-    def __init__(self, screens: Mapping[str, bytes] | None = None) -> None:
-        super().__init__(FACTS)
-        self.screens = screens or {}
-        self.free = 61_300
+    def __init__(self, state: FakeState, faults: Faults, pictures: Mapping[str, bytes]) -> None:
+        super().__init__(state, faults)
+        self._pictures = pictures
 
     async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
-        name = self.runs[who.machine].spec.name
-        return self.screens.get(name) or await super().shot(who, index, deadline=deadline)
+        name = self._state.runs[who.machine].spec.name
+        return self._pictures.get(name) or await super().shot(who, index, deadline=deadline)
+
+
+class OfficeHosts(FakeHosts):
+    """A host as a small team has it."""
 
     async def now(self, host: HostId, *, deadline: float) -> HostNow:
         return HostNow("atlas", 24, (6.84, 6.12, 5.37), FACTS.memory, self.free, 47 * 86_400)
@@ -157,6 +160,16 @@ class Office(FakeHypervisor):
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         found = await super().confinement(who, deadline=deadline)
         return found and replace(found, uid=20_004, own_uid=True, gaps=())
+
+
+class Office(FakeHypervisor):
+    """In memory, but for what is seen of it."""
+
+    def __init__(self, screens: Mapping[str, bytes] | None = None) -> None:
+        super().__init__(FACTS)
+        self.screens = OfficeScreens(self.state, self.faults, screens or {})
+        self.hosts = OfficeHosts(self.state, FACTS)
+        self.hosts.free = 61_300
 
     def named(self, name: str) -> Run:
         return next(run for run in self.runs.values() if run.spec.name == name)

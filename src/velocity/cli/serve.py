@@ -252,7 +252,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def greet(settings: Settings, built: app.App) -> None:
-    facts = built.hypervisor.about(app.HOST)
+    facts = built.hypervisor.hosts.about(app.HOST)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
         lines.append(f"User root, password {built.root_password}   (shown this once; `passwd` sets another)")

@@ -342,5 +342,20 @@ class Hosts(Protocol):
         """
 
 
-class Hypervisor(Machines, Consoles, Screens, Hosts, Meters, Protocol):
-    """Everything that one host offers."""
+class Hypervisor(Protocol):
+    """Everything that one host offers, by what it is about. Whoever needs one of these gets that one."""
+
+    @property
+    def machines(self) -> Machines: ...
+
+    @property
+    def consoles(self) -> Consoles: ...
+
+    @property
+    def screens(self) -> Screens: ...
+
+    @property
+    def meters(self) -> Meters: ...
+
+    @property
+    def hosts(self) -> Hosts: ...

@@ -15,7 +15,7 @@ from velocity.hypervisor.port import (
     DiskSpec,
     DisplaySpec,
     HostId,
-    Hypervisor,
+    Hosts,
     MachineSpec,
     NatSpec,
     NicSpec,
@@ -32,11 +32,11 @@ class Builder:
     """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier."""
 
     def __init__(
-        self, directory: Directory, library: Library, hypervisor: Hypervisor, host: HostId, nics: Mapping[int, str]
+        self, directory: Directory, library: Library, hosts: Hosts, host: HostId, nics: Mapping[int, str]
     ) -> None:
         self._directory = directory
         self._library = library
-        self._hypervisor = hypervisor
+        self._hosts = hosts
         self._host = host
         self._nics = nics
 
@@ -50,7 +50,7 @@ class Builder:
         self._check_writable_once(spec)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
-        rules.check_host(spec, self._hypervisor.about(self._host))
+        rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
         return [warning for medium in media if (warning := boot_warning(medium))]
 
@@ -79,7 +79,7 @@ class Builder:
         """The specification of a start. Raises `Refused` when the host cannot have it now."""
         spec = machine.spec
         try:
-            free = await self._hypervisor.memory_free(self._host, deadline=CALL_DEADLINE)
+            free = await self._hosts.memory_free(self._host, deadline=CALL_DEADLINE)
         except Unknown as error:
             raise Refused(Problem.HYPERVISOR, f"{error}: nothing was started, try again later") from None
         if spec.memory_mib > free:

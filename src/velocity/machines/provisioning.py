@@ -53,7 +53,7 @@ class Provisioning:
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
         self._directory.group(request.gid)
-        facts = self._hypervisor.about(self._host)
+        facts = self._hypervisor.hosts.about(self._host)
         spec = Spec(**settings_of(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
         warnings = self._fleet.builder.check(caller, request.gid, spec)
         draft = Machine(0, uuid4(), request.gid, request.name, spec)
@@ -143,7 +143,7 @@ class Provisioning:
     async def forget(self, machine: Machine) -> None:
         """It is removed for good: its firmware variables and logs go, now or at the next start."""
         try:
-            await self._hypervisor.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
+            await self._hypervisor.machines.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
         except HypervisorError as error:
             log.warning("what was kept for the machine %s is removed later: %s", machine.uuid, error)
 

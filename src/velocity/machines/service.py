@@ -59,17 +59,22 @@ class Fleet:
         self._library = library
         self._hypervisor = hypervisor
         self._host = host
-        self.builder = Builder(directory, library, hypervisor, host, nics)
+        self.builder = Builder(directory, library, hypervisor.hosts, host, nics)
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
         self.observer = Observer(
-            host, hypervisor, self._by_uuid.get, self._keepers.values, heard=self._heard, changed=self._host_changed
+            host,
+            hypervisor.machines,
+            self._by_uuid.get,
+            self._keepers.values,
+            heard=self._heard,
+            changed=self._host_changed,
         )
         self.house = House(
             host=host,
-            hypervisor=hypervisor,
+            hypervisor=hypervisor.machines,
             observer=self.observer,
             store=store,
             gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
@@ -115,7 +120,7 @@ class Fleet:
             await asyncio.wait({task})
         await self.observer.close()
         await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self._keepers.values()))
-        await self._hypervisor.close()
+        await self._hypervisor.machines.close()
         return sum(keeper.state is not State.STOPPED for keeper in self._keepers.values())
 
     async def settle(self) -> None:
@@ -179,14 +184,14 @@ class Fleet:
         if keeper.state in (State.STOPPED, State.STARTING):
             return None
         try:
-            return await self._hypervisor.confinement(keeper.who, deadline=CALL_DEADLINE)
+            return await self._hypervisor.hosts.confinement(keeper.who, deadline=CALL_DEADLINE)
         except Unknown:
             return None
 
     async def command(self, keeper: Keeper) -> Sequence[str]:
         """The command that it runs with. Raises `Refused(VM_STOPPED)`."""
         try:
-            argv = await self._hypervisor.command(keeper.who, deadline=CALL_DEADLINE)
+            argv = await self._hypervisor.hosts.command(keeper.who, deadline=CALL_DEADLINE)
         except Unknown as error:
             raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
         if argv is None:

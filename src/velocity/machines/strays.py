@@ -20,9 +20,10 @@ async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer
     if observer.listing is None or not observer.listing.complete or not known:
         return
     try:
-        kept = set(await hypervisor.kept(host, deadline=CALL_DEADLINE)) - {one.machine for one in observer.unknown}
-        for uuid in sorted(uuid for uuid in kept if str(uuid) not in known):
+        kept = await hypervisor.hosts.kept(host, deadline=CALL_DEADLINE)
+        may_run = {one.machine for one in observer.unknown}
+        for uuid in sorted(uuid for uuid in set(kept) - may_run if str(uuid) not in known):
             log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
-            await hypervisor.forget(host, uuid, deadline=CALL_DEADLINE)
+            await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
     except HypervisorError as error:
         log.warning("what a crash may have left on host %d is not cleared: %s", host, error)

@@ -24,13 +24,13 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a machine a
 async def begun(qemu: QemuSubject) -> Incarnation:
     """A machine that is held, in its third run."""
     who = machine(epoch=3)
-    await qemu.driver.start(who, spec(qemu.driver, held=True, displays=0), deadline=DEADLINE)
+    await qemu.driver.machines.start(who, spec(qemu.driver, held=True, displays=0), deadline=DEADLINE)
     qemu.pid(who)
     return who
 
 
 async def found(qemu: QemuSubject, who: Incarnation, deadline: float = DEADLINE) -> Changed:
-    listing = await qemu.driver.adopt(HOST, deadline=deadline)
+    listing = await qemu.driver.machines.adopt(HOST, deadline=deadline)
     assert listing.complete
     (one,) = listing.found
     assert one.who == who
@@ -59,15 +59,15 @@ async def test_one_whose_run_directory_was_removed_is_found_and_can_be_ended(qem
         name: before[name] for name in ("pid", "started", "uid", "epoch", "nat")
     }
     with pytest.raises(Unknown, match="force"):
-        await qemu.driver.facts(who, deadline=DEADLINE)
+        await qemu.driver.machines.facts(who, deadline=DEADLINE)
     with pytest.raises(HypervisorError, match="force"):
-        await qemu.driver.resume(who, deadline=DEADLINE)
+        await qemu.driver.machines.resume(who, deadline=DEADLINE)
     with pytest.raises(HypervisorError, match="older run"):
-        await qemu.driver.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
-    await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+        await qemu.driver.machines.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
+    await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     assert start_time(qemu.pid(who)) is None
-    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
-    await qemu.driver.acknowledge(who, deadline=DEADLINE)
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
+    await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
     assert list(qemu.root.iterdir()) == []
 
 
@@ -79,7 +79,7 @@ async def test_one_whose_note_is_no_note_is_found_and_goes_on(qemu: QemuSubject,
     await qemu.restart(lambda: qemu.note(who).write_bytes(content))
     assert (await found(qemu, who)).fact is Fact.HELD
     assert json.loads(qemu.note(who).read_bytes()) == before
-    await qemu.driver.resume(who, deadline=DEADLINE)
+    await qemu.driver.machines.resume(who, deadline=DEADLINE)
     assert (await found(qemu, who)).fact is Fact.RUNNING
 
 
@@ -88,7 +88,7 @@ async def test_one_whose_start_was_cut_before_it_was_noted_is_found(qemu: QemuSu
     note = json.loads(qemu.note(who).read_bytes())
     await qemu.restart(lambda: qemu.note(who).write_text(json.dumps({**note, "pid": 0, "started": 0})))
     assert (await found(qemu, who)).fact is Fact.HELD
-    assert (await qemu.driver.measure(who, deadline=DEADLINE)).memory > 0
+    assert (await qemu.driver.meters.measure(who, deadline=DEADLINE)).memory > 0
 
 
 @pytest.mark.holds("GUEST-23")
@@ -99,15 +99,15 @@ async def test_without_its_directories_a_server_goes_on_and_starts_others(qemu: 
         (CLAIMS / claim).unlink()
     shutil.rmtree(qemu.options.runtime_dir / qemu.options.instance)
     other = machine()
-    await qemu.driver.start(other, spec(qemu.driver, held=True), deadline=DEADLINE)
-    await qemu.driver.resume(who, deadline=DEADLINE)
-    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
+    await qemu.driver.machines.start(other, spec(qemu.driver, held=True), deadline=DEADLINE)
+    await qemu.driver.machines.resume(who, deadline=DEADLINE)
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.RUNNING
     if before:
         assert set(before.items()) < set(claims(qemu).items()), "its uid is its own again"
     assert qemu.note(who).exists()
-    await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+    await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     await qemu.restart()
-    facts = {one.who: one.fact for one in (await qemu.driver.adopt(HOST, deadline=DEADLINE)).found}
+    facts = {one.who: one.fact for one in (await qemu.driver.machines.adopt(HOST, deadline=DEADLINE)).found}
     assert facts == {who: Fact.ENDED, other: Fact.HELD}
 
 
@@ -135,11 +135,11 @@ async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu:
     for left in range(0, 18, 2):
         await qemu.restart()
         with descriptors(left):
-            listing = await qemu.driver.adopt(HOST, deadline=0.5)
+            listing = await qemu.driver.machines.adopt(HOST, deadline=0.5)
             facts = [one.fact for one in listing.found]
             if facts != [Fact.HELD]:
                 with pytest.raises(Unknown):
-                    await qemu.driver.facts(who, deadline=0.2)
+                    await qemu.driver.machines.facts(who, deadline=0.2)
         assert facts in ([Fact.HELD], [Fact.SILENT]) or (facts == [] and not listing.complete), left
         seen.add(tuple(facts))
         listener = Listener(qemu.driver)
@@ -155,13 +155,13 @@ async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> Non
     for left in range(2, 12):
         await qemu.restart()
         with descriptors(left):
-            await qemu.driver.adopt(HOST, deadline=0.5)
+            await qemu.driver.machines.adopt(HOST, deadline=0.5)
             unwatched = qemu.driver.adoption.unwatched(who.machine)
             if unwatched is None:
                 continue
             with pytest.raises(HypervisorError, match="cannot be watched"):
-                await qemu.driver.pause(who, deadline=DEADLINE)
-            await qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE)
+                await qemu.driver.machines.pause(who, deadline=DEADLINE)
+            await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
             break
     else:
         pytest.fail("it was watched with each number of descriptors")

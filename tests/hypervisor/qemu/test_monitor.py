@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
 async def begun(qemu: QemuSubject, *, held: bool = True) -> Incarnation:
     who = machine()
-    await qemu.driver.start(who, spec(qemu.driver, held=held), deadline=DEADLINE)
+    await qemu.driver.machines.start(who, spec(qemu.driver, held=held), deadline=DEADLINE)
     return who
 
 
@@ -39,7 +39,7 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
     listener = Listener(qemu.driver)
     qemu.hang(who)
     with pytest.raises(HypervisorError):
-        await qemu.driver.pause(who, deadline=0.2)
+        await qemu.driver.machines.pause(who, deadline=0.2)
     client = monitor.client
     assert client is not None and client._writer is not None
     client._writer.transport.abort()
@@ -52,10 +52,10 @@ async def test_a_connection_that_breaks_is_made_again_and_what_happened_meanwhil
 
     # Whether QEMU has still read the pause is its own affair.
     await until(lambda: told() in (Fact.RUNNING, Fact.PAUSED))
-    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is told()
-    await qemu.driver.pause(who, deadline=DEADLINE)
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is told()
+    await qemu.driver.machines.pause(who, deadline=DEADLINE)
     await listener.hears(who, Fact.PAUSED)
-    await qemu.driver.resume(who, deadline=DEADLINE)
+    await qemu.driver.machines.resume(who, deadline=DEADLINE)
     await listener.hears(who, Fact.RUNNING)
     await listener.close()
 
@@ -68,24 +68,24 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
     qemu.hang(who)
     for _ in range(6):
         with pytest.raises(Unknown):
-            await qemu.driver.facts(who, deadline=0.3)
+            await qemu.driver.machines.facts(who, deadline=0.3)
     await listener.hears(who, Fact.SILENT)
     for _ in range(100):
         with pytest.raises(Unknown):
-            await qemu.driver.measure(who, deadline=10 * DEADLINE)
+            await qemu.driver.meters.measure(who, deadline=10 * DEADLINE)
         with pytest.raises(Unknown):
-            await qemu.driver.shot(who, 0, deadline=10 * DEADLINE)
+            await qemu.driver.screens.shot(who, 0, deadline=10 * DEADLINE)
     with pytest.raises(HypervisorError, match="nothing was asked"):
-        await qemu.driver.resume(who, deadline=0.1)
+        await qemu.driver.machines.resume(who, deadline=0.1)
     tasks = len(asyncio.all_tasks())
-    await qemu.driver.adopt(HOST, deadline=0.3)
+    await qemu.driver.machines.adopt(HOST, deadline=0.3)
     assert len(monitor.asked) == 1
     assert len(asyncio.all_tasks()) <= tasks, "nothing piles up"
-    assert (await qemu.driver.measure(fine, deadline=DEADLINE)).memory > 0
+    assert (await qemu.driver.meters.measure(fine, deadline=DEADLINE)).memory > 0
     qemu.wake(who)
     await listener.hears(who, Fact.HELD)
-    assert (await qemu.driver.measure(who, deadline=DEADLINE)).memory > 0
-    await qemu.driver.resume(who, deadline=DEADLINE)
+    assert (await qemu.driver.meters.measure(who, deadline=DEADLINE)).memory > 0
+    await qemu.driver.machines.resume(who, deadline=DEADLINE)
     assert [one.fact for one in listener.heard if one.who == who][-3:] == [Fact.SILENT, Fact.HELD, Fact.RUNNING]
     await listener.close()
 
@@ -110,41 +110,41 @@ def with_medium(plain: MachineSpec) -> MachineSpec:
 
 async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: QemuSubject) -> None:
     media = SlowMedia()
-    qemu.driver.place = qemu.driver.sessions.place = _with(qemu, media)
+    qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
     try:
         with pytest.raises(Unknown):
-            await qemu.driver.start(who, with_medium(spec(qemu.driver)), deadline=0.3)
+            await qemu.driver.machines.start(who, with_medium(spec(qemu.driver)), deadline=0.3)
         with pytest.raises(Unknown):
-            await qemu.driver.facts(who, deadline=0.1)
-        (found,) = (await qemu.driver.adopt(HOST, deadline=DEADLINE)).found
+            await qemu.driver.machines.facts(who, deadline=0.1)
+        (found,) = (await qemu.driver.machines.adopt(HOST, deadline=DEADLINE)).found
         assert (found.who, found.fact) == (who, Fact.SILENT)
         with pytest.raises(Unknown):
-            await qemu.driver.stop(who, Stop.NOW, deadline=0.1)
+            await qemu.driver.machines.stop(who, Stop.NOW, deadline=0.1)
         with pytest.raises(HypervisorError):
-            await qemu.driver.start(next_run(who), spec(qemu.driver), deadline=0.1)
+            await qemu.driver.machines.start(next_run(who), spec(qemu.driver), deadline=0.1)
     finally:
         media.go_on.set()
     await until(lambda: qemu.driver.starts.of(who.machine) is None)
-    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
-    await qemu.driver.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
+    await qemu.driver.machines.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
 
 
 def _with(qemu: QemuSubject, media: SlowMedia) -> Place:
-    return replace(qemu.driver.place, media=media)
+    return replace(qemu.driver.sessions.place, media=media)
 
 
 async def test_a_stop_overtakes_a_start_whose_process_is_not_there_yet(qemu: QemuSubject) -> None:
     media = SlowMedia()
-    qemu.driver.place = qemu.driver.sessions.place = _with(qemu, media)
+    qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
-    starting = asyncio.create_task(qemu.driver.start(who, with_medium(spec(qemu.driver)), deadline=DEADLINE))
+    starting = asyncio.create_task(qemu.driver.machines.start(who, with_medium(spec(qemu.driver)), deadline=DEADLINE))
     assert await asyncio.to_thread(media.asked.wait, DEADLINE)
-    stopping = asyncio.create_task(qemu.driver.stop(who, Stop.NOW, deadline=DEADLINE))
+    stopping = asyncio.create_task(qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE))
     await asyncio.sleep(0.05)
     media.go_on.set()
     await stopping
     with pytest.raises(HypervisorError):
         await starting
     assert list(qemu.root.iterdir()) == []
-    assert (await qemu.driver.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT
+    assert (await qemu.driver.machines.facts(who, deadline=DEADLINE)).fact is Fact.ABSENT

@@ -29,7 +29,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
     driver, who, pid = await started(tmp_path, runtime)
     try:
         await shell(driver, who)
-        picture = await driver.shot(who, 0, deadline=5)
+        picture = await driver.screens.shot(who, 0, deadline=5)
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             colours = opened.convert("L").getcolors(256)
         assert colours is not None
@@ -38,28 +38,28 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         assert "Shell" in text, text
         assert lent(pid) == 0
 
-        await driver.pause(who, deadline=5)
+        await driver.machines.pause(who, deadline=5)
         for _ in range(3):
-            assert await driver.shot(who, 0, deadline=5) == picture, "a guest that stands still shows the same"
+            assert await driver.screens.shot(who, 0, deadline=5) == picture, "a guest that stands still shows the same"
         assert lent(pid) <= 1, "QEMU closes nothing while the guest stands still: one is used again and again"
-        await driver.close()
+        await driver.machines.close()
 
         driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
         await driver.prepare()
-        await driver.adopt(HOST, deadline=20)
-        await driver.shot(who, 0, deadline=5)
-        await driver.resume(who, deadline=5)
+        await driver.machines.adopt(HOST, deadline=20)
+        await driver.screens.shot(who, 0, deadline=5)
+        await driver.machines.resume(who, deadline=5)
         async with asyncio.timeout(PATIENCE):
             while lent(pid):
                 await asyncio.sleep(0.02)
-        await driver.shot(who, 0, deadline=5)
+        await driver.screens.shot(who, 0, deadline=5)
         assert lent(pid) == 0, "what an earlier server had lent is taken back as well"
         with pytest.raises(HypervisorError):
-            await driver.shot(who, 7, deadline=5)
+            await driver.screens.shot(who, 7, deadline=5)
         assert lent(pid) == 0
     finally:
-        await driver.stop(who, Stop.NOW, deadline=10)
-        await driver.close()
+        await driver.machines.stop(who, Stop.NOW, deadline=10)
+        await driver.machines.close()
 
 
 @pytest.mark.holds("CONSOLE-8")
@@ -69,16 +69,16 @@ async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
     try:
         os.kill(pid, 19)  # SIGSTOP: QEMU answers nothing
         with pytest.raises(Unknown):
-            await driver.shot(who, 0, deadline=0.3)
+            await driver.screens.shot(who, 0, deadline=0.3)
         os.kill(pid, 18)
-        await driver.shot(who, 0, deadline=5)
+        await driver.screens.shot(who, 0, deadline=5)
         async with asyncio.timeout(PATIENCE):
             while lent(pid):
                 await asyncio.sleep(0.02)
     finally:
         os.kill(pid, 18)
-        await driver.stop(who, Stop.NOW, deadline=10)
-        await driver.close()
+        await driver.machines.stop(who, Stop.NOW, deadline=10)
+        await driver.machines.close()
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
     driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
     await driver.prepare()
     who = Incarnation(uuid4(), HOST, 1)
-    facts = driver.about(HOST)
+    facts = driver.hosts.about(HOST)
     display = DisplaySpec("screen", 1280, 720)
     spec = MachineSpec("x", 1, 128, facts.machine_type, facts.firmware, displays=(display,))
-    await driver.start(who, spec, deadline=20)
+    await driver.machines.start(who, spec, deadline=20)
     (note,) = runtime.glob("*/*/run.json")
     return driver, who, int(note.read_text().partition('"pid":')[2].partition(",")[0])
 
 
 async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
     """Wait for the firmware's own shell."""
-    serial = await driver.open(who, Serial(), deadline=5)
+    serial = await driver.consoles.open(who, Serial(), deadline=5)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Listing, Unknown, Why
+from velocity.hypervisor.port import Changed, Fact, HostId, HypervisorError, Incarnation, Listing, Unknown, Why
 from velocity.hypervisor.qemu import words
 from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
@@ -20,7 +20,7 @@ from velocity.hypervisor.qemu.news import News
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import End, Run, boot_id
 from velocity.hypervisor.qemu.session import Session
-from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.sessions import Sessions, Watched
 from velocity.hypervisor.qemu.starting import Starts
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,13 @@ class Adoption:
 
     def unwatched(self, machine: UUID) -> Unwatched | None:
         return self._unwatched.get(machine)
+
+    def running(self, who: Incarnation) -> Watched:
+        """This very run. Raises `NotRunning`, `HypervisorError`: it cannot be watched yet."""
+        unwatched = self._unwatched.get(who.machine)
+        if unwatched is not None and unwatched.who == who:
+            raise HypervisorError(f"{unwatched.why}: try again when it can be")
+        return self._sessions.running(who)
 
     # Looking
 

@@ -1,0 +1,81 @@
+"""What the hosts of the hypervisor in memory hold: runs, their ends, and the news of both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+from velocity.hypervisor.fake.guest import Run
+from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, NotRunning, Unknown, Why
+
+
+class FakeState:
+    """Shared by the parts of one `FakeHypervisor`. It outlives `close`, as processes do.
+
+    `ends` are those that nobody has acknowledged, `epochs` the last run of each machine that is over, `keeps` the
+    machines for which something is kept. Hosts that are `lost` and machines that are `silent` do not answer.
+    `changed` is called when something of this is another now, and has been answered.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[UUID, Run] = {}
+        self.ends: dict[UUID, Changed] = {}
+        self.epochs: dict[UUID, int] = {}
+        self.keeps: set[UUID] = set()
+        self.logs: dict[UUID, bytes] = {}
+        self.lost: set[HostId] = set()
+        self.silent: set[UUID] = set()
+        self.news: dict[HostId, asyncio.Queue[Changed | None]] = defaultdict(asyncio.Queue)
+        self.number = self.told = 0
+        self.changed: Callable[[], None] = lambda: None
+
+    def reach(self, host: HostId) -> None:
+        """Raises `Unknown` when it is lost."""
+        if host in self.lost:
+            raise Unknown(f"host {host} does not answer")
+
+    def running(self, who: Incarnation) -> Run:
+        """This very run. Raises `NotRunning`, `Unknown`."""
+        self.reach(who.host)
+        run = self.runs.get(who.machine)
+        if run is None or run.who != who:
+            raise NotRunning("this run has ended")
+        return run
+
+    def runs_now(self, who: Incarnation) -> bool:
+        run = self.runs.get(who.machine)
+        return run is not None and run.who == who
+
+    def spend(self, who: Incarnation) -> None:
+        """This epoch is never started any more."""
+        self.epochs[who.machine] = max(who.epoch, self.epochs.get(who.machine, 0))
+
+    def fact(self, who: Incarnation, fact: Fact, why: Why) -> Changed:
+        self.number += 1
+        return Changed(who, fact, why, number=self.number)
+
+    def tell(self, who: Incarnation, fact: Fact, why: Why) -> None:
+        self._tell(self.fact(who, fact, why))
+
+    def _tell(self, changed: Changed) -> None:
+        if changed.who.host not in self.lost:
+            self.told = changed.number
+            self.news[changed.who.host].put_nowait(changed)
+
+    def end(self, run: Run, why: Why, *, seen: bool = True) -> None:
+        self.remove(run)
+        end = self.ends[run.who.machine] = self.fact(run.who, Fact.ENDED, why)
+        self.silent.discard(run.who.machine)
+        if seen:
+            self._tell(end)
+
+    def remove(self, run: Run) -> None:
+        """It is gone, and nothing says so."""
+        machine = run.who.machine
+        del self.runs[machine]
+        self.spend(run.who)
+        self.logs[machine] = self.logs.get(machine, b"") + run.said
+        for stream in run.streams:
+            stream.end()

@@ -1,0 +1,51 @@
+"""The consoles and displays of the machines of this host."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from velocity.hypervisor.port import ByteStream, HostId, Incarnation, NotRunning, Screen, Serial, Unknown
+from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.command import screen_device, screen_socket
+from velocity.hypervisor.qemu.deadline import within
+from velocity.hypervisor.qemu.serial import SocketStream
+from velocity.hypervisor.qemu.sessions import Sessions
+
+
+class QemuConsoles:
+    """Keeps `velocity.hypervisor.port.Consoles`."""
+
+    def __init__(self, sessions: Sessions, adoption: Adoption) -> None:
+        self._sessions = sessions
+        self._adoption = adoption
+
+    async def open(self, who: Incarnation, which: Serial | Screen, *, deadline: float) -> ByteStream:
+        session = self._adoption.running(who).session
+        if isinstance(which, Serial):
+            return await session.serial.open()
+        path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
+        try:
+            async with within(deadline, "its display does not answer"):
+                return SocketStream(*await asyncio.open_unix_connection(str(path)))
+        except OSError:
+            raise NotRunning("its display does not answer") from None
+
+    async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
+        async with within(deadline, "its log is not read in time"):
+            if (session := self._sessions.of(machine)) is not None:
+                await session.serial.flush()
+            return await asyncio.to_thread(self._sessions.place.serial_log(machine).last, most)
+
+
+class QemuScreens:
+    """Keeps `velocity.hypervisor.port.Screens`."""
+
+    def __init__(self, adoption: Adoption) -> None:
+        self._adoption = adoption
+
+    async def shot(self, who: Incarnation, index: int, *, deadline: float) -> bytes:
+        session = self._adoption.running(who).session
+        if trouble := session.monitor.trouble:
+            raise Unknown(trouble)
+        return await session.screens.take(screen_device(index), deadline=deadline)

@@ -1,0 +1,81 @@
+"""This host, and what is known of its machines without asking them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from velocity.hypervisor.port import Confinement, HostFacts, HostId, HostNow, HypervisorError, Incarnation, Unknown
+from velocity.hypervisor.qemu import confine, facts
+from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.deadline import within
+from velocity.hypervisor.qemu.meter import command
+from velocity.hypervisor.qemu.options import Options
+from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.starting import Starts
+from velocity.network import fence
+
+FENCE_LOOK = 10.0
+"""Seconds for which a look at the packet filter is believed."""
+
+
+class QemuHosts:
+    """Keeps `velocity.hypervisor.port.Hosts` for the one host that there is."""
+
+    known: HostFacts
+    """What it can give; given once, before the first question."""
+
+    def __init__(self, options: Options, sessions: Sessions, starts: Starts, adoption: Adoption) -> None:
+        self._options = options
+        self._sessions = sessions
+        self._starts = starts
+        self._adoption = adoption
+        self._fenced: tuple[float, bool] = (0.0, False)
+
+    def about(self, host: HostId) -> HostFacts:
+        return self.known
+
+    async def memory_free(self, host: HostId, *, deadline: float) -> int:
+        return facts.memory_free_mib()
+
+    async def now(self, host: HostId, *, deadline: float) -> HostNow:
+        return facts.now()
+
+    async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
+        async with within(deadline, "it is not known in time what is kept"):
+            kept = await asyncio.to_thread(self._sessions.place.kept)
+        return {one for one in kept if one not in self._sessions} - self._starts.machines()
+
+    async def command(self, who: Incarnation, *, deadline: float) -> Sequence[str] | None:
+        try:
+            watched = self._adoption.running(who)
+        except HypervisorError:
+            return None
+        shorter = ((self._sessions.place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
+        async with within(deadline, "its command is not read in time"):
+            return await asyncio.to_thread(command, watched.session.pid, shorter)
+
+    async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
+        try:
+            watched = self._adoption.running(who)
+            async with within(deadline, "the packet filter does not answer"):
+                reaches = watched.run.nat and not await self._fence_holds()
+            status = confine.status(watched.session.pid)
+            return confine.read_back(status, server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+        except Unknown:
+            raise
+        except (HypervisorError, OSError, KeyError):
+            return None  # or it has ended while we looked
+
+    async def _fence_holds(self) -> bool:
+        uids = self._options.uids
+        if uids is None:
+            return False
+        looked, holds = self._fenced
+        if time.monotonic() - looked > FENCE_LOOK:
+            holds = await asyncio.to_thread(fence.holds, uids)
+            self._fenced = (time.monotonic(), holds)
+        return holds

@@ -1,0 +1,140 @@
+"""The lives of the machines of this host: each is one QEMU process, from its start or its adoption to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from velocity.hypervisor.port import (
+    Changed,
+    Fact,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    Listing,
+    MachineSpec,
+    NotRunning,
+    Stop,
+    Unknown,
+    Why,
+)
+from velocity.hypervisor.qemu.adoption import Adoption
+from velocity.hypervisor.qemu.deadline import within
+from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.starting import Starts
+
+
+class QemuMachines:
+    """Keeps `velocity.hypervisor.port.Machines`."""
+
+    def __init__(self, sessions: Sessions, starts: Starts, adoption: Adoption, news: News) -> None:
+        self._sessions = sessions
+        self._starts = starts
+        self._adoption = adoption
+        self._news = news
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
+        start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
+        if start is not None and start.who == who:
+            raise Unknown("its start is under way")
+        if session is not None and session.who == who and not session.gone:
+            return self._news.told
+        if start is not None or session is not None or self._adoption.unwatched(who.machine) is not None:
+            raise HypervisorError("an older run of this machine has not ended yet")
+        ended = self._news.begin(who)
+        try:
+            await self._starts.start(who, spec, deadline)
+        except HypervisorError:
+            if ended is not None and self._starts.of(who.machine) is None:
+                await self._sessions.drop(ended)  # else its note was removed by the start
+            raise
+        return self._news.told
+
+    async def pause(self, who: Incarnation, *, deadline: float) -> int:
+        await self._adoption.running(who).session.pause(deadline=deadline)
+        return self._news.told
+
+    async def resume(self, who: Incarnation, *, deadline: float) -> int:
+        await self._adoption.running(who).session.resume(deadline=deadline)
+        return self._news.told
+
+    async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
+        if how is Stop.NOW:
+            self._news.spend(who)
+            await self._end(who, deadline)
+            return self._news.told
+        number = self._news.told
+        with contextlib.suppress(NotRunning):
+            await self._adoption.running(who).session.execute("system_powerdown", deadline=deadline)
+        return number
+
+    async def _end(self, who: Incarnation, deadline: float) -> None:
+        for known in (True, False):
+            start = self._starts.of(who.machine)
+            session = self._sessions.of(who.machine)
+            unwatched = self._adoption.unwatched(who.machine)
+            if start is not None and start.who == who:
+                return await self._starts.end(start, deadline)
+            if session is not None and session.who == who:
+                return await session.end(deadline=deadline)
+            if unwatched is not None and unwatched.who == who:
+                return await self._adoption.end(unwatched, deadline)
+            if known:  # as far as is known: a server that comes back may not have looked yet
+                await self._adoption.know(who.host)
+        return None
+
+    async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
+        async with within(deadline, "it is not known in time what it does"):
+            return await self._fact(who, deadline)
+
+    async def _fact(self, who: Incarnation, deadline: float) -> Changed:
+        await self._adoption.know(who.host)
+        start = self._starts.of(who.machine)
+        if start is not None and start.who == who:
+            raise Unknown("its start is under way")
+        session = self._sessions.of(who.machine)
+        if session is not None and session.who == who:
+            with contextlib.suppress(NotRunning):
+                return await session.facts(deadline=deadline)
+            await session.ended.wait()
+        unwatched = self._adoption.unwatched(who.machine)
+        if unwatched is not None and unwatched.who == who:
+            raise Unknown(unwatched.why)
+        end = self._news.ends.get(who.machine)
+        if end is not None and end.who == who:
+            return end
+        self._news.spend(who)
+        return self._news.fact(who, Fact.ABSENT, Why.UNKNOWN)
+
+    async def adopt(self, host: HostId, *, deadline: float) -> Listing:
+        async with within(deadline, "it is not known in time what runs on this host"):
+            return await self._adoption.list_runs(host, deadline)
+
+    async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
+        async with within(deadline, "its end is not acknowledged in time"):
+            await self._adoption.know(who.host)
+            end = self._news.ends.get(who.machine)
+            if end is not None and end.who == who:
+                del self._news.ends[who.machine]
+                # Whoever gives up waiting leaves it to its end: a start waits for that.
+                await asyncio.shield(self._sessions.drop(who))
+
+    async def news(self, host: HostId) -> AsyncIterator[Changed]:
+        while True:
+            yield await self._news.next()
+
+    async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
+        if (end := self._news.ends.get(machine)) is not None:
+            await self.acknowledge(end.who, deadline=deadline)
+        async with within(deadline, "not all that is kept for it is removed in time"):
+            await asyncio.to_thread(shutil.rmtree, self._sessions.place.state / str(machine), True)
+        self._news.forget(machine)
+
+    async def close(self) -> None:
+        await self._starts.close()
+        await self._adoption.close()
+        await self._sessions.close()

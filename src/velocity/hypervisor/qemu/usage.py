@@ -1,0 +1,16 @@
+"""What the machines of this host take."""
+
+from __future__ import annotations
+
+from velocity.hypervisor.port import Incarnation, Usage
+from velocity.hypervisor.qemu.adoption import Adoption
+
+
+class QemuMeters:
+    """Keeps `velocity.hypervisor.port.Meters`."""
+
+    def __init__(self, adoption: Adoption) -> None:
+        self._adoption = adoption
+
+    async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
+        return await self._adoption.running(who).meter.measure(deadline)
