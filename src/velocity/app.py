@@ -19,7 +19,8 @@ from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.config import Settings
 from velocity.durable import sync
-from velocity.events.service import Events, Terms
+from velocity.events.service import Events
+from velocity.events.terms import Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Stream, is_changed, is_gone, is_set, opened
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 from velocity.hypervisor.port import Fact, Why
 
 pytestmark = pytest.mark.anyio
@@ -58,10 +58,10 @@ async def test_it_needs_an_authkey_and_room(w: World, tmp_path: Path) -> None:
         await opened[2].next()
         assert (await refusal(full, ann)) == (429, 429), "no more in all"
         await opened[0].leave()
-        assert full.server.services.events.readers == 2
+        assert full.server.services.events.readers.count == 2
         again = Stream(full, ann)
         assert (await again.next() or ("",))[0] == "snapshot"
-        full.server.services.events.end()
+        full.server.services.events.readers.end()
         assert (await refusal(full, ann)) == (503, 503)
 
 
@@ -79,7 +79,7 @@ async def test_the_protocol(w: World) -> None:
     assert stream.headers["content-type"] == "text/event-stream"
     assert stream.headers["cache-control"] == "no-store"
     await stream.leave()
-    assert w.server.services.events.readers == 0
+    assert w.server.services.events.readers.count == 0
     assert (await w.call("POST", "/v/events"))["code"] == 405
     head = Stream(w, w.key, method="HEAD")
     await head.task

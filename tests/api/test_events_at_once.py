@@ -13,8 +13,8 @@ from tests.api.world import world
 from tests.events.page import Stream
 from tests.patience import PATIENCE, eventually
 from velocity.config import Settings
-from velocity.events.service import Terms
 from velocity.events.telling import Telling
+from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_one_user_opens_no_more_streams_than_the_setting(tmp_path: Path) -
         assert len(await begun(others)) == 3, "a stream that was not read is not open"
         await opened[0].leave()
         assert len(await begun([Stream(w, bob)])) == 1, "one that has ended makes room"
-        assert w.server.services.events.readers == 6
+        assert w.server.services.events.readers.count == 6
 
 
 class Steps:
@@ -81,7 +81,7 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
         for number in range(vms):
             await w.vm(f"vm{number}")
         events, steps = w.server.services.events, Steps()
-        snapshot, render = events.snapshot, Telling.render
+        snapshot, render = events.snapshots.take, Telling.render
         made: list[int] = []
         rendered: dict[int, int] = {}
 
@@ -93,7 +93,7 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
             rendered[steps.now] = rendered.get(steps.now, 0) + 1
             render(telling, key)
 
-        events.snapshot = note_snapshot  # type: ignore[method-assign]
+        events.snapshots.take = note_snapshot  # type: ignore[method-assign]
         monkeypatch.setattr(Telling, "render", note_render)
         streams = [Stream(w, w.key) for _ in range(OWN)]
         told = await asyncio.wait_for(asyncio.gather(*(stream.next() for stream in streams)), PATIENCE)

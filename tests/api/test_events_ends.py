@@ -13,7 +13,7 @@ from tests.api.test_events import w as w
 from tests.api.world import World, world
 from tests.events.page import Page, Stream, is_set, opened
 from tests.patience import PATIENCE
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_it_ends_with_the_session(tmp_path: Path) -> None:
 
 async def test_the_end_of_the_server_is_said(w: World) -> None:
     streams = [await opened(w, w.key) for _ in range(3)]
-    w.server.services.events.end()
+    w.server.services.events.readers.end()
     for stream, page in streams:
         event = await page.until(stream, lambda event: event[0] == "bye")
         assert event[2] == {"reason": "shutting down"}
@@ -155,7 +155,7 @@ async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         await asyncio.wait_for(stuck.task, PATIENCE)
         assert stuck.cut
         assert not slow.cut
-        assert w.server.services.events.readers == 0
+        assert w.server.services.events.readers.count == 0
 
 
 async def test_a_hundred_readers_hear_all_of_it(w: World) -> None:

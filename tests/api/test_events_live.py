@@ -19,7 +19,7 @@ from tests.patience import PATIENCE, eventually
 from velocity.client import ApiError, AsyncClient
 from velocity.client.events import Decoder
 from velocity.contract.events import Bye, Event, SetGroup, SetVm, Snapshot
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
         other = await Raw.open(server.port, w.key)
         await other.until(lambda event: isinstance(event, Snapshot))
         events = w.server.services.events
-        assert events.readers == 2
+        assert events.readers.count == 2
         displays = [{"name": f"{number}" * 128, "width": 64, "height": 64} for number in range(8)]
         vmid = await w.vm("vm", displays=displays)
         reading = asyncio.create_task(other.until(sets("vm399")))
@@ -121,7 +121,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
             if number % 20 == 0:
                 await asyncio.sleep(0.02)
         await reading
-        await eventually(lambda: events.readers == 1)
+        await eventually(lambda: events.readers.count == 1)
         await eventually(lambda: len(server.server.server_state.connections) == 1, "the end of its connection")
         other.writer.close()
         stuck.close()

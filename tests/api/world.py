@@ -21,7 +21,7 @@ from velocity import app
 from velocity.access.passwords import Passwords
 from velocity.app import HypervisorFactory, StorageFactory
 from velocity.config import NicSetting, Settings
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore

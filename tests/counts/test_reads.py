@@ -29,7 +29,7 @@ from tests.listening import listening
 from tests.patience import PATIENCE
 from velocity.contract.events import VmView
 from velocity.events import views
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 from velocity.machines.keeper import Keeper
 
 
@@ -207,7 +207,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(
 
         monkeypatch.setattr(views, "vm", rendering)
         uid, name = await w.uid("root"), "late"
-        preparing = asyncio.create_task(events.ready(uid))
+        preparing = asyncio.create_task(events.snapshots.ready(uid))
         most, before, steps = 0, 0, 0
         later: list[asyncio.Task[Any]] = []
         while not preparing.done():
@@ -220,13 +220,13 @@ async def test_a_first_snapshot_is_rendered_in_parts(
         await asyncio.gather(*later)
         await asyncio.sleep(0)
         with calls() as counted:
-            event, cursor = events.snapshot(uid)
+            event, cursor = events.snapshots.take(uid)
         assert counted[view.__code__] == 0
         shown = json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])["vms"]
         assert {one["name"]: one["state"] for one in shown} == {
             "vm0": "RUNNING", **{f"vm{number}": "STOPPED" for number in range(1, 30)}, name: "STOPPED",
         }  # fmt: skip
-        ring = events.since(0)
+        ring = events.ring.since(0, 500)
         assert ring is not None
         told = b"".join(one.body.frame({0: -1}) for one in ring if one.body)
         assert told.count(b'"name":"late"') == 1, "whoever had a snapshot before hears of what is new"
@@ -238,13 +238,13 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
         await asyncio.gather(*(w.vm(f"vm{number}") for number in range(30)))
         fleet, events = w.server.services.fleet, w.server.services.events
         await w.written()
-        events.snapshot(0)
+        events.snapshots.take(0)
         for keeper in fleet.all():
             keeper.host_lost()
-        heads = [events.head]
-        while events.telling:
+        heads = [events.ring.head]
+        while events.writer.is_due:
             await asyncio.sleep(0)
-            heads.append(events.head)
+            heads.append(events.ring.head)
         assert heads[-1] - heads[0] == 30
         assert max(after - before for before, after in pairwise(heads)) == 5
 
@@ -256,7 +256,7 @@ async def test_a_snapshot_makes_nothing_anew_that_has_not_changed(w: World) -> N
         return counted[views.vm.__code__] + counted[views.medium.__code__]
 
     def snapshot() -> dict[str, Any]:
-        event, _ = w.server.services.events.snapshot(0)
+        event, _ = w.server.services.events.snapshots.take(0)
         return dict(json.loads(event.partition(b"data: ")[2].partition(b"\n")[0]))
 
     mids = [await w.medium(name) for name in ("used", "spare")]

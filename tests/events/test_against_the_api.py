@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Page, Stream
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 from velocity.hypervisor.port import Fact, Why
 
 T = TypeVar("T")
@@ -239,7 +239,7 @@ class Comparison(RuleBasedStateMachine):
                 break
             page.apply(event)
         await stream.leave()
-        known = self.w.server.services.events.cursor(page.last) is not None
+        known = self.w.server.services.events.ring.find(page.last) is not None
         self.counted["cuts that go on" if known else "cuts that begin anew"] += 1
         self.streams[name] = Stream(self.w, self.keys[name], last=page.last)
 
@@ -274,7 +274,7 @@ class Comparison(RuleBasedStateMachine):
         await self.w.settle()
         services.access.changes.tell("session", ([0, *self.uids])[NAMES.index(name)])
         await services.events.settle()
-        mark = services.events.head
+        mark = services.events.ring.head
         while not page.last or int(page.last.split("-")[1]) < mark:
             event = await stream.next()
             assert event is not None

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.world import world
 from tests.events.page import opened
-from velocity.events.service import Terms
+from velocity.events.terms import Terms
 from velocity.hypervisor.port import Fact, Why
 
 pytestmark = pytest.mark.anyio
@@ -28,8 +28,8 @@ async def test_nothing_is_left_to_serve_or_to_tell_when_it_has_settled(tmp_path:
         await w.ok("PUT", "/m/media/clone", mid=mid, mpid=1, gid=0, name="clone")
         await w.settle()
         events = w.server.services.events
-        assert not events.telling
-        head = events.head
+        assert not events.writer.is_due
+        head = events.ring.head
         while int(page.last.split("-")[1]) < head:
             event = await stream.next()
             assert event is not None
@@ -37,5 +37,5 @@ async def test_nothing_is_left_to_serve_or_to_tell_when_it_has_settled(tmp_path:
         assert [vm["state"] for vm in page.objects["vm"].values()] == ["STOPPED"] * VMS
         assert [task["state"] for task in page.objects["task"].values()] == ["DONE"]
         assert {medium["name"] for medium in page.objects["medium"].values()} == {"disk", "clone"}
-        assert events.head == head, "and nothing comes after it"
+        assert events.ring.head == head, "and nothing comes after it"
         await stream.leave()

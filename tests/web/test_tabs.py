@@ -55,7 +55,7 @@ def machine(host: Host, name: str, gid: int = 0) -> int:
 
 def streams(host: Host) -> int:
     """Streams of events that the server has open."""
-    return host.app.services.events.readers
+    return host.app.services.events.readers.count
 
 
 def follow(host: Host, tabs: Sequence[Person], before: str, after: str) -> None:

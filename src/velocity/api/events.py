@@ -20,7 +20,7 @@ from velocity.api.handlers.base import Services
 from velocity.api.server import CUT
 from velocity.contract.events import WATCH
 from velocity.contract.problems import Refused
-from velocity.events.service import Events, bye
+from velocity.events.readers import Readers, bye
 
 HEADERS: Mapping[str, str] = {
     "content-type": "text/event-stream",
@@ -34,20 +34,20 @@ HEADERS: Mapping[str, str] = {
 async def watch(request: Request, services: Services) -> Response:
     try:
         caller = services.access.sessions.caller(carried(request, None))
-        services.events.admit(caller)
+        services.events.readers.admit(caller)
     except Refused as refused:
         return errors.refusal(refused, WATCH)
     last = request.headers.get("last-event-id") or request.query_params.get("last", "")
-    return Stream(services.events, caller, last)
+    return Stream(services.events.readers, caller, last)
 
 
 class Stream(Response):
     """The connection of a reader who was admitted, until he or the server ends it, or he takes too long."""
 
-    def __init__(self, service: Events, caller: Caller, last: str) -> None:
+    def __init__(self, readers: Readers, caller: Caller, last: str) -> None:
         super().__init__(headers=dict(HEADERS))
         del self.headers["content-length"]
-        self._events = service
+        self._readers = readers
         self._caller = caller
         self._last = last
 
@@ -55,7 +55,7 @@ class Stream(Response):
         try:
             await self._serve(scope, receive, send)
         finally:
-            self._events.leave(self._caller)
+            self._readers.leave(self._caller)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -79,14 +79,14 @@ class Stream(Response):
 
     async def _carry(self, send: Send) -> None:
         """Raises `TimeoutError` when he takes too long."""
-        reader = self._events.reader(self._caller, self._last)
+        reader = self._readers.reader(self._caller, self._last)
         try:
             async with contextlib.aclosing(reader.frames()) as frames:
                 async for data in frames:
-                    await _sent(send, data, self._events.terms.patience)
+                    await _sent(send, data, self._readers.terms.patience)
         except TimeoutError:
-            await _sent(send, bye("slow"), self._events.terms.farewell)
-        await _sent(send, b"", self._events.terms.farewell, more=False)
+            await _sent(send, bye("slow"), self._readers.terms.farewell)
+        await _sent(send, b"", self._readers.terms.farewell, more=False)
 
 
 async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -145,9 +146,13 @@ class Entry:
 
 
 class Ring:
-    """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`."""
+    """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`.
+
+    An event's id is its number after the name of this ring: another server's ids are not known here.
+    """
 
     def __init__(self, most: int, most_bytes: int) -> None:
+        self._name = secrets.token_hex(4)
         self._slots: list[Entry | None] = [None] * most
         self._most_bytes = most_bytes
         self.bytes = 0
@@ -165,6 +170,17 @@ class Ring:
         while self.bytes > self._most_bytes and self._oldest < self.head:
             self._drop()
         return entry
+
+    def name(self, cursor: int) -> bytes:
+        """The id of an event."""
+        return f"{self._name}-{cursor}".encode()
+
+    def find(self, name: str) -> int | None:
+        """Where the event of that id is; None: it is not there (any more), or of an earlier server."""
+        ring, _, number = name.rpartition("-")
+        if ring != self._name or not (number.isascii() and number.isdigit() and len(number) < 20):
+            return None
+        return int(number) if self.knows(int(number)) else None
 
     def knows(self, cursor: int) -> bool:
         """Whether all that came after that event is still there."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any, cast
 
 import msgspec
@@ -15,11 +18,92 @@ from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.marks import Key
-from velocity.events.ring import Body
-from velocity.events.telling import Telling
+from velocity.events.ring import Body, Ring
+from velocity.events.telling import Telling, encode
+from velocity.events.terms import Terms
+from velocity.events.writer import EventWriter
 from velocity.machines.service import Fleet
 from velocity.media.service import Library
 from velocity.tasks.service import Tasks
+
+
+class Snapshots:
+    """The first event of each reader. With it goes a look at what media take on the disk."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        library: Library,
+        fleet: Fleet,
+        tasks: Tasks,
+        writer: EventWriter,
+        ring: Ring,
+        terms: Terms,
+    ) -> None:
+        self._directory = directory
+        self._library = library
+        self._fleet = fleet
+        self._tasks = tasks
+        self._writer = writer
+        self._ring = ring
+        self._terms = terms
+        self._beginning = asyncio.Lock()
+        self._measuring: asyncio.Task[None] | None = None
+        self._measured = float("-inf")
+
+    @asynccontextmanager
+    async def beginning(self, uid: int) -> AsyncIterator[None]:
+        """Within, a snapshot can be taken. One after the other, each in a step of its own: requests come between."""
+        async with self._beginning:
+            await self.ready(uid)
+            yield
+
+    async def ready(self, uid: int) -> None:
+        """Before a snapshot: render what it would have to, in steps that others come between."""
+        self._writer.begin()
+        keys = self._sight(uid).unrendered()
+        await asyncio.sleep(0)
+        for begin in range(0, len(keys), self._terms.rendered):
+            await self._writer.settle()
+            for key in keys[begin : begin + self._terms.rendered]:
+                self._writer.telling.render(key)
+            await asyncio.sleep(0)
+        await self._writer.settle()
+
+    def take(self, uid: int) -> tuple[bytes, int]:
+        """The event of all that a user may see, and the cursor that it stands for: one step, without an await."""
+        self._writer.begin()
+        self._measure_soon()
+        self._writer.flush(whole=True)
+        cursor = self._ring.head
+        data = encode(self._sight(uid).snapshot())
+        return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor)), cursor
+
+    def _sight(self, uid: int) -> Sight:
+        return Sight(self._directory, self._library, self._fleet, self._tasks, self._writer.telling, uid)
+
+    def _measure_soon(self) -> None:
+        """Look what media take on the disk; nobody waits for it, and what has changed is told."""
+        now = asyncio.get_running_loop().time()
+        if self._measuring is None and now >= self._measured + self._terms.measure:
+            self._measured = now
+            self._measuring = asyncio.create_task(self._measure(), context=Context())
+
+    async def _measure(self) -> None:
+        try:
+            await self._library.allocated(list(self._library.all()))
+        finally:
+            self._measuring = None
+
+    async def settle(self) -> None:
+        """Returns when no look at the disk is taken."""
+        while self._measuring is not None:
+            await asyncio.wait({self._measuring})
+
+    async def close(self) -> None:
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.wait({self._measuring})
 
 
 class Sight:

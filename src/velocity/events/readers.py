@@ -1,0 +1,145 @@
+"""Those who read the stream: how many there may be, and what each is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+
+from velocity.access.directory import Directory
+from velocity.access.sessions import Caller, Sessions
+from velocity.contract import events
+from velocity.contract.problems import Problem, Refused
+from velocity.events.ring import Entry, Ring
+from velocity.events.snapshot import Snapshots
+from velocity.events.telling import encode
+from velocity.events.terms import Terms
+from velocity.events.wakeups import Wakeups
+
+AT_ONCE = 500
+"""Events that a reader takes from the ring in one step."""
+
+
+class Readers:
+    """Those of one server, counted by user."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        sessions: Sessions,
+        ring: Ring,
+        snapshots: Snapshots,
+        wakeups: Wakeups,
+        terms: Terms,
+    ) -> None:
+        self.directory = directory
+        self.sessions = sessions
+        self.ring = ring
+        self.snapshots = snapshots
+        self.wakeups = wakeups
+        self.terms = terms
+        self.ending = False
+        self._counted: Counter[int] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many read now."""
+        return self._counted.total()
+
+    def end(self) -> None:
+        """The server is about to end: readers are told, and there are no new ones."""
+        self.ending = True
+        self.wakeups.now()
+
+    def admit(self, caller: Caller) -> None:
+        """Count one more reader, until he leaves. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
+        if self.ending:
+            raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
+        if self._counted[caller.uid] >= self.terms.own:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"you have {self.terms.own} streams of events open, and no more are allowed (event_streams): close "
+                "one first",
+            )
+        if self.count >= self.terms.readers:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"all {self.terms.readers} streams of events of this server are open: try again later",
+            )
+        self._counted[caller.uid] += 1
+
+    def leave(self, caller: Caller) -> None:
+        """One who was admitted reads no more."""
+        self._counted[caller.uid] -= 1
+        if not self._counted[caller.uid]:
+            del self._counted[caller.uid]
+
+    def reader(self, caller: Caller, last: str) -> Reader:
+        """Of one who was admitted, and goes on after the event `last`."""
+        return Reader(self, caller, self.ring.find(last))
+
+
+class Reader:
+    """One who reads: a cursor, None before the first snapshot."""
+
+    def __init__(self, readers: Readers, caller: Caller, cursor: int | None) -> None:
+        self._readers = readers
+        self._caller = caller
+        self._cursor = cursor
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """What is to be sent, as it comes; rights are those of the moment in which it is given."""
+        readers = self._readers
+        loop = asyncio.get_running_loop()
+        sent = loop.time()
+        while (reason := self._over()) is None:
+            entries = self._entries()
+            if entries is None:
+                async with readers.snapshots.beginning(self._caller.uid):
+                    if self._over() is not None:
+                        continue
+                    data, self._cursor = readers.snapshots.take(self._caller.uid)
+                more = True
+            else:
+                data, more = self._next(entries)
+            if data:
+                yield data
+                sent = loop.time()
+            if more:
+                continue
+            if not await readers.wakeups.wait(until=sent + readers.terms.life):
+                yield self._sign_of_life()
+                sent = loop.time()
+        yield bye(reason)
+
+    def _over(self) -> events.Farewell | None:
+        if self._readers.ending:
+            return "shutting down"
+        return None if self._readers.sessions.still_signed_in(self._caller) else "signed out"
+
+    def _entries(self) -> list[Entry] | None:
+        """What comes next in the ring; None: a snapshot is due."""
+        entries = None if self._cursor is None else self._readers.ring.since(self._cursor, AT_ONCE)
+        held, uid = self._readers.directory.held(self._caller.uid), self._caller.uid
+        if entries is None or any(one.body is None and one.audience.hears(uid, held) for one in entries):
+            return None
+        return entries
+
+    def _next(self, entries: list[Entry]) -> tuple[bytes, bool]:
+        """What is to be sent, and whether there may be more already."""
+        uid = self._caller.uid
+        if entries:
+            self._cursor = entries[-1].seq
+        return b"".join(frames(entries, uid, self._readers.directory.held(uid))), bool(entries)
+
+    def _sign_of_life(self) -> bytes:
+        """A comment; with it the id, so that a reader that hears nothing for long need not begin anew."""
+        return b":\n" if self._cursor is None else b":\nid: %s\n\n" % self._readers.ring.name(self._cursor)
+
+
+def frames(entries: Sequence[Entry], uid: int, held: Mapping[int, int]) -> Iterator[bytes]:
+    return (one.body.frame(held) for one in entries if one.body is not None and one.audience.hears(uid, held))
+
+
+def bye(reason: events.Farewell) -> bytes:
+    return b"event: bye\ndata: %s\n\n" % encode(events.Bye(reason=reason))

@@ -1,0 +1,99 @@
+"""From changes to events: what an area says has changed is told at the end of that step, or when it is due again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+
+from velocity.access.directory import Directory
+from velocity.changes import Changes, What
+from velocity.events.marks import Marks
+from velocity.events.ring import Audience, Body, Ring
+from velocity.events.telling import Telling
+from velocity.events.terms import Terms
+from velocity.events.wakeups import Wakeups
+from velocity.machines.service import Fleet
+from velocity.media.service import Library
+from velocity.tasks.service import Tasks
+
+
+class EventWriter:
+    """Puts into the ring what has changed. Until somebody reads, nothing is kept."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        changes: Changes,
+        library: Library,
+        fleet: Fleet,
+        tasks: Tasks,
+        ring: Ring,
+        wakeups: Wakeups,
+        terms: Terms,
+    ) -> None:
+        self.telling = Telling(directory, library, fleet, tasks, self._append)
+        self._directory = directory
+        self._ring = ring
+        self._wakeups = wakeups
+        self._rendered = terms.rendered
+        self._marks = Marks(terms.pace)
+        self._read = False
+        self._flushing: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        changes.watched_by(self._hear)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something has changed that is to be told in the next step of the loop."""
+        return self._flushing is not None
+
+    def begin(self) -> None:
+        """Somebody reads: what changes from here on is kept."""
+        self._read = True
+
+    async def settle(self) -> None:
+        """Returns when nothing is due to be told any more, in the very step."""
+        more = self.flush()
+        while more:
+            await asyncio.sleep(0)
+            more = self.flush()
+
+    def close(self) -> None:
+        for handle in (self._flushing, self._later):
+            if handle is not None:
+                handle.cancel()
+
+    def _hear(self, what: What, which: object, gid: int) -> None:
+        """Keeps `velocity.changes.Watcher`."""
+        if not self._read:
+            return
+        line = self._directory.line(self._directory.existing(gid))
+        self._marks.mark((what, which), tuple(line))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_soon(self.flush, context=Context())
+
+    def flush(self, *, whole: bool = False) -> bool:
+        """Tell what is due, each thing as it is at this moment. Of very much, the rest in the next steps (True)."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        loop = asyncio.get_running_loop()
+        before = self._ring.head
+        marked = self._marks.due(loop.time(), None if whole else self._rendered)
+        for key, line in marked:
+            self.telling(key, line)
+        rest = not whole and len(marked) == self._rendered
+        if rest:
+            self._flushing = loop.call_soon(self.flush, context=Context())
+        if self._later is not None:
+            self._later.cancel()
+        due = self._marks.next()
+        self._later = None if due is None else loop.call_at(due, self.flush, context=Context())
+        if self._ring.head != before:
+            self._wakeups.soon()
+        return rest
+
+    def _append(self, audience: Audience, name: bytes, body: Body | None) -> None:
+        if body is not None:
+            body = body.within(b"event: %s\ndata: " % name, b"\nid: %s\n\n" % self._ring.name(self._ring.head + 1))
+        self._ring.append(audience, body)
