@@ -116,7 +116,7 @@ class Client(Methods):
         if self.plans is not None:
             self.plans.append(self._plan_upload(file, mpid=mpid, gid=gid, name=name, type=type, readonly=readonly))
             raise Planned
-        return Upload(self, file, progress, patience).run(
+        return Upload(self.exchange, file, progress, patience).run(
             {"mpid": mpid, "gid": gid, "name": name, "type": type, "readonly": "true" if readonly else "false"}
             | ({} if sha256 is None else {"sha256": sha256})
         )

@@ -6,19 +6,15 @@ import base64
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote
 from uuid import UUID
 
+import httpx
 import msgspec
 
 from velocity.client.errors import ApiError, Unreachable
 from velocity.contract import media
-
-if TYPE_CHECKING:
-    import httpx
-
-    from velocity.client.client import Client
 
 Progress = Callable[[int, int], None]
 PIECE = 1 << 20
@@ -27,11 +23,19 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 GONE, ELSEWHERE = 404, 409
 
 
+class Exchange(Protocol):
+    """One request with its headers, and the answer to it. Raises `ApiError`, `Unreachable`."""
+
+    def __call__(
+        self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]
+    ) -> httpx.Response: ...
+
+
 class Upload:
     """One file on its way."""
 
-    def __init__(self, client: Client, file: Path, progress: Progress, patience: float) -> None:
-        self._client = client
+    def __init__(self, exchange: Exchange, file: Path, progress: Progress, patience: float) -> None:
+        self._exchange = exchange
         self._file = file
         self._progress = progress
         self._patience = patience
@@ -73,12 +77,12 @@ class Upload:
     def _begin(self, fields: Mapping[str, object]) -> str:
         pairs = (f"{key} {base64.b64encode(str(value).encode()).decode()}" for key, value in fields.items())
         headers = {**VERSION, "upload-length": str(self._size), "upload-metadata": ",".join(pairs)}
-        place = str(self._client.exchange("POST", media.RESUMABLE.path, b"", headers).headers["location"])
+        place = str(self._exchange("POST", media.RESUMABLE.path, b"", headers).headers["location"])
         self._begun = True
         return place
 
     def _go_on(self, place: str) -> httpx.Response:
-        offset = int(self._client.exchange("HEAD", place, b"", dict(VERSION)).headers["upload-offset"])
+        offset = int(self._exchange("HEAD", place, b"", dict(VERSION)).headers["upload-offset"])
         if offset > self._arrived:
             self._arrived, self._last = offset, time.monotonic()
         headers = {
@@ -89,7 +93,7 @@ class Upload:
         }
         with self._file.open("rb") as source:
             source.seek(offset)
-            return self._client.exchange("PATCH", place, self._pieces(source), headers)
+            return self._exchange("PATCH", place, self._pieces(source), headers)
 
     def _pieces(self, source: BinaryIO) -> Iterator[bytes]:
         while piece := source.read(PIECE):
