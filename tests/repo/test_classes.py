@@ -12,7 +12,6 @@ GENERATED = {"client/methods.py", "client/async_methods.py"}
 DEBTS = {
     "Library": 27,
     "Pools": 20,
-    "Session": 15,
 }
 """Classes that are still to be divided, with how many they may have until then. Nothing is added here."""
 

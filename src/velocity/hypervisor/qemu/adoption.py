@@ -66,7 +66,7 @@ class Adoption:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline * WAITING
         number = await self._look(host)
-        questions = {one.session.ask() for one in self._sessions if not one.session.monitor.removed}
+        questions = {one.session.status.ask() for one in self._sessions if not one.session.monitor.removed}
         if questions:
             await asyncio.wait(questions, timeout=max(0.0, until - loop.time()))
         found = [found for one in self._sessions if (found := self._found(one.session)) is not None]
@@ -82,8 +82,8 @@ class Adoption:
     def _found(self, session: Session) -> Changed | None:
         if session.starting:
             return None  # it is among the starts
-        if not session.answered:
-            session.note_silence()
+        if not session.status.answered:
+            session.status.note_silence()
         last = session.observed.last
         if last is None:
             return self._news.fact(session.who, Fact.SILENT, Why.UNKNOWN, "it is just ending")

@@ -99,7 +99,7 @@ class QemuMachines:
         session = self._sessions.of(who.machine)
         if session is not None and session.who == who:
             with contextlib.suppress(NotRunning):
-                return await session.facts(deadline=deadline)
+                return await session.status.facts(deadline=deadline)
             await session.ended.wait()
         unwatched = self._adoption.unwatched(who.machine)
         if unwatched is not None and unwatched.who == who:

@@ -90,7 +90,7 @@ class Monitor:
         self._keeping: asyncio.Task[None] | None = None
         self._hanging_up: asyncio.Task[None] | None = None
         self._lending = asyncio.Lock()
-        self._over = False
+        self.over = False
 
     @property
     def trouble(self) -> str:
@@ -179,7 +179,7 @@ class Monitor:
 
     def end(self) -> None:
         """QEMU has ended: whoever waits is told."""
-        self._over = True
+        self.over = True
         self._changed.set()
 
     async def heard_out(self) -> None:
@@ -243,7 +243,7 @@ class Monitor:
 
     async def _answering(self) -> _Client:
         while True:
-            if self._over:
+            if self.over:
                 raise NotRunning("QEMU has ended")
             if self._live() and not self._stuck():
                 assert self.client is not None

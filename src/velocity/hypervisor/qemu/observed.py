@@ -59,6 +59,10 @@ class Observed:
         """It has stopped, and no event said why."""
         return self.last is not None and self.last.fact is Fact.PAUSED and self.last.why is Why.UNKNOWN
 
+    def does(self, *facts: Fact) -> bool:
+        """Whether what was told last is one of these."""
+        return self.last is not None and self.last.fact in facts
+
     def hear(self, name: str, data: Mapping[str, Any]) -> None:
         """Take an event."""
         match name:

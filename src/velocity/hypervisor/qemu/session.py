@@ -14,16 +14,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from qemu.qmp import QMPError
 
 from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, NotRunning, Unknown, Why
-from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Broken, Monitor
+from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
 from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.observed import STATUS, Observed
+from velocity.hypervisor.qemu.observed import Observed
 from velocity.hypervisor.qemu.runs import End
 from velocity.hypervisor.qemu.screen import Screendumps
 from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.status import StatusQuery
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
 from velocity.hypervisor.qemu.words import Words, said
 
@@ -57,13 +57,13 @@ class Session:
         name = f"vm-{str(who.machine)[:8]}"
         self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
         self.lend = self.monitor.lend
+        self.status = StatusQuery(self.monitor, self.observed, news, self._do)
         self.screens = Screendumps(self)
         self._news = news
         self._words = words
         self._log = qemu_log
         self._follower: Follower | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._asking: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._asked_to_end = False
         self.begun = False
@@ -76,11 +76,6 @@ class Session:
     @property
     def starting(self) -> bool:
         return not self.begun
-
-    @property
-    def answered(self) -> bool:
-        """Whether no question for what it does is open."""
-        return self._asking is None or (self._asking.done() and not self._asking.cancelled())
 
     def heard(self) -> None:
         """QEMU has written to one of its files."""
@@ -117,7 +112,7 @@ class Session:
         self.screens.left = True  # an earlier server may have left what it had lent
         self.monitor.keep()
         self._do(self._connect_serial())
-        self.ask()
+        self.status.ask()
 
     async def _connect_serial(self) -> None:
         pause = FIRST_PAUSE
@@ -145,7 +140,7 @@ class Session:
             if self.gone:
                 raise NotRunning("QEMU has ended") from None
             if self.begun:
-                self.ask()  # what came of it is told as soon as it answers
+                self.status.ask()  # what came of it is told as soon as it answers
             raise
 
     async def pause(self, *, deadline: float) -> None:
@@ -159,20 +154,17 @@ class Session:
             self.observed.pausing = False
             raise
         self.observed.pausing = False
-        if not self._does(Fact.PAUSED, Fact.HELD) and (await self._fact(until)).fact is Fact.RUNNING:
+        if not self.observed.does(Fact.PAUSED, Fact.HELD) and (await self._fact(until)).fact is Fact.RUNNING:
             raise HypervisorError("the guest sleeps (ACPI S3): wake it first")
 
     async def resume(self, *, deadline: float) -> None:
         until = asyncio.get_running_loop().time() + deadline
         await self.execute("cont", deadline=deadline)
-        if not self._does(Fact.RUNNING):
+        if not self.observed.does(Fact.RUNNING):
             await self._fact(until)
 
     async def _fact(self, until: float) -> Changed:
-        return await self.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
-
-    def _does(self, *facts: Fact) -> bool:
-        return self.observed.last is not None and self.observed.last.fact in facts
+        return await self.status.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
     async def end(self, *, deadline: float) -> None:
         """End QEMU now, in order if it listens, else by SIGKILL. Returns when the process is gone."""
@@ -194,59 +186,6 @@ class Session:
 
     # What it does
 
-    async def facts(self, *, deadline: float) -> Changed:
-        """What it does now. Raises `NotRunning` when it has ended, `Unknown`."""
-        if self.monitor.removed:
-            raise Unknown(REMOVED)
-        asking = self.ask()
-        await asyncio.wait({asking}, timeout=deadline)
-        if self.gone:
-            raise NotRunning("QEMU has ended")
-        if not asking.done() or asking.cancelled():
-            raise Unknown(self.monitor.trouble or SILENT)
-        asking.result()
-        assert self.observed.last is not None
-        return msgspec.structs.replace(self.observed.last, number=self._news.next_number())
-
-    def ask(self) -> asyncio.Task[None]:
-        """The one open question for what it does; the answer is told as soon as it comes, whoever asked."""
-        if self._asking is None or self._asking.done():
-            self._asking = self._do(self._ask())
-        return self._asking
-
-    async def _ask(self) -> None:
-        silence = asyncio.get_running_loop().call_later(SILENT_AFTER, self.note_silence)
-        pause = FIRST_PAUSE
-        try:
-            while True:
-                before = self.observed.last
-                try:
-                    fact, why = await self._status()
-                except NotRunning:
-                    raise
-                except HypervisorError:  # its connection is being made again
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LAST_PAUSE)
-                    continue
-                self.observed.answer(before, fact, why)
-                return
-        finally:
-            silence.cancel()
-
-    async def _status(self) -> tuple[Fact, Why]:
-        answer = await self.monitor.execute("query-status", deadline=None)
-        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
-        if why is Why.DISK_ERROR:
-            devices = await self.monitor.execute("query-block", deadline=None)
-            if any(device.get("io-status") == "nospace" for device in devices):
-                why = Why.DISK_FULL
-        return fact, why
-
-    def note_silence(self) -> None:
-        """It does not say what it does: that is told, once."""
-        if not self.gone and not self._does(Fact.SILENT):
-            self.observed.note(Fact.SILENT, Why.UNKNOWN, self.monitor.trouble or SILENT)
-
     def _tell(self, fact: Fact, why: Why, detail: str) -> Changed:
         if self.begun:
             return self._news.tell(self.who, fact, why, detail)
@@ -257,18 +196,18 @@ class Session:
         if not self.begun:
             return
         if self.observed.why_is_open:
-            self.ask()
+            self.status.ask()
         if name == "RESUME" and self.screens.left:
             self._do(self.screens.sweep())
 
     def _connected(self) -> None:
         self.observed.pausing = False  # what was asked before is done by now, or never
-        self.ask()
+        self.status.ask()
         if self.screens.left:
             self._do(self.screens.sweep())
 
     def _lost(self) -> None:
-        self.ask()
+        self.status.ask()
 
     def _do(self, work: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.create_task(work)

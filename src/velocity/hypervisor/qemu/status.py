@@ -1,0 +1,92 @@
+"""What one machine does now, asked of its monitor: one question at a time, whoever asks.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (query-status)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from velocity.hypervisor.port import Changed, Fact, HypervisorError, NotRunning, Unknown, Why
+from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Monitor
+from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.observed import STATUS, Observed
+
+
+class StatusQuery:
+    """The answer is told as soon as it comes. `do` makes a task of the question, which the session ends with itself."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        observed: Observed,
+        news: News,
+        do: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._monitor = monitor
+        self._observed = observed
+        self._news = news
+        self._do = do
+        self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether no question for what it does is open."""
+        return self._asking is None or (self._asking.done() and not self._asking.cancelled())
+
+    async def facts(self, *, deadline: float) -> Changed:
+        """What it does now. Raises `NotRunning` when it has ended, `Unknown`."""
+        if self._monitor.removed:
+            raise Unknown(REMOVED)
+        asking = self.ask()
+        await asyncio.wait({asking}, timeout=deadline)
+        if self._monitor.over:
+            raise NotRunning("QEMU has ended")
+        if not asking.done() or asking.cancelled():
+            raise Unknown(self._monitor.trouble or SILENT)
+        asking.result()
+        assert self._observed.last is not None
+        return msgspec.structs.replace(self._observed.last, number=self._news.next_number())
+
+    def ask(self) -> asyncio.Task[None]:
+        """The one open question for what it does; the answer is told as soon as it comes, whoever asked."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._do(self._ask())
+        return self._asking
+
+    async def _ask(self) -> None:
+        silence = asyncio.get_running_loop().call_later(SILENT_AFTER, self.note_silence)
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                before = self._observed.last
+                try:
+                    fact, why = await self._status()
+                except NotRunning:
+                    raise
+                except HypervisorError:  # its connection is being made again
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LAST_PAUSE)
+                    continue
+                self._observed.answer(before, fact, why)
+                return
+        finally:
+            silence.cancel()
+
+    async def _status(self) -> tuple[Fact, Why]:
+        answer = await self._monitor.execute("query-status", deadline=None)
+        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
+        if why is Why.DISK_ERROR:
+            devices = await self._monitor.execute("query-block", deadline=None)
+            if any(device.get("io-status") == "nospace" for device in devices):
+                why = Why.DISK_FULL
+        return fact, why
+
+    def note_silence(self) -> None:
+        """It does not say what it does: that is told, once."""
+        if not self._monitor.over and not self._observed.does(Fact.SILENT):
+            self._observed.note(Fact.SILENT, Why.UNKNOWN, self._monitor.trouble or SILENT)
