@@ -14,6 +14,7 @@ import itertools
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import Bench, cpu_seconds, memory_mib, timed
@@ -22,8 +23,11 @@ from bench.peers.bare import Bare
 from bench.readers import Readers
 from bench.seed import World, key, seed
 from bench.server import Client, Velocity
+from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
+from velocity.access.updates import Updates
+from velocity.changes import Changes
 from velocity.contract.machines import STATE
 from velocity.contract.operation import On
 from velocity.store.access import SqlAccess
@@ -187,17 +191,34 @@ def told(readers: Readers, change: Callable[[Client], bytes], client: Client) ->
     return took
 
 
+@dataclass(frozen=True)
+class Owned:
+    """A VM, as far as a decision looks at it."""
+
+    gid: int
+
+
 def decisions(data: Path, world: World) -> Callable[[], float]:
     """The decision alone, in this process, from the same database: microseconds of CPU, over all users."""
     database = Database(f"sqlite:///{data / 'velocity.db'}")
-    access = Access(SqlAccess(database), Passwords(), lifetime=3600)
+    changes = Changes()
+    directory = Directory(changes)
+    access = Access(
+        SqlAccess(database),
+        directory,
+        Updates(directory, changes),
+        changes,
+        Passwords(),
+        lifetime=3600,
+        owned={On.VM: lambda vmid: Owned(world.group_of(vmid - 1)) if isinstance(vmid, int) else None},
+        belongings=(),
+    )
 
     async def opened() -> None:
         await access.open("not asked for")
         await database.close()
 
     asyncio.run(opened())
-    access.owns(On.VM, lambda vmid: world.group_of(vmid - 1) if isinstance(vmid, int) else None)
     callers = [(access.sessions.caller(key(uid)), world.chain_of(uid)[-1]) for uid in range(1, world.users + 1)]
 
     def run() -> float:

@@ -12,28 +12,48 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
+from velocity.access.updates import Updates
 from velocity.api.counted import Counts
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
+from velocity.changes import Changes
 from velocity.config import Settings
+from velocity.contract.operation import On
 from velocity.durable import sync
+from velocity.events.areas import Areas
 from velocity.events.service import Events
 from velocity.events.terms import Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
+from velocity.machines.builder import Builder
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.ocr import Ocr
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.creation import Creation
+from velocity.media.deletion import Deletion
+from velocity.media.library import Library
+from velocity.media.loading import known_objects
+from velocity.media.loading import load as load_media
 from velocity.media.making import Making
+from velocity.media.pools import Pools
+from velocity.media.quotas import PoolQuotas
+from velocity.media.reservations import Reservations
+from velocity.media.restoration import Restoration
 from velocity.media.resumable import Resumables
+from velocity.media.room import Room
 from velocity.media.rules import Pool
-from velocity.media.service import Library
+from velocity.media.sources import Sources
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
@@ -51,6 +71,7 @@ from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
 from velocity.tasks.service import Tasks
+from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
 
 HOST = HostId(1)
@@ -90,7 +111,7 @@ class App:
         await self.services.screens.close()
         await self.services.metrics.close()
         await self.services.events.close()
-        await self.services.trash.close()
+        await self.services.purging.close()
         await self.services.resumables.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
@@ -134,63 +155,125 @@ async def build(
     stored: Storage | None = None
     try:
         await asyncio.to_thread(open_database, database, partial(check_first, settings))
-        access = Access(SqlAccess(database), passwords or Passwords(), lifetime=settings.authkey_lifetime)
-        root_password = await access.open(settings.root_password)
-        access.sessions.accept_key(local_key(settings.key_file))
-        directory, updates, changes = access.directory, access.updates, access.changes
-        tasks = Tasks(SqlTasks(database), access, changes)
         stored = storage(settings)
-        pools = [Pool(pool.mpid, pool.name) for pool in settings.media_pools]
-        library = Library(SqlMedia(database), access, pools, stored)
-        await library.open()
-        await tasks.open(library.find)
-        resumables = Resumables(library, access)
         driver = await hypervisor(stored.files)
-        nics = {nic.nicid: nic.identifier for nic in settings.nics}
-        machine_store = machines(database)
-        fleet = Fleet(machine_store, access, directory, changes, library, driver, host=HOST, nics=nics)
-        provisioning = Provisioning(machine_store, directory, updates, fleet, driver, host=HOST)
-        access.groups.belongings(provisioning)
-        await fleet.open()
+        services, load = compose(
+            settings, database, stored, driver, machines(database), passwords or Passwords(), times, terms
+        )
+        root_password = await load()
     except BaseException:
         if stored is not None:
             await stored.close()
         await database.close()
         lock.close()
         raise
-    trash = Trash(SqlTrash(database), access, updates, library, provisioning, settings.trash_days * 86_400)
-    trash.open()
-    history = History(SqlHistory(database), directory, changes, settings.history_days)
-    history.open()
-    metrics = Metrics(fleet, driver.meters, times)
-    metrics.open()
+    services.purging.open()
+    services.history.open()
+    services.metrics.open()
+    asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
+    welcome = None if root_password is None else services.access.welcome.make()
+    return App(asgi, services, driver, stored, database, lock, root_password, welcome)
+
+
+def compose(
+    settings: Settings,
+    database: Database,
+    storage: Storage,
+    driver: Hypervisor,
+    machines: MachineStore,
+    passwords: Passwords,
+    times: Times | None,
+    terms: Terms | None,
+) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
+    """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
+    changes = Changes()
+    directory = Directory(changes)
+    updates = Updates(directory, changes)
+    pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
+    media = SqlMedia(database)
+    library = Library(directory, changes)
+    attachments = Attachments(library)
+    assignments = Assignments(media, pools, directory, changes)
+    quotas = PoolQuotas(pools, directory, changes, assignments)
+    reservations = Reservations(directory, quotas)
+    states = PoolStates(storage.pools, pools, known_objects(media, library))
+    sources = Sources(library, attachments, states)
+    usage = DiskUsage(storage.blobs, states, library)
+    purging = Purging(
+        SqlTrash(database), updates, storage, states, driver, host=HOST, kept=settings.trash_days * 86_400
+    )
+    room = Room(storage, states, purging.make_room)
+    creation = Creation(media, storage, directory, library, assignments, reservations, states, room, usage)
+    deletion = Deletion(
+        media, storage.trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
+    )
+    resumables = Resumables(creation)
+    tasks = Tasks(SqlTasks(database), directory, changes)
+    nics = {nic.nicid: nic.identifier for nic in settings.nics}
+    builder = Builder(directory, library, assignments, states, sources, driver.hosts, HOST, nics)
+    fleet = Fleet(machines, directory, changes, library, attachments, room, builder, driver, host=HOST)
+    provisioning = Provisioning(machines, directory, updates, fleet, driver, host=HOST)
+    access = Access(
+        SqlAccess(database),
+        directory,
+        updates,
+        changes,
+        passwords,
+        lifetime=settings.authkey_lifetime,
+        owned={On.MEDIUM: library.find, On.TASK: tasks.find, On.VM: fleet.find},
+        belongings=(provisioning, resumables, deletion, tasks),
+    )
+    restoration = Restoration(storage.trash, library, reservations, states, usage)
+    overview = Pools(pools, states, directory, assignments, quotas, library, usage)
+    areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
     services = Services(
         access=access,
         directory=directory,
+        changes=changes,
         library=library,
+        attachments=attachments,
+        assignments=assignments,
+        quotas=quotas,
+        reservations=reservations,
+        pools=overview,
+        pool_states=states,
+        usage=usage,
+        sources=sources,
+        blobs=storage.blobs,
+        creation=creation,
+        deletion=deletion,
         fleet=fleet,
         provisioning=provisioning,
         consoles=VmConsoles(driver.consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings))),
         tasks=tasks,
-        making=Making(library, tasks),
+        making=Making(storage.jobs, library, assignments, states, room, sources, reservations, creation, tasks),
         resumables=resumables,
-        trash=trash,
+        trash=Trash(
+            SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
+        ),
+        purging=purging,
         outcome=database.outcome,
         idempotency=Idempotency(SqlIdempotency(database)),
-        history=history,
-        metrics=metrics,
-        host=Host(driver.hosts, HOST, fleet, library),
+        history=History(SqlHistory(database), directory, changes, settings.history_days),
+        metrics=Metrics(fleet, driver.meters, times),
+        host=Host(driver.hosts, HOST, fleet, overview),
         counts=Counts(),
         lag=Lag(),
-        events=Events(
-            directory, access.sessions, changes, library, fleet, tasks, terms or Terms(own=settings.event_streams)
-        ),
+        events=Events(areas, access.sessions, changes, terms or Terms(own=settings.event_streams)),
         nics=settings.nics,
     )
-    asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
-    welcome = None if root_password is None else access.welcome.make()
-    return App(asgi, services, driver, stored, database, lock, root_password, welcome)
+
+    async def load() -> str | None:
+        """Root's password, if one was made. Groups come before what they own, media before the VMs that use them."""
+        password = await access.open(settings.root_password)
+        access.sessions.accept_key(local_key(settings.key_file))
+        await load_media(media, assignments, library, reservations, states)
+        await tasks.open(library.find)
+        await fleet.open()
+        return password
+
+    return services, load
 
 
 def leadership(data_dir: Path) -> FileLock:

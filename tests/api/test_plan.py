@@ -74,12 +74,12 @@ def counts(w: World) -> dict[tuple[str, int], int]:
         for gid, used in services.access.directory.quotas.used.items()
         for name, count in vars(used).items()
     }
-    return taken | {("bytes", gid): count for (gid, _), count in services.library.pools.used().items()}
+    return taken | {("bytes", gid): count for (gid, _), count in services.quotas.all_used().items()}
 
 
 async def state(w: World) -> list[Any]:
-    library, directory = w.server.services.library, w.server.services.access.directory
-    kept = (library.taken(), set(directory.leaving))
+    services = w.server.services
+    kept = (services.reservations.taken(), set(services.library.returning), set(services.directory.leaving))
     taken = {key: count for key, count in counts(w).items() if count}
     return [await rows(w), w.files(), await objects(w), taken, w.server.services.fleet.claims.names(), kept]
 

@@ -193,7 +193,7 @@ async def refusals(w: World, made: dict[str, Any], *, reads: bool) -> None:
     await w.ok("PUT", "/v/vm/state", vmid=made["vm good"], state="RUNNING")
     await w.ok("PUT", "/v/vm/state", vmid=made["vm good"], state="STOPPED", force=True)
     await w.ok("DELETE", "/m/media", mid=await w.medium("another"), purge=True)
-    await w.server.services.trash.sweep()
+    await w.server.services.purging.sweep()
     names = {one["name"] for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]}
     assert names == {"good", "usb", "loose", "image"}, "they stay listed"
     metrics = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {w.key}"})

@@ -198,9 +198,9 @@ async def test_the_trash_is_emptied_by_age_and_when_a_pool_runs_short(w: World) 
     assert (await w.upload(b"x" * 1000)).status == 200
     left = [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]]
     assert left == ["vm", "new", "empty"], "the oldest medium with bytes goes first, and no more than is needed"
-    trash = w.server.services.trash
-    trash.clock = lambda: 4_000_000_000.0
-    await trash.sweep()
+    purging = w.server.services.purging
+    purging.clock = lambda: 4_000_000_000.0
+    await purging.sweep()
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
     assert len(w.files()) == 1
 

@@ -272,7 +272,7 @@ class Comparison(RuleBasedStateMachine):
         """Read up to the newest event that is for this reader: up to a mark that only he hears."""
         services, stream, page = self.w.server.services, self.streams[name], self.pages[name]
         await self.w.settle()
-        services.access.changes.tell("session", ([0, *self.uids])[NAMES.index(name)])
+        services.changes.tell("session", ([0, *self.uids])[NAMES.index(name)])
         await services.events.settle()
         mark = services.events.ring.head
         while not page.last or int(page.last.split("-")[1]) < mark:

@@ -9,11 +9,6 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "velocity"
 MOST = 14
 GENERATED = {"client/methods.py", "client/async_methods.py"}
-DEBTS = {
-    "Library": 27,
-    "Pools": 20,
-}
-"""Classes that are still to be divided, with how many they may have until then. Nothing is added here."""
 
 
 def public_methods(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -35,11 +30,7 @@ def large() -> dict[str, int]:
 
 
 def test_no_class_has_over_fourteen_public_methods() -> None:
-    assert {name: count for name, count in large().items() if count > DEBTS.get(name, MOST)} == {}
-
-
-def test_a_class_that_was_divided_is_no_debt_any_more() -> None:
-    assert set(DEBTS) - set(large()) == set()
+    assert large() == {}
 
 
 def test_properties_and_private_methods_are_counted_once_and_not_at_all() -> None:

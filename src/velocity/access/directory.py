@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from velocity.access import rules
 from velocity.access.quotas import Quotas
 from velocity.access.rules import ROOT_GROUP, Group, User
 from velocity.changes import Changes
+from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 
@@ -50,6 +51,15 @@ class Directory:
     def held(self, uid: int) -> Mapping[int, int]:
         """What a user holds directly."""
         return self.grants.get(uid, {})
+
+    def holds(self, uid: int, permission: Permission, gid: int) -> bool:
+        """On that group, directly or by inheritance. A group that does not exist counts as group 0."""
+        return rules.holds(self.groups, self.held(uid), permission, self.existing(gid))
+
+    def holding(self, uid: int, permission: Permission) -> Callable[[int], bool]:
+        """`holds` for any number of groups, as of this moment: not to be used after an await."""
+        own = rules.Held(self.groups, self.held(uid))
+        return lambda gid: bool(own(self.existing(gid)) & permission.bit)
 
     def authority(self, uid: object) -> dict[int, int]:
         """Where one needs authority over a user, and what he holds there: his groups, and his home.

@@ -38,15 +38,14 @@ class Account:
 class Groups:
     """The tree and its quotas."""
 
-    def __init__(self, store: AccessStore, directory: Directory, updates: Updates) -> None:
+    def __init__(
+        self, store: AccessStore, directory: Directory, updates: Updates, belongings: Sequence[Belongings]
+    ) -> None:
+        """`belongings` keep what groups own; the first of them is withdrawn first."""
         self._store = store
         self._directory = directory
         self._updates = updates
-        self._belongings: list[Belongings] = []
-
-    def belongings(self, keeper: Belongings) -> None:
-        """Tell who keeps something that groups own; what is told last is withdrawn first."""
-        self._belongings.insert(0, keeper)
+        self._belongings = belongings
 
     def members(self, gid: int) -> list[Membership]:
         """Who holds something directly on the group."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from velocity.access import lacking, rules
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
-from velocity.access.port import AccessStore, Kept
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants, Group
+from velocity.access.port import AccessStore, Belongings, Kept
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
 from velocity.access.sessions import Caller, Sessions
 from velocity.access.updates import Updates
 from velocity.access.users import Users
@@ -21,24 +22,43 @@ from velocity.contract.operation import Hides, Holds, Needs, On
 from velocity.contract.permissions import ALL, Permission
 from velocity.contract.problems import Problem, Refused
 
-Owner = Callable[[object], int | None]
-"""The group that owns an object, by its id; None: there is no such object."""
+
+class Owned(Protocol):
+    """An object of a group's."""
+
+    @property
+    def gid(self) -> int: ...
+
+
+Find = Callable[[object], Owned | None]
+"""An object by its id; None: there is no such object."""
 
 
 class Access:
     """Users, groups and sessions over one directory, and the decision about each request."""
 
-    def __init__(self, store: AccessStore, passwords: Passwords, *, lifetime: int) -> None:
+    def __init__(
+        self,
+        store: AccessStore,
+        directory: Directory,
+        updates: Updates,
+        changes: Changes,
+        passwords: Passwords,
+        *,
+        lifetime: int,
+        owned: Mapping[On, Find],
+        belongings: Sequence[Belongings],
+    ) -> None:
+        """`owned` finds the objects of each kind; `belongings` keep what groups own, the first is withdrawn first."""
         self._store = store
         self._passwords = passwords
-        self.changes = Changes()
-        self.directory = Directory(self.changes)
-        self.updates = Updates(self.directory, self.changes)
-        self.sessions = Sessions(store, lifetime, self.changes)
+        self.directory = directory
+        self.updates = updates
+        self.sessions = Sessions(store, lifetime, changes)
         self.welcome = Welcome()
-        self.users = Users(store, self.directory, self.updates, self.sessions, passwords, Guesses(), self.welcome)
-        self.groups = Groups(store, self.directory, self.updates)
-        self._owners: dict[On, Owner] = {}
+        self.users = Users(store, directory, updates, self.sessions, passwords, Guesses(), self.welcome)
+        self.groups = Groups(store, directory, updates, belongings)
+        self._owned = owned
 
     async def open(self, root_password: str) -> str | None:
         """Load what is kept. At the first start create `root`; the random password, if one was made, is returned."""
@@ -55,29 +75,6 @@ class Access:
         self.updates.load(kept)
         self.sessions.load(kept.sessions)
         return made
-
-    def owns(self, on: On, owner: Owner) -> None:
-        """Tell how to find the group that owns an object of that kind."""
-        self._owners[on] = owner
-
-    def group(self, gid: int) -> Group:
-        """Raises `Refused(GROUP_NOT_FOUND)`."""
-        return self.directory.group(gid)
-
-    def line(self, gid: int) -> list[int]:
-        """The group and its ancestors, up to the root."""
-        return self.directory.line(gid)
-
-    def holds(self, uid: int, permission: Permission, gid: int) -> bool:
-        """On that group, directly or by inheritance. A group that does not exist counts as group 0."""
-        directory = self.directory
-        return rules.holds(directory.groups, directory.held(uid), permission, directory.existing(gid))
-
-    def holding(self, uid: int, permission: Permission) -> Callable[[int], bool]:
-        """`holds` for any number of groups, as of this moment: not to be used after an await."""
-        directory = self.directory
-        own = rules.Held(directory.groups, directory.held(uid))
-        return lambda gid: bool(own(directory.existing(gid)) & permission.bit)
 
     def admit(self, needs: Needs, caller: Caller | None, target: object) -> None:
         """Refuse unless the caller holds what an operation needs on `target`, the id that its request names.
@@ -136,8 +133,8 @@ class Access:
         if on is On.HOME:
             user = directory.users.get(target) if isinstance(target, int) else None
             return ROOT_GROUP if user is None else user.home
-        gid = self._owners[on](target)
-        return ROOT_GROUP if gid is None else gid
+        found = self._owned[on](target)
+        return ROOT_GROUP if found is None else found.gid
 
 
 def _lacking(kept: Kept) -> list[Permission]:

@@ -74,8 +74,8 @@ class Sessions:
         """The sids of those that the store does not have."""
 
     def load(self, sessions: Sequence[Session]) -> None:
-        self._by_key = {session.hash: session for session in sessions}
-        self._by_sid = {session.sid: session for session in sessions}
+        self._by_key.update({session.hash: session for session in sessions})
+        self._by_sid.update({session.sid: session for session in sessions})
 
     # Asking
 

@@ -64,7 +64,7 @@ class Why:
         )
 
     def _check_about(self, caller: Caller, uid: int, places: Iterable[int]) -> None:
-        sees = self._access.holding(caller.uid, Permission.USER_VIEW)
+        sees = self._directory.holding(caller.uid, Permission.USER_VIEW)
         if uid != caller.uid and not all(map(sees, places)):
             raise Refused(
                 Problem.NO_PERMISSION, f"you need {Permission.USER_VIEW.value} there to ask about another user"
@@ -72,17 +72,17 @@ class Why:
 
     def _seen(self, caller: Caller, on: On, target: object, places: Iterable[int]) -> list[int]:
         """Of these groups, those that the caller may know to be where it is decided."""
-        directory, access = self._directory, self._access
+        directory = self._directory
         if on in (On.GROUP, On.PARENT_GROUP, On.GROUPS_PARENT):
             return list(places) if isinstance(target, int) and directory.sees(caller.uid, target) else []
         if on is On.VM:  # a request for its state tells as much
             return list(filter(rules.Held(directory.groups, directory.held(caller.uid)), places))
         if on in (On.MEDIUM, On.TASK):
-            return list(filter(access.holding(caller.uid, Permission.MEDIA_LIST), places))
+            return list(filter(directory.holding(caller.uid, Permission.MEDIA_LIST), places))
         if target == caller.uid:
             shown = set(rules.shown_groups(directory.groups, directory.held(caller.uid))) | {ROOT_GROUP}
             return [gid for gid in places if gid in shown and gid not in directory.leaving]
-        return list(filter(access.holding(caller.uid, Permission.USER_VIEW), places))
+        return list(filter(directory.holding(caller.uid, Permission.USER_VIEW), places))
 
     def _supposed(self, uid: int, request: Explain) -> Grants:
         """What the user would hold; groups that do not exist change nothing."""
@@ -146,7 +146,7 @@ class Why:
 
     def _elsewhere(self, caller: Caller, uid: int, needs: Holds, held: Grants) -> list[int]:
         """Where the user holds the permission, as far as the caller may see that."""
-        sees = self._access.holding(caller.uid, Permission.USER_VIEW)
+        sees = self._directory.holding(caller.uid, Permission.USER_VIEW)
         return [
             gid
             for gid, bits in sorted(held.items())

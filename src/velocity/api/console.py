@@ -140,6 +140,6 @@ async def _watch(services: Services, ticket: Ticket, seat: Seat | None) -> None:
 
 def _may(services: Services, ticket: Ticket) -> bool:
     access = services.access
-    return access.sessions.still_signed_in(ticket.caller) and access.holds(
+    return access.sessions.still_signed_in(ticket.caller) and services.directory.holds(
         ticket.caller.uid, Permission.VM_INTERACT, ticket.gid
     )

@@ -84,11 +84,10 @@ async def _file(request: Request, services: Services) -> Response:
     needs = media.DOWNLOAD.needs
     assert isinstance(needs, Holds)
     services.access.admit(needs, caller, mid)
-    library = services.library
-    await library.pools.states.check(library.get(mid).mpid, writes=False)
-    medium = library.get(mid)
-    library.sources.check_unwritten(medium)
+    await services.pool_states.check(services.library.get(mid).mpid, writes=False)
+    medium = services.library.get(mid)
+    services.sources.check_unwritten(medium)
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    library.check_declared(medium)
-    content = await library.storage.blobs.get(medium.ref, deadline=CALL_DEADLINE)
+    services.pool_states.check_declared(medium)
+    content = await services.blobs.get(medium.ref, deadline=CALL_DEADLINE)
     return Content(content, headers, medium.name)

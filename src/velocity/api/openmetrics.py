@@ -108,7 +108,7 @@ async def metrics(request: Request, services: Services) -> Response:
 async def _rows(services: Services, caller: Caller) -> list[Row]:
     """Each VM as it is when its turn comes; of many, others come between."""
     rows: list[Row] = []
-    sees = services.access.holding(caller.uid, Permission.VM_VIEW)
+    sees = services.directory.holding(caller.uid, Permission.VM_VIEW)
     for number, vm in enumerate(services.fleet.all(), start=1):
         machine = vm.machine
         if sees(machine.gid):
@@ -116,7 +116,7 @@ async def _rows(services: Services, caller: Caller) -> list[Row]:
             rows.append((labels, [value(vm) for _, value in OF_VM.values()], services.metrics.usage(vm)))
         if number % LOOKED_AT == 0:
             await asyncio.sleep(0)
-            sees = services.access.holding(caller.uid, Permission.VM_VIEW)
+            sees = services.directory.holding(caller.uid, Permission.VM_VIEW)
     return rows
 
 

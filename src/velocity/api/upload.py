@@ -75,7 +75,7 @@ class UploadEdge:
         await response(scope, receive, send)
 
     async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
-        async with self._services.library.receive(caller, wanted):
+        async with self._services.creation.receive(caller, wanted):
             pass
 
     def _note(self, about: About, response: Response) -> None:
@@ -95,7 +95,7 @@ class UploadEdge:
             about.planned = True
             would = await plan.of(lambda: self._plan(caller, wanted))
             return Response(msgspec.json.encode(would), media_type="application/json")
-        async with self._services.library.receive(caller, wanted) as upload:
+        async with self._services.creation.receive(caller, wanted) as upload:
             async for piece in request.stream():
                 if piece:
                     await upload.write(piece)

@@ -6,18 +6,15 @@ what the API says: `set` and `gone` name the state of an object, so that to hear
 
 from __future__ import annotations
 
-from velocity.access.directory import Directory
 from velocity.access.sessions import Sessions
 from velocity.changes import Changes
+from velocity.events.areas import Areas
 from velocity.events.readers import Readers
 from velocity.events.ring import Ring
 from velocity.events.snapshot import Snapshots
 from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 from velocity.events.writer import EventWriter
-from velocity.machines.service import Fleet
-from velocity.media.service import Library
-from velocity.tasks.service import Tasks
 
 
 class Events:
@@ -25,20 +22,17 @@ class Events:
 
     def __init__(
         self,
-        directory: Directory,
+        areas: Areas,
         sessions: Sessions,
         changes: Changes,
-        library: Library,
-        fleet: Fleet,
-        tasks: Tasks,
         terms: Terms | None = None,
     ) -> None:
         terms = terms or Terms()
         self.ring = Ring(terms.most, terms.most_bytes)
         self.wakeups = Wakeups(terms.wake)
-        self.writer = EventWriter(directory, changes, library, fleet, tasks, self.ring, self.wakeups, terms)
-        self.snapshots = Snapshots(directory, library, fleet, tasks, self.writer, self.ring, terms)
-        self.readers = Readers(directory, sessions, self.ring, self.snapshots, self.wakeups, terms)
+        self.writer = EventWriter(areas, changes, self.ring, self.wakeups, terms)
+        self.snapshots = Snapshots(areas, self.writer, self.ring, terms)
+        self.readers = Readers(areas.directory, sessions, self.ring, self.snapshots, self.wakeups, terms)
 
     async def settle(self) -> None:
         """Returns when what has changed is told, but for what waits for its pace, and no look at the disk is taken."""

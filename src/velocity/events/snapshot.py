@@ -12,19 +12,16 @@ import msgspec
 from msgspec import UNSET
 
 from velocity.access import rules
-from velocity.access.directory import Directory
 from velocity.contract import events
 from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
 from velocity.events import views
+from velocity.events.areas import Areas
 from velocity.events.marks import Key
 from velocity.events.ring import Body, Ring
 from velocity.events.telling import Telling, encode
 from velocity.events.terms import Terms
 from velocity.events.writer import EventWriter
-from velocity.machines.service import Fleet
-from velocity.media.service import Library
-from velocity.tasks.service import Tasks
 
 
 class Snapshots:
@@ -32,18 +29,12 @@ class Snapshots:
 
     def __init__(
         self,
-        directory: Directory,
-        library: Library,
-        fleet: Fleet,
-        tasks: Tasks,
+        areas: Areas,
         writer: EventWriter,
         ring: Ring,
         terms: Terms,
     ) -> None:
-        self._directory = directory
-        self._library = library
-        self._fleet = fleet
-        self._tasks = tasks
+        self._areas = areas
         self._writer = writer
         self._ring = ring
         self._terms = terms
@@ -80,7 +71,7 @@ class Snapshots:
         return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor)), cursor
 
     def _sight(self, uid: int) -> Sight:
-        return Sight(self._directory, self._library, self._fleet, self._tasks, self._writer.telling, uid)
+        return Sight(self._areas, self._writer.telling, uid)
 
     def _measure_soon(self) -> None:
         """Look what media take on the disk; nobody waits for it, and what has changed is told."""
@@ -91,7 +82,7 @@ class Snapshots:
 
     async def _measure(self) -> None:
         try:
-            await self._library.allocated(list(self._library.all()))
+            await self._areas.usage.measure(self._areas.library.all())
         finally:
             self._measuring = None
 
@@ -109,17 +100,16 @@ class Snapshots:
 class Sight:
     """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
 
-    def __init__(
-        self, directory: Directory, library: Library, fleet: Fleet, tasks: Tasks, telling: Telling, uid: int
-    ) -> None:
-        self._directory = directory
-        self._library = library
-        self._fleet = fleet
-        self._tasks = tasks
+    def __init__(self, areas: Areas, telling: Telling, uid: int) -> None:
+        self._areas = areas
+        self._directory = areas.directory
+        self._library = areas.library
+        self._fleet = areas.fleet
+        self._tasks = areas.tasks
         self._telling = telling
         self._uid = uid
-        self._held = directory.held(uid)
-        groups = directory.groups
+        self._held = self._directory.held(uid)
+        groups = self._directory.groups
         held = rules.Held(groups, self._held)
         self._bits = {gid: held(gid) for gid in groups}
 
@@ -166,12 +156,12 @@ class Sight:
 
     def _pools(self) -> list[events.PoolView]:
         """A pool that a group below sees is seen by those above it too: the topmost where it is held will do."""
-        pools, groups = self._library.pools, self._directory.groups
+        assignments, groups = self._areas.assignments, self._directory.groups
         where = rules.topmost(groups, (gid for gid, bits in self._held.items() if bits & Permission.POOL_LIST.bit))
         return [
             events.PoolView(mpid=pool.mpid, name=pool.name)
-            for pool in pools.all()
-            if any(pools.assignment(gid, pool.mpid) is not None for gid in where)
+            for pool in self._areas.pools
+            if any(assignments.of(gid, pool.mpid) is not None for gid in where)
         ]
 
     def _users(self) -> list[UserSummary]:

@@ -8,19 +8,16 @@ from uuid import UUID
 import msgspec
 
 from velocity.access import rules
-from velocity.access.directory import Directory
 from velocity.changes import What
 from velocity.contract import events
 from velocity.contract.permissions import ALL, Permission
 from velocity.contract.users import UserSummary
 from velocity.events import views
+from velocity.events.areas import Areas
 from velocity.events.marks import Key
 from velocity.events.ring import Above, Around, Audience, Body, Only, Same, Somewhere, WithParts, WithPermissions
 from velocity.machines.keeper import Keeper
-from velocity.machines.service import Fleet
 from velocity.media.rules import Medium
-from velocity.media.service import Library
-from velocity.tasks.service import Tasks
 from velocity.trash.service import NEEDED
 
 encode = msgspec.json.Encoder().encode
@@ -35,11 +32,12 @@ class Telling:
     Objects are kept as they were rendered last: while nothing is left to be told, that is how they show now.
     """
 
-    def __init__(self, directory: Directory, library: Library, fleet: Fleet, tasks: Tasks, tell: Tell) -> None:
-        self._directory = directory
-        self._library = library
-        self._fleet = fleet
-        self._tasks = tasks
+    def __init__(self, areas: Areas, tell: Tell) -> None:
+        self._areas = areas
+        self._directory = areas.directory
+        self._library = areas.library
+        self._fleet = areas.fleet
+        self._tasks = areas.tasks
         self._tell = tell
         self._forms: dict[Key, Body] = {}
         self._last: dict[Key, object] = {}
@@ -104,11 +102,12 @@ class Telling:
             self._set("medium", mid, audience, self._rendered(medium))
 
     def _rendered(self, medium: Medium) -> Body:
-        whole = encode(views.medium(self._library, medium, []))
+        readonly, allocated = self._areas.assignments.readonly(medium), self._areas.usage.last(medium.mid)
+        whole = encode(views.medium(medium, readonly=readonly, allocated=allocated, used_by=[]))
         head, tail = whole.split(b'"used_by":[]')  # in a text, its quotation marks would be escaped
         parts = tuple(
             (Above(Permission.VM_VIEW.bit, tuple(self._directory.line(one.gid))), encode(views.user(one)))
-            for one in self._library.holders(medium.mid)
+            for one in self._areas.attachments.holders(medium.mid)
             if one.vmid is not None
         )
         return WithParts(head + b'"used_by":[', parts, b"]" + tail)
@@ -157,7 +156,7 @@ class Telling:
             self._account("quota", line, Permission.GROUP_VIEW, below=limits != rules.NO_LIMITS)
 
     def _pool(self, gid: object, line: Line) -> None:
-        account = self._library.pools.account(line[0])
+        account = self._areas.quotas.account(line[0])
         if line[0] not in self._directory.groups:
             self._last.pop(("pool", gid), None)
         elif self._is_new(("pool", gid), account):
@@ -175,7 +174,7 @@ class Telling:
         for medium in self._library.all():
             if medium.mpid == mpid and medium.gid in below:
                 self._medium(medium.mid, tuple(self._directory.line(medium.gid)))
-        if self._is_new(("assignment", which), self._library.pools.assignment(line[0], mpid) is not None):
+        if self._is_new(("assignment", which), self._areas.assignments.of(line[0], mpid) is not None):
             bit = Permission.POOL_LIST.bit
             grants = self._directory.grants.items()
             seers = {uid for uid, held in grants if any(bits & bit and one in below for one, bits in held.items())}

@@ -10,8 +10,8 @@ from msgspec import UNSET
 from velocity.contract import events, media, tasks
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
+from velocity.media.attachments import Holder
 from velocity.media.rules import Medium
-from velocity.media.service import Holder, Library
 from velocity.tasks.rules import Task
 
 
@@ -47,25 +47,26 @@ def user(holder: Holder) -> media.MediumUser:
     return media.MediumUser(vmid=holder.vmid, name=holder.name, writing=holder.writing)
 
 
-def medium_info(library: Library, one: Medium, used_by: list[media.MediumUser]) -> media.MediumInfo:
-    """With what was last found that it takes on the disk."""
+def medium_info(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> media.MediumInfo:
+    """`allocated` is what was last found that it takes on the disk."""
     return media.MediumInfo(
         mid=one.mid,
         mpid=one.mpid,
         name=one.name,
         type=one.type,
         size=one.size,
-        readonly=library.readonly(one),
+        readonly=readonly,
         format=one.format,
-        allocated=library.takes(one.mid),
+        allocated=allocated,
         revision=one.revision,
         used_by=used_by,
         content=one.content,
     )
 
 
-def medium(library: Library, one: Medium, used_by: list[media.MediumUser]) -> events.MediumView:
-    return events.MediumView(gid=one.gid, **msgspec.structs.asdict(medium_info(library, one, used_by)))
+def medium(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> events.MediumView:
+    info = medium_info(one, readonly=readonly, allocated=allocated, used_by=used_by)
+    return events.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
 
 
 def task(one: Task) -> tasks.TaskInfo:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 
-from velocity.access.directory import Directory
 from velocity.changes import Changes, What
+from velocity.events.areas import Areas
 from velocity.events.marks import Marks
 from velocity.events.ring import Audience, Body, Ring
 from velocity.events.telling import Telling
 from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
-from velocity.machines.service import Fleet
-from velocity.media.service import Library
-from velocity.tasks.service import Tasks
 
 
 class EventWriter:
@@ -22,17 +19,14 @@ class EventWriter:
 
     def __init__(
         self,
-        directory: Directory,
+        areas: Areas,
         changes: Changes,
-        library: Library,
-        fleet: Fleet,
-        tasks: Tasks,
         ring: Ring,
         wakeups: Wakeups,
         terms: Terms,
     ) -> None:
-        self.telling = Telling(directory, library, fleet, tasks, self._append)
-        self._directory = directory
+        self.telling = Telling(areas, self._append)
+        self._directory = areas.directory
         self._ring = ring
         self._wakeups = wakeups
         self._rendered = terms.rendered

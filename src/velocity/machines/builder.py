@@ -24,18 +24,32 @@ from velocity.hypervisor.port import (
 from velocity.machines import rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
+from velocity.media.assignments import Assignments
+from velocity.media.library import Library
 from velocity.media.rules import boot_warning
-from velocity.media.service import Library
+from velocity.media.sources import Sources
+from velocity.media.states import PoolStates
 
 
 class Builder:
     """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier."""
 
     def __init__(
-        self, directory: Directory, library: Library, hosts: Hosts, host: HostId, nics: Mapping[int, str]
+        self,
+        directory: Directory,
+        library: Library,
+        assignments: Assignments,
+        states: PoolStates,
+        sources: Sources,
+        hosts: Hosts,
+        host: HostId,
+        nics: Mapping[int, str],
     ) -> None:
         self._directory = directory
         self._library = library
+        self._assignments = assignments
+        self._states = states
+        self._sources = sources
         self._hosts = hosts
         self._host = host
         self._nics = nics
@@ -89,10 +103,10 @@ class Builder:
             )
         disks = tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
         for disk in disks:
-            await self._library.pools.states.check_again(disk.media.pool, writes=not disk.readonly)
+            await self._states.check_again(disk.media.pool, writes=not disk.readonly)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
             if not disk.readonly:
-                self._library.sources.check_unread(disk.media.medium)
+                self._sources.check_unread(disk.media.medium)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,
@@ -156,4 +170,4 @@ class Builder:
             medium = self._library.known(mid)
         except Refused:  # it is gone, and only a note of an earlier run still names it
             return True
-        return medium.is_iso or self._library.readonly(medium)
+        return medium.is_iso or self._assignments.readonly(medium)

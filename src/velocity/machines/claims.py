@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
+from velocity.media.attachments import Attachments, Holder
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
 
@@ -36,19 +38,17 @@ class Claim:
 class Claims:
     """The claims of all VMs, by their uuid."""
 
-    def __init__(self, directory: Directory, touched: Callable[[UUID], None]) -> None:
-        """`touched` is told of each medium whose holders are others now."""
+    def __init__(
+        self, directory: Directory, attachments: Attachments, holder: Callable[[UUID, Claim, UUID], Holder]
+    ) -> None:
+        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment."""
         self._directory = directory
         self._quotas = directory.quotas
-        self._touched = touched
+        self._attachments = attachments
+        self._holder = holder
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
         self._writers: dict[UUID, UUID] = {}
-        self._holders: dict[UUID, dict[UUID, None]] = {}
-
-    def holders(self, mid: UUID) -> dict[UUID, Claim]:
-        """The VMs that a medium is attached to, or is about to be."""
-        return {uuid: self._claims[uuid] for uuid in self._holders.get(mid, ())}
 
     def media(self, uuid: UUID) -> frozenset[UUID]:
         """What is attached to a VM, or about to be."""
@@ -61,9 +61,7 @@ class Claims:
         self._claims[uuid] = claim
         self._names[claim.key] = uuid
         self._writers.update(dict.fromkeys(claim.writable, uuid))
-        for mid in claim.media:
-            self._holders.setdefault(mid, {})[uuid] = None
-            self._touched(mid)
+        self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
     def names(self) -> dict[tuple[int, str], UUID]:
@@ -78,11 +76,7 @@ class Claims:
         for mid in claim.writable:
             if self._writers.get(mid) == uuid:
                 del self._writers[mid]
-        for mid in claim.media:
-            del self._holders[mid][uuid]
-            if not self._holders[mid]:
-                del self._holders[mid]
-            self._touched(mid)
+        self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 
     @contextlib.contextmanager

@@ -85,6 +85,11 @@ class Life:
         return Incarnation(self.machine.uuid, self._house.host, self.progress.epoch)
 
     @property
+    def gid(self) -> int:
+        """The group that it is of."""
+        return self.machine.gid
+
+    @property
     def doubtful(self) -> bool:
         """No fact has come since it did not answer."""
         return self._known is not None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import msgspec
@@ -19,15 +19,14 @@ from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSet
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
-from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
+from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import CALL_DEADLINE, Machine, Progress, Spec
+from velocity.machines.rules import Machine, Progress, Spec
 from velocity.machines.service import Fleet
+from velocity.machines.strays import forget
 from velocity.machines.withdrawn import WithdrawnVms, check_stopped
-
-log = logging.getLogger(__name__)
 
 
 class Provisioning:
@@ -49,6 +48,7 @@ class Provisioning:
         self._fleet = fleet
         self._hypervisor = hypervisor
         self._host = host
+        self._forget = partial(forget, hypervisor, host)
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
@@ -114,7 +114,7 @@ class Provisioning:
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
         plan.ends()
-        withdrawn = WithdrawnVms(self._fleet, self.forget)
+        withdrawn = WithdrawnVms(self._fleet, self._forget)
         withdrawn.take(keeper)
         try:
             machine = keeper.machine
@@ -140,13 +140,6 @@ class Provisioning:
             for machine, progress in machines:
                 self._fleet.add(Keeper(self._fleet.house, machine, replace(progress, wanted=State.STOPPED, run=None)))
 
-    async def forget(self, machine: Machine) -> None:
-        """It is removed for good: its firmware variables and logs go, now or at the next start."""
-        try:
-            await self._hypervisor.machines.forget(self._host, machine.uuid, deadline=CALL_DEADLINE)
-        except HypervisorError as error:
-            log.warning("what was kept for the machine %s is removed later: %s", machine.uuid, error)
-
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine
         plan.step("purge" if purge else "delete", "vm", machine.name, id=machine.vmid, gid=machine.gid)
@@ -169,6 +162,6 @@ class Provisioning:
 
     async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        withdrawn = WithdrawnVms(self._fleet, self.forget)
+        withdrawn = WithdrawnVms(self._fleet, self._forget)
         await withdrawn.end(self._fleet.of_groups(gids), force=force)
         return withdrawn

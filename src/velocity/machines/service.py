@@ -6,16 +6,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
-from velocity.access.service import Access
 from velocity.changes import Changes
 from velocity.contract.machines import State, VmSummary
-from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, Unknown, Why
 from velocity.machines.autostart import autostart
@@ -29,7 +27,9 @@ from velocity.machines.port import MachineStore
 from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.strays import forget_strays
-from velocity.media.service import Holder, Library
+from velocity.media.attachments import Attachments, Holder
+from velocity.media.library import Library
+from velocity.media.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -38,28 +38,30 @@ LAST_NOTES = 5.0
 
 
 class Fleet:
-    """The VMs of one host. `nics` are the host NICs that the administrator declared: nicid -> identifier."""
+    """The VMs of one host."""
 
     def __init__(
         self,
         store: MachineStore,
-        access: Access,
         directory: Directory,
         changes: Changes,
         library: Library,
+        attachments: Attachments,
+        room: Room,
+        builder: Builder,
         hypervisor: Hypervisor,
         *,
         host: HostId,
-        nics: Mapping[int, str],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._directory = directory
         self._changes = changes
         self._library = library
+        self._room = room
         self._hypervisor = hypervisor
         self._host = host
-        self.builder = Builder(directory, library, hypervisor.hosts, host, nics)
+        self.builder = builder
         self._clock = clock
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
@@ -83,13 +85,11 @@ class Fleet:
             ended=self._run_ended,
             changed=self._changed,
         )
-        self.claims = Claims(directory, library.touched)
+        self.claims = Claims(directory, attachments, self._holder)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
         self._behind: set[asyncio.Task[None]] = set()
-        access.owns(On.VM, self._group_of)
-        library.held_by(self._holders)
 
     # The start and the end of the server
 
@@ -150,7 +150,7 @@ class Fleet:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
         try:
             media = {one.mid for one in keeper.machine.spec.media}
-            await self._library.room.relieve({self._library.get(mid).mpid for mid in media})
+            await self._room.relieve({self._library.get(mid).mpid for mid in media})
         except Refused as refused:
             log.warning("vm %d: no room was made: %s", keeper.machine.vmid, refused.message)
 
@@ -201,13 +201,6 @@ class Fleet:
 
     def of_groups(self, gids: Collection[int]) -> list[Keeper]:
         return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
-
-    def _group_of(self, vmid: object) -> int | None:
-        keeper = self._keepers.get(vmid) if isinstance(vmid, int) else None
-        return None if keeper is None else keeper.machine.gid
-
-    def _holders(self, mid: UUID) -> list[Holder]:
-        return [self._holder(uuid, claim, mid) for uuid, claim in self.claims.holders(mid).items()]
 
     def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> Holder:
         keeper = self._by_uuid.get(uuid)

@@ -1,15 +1,24 @@
-"""What a crash has left on a host of machines that are no more."""
+"""What a host keeps for machines: it goes with them, or, after a crash, once nothing is known of them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from uuid import UUID
 
 from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
 from velocity.machines.observer import Observer
 from velocity.machines.rules import CALL_DEADLINE
 
 log = logging.getLogger(__name__)
+
+
+async def forget(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
+    """A machine is removed for good: its firmware variables and logs go, now or at the next start."""
+    try:
+        await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
+    except HypervisorError as error:
+        log.warning("what was kept for the machine %s is removed later: %s", uuid, error)
 
 
 async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
 
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.keeper import Keeper
-from velocity.machines.rules import Machine
 from velocity.machines.service import Fleet
 from velocity.machines.states import Cause
 
@@ -20,7 +20,7 @@ class WithdrawnVms:
 
     size = 0
 
-    def __init__(self, fleet: Fleet, forget: Callable[[Machine], Awaitable[None]]) -> None:
+    def __init__(self, fleet: Fleet, forget: Callable[[UUID], Awaitable[None]]) -> None:
         """`forget` removes what is kept on the host for one that is deleted for good."""
         self._fleet = fleet
         self._forget = forget
@@ -63,7 +63,7 @@ class WithdrawnVms:
 
     async def finish(self, *, purge: bool) -> None:
         for keeper in self._keepers if purge else ():
-            await self._forget(keeper.machine)
+            await self._forget(keeper.machine.uuid)
 
 
 def check_stopped(keeper: Keeper) -> None:

@@ -10,10 +10,15 @@ from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.pools import Reservation
+from velocity.media.assignments import Assignments
+from velocity.media.creation import Creation
+from velocity.media.library import Library
+from velocity.media.reservations import Reservation, Reservations
+from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium, described
-from velocity.media.service import Library
-from velocity.storage.port import Clone, Import, Job, Made, Prepared, Progress, Unpack
+from velocity.media.sources import Sources
+from velocity.media.states import PoolStates
+from velocity.storage.port import Clone, Import, Job, Jobs, Made, Prepared, Progress, Unpack
 from velocity.tasks.service import Progress as TaskProgress
 from velocity.tasks.service import Tasks
 from velocity.uninterrupted import whole
@@ -26,9 +31,26 @@ PACKED = frozenset({"xz", "zstd"})
 class Making:
     """Imports and clones."""
 
-    def __init__(self, library: Library, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        library: Library,
+        assignments: Assignments,
+        states: PoolStates,
+        room: Room,
+        sources: Sources,
+        reservations: Reservations,
+        creation: Creation,
+        tasks: Tasks,
+    ) -> None:
+        self._jobs = jobs
         self._library = library
-        self._jobs = library.storage.jobs
+        self._assignments = assignments
+        self._states = states
+        self._room = room
+        self._sources = sources
+        self._reservations = reservations
+        self._creation = creation
         self._tasks = tasks
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
@@ -65,18 +87,17 @@ class Making:
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
         """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
-        pools = self._library.pools
-        pools.check_managed(caller, gid, mpid)
+        self._assignments.check_managed(caller, gid, mpid)
         source = self._library.visible(caller, gid, mid, field="mid")
-        await pools.states.check(mpid)
-        await pools.states.check(source.mpid, writes=False)
+        await self._states.check(mpid)
+        await self._states.check(source.mpid, writes=False)
         source = self._library.visible(caller, gid, mid, field="mid")
-        pools.check_managed(caller, gid, mpid)
+        self._assignments.check_managed(caller, gid, mpid)
         return source
 
     async def _prepare(self, source: Medium, job: Job, held: AsyncExitStack) -> Prepared:
         """`held` lets go of the source, and of the job with what it has not made."""
-        held.enter_context(self._library.sources.reading(source))
+        held.enter_context(self._sources.reading(source))
         prepared = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
         held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
         return prepared
@@ -89,8 +110,8 @@ class Making:
                 return await self._make(medium, reservation, progress)
 
         try:
-            reservation = held.enter_context(self._library.reservation(medium))
-            await self._library.room.find(medium.mpid, takes)
+            reservation = held.enter_context(self._reservations.reserve(medium))
+            await self._room.find(medium.mpid, takes)
             plan.step("create", "medium", medium.name, gid=medium.gid)
             return await self._tasks.begin(caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees)
         except BaseException:
@@ -106,7 +127,7 @@ class Making:
             else:
                 await self._go_on(medium, now, reservation, progress)
         reservation.fit(medium.size)
-        await whole(self._library.keep(medium))  # from here on the database decides
+        await whole(self._creation.keep(medium))  # from here on the database decides
         return medium.mid
 
     async def _go_on(self, medium: Medium, now: Progress, reservation: Reservation, progress: TaskProgress) -> None:

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 
 from velocity import plan
-from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
+from velocity.media.creation import Creation
 from velocity.media.rules import Medium
-from velocity.media.service import Library
 from velocity.media.upload import Upload
 
 IDLE = 24 * 3600
@@ -86,11 +85,10 @@ class Resumable:
 class Resumables:
     """The uploads under way."""
 
-    def __init__(self, library: Library, access: Access) -> None:
-        self._library = library
+    def __init__(self, creation: Creation) -> None:
+        self._creation = creation
         self._uploads: dict[str, Resumable] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        access.groups.belongings(self)
 
     @property
     def under_way(self) -> bool:
@@ -102,7 +100,7 @@ class Resumables:
         if len(self._uploads) >= MOST:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or end some first")
         held = AsyncExitStack()
-        upload = await held.enter_async_context(self._library.receive(caller, request))
+        upload = await held.enter_async_context(self._creation.receive(caller, request))
         resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
         self._uploads[resumable.name] = resumable
         self._wait(resumable)

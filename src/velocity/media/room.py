@@ -6,24 +6,23 @@ from collections.abc import Awaitable, Callable, Collection
 
 from velocity import plan, sizes
 from velocity.contract.problems import Problem, Refused
-from velocity.media.pools import Pools
-from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.media.rules import CALL_DEADLINE
+from velocity.media.states import PoolStates
 from velocity.storage.port import Storage
 
 SHORT = 64 << 20
 """A pool with fewer bytes free runs short."""
 
+MakeRoom = Callable[[int, int], Awaitable[None]]
+"""Removes the oldest of the trash of a pool, by its mpid and the bytes that are to be free."""
+
 
 class Room:
     """The room in all pools."""
 
-    def __init__(self, pools: Pools, storage: Storage) -> None:
-        self._pools = pools
+    def __init__(self, storage: Storage, states: PoolStates, make: MakeRoom) -> None:
         self._storage = storage
-        self._make: Callable[[int, int], Awaitable[None]] = _nowhere
-
-    def made_by(self, make: Callable[[int, int], Awaitable[None]]) -> None:
-        """Tell who can make room in a pool, by its mpid and the bytes wanted."""
+        self._states = states
         self._make = make
 
     async def find(self, mpid: int, size: int) -> None:
@@ -32,7 +31,7 @@ class Room:
         Raises `Refused(POOL_QUOTA)`, and leaves the trash alone if all of it would not suffice. A plan is told what
         would go.
         """
-        free = await self.free(mpid)
+        free = await self._free(mpid)
         if size <= free:
             return
         _check(size, free + await self._storage.trash.held(mpid, None, deadline=CALL_DEADLINE))
@@ -42,22 +41,16 @@ class Room:
             )
             return
         await self._make(mpid, size)
-        _check(size, await self.free(mpid))
+        _check(size, await self._free(mpid))
 
     async def relieve(self, mpids: Collection[int]) -> None:
         """A pool that runs short keeps no trash."""
         for mpid in mpids:
-            if self._pools.has(mpid) and await self.free(mpid) < SHORT:
+            if self._states.has(mpid) and await self._free(mpid) < SHORT:
                 await self._make(mpid, SHORT)
 
-    async def free(self, mpid: int) -> int:
-        """Bytes that may still be written there."""
+    async def _free(self, mpid: int) -> int:
         return (await self._storage.pools.space(mpid, deadline=CALL_DEADLINE)).free
-
-    async def held(self, mpid: int, media: Collection[Medium]) -> int:
-        """Bytes that would be free without these of its trash."""
-        refs = tuple(medium.ref for medium in media if medium.mpid == mpid)
-        return await self._storage.trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
 
 def _check(size: int, most: int) -> None:
@@ -66,7 +59,3 @@ def _check(size: int, most: int) -> None:
             Problem.POOL_QUOTA,
             f"{sizes.size(size)} is more than the {sizes.size(most)} free: remove media or use another pool",
         )
-
-
-async def _nowhere(_mpid: int, _size: int) -> None:
-    """Where nobody can make room."""

@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from velocity.contract.problems import Problem, Refused
+from velocity.media.attachments import Attachments
+from velocity.media.library import Library
 from velocity.media.rules import Medium
-
-if TYPE_CHECKING:
-    from velocity.media.service import Library
+from velocity.media.states import PoolStates
 
 
 class Sources:
     """Who reads, and who writes: never both. Starts of VMs ask too, in the step in which they begin."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, attachments: Attachments, states: PoolStates) -> None:
         self._library = library
+        self._attachments = attachments
+        self._states = states
         self._readers: Counter[UUID] = Counter()
 
     @contextmanager
     def reading(self, medium: Medium) -> Iterator[None]:
         """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
         self.check_unwritten(medium)
-        self._library.check_declared(medium)
+        self._states.check_declared(medium)
         self._readers[medium.mid] += 1
         try:
             yield
@@ -36,7 +37,7 @@ class Sources:
 
     def check_unwritten(self, medium: Medium) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""
-        writer = next((holder for holder in self._library.holders(medium.mid) if holder.writing), None)
+        writer = next((holder for holder in self._attachments.holders(medium.mid) if holder.writing), None)
         if writer is not None:
             raise Refused(
                 Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {medium.name!r}: stop it first", field="mid"

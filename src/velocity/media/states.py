@@ -6,28 +6,36 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from velocity.contract.problems import Problem, Refused
-from velocity.media.rules import CALL_DEADLINE
+from velocity.media.rules import CALL_DEADLINE, Medium
 from velocity.storage.port import ONLINE, MediaRef, Pools, PoolState, Space, Unknown
 
 LOOK = 10.0
 """Seconds after which a pool that has not answered is away."""
 
 Known = Callable[[int], tuple[tuple[MediaRef, ...], tuple[MediaRef, ...]]]
-"""What the database knows of a pool's objects: those that are kept, and those in the trash."""
+"""What the database knows of a pool's objects: those that are kept, and those in the trash. Called in a thread."""
 
 
 class PoolStates:
     """Those of the declared pools, by their mpid. What is not declared passes every check."""
 
-    def __init__(self, storage: Pools, mpids: Collection[int]) -> None:
+    def __init__(self, storage: Pools, mpids: Collection[int], known: Known) -> None:
         self._storage = storage
         self._last = dict.fromkeys(mpids, ONLINE)
-        self._known: Known = lambda _: ((), ())
-
-    async def open(self, known: Known) -> None:
-        """The first look: a pool that is away then is put in order when it comes. Never fails."""
         self._known = known
+
+    async def open(self) -> None:
+        """The first look: a pool that is away then is put in order when it comes. Never fails."""
         await asyncio.gather(*map(self.look, self._last))
+
+    def has(self, mpid: int) -> bool:
+        """Whether it is (still) declared."""
+        return mpid in self._last
+
+    def check_declared(self, medium: Medium) -> None:
+        """Raises `Refused` when the medium's pool is no longer declared."""
+        if medium.mpid not in self._last:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")
 
     async def look(self, mpid: int) -> PoolState:
         try:

@@ -16,7 +16,7 @@ from velocity.uninterrupted import whole
 
 
 class Upload:
-    """One upload under way, as `Library.receive` gives it. `keep` commits the medium and shows it."""
+    """One upload under way, as `Creation.receive` gives it. `keep` commits the medium and shows it."""
 
     def __init__(
         self,

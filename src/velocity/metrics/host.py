@@ -11,18 +11,17 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts, Unknown
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
-from velocity.media.occupancy import occupancies
-from velocity.media.service import Library
+from velocity.media.pools import Pools
 
 
 class Host:
     """One host, with all that it carries."""
 
-    def __init__(self, hosts: Hosts, host: HostId, fleet: Fleet, library: Library) -> None:
+    def __init__(self, hosts: Hosts, host: HostId, fleet: Fleet, pools: Pools) -> None:
         self._hosts = hosts
         self._host = host
         self._fleet = fleet
-        self._library = library
+        self._pools = pools
 
     async def now(self) -> HostInfo:
         """How it does at this moment."""
@@ -55,7 +54,7 @@ class Host:
                     state=one.now.state,
                     message=one.now.message or UNSET,
                 )
-                for one in await occupancies(self._library)
+                for one in await self._pools.occupied()
             ],
             unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in self._fleet.observer.unknown],
         )

@@ -10,10 +10,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from velocity import plan
-from velocity.access.service import Access
+from velocity.access.directory import Directory
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
-from velocity.contract.operation import On
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
 from velocity.tasks.port import TaskStore
@@ -61,10 +60,10 @@ class Tasks:
     """The tasks of this server."""
 
     def __init__(
-        self, store: TaskStore, access: Access, changes: Changes, clock: Callable[[], float] = time.time
+        self, store: TaskStore, directory: Directory, changes: Changes, clock: Callable[[], float] = time.time
     ) -> None:
         self._store = store
-        self._access = access
+        self._directory = directory
         self._changes = changes
         self._clock = clock
         self._tasks: dict[int, Task] = {}
@@ -74,8 +73,6 @@ class Tasks:
         self._behind: set[asyncio.Task[None]] = set()
         """Ends that are shown, and still to be written."""
         self._closing = False
-        access.owns(On.TASK, self._group_of)
-        access.groups.belongings(self)
 
     async def open(self, made: Callable[[UUID], object | None]) -> None:
         """Load them; what ran when the server ended has failed, unless what it was to make is there (`made`)."""
@@ -115,7 +112,7 @@ class Tasks:
         return task if progress is None else replace(task, done=progress.done, total=progress.total)
 
     def of_group(self, gid: int) -> list[Task]:
-        self._access.group(gid)
+        self._directory.group(gid)
         return [self.get(tid) for tid in sorted(self._tasks, reverse=True) if self._tasks[tid].gid == gid]
 
     def all(self) -> list[Task]:
@@ -124,10 +121,6 @@ class Tasks:
 
     def find(self, tid: object) -> Task | None:
         return self.get(tid) if isinstance(tid, int) and tid in self._tasks else None
-
-    def _group_of(self, tid: object) -> int | None:
-        task = self._tasks.get(tid) if isinstance(tid, int) else None
-        return None if task is None else task.gid
 
     # Doing
 

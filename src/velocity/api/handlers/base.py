@@ -14,6 +14,7 @@ from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api.browser import Browser
 from velocity.api.counted import Counts
+from velocity.changes import Changes
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
 from velocity.events.service import Events
@@ -23,14 +24,26 @@ from velocity.machines.consoles import VmConsoles
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.creation import Creation
+from velocity.media.deletion import Deletion
+from velocity.media.library import Library
 from velocity.media.making import Making
+from velocity.media.pools import Pools
+from velocity.media.quotas import PoolQuotas
+from velocity.media.reservations import Reservations
 from velocity.media.resumable import Resumables
-from velocity.media.service import Library
+from velocity.media.sources import Sources
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics
 from velocity.outcome import Outcome
+from velocity.storage.port import Blobs
 from velocity.tasks.service import Tasks
+from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
 
 Request = TypeVar("Request", bound=Wire)
@@ -43,7 +56,19 @@ class Services:
 
     access: Access
     directory: Directory
+    changes: Changes
     library: Library
+    attachments: Attachments
+    assignments: Assignments
+    quotas: PoolQuotas
+    reservations: Reservations
+    pools: Pools
+    pool_states: PoolStates
+    usage: DiskUsage
+    sources: Sources
+    blobs: Blobs
+    creation: Creation
+    deletion: Deletion
     fleet: Fleet
     provisioning: Provisioning
     consoles: VmConsoles
@@ -52,6 +77,7 @@ class Services:
     making: Making
     resumables: Resumables
     trash: Trash
+    purging: Purging
     idempotency: Idempotency
     history: History
     metrics: Metrics
@@ -82,7 +108,7 @@ class Call(msgspec.Struct, Generic[Request], frozen=True):
 
     def purges(self, purge: bool) -> bool:
         """Whether what is deleted goes for good: by request, or because there is no trash."""
-        return purge or not self.services.trash.kept
+        return purge or not self.services.purging.kept
 
     @property
     def caller(self) -> Caller:

@@ -12,7 +12,7 @@ from velocity.contract.operation import Nothing
 
 @handles(groups.SHOW)
 async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
-    group = call.services.access.group(call.request.gid)
+    group = call.services.directory.group(call.request.gid)
     return groups.GroupInfo(
         gid=group.gid,
         parent_gid=group.parent_gid,

@@ -15,13 +15,13 @@ from velocity.media.rules import Assignment
 async def assign_pool(call: Call[media.AssignPool]) -> Nothing:
     request = call.request
     assignment = Assignment(request.quota, request.write, request.manage)
-    await call.services.library.pools.assign(call.caller, request.gid, request.mpid, assignment, request.revision)
+    await call.services.assignments.assign(call.caller, request.gid, request.mpid, assignment, request.revision)
     return Nothing()
 
 
 @handles(media.REVOKE_POOL)
 async def revoke_pool(call: Call[media.RevokePool]) -> Nothing:
-    await call.services.library.pools.revoke(call.caller, call.request.gid, call.request.mpid, call.request.revision)
+    await call.services.assignments.revoke(call.caller, call.request.gid, call.request.mpid, call.request.revision)
     return Nothing()
 
 
@@ -43,14 +43,14 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else media.Assigned(**vars(use.own)),
             )
-            for use in await call.services.library.pools.seen_by(call.request.gid)
+            for use in await call.services.pools.seen_by(call.request.gid)
         ]
     )
 
 
 @handles(media.CREATE)
 async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
-    medium = await call.services.library.create(call.caller, call.request)
+    medium = await call.services.creation.create(call.caller, call.request)
     return media.MediumCreated(mid=medium.mid, size=medium.size)
 
 
@@ -66,17 +66,25 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
-    library, access = call.services.library, call.services.access
-    found = library.of_group(call.request.gid)
-    await library.allocated(found)
-    found = [one for one in found if library.find(one.mid)]  # it may have been deleted meanwhile
-    sees = access.holding(call.caller.uid, Permission.VM_VIEW)
+    services = call.services
+    found = services.library.of_group(call.request.gid)
+    await services.usage.measure(found)
+    found = [one for one in found if services.library.find(one.mid)]  # it may have been deleted meanwhile
+    sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
     return media.Media(
-        media=[views.medium_info(library, one, views.users(library.holders(one.mid), sees)) for one in found]
+        media=[
+            views.medium_info(
+                one,
+                readonly=services.assignments.readonly(one),
+                allocated=services.usage.last(one.mid),
+                used_by=views.users(services.attachments.holders(one.mid), sees),
+            )
+            for one in found
+        ]
     )
 
 
 @handles(media.DELETE)
 async def delete(call: Call[media.DeleteMedium]) -> Nothing:
-    await call.services.library.delete(call.caller, call.request, purge=call.purges(call.request.purge))
+    await call.services.deletion.delete(call.caller, call.request, purge=call.purges(call.request.purge))
     return Nothing()

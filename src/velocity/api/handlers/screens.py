@@ -25,5 +25,5 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
 @handles(screens.SEARCH)
 async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
-    allowed = services.fleet.where(services.access.holding(uid, Permission.VM_INTERACT))
+    allowed = services.fleet.where(services.directory.holding(uid, Permission.VM_INTERACT))
     return await services.screens.search(allowed, call.request.text)

@@ -34,6 +34,6 @@ def _info(services: Services, item: Item) -> trash.TrashItem:
         name=what.name,
         uid=what.uid,
         deleted=item.deleted,
-        expires=services.trash.expires(item),
+        expires=services.purging.expires(item),
         size=what.size,
     )

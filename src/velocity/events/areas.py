@@ -1,0 +1,30 @@
+"""What the stream of events looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velocity.access.directory import Directory
+from velocity.machines.service import Fleet
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.library import Library
+from velocity.media.quotas import PoolQuotas
+from velocity.media.rules import Pool
+from velocity.media.usage import DiskUsage
+from velocity.tasks.service import Tasks
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Where things are as they are now. `pools` are the declared ones."""
+
+    directory: Directory
+    pools: list[Pool]
+    library: Library
+    attachments: Attachments
+    assignments: Assignments
+    quotas: PoolQuotas
+    usage: DiskUsage
+    fleet: Fleet
+    tasks: Tasks

@@ -1,0 +1,47 @@
+"""Which VMs media are attached to; told by the VMs, in the step in which they claim a medium or let go of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from velocity.media.library import Library
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A machine that a medium is attached to; `writing` says that it runs and may write.
+
+    Without a vmid it is not there yet, or no more.
+    """
+
+    gid: int
+    name: str
+    writing: bool
+    vmid: int | None
+
+
+class Attachments:
+    """The holders of all media."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._holders: dict[UUID, dict[UUID, Callable[[UUID], Holder]]] = {}
+
+    def holders(self, mid: UUID) -> list[Holder]:
+        """The machines that a medium is attached to, or is about to be, as they are now."""
+        return [describe(mid) for describe in self._holders.get(mid, {}).values()]
+
+    def attach(self, uuid: UUID, media: Collection[UUID], describe: Callable[[UUID], Holder]) -> None:
+        """To a machine; `describe` says how it holds one of them, whenever that is asked."""
+        for mid in media:
+            self._holders.setdefault(mid, {})[uuid] = describe
+            self._library.touched(mid)
+
+    def detach(self, uuid: UUID, media: Collection[UUID]) -> None:
+        for mid in media:
+            del self._holders[mid][uuid]
+            if not self._holders[mid]:
+                del self._holders[mid]
+            self._library.touched(mid)

@@ -1,0 +1,168 @@
+"""How media are deleted, alone or with their group: out of the library first, until the store has them no more."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Sequence
+from functools import partial
+
+from velocity import plan
+from velocity.access.rules import Discarded
+from velocity.access.sessions import Caller
+from velocity.access.updates import Updates
+from velocity.contract.media import DeleteMedium
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.library import Library
+from velocity.media.port import MediaStore
+from velocity.media.quotas import PoolQuotas
+from velocity.media.reservations import Reservations
+from velocity.media.room import Room
+from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
+from velocity.storage.port import Belongs, Trash
+
+
+class WithdrawnMedia:
+    """Media that are being deleted: out of use, their files out of place."""
+
+    def __init__(
+        self,
+        trash: Trash,
+        library: Library,
+        assignments: Assignments,
+        quotas: PoolQuotas,
+        reservations: Reservations,
+        usage: DiskUsage,
+        room: Room,
+        media: Sequence[Medium],
+        gids: Collection[int],
+    ) -> None:
+        self._trash = trash
+        self._library = library
+        self._assignments = assignments
+        self._quotas = quotas
+        self._reservations = reservations
+        self._usage = usage
+        self._room = room
+        self._media = media
+        self._gids = gids
+        self.size = sum(medium.size for medium in media)
+
+    async def restore(self) -> None:
+        for medium in self._media:
+            await self._settle(medium, Belongs.KEPT)
+            self._library.add(medium)
+
+    def committed(self) -> None:
+        for medium in self._media:
+            self._usage.forget(medium.mid)
+            self._reservations.free(medium)
+        for gid in self._gids:
+            self._assignments.forget(gid)
+            self._quotas.forget(gid)
+
+    async def finish(self, *, purge: bool) -> None:
+        for medium in self._media:
+            await self._settle(medium, Belongs.NOWHERE if purge else Belongs.TRASH)
+        if not purge:
+            with contextlib.suppress(Refused, OSError):  # they are deleted, whether or not room can be made
+                await self._room.relieve({medium.mpid for medium in self._media})
+
+    async def _settle(self, medium: Medium, belongs: Belongs) -> None:
+        await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)
+
+
+class Deletion:
+    """Deletes media: into the trash, or for good."""
+
+    def __init__(
+        self,
+        store: MediaStore,
+        trash: Trash,
+        updates: Updates,
+        library: Library,
+        attachments: Attachments,
+        assignments: Assignments,
+        quotas: PoolQuotas,
+        reservations: Reservations,
+        states: PoolStates,
+        usage: DiskUsage,
+        room: Room,
+    ) -> None:
+        self._store = store
+        self._trash = trash
+        self._updates = updates
+        self._library = library
+        self._attachments = attachments
+        self._states = states
+        self._withdrawn = partial(WithdrawnMedia, trash, library, assignments, quotas, reservations, usage, room)
+
+    async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
+        """One medium."""
+        mid = request.mid
+        await self._states.check(self._library.get(mid).mpid)
+        medium = self._library.get(mid)
+        holders = self._attachments.holders(mid)
+        if holders:
+            raise Refused(
+                Problem.MEDIUM_ATTACHED,
+                f"the medium is attached to VM {holders[0].name!r}: detach it there, or remove that VM first",
+                field="mid",
+            )
+        self._states.check_declared(medium)
+        check(request.revision, medium.revision)
+        _plan_to_remove(medium, purge=purge)
+        plan.ends()
+        withdrawn = await self._withdraw([medium])
+        try:
+            discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
+            await self._store.remove(mid, None if purge else discarded)
+        except BaseException:
+            await withdrawn.restore()
+            raise
+        withdrawn.committed()
+        if not purge:
+            self._updates.discarded("medium", medium.gid)
+        await withdrawn.finish(purge=purge)
+
+    def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
+        """Keeps `velocity.access.port.Belongings`: no medium of the groups is attached elsewhere."""
+        for medium in self._library.of_groups(gids):
+            for holder in self._attachments.holders(medium.mid):
+                if holder.gid not in gids:
+                    raise Refused(
+                        Problem.GROUP_MEDIUM_ATTACHED,
+                        f"medium {medium.name!r} is attached to VM {holder.name!r} of a group that remains: "
+                        "detach it there first",
+                    )
+            self._states.check_last(medium.mpid)
+            _plan_to_remove(medium, purge=purge)
+
+    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
+        """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
+        for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
+            await self._states.check(mpid)
+        self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
+        return await self._withdraw(self._library.of_groups(gids), gids)
+
+    async def _withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> WithdrawnMedia:
+        for medium in media:
+            self._library.remove(medium)  # from here on nobody can attach it
+        withdrawn = self._withdrawn(media, gids)
+        try:
+            for medium in media:
+                if self._states.has(medium.mpid):
+                    await self._trash.lift(medium.ref, deadline=CALL_DEADLINE)
+        except BaseException:
+            await withdrawn.restore()
+            raise
+        return withdrawn
+
+
+def _plan_to_remove(medium: Medium, *, purge: bool) -> None:
+    plan.step("purge" if purge else "delete", "medium", medium.name, id=medium.mid, gid=medium.gid)
+    plan.consumes(medium.gid, {"bytes": -medium.size}, mpid=medium.mpid)

@@ -1,0 +1,75 @@
+"""The media that there are, and whose they are, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from velocity.access.directory import Directory
+from velocity.access.sessions import Caller
+from velocity.changes import Changes
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
+from velocity.media.rules import Medium
+
+
+class Library:
+    """The media of the host. What is in it is committed; what leaves it can no longer be attached."""
+
+    def __init__(self, directory: Directory, changes: Changes) -> None:
+        self._directory = directory
+        self._changes = changes
+        self._media: dict[UUID, Medium] = {}
+        self.returning: dict[UUID, Medium] = {}
+        """Those that are just coming back from the trash."""
+
+    def get(self, mid: UUID) -> Medium:
+        try:
+            return self._media[mid]
+        except KeyError:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid}", field="mid") from None
+
+    def known(self, mid: UUID) -> Medium:
+        """One that is there, or just coming back from the trash."""
+        return self.returning.get(mid) or self.get(mid)
+
+    def find(self, mid: object) -> Medium | None:
+        return self._media.get(mid) if isinstance(mid, UUID) else None
+
+    def all(self) -> list[Medium]:
+        return list(self._media.values())
+
+    def of_group(self, gid: int) -> list[Medium]:
+        """By name."""
+        self._directory.group(gid)
+        return sorted(self.of_groups({gid}), key=lambda one: one.name)
+
+    def of_groups(self, gids: Collection[int]) -> list[Medium]:
+        return [medium for medium in self._media.values() if medium.gid in gids]
+
+    def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
+        """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
+        medium = self._media.get(mid)
+        if medium is not None and (
+            medium.gid in self._directory.line(gid)
+            or self._directory.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
+        ):
+            return medium
+        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field=field)
+
+    # Changing
+
+    def add(self, medium: Medium) -> None:
+        """Show a medium (again)."""
+        self._media[medium.mid] = medium
+        self.touched(medium.mid)
+
+    def remove(self, medium: Medium) -> None:
+        """Show a medium no more."""
+        del self._media[medium.mid]
+        self._changes.tell("medium", medium.mid, medium.gid)
+
+    def touched(self, mid: UUID) -> None:
+        """Tell that a medium shows otherwise now."""
+        if mid in self._media:
+            self._changes.tell("medium", mid, self._media[mid].gid)

@@ -1,0 +1,82 @@
+"""How many bytes the media of each group declare in each pool, and how many they may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from velocity import plan, sizes
+from velocity.access.directory import Directory
+from velocity.access.rules import ROOT_GROUP
+from velocity.changes import Changes
+from velocity.contract.problems import Problem, Refused
+from velocity.media.assignments import Assignments
+from velocity.media.rules import Assignment, Pool
+
+
+class PoolQuotas:
+    """Declared bytes, counted for a group and all above it; whoever takes some holds every quota on the way."""
+
+    def __init__(
+        self, pools: Mapping[int, Pool], directory: Directory, changes: Changes, assignments: Assignments
+    ) -> None:
+        self._pools = pools
+        self._directory = directory
+        self._changes = changes
+        self._assignments = assignments
+        self._used: dict[tuple[int, int], int] = {}
+
+    def used(self, gid: int, mpid: int) -> int:
+        """Bytes that the media of the group and all below it may grow to there."""
+        return self._used.get((gid, mpid), 0)
+
+    def all_used(self) -> dict[tuple[int, int], int]:
+        """The same for every group and pool, as (gid, mpid)."""
+        return dict(self._used)
+
+    def left(self, gid: int, mpid: int) -> int | None:
+        """Bytes that the group may still take; None: no quota limits it."""
+        quotas = [(self._quota(one, mpid), self.used(one, mpid)) for one in self._directory.line(gid)]
+        return min((max(0, quota - used) for quota, used in quotas if quota), default=None)
+
+    def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
+        """What is assigned to the group itself, and what it uses, pool by pool."""
+        return [(self._assignments.own(gid, mpid), self.used(gid, mpid)) for mpid in self._pools]
+
+    def take(self, line: Sequence[int], mpid: int, size: int) -> None:
+        """Count bytes for a group and all above it, if every quota on the way holds them."""
+        for ancestor in line:
+            quota, used = self._quota(ancestor, mpid), self.used(ancestor, mpid)
+            if quota and used + size > quota:
+                raise self._full(line[0], ancestor, mpid, max(0, quota - used), size)
+        self.count(line, mpid, size)
+
+    def count(self, line: Sequence[int], mpid: int, size: int) -> None:
+        """Count bytes, or give them back, whatever the quotas are."""
+        plan.consumes(line[0], {"bytes": size}, mpid=mpid)
+        for ancestor in line:
+            if ancestor in self._directory.groups:
+                self._used[ancestor, mpid] = self.used(ancestor, mpid) + size
+                self._changes.tell("pool", ancestor, ancestor)
+
+    def declared(self, mpid: int) -> int:
+        """Bytes that all media there may grow to."""
+        return self.used(ROOT_GROUP, mpid)
+
+    def forget(self, gid: int) -> None:
+        """The group is no more."""
+        self._used = {key: used for key, used in self._used.items() if key[0] != gid}
+
+    def _quota(self, gid: int, mpid: int) -> int:
+        assignment = self._assignments.own(gid, mpid)
+        return assignment.quota if assignment else 0
+
+    def _full(self, gid: int, ancestor: int, mpid: int, left: int, wanted: int) -> Refused:
+        whose = self._directory.whose(ancestor, gid)
+        pool = self._pools[mpid].name if mpid in self._pools else mpid
+        quota = sizes.size(self._quota(ancestor, mpid))
+        return Refused(
+            Problem.POOL_QUOTA,
+            f"the quota of {whose} in pool {pool} is {quota}, {sizes.size(left)} of it left, and this takes "
+            f"{sizes.size(wanted)} more: remove media, ask for less, or for more quota",
+            field="size",
+        )

@@ -1,0 +1,91 @@
+"""The names and the bytes of media: taken before anything is written, given back unless the medium comes to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.contract.problems import Problem, Refused
+from velocity.media.quotas import PoolQuotas
+from velocity.media.rules import Medium
+
+
+class Reservation:
+    """Bytes of a pool that are taken before they are written. `line` is kept: the group may be gone by the end."""
+
+    def __init__(self, quotas: PoolQuotas, line: Sequence[int], mpid: int) -> None:
+        self._quotas = quotas
+        self._line = line
+        self._mpid = mpid
+        self.size = 0
+
+    def frees(self) -> None:
+        """Tell a plan what is free when it is given back."""
+        plan.consumes(self._line[0], {"bytes": -self.size}, mpid=self._mpid)
+
+    def take(self, size: int) -> None:
+        """So many more. Raises `Refused(POOL_QUOTA)`."""
+        self._quotas.take(self._line, self._mpid, size)
+        self.size += size
+
+    def fit(self, size: int) -> None:
+        """No more than these."""
+        self._quotas.count(self._line, self._mpid, size - self.size)
+        self.size = size
+
+
+class Reservations:
+    """Of a name, one at a time: two requests for the same one never both get it."""
+
+    def __init__(self, directory: Directory, quotas: PoolQuotas) -> None:
+        self._directory = directory
+        self._quotas = quotas
+        self._names: set[tuple[int, int, str]] = set()
+        self._pending: set[UUID] = set()
+
+    def load(self, medium: Medium) -> None:
+        """One that is there already."""
+        self._names.add(_name(medium))
+        self._quotas.count(self._directory.line(medium.gid), medium.mpid, medium.size)
+
+    def taken(self) -> tuple[frozenset[tuple[int, int, str]], frozenset[UUID]]:
+        """The names that are taken, as (gid, mpid, name), and the media that are about to be."""
+        return frozenset(self._names), frozenset(self._pending)
+
+    @contextmanager
+    def reserve(self, medium: Medium) -> Iterator[Reservation]:
+        """The name and the bytes are taken from here on; given back unless they are kept (`keep`)."""
+        reservation = Reservation(self._quotas, self._directory.line(medium.gid), medium.mpid)
+        reservation.take(medium.size)
+        if _name(medium) in self._names:
+            reservation.fit(0)
+            raise Refused(
+                Problem.MEDIUM_NAME_TAKEN,
+                f"the group has a medium named {medium.name!r} in this pool: choose another name",
+                field="name",
+            )
+        self._names.add(_name(medium))
+        self._pending.add(medium.mid)
+        try:
+            yield reservation
+        finally:
+            if medium.mid in self._pending:
+                self._pending.remove(medium.mid)
+                self._names.discard(_name(medium))
+                reservation.fit(0)
+
+    def keep(self, medium: Medium) -> None:
+        """The medium has come to be: what was reserved for it stays taken."""
+        self._pending.discard(medium.mid)
+
+    def free(self, medium: Medium) -> None:
+        """The medium is no more."""
+        self._names.discard(_name(medium))
+        self._quotas.count(self._directory.line(medium.gid), medium.mpid, -medium.size)
+
+
+def _name(medium: Medium) -> tuple[int, int, str]:
+    return medium.gid, medium.mpid, medium.name

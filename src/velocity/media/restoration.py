@@ -1,0 +1,57 @@
+"""How media come back from the trash."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from velocity import plan
+from velocity.contract.problems import Problem, Refused
+from velocity.media.library import Library
+from velocity.media.reservations import Reservations
+from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
+from velocity.storage.port import Belongs, Trash
+
+
+class Restoration:
+    """Brings media back, with the same claims on names and quota as a creation."""
+
+    def __init__(
+        self, trash: Trash, library: Library, reservations: Reservations, states: PoolStates, usage: DiskUsage
+    ) -> None:
+        self._trash = trash
+        self._library = library
+        self._reservations = reservations
+        self._states = states
+        self._usage = usage
+
+    @asynccontextmanager
+    async def returning(self, media: Sequence[Medium]) -> AsyncIterator[None]:
+        """Media that come back from the trash, with their names and quota. What raises inside undoes it."""
+        async with AsyncExitStack() as held, AsyncExitStack() as undo:
+            for medium in media:
+                held.enter_context(self._reservations.reserve(medium))
+                self._library.returning[medium.mid] = medium
+                held.callback(self._library.returning.pop, medium.mid)
+                if not self._states.has(medium.mpid):
+                    raise Refused(
+                        Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
+                    )
+                await self._states.check(medium.mpid)
+                if plan.wanted():
+                    plan.step("restore", "medium", medium.name, id=medium.mid, gid=medium.gid)
+                    continue
+                await self._trash.restore(medium.ref, deadline=CALL_DEADLINE)
+                undo.push_async_callback(self._settle, medium, Belongs.TRASH)
+            yield
+            undo.pop_all()  # it is committed
+            for medium in media:
+                self._reservations.keep(medium)
+                self._library.add(medium)
+                await self._settle(medium, Belongs.KEPT)
+            await self._usage.measure(media)
+
+    async def _settle(self, medium: Medium, belongs: Belongs) -> None:
+        await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)
