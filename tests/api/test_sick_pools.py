@@ -342,3 +342,18 @@ async def test_what_cannot_be_removed_or_moved_is_later_without_anybody_looking(
         (blocked,) = await in_the_way(w, lambda: w.medium("made", size=13))
         blocked.rmdir()
         await until(blocked.is_file)
+
+
+@pytest.mark.holds("DUR-7")
+async def test_a_start_is_refused_in_the_same_way_whether_or_not_it_is_the_first_to_find_its_pool_away(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path / "data", **two_pools(tmp_path)) as w:
+        made = await furnish(w)
+        (tmp_path / "usb").rename(tmp_path / "aside")
+        asked = {"vmid": made["vm usb"], "state": "RUNNING"}
+        first, again = [await w.call("PUT", "/v/vm/state", **asked) for _ in range(2)]
+        assert (first.status, first.code) == (406, 13223)
+        assert first.body == again.body
+        shown = await w.ok("POST", "/v/vm", vmid=made["vm usb"])
+        assert (shown["state"], shown["wanted"], "reason" in shown.body) == ("STOPPED", "STOPPED", False)

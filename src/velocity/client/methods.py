@@ -448,7 +448,7 @@ class Methods(abc.ABC):
         406 13221: not a state that can be requested
         406 13222: the host has not the memory free now
         406 13223: a pool of its media is away, or can only be read
-        409 13224: it would write to a medium that a clone or an import reads
+        409 13224: it would write to a medium that another VM writes to, or that a clone or an import reads
         500 13230: the hypervisor failed, with its own words
         """
         return self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))

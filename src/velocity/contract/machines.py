@@ -282,7 +282,12 @@ SET_STATE = Operation(
         Failure(13221, 406, Problem.NOT_A_STATE, "not a state that can be requested"),
         Failure(13222, 406, Problem.MEMORY_SHORT, "the host has not the memory free now"),
         Failure(13223, 406, Problem.POOL_AWAY, "a pool of its media is away, or can only be read"),
-        Failure(13224, 409, Problem.MEDIUM_IN_USE, "it would write to a medium that a clone or an import reads"),
+        Failure(
+            13224,
+            409,
+            Problem.MEDIUM_IN_USE,
+            "it would write to a medium that another VM writes to, or that a clone or an import reads",
+        ),
         Failure(13230, 500, Problem.HYPERVISOR, "the hypervisor failed, with its own words"),
     ),
 )

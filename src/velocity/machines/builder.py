@@ -79,8 +79,9 @@ class Builder:
         specs = [machine.spec, *([run] if run else [])]
         writable: dict[UUID, int] = {}
         for spec in specs:
-            for number, attachment in self._written_by(spec):
-                writable.setdefault(attachment.mid, number)
+            for number, attachment in enumerate(spec.media):
+                if not attachment.readonly and not self._never_written(attachment.mid):
+                    writable.setdefault(attachment.mid, number)
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -101,12 +102,15 @@ class Builder:
                 Problem.MEMORY_SHORT,
                 f"VM {machine.vmid} needs {spec.memory_mib} MiB, the host has {free} MiB free now: stop another VM",
             )
-        disks = tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
-        for disk in disks:
-            await self._states.check_again(disk.media.pool, writes=not disk.readonly)
+        pools: dict[int, bool] = {}
+        for disk in self._disks(spec):
+            pools[disk.media.pool] = pools.get(disk.media.pool, False) or not disk.readonly
+        for mpid, writes in pools.items():
+            await self._states.check(mpid, writes=writes)
+        disks = self._disks(spec)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
             if not disk.readonly:
-                self._sources.check_unread(disk.media.medium)
+                self._sources.check_unused(disk.media.medium, machine.vmid)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,
@@ -118,6 +122,10 @@ class Builder:
             nics=tuple(self._nic(nic) for nic in spec.nics),
         )
 
+    def _disks(self, spec: Spec) -> tuple[DiskSpec, ...]:
+        """As they are at this moment."""
+        return tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
+
     def _disk(self, mid: UUID, mode: str, readonly: bool) -> DiskSpec:
         try:
             medium = self._library.get(mid)
@@ -126,7 +134,7 @@ class Builder:
         return DiskSpec(
             media=medium.ref,
             bus=Bus(mode),
-            readonly=readonly or self._blocked(mid),
+            readonly=readonly or self.blocked(mid),
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
         )
 
@@ -140,9 +148,9 @@ class Builder:
         return BridgeSpec(self._nics[nic.host])
 
     def _written_by(self, spec: Spec) -> Iterator[tuple[int, Attachment]]:
-        """What it may write to, with its place in the list."""
+        """What it may write to now, with its place in the list."""
         for number, attachment in enumerate(spec.media):
-            if not attachment.readonly and not self._blocked(attachment.mid):
+            if not attachment.readonly and not self.blocked(attachment.mid):
                 yield number, attachment
 
     def _check_writable_once(self, spec: Spec) -> None:
@@ -164,10 +172,14 @@ class Builder:
                 field=f"nics[{number}].host",
             )
 
-    def _blocked(self, mid: UUID) -> bool:
-        """Whether writing is blocked whatever the attachment says; an ISO is a CD-ROM or a read-only disk."""
+    def blocked(self, mid: UUID) -> bool:
+        """Whether writing is blocked now, whatever the attachment says."""
+        return self._never_written(mid) or self._assignments.readonly(self._library.known(mid))
+
+    def _never_written(self, mid: UUID) -> bool:
+        """Whatever its group may do in the pool; an ISO is a CD-ROM or a read-only disk."""
         try:
             medium = self._library.known(mid)
         except Refused:  # it is gone, and only a note of an earlier run still names it
             return True
-        return medium.is_iso or self._assignments.readonly(medium)
+        return medium.is_iso or medium.readonly

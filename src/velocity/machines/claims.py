@@ -22,7 +22,10 @@ OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms"
 
 @dataclass(frozen=True)
 class Claim:
-    """What one VM takes. `line` is its group and the groups above; `writable` tells where in the list a medium is."""
+    """What one VM takes. `line` is its group and the groups above.
+
+    `writable` are the media that it may write to while their pools permit it, with their places in its list.
+    """
 
     line: Sequence[int]
     name: str
@@ -39,16 +42,22 @@ class Claims:
     """The claims of all VMs, by their uuid."""
 
     def __init__(
-        self, directory: Directory, attachments: Attachments, holder: Callable[[UUID, Claim, UUID], Holder]
+        self,
+        directory: Directory,
+        attachments: Attachments,
+        holder: Callable[[UUID, Claim, UUID], Holder],
+        blocked: Callable[[UUID], bool],
     ) -> None:
-        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment."""
+        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `blocked` whether nobody
+        may write to one now."""
         self._directory = directory
         self._quotas = directory.quotas
         self._attachments = attachments
         self._holder = holder
+        self._blocked = blocked
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
-        self._writers: dict[UUID, UUID] = {}
+        self._writers: dict[UUID, set[UUID]] = {}
 
     def media(self, uuid: UUID) -> frozenset[UUID]:
         """What is attached to a VM, or about to be."""
@@ -60,7 +69,8 @@ class Claims:
         self.drop(uuid)
         self._claims[uuid] = claim
         self._names[claim.key] = uuid
-        self._writers.update(dict.fromkeys(claim.writable, uuid))
+        for mid in claim.writable:
+            self._writers.setdefault(mid, set()).add(uuid)
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
@@ -74,7 +84,8 @@ class Claims:
             return
         del self._names[claim.key]
         for mid in claim.writable:
-            if self._writers.get(mid) == uuid:
+            self._writers[mid].discard(uuid)
+            if not self._writers[mid]:
                 del self._writers[mid]
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
@@ -120,7 +131,7 @@ class Claims:
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:
         for mid, number in claim.writable.items():
-            if self._writers.get(mid, uuid) != uuid:
+            if self._writers.get(mid, set()) - {uuid} and not self._blocked(mid):
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
                     f"medium {mid} is attached writable already: attach it with `readonly`, or use another one",

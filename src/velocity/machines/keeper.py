@@ -178,6 +178,7 @@ class Keeper(Life):
         spec = structs.replace(await self._house.prepare(self.machine), held=hold)
         wanted = State.PAUSED if hold else State.RUNNING
         plan.ends()
+        self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
         self.starting = True
         try:
             epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)

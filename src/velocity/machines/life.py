@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Machines, MachineSpec, Why
@@ -62,6 +63,7 @@ class Life:
         "retired",
         "state",
         "unreachable_since",
+        "written",
     )
 
     def __init__(self, house: House, machine: Machine, progress: Progress) -> None:
@@ -75,6 +77,8 @@ class Life:
         """It is being removed, or is: nothing that is asked of it is done any more."""
         self.unreachable_since: int | None = None
         """It, or its host, has not answered since: the state is the last that was known."""
+        self.written: frozenset[UUID] | None = None
+        """The media that its run was given to write to; None: the run began before this server."""
         self._record = Record(house.store, house.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
@@ -116,6 +120,7 @@ class Life:
         if news.who.epoch > self.progress.epoch:  # the database is an older one
             log.warning("vm %d: run %d was not known", self.machine.vmid, news.who.epoch)
             self.progress = Progress(epoch=news.who.epoch, wanted=State.RUNNING)
+            self.written = None
         self._number = news.number
         if news.fact is Fact.SILENT:
             self._live(Cause.RUNS if self.state is State.STOPPED else None)

@@ -85,7 +85,7 @@ class Fleet:
             ended=self._run_ended,
             changed=self._changed,
         )
-        self.claims = Claims(directory, attachments, self._holder)
+        self.claims = Claims(directory, attachments, self._holder, builder.blocked)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
@@ -206,8 +206,14 @@ class Fleet:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
             return Holder(claim.line[0], claim.name, False, None)
-        writing = mid in claim.writable and (keeper.starting or not keeper.ended)
+        writing = (keeper.starting or not keeper.ended) and mid in self._written(keeper, claim)
         return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
+
+    def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
+        """What its run may write to: not known of one that began before this server."""
+        if keeper.written is not None:
+            return keeper.written
+        return [mid for mid in claim.writable if not self.builder.blocked(mid)]
 
     # Changing
 

@@ -43,8 +43,16 @@ class Sources:
                 Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {medium.name!r}: stop it first", field="mid"
             )
 
-    def check_unread(self, mid: UUID) -> None:
-        """Raises `Refused(MEDIUM_IN_USE)` while a task reads it."""
+    def check_unused(self, mid: UUID, vmid: int) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` while a task reads it, or another VM than this one writes to it."""
+        holders = self._attachments.holders(mid)
+        writer = next((one for one in holders if one.writing and one.vmid != vmid), None)
+        if writer is not None:
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"VM {writer.name!r} is writing to {self._library.get(mid).name!r}: stop it first, or attach the "
+                "medium with `readonly` to one of the two",
+            )
         if self._readers[mid]:
             raise Refused(
                 Problem.MEDIUM_IN_USE,

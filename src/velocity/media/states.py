@@ -54,11 +54,6 @@ class PoolStates:
             await self.look(mpid)
             self.check_last(mpid, writes=writes)
 
-    async def check_again(self, mpid: int, *, writes: bool) -> None:
-        """The same, but one that was there at the last look is taken to be: who opens its files looks himself."""
-        if self._last.get(mpid, ONLINE) != ONLINE:
-            await self.check(mpid, writes=writes)
-
     def check_last(self, mpid: int, *, writes: bool = True) -> None:
         """The same, by the last look."""
         last = self._last.get(mpid, ONLINE)
