@@ -57,7 +57,7 @@ from velocity.media.usage import DiskUsage
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
-from velocity.storage.directory.places import Places
+from velocity.storage.directory.places import Places, host_places
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
 from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
@@ -130,7 +130,7 @@ def directories(settings: Settings) -> DirectoryStorage:
     """The pools of the settings."""
     records = settings.data_dir / "pools"
     places = [Places(pool.mpid, pool.name, pool.path, records) for pool in settings.media_pools]
-    return open_directories(places, image_uid(settings))
+    return open_directories([host_places(settings.data_dir), *places], image_uid(settings))
 
 
 def image_uid(settings: Settings) -> int | None:

@@ -139,11 +139,11 @@ class Ran:
     """A driver, and a run of it whose process is not QEMU: the driver sees its end, and clears what it leaves."""
 
     def __init__(self, data: Path, runtime: Path) -> None:
-        self.driver = QemuHypervisor(Options(data, runtime, "tcg", None), NoMedia())
+        self.driver = QemuHypervisor(Options(data, runtime, "tcg", None), NoMedia(data))
         self.runs = Runs(runtime, "here", None)
         self.runs.open()
         self.place = Place(
-            "qemu", "tcg", data, data / "machines", self.runs, NoMedia(), privileged=False, bounds=bounds(data)
+            "qemu", "tcg", data, data / "machines", self.runs, NoMedia(data), privileged=False, bounds=bounds(data)
         )
         self.driver.sessions.place = self.place
         self.process = subprocess.Popen(["sleep", "1000"])

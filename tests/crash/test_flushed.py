@@ -16,11 +16,11 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
+from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, launch
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
-from velocity.storage.port import MediaRef
 
 pytestmark = pytest.mark.anyio
 
@@ -130,24 +130,18 @@ async def test_every_move_is_followed_by_a_flush_of_its_directory_before_the_ans
         assert not disk.moved, "put in order by a start"
 
 
-class _NoMedia:
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
-        raise AssertionError(media)
-
-
 @pytest.mark.holds("DUR-44")
 def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Disk, tmp_path: Path) -> None:
     kept = firmware.keep(firmware.find(), tmp_path / "firmware")
     runs = Runs(tmp_path / "runs", "a", None)
-    place = launch.Place(
-        "", "", tmp_path / "firmware", tmp_path / "machines", runs, _NoMedia(), False, bounds(tmp_path)
-    )
+    files = NoMedia(tmp_path)
+    place = launch.Place("", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path))
     who = Incarnation(uuid4(), HostId(1), 1)
     disk.moved.clear()
     launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))
     assert disk.moves == 2
     assert not disk.moved
-    assert place.variables(who).stat().st_ino in disk.flushed
+    assert (tmp_path / "machines" / str(who.machine) / "vars.qcow2").stat().st_ino in disk.flushed
 
 
 def test_a_firmware_that_is_kept_is_on_the_disk_before_a_machine_is_pinned_to_it(disk: Disk, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from uuid import uuid4
 import msgspec
 
 from tests.ports.wired import wired
-from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
     Changed,
@@ -34,16 +33,20 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options, options
-from velocity.storage.port import MediaRef
+from velocity.storage.directory.places import host_places
+from velocity.storage.directory.pool import Directories
+from velocity.storage.directory.storage import DirectoryFiles
 
 HOST = HostId(1)
 DEADLINE = 30.0
 """Seconds that a call gets here, on however slow a host."""
 
 
-class NoMedia:
-    def open(self, media: MediaRef, *, readonly: bool) -> int:
-        raise Refused(Problem.MEDIUM_NOT_FOUND, f"medium {media.medium} is not there")
+class NoMedia(DirectoryFiles):
+    """The host's own pool, and no other."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(Directories([host_places(data_dir)], again=5.0))
 
 
 def machine(epoch: int = 1) -> Incarnation:
@@ -136,7 +139,7 @@ class QemuSubject:
             shutil.copytree(learnt, data / learnt.name)
 
     async def open(self) -> None:
-        self.driver = QemuHypervisor(self.options, NoMedia())
+        self.driver = QemuHypervisor(self.options, NoMedia(self.options.data_dir))
         await self.driver.prepare()
         self.hypervisor: Hypervisor = self.driver
         if not (prepared() / "learnt").exists():

@@ -7,6 +7,7 @@ import logging
 
 from velocity import sizes
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.port import HOST_POOL
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def refusal(mpid: int, name: str, error: OSError, wanted: int | None = None, *, 
     """
     if error.errno in HOST:
         return Refused(Problem.UNAVAILABLE, f"{HOST[error.errno]}; nothing was changed: try again later")
+    if mpid == HOST_POOL:
+        return Refused(Problem.UNAVAILABLE, f"the host refused: {error.strerror or error}")
     if wanted is not None and error.errno in TOO_LITTLE:
         if error.errno == errno.ENOSPC and not inodes:
             return Refused(

@@ -54,6 +54,15 @@ class MediaRef(Value, frozen=True):
     kind: Kind = Kind.MEDIUM
 
 
+HOST_POOL = 0
+"""The host's own pool, in its data directory: in no list, always there. Those that are declared count from 1."""
+
+
+def variables(machine: UUID) -> MediaRef:
+    """The firmware variables of a machine: in the host's own pool, so that a machine starts whatever other pools do."""
+    return MediaRef(HOST_POOL, machine, "qcow2", Kind.VARIABLES)
+
+
 class PoolState(Value, frozen=True):
     """`message` says what it means and what to do, without a path; empty: all is well."""
 
@@ -240,10 +249,19 @@ class Jobs(Protocol):
 
 
 class MediaFiles(Protocol):
-    """How machines get at the bytes of media, on the host itself: nothing of it crosses a wire."""
+    """How machines get at bytes, of media and of their own objects, on the host itself: nothing of it crosses a wire.
+
+    To be called in a thread. Raises `Refused`.
+    """
 
     def open(self, media: MediaRef, *, readonly: bool) -> int:
-        """A descriptor. Raises `Refused`. In a thread."""
+        """A descriptor."""
+
+    def provide(self, ref: MediaRef, template: int) -> None:
+        """An object of the host's own pool: made of the bytes of this descriptor, durable, unless it is there."""
+
+    def remove(self, ref: MediaRef) -> None:
+        """An object of the host's own pool, for good. One that is not there is no failure."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.hypervisor.qemu.launch import Place
-from velocity.storage.port import MediaRef
+from velocity.storage.port import Kind, MediaRef
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -93,10 +94,13 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
 class SlowMedia(NoMedia):
     """Its pool does not answer until it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
         self.asked, self.go_on = threading.Event(), threading.Event()
 
     def open(self, media: MediaRef, *, readonly: bool) -> int:
+        if media.kind is not Kind.MEDIUM:
+            return super().open(media, readonly=readonly)
         self.asked.set()
         assert self.go_on.wait(2 * DEADLINE)
         raise Refused(Problem.POOL_AWAY, "it is away")
@@ -109,7 +113,7 @@ def with_medium(plain: MachineSpec) -> MachineSpec:
 
 
 async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: QemuSubject) -> None:
-    media = SlowMedia()
+    media = SlowMedia(qemu.options.data_dir)
     qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
     try:
@@ -135,7 +139,7 @@ def _with(qemu: QemuSubject, media: SlowMedia) -> Place:
 
 
 async def test_a_stop_overtakes_a_start_whose_process_is_not_there_yet(qemu: QemuSubject) -> None:
-    media = SlowMedia()
+    media = SlowMedia(qemu.options.data_dir)
     qemu.driver.sessions.place = _with(qemu, media)
     who = machine()
     starting = asyncio.create_task(qemu.driver.machines.start(who, with_medium(spec(qemu.driver)), deadline=DEADLINE))

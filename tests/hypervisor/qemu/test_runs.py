@@ -96,7 +96,7 @@ def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path)
 
 def test_what_is_kept_for_machines_that_do_not_run(runs: Runs, tmp_path: Path) -> None:
     state = tmp_path / "machines"
-    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(), privileged=False, bounds=bounds(tmp_path))
+    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(tmp_path), privileged=False, bounds=bounds(tmp_path))
     assert place.kept() == set()
     kept, running, link = uuid4(), uuid4(), uuid4()
     for name in (str(kept), str(running), str(kept).upper(), "backup of mine", kept.hex):

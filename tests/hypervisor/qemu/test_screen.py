@@ -44,7 +44,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         assert lent(pid) <= 1, "QEMU closes nothing while the guest stands still: one is used again and again"
         await driver.machines.close()
 
-        driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+        driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
         await driver.prepare()
         await driver.machines.adopt(HOST, deadline=20)
         await driver.screens.shot(who, 0, deadline=5)
@@ -100,7 +100,7 @@ def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
 
 
 async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarnation, int]:
-    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia())
+    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
     await driver.prepare()
     who = Incarnation(uuid4(), HOST, 1)
     facts = driver.hosts.about(HOST)

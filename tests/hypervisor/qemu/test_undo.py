@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
 @pytest.fixture
 async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIterator[QemuHypervisor]:
-    made = QemuHypervisor(options(tmp_path, str(runtime), "tcg", 41000), NoMedia())
+    made = QemuHypervisor(options(tmp_path, str(runtime), "tcg", 41000), NoMedia(tmp_path))
     await made.prepare()
     yield made
     for found in (await made.machines.adopt(HOST, deadline=20)).found:

@@ -17,7 +17,6 @@ from uuid import UUID
 import msgspec
 
 from velocity.contract.problems import Refused
-from velocity.durable import sync, sync_file
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
 from velocity.hypervisor.qemu import confine, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
@@ -30,12 +29,12 @@ from velocity.hypervisor.qemu.spool import Bounds, Console
 from velocity.hypervisor.qemu.words import Words
 from velocity.network import wire
 from velocity.network.rules import link_name, mac
-from velocity.storage.port import MediaFiles
+from velocity.storage.port import MediaFiles, variables
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one host keeps what machines need. `state` has a directory per machine: variables and logs."""
+    """Where one host keeps what machines need. `state` has a directory per machine, with its logs."""
 
     binary: str
     accelerator: str
@@ -46,8 +45,11 @@ class Place:
     privileged: bool
     bounds: Bounds
 
-    def variables(self, who: Incarnation) -> Path:
-        return self.state / str(who.machine) / "vars.qcow2"
+    def forget(self, machine: UUID) -> None:
+        """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
+        with contextlib.suppress(Refused):
+            self.media.remove(variables(machine))
+        shutil.rmtree(self.state / str(machine), ignore_errors=True)
 
     def serial_log(self, machine: UUID) -> SerialLog:
         return SerialLog(self.state / str(machine))
@@ -175,15 +177,9 @@ def _check(overtaken: threading.Event) -> None:
 
 
 def prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
-    variables = place.variables(who)
-    variables.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not variables.exists():
-        draft = variables.with_suffix(".draft")
-        shutil.copyfile(kept(spec.firmware, place.firmware).vars, draft)
-        draft.chmod(0o600)
-        sync_file(draft)
-        draft.rename(variables)
-        sync(variables.parent)
+    (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with kept(spec.firmware, place.firmware).vars.open("rb") as template:
+        place.media.provide(variables(who.machine), template.fileno())
 
 
 def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
@@ -196,7 +192,7 @@ def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: conte
 
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
-        variables=opened(place.variables(who), os.O_RDWR),
+        variables=ours(place.media.open(variables(who.machine), readonly=False)),
         disks=[ours(place.media.open(disk.media, readonly=disk.readonly)) for disk in spec.disks],
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -131,7 +130,7 @@ class QemuMachines:
         if (end := self._news.ends.get(machine)) is not None:
             await self.acknowledge(end.who, deadline=deadline)
         async with within(deadline, "not all that is kept for it is removed in time"):
-            await asyncio.to_thread(shutil.rmtree, self._sessions.place.state / str(machine), True)
+            await asyncio.to_thread(self._sessions.place.forget, machine)
         self._news.forget(machine)
 
     async def close(self) -> None:

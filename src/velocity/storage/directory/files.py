@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import threading
@@ -72,16 +73,16 @@ class PoolFiles:
     def path(self, name: str) -> Path:
         """Where its bytes are: in `.moving` as long as it could not be moved into place."""
         for _ in range(2):  # it may be moved in this moment
-            for file in (self._path / name, self._moving / name):
+            for file in (self.places.kept(name), self._moving / name):
                 if file.is_file():
                     return file
-        return self._path / name
+        return self.places.kept(name)
 
     def stat(self, name: str) -> Stat | None:
         """None: it cannot be seen."""
-        for directory in (self._path, self._moving):
+        for file in (self.places.kept(name), self._moving / name):
             with contextlib.suppress(OSError):
-                facts = (directory / name).stat()
+                facts = file.stat()
                 if stat.S_ISREG(facts.st_mode):
                     return Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
         return None
@@ -125,11 +126,35 @@ class PoolFiles:
             self.settle(name, Belongs.NOWHERE)
             raise
 
+    def provide(self, name: str, template: int) -> None:
+        """Make it of these bytes, unless it is there: durable, and in its place. One call at a time for each name."""
+        kept, draft = self.places.kept(name), self.moving(name)
+        if kept.is_file():
+            return
+        try:
+            descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as target, os.fdopen(template, "rb", closefd=False) as source:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(descriptor)
+            self._put(name, Belongs.KEPT)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def remove(self, name: str) -> None:
+        """For good, wherever it lies."""
+        with self._turn:
+            for file in (self.places.kept(name), self._moving / name, self._trash / name):
+                if file.exists():
+                    file.unlink()
+            self._left.pop(name, None)
+
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""
         with self._turn, told(self.places):
-            if (self._path / name).is_file():
-                (self._path / name).rename(self.moving(name))
+            if (kept := self.places.kept(name)).is_file():
+                kept.rename(self.moving(name))
             self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
@@ -175,10 +200,12 @@ class PoolFiles:
             for directory in (self._trash, self._moving):  # there, if it could not be brought into the trash
                 (directory / name).unlink(missing_ok=True)
             return
-        place = self._path if belongs is Belongs.KEPT else self._trash
+        place = self.places.kept(name) if belongs is Belongs.KEPT else self._trash / name
+        if place.parent.parent == self._path:  # a machine's directory
+            place.parent.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            self.moving(name).rename(place / name)
-        sync(place)
+            self.moving(name).rename(place)
+        sync(place.parent)
 
 
 def _qcow2(target: Path, size: int) -> None:

@@ -99,6 +99,19 @@ class Identity:
         return json.dumps({"mpid": self._mpid, "identity": str(uuid4())}) + "\n"
 
 
+class HostIdentity(Identity):
+    """Of the host's own pool, which is where its server's data are: it needs no mark."""
+
+    def fits(self) -> bool:
+        return True
+
+    def known(self) -> bool:
+        return True
+
+    def check(self, known: Collection[str]) -> None:
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _read(file: Path) -> str | None:
     """None: it is not there, or a crash came before it had content."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from velocity.storage.port import Kind, MediaRef
+from velocity.storage.port import HOST_POOL, Kind, MediaRef
 
 MARK = Path(".velocity/pool")
 """In a folder of its own, as nothing but objects stands in the pool itself."""
@@ -44,6 +44,31 @@ class Places:
     @property
     def trash(self) -> Path:
         return self.path / TRASH
+
+    def kept(self, name: str) -> Path:
+        """The file of this name, in its place."""
+        return self.path / name
+
+
+@dataclass(frozen=True)
+class HostPlaces(Places):
+    """Those of the host's own pool: each object lies in the directory of its machine, beside its logs."""
+
+    @property
+    def moving(self) -> Path:
+        return self.records / "host.moving"
+
+    @property
+    def trash(self) -> Path:
+        return self.records / "host.trash"
+
+    def kept(self, name: str) -> Path:
+        machine, _, rest = name.partition(".")
+        return self.path / machine / rest
+
+
+def host_places(data_dir: Path) -> HostPlaces:
+    return HostPlaces(HOST_POOL, "host", data_dir / "machines", data_dir / "pools")
 
 
 def file_name(ref: MediaRef) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.identity import Identity
-from velocity.storage.directory.places import Places
+from velocity.storage.directory.identity import HostIdentity, Identity
+from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.directory.presence import Presence
-from velocity.storage.directory.threads import Threads
+from velocity.storage.directory.threads import AT_ONCE, Threads
 from velocity.storage.port import Unknown
 
 AGAIN = 5.0
@@ -22,11 +22,12 @@ class Directory:
     """One pool."""
 
     def __init__(self, places: Places, again: float) -> None:
-        identity = Identity(places)
+        own = isinstance(places, HostPlaces)
+        identity = HostIdentity(places) if own else Identity(places)
         self.places = places
         self.files = PoolFiles(places, identity)
         self.presence = Presence(places, identity, self.files)
-        self.threads = Threads(places.name)
+        self.threads = Threads(places.name, 1 if own else AT_ONCE)
         self._again = again
         self._retrying: asyncio.Task[None] | None = None
 

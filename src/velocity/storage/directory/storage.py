@@ -14,7 +14,18 @@ from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, Directories, Directory
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
 from velocity.storage.directory.told import told
-from velocity.storage.port import Belongs, Incoming, MediaRef, Outgoing, PoolState, Space, Stat, Storage, Unknown
+from velocity.storage.port import (
+    HOST_POOL,
+    Belongs,
+    Incoming,
+    MediaRef,
+    Outgoing,
+    PoolState,
+    Space,
+    Stat,
+    Storage,
+    Unknown,
+)
 
 T = TypeVar("T")
 
@@ -50,6 +61,21 @@ class DirectoryFiles:
         pool.presence.check(name)
         with told(pool.places):
             return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+    def provide(self, ref: MediaRef, template: int) -> None:
+        pool = self._host(ref)
+        pool.presence.open((), ())  # the first time, what a crash left goes
+        with told(pool.places):
+            pool.files.provide(file_name(ref), template)
+
+    def remove(self, ref: MediaRef) -> None:
+        pool = self._host(ref)
+        with told(pool.places):
+            pool.files.remove(file_name(ref))
+
+    def _host(self, ref: MediaRef) -> Directory:
+        assert ref.pool == HOST_POOL, "those of other pools are made by a job, and settled"
+        return self._directories.get(ref.pool)
 
 
 class DirectoryPools:

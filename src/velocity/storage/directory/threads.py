@@ -20,9 +20,9 @@ T = TypeVar("T")
 class Threads:
     """Of the pool of this name. To be used in the loop alone."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, count: int = AT_ONCE) -> None:
         self._name = name
-        self._threads = _started(AT_ONCE, f"pool-{name}")
+        self._threads = _started(count, f"pool-{name}")
         self._overdue: set[asyncio.Future[Any]] = set()
 
     def check(self) -> None:

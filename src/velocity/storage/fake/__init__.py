@@ -54,6 +54,12 @@ class NoFiles:
     def open(self, media: MediaRef, *, readonly: bool) -> int:
         raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
 
+    def provide(self, ref: MediaRef, template: int) -> None:
+        return None
+
+    def remove(self, ref: MediaRef) -> None:
+        return None
+
 
 class FakePools:
     """Keeps `velocity.storage.port.Pools`."""
