@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract.fields import GivenPassword, UnixTime
+from velocity.contract.fields import GivenName, GivenPassword, UnixTime
 from velocity.contract.operation import Alias, Anyone, Change, Cookie, Failure, Method, Nothing, Operation, Wire
 from velocity.contract.problems import Problem
 
 
 class SignIn(Wire, frozen=True):
-    name: GivenPassword
+    name: GivenName
     password: GivenPassword
 
 
@@ -29,7 +29,7 @@ SIGN_IN = Operation(
     route=1,
     request=SignIn,
     response=Session,
-    needs=Anyone("this is how one gets an authkey"),
+    needs=Anyone("this is how a client gets an authkey"),
     failures=(Failure(1100, 403, Problem.WRONG_CREDENTIALS, "wrong name or password"),),
     aliases=(Alias("username", "name"),),
     cookie=Cookie.IGNORED,
@@ -38,13 +38,13 @@ SIGN_IN = Operation(
 
 SIGN_OUT = Operation(
     name="sign_out",
-    summary="End the session of the authkey; one that is unknown is no failure",
+    summary="End the session of the authkey; an unknown authkey is not an error",
     method=Method.DELETE,
     path="/u/auth",
     route=1,
     request=Change,
     response=Nothing,
-    needs=Anyone("the authkey itself is what ends"),
+    needs=Anyone("the authkey itself identifies the session that ends"),
     failures=(),
 )
 
@@ -56,10 +56,10 @@ RENEW = Operation(
     route=1,
     request=Change,
     response=Session,
-    needs=Anyone("the authkey itself is what is renewed, and an expired one has an answer of its own"),
+    needs=Anyone("the authkey itself identifies the session; an expired one has its own error"),
     failures=(
         Failure(1400, 403, Problem.UNKNOWN_AUTHKEY, "the authkey is unknown"),
-        Failure(1401, 403, Problem.EXPIRED_AUTHKEY, "the authkey has expired (known for a day)"),
+        Failure(1401, 403, Problem.EXPIRED_AUTHKEY, "the authkey has expired (reported as expired for a day)"),
     ),
     cookie=Cookie.IGNORED,  # its answer would tell a script the authkey that the cookie keeps from it
     secret=True,

@@ -1,4 +1,4 @@
-"""Route 34: the hypervisor's command of a running virtual machine."""
+"""Route 34: the hypervisor command line of a running virtual machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ class VmCommand(Wire, frozen=True):
     vmid: Vmid
     argv: Annotated[
         list[str],
-        Meta(description="the program and its arguments, read back from the process; paths begin with DATA or RUN"),
+        Meta(
+            description="the program and its arguments, read back from the process; DATA and RUN stand for "
+            "directories of the server"
+        ),
     ]
 
 
 VM = Operation(
     name="vm_command",
-    summary="Show the command that a virtual machine runs with; its media are open descriptors, no paths",
+    summary="Show the command line that a virtual machine runs with; media appear as open descriptors, not as paths",
     method=Method.POST,
     path="/v/vm/command",
     route=34,
@@ -32,7 +35,7 @@ VM = Operation(
     needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
     failures=(
         Failure(34100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
-        Failure(34110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+        Failure(34110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
         Failure(34120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
     ),
     ours=True,

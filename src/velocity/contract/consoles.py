@@ -1,4 +1,4 @@
-"""Route 30, and what the subprotocol `velocity.serial` says beside the bytes of a serial console."""
+"""Route 30, and the messages of the subprotocol `velocity.serial` beside the bytes of a serial console."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SUBPROTOCOL = "velocity.serial"
 
 
 class Holder(Wire, frozen=True):
-    """Who types: nobody, while `holder` is null. `yours` tells which of several viewers of one name it is."""
+    """Who has the keyboard: nobody, while `holder` is null. `yours` tells viewers with the same name apart."""
 
     holder: str | None
     yours: bool
 
 
 class Told(Wire, frozen=True):
-    """What the server says, whenever it changes. `asks` is told to the holder alone, `refused` to the asker alone."""
+    """What the server sends after each change. `asks` goes to the holder, `refused` to the viewer who asked."""
 
     viewers: list[str] | UnsetType = UNSET
     keyboard: Holder | UnsetType = UNSET
@@ -35,25 +35,25 @@ Move = Literal["ask", "take", "give", "keep", "release"]
 
 
 class Say(Wire, frozen=True):
-    """What a viewer says: ask for the keyboard, take a free one; as its holder give it, keep it, or let go of it."""
+    """What a viewer sends: ask for the keyboard or take a free one; as its holder, give it, keep it or release it."""
 
     keyboard: Move
 
 
 class ReadLog(Wire, frozen=True):
     vmid: Vmid
-    bytes: Annotated[int, Meta(ge=1, le=1 << 20, description="how much of its end, in bytes")] = 64 << 10
+    bytes: Annotated[int, Meta(ge=1, le=1 << 20, description="how many bytes, counted from the end")] = 64 << 10
 
 
 class SerialLog(Wire, frozen=True):
     vmid: Vmid
-    text: Annotated[str, Meta(description="what the guest said, to be shown as text and never as markup")]
-    complete: Annotated[bool, Meta(description="whether that is all that is kept")]
+    text: Annotated[str, Meta(description="the output of the guest, to be shown as text and never as markup")]
+    complete: Annotated[bool, Meta(description="whether this is everything that is stored")]
 
 
 LOG = Operation(
     name="read_log",
-    summary="Read the end of what a virtual machine said on its serial console, also when it is STOPPED",
+    summary="Read the end of a virtual machine's serial console output, also when it is STOPPED",
     method=Method.POST,
     path="/v/vm/log",
     route=30,
@@ -62,7 +62,7 @@ LOG = Operation(
     needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
     failures=(
         Failure(30100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
-        Failure(30110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),
+        Failure(30110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
     ),
     ours=True,
 )

@@ -20,7 +20,7 @@ class GroupView(Wire, frozen=True):
     gid: Gid
     parent_gid: Gid
     name: str
-    permissions: Annotated[list[str], Meta(description="what the caller holds there, by inheritance too")]
+    permissions: Annotated[list[str], Meta(description="the caller's permissions there, inherited ones included")]
 
 
 class DisplayView(Wire, frozen=True):
@@ -30,7 +30,7 @@ class DisplayView(Wire, frozen=True):
 
 
 class VmView(Wire, frozen=True):
-    """What a list of VMs shows of one."""
+    """A VM as lists show it."""
 
     vmid: Vmid
     gid: Gid
@@ -38,7 +38,7 @@ class VmView(Wire, frozen=True):
     cpus: int
     memory_mib: int
     state: State
-    wanted: Annotated[State, Meta(description="what was last asked for")]
+    wanted: Annotated[State, Meta(description="the state that was last requested")]
     autostart: bool
     displays: list[DisplayView]
     media: Annotated[list[UUID], Meta(description="in boot order")]
@@ -51,7 +51,7 @@ class VmView(Wire, frozen=True):
 
 
 class MediumView(MediumInfo, frozen=True, kw_only=True):
-    """What POST /m/media/list shows of a medium, and whose it is."""
+    """A medium as POST /m/media/list shows it, and the group that owns it."""
 
     gid: Gid
 
@@ -62,15 +62,15 @@ class PoolView(Wire, frozen=True):
 
 
 class Snapshot(Wire, frozen=True):
-    """Event `snapshot`: all that the caller may see, in the place of whatever he was told before."""
+    """Event `snapshot`: everything that the caller may see; replaces all that was sent before."""
 
     event: ClassVar[str] = "snapshot"
 
     me: UserSummary
-    groups: Annotated[list[GroupView], Meta(description="those that POST /u/group/list shows")]
+    groups: Annotated[list[GroupView], Meta(description="the groups that POST /u/group/list shows")]
     vms: Annotated[list[VmView], Meta(description="where the caller holds velocity.vm.view")]
     media: Annotated[list[MediumView], Meta(description="where the caller holds velocity.media.list")]
-    pools: Annotated[list[PoolView], Meta(description="seen by a group where the caller holds velocity.pool.list")]
+    pools: Annotated[list[PoolView], Meta(description="pools of the groups where the caller holds velocity.pool.list")]
     tasks: Annotated[list[TaskInfo], Meta(description="where the caller holds velocity.media.list")]
     users: (
         Annotated[list[UserSummary], Meta(description="absent: the caller does not hold velocity.user.list anywhere")]
@@ -79,7 +79,7 @@ class Snapshot(Wire, frozen=True):
 
 
 class OneSet(Wire, frozen=True):
-    """Event `set`: an object is new, or is so now. It states the whole object."""
+    """Event `set`: an object was created or has changed. Contains the whole object."""
 
     event: ClassVar[str] = "set"
 
@@ -112,7 +112,7 @@ ChangedKind = Literal["trash", "quota", "pool", "history", "session"]
 
 
 class Gone(Wire, frozen=True):
-    """Event `gone`: an object is no more, for the caller at least."""
+    """Event `gone`: an object no longer exists, or the caller may no longer see it."""
 
     event: ClassVar[str] = "gone"
     kind: Kind
@@ -120,18 +120,23 @@ class Gone(Wire, frozen=True):
 
 
 class Changed(Wire, frozen=True):
-    """Event `changed`: read it again if you show it."""
+    """Event `changed`: if you show it, read it again."""
 
     event: ClassVar[str] = "changed"
     kind: ChangedKind
     gid: (
-        Annotated[int, Meta(description="of this group, and what is left to those below it; absent: the caller's own")]
+        Annotated[
+            int,
+            Meta(
+                description="the group concerned; quotas of the groups below change with it. Absent: the caller's own"
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
 
 class Bye(Wire, frozen=True):
-    """Event `bye`, the last one. After `slow` and `shutting down`, connect again."""
+    """Event `bye`, the last event. After `slow` and `shutting down`, connect again."""
 
     event: ClassVar[str] = "bye"
     reason: Farewell
@@ -144,13 +149,13 @@ EVENTS: Mapping[str, Any] = {"snapshot": Snapshot, "set": Set, "gone": Gone, "ch
 
 WATCH = Operation(
     name="watch_events",
-    summary="Follow what the caller may see, as server-sent events",
+    summary="Follow everything that the caller may see, as server-sent events",
     method=Method.POST,
     path="/v/events",
     route=36,
     request=Nothing,
     response=Nothing,
-    needs=SignedIn("everyone is told what he may see, and nothing else"),
+    needs=SignedIn("all users receive what they may see, and nothing else"),
     failures=(),
     ours=True,
 )

@@ -1,4 +1,4 @@
-"""The field types that requests and responses share, each with its range and alphabet."""
+"""The field types that requests and responses share, each with its range and allowed characters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MediaType = Annotated[
         min_length=1,
         max_length=32,
         pattern=_PRINTABLE,
-        description="free text; ISO, DISK and IPSW are the customary ones",
+        description="free text; usually ISO, DISK or IPSW",
     ),
 ]
 PASSWORD_LENGTH = range(8, 1025)
@@ -39,7 +39,8 @@ Password = Annotated[
     str,
     Meta(min_length=PASSWORD_LENGTH.start, max_length=PASSWORD_LENGTH.stop - 1, description="8 to 1,024 characters"),
 ]
-GivenPassword = Annotated[str, Meta(max_length=1024, description="a password to be verified")]
+GivenName = Annotated[str, Meta(max_length=1024, description="the user's name")]
+GivenPassword = Annotated[str, Meta(max_length=1024, description="the user's present password")]
 Word = Annotated[str, Meta(max_length=64)]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
@@ -51,9 +52,12 @@ UnreachableSince = Annotated[
     ),
 ]
 Revision = Annotated[
-    str, Meta(min_length=1, max_length=64, description="a word that is another one whenever the object is")
+    str, Meta(min_length=1, max_length=64, description="an opaque string that changes whenever the object does")
 ]
 PoolState = Annotated[
     Literal["online", "away", "readonly"],
-    Meta(description="away: the pool's disk is not mounted where it belongs, or does not answer"),
+    Meta(
+        description="online; away: the pool's disk is not mounted in its place, or does not respond; readonly: it can "
+        "only be read"
+    ),
 ]

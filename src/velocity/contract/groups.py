@@ -1,4 +1,4 @@
-"""Routes 5, 15 and 18: groups, and what they may have in all."""
+"""Routes 5, 15 and 18: groups and their quotas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GroupRequest(Wire, frozen=True):
 
 
 class Member(Wire, frozen=True):
-    """A user and what he holds directly on the group."""
+    """A user and the permissions that they hold directly on the group."""
 
     uid: Uid
     name: str
@@ -29,7 +29,9 @@ class GroupInfo(Wire, frozen=True):
     gid: Gid
     parent_gid: Gid
     name: str
-    revision: Annotated[str, Meta(description="another one whenever its members, their permissions or its quota are")]
+    revision: Annotated[
+        str, Meta(description="changes whenever the group's members, their permissions or its quota do")
+    ]
     memberships: list[Member]
 
 
@@ -48,15 +50,17 @@ class DeleteGroup(Change, frozen=True):
     gid: Gid
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
-    force: Annotated[bool, Meta(description="end those of its VMs that run, as if their power were cut")] = False
-    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
+    force: Annotated[bool, Meta(description="power off those of its VMs that are not stopped")] = False
+    purge: Annotated[bool, Meta(description="delete permanently, without the trash")] = False
 
 
 class GroupSummary(Wire, frozen=True):
     gid: Gid
     parent_gid: Gid
     name: str
-    permissions: Annotated[list[PermissionInfo], Meta(description="what the caller holds there directly")]
+    permissions: Annotated[
+        list[PermissionInfo], Meta(description="the permissions that the caller holds there directly")
+    ]
 
 
 class Groups(Wire, frozen=True):
@@ -67,7 +71,7 @@ Limit = Annotated[int, Meta(ge=0, le=2**63 - 1, description="absent: no limit of
 
 
 class Quota(Wire, frozen=True):
-    """What a group with all its subgroups may have."""
+    """What a group with all its subgroups may use."""
 
     cpus: Limit | UnsetType = UNSET
     memory_mib: Limit | UnsetType = UNSET
@@ -75,7 +79,7 @@ class Quota(Wire, frozen=True):
 
 
 class Usage(Wire, frozen=True):
-    """What the VMs of a group and its subgroups have, running or not."""
+    """What the VMs of a group and its subgroups use, running or not."""
 
     cpus: int
     memory_mib: int
@@ -87,11 +91,11 @@ class QuotaInfo(Wire, frozen=True):
     revision: Revision
     limits: Quota
     usage: Usage
-    left: Annotated[Quota, Meta(description="what may still be added, by the limits of the group and its ancestors")]
+    left: Annotated[Quota, Meta(description="what may still be added under the limits of the group and its ancestors")]
 
 
 class SetQuota(Change, frozen=True):
-    """States the whole quota: a limit that is absent or null is lifted."""
+    """Sets the whole quota: a limit that is absent or null is removed."""
 
     gid: Gid
     cpus: Limit | UnsetType = UNSET
@@ -103,7 +107,7 @@ class SetQuota(Change, frozen=True):
 
 SHOW = Operation(
     name="show_group",
-    summary="Show a group with its members and what they hold directly on it",
+    summary="Show a group with its members and their direct permissions",
     method=Method.POST,
     path="/u/group",
     route=5,
@@ -118,7 +122,7 @@ SHOW = Operation(
 
 CREATE = Operation(
     name="create_group",
-    summary="Create a group under another one",
+    summary="Create a group under another group",
     method=Method.PUT,
     path="/u/group",
     route=5,
@@ -129,13 +133,13 @@ CREATE = Operation(
         Failure(5200, 403, Problem.NO_PERMISSION, "velocity.group.create is needed on the parent"),
         Failure(5210, 404, Problem.GROUP_NOT_FOUND, "no such parent group"),
         Failure(5220, 409, Problem.GROUP_NAME_TAKEN, "a group of that name exists under that parent"),
-        Failure(5221, 406, Problem.GROUP_TOO_DEEP, "it would be more than 32 groups below the root"),
+        Failure(5221, 406, Problem.GROUP_TOO_DEEP, "it would be more than 32 levels below the root"),
     ),
 )
 
 DELETE = Operation(
     name="delete_group",
-    summary="Delete a group with its subgroups, VMs and media, into the trash",
+    summary="Move a group with its subgroups, VMs and media to the trash",
     method=Method.DELETE,
     path="/u/group",
     route=5,
@@ -145,31 +149,34 @@ DELETE = Operation(
     failures=(
         Failure(5300, 403, Problem.NO_PERMISSION, "velocity.group.remove is needed on the parent"),
         Failure(5310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(5320, 406, Problem.GROUP_STAYS, "group 0 stays"),
+        Failure(5320, 406, Problem.GROUP_STAYS, "group 0 cannot be deleted"),
         Failure(5321, 409, Problem.GROUP_BUSY, "one of its VMs is not STOPPED, and `force` is not true"),
         Failure(
-            5322, 409, Problem.GROUP_MEDIUM_ATTACHED, "one of its media is attached to a VM of a group that remains"
+            5322,
+            409,
+            Problem.GROUP_MEDIUM_ATTACHED,
+            "one of its media is attached to a VM of a group that is not being deleted",
         ),
-        Failure(5323, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
-        Failure(5324, 406, Problem.POOL_AWAY, "a pool that its media lie in is away, or can only be read"),
+        Failure(5323, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(5324, 406, Problem.POOL_AWAY, "the pool of one of its media is away or read-only"),
     ),
 )
 
 LIST = Operation(
     name="list_groups",
-    summary="List the groups where the caller holds a permission, and the ancestors needed to draw the tree",
+    summary="List the groups where the caller holds a permission, and their ancestors",
     method=Method.POST,
     path="/u/group/list",
     route=15,
     request=Nothing,
     response=Groups,
-    needs=SignedIn("everyone may see where he himself holds something"),
+    needs=SignedIn("all users may see where they hold permissions"),
     failures=(),
 )
 
 SHOW_QUOTA = Operation(
     name="show_quota",
-    summary="Show what a group with its subgroups may have, has, and may still add",
+    summary="Show the quota of a group with its subgroups, what they use, and what is left",
     method=Method.POST,
     path="/u/group/quota",
     route=18,
@@ -185,7 +192,7 @@ SHOW_QUOTA = Operation(
 
 SET_QUOTA = Operation(
     name="set_quota",
-    summary="Set what a group with its subgroups may have; a limit that is absent or null is lifted",
+    summary="Set the quota of a group with its subgroups; a limit that is absent or null is removed",
     method=Method.PUT,
     path="/u/group/quota",
     route=18,
@@ -195,8 +202,8 @@ SET_QUOTA = Operation(
     failures=(
         Failure(18200, 403, Problem.NO_PERMISSION, "velocity.group.create is needed on the parent"),
         Failure(18210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(18221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
-        Failure(18220, 406, Problem.QUOTA_ABOVE, "a limit is above an ancestor's, or below one of a subgroup"),
+        Failure(18221, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(18220, 406, Problem.QUOTA_ABOVE, "a limit is above an ancestor's, or below a subgroup's"),
     ),
     ours=True,
 )

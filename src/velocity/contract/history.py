@@ -13,12 +13,14 @@ from velocity.contract.problems import Problem
 
 
 class ListHistory(Wire, frozen=True):
-    gid: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="of this group and those below it")] = 0
+    gid: Annotated[
+        int, Meta(ge=-(2**63), le=2**63 - 1, description="entries of this group and the groups below it")
+    ] = 0
     before: (
-        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="only what is older than this hid: the next page")]
+        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="only entries older than this hid: the next page")]
         | UnsetType
     ) = UNSET
-    limit: Annotated[int, Meta(ge=1, le=1000, description="entries at most, 1 to 1,000")] = 100
+    limit: Annotated[int, Meta(ge=1, le=1000, description="the maximum number of entries, 1 to 1,000")] = 100
     uid: Uid | UnsetType = UNSET
     """Only what this user did."""
     refused: bool | UnsetType = UNSET
@@ -28,19 +30,19 @@ class ListHistory(Wire, frozen=True):
 
 
 class Entry(Wire, frozen=True):
-    hid: Annotated[int, Meta(description="the id of the entry; a later one has a greater one")]
+    hid: Annotated[int, Meta(description="the id of the entry; later entries have greater ids")]
     at: UnixTime
-    name: Annotated[str, Meta(description="the name of who it was, or of whom a sign-in was tried for")]
+    name: Annotated[str, Meta(description="the user's name, or the name that a sign-in was attempted with")]
     address: str
-    request: Annotated[str, Meta(description="the request's id, as in the header x-request-id of its answer")]
+    request: Annotated[str, Meta(description="the id of the request, as in the x-request-id header of its response")]
     operation: str
     gid: Gid
-    target: Annotated[str, Meta(description="what it was done to; never a secret")]
+    target: Annotated[str, Meta(description="what the request acted on; never a secret")]
     status: int
-    uid: Annotated[int, Meta(description="who; absent: nobody was signed in")] | UnsetType = UNSET
-    code: Annotated[int, Meta(description="why it was refused; absent: it was not")] | UnsetType = UNSET
+    uid: Annotated[int, Meta(description="the user; absent: not signed in")] | UnsetType = UNSET
+    code: Annotated[int, Meta(description="the error code; absent: the request succeeded")] | UnsetType = UNSET
     message: str | UnsetType = UNSET
-    vmid: Annotated[int, Meta(description="the VM that it concerns; absent: none")] | UnsetType = UNSET
+    vmid: Annotated[int, Meta(description="the VM concerned; absent: none")] | UnsetType = UNSET
 
 
 class History(Wire, frozen=True):
@@ -49,7 +51,7 @@ class History(Wire, frozen=True):
 
 LIST = Operation(
     name="list_history",
-    summary="List what was done, and what was refused, the newest first: changes, sign-ins, and refused requests",
+    summary="List changes, sign-ins and refused requests, newest first",
     method=Method.POST,
     path="/t/history",
     route=27,

@@ -14,35 +14,36 @@ from velocity.contract.problems import Problem
 
 
 class VmCount(Wire, frozen=True):
-    running: Annotated[int, Meta(description="that are not STOPPED")]
+    running: Annotated[int, Meta(description="VMs that are not STOPPED")]
     total: int
 
 
 class HostPool(Wire, frozen=True):
     mpid: Mpid
     name: str
-    size: Annotated[Bytes, Meta(description="bytes of the file system that it lies on")]
-    free: Annotated[Bytes, Meta(description="bytes that may still be written there")]
-    declared: Annotated[Bytes, Meta(description="bytes that its media may grow to")]
-    allocated: Annotated[Bytes, Meta(description="bytes that its media take on the disk")]
+    size: Annotated[Bytes, Meta(description="size of its file system in bytes")]
+    free: Annotated[Bytes, Meta(description="free space of its file system in bytes")]
+    declared: Annotated[Bytes, Meta(description="the total size that its media may grow to, in bytes")]
+    allocated: Annotated[Bytes, Meta(description="the space that its media take on the disk, in bytes")]
     state: PoolState
-    message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
+    message: Annotated[str, Meta(description="what the state means and what to do; absent: online")] | UnsetType = UNSET
 
 
 class UnknownGuest(Wire, frozen=True):
     uuid: UUID
-    run: Annotated[int, Meta(description="which run of that machine it is")]
+    run: Annotated[int, Meta(description="the number of the machine's run")]
 
 
 class HostInfo(Wire, frozen=True):
     name: str
-    version: Annotated[str, Meta(description="the server's")]
+    version: Annotated[str, Meta(description="the server's version")]
     cpus: int
     load: Annotated[
-        list[float], Meta(min_length=3, max_length=3, description="the means of 1, 5 and 15 minutes, as of uptime(1)")
+        list[float],
+        Meta(min_length=3, max_length=3, description="the averages over 1, 5 and 15 minutes, as in uptime(1)"),
     ]
     memory_mib: int
-    memory_free_mib: Annotated[int, Meta(description="that a VM could have now")]
+    memory_free_mib: Annotated[int, Meta(description="memory available to a new VM")]
     uptime: Annotated[int, Meta(description="seconds since the host was started")]
     hypervisor: str
     accelerator: str
@@ -51,20 +52,20 @@ class HostInfo(Wire, frozen=True):
     pools: list[HostPool]
     unknown_guests: Annotated[
         list[UnknownGuest],
-        Meta(description="that run on the host and belong to no VM here, as after the restore of an older database"),
+        Meta(description="guests that run on the host and belong to no VM here, as after restoring an older database"),
     ]
 
 
 SHOW = Operation(
     name="show_host",
-    summary="Show the host: its load, memory, pools and hypervisor",
+    summary="Show the host with its load, memory, pools and hypervisor",
     method=Method.POST,
     path="/h/host",
     route=35,
     request=Nothing,
     response=HostInfo,
     needs=Holds(Permission.HOST_VIEW, On.SOMEWHERE),
-    failures=(Failure(35100, 403, Problem.NO_PERMISSION, "velocity.host.view is needed somewhere"),),
+    failures=(Failure(35100, 403, Problem.NO_PERMISSION, "velocity.host.view is needed on at least one group"),),
     ours=True,
 )
 

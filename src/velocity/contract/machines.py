@@ -28,7 +28,7 @@ class State(enum.Enum):
 
 
 class MediaMode(enum.Enum):
-    """How a medium is attached: USB mass storage, virtio block device, disk on a virtio SCSI controller."""
+    """How a medium is attached: USB mass storage, virtio block device, or disk on a virtio SCSI controller."""
 
     USB = "USB"
     BLOCK = "BLOCK"
@@ -36,7 +36,7 @@ class MediaMode(enum.Enum):
 
 
 class NicType(enum.Enum):
-    """NAT: a private address with DHCP, DNS and the way out. BRIDGE: on a host NIC."""
+    """NAT: a private address with DHCP, DNS and internet access. BRIDGE: attached to a host NIC."""
 
     NAT = "NAT"
     BRIDGE = "BRIDGE"
@@ -49,7 +49,7 @@ class Display(Wire, frozen=True):
     name: Name
     width: Pixels
     height: Pixels
-    ppi: Annotated[int, Meta(ge=1, le=10000, description="pixels per inch; kept and reported")] = 96
+    ppi: Annotated[int, Meta(ge=1, le=10000, description="pixels per inch; stored and reported")] = 96
 
 
 class Attachment(Wire, frozen=True):
@@ -70,7 +70,7 @@ Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
 Notes = Annotated[
     str,
-    Meta(max_length=8192, extra={"bytes": 8192}, description="text about it, at most 8,192 bytes of UTF-8"),
+    Meta(max_length=8192, extra={"bytes": 8192}, description="a description, at most 8,192 bytes of UTF-8"),
 ]
 
 
@@ -130,19 +130,21 @@ class DeleteVm(Change, frozen=True):
     vmid: Vmid
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
-    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
+    purge: Annotated[bool, Meta(description="delete permanently, without the trash")] = False
 
 
 class Reason(Wire, frozen=True):
     """Why the VM is in its state."""
 
-    cause: Annotated[str, Meta(description="a word for programs, such as guest-shutdown, guest-panicked, killed")]
+    cause: Annotated[
+        str, Meta(description="an identifier for programs, such as guest-shutdown, guest-panicked, killed")
+    ]
     message: Annotated[str, Meta(description="a sentence for people")]
     since: UnixTime
 
 
 class Isolation(Wire, frozen=True):
-    """What holds of the VM's process, read back from /proc of it while it runs."""
+    """How the VM's process is isolated, read back from /proc while it runs."""
 
     uid: int
     own_uid: bool
@@ -151,7 +153,7 @@ class Isolation(Wire, frozen=True):
     no_new_privileges: bool
     seccomp: bool
     nat_reaches_host_loopback: bool
-    gaps: Annotated[list[str], Meta(description="what does not hold here, and how to gain it")]
+    gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
 
 
 @with_settings(VmSettings, Form.SHOWN, after="state")
@@ -162,10 +164,10 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     state: State
     gid: Gid
     revision: Revision
-    wanted: Annotated[State, Meta(description="the state that was last asked for")]
-    machine_type: Annotated[str, Meta(description="QEMU's machine type, pinned when the VM was created")]
-    firmware: Annotated[str, Meta(description="the firmware build, pinned when the VM was created")]
-    waiting: Annotated[list[str], Meta(description="the fields whose change takes effect at the next start")]
+    wanted: Annotated[State, Meta(description="the state that was last requested")]
+    machine_type: Annotated[str, Meta(description="QEMU's machine type, fixed when the VM was created")]
+    firmware: Annotated[str, Meta(description="the firmware build, fixed when the VM was created")]
+    waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
@@ -174,7 +176,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")
 class AlterVm(Change, frozen=True):
-    """What is absent stays as it is."""
+    """Fields that are absent keep their value."""
 
     vmid: Vmid
     name: Name | UnsetType = UNSET
@@ -189,7 +191,7 @@ class AlterVm(Change, frozen=True):
 class VmAltered(Wire, frozen=True):
     vmid: Vmid
     revision: Revision
-    waiting: Annotated[list[str], Meta(description="the fields that take effect at the next start")]
+    waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     warnings: list[str] | UnsetType = UNSET
     """What will not work as one might expect, known before the start."""
 
@@ -211,12 +213,14 @@ class VmState(Wire, frozen=True):
 class OpenConsole(Wire, frozen=True):
     vmid: Vmid
     kind: Literal["serial", "display"]
-    display: Annotated[str, Meta(max_length=128, description="its name; absent: the first")] | UnsetType = UNSET
+    display: (
+        Annotated[str, Meta(max_length=128, description="the display's name; absent: the first display")] | UnsetType
+    ) = UNSET
 
 
 class ConsoleTicket(Wire, frozen=True):
     ticket: str
-    path: Annotated[str, Meta(description="where to open the websocket, once, within 30 seconds")]
+    path: Annotated[str, Meta(description="the path for the websocket; usable once, within 30 seconds")]
     expires: UnixTime
 
 
@@ -234,19 +238,25 @@ CREATE = Operation(
         Failure(12210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(12211, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(12214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
+        Failure(12220, 406, Problem.CPU_LIMIT, "more CPUs than a VM can have here, or than the group's quota allows"),
         Failure(
-            12220, 406, Problem.CPU_LIMIT, "a VM cannot have so many CPUs here, or the group's quota does not hold them"
+            12221,
+            406,
+            Problem.MEMORY_LIMIT,
+            "more or less memory than a VM can have here, or more than the group's quota allows",
         ),
-        Failure(
-            12221, 406, Problem.MEMORY_LIMIT, "a VM cannot have this memory here, or the group's quota does not hold it"
-        ),
-        Failure(12222, 406, Problem.VM_QUOTA, "a quota on the number of VMs does not hold it"),
-        Failure(12225, 406, Problem.MEDIA_MODE, "the media mode is none of USB, BLOCK, VIRTIO"),
-        Failure(12226, 406, Problem.NIC_TYPE, "the NIC type is none of NAT, BRIDGE"),
-        Failure(12227, 406, Problem.BRIDGE_WITHOUT_HOST, "BRIDGE without a host NIC"),
-        Failure(12223, 409, Problem.VM_NAME_TAKEN, "the group has a VM of that name"),
+        Failure(12222, 406, Problem.VM_QUOTA, "a quota on the number of VMs does not allow it"),
+        Failure(12225, 406, Problem.MEDIA_MODE, "the media mode is not USB, BLOCK or VIRTIO"),
+        Failure(12226, 406, Problem.NIC_TYPE, "the NIC type is not NAT or BRIDGE"),
+        Failure(12227, 406, Problem.BRIDGE_WITHOUT_HOST, "a BRIDGE NIC without a host NIC"),
+        Failure(12223, 409, Problem.VM_NAME_TAKEN, "the group already has a VM with that name"),
         Failure(12224, 409, Problem.DISPLAY_NAME_TAKEN, "two displays have the same name"),
-        Failure(12228, 409, Problem.MEDIUM_IN_USE, "the medium is attached writable to another VM, or twice"),
+        Failure(
+            12228,
+            409,
+            Problem.MEDIUM_IN_USE,
+            "the medium is already attached writable, to another VM or twice to this one",
+        ),
     ),
     aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),
 )
@@ -262,7 +272,7 @@ STATE = Operation(
     needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
     failures=(
         Failure(13100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
-        Failure(13110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+        Failure(13110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
     ),
 )
 
@@ -277,18 +287,18 @@ SET_STATE = Operation(
     needs=Holds(Permission.VM_STATE, On.VM, Hides.STRANGERS),
     failures=(
         Failure(13200, 403, Problem.NO_PERMISSION, "velocity.vm.state is needed on the VM's group"),
-        Failure(13210, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
-        Failure(13220, 406, Problem.NOT_FROM_THIS_STATE, "not possible from the present state"),
+        Failure(13210, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
+        Failure(13220, 406, Problem.NOT_FROM_THIS_STATE, "not possible in the VM's present state"),
         Failure(13221, 406, Problem.NOT_A_STATE, "not a state that can be requested"),
-        Failure(13222, 406, Problem.MEMORY_SHORT, "the host has not the memory free now"),
-        Failure(13223, 406, Problem.POOL_AWAY, "a pool of its media is away, or can only be read"),
+        Failure(13222, 406, Problem.MEMORY_SHORT, "the host does not have enough free memory"),
+        Failure(13223, 406, Problem.POOL_AWAY, "the pool of one of its media is away or read-only"),
         Failure(
             13224,
             409,
             Problem.MEDIUM_IN_USE,
-            "it would write to a medium that another VM writes to, or that a clone or an import reads",
+            "it would write to a medium that another VM writes to, or that is being cloned or imported",
         ),
-        Failure(13230, 500, Problem.HYPERVISOR, "the hypervisor failed, with its own words"),
+        Failure(13230, 500, Problem.HYPERVISOR, "the hypervisor failed; the message has its own words"),
     ),
 )
 
@@ -301,12 +311,12 @@ SHOW = Operation(
     request=VmRequest,
     response=VmInfo,
     needs=Holds(Permission.VM_VIEW, On.VM, Hides.NON_VIEWERS),
-    failures=(Failure(16110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),),
+    failures=(Failure(16110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),),
 )
 
 DELETE = Operation(
     name="delete_vm",
-    summary="Delete a stopped virtual machine with its firmware variables, into the trash; its media stay",
+    summary="Move a stopped virtual machine with its firmware variables to the trash; its media remain",
     method=Method.DELETE,
     path="/v/vm",
     route=16,
@@ -317,14 +327,14 @@ DELETE = Operation(
         Failure(16300, 403, Problem.NO_PERMISSION, "velocity.vm.remove is needed on the VM's group"),
         Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
-        Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
     ours=True,
 )
 
 ALTER = Operation(
     name="alter_vm",
-    summary="Change a virtual machine; what cannot change while it runs waits for the next start",
+    summary="Change a virtual machine; changes that are not possible while it runs take effect at its next start",
     method=Method.PATCH,
     path="/v/vm",
     route=16,
@@ -336,7 +346,7 @@ ALTER = Operation(
         Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
-        Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(
             Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)
             for failure in CREATE.failures
@@ -364,7 +374,7 @@ LIST = Operation(
 
 CONSOLE = Operation(
     name="open_console",
-    summary="Get a ticket for one websocket to the serial console or a display",
+    summary="Get a ticket for one websocket connection to the serial console or to a display",
     method=Method.POST,
     path="/v/vm/console",
     route=19,
@@ -373,7 +383,7 @@ CONSOLE = Operation(
     needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
     failures=(
         Failure(19100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
-        Failure(19110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),
+        Failure(19110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
         Failure(19120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
         Failure(19121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
     ),

@@ -20,7 +20,7 @@ class ListPools(Wire, frozen=True):
 
 
 class Assigned(Wire, frozen=True):
-    """What is assigned of a pool to a group itself, whatever it may inherit."""
+    """What is assigned of a pool to the group itself, without what it inherits."""
 
     quota: Annotated[int, Meta(description="bytes; 0: no limit of its own")]
     write: bool
@@ -28,23 +28,23 @@ class Assigned(Wire, frozen=True):
 
 
 class PoolInfo(Wire, frozen=True):
-    """What a group may do in a pool, by all that is assigned to it and above it."""
+    """What a group may do in a pool, by its own assignment and those of the groups above it."""
 
     mpid: Mpid
     name: str
     write: bool
     manage: bool
-    quota: Annotated[int, Meta(description="bytes that the nearest assignment allows; 0: no limit of its own")]
-    used: Annotated[int, Meta(description="bytes that the media of the group and its subgroups declare here")]
-    free: Annotated[int, Meta(description="bytes free in the pool's file system; 0 while the pool is away")]
-    revision: Annotated[str, Meta(description="another one whenever what is assigned to the group itself is")]
+    quota: Annotated[int, Meta(description="the quota in bytes of the nearest assignment; 0: no limit of its own")]
+    used: Annotated[int, Meta(description="the total size in bytes of the media of the group and its subgroups")]
+    free: Annotated[int, Meta(description="free space in the pool's file system, in bytes; 0 while the pool is away")]
+    revision: Annotated[str, Meta(description="changes whenever the group's own assignment does")]
     state: PoolState
     left: (
-        Annotated[int, Meta(description="bytes that may still be declared, by all quotas above; absent: no limit")]
+        Annotated[int, Meta(description="bytes that all quotas of the groups above still allow; absent: no limit")]
         | UnsetType
     ) = UNSET
-    assigned: Annotated[Assigned, Meta(description="absent: the group itself has nothing of it")] | UnsetType = UNSET
-    message: Annotated[str, Meta(description="what its state means, unless it is online")] | UnsetType = UNSET
+    assigned: Annotated[Assigned, Meta(description="absent: the group itself has no assignment")] | UnsetType = UNSET
+    message: Annotated[str, Meta(description="what the state means and what to do; absent: online")] | UnsetType = UNSET
 
 
 class Pools(Wire, frozen=True):
@@ -55,7 +55,7 @@ class AssignPool(Change, frozen=True):
     gid: Gid
     mpid: Mpid
     quota: Annotated[
-        int, Meta(ge=0, le=2**63 - 1, description="bytes, counted over the group's subtree; 0: no limit of its own")
+        int, Meta(ge=0, le=2**63 - 1, description="bytes, for the group with its subgroups; 0: no limit of its own")
     ] = 0
     write: bool = False
     manage: bool = False
@@ -75,11 +75,11 @@ class ListMedia(Wire, frozen=True):
 
 
 class Content(Wire, frozen=True):
-    """What the bytes of a medium were found to be; nothing is attached on the strength of it."""
+    """What the server recognized in the bytes of a medium; for information only."""
 
     format: Annotated[str, Meta(description="iso9660, gpt, mbr, qcow2, vmdk, vdi, vhdx, xz, zstd, blank or unknown")]
     label: str | UnsetType = UNSET
-    volume_size: Annotated[int, Meta(description="bytes that its file system says it has")] | UnsetType = UNSET
+    volume_size: Annotated[int, Meta(description="the size in bytes that its file system states")] | UnsetType = UNSET
     boots_efi: bool | UnsetType = UNSET
     architectures: list[str] | UnsetType = UNSET
     warning: Annotated[str, Meta(description="what to know before attaching it")] | UnsetType = UNSET
@@ -90,7 +90,7 @@ class MediumUser(Wire, frozen=True):
 
     vmid: Vmid
     name: str
-    writing: Annotated[bool, Meta(description="it runs, and may write to the medium")]
+    writing: Annotated[bool, Meta(description="whether it is running and may write to the medium")]
 
 
 class MediumInfo(Wire, frozen=True):
@@ -101,10 +101,10 @@ class MediumInfo(Wire, frozen=True):
     size: Bytes
     readonly: bool
     format: str
-    allocated: Annotated[int, Meta(description="bytes that it takes on the disk; `size` is what counts")]
+    allocated: Annotated[int, Meta(description="the space that it takes on the disk, in bytes; quotas count `size`")]
     revision: Revision
     used_by: Annotated[
-        list[MediumUser], Meta(description="the VMs that it is attached to, of those the caller may view")
+        list[MediumUser], Meta(description="the VMs that it is attached to, as far as the caller may view them")
     ]
     content: Content | UnsetType = UNSET
 
@@ -141,7 +141,7 @@ class MediumCreated(Wire, frozen=True):
 
 
 class ImportMedium(Change, frozen=True):
-    """The bytes of `mid`, an uploaded image or packed file, become a medium of their own."""
+    """Makes a new medium from the bytes of `mid`, an uploaded disk image or compressed file."""
 
     mid: UUID
     gid: Gid
@@ -169,12 +169,12 @@ class DeleteMedium(Change, frozen=True):
     mid: UUID
     revision: Revision | UnsetType = UNSET
     """Refused if the object has another one by now."""
-    purge: Annotated[bool, Meta(description="for good, past the trash")] = False
+    purge: Annotated[bool, Meta(description="delete permanently, without the trash")] = False
 
 
 ASSIGN_POOL = Operation(
     name="assign_pool",
-    summary="Assign a pool to a group, or change what is assigned",
+    summary="Assign a pool to a group, or change its assignment",
     method=Method.PUT,
     path="/m/pool/assign",
     route=6,
@@ -186,19 +186,19 @@ ASSIGN_POOL = Operation(
             6200,
             403,
             Problem.NO_PERMISSION,
-            "velocity.pool.assign is needed on the group, and on its parent for what the group gains; "
-            "nobody passes on what the parent lacks",
+            "velocity.pool.assign is needed on the group, and on its parent for whatever the group gains; a group "
+            "cannot be given what its parent lacks",
         ),
         Failure(6210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6211, 404, Problem.POOL_NOT_FOUND, "no such pool"),
-        Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 has every pool"),
-        Failure(6221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 always has every pool"),
+        Failure(6221, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )
 
 REVOKE_POOL = Operation(
     name="revoke_pool",
-    summary="Take a pool away from a group and its subgroups; their media stay",
+    summary="Remove a pool's assignment to a group and its subgroups; their media remain",
     method=Method.DELETE,
     path="/m/pool/assign",
     route=6,
@@ -210,18 +210,18 @@ REVOKE_POOL = Operation(
             6300,
             403,
             Problem.NO_PERMISSION,
-            "velocity.pool.revoke is needed on the group; where it would gain by what it inherits, also "
-            "velocity.pool.assign on its parent",
+            "velocity.pool.revoke is needed on the group; if the group would gain through inheritance, "
+            "velocity.pool.assign is needed on its parent as well",
         ),
         Failure(6310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(6311, 404, Problem.POOL_NOT_FOUND, "no such pool is assigned to the group"),
-        Failure(6320, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(6311, 404, Problem.POOL_NOT_FOUND, "the pool is not assigned to the group"),
+        Failure(6320, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )
 
 LIST_POOLS = Operation(
     name="list_pools",
-    summary="List the media pools that a group sees, with what it may do there and has used",
+    summary="List the media pools available to a group, with its permissions, quota and usage",
     method=Method.POST,
     path="/m/pool/list",
     route=7,
@@ -236,7 +236,7 @@ LIST_POOLS = Operation(
 
 CREATE = Operation(
     name="create_medium",
-    summary="Create an empty medium; space is sparse, its declared size counts",
+    summary="Create an empty medium; it is stored sparsely, and quotas count its full size",
     method=Method.PUT,
     path="/m/media/create",
     route=8,
@@ -248,15 +248,15 @@ CREATE = Operation(
         Failure(8201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
         Failure(8210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(8211, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
-        Failure(8220, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
-        Failure(8221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
-        Failure(8222, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
+        Failure(8220, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
+        Failure(8221, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
+        Failure(8222, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
     ),
 )
 
 UPLOAD = Operation(
     name="upload_medium",
-    summary="Upload a medium; the body is the file, and nothing remains of one that fails",
+    summary="Upload a medium; the body is the file; a failed upload leaves nothing behind",
     method=Method.PUT,
     path="/m/media/upload",
     route=9,
@@ -275,11 +275,11 @@ UPLOAD = Operation(
         Failure(9216, 400, Problem.NO_READONLY, "x-velocity-readonly is neither true nor false"),
         Failure(9217, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(9218, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
-        Failure(9220, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
-        Failure(9221, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
-        Failure(9222, 413, Problem.MORE_THAN_PROMISED, "more bytes than promised"),
-        Failure(9223, 406, Problem.WRONG_CHECKSUM, "the bytes do not have the promised SHA-256"),
-        Failure(9225, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
+        Failure(9220, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
+        Failure(9221, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
+        Failure(9222, 413, Problem.MORE_THAN_PROMISED, "the body is longer than announced"),
+        Failure(9223, 406, Problem.WRONG_CHECKSUM, "the bytes do not match the SHA-256 sent with them"),
+        Failure(9225, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
     ),
     streams=True,
 )
@@ -290,8 +290,8 @@ RESUMABLE = replace(
     path="/m/media/tus",
     failures=(
         *UPLOAD.failures,
-        Failure(9219, 404, Problem.MEDIUM_NOT_FOUND, "no such upload of the caller's (any more)"),
-        Failure(9224, 409, Problem.UPLOAD_OFFSET, "the offset is not where the upload goes on"),
+        Failure(9219, 404, Problem.MEDIUM_NOT_FOUND, "no such upload, or not the caller's"),
+        Failure(9224, 409, Problem.UPLOAD_OFFSET, "the offset does not match the bytes received so far"),
     ),
 )
 """The same over several requests, in a protocol of its own (tus 1.0): its refusals only."""
@@ -332,17 +332,17 @@ LIST = Operation(
 
 
 def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, ...]:
-    """What can go wrong in making one medium of another."""
+    """The errors of making a medium from another one."""
     failures: tuple[tuple[int, int, Problem, str], ...] = (
         (0, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
         (1, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
         (10, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         (11, 404, Problem.POOL_NOT_FOUND, "no such pool for this group"),
         (12, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
-        (20, 409, Problem.MEDIUM_NAME_TAKEN, "the group has a medium of that name in this pool"),
-        (21, 406, Problem.POOL_QUOTA, "the quota, or the space of the pool, does not hold it"),
+        (20, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
+        (21, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
         *more,
-        (24, 406, Problem.POOL_AWAY, "the pool is away, or can only be read, or that of the source is away"),
+        (24, 406, Problem.POOL_AWAY, "the pool is away or read-only, or the source's pool is away"),
     )
     return tuple(
         Failure(route * 1000 + 200 + number, status, problem, text) for number, status, problem, text in failures
@@ -351,7 +351,7 @@ def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, 
 
 IMPORT = Operation(
     name="import_medium",
-    summary="Make a medium of an uploaded qcow2, VMDK, VDI or VHDX image, or of a raw one packed with xz or zstd",
+    summary="Import an uploaded qcow2, VMDK, VDI or VHDX image, or a raw image compressed with xz or zstd",
     method=Method.PUT,
     path="/m/media/import",
     route=21,
@@ -360,7 +360,7 @@ IMPORT = Operation(
     needs=Holds(Permission.MEDIA_CREATE, On.GROUP),
     failures=_making(
         21,
-        (22, 406, Problem.NOT_AN_IMAGE, "the bytes are no image that can be imported, or name other files"),
+        (22, 406, Problem.NOT_AN_IMAGE, "the bytes are not an image that can be imported, or refer to other files"),
         (23, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it"),
     ),
     ours=True,
@@ -381,7 +381,7 @@ CLONE = Operation(
 
 DELETE = Operation(
     name="delete_medium",
-    summary="Delete a medium that is attached to no VM, into the trash",
+    summary="Move a medium that is attached to no VM to the trash",
     method=Method.DELETE,
     path="/m/media",
     route=14,
@@ -392,8 +392,8 @@ DELETE = Operation(
         Failure(14300, 403, Problem.NO_PERMISSION, "velocity.media.remove is needed on the medium's group"),
         Failure(14310, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
         Failure(14320, 409, Problem.MEDIUM_ATTACHED, "the medium is attached to a VM, running or not"),
-        Failure(14321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
-        Failure(14322, 406, Problem.POOL_AWAY, "the pool is away, or can only be read"),
+        Failure(14321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(14322, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Route 33: what a virtual machine took, over the past hour or day."""
+"""Route 33: the resources that a virtual machine used in the past hour or day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Integers = list[int | None]
 class MetricsRequest(Wire, frozen=True):
     vmid: Vmid
     span: Annotated[
-        Literal["hour", "day"], Meta(description="hour: every 10 seconds; day: the means of every 2 minutes")
+        Literal["hour", "day"], Meta(description="hour: a value every 10 seconds; day: averages over 2 minutes")
     ]
 
 
@@ -30,24 +30,24 @@ class VmMetrics(Wire, frozen=True):
     """
 
     vmid: Vmid
-    interval: Annotated[int, Meta(description="seconds from one time to the next")]
+    interval: Annotated[int, Meta(description="seconds between two values")]
     at: list[UnixTime]
-    cpu: Annotated[Floats, Meta(description="percent of one core; 200: two cores were busy")]
+    cpu: Annotated[Floats, Meta(description="percent of one core; 200 means that two cores were busy")]
     memory_mib: Annotated[Integers, Meta(description="resident memory of its process")]
-    disk_read: Annotated[Integers, Meta(description="bytes a second, of all its media")]
-    disk_written: Annotated[Integers, Meta(description="bytes a second, of all its media")]
+    disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
+    disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
     net_received: (
-        Annotated[Integers, Meta(description="bytes a second that the guest received; absent: no BRIDGE NIC")]
+        Annotated[Integers, Meta(description="bytes per second that the guest received; absent: no BRIDGE NIC")]
         | UnsetType
     ) = UNSET
     net_sent: (
-        Annotated[Integers, Meta(description="bytes a second that the guest sent; absent: no BRIDGE NIC")] | UnsetType
+        Annotated[Integers, Meta(description="bytes per second that the guest sent; absent: no BRIDGE NIC")] | UnsetType
     ) = UNSET
 
 
 VM = Operation(
     name="vm_metrics",
-    summary="Show what a virtual machine took over the past hour or day; it is kept in memory while the server runs",
+    summary="Show the resources that a virtual machine used in the past hour or day, while the server was running",
     method=Method.POST,
     path="/v/vm/metrics",
     route=33,
@@ -56,7 +56,7 @@ VM = Operation(
     needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
     failures=(
         Failure(33100, 403, Problem.NO_PERMISSION, "velocity.vm.view is needed on the VM's group"),
-        Failure(33110, 404, Problem.VM_NOT_FOUND, "no such VM, or none for the caller"),
+        Failure(33110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
     ),
     ours=True,
 )

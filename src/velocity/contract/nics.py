@@ -27,7 +27,7 @@ LIST = Operation(
     request=Nothing,
     response=HostNics,
     needs=Holds(Permission.NIC_LIST, On.SOMEWHERE),
-    failures=(Failure(11100, 403, Problem.NO_PERMISSION, "velocity.nic.list is needed somewhere"),),
+    failures=(Failure(11100, 403, Problem.NO_PERMISSION, "velocity.nic.list is needed on at least one group"),),
 )
 
 OPERATIONS = (LIST,)

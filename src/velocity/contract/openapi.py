@@ -71,8 +71,18 @@ def _stream(by_type: dict[Any, Any]) -> dict[str, Any]:
     }
     text = {"type": "string", "maxLength": 64}
     described["parameters"] = [
-        {"name": "Last-Event-ID", "in": "header", "schema": text, "description": "the event after which it goes on"},
-        {"name": "last", "in": "query", "schema": text, "description": "the same, for those who cannot send headers"},
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": text,
+            "description": "the id of the last event received; the stream continues after it",
+        },
+        {
+            "name": "last",
+            "in": "query",
+            "schema": text,
+            "description": "the same, for clients that cannot send headers",
+        },
     ]
     return described
 
@@ -148,9 +158,9 @@ def _error() -> dict[str, Any]:
         "properties": {
             "code": {"type": "integer"},
             "message": {"type": "string"},
-            "reason": {"type": "string", "description": "the same as message"},
+            "reason": {"type": "string", "description": "the same as `message`"},
             "error": {"type": "boolean", "const": True},
-            "field": {"type": "string", "description": "the field of the request that is at fault"},
+            "field": {"type": "string", "description": "the field that caused the refusal"},
         },
     }
 

@@ -24,9 +24,12 @@ class Nothing(Wire, frozen=True):
 
 
 class Change(Wire, frozen=True, kw_only=True):
-    """A request that changes something, or with `plan` only asks what it would change."""
+    """A request that changes something or, with `plan`, asks what it would change."""
 
-    plan: Annotated[bool, Meta(description="true: change nothing, and answer with a `Plan`")] | UnsetType = UNSET
+    plan: (
+        Annotated[bool, Meta(description="true: change nothing, and answer with a `Plan` of what would change")]
+        | UnsetType
+    ) = UNSET
 
 
 Request = TypeVar("Request", bound=Wire)
@@ -34,7 +37,7 @@ Response = TypeVar("Response", bound=Wire)
 
 
 class Method(enum.Enum):
-    """The verbs of the contract, with the digit that stands for them in error codes."""
+    """The methods of the contract, with the digit that stands for them in error codes."""
 
     POST = 1
     PUT = 2
@@ -78,8 +81,8 @@ class Hides(enum.Enum):
     """From whom an object is hidden: they get the 404 of one that does not exist."""
 
     NOBODY = "nobody"
-    STRANGERS = "those with no permission at all on its group"
-    NON_VIEWERS = "those without velocity.vm.view on its group"
+    STRANGERS = "users with no permission at all on its group"
+    NON_VIEWERS = "users without velocity.vm.view on its group"
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ class Given:
 class Cookie(enum.Enum):
     """What the cookie of a browser's session is worth to an operation, where no other authkey comes with it."""
 
-    GUARDED = "an authkey, with the csrf of the session in x-velocity-csrf"
-    BARE = "an authkey as it is: nothing is changed"
+    GUARDED = "an authkey, together with the session's csrf token in x-velocity-csrf"
+    BARE = "an authkey by itself: nothing is changed"
     IGNORED = "nothing"
 
 
@@ -140,21 +143,36 @@ class Failure:
 
 
 COMMON = (
-    Failure(400, 400, Problem.MALFORMED, "malformed JSON, a missing or mistyped field, a value out of range"),
-    Failure(100, 401, Problem.UNAUTHENTICATED, "no authkey, an unknown one, or an expired one"),
-    Failure(101, 403, Problem.FOREIGN_PAGE, "with the cookie: the request does not come from our page"),
+    Failure(
+        400,
+        400,
+        Problem.MALFORMED,
+        "malformed JSON, a missing field, or a field with the wrong type or an invalid value",
+    ),
+    Failure(100, 401, Problem.UNAUTHENTICATED, "a missing, unknown or expired authkey"),
+    Failure(
+        101, 403, Problem.FOREIGN_PAGE, "with a cookie: the request does not come from the web page of this server"
+    ),
     Failure(404, 404, Problem.NO_SUCH_ROUTE, "no such route"),
-    Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not know this method"),
-    Failure(408, 408, Problem.TOO_SLOW, "the head, or a body without an authkey in a header, took over 10 seconds"),
-    Failure(409, 409, Problem.REPEATED, "the Idempotency-Key was used for another request, or its answer is lost"),
-    Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is over the limit"),
-    Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or connections of one address"),
-    Failure(431, 431, Problem.HEAD_TOO_LARGE, "the head is over 64 KiB"),
+    Failure(405, 405, Problem.METHOD_NOT_ALLOWED, "the route does not support this method"),
+    Failure(
+        408, 408, Problem.TOO_SLOW, "the headers, or a body without an authkey in a header, took longer than 10 seconds"
+    ),
+    Failure(
+        409,
+        409,
+        Problem.REPEATED,
+        "the Idempotency-Key was already used for another request, or the original response is lost",
+    ),
+    Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is larger than the limit"),
+    Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or too many connections from one address"),
+    Failure(431, 431, Problem.HEAD_TOO_LARGE, "the headers are larger than 64 KiB"),
     Failure(
         503,
         503,
         Problem.UNAVAILABLE,
-        'shutting down, or the database does not answer; with `outcome: "unknown"`: the change may have been made',
+        'the server is shutting down, or the database does not respond; with `outcome: "unknown"`, the change '
+        "may have been made",
     ),
 )
 """What every operation can meet; the numbers are the contract's "Conventions"."""

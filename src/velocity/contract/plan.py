@@ -1,4 +1,4 @@
-"""What a change with `plan: true` is answered with: what it would do, and what it would take."""
+"""The answer to a change with `plan: true`: what it would do, and what it would use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["vm", "medium", "group", "user", "pool", "task", "session"]
 
 
 class FieldChange(Wire, frozen=True):
-    """What one field is, and what it would be. A password's change shows neither."""
+    """The present and the future value of one field. Passwords are not shown."""
 
     field: str
     old: Any | UnsetType = UNSET
@@ -27,18 +27,20 @@ class FieldChange(Wire, frozen=True):
 
 
 class Step(Wire, frozen=True):
-    """One thing that would be done to one object."""
+    """One action on one object."""
 
     do: Do
     kind: Kind
     name: str
-    id: Annotated[int | UUID | UnsetType, Meta(description="absent: it would get one")] = UNSET
-    gid: Annotated[Gid, Meta(description="the group that it is in, or on which it is done")] | UnsetType = UNSET
+    id: Annotated[int | UUID | UnsetType, Meta(description="absent: the object does not exist yet")] = UNSET
+    gid: (
+        Annotated[Gid, Meta(description="the group of the object, or the group that the action concerns")] | UnsetType
+    ) = UNSET
     changes: list[FieldChange] | UnsetType = UNSET
 
 
 class Consumption(Wire, frozen=True):
-    """What a group would have more, or less, of its quotas and those above it; with `mpid`, bytes of a pool."""
+    """The change in what a group uses of its quotas and those above it; with `mpid`, in bytes of a pool."""
 
     gid: Gid
     mpid: Mpid | UnsetType = UNSET
@@ -49,7 +51,7 @@ class Consumption(Wire, frozen=True):
 
 
 class Plan(Wire, frozen=True):
-    """Nothing of it was done. All that could refuse the request but the work itself was asked."""
+    """A plan: nothing was changed. The request passed every check that can be made in advance."""
 
     plan: Literal[True]
     steps: Annotated[list[Step], Meta(description="empty: nothing would change")]

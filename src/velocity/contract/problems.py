@@ -108,6 +108,6 @@ class OutcomeUnknown(Exception):
     """
 
     message = (
-        "the database's answer was lost, and whether the change was made is not known yet: look again, or send the "
-        "same Idempotency-Key again"
+        "the database's answer was lost, so it is not known yet whether the change was made: check the object, or "
+        "repeat the request with the same Idempotency-Key"
     )

@@ -23,6 +23,6 @@ def check(named: str | UnsetType, present: str) -> None:
     if named is not UNSET and named != present:
         raise Refused(
             Problem.OLD_REVISION,
-            f"it has changed meanwhile and has the revision {present} now: look at it again, then repeat the change",
+            f"it has changed in the meantime, and its revision is now {present}: read it again, then repeat the change",
             field="revision",
         )

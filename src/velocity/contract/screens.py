@@ -14,12 +14,14 @@ from velocity.contract.problems import Problem
 
 class ShowScreen(Wire, frozen=True):
     vmid: Vmid
-    display: Annotated[str, Meta(max_length=128, description="its name; absent: the first")] | UnsetType = UNSET
-    text: Annotated[bool, Meta(description="read the text on it as well")] = False
+    display: (
+        Annotated[str, Meta(max_length=128, description="the display's name; absent: the first display")] | UnsetType
+    ) = UNSET
+    text: Annotated[bool, Meta(description="whether to recognize the text on it")] = False
 
 
 class ScreenPicture(Wire, frozen=True):
-    """One picture of a display, at most two seconds old."""
+    """A picture of a display, at most two seconds old."""
 
     vmid: Vmid
     display: str
@@ -27,27 +29,29 @@ class ScreenPicture(Wire, frozen=True):
     height: Annotated[int, Meta(description="pixels")]
     taken: UnixTime
     png: Annotated[bytes, Meta(description="PNG, in base64")]
-    text: Annotated[str, Meta(description="what could be read on it, line by line")] | UnsetType = UNSET
+    text: Annotated[str, Meta(description="the recognized text, line by line")] | UnsetType = UNSET
 
 
 class SearchScreens(Wire, frozen=True):
-    text: Annotated[str, Meta(min_length=1, max_length=256, description="in capitals or not")]
+    text: Annotated[
+        str, Meta(min_length=1, max_length=256, description="the text to look for; upper and lower case are the same")
+    ]
 
 
 class Hit(Wire, frozen=True):
     vmid: Vmid
     display: str
-    line: Annotated[str, Meta(description="the line as it was read")]
+    line: Annotated[str, Meta(description="the recognized line")]
 
 
 class Hits(Wire, frozen=True):
     hits: list[Hit]
-    complete: Annotated[bool, Meta(description="whether every screen could be read: false when there was no time")]
+    complete: Annotated[bool, Meta(description="whether every screen was read; false when time ran out")]
 
 
 SCREEN = Operation(
     name="show_screen",
-    summary="Take a picture of a display; GET with the same fields in the query, and width, gives the PNG itself",
+    summary="Take a picture of a display; GET with the same fields in the query, and width, returns the PNG itself",
     method=Method.POST,
     path="/v/vm/screen",
     route=31,
@@ -56,11 +60,11 @@ SCREEN = Operation(
     needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
     failures=(
         Failure(31100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
-        Failure(31110, 404, Problem.VM_NOT_FOUND, "no such VM, or one that the caller may not view"),
+        Failure(31110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
         Failure(31120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
         Failure(31121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
-        Failure(31122, 406, Problem.NO_READER, "the text was asked for, and tesseract is not installed or fails"),
-        Failure(31130, 500, Problem.HYPERVISOR, "the hypervisor gave no picture, with its own words"),
+        Failure(31122, 406, Problem.NO_READER, "the text was requested, and tesseract is missing or fails"),
+        Failure(31130, 500, Problem.HYPERVISOR, "the hypervisor returned no picture; the message has its own words"),
     ),
     ours=True,
 )

@@ -1,4 +1,4 @@
-"""Routes 28 and 29: the session of a browser, whose authkey is in a cookie, and one's sessions."""
+"""Routes 28 and 29: browser sessions, whose authkey is in a cookie, and the list of one's sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import GivenPassword, Uid, UnixTime, Word
+from velocity.contract.fields import GivenName, GivenPassword, Uid, UnixTime, Word
 from velocity.contract.operation import (
     Anyone,
     Change,
@@ -20,16 +20,20 @@ from velocity.contract.operation import (
 )
 from velocity.contract.problems import Problem
 
-Sid = Annotated[str, Meta(description="the id of a session; it stays when the authkey is renewed, and is no secret")]
+Sid = Annotated[
+    str, Meta(description="the id of a session; it does not change when the authkey is renewed, and is not secret")
+]
 
 
 class OpenSession(Change, frozen=True):
-    """A name and a password, or a link."""
+    """Either a name and a password, or a link."""
 
-    name: GivenPassword | UnsetType = UNSET
+    name: GivenName | UnsetType = UNSET
     password: GivenPassword | UnsetType = UNSET
     link: (
-        Annotated[str, Meta(max_length=1024, description="the word in the link that the first start prints")]
+        Annotated[
+            str, Meta(max_length=1024, description="the secret in the link that the server prints at its first start")
+        ]
         | UnsetType
     ) = UNSET
 
@@ -39,13 +43,13 @@ class BrowserSession(Wire, frozen=True):
     name: str
     csrf: Annotated[
         str,
-        Meta(description="goes into the header x-velocity-csrf of whatever is sent with the cookie, but GET and HEAD"),
+        Meta(description="to be sent in the header x-velocity-csrf with the cookie, except with GET and HEAD"),
     ]
     first: Annotated[
         bool,
-        Meta(description="opened by the link of the first sign-in: the password can be set without the old one"),
+        Meta(description="opened by the first sign-in link: the password can be set without the old one"),
     ]
-    expires: Annotated[int, Meta(description="unix seconds; absent: never")] | UnsetType = UNSET
+    expires: Annotated[int, Meta(description="seconds since 1970-01-01 UTC; absent: never")] | UnsetType = UNSET
     warnings: list[str] | UnsetType = UNSET
     """That it ends with the server, as the database takes no writes."""
 
@@ -59,9 +63,9 @@ class SessionInfo(Wire, frozen=True):
     sid: Sid
     created: UnixTime
     expires: UnixTime
-    address: Annotated[str, Meta(description="where the sign-in came from")]
-    agent: Annotated[str, Meta(description="the program that signed in, as it called itself")]
-    current: Annotated[bool, Meta(description="the session that asks")]
+    address: Annotated[str, Meta(description="the address that the sign-in came from")]
+    agent: Annotated[str, Meta(description="the client program, as it identified itself")]
+    current: Annotated[bool, Meta(description="whether it is the session of this request")]
 
 
 class Sessions(Wire, frozen=True):
@@ -70,7 +74,7 @@ class Sessions(Wire, frozen=True):
 
 OPEN = Operation(
     name="open_session",
-    summary="Sign in a browser: the authkey goes into the cookie `velocity`, which no script can read",
+    summary="Sign in a browser: the authkey is set as the cookie `velocity`, which scripts cannot read",
     method=Method.PUT,
     path="/u/session",
     route=28,
@@ -85,13 +89,13 @@ OPEN = Operation(
 
 SHOW = Operation(
     name="show_session",
-    summary="Show the present session, and the csrf that its requests need",
+    summary="Show the present session and the csrf token for its requests",
     method=Method.POST,
     path="/u/session",
     route=28,
     request=Nothing,
     response=BrowserSession,
-    needs=SignedIn("everyone may see his own session"),
+    needs=SignedIn("all users may see their own session"),
     failures=(),
     ours=True,
     cookie=Cookie.BARE,
@@ -99,13 +103,13 @@ SHOW = Operation(
 
 RENEW = Operation(
     name="renew_session",
-    summary="Exchange the authkey for a new one in a new cookie; the old one and its csrf stop working at once",
+    summary="Exchange the authkey for a new one in a new cookie; the old one and its csrf token stop working at once",
     method=Method.PATCH,
     path="/u/session",
     route=28,
     request=Change,
     response=BrowserSession,
-    needs=SignedIn("the authkey itself is what is renewed"),
+    needs=SignedIn("the authkey itself identifies the session"),
     failures=(),
     ours=True,
     secret=True,
@@ -119,20 +123,20 @@ END = Operation(
     route=28,
     request=EndSession,
     response=Nothing,
-    needs=SignedIn("everyone may end his own sessions"),
+    needs=SignedIn("all users may end their own sessions"),
     failures=(Failure(28310, 404, Problem.SESSION_NOT_FOUND, "the caller has no such session"),),
     ours=True,
 )
 
 LIST = Operation(
     name="list_sessions",
-    summary="List the caller's sessions, the newest first",
+    summary="List the caller's sessions, newest first",
     method=Method.POST,
     path="/u/session/list",
     route=29,
     request=Nothing,
     response=Sessions,
-    needs=SignedIn("everyone may see his own sessions"),
+    needs=SignedIn("all users may see their own sessions"),
     failures=(),
     ours=True,
 )

@@ -17,7 +17,7 @@ Tid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a ta
 
 
 class TaskState(enum.Enum):
-    """A task is RUNNING until it has ended in one of the three other ways."""
+    """A task is RUNNING until it ends as one of the other three states."""
 
     RUNNING = "RUNNING"
     DONE = "DONE"
@@ -28,12 +28,12 @@ class TaskState(enum.Enum):
 class TaskInfo(Wire, frozen=True):
     tid: Tid
     kind: Annotated[str, Meta(description="import or clone")]
-    uid: Annotated[int, Meta(description="whose task it is")]
+    uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
-    name: Annotated[str, Meta(description="what it makes")]
+    name: Annotated[str, Meta(description="the name of the medium that it makes")]
     state: TaskState
-    done: Annotated[int, Meta(description="how far it has come, in its unit")]
-    total: Annotated[int, Meta(description="how far it has to go; 0: not known")]
+    done: Annotated[int, Meta(description="the progress so far, in its unit")]
+    total: Annotated[int, Meta(description="the total, in its unit; 0: not known")]
     unit: str
     begun: UnixTime
     ended: UnixTime | UnsetType = UNSET
@@ -79,7 +79,7 @@ SHOW = Operation(
 
 CANCEL = Operation(
     name="cancel_task",
-    summary="Cancel a task, of which nothing remains then; one that has ended stays as it is",
+    summary="Cancel a task and remove what it has made so far; a task that has ended stays as it is",
     method=Method.DELETE,
     path="/t/task",
     route=23,
@@ -95,7 +95,7 @@ CANCEL = Operation(
 
 LIST = Operation(
     name="list_tasks",
-    summary="List the tasks of a group, the newest first; those that ended are kept for a day",
+    summary="List the tasks of a group, newest first; ended tasks are kept for a day",
     method=Method.POST,
     path="/t/task/list",
     route=24,

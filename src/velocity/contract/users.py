@@ -16,8 +16,8 @@ Home = Annotated[
     Meta(
         ge=-(2**63),
         le=2**63 - 1,
-        description="the group that has authority over the account; absent for whoever may not see its members "
-        "(of oneself: the group)",
+        description="the group whose managers control the account; absent if the caller may not see its members "
+        "(about oneself: may not see the group)",
     ),
 ]
 
@@ -44,7 +44,10 @@ class UserInfo(Wire, frozen=True):
     uid: Uid
     name: str
     revision: Annotated[
-        str, Meta(description="another one whenever the password or the home is; groups tell what is held there")
+        str,
+        Meta(
+            description="changes whenever the password or the home group does; the groups' revisions cover permissions"
+        ),
     ]
     memberships: list[Membership]
     home: Home | UnsetType = UNSET
@@ -59,8 +62,8 @@ class CreateUser(Change, frozen=True):
             Meta(
                 ge=-(2**63),
                 le=2**63 - 1,
-                description="the home; absent: the one group where the caller holds velocity.user.create directly, "
-                "else 0",
+                description="the home group; absent: the one group where the caller holds velocity.user.create "
+                "directly, else 0",
             ),
         ]
         | UnsetType
@@ -79,12 +82,12 @@ class RemoveUser(Change, frozen=True):
 
 
 class ChangeUser(Change, frozen=True):
-    """A new password, a new home, or both."""
+    """A new password, a new home group, or both."""
 
     password: Password | UnsetType = UNSET
     uid: Uid | UnsetType = UNSET
     """Absent: the caller."""
-    gid: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="a new home")] | UnsetType = UNSET
+    gid: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the new home group")] | UnsetType = UNSET
     old_password: GivenPassword | UnsetType = UNSET
     """Required for a new password of oneself, but in a session that the link of the first sign-in opened."""
     revision: Revision | UnsetType = UNSET
@@ -131,14 +134,16 @@ SHOW = Operation(
     response=UserInfo,
     needs=Holds(Permission.USER_VIEW, On.USER, oneself=True),
     failures=(
-        Failure(2100, 403, Problem.NO_PERMISSION, "velocity.user.view is needed somewhere the user is a member"),
+        Failure(
+            2100, 403, Problem.NO_PERMISSION, "velocity.user.view is needed on a group that the user is a member of"
+        ),
         Failure(2110, 404, Problem.USER_NOT_FOUND, "no such user"),
     ),
 )
 
 CREATE = Operation(
     name="create_user",
-    summary="Create a user, who holds no permission yet",
+    summary="Create a user, who has no permissions yet",
     method=Method.PUT,
     path="/u/user",
     route=2,
@@ -148,16 +153,19 @@ CREATE = Operation(
     given=Given("gid", Holds(Permission.USER_CREATE, On.GROUP)),
     failures=(
         Failure(
-            2200, 403, Problem.NO_PERMISSION, "velocity.user.create is needed somewhere; with `gid`, on that group"
+            2200,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.user.create is needed on at least one group; with `gid`, on that group",
         ),
         Failure(2210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(2220, 409, Problem.USER_NAME_TAKEN, "a user of that name exists"),
+        Failure(2220, 409, Problem.USER_NAME_TAKEN, "a user with that name already exists"),
     ),
 )
 
 REMOVE = Operation(
     name="remove_user",
-    summary="Remove a user; every authkey and permission of that user ends",
+    summary="Remove a user with their authkeys and permissions",
     method=Method.DELETE,
     path="/u/user",
     route=2,
@@ -169,17 +177,17 @@ REMOVE = Operation(
             2300,
             403,
             Problem.NO_PERMISSION,
-            "velocity.user.remove is needed on every group of the user, and on its home",
+            "velocity.user.remove is needed on every group of the user and on the user's home group",
         ),
         Failure(2310, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(2320, 406, Problem.USER_STAYS, "the root user, or oneself"),
-        Failure(2321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(2321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )
 
 CHANGE = Operation(
     name="change_user",
-    summary="Set a password, which ends every authkey of that user, or move a user's home",
+    summary="Set a password, which ends the user's sessions, or change a user's home group",
     method=Method.PATCH,
     path="/u/user",
     route=2,
@@ -193,12 +201,12 @@ CHANGE = Operation(
             403,
             Problem.NO_PERMISSION,
             "the old password is wrong; or, for another user: velocity.user.remove is needed on every group of the "
-            "user and on its home, and every permission that the user holds there; or, for a new home: "
+            "user and on the home group, as is every permission that the user holds there; or, for a new home group: "
             "velocity.user.remove is needed on both",
         ),
         Failure(2410, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(2411, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-        Failure(2420, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(2420, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
     ours=True,
 )
@@ -212,12 +220,12 @@ LIST = Operation(
     request=Nothing,
     response=Users,
     needs=Holds(Permission.USER_LIST, On.SOMEWHERE),
-    failures=(Failure(3100, 403, Problem.NO_PERMISSION, "velocity.user.list is needed somewhere"),),
+    failures=(Failure(3100, 403, Problem.NO_PERMISSION, "velocity.user.list is needed on at least one group"),),
 )
 
 GRANT = Operation(
     name="grant_permission",
-    summary="Give a user a permission on a group that the caller holds there",
+    summary="Give a user a permission on a group; the caller must hold it there too",
     method=Method.PUT,
     path="/u/user/permission",
     route=4,
@@ -230,13 +238,13 @@ GRANT = Operation(
         Failure(4211, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(4212, 404, Problem.PERMISSION_NOT_FOUND, "no such permission"),
         Failure(4220, 403, Problem.PERMISSION_NOT_HELD, "the caller does not hold that permission on the group"),
-        Failure(4221, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(4221, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )
 
 REVOKE = Operation(
     name="revoke_permission",
-    summary="Take a permission on a group, or all of them, away from a user; one that is not held is no failure",
+    summary="Take one permission on a group, or all of them, away from a user; no error if they do not hold it",
     method=Method.DELETE,
     path="/u/user/permission",
     route=4,
@@ -250,8 +258,8 @@ REVOKE = Operation(
         Failure(4310, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(4311, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(4312, 404, Problem.PERMISSION_NOT_FOUND, "no such permission"),
-        Failure(4320, 406, Problem.GRANT_STAYS, "the root user's permissions on group 0 stay"),
-        Failure(4321, 409, Problem.OLD_REVISION, "the object has changed since the revision that the request names"),
+        Failure(4320, 406, Problem.GRANT_STAYS, "the root user's permissions on group 0 cannot be taken away"),
+        Failure(4321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )
 
