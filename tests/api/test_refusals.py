@@ -20,12 +20,12 @@ async def test_the_group_is_named_by_its_path(w: World) -> None:
     attic = await w.group("attic", red)
     key = await w.user("rosa", (attic, "vm.view"), (red, "group.view"))
     assert (await said(w, "POST", "/m/media/list", key, gid=attic)).startswith(
-        "you need velocity.media.list on red/attic: ask someone who may assign it there"
+        "you need velocity.media.list on red/attic: ask someone who can assign it there"
     )
     assert "velocity.group.create on red:" in await said(w, "PUT", "/u/group", key, name="x", parent_gid=red)
     assert "velocity.group.remove on red, above red/attic" in await said(w, "DELETE", "/u/group", key, gid=attic)
     assert "velocity.media.list on /:" in await said(w, "POST", "/m/media/list", key, gid=0)
-    assert "you do not hold velocity.vm.view on red," in await said(
+    assert "you do not have velocity.vm.view on red," in await said(
         w, "PUT", "/u/user/permission", await w.user("ivan", (red, "user.assign")), uid=0, gid=red,
         permission="velocity.vm.view",
     )  # fmt: skip
@@ -35,7 +35,7 @@ async def test_where_the_permission_is_held_is_said(w: World) -> None:
     red, blue = await w.group("red"), await w.group("blue")
     key = await w.user("rosa", (red, "vm.view"), (blue, "media.list"))
     assert (await said(w, "POST", "/v/vm/list", key, gid=blue)).startswith(
-        "you need velocity.vm.view on blue, and hold it on red: name that group, or ask someone who may assign it there"
+        "you need velocity.vm.view on blue, and hold it on red: name that group, or ask someone who can assign it there"
     )
     assert "name one of these groups" in await said(
         w, "POST", "/v/vm/list", await w.user("otto", (red, "vm.view"), (blue, "vm.view")), gid=0

@@ -18,7 +18,7 @@ async def test_a_decision_and_its_ground(w: World) -> None:
     key = await w.user("bob", (top, "vm.state"), (top, "user.view"))
     may = await w.ok("POST", "/u/why", key, operation="set_vm_state", vmid=vmid)
     assert (may["allowed"], may["permission"]) == (True, "velocity.vm.state")
-    assert may["message"] == f"bob may: holds velocity.vm.state on top ({top})"
+    assert may["message"] == f"bob may do this: they have velocity.vm.state on top ({top})"
     assert [(one["gid"], one["held"]) for one in may["line"]] == [(low, False), (top, True), (0, False)]
     may_not = await w.ok("POST", "/u/why", key, operation="delete_vm", vmid=vmid)
     assert may_not["allowed"] is False

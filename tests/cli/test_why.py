@@ -12,7 +12,7 @@ def test_the_group_goes_without_saying(teams: Host) -> None:
     teams.ok("group", "create", "attic", "--parent", "red")
     rosa = member(teams, "rosa", "red/attic")
     assert rosa.ok("why", "create_vm") == (
-        "yes\nrosa may: holds velocity.vm.create on red/attic (3)\n  * attic (3)\n  . red (1)\n  . / (0)\n"
+        "yes\nrosa may do this: they have velocity.vm.create on red/attic (3)\n  * attic (3)\n  . red (1)\n  . / (0)\n"
     )
     both = member(teams, "otto", "red", "blue")
     unclear = both.run("why", "create_vm")
@@ -29,12 +29,12 @@ def test_what_is_missing_is_said_with_the_group_and_whom_to_ask(teams: Host) -> 
     cleo = member(teams, "cleo", "red", holds="operator")
     assert cleo.ok("why", "create_vm") == (
         "no\n"
-        "cleo may not: velocity.vm.create is needed on red (1). Whoever holds it on red (1), and velocity.user.assign "
-        "with it, can give it\n  . red (1)\n  . / (0)\nask: rosa, root\n"
+        "cleo may not do this: velocity.vm.create is needed on red (1). Anyone who has it on red (1) "
+        "together with velocity.user.assign can give it\n  . red (1)\n  . / (0)\nask: rosa, root\n"
     )
     said = rosa.ok("why", "set_quota")
     assert "velocity.group.create is needed on / (0), above red;" in said
-    assert "it is held on red (1), which is not above it. Whoever holds it on / (0), and" in said
+    assert "they have it on red (1), which is not above it. Anyone who has it on / (0) together" in said
     assert said.endswith("ask: root\n"), "an admin of a team, too"
     teams.ok("vm", "create", "web", "--memory", "64M", "--group", "red")
     said = cleo.ok("why", "delete_vm", "--vm", "web")
@@ -58,7 +58,9 @@ def test_nothing_of_others_is_told(teams: Host) -> None:
     assert "hans" in hans.ok("why", "set_quota", "--group", "red", "--user", "ben")
     unseen = ben.ok("why", "list_vms", "--group", "1")
     assert unseen == ben.ok("why", "list_vms", "--group", "99")
-    assert unseen == ("no\nvelocity.vm.view is needed on the group; you may not see it, or there is none\nask: root\n")
+    assert unseen == (
+        "no\nvelocity.vm.view is needed on the group; there is no such object, or you may not see it\nask: root\n"
+    )
     teams.ok("media", "create", "disk", "--group", "red", "--size", "1M")
     mid = teams.ok("media", "list", "--group", "red", "--match", "disk").split()[-1]
     there = ben.ok("why", "delete_medium", "--medium", mid)

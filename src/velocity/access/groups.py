@@ -71,8 +71,8 @@ class Groups:
             if len(directory.line(parent_gid)) > DEEPEST:
                 raise Refused(
                     Problem.GROUP_TOO_DEEP,
-                    f"groups are at most {DEEPEST} deep, and {parent.name!r} is that deep already: choose a parent "
-                    "further up",
+                    f"groups can be nested {DEEPEST} levels deep, and {parent.name!r} is already at that level: "
+                    "choose a parent further up",
                     field="parent_gid",
                 )
             self._check_name(name, parent_gid)
@@ -88,7 +88,9 @@ class Groups:
         async with self._updates.changing:
             group = directory.group(gid)
             if gid == ROOT_GROUP:
-                raise Refused(Problem.GROUP_STAYS, "group 0 is the root of all and stays", field="gid")
+                raise Refused(
+                    Problem.GROUP_STAYS, "group 0 is the root of all groups and cannot be deleted", field="gid"
+                )
             check(request.revision, directory.revision(gid))
             leaving = rules.subtree(directory.groups, gid)
             for keeper in self._belongings:
@@ -158,7 +160,7 @@ class Groups:
         if any((one.parent_gid, one.name) == (parent_gid, name) for one in self._directory.groups.values()):
             raise Refused(
                 Problem.GROUP_NAME_TAKEN,
-                f"{self._directory.path(parent_gid)} has a subgroup named {name!r}: choose another name",
+                f"{self._directory.path(parent_gid)} already has a subgroup named {name!r}: choose another name",
                 field="name",
             )
 
@@ -200,7 +202,7 @@ class Groups:
                 raise Refused(
                     Problem.QUOTA_ABOVE,
                     f"{rules.WORDS[name]}: the quota of {self._directory.whose(ancestor, gid)} is "
-                    f"{rules.amount(name, limit)}: ask for no more than that",
+                    f"{rules.amount(name, limit)}: set a limit of at most that",
                     field=name,
                 )
 

@@ -30,8 +30,8 @@ def sentence(directory: Directory, needs: Holds, uid: int, target: object, place
         elsewhere = f", and hold it on {several(others, directory.path)}"
         remedy = "name that group, or " if len(others) == 1 else "name one of these groups, or "
     return (
-        f"you need {needs.permission.value} {_where(directory, needs.on, uid, target, places)}{elsewhere}: {remedy}"
-        "ask someone who may assign it there (`velocity why`, POST /u/why, says who)"
+        f"you need {needs.permission.value} {_where(directory, needs.on, uid, target, places)}{elsewhere}: "
+        f"{remedy}ask someone who can assign it there (`velocity why`, POST /u/why, lists them)"
     )
 
 

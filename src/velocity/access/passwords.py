@@ -37,7 +37,9 @@ class Passwords:
         Raises `Refused(TOO_MANY_ATTEMPTS)` when too many wait already.
         """
         if self._waiting >= QUEUE:
-            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many people are signing in: try again in some seconds")
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS, "too many users are signing in at the same time: try again in a few seconds"
+            )
         self._waiting += 1
         try:
             async with self._cores:

@@ -88,7 +88,7 @@ class Access:
         if needs.hides is not Hides.NOBODY:
             bits = rules.held(self.directory.groups, held, self._owner(needs.on, target))
             if not bits & (ALL if needs.hides is Hides.STRANGERS else Permission.VM_VIEW.bit):
-                raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or none that you may see")
+                raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {target}, or you may not see it")
             if bits & needs.permission.bit:
                 return
         if not self.allowed(needs, caller.uid, held, target):

@@ -31,7 +31,7 @@ class Caller(msgspec.Struct, frozen=True):
     sid: str
 
 
-UNKEPT = "the database takes no writes now: this session is kept in memory, and ends with the server at the latest"
+UNKEPT = "the database accepts no writes at present: this session is kept in memory only and ends with the server"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Sessions:
     def caller(self, authkey: str | None) -> Caller:
         """Whose authkey this is. Raises `Refused(UNAUTHENTICATED)`."""
         if authkey is None:
-            raise Refused(Problem.UNAUTHENTICATED, "an authkey is needed: sign in with POST /u/auth")
+            raise Refused(Problem.UNAUTHENTICATED, "this request needs an authkey: sign in with POST /u/auth")
         session = self._by_key.get(key_hash(authkey))
         if session is None:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey is unknown: sign in with POST /u/auth")
@@ -136,7 +136,7 @@ class Sessions:
     async def renew(self, authkey: str | None) -> Begun:
         """The same session with a new authkey. The old one stops working at once."""
         if not authkey:
-            raise Refused(Problem.UNAUTHENTICATED, "send the authkey that is to be renewed")
+            raise Refused(Problem.UNAUTHENTICATED, "send the authkey that you want to renew")
         old = self._by_key.get(key_hash(authkey))
         if old is None:
             raise Refused(Problem.UNKNOWN_AUTHKEY, "this authkey is unknown: sign in again")
@@ -214,11 +214,11 @@ class Sessions:
         """One of the caller's own. Raises `Refused(SESSION_NOT_FOUND)`."""
         session = self._by_sid.get(sid)
         if session is None or session.uid != caller.uid:
-            raise Refused(Problem.SESSION_NOT_FOUND, f"you have no session {sid!r}: list them", field="sid")
+            raise Refused(Problem.SESSION_NOT_FOUND, f"you have no session {sid!r}: list your sessions", field="sid")
         if session.expires is None:
             raise Refused(
                 Problem.SESSION_NOT_FOUND,
-                "the key file is no session: to end it, remove the file and restart the server",
+                "the key file is not a session: to revoke it, remove the file and restart the server",
                 field="sid",
             )
         await self._end(session)
@@ -252,4 +252,4 @@ class Sessions:
 
 
 def _ended() -> Refused:
-    return Refused(Problem.UNAUTHENTICATED, "this session was ended meanwhile: sign in again")
+    return Refused(Problem.UNAUTHENTICATED, "this session was ended in the meantime: sign in again")

@@ -124,7 +124,9 @@ class Users:
             user = self._directory.user(uid)
             if uid in (ROOT_USER, caller.uid):
                 who = "the root user" if uid == ROOT_USER else "yourself"
-                raise Refused(Problem.USER_STAYS, f"{who} cannot be removed: {user.name!r} stays", field="uid")
+                raise Refused(
+                    Problem.USER_STAYS, f"{who} cannot be removed: choose a user other than {user.name!r}", field="uid"
+                )
             self._check_authority(caller, uid)
             check(named, self.revision(user))
             plan.step("delete", "user", user.name, id=uid)
@@ -169,15 +171,15 @@ class Users:
             if not rules.dominates(directory.groups, directory.held(caller.uid), directory.authority(uid)):
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"{user.name!r} holds permissions that you do not: ask someone who holds them all to set this "
-                    "password",
+                    f"{user.name!r} holds permissions that you do not have: ask someone who has all of them to set "
+                    "this password",
                 )
         if isinstance(request.gid, int):
             if not self._may_remove(caller, [user.home, directory.existing(request.gid)]):
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"you need {Permission.USER_REMOVE.value} on the user's home and on "
-                    f"{directory.called(caller.uid, request.gid)}: ask someone who holds it on both",
+                    f"you need {Permission.USER_REMOVE.value} on the user's home group and on "
+                    f"{directory.called(caller.uid, request.gid)}: ask someone who has it on both",
                     field="gid",
                 )
             directory.group(request.gid)
@@ -188,7 +190,7 @@ class Users:
         if not self._may_remove(caller, self._directory.authority(uid)):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"you need {Permission.USER_REMOVE.value} {On.ALL_OF_USER.value}: ask someone who may assign it there",
+                f"you need {Permission.USER_REMOVE.value} {On.ALL_OF_USER.value}: ask someone who can assign it there",
             )
 
     def _may_remove(self, caller: Caller, places: Iterable[int]) -> bool:
@@ -199,7 +201,9 @@ class Users:
     async def _prove(self, user: User, old_password: str | UnsetType, address: str) -> None:
         if not isinstance(old_password, str):
             raise Refused(
-                Problem.MALFORMED, "old_password: this field is missing: it is needed for oneself", field="old_password"
+                Problem.MALFORMED,
+                "old_password: this field is missing: changing your own password needs it",
+                field="old_password",
             )
         with self.guesses.guess(user.name, address) as right:
             if not await self._passwords.verify(user.password, old_password):
@@ -208,7 +212,9 @@ class Users:
 
     def _free_name(self, name: str) -> None:
         if name in self._directory.uids:
-            raise Refused(Problem.USER_NAME_TAKEN, f"a user named {name!r} exists: choose another name", field="name")
+            raise Refused(
+                Problem.USER_NAME_TAKEN, f"a user named {name!r} already exists: choose another name", field="name"
+            )
 
     # Grants
 
@@ -220,7 +226,7 @@ class Users:
             if permission is not None and permission.bit & ~self._held_on(caller, gid):
                 raise Refused(
                     Problem.PERMISSION_NOT_HELD,
-                    f"you do not hold {name} on {directory.called(caller.uid, gid)}, so you cannot give it",
+                    f"you do not have {name} on {directory.called(caller.uid, gid)}, so you cannot give it",
                 )
             user = directory.user(uid)
             directory.group(gid)
@@ -243,7 +249,7 @@ class Users:
             if lacking:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"you do not hold {rules.names(lacking)} on {directory.called(caller.uid, gid)}, so you cannot "
+                    f"you do not have {rules.names(lacking)} on {directory.called(caller.uid, gid)}, so you cannot "
                     "take it away",
                 )
             user = directory.user(uid)
@@ -272,5 +278,7 @@ def _named(name: str) -> Permission | None:
 def _unknown(name: str) -> Refused:
     known = ", ".join(one.value for one in Permission)
     return Refused(
-        Problem.PERMISSION_NOT_FOUND, f"there is no permission {name!r}; there are: {known}", field="permission"
+        Problem.PERMISSION_NOT_FOUND,
+        f"there is no permission {name!r}; the permissions are: {known}",
+        field="permission",
     )

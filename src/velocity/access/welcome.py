@@ -39,7 +39,7 @@ class Welcome:
         if kept is None or self._until <= self.clock() or not hmac.compare_digest(kept, _hash(word)):
             raise Refused(
                 Problem.WRONG_CREDENTIALS,
-                "this link is wrong, was used, or is older than a day: sign in with the name and the password",
+                "this link is wrong, was already used, or is older than a day: sign in with name and password",
             )
         self.void()
         try:

@@ -46,7 +46,7 @@ class Why:
         held = self._supposed(uid, request)
         allowed = self._access.allowed(needs, uid, held, target)
         if needs.oneself and allowed and target in (uid, None):
-            return Explanation(allowed=True, message="nobody needs a permission on himself")
+            return Explanation(allowed=True, message="users need no permission to do this to themselves")
         seen = self._seen(caller, needs.on, target, places)
         line = self._line(needs, held, seen)
         if allowed:
@@ -54,7 +54,9 @@ class Why:
         elif seen or not places:
             message = self._may_not(caller, uid, needs, held, target, seen)
         else:
-            message = f"{needs.permission.value} is needed {needs.on.value}; you may not see it, or there is none"
+            message = (
+                f"{needs.permission.value} is needed {needs.on.value}; there is no such object, or you may not see it"
+            )
         return Explanation(
             allowed=allowed,
             message=message,
@@ -123,7 +125,7 @@ class Why:
     def _may(self, caller: Caller, uid: int, needs: Holds, held: Grants, line: Sequence[Place]) -> str:
         through = [place.gid for place in line if place.held] or self._elsewhere(caller, uid, needs, held)
         where = f" on {self._labels(through)}" if through else ""
-        return f"{self._directory.users[uid].name} may: holds {needs.permission.value}{where}"
+        return f"{self._directory.users[uid].name} may do this: they have {needs.permission.value}{where}"
 
     def _may_not(
         self, caller: Caller, uid: int, needs: Holds, held: Grants, target: object, seen: Sequence[int]
@@ -137,11 +139,11 @@ class Why:
         else:
             needed = f"{on.value} ({there})" if seen else on.value
         others = self._elsewhere(caller, uid, needs, held) if on is not On.SOMEWHERE else []
-        elsewhere = f"; it is held on {self._labels(others)}, which is not above it" if others else ""
+        elsewhere = f"; they have it on {self._labels(others)}, which is not above it" if others else ""
         giver = f"on {there}" if seen else "on a group"
         return (
-            f"{name} may not: {wanted} is needed {needed}{elsewhere}. Whoever holds it {giver}, and "
-            f"{Permission.USER_ASSIGN.value} with it, can give it"
+            f"{name} may not do this: {wanted} is needed {needed}{elsewhere}. Anyone who has it {giver} together "
+            f"with {Permission.USER_ASSIGN.value} can give it"
         )
 
     def _elsewhere(self, caller: Caller, uid: int, needs: Holds, held: Grants) -> list[int]:
@@ -173,7 +175,7 @@ def _permission(named: Explain | Supposed) -> Permission:
             return permission
     raise Refused(
         Problem.OPERATION_NOT_FOUND,
-        f"there is no operation or permission {word!r}: see GET /openapi.json for the names of the operations",
+        f"there is no operation or permission {word!r}: GET /openapi.json lists the operations",
         field="operation" if isinstance(named, Explain) else "permission",
     )
 
@@ -187,6 +189,4 @@ def _target(needs: Holds, request: Explain) -> object:
         return target
     if needs.oneself:
         return None
-    raise Refused(
-        Problem.MALFORMED, f"{field}: this field is missing: {request.operation} is decided by it", field=field
-    )
+    raise Refused(Problem.MALFORMED, f"{field}: this field is missing: {request.operation} depends on it", field=field)
