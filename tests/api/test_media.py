@@ -76,7 +76,7 @@ async def test_upload(w: World) -> None:
     assert (made.status, made["size"]) == (200, 3_000_000)
     (listed,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
     assert (listed["name"], listed["type"]) == ("Häuser, x", "ISO")
-    assert "holds no ISO 9660 file system" in listed["content"]["warning"], "said before a start"
+    assert "contains no ISO 9660 file system" in listed["content"]["warning"], "said before a start"
     assert (w.data / "media" / f"{made['mid']}.raw").read_bytes() == data
     again = await w.upload(b"x", x_velocity_name="H%C3%A4user%2C%20x")
     assert (again.status, again.code) == (409, 9220)

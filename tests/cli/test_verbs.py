@@ -33,7 +33,7 @@ def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:
     image.write_bytes(b"no iso at all")
     uploaded = host.run("media", "upload", str(image))
     assert uploaded.exit_code == 0
-    assert "holds no ISO 9660" in uploaded.stderr
+    assert "contains no ISO 9660" in uploaded.stderr
     host.ok("media", "create", "system", "--size", "2M", "--format", "qcow2")
     listed = host.ok("media", "list")
     assert "install.iso" in listed

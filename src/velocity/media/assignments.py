@@ -60,8 +60,8 @@ class Assignments:
         if assignment is None or not assignment.manage or mpid not in self._pools:
             raise Refused(
                 Problem.POOL_NOT_MANAGED,
-                f"{self._directory.path(gid)} may not manage media in pool {mpid}: ask for the pool to be "
-                "assigned to it with `manage`",
+                f"{self._directory.path(gid)} may not manage media in pool {mpid}: ask an administrator to "
+                "assign the pool to the group with `manage`",
                 field="mpid",
             )
 
@@ -74,13 +74,13 @@ class Assignments:
             if lacking:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"the parent of {self._directory.called(caller.uid, gid)} has not {lacking} in pool {mpid} "
-                    "and cannot pass it on",
+                    f"the parent of {self._directory.called(caller.uid, gid)} does not have {lacking} in "
+                    f"pool {mpid} and cannot pass it on",
                 )
             self._check_gain(caller, gid, mpid, wanted)
             self._directory.group(gid)
             if gid == ROOT_GROUP:
-                raise Refused(Problem.POOL_OF_ROOT, "group 0 has every pool with write and manage", field="gid")
+                raise Refused(Problem.POOL_OF_ROOT, "group 0 always has every pool with write and manage", field="gid")
             check(named, self.revision(gid, mpid))
             before = self.own(gid, mpid)
             changes = {name: (before and getattr(before, name), value) for name, value in vars(wanted).items()}
@@ -93,7 +93,7 @@ class Assignments:
         """Media that the group has there stay."""
         async with self._changing:
             if mpid not in self._pools and not self._directory.holds(caller.uid, Permission.POOL_REVOKE, ROOT_GROUP):
-                raise Refused(Problem.NO_PERMISSION, f"pool {mpid} is none of yours to take away")
+                raise Refused(Problem.NO_PERMISSION, f"pool {mpid} is not assigned to a group of yours")
             self._directory.group(gid)
             if (gid, mpid) not in self._assignments:
                 raise Refused(
@@ -120,8 +120,8 @@ class Assignments:
         if gained is not None and not self._directory.holds(caller.uid, Permission.POOL_ASSIGN, parent):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"{self._directory.called(caller.uid, gid)} would gain {gained} in pool {mpid}: its parent's "
-                "velocity.pool.assign is needed for that",
+                f"{self._directory.called(caller.uid, gid)} would gain {gained} in pool {mpid}: this needs "
+                "velocity.pool.assign on its parent",
             )
 
     @contextmanager
@@ -142,5 +142,9 @@ class Assignments:
     def _check_exists(self, caller: Caller, permission: Permission, mpid: int) -> bool:
         """Whether there is such a pool; who holds the permission on group 0 is told at once that there is not."""
         if mpid not in self._pools and self._directory.holds(caller.uid, permission, ROOT_GROUP):
-            raise Refused(Problem.POOL_NOT_FOUND, f"there is no media pool {mpid}: see POST /m/pool/list", field="mpid")
+            raise Refused(
+                Problem.POOL_NOT_FOUND,
+                f"there is no media pool {mpid}: POST /m/pool/list lists the pools",
+                field="mpid",
+            )
         return mpid in self._pools

@@ -136,8 +136,8 @@ class Deletion:
                 if holder.gid not in gids:
                     raise Refused(
                         Problem.GROUP_MEDIUM_ATTACHED,
-                        f"medium {medium.name!r} is attached to VM {holder.name!r} of a group that remains: "
-                        "detach it there first",
+                        f"medium {medium.name!r} is attached to VM {holder.name!r}, whose group is not being "
+                        "deleted: detach it there first",
                     )
             self._states.check_last(medium.mpid)
             _plan_to_remove(medium, purge=purge)

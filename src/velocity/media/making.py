@@ -60,8 +60,8 @@ class Making:
         if source.format != "raw" or kind not in IMAGES | PACKED:
             raise Refused(
                 Problem.NOT_AN_IMAGE,
-                f"the image cannot be imported: {source.name!r} is {kind}: only {', '.join(sorted(IMAGES | PACKED))} "
-                "are imported; clone a medium, or attach it as it is",
+                f"the image cannot be imported: {source.name!r} is {kind}, and only "
+                f"{', '.join(sorted(IMAGES | PACKED))} can be imported: clone the medium, or attach it as it is",
                 field="mid",
             )
         medium = Medium(

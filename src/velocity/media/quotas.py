@@ -76,7 +76,7 @@ class PoolQuotas:
         quota = sizes.size(self._quota(ancestor, mpid))
         return Refused(
             Problem.POOL_QUOTA,
-            f"the quota of {whose} in pool {pool} is {quota}, {sizes.size(left)} of it left, and this takes "
-            f"{sizes.size(wanted)} more: remove media, ask for less, or for more quota",
+            f"the quota of {whose} in pool {pool} is {quota}, with {sizes.size(left)} left; this needs "
+            f"{sizes.size(wanted)} more: remove media, choose a smaller size, or ask for more quota",
             field="size",
         )

@@ -71,7 +71,7 @@ class Resumable:
     def _check(self, turn: int, offset: int | None) -> None:
         if turn != self._turn or offset not in (None, self.offset):
             raise Refused(
-                Problem.UPLOAD_OFFSET, f"{self.offset} bytes have come: go on from there", field="upload-offset"
+                Problem.UPLOAD_OFFSET, f"{self.offset} bytes were received: continue from there", field="upload-offset"
             )
 
     async def close(self) -> None:
@@ -98,7 +98,9 @@ class Resumables:
     async def begin(self, caller: Caller, request: UploadMedium) -> Resumable:
         """Take its name and its bytes. Raises `Refused`."""
         if len(self._uploads) >= MOST:
-            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or end some first")
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or cancel some of them first"
+            )
         held = AsyncExitStack()
         upload = await held.enter_async_context(self._creation.receive(caller, request))
         resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
@@ -110,7 +112,7 @@ class Resumables:
         """One's own upload. Raises `Refused`."""
         found = self._uploads.get(name)
         if found is None or found.uid != caller.uid:
-            raise Refused(Problem.MEDIUM_NOT_FOUND, "there is no such upload (any more): begin it again")
+            raise Refused(Problem.MEDIUM_NOT_FOUND, "there is no such upload: start it again")
         self._wait(found)
         return found
 

@@ -37,7 +37,10 @@ class Room:
         _check(size, free + await self._storage.trash.held(mpid, None, deadline=CALL_DEADLINE))
         if plan.wanted():
             plan.warns(
-                [f"the pool has {sizes.size(free)} free: the oldest of its trash would be removed for good first"]
+                [
+                    f"the pool has {sizes.size(free)} free: the oldest items of its trash would be removed permanently "
+                    "first"
+                ]
             )
             return
         await self._make(mpid, size)

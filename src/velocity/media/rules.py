@@ -118,21 +118,24 @@ def boot_warning(medium: Medium) -> str | None:
     """What a person should know before trying to boot from it here, or None."""
     content = medium.content
     if medium.is_iso and content.format != "iso9660":
-        return f"{medium.name!r} is of type ISO, but holds no ISO 9660 file system ({content.format}): it will not boot"
+        return (
+            f"{medium.name!r} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will "
+            "not boot"
+        )
     if isinstance(content.volume_size, int) and content.volume_size > medium.size:
         return (
-            f"{medium.name!r} is cut short: its file system says {content.volume_size} bytes, the medium has "
+            f"{medium.name!r} is truncated: its file system has {content.volume_size} bytes, the medium only "
             f"{medium.size}: upload it again"
         )
     if content.format == "iso9660" and content.boots_efi is False:
         return f"{medium.name!r} does not boot under EFI: use an image made for EFI"
     architectures = content.architectures
     if isinstance(architectures, list) and architectures and "x86_64" not in architectures:
-        return f"{medium.name!r} boots {', '.join(architectures)} only, not x86_64"
+        return f"{medium.name!r} boots on {', '.join(architectures)} only, not on x86_64"
     if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"):
         return (
-            f"{medium.name!r} is {content.format} kept as raw bytes, and the guest would see just these: "
-            "import it (`velocity media import`, PUT /m/media/import)"
+            f"{medium.name!r} is a {content.format} image stored as raw bytes, and the guest would see these bytes: "
+            "import it first (`velocity media import`, PUT /m/media/import)"
         )
     return None
 

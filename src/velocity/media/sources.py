@@ -56,6 +56,6 @@ class Sources:
         if self._readers[mid]:
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"medium {self._library.get(mid).name!r} is being copied or imported: wait until that task has ended, "
-                "or cancel it",
+                f"medium {self._library.get(mid).name!r} is being cloned or imported: wait until that task has "
+                "ended, or cancel it",
             )

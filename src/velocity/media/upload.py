@@ -41,7 +41,7 @@ class Upload:
     async def write(self, piece: bytes) -> None:
         """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
         if self._size + len(piece) > self._promised:
-            raise Refused(Problem.MORE_THAN_PROMISED, f"more than the promised {self._promised} bytes have come")
+            raise Refused(Problem.MORE_THAN_PROMISED, f"the body is longer than the announced {self._promised} bytes")
         if self._sum is not None:
             self._sum.update(piece)
         self._size += len(piece)
@@ -56,12 +56,13 @@ class Upload:
         if self._size != self._promised:
             raise Refused(
                 Problem.NO_LENGTH,
-                f"{self._promised} bytes were promised, {self._size} have come: send the file again",
+                f"only {self._size} of {self._promised} bytes were received: send the file again",
             )
         if self._sum is not None and self._sum.hexdigest() != str(self._wanted).lower():
             raise Refused(
                 Problem.WRONG_CHECKSUM,
-                f"the bytes have the SHA-256 {self._sum.hexdigest()}, not the promised one: send the file again",
+                f"the SHA-256 of the bytes received is {self._sum.hexdigest()}, not the one sent with them: send "
+                "the file again",
             )
         medium = described(self._medium, await self._incoming.finish())  # from here on the database decides
         await whole(self._keep(medium))
