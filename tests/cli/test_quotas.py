@@ -26,36 +26,36 @@ def said(one: Host, *words: str) -> str:
 def test_a_quota_of_vms(teams: Host, rosa: Host) -> None:
     rosa.ok("vm", "create", "first", "--memory", "1G")
     assert said(rosa, "vm", "create", "second", "--memory", "2304M") == (
-        "memory: the quota of red, above red/attic, is 3.0 GiB, 2.0 GiB of it left, and this takes 2.2 GiB more: "
-        "remove VMs, ask for less, or for more quota"
+        "memory: the quota of red, above red/attic, is 3.0 GiB, with 2.0 GiB left; this needs 2.2 GiB more: "
+        "remove VMs, choose less, or ask for more quota"
     )
     teams.ok("group", "quota", "red/attic", "--memory", "2G", "--vms", "1")
     assert said(rosa, "vm", "set", "first", "--memory", "2500M").startswith(
-        "memory: the quota of red/attic is 2.0 GiB, 1.0 GiB of it left, and this takes 1.4 GiB more: "
+        "memory: the quota of red/attic is 2.0 GiB, with 1.0 GiB left; this needs 1.4 GiB more: "
     )
     assert said(rosa, "vm", "set", "first", "--cpus", "6").startswith(
-        "CPUs: the quota of red, above red/attic, is 4, 3 of it left, and this takes 5 more: "
+        "CPUs: the quota of red, above red/attic, is 4, with 3 left; this needs 5 more: "
     )
     assert said(rosa, "vm", "create", "second", "--memory", "1M").startswith(
-        "VMs: the quota of red/attic is 1, 0 of it"
+        "VMs: the quota of red/attic is 1, with 0 left"
     )
 
 
 def test_a_quota_of_a_pool(teams: Host, rosa: Host) -> None:
     rosa.ok("media", "create", "disk", "--size", "512M")
     assert said(rosa, "media", "create", "more", "--size", "2G") == (
-        "the quota of red, above red/attic, in pool default is 2.0 GiB, 1.5 GiB of it left, and this takes 2.0 GiB "
-        "more: remove media, ask for less, or for more quota"
+        "the quota of red, above red/attic, in pool default is 2.0 GiB, with 1.5 GiB left; this needs 2.0 GiB "
+        "more: remove media, choose a smaller size, or ask for more quota"
     )
     teams.ok("pool", "assign", "1", "red/attic", "--quota", "1G")
     assert said(rosa, "media", "create", "more", "--size", "600M").startswith(
-        "the quota of red/attic in pool default is 1.0 GiB, 512 MiB of it left, and this takes 600 MiB more: "
+        "the quota of red/attic in pool default is 1.0 GiB, with 512 MiB left; this needs 600 MiB more: "
     )
 
 
 def test_a_quota_within_others(teams: Host, rosa: Host) -> None:
     assert said(teams, "group", "quota", "red/attic", "--memory", "4G") == (
-        "memory: the quota of red, above red/attic, is 3.0 GiB: ask for no more than that"
+        "memory: the quota of red, above red/attic, is 3.0 GiB: set a limit of at most that"
     )
     teams.ok("group", "quota", "red/attic", "--memory", "2G")
     assert said(teams, "group", "quota", "red", "--memory", "1G") == (

@@ -25,7 +25,7 @@ async def autostart(keepers: Iterable[Keeper]) -> None:
             try:
                 await keeper.ask(Cause.ASK_RUN)
             except Refused as refusal:
-                log.warning("vm %d does not start by itself: %s", keeper.machine.vmid, refusal.message)
+                log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
                 keeper.could_not_autostart(refusal.message)
 
     wanting = [one for one in keepers if one.machine.spec.autostart and one.state is State.STOPPED]

@@ -96,11 +96,12 @@ class Builder:
         try:
             free = await self._hosts.memory_free(self._host, deadline=CALL_DEADLINE)
         except Unknown as error:
-            raise Refused(Problem.HYPERVISOR, f"{error}: nothing was started, try again later") from None
+            raise Refused(Problem.HYPERVISOR, f"{error}: nothing was started; try again later") from None
         if spec.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"VM {machine.vmid} needs {spec.memory_mib} MiB, the host has {free} MiB free now: stop another VM",
+                f"VM {machine.vmid} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: stop "
+                "another VM",
             )
         pools: dict[int, bool] = {}
         for disk in self._disks(spec):
@@ -143,7 +144,7 @@ class Builder:
             return NatSpec()
         if not isinstance(nic.host, int) or nic.host not in self._nics:
             raise Refused(
-                Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: declare it in the settings again"
+                Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
             )
         return BridgeSpec(self._nics[nic.host])
 
@@ -159,7 +160,7 @@ class Builder:
             if attachment.mid in seen:
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
-                    f"medium {attachment.mid} is attached writable twice: once is enough",
+                    f"medium {attachment.mid} is attached writable twice: attach it once",
                     field=f"media[{number}].mid",
                 )
             seen.add(attachment.mid)
@@ -168,7 +169,7 @@ class Builder:
         if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:
             raise Refused(
                 Problem.NIC_NOT_FOUND,
-                f"there is no host NIC {nic.host}: see POST /v/nic/list",
+                f"there is no host NIC {nic.host}: POST /v/nic/list lists the host NICs",
                 field=f"nics[{number}].host",
             )
 

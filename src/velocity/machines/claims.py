@@ -118,15 +118,17 @@ class Claims:
                 raise Refused(
                     OF_LIMIT[name],
                     f"{rules.WORDS[name]}: the quota of {self._directory.whose(gid, claim.line[0])} is "
-                    f"{rules.amount(name, limit)}, {rules.amount(name, max(left, 0))} of it left, and this takes "
-                    f"{rules.amount(name, rest)} more: remove VMs, ask for less, or for more quota",
+                    f"{rules.amount(name, limit)}, with {rules.amount(name, max(left, 0))} left; this needs "
+                    f"{rules.amount(name, rest)} more: remove VMs, choose less, or ask for more quota",
                     field=None if name == "vms" else name,
                 )
 
     def _check_name(self, uuid: UUID, claim: Claim) -> None:
         if self._names.get(claim.key, uuid) != uuid:
             raise Refused(
-                Problem.VM_NAME_TAKEN, f"the group has a VM named {claim.name!r}: choose another name", field="name"
+                Problem.VM_NAME_TAKEN,
+                f"the group already has a VM named {claim.name!r}: choose another name",
+                field="name",
             )
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:
@@ -134,6 +136,6 @@ class Claims:
             if self._writers.get(mid, set()) - {uuid} and not self._blocked(mid):
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
-                    f"medium {mid} is attached writable already: attach it with `readonly`, or use another one",
+                    f"medium {mid} is already attached writable: attach it with `readonly`, or use another medium",
                     field=f"media[{number}].mid",
                 )

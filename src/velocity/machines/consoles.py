@@ -46,7 +46,7 @@ class VmConsoles:
         now = self.clock()
         self._tickets = {name: one for name, one in self._tickets.items() if one.expires > now}
         if len(self._tickets) >= MOST:
-            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are open: try again in 30 seconds")
+            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are in use: try again in 30 seconds")
         name = secrets.token_urlsafe(24)
         which = Serial() if request.kind == "serial" else Screen(find_display(keeper, request.display)[0])
         machine = keeper.machine

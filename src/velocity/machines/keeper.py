@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
@@ -152,13 +153,14 @@ class Keeper(Life):
             return self.state
         except NotRunning:
             await self._find_out()
-            words = f"VM {self.machine.vmid} has ended meanwhile: see `reason` in POST /v/vm"
+            name = self.machine.name
+            words = f"VM {name} stopped while this request was waiting; `velocity vm show {shlex.quote(name)}` says why"
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
             self.doubt(silent=True)
             words = (
-                f"VM {self.machine.vmid} has not answered in time ({error}): it may still do what was asked, and is "
-                f"shown as {self.state.value} until it answers. To end it now, stop it with force"
+                f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, "
+                f"and the VM is shown as {self.state.value} until it responds. To end it now, stop it with force"
             )
             raise Refused(Problem.HYPERVISOR, words) from None
         except HypervisorError as error:
@@ -323,13 +325,13 @@ class Keeper(Life):
             raise self._overtaken_by_a_stop()
 
     def _overtaken_by_a_stop(self) -> Refused:
-        words = f"VM {self.machine.vmid} was stopped with force before this was done: ask again"
+        words = f"VM {self.machine.vmid} was forced off before this was done: repeat the request"
         return Refused(Problem.NOT_FROM_THIS_STATE, words, field="state")
 
     def _not_now(self) -> str:
         name = f"VM {self.machine.vmid} is {self.state.value}"
         if self.unreachable_since is not None:
-            return f"{name} and does not answer: wait until it does, or stop it with force"
+            return f"{name} and does not respond: wait until it does, or stop it with force"
         return f"{name}: wait until it is STOPPED, or stop it with force"
 
     def _silence(self) -> None:

@@ -232,7 +232,7 @@ class Life:
     def _move(self, cause: Cause) -> None:
         following = after(self.state, cause)
         if following is None:
-            log.warning("vm %d: %s means nothing while %s", self.machine.vmid, cause.value, self.state.value)
+            log.warning("vm %d: %s does not apply while %s", self.machine.vmid, cause.value, self.state.value)
             return
         if following is not self.state:
             level = logging.DEBUG if following in (State.PAUSING, State.RESUMING) else logging.INFO  # a moment

@@ -137,14 +137,14 @@ class Observer:
         if number is None or number <= self._number:
             return
         if self.lost:
-            raise Unknown(f"host {self._host} does not answer")
+            raise Unknown(f"host {self._host} does not respond")
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((number, reached))
         try:
             async with asyncio.timeout(HEAR_DEADLINE):
                 await reached
         except TimeoutError:
-            raise Unknown(f"host {self._host} has not told what came of it") from None
+            raise Unknown(f"host {self._host} has not reported the result") from None
 
     def look(self, keeper: Observed) -> None:
         """Ask what a machine does, again until a fact comes."""
@@ -221,7 +221,7 @@ class Observer:
         self._heard_up_to(listing.number)  # what was told before it, and was not heard, does not come any more
         if self.lost:
             self.lost = False
-            log.info("host %d answers again", self._host)
+            log.info("host %d responds again", self._host)
             for keeper in list(self._keepers()):
                 keeper.host_back()
             self._changed(HostBack(self._host))
@@ -234,7 +234,7 @@ class Observer:
         if not self.lost:
             self.lost = True
             self._number = 0
-            log.warning("host %d does not answer, and is asked again: %s", self._host, words)
+            log.warning("host %d does not respond, retrying: %s", self._host, words)
             for keeper in list(self._keepers()):
                 keeper.host_lost()
             self._changed(HostLost(self._host, words))
@@ -248,7 +248,7 @@ class Observer:
                 keeper.hear(news)
                 self._heard(news)
             except Exception:  # a sick one costs itself, not the facts of the others
-                log.exception("run %d of the machine %s: a fact was not taken", news.who.epoch, news.who.machine)
+                log.exception("machine %s, run %d: a fact could not be applied", news.who.epoch, news.who.machine)
 
     def _heard_up_to(self, number: int) -> None:
         self._number = max(self._number, number)
@@ -265,12 +265,12 @@ class Observer:
         """It is no run that a VM here has now: it is named, and nothing is done to it."""
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
-                log.info("run %d of the machine %s, which no VM here has, has ended", news.who.epoch, news.who.machine)
+                log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.epoch, news.who.machine)
             if news.fact is Fact.ENDED and news.who not in self._looking:
                 self._do(news.who, self._acknowledge(news.who))
         elif news.who not in self.unknown:
             log.warning(
-                "run %d of the machine %s runs on host %d, and no VM here has it: see `velocity doctor`",
+                "machine %s, run %d: running on host %d, but it belongs to no VM here: see `velocity doctor`",
                 news.who.epoch, news.who.machine, self._host,
             )  # fmt: skip
             self.unknown[news.who] = news

@@ -44,7 +44,7 @@ class Ocr:
         if shutil.which(PROGRAM) is None:
             raise Refused(
                 Problem.NO_READER,
-                "the text on screens is read by `tesseract`: install it on the server (package tesseract-ocr)",
+                "reading text on screens needs `tesseract`: install it on the server (package tesseract-ocr)",
                 field="text",
             )
 
@@ -52,7 +52,9 @@ class Ocr:
         """The lines that could be read; empty where nothing could. Raises `Refused`."""
         self.check()
         if self._room == 0:
-            raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many screens wait to be read: try again in some seconds")
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS, "too many screens are waiting to be read: try again in a few seconds"
+            )
         self._room -= 1
         try:
             async with self._turn:
@@ -81,8 +83,10 @@ class Ocr:
                     process.kill()
                 await asyncio.shield(process.wait())
         if process.returncode:
-            log.warning("tesseract ended with %d: %s", process.returncode, tidy(words.decode(errors="replace"))[-500:])
-            raise Refused(Problem.NO_READER, "tesseract fails on the server, whose log says why", field="text")
+            log.warning(
+                "tesseract exited with status %d: %s", process.returncode, tidy(words.decode(errors="replace"))[-500:]
+            )
+            raise Refused(Problem.NO_READER, "tesseract failed on the server: see the server's log", field="text")
         return said.decode(errors="replace")
 
 

@@ -151,7 +151,7 @@ class Provisioning:
         for one in self._fleet.unreadable:
             if one.gid in gids:
                 raise Refused(
-                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: the server's log says why", field="gid"
+                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: see the server's log", field="gid"
                 )
         for keeper in self._fleet.of_groups(gids):
             if not force:

@@ -62,7 +62,7 @@ class Record:
     async def close(self, seconds: float) -> None:
         """Give it so many seconds more; what is not written then, the host tells the server that comes next."""
         if not await self.written(seconds) and self._writing is not None:
-            log.error("vm %d: the database takes no note of how it stands", self._vmid)
+            log.error("vm %d: its state cannot be written to the database", self._vmid)
             self._writing.cancel()
             await asyncio.wait({self._writing})
 
@@ -77,9 +77,7 @@ class Record:
                 except Exception as error:
                     if not tries:
                         words = error.message if isinstance(error, Refused) else repr(error)
-                        log.warning(
-                            "vm %d: how it stands is not written yet, and is tried again: %s", self._vmid, words
-                        )
+                        log.warning("vm %d: its state is not written yet, retrying: %s", self._vmid, words)
                     self._changed = True
                     await asyncio.sleep(AGAIN[min(tries, len(AGAIN) - 1)])
                     tries += 1
@@ -95,4 +93,4 @@ class Record:
         try:
             await self._hypervisor.acknowledge(who, deadline=CALL_DEADLINE)
         except HypervisorError as error:
-            log.info("vm %d: the end of its run %d is told again: %s", self._vmid, who.epoch, error)
+            log.info("vm %d: the end of run %d will be acknowledged again: %s", self._vmid, who.epoch, error)

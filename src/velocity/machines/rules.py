@@ -91,12 +91,12 @@ def check_host(request: Spec, facts: HostFacts) -> None:
     """Refuse what this VM alone could never have on this host (contract, route 12)."""
     if not 1 <= request.cpus <= facts.max_cpus:
         raise Refused(
-            Problem.CPU_LIMIT, f"cpus is {request.cpus}: this host can give a VM 1 to {facts.max_cpus}", field="cpus"
+            Problem.CPU_LIMIT, f"cpus is {request.cpus}: a VM on this host can have 1 to {facts.max_cpus}", field="cpus"
         )
     if not 1 <= request.memory_mib <= facts.memory:
         raise Refused(
             Problem.MEMORY_LIMIT,
-            f"memory_mib is {request.memory_mib}: this host can give a VM 1 to {facts.memory} MiB",
+            f"memory_mib is {request.memory_mib}: a VM on this host can have 1 to {facts.memory}",
             field="memory_mib",
         )
 
@@ -107,20 +107,20 @@ def check_words(request: Spec) -> None:
         if attachment.mode not in MediaMode.__members__:
             raise Refused(
                 Problem.MEDIA_MODE,
-                f"media mode {attachment.mode!r} is not known: use {_or(MediaMode)}",
+                f"media mode {attachment.mode!r} does not exist: use {_or(MediaMode)}",
                 field=f"media[{number}].mode",
             )
     for number, nic in enumerate(request.nics):
         if nic.type not in NicType.__members__:
             raise Refused(
                 Problem.NIC_TYPE,
-                f"NIC type {nic.type!r} is not known: use {_or(NicType)}",
+                f"NIC type {nic.type!r} does not exist: use {_or(NicType)}",
                 field=f"nics[{number}].type",
             )
         if nic.type == NicType.BRIDGE.value and not isinstance(nic.host, int):
             raise Refused(
                 Problem.BRIDGE_WITHOUT_HOST,
-                "a BRIDGE NIC needs `host`, the id of a host NIC: see POST /v/nic/list",
+                "a BRIDGE NIC needs `host`, the id of a host NIC: POST /v/nic/list lists them",
                 field=f"nics[{number}].host",
             )
 
@@ -131,7 +131,7 @@ def check_display_names(displays: Sequence[Display]) -> None:
         if name in names[:number]:
             raise Refused(
                 Problem.DISPLAY_NAME_TAKEN,
-                f"two displays are named {name!r}: give each a name of its own",
+                f"two displays have the name {name!r}: give each its own name",
                 field=f"displays[{number}].name",
             )
 
@@ -142,21 +142,21 @@ def _or(words: type[MediaMode] | type[NicType]) -> str:
 
 
 SENTENCES: dict[Why, str] = {
-    Why.GUEST_SHUTDOWN: "the guest powered itself off",
+    Why.GUEST_SHUTDOWN: "the guest powered off",
     Why.GUEST_RESET: "the guest restarted",
     Why.GUEST_PANICKED: "the guest's kernel panicked: look at its console, then stop it with force or resume it",
     Why.DISK_FULL: "the guest wrote to a medium whose pool is full: free space there, then resume it",
-    Why.DISK_ERROR: "the host could not read or write one of the media: look at the host's disks, then resume it",
-    Why.HOST_SIGNAL: "somebody on the host ended its process with a signal",
-    Why.KILLED: "its process was killed: by somebody on the host, or for want of memory",
-    Why.INTERNAL_ERROR: "the accelerator could not execute the guest: see `velocity doctor`",
-    Why.UNKNOWN: "it stands still for a reason that is not known: look at its console, then resume it or stop it",
+    Why.DISK_ERROR: "the host could not read or write one of the media: check the host's disks, then resume it",
+    Why.HOST_SIGNAL: "someone on the host ended its process with a signal",
+    Why.KILLED: "killed by someone on the host or by the kernel's out-of-memory killer",
+    Why.INTERNAL_ERROR: "the accelerator could not run the guest: see `velocity doctor`",
+    Why.UNKNOWN: "it is halted for an unknown reason: look at its console, then resume or stop it",
 }
 """Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
 
 ENDED: dict[Why, str] = {
     Why.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
-    Why.UNKNOWN: "its process has ended for a reason that is not known",
+    Why.UNKNOWN: "its process ended for an unknown reason",
 }
 """The sentences that are others where the run has ended."""
 
@@ -179,10 +179,8 @@ def absence(state: State, wanted: State, now: int) -> Reason | None:
     if wanted is State.STOPPED:
         return None
     if state is State.STARTING:
-        return Reason(cause="start-failed", message="the host has not started it", since=now)
-    return Reason(
-        cause="host-restarted", message="the host was restarted, or ended while the VM was starting", since=now
-    )
+        return Reason(cause="start-failed", message="the host did not start it", since=now)
+    return Reason(cause="host-restarted", message="the host was restarted, or the start was interrupted", since=now)
 
 
 PRESSES = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)

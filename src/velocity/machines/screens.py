@@ -111,7 +111,7 @@ class VmScreens:
         except NotRunning:
             raise _stopped(keeper, State.STOPPED) from None
         except HypervisorError as error:
-            raise Refused(Problem.HYPERVISOR, f"there is no picture of VM {keeper.machine.vmid}: {error}") from None
+            raise Refused(Problem.HYPERVISOR, f"VM {keeper.machine.vmid}: no picture of its display: {error}") from None
 
     async def text(self, picture: Picture) -> str:
         """The lines on it. Raises `Refused(NO_READER)`."""
@@ -205,7 +205,9 @@ def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
     if display in names:
         return names.index(display), display
     listed = ", ".join(map(repr, names)) or "none"
-    raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display {display!r}; it has: {listed}", field="display")
+    raise Refused(
+        Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display {display!r}; its displays are: {listed}", field="display"
+    )
 
 
 def _heard(attempt: asyncio.Future[Picture]) -> None:

@@ -100,7 +100,7 @@ class Fleet:
             self.add(Keeper(self.house, machine, progress))
             self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
         for one in self.unreadable:
-            log.warning("vm %d (%r) cannot be loaded; what is kept for it stays: %s", one.vmid, one.name, one.why)
+            log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
             self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}))
         await self.observer.open()
         if not self.observer.lost:
@@ -152,7 +152,7 @@ class Fleet:
             media = {one.mid for one in keeper.machine.spec.media}
             await self._room.relieve({self._library.get(mid).mpid for mid in media})
         except Refused as refused:
-            log.warning("vm %d: no room was made: %s", keeper.machine.vmid, refused.message)
+            log.warning("vm %d: no space could be freed: %s", keeper.machine.vmid, refused.message)
 
     # Reading
 
@@ -160,9 +160,7 @@ class Fleet:
         try:
             return self._keepers[vmid]
         except KeyError:
-            raise Refused(
-                Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or none that you may see", field="vmid"
-            ) from None
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid") from None
 
     def all(self) -> list[Keeper]:
         return list(self._keepers.values())
@@ -224,7 +222,7 @@ class Fleet:
         if wanted is None or wanted not in REQUESTABLE:
             raise Refused(
                 Problem.NOT_A_STATE,
-                f"{state!r} is not a state that can be requested: use STOPPED, RUNNING or PAUSED",
+                f"{state!r} cannot be requested as a state: use STOPPED, RUNNING or PAUSED",
                 field="state",
             )
         cause = REQUESTABLE[wanted]

@@ -17,8 +17,8 @@ class Cause(enum.Enum):
     ASK_KILL = "STOPPED requested with force"
     RUNS = "the guest runs"
     HALTED = "the guest is halted"
-    BROKE = "the guest panicked or met a full disk"
-    ENDED = "the process has ended"
+    BROKE = "the guest panicked, or a disk is full"
+    ENDED = "the process ended"
     FAILED = "the hypervisor refused"
 
 

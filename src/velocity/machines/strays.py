@@ -18,7 +18,7 @@ async def forget(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
     try:
         await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
     except HypervisorError as error:
-        log.warning("what was kept for the machine %s is removed later: %s", uuid, error)
+        log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
 
 
 async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
@@ -32,7 +32,7 @@ async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer
         kept = await hypervisor.hosts.kept(host, deadline=CALL_DEADLINE)
         may_run = {one.machine for one in observer.unknown}
         for uuid in sorted(uuid for uuid in set(kept) - may_run if str(uuid) not in known):
-            log.warning("nothing is known of the machine %s: what was kept for it is removed", uuid)
+            log.warning("machine %s belongs to no VM: its data are removed", uuid)
             await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
     except HypervisorError as error:
-        log.warning("what a crash may have left on host %d is not cleared: %s", host, error)
+        log.warning("host %d: data of machines that belong to no VM cannot be removed: %s", host, error)
