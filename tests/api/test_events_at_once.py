@@ -44,7 +44,9 @@ async def test_one_user_opens_no_more_streams_than_the_setting(tmp_path: Path) -
         assert len(opened) == 3
         refused = next(stream for stream in streams if stream.status == 429)
         message = (await refusal(refused))["message"]
-        assert message == "you have 3 streams of events open, and no more are allowed (event_streams): close one first"
+        assert (
+            message == "you have 3 event streams open, the most that one user may have (event_streams): close one first"
+        )
         head = Stream(w, ann, method="HEAD")
         await head.task
         others = [Stream(w, ann) for _ in range(3)]

@@ -126,4 +126,4 @@ async def test_what_cannot_be_read_in_the_trash_holds_up_no_other(
         async with world(data, trash_days=0) as w:
             await w.server.services.purging.sweep()
             assert [one["name"] for one in (await w.ok("POST", "/t/trash/list"))["items"]] == ["sick"]
-    assert any("'sick' in the trash cannot be read" in line for line in caplog.messages)
+    assert any("trash: vm 'sick' cannot be read" in line for line in caplog.messages)

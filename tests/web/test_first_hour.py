@@ -72,7 +72,7 @@ def test_the_link_leads_to_a_password_of_ones_own(
     again = person(fresh.url)
     again.page.goto(link)
     expect(again.page.get_by_role("heading", level=1)).to_have_text("This link opens nothing any more")
-    expect(again.page.get_by_text("sign in with the name and the password")).to_be_visible()
+    expect(again.page.get_by_text("sign in with name and password")).to_be_visible()
     expect(again.page.get_by_text("velocity passwd")).to_be_visible()
     again.page.get_by_role("button", name="Sign in with a password").click()
     again.page.get_by_label("Name").fill("root")

@@ -58,13 +58,13 @@ class Readers:
         if self._counted[caller.uid] >= self.terms.own:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS,
-                f"you have {self.terms.own} streams of events open, and no more are allowed (event_streams): close "
-                "one first",
+                f"you have {self.terms.own} event streams open, the most that one user may have (event_streams): "
+                "close one first",
             )
         if self.count >= self.terms.readers:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS,
-                f"all {self.terms.readers} streams of events of this server are open: try again later",
+                f"all {self.terms.readers} event streams of this server are in use: try again later",
             )
         self._counted[caller.uid] += 1
 

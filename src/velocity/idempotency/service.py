@@ -53,12 +53,13 @@ class Idempotency:
                 return await self._serve(Pending(uid, key, fingerprint), serve), False
             if noted.fingerprint != fingerprint:
                 raise Refused(
-                    Problem.REPEATED, "this Idempotency-Key was used for another request: take a new one for each"
+                    Problem.REPEATED,
+                    "this Idempotency-Key was already used for another request: use a new key for each request",
                 )
             if noted.answer is None:
                 raise Refused(
                     Problem.REPEATED,
-                    "this request was carried out before a restart, its answer is lost: look at the list",
+                    "this request was carried out before a restart, and the response is lost: check the object",
                 )
             return noted.answer, True
         finally:
@@ -93,7 +94,7 @@ class Idempotency:
         try:
             await self._store.keep(pending, answer, now, now - KEPT)
         except (Refused, OutcomeUnknown) as error:
-            log.warning("the answer of a request with an Idempotency-Key is held in memory only: %s", error)
+            log.warning("the response to a request with an Idempotency-Key is kept in memory only: %s", error)
             self.unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)
             if len(self.unkept) > UNKEPT:
                 del self.unkept[next(iter(self.unkept))]
@@ -103,4 +104,4 @@ class Idempotency:
         try:
             await self._store.drop(pending.uid, pending.key)
         except (Refused, OutcomeUnknown) as error:
-            log.warning("the note of a refused request stays: %s", error)
+            log.warning("the record of a refused request with an Idempotency-Key could not be removed: %s", error)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 AGAIN = 5.0
 """Seconds after which the end of a task that could not be written is written again."""
-RESTARTED = "the server was restarted meanwhile; nothing of it remains: begin it again"
+RESTARTED = "interrupted by a restart of the server; nothing was kept: start it again"
 
 
 class Progress:
@@ -168,14 +168,14 @@ class Tasks:
             message = refused.message
         except Exception:
             log.exception("task %d failed", tid)
-            message = "an internal error: the server's log says more"
+            message = "an internal error: see the server's log"
         task = replace(self.get(tid), state=state, message=message, mid=mid, ended=int(self._clock()))
         if state is TaskState.DONE:
             task = replace(task, done=task.total)
         try:
             await self._store.end(task)
         except Exception as error:  # what runs no more is not shown as running, whatever the database says
-            log.warning("the end of task %d cannot be written now, and will be later: %s", tid, error)
+            log.warning("task %d: its end cannot be written now, will retry: %s", tid, error)
             if not self._closing:
                 writing = asyncio.create_task(self._write_later(task))
                 self._behind.add(writing)
@@ -192,7 +192,7 @@ class Tasks:
             try:
                 return await self._store.end(task)
             except Exception as error:
-                log.debug("the end of task %d: %s", task.tid, error)
+                log.debug("task %d: its end could not be written: %s", task.tid, error)
 
     def _plan_to_cancel(self, task: Task) -> None:
         plan.step("cancel", "task", task.name, id=task.tid, gid=task.gid)

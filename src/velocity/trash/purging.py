@@ -89,7 +89,9 @@ class Purging:
                     return
                 contents = await self._store.contents(item.trid)
                 if contents is not None and await self._holds(mpid, contents) > 0:
-                    log.info("pool %d runs short: %s %r leaves the trash", mpid, item.what.kind, item.what.name)
+                    log.info(
+                        "pool %d is short of space: removing %s %r from the trash", mpid, item.what.kind, item.what.name
+                    )
                     await self.purge(item, contents)
 
     async def _free(self, mpid: int) -> int:
@@ -111,7 +113,7 @@ class Purging:
                     if (contents := await self._store.contents(item.trid)) is not None:
                         await self.purge(item, contents)
                 except ValueError as error:  # it stays, and holds up no other
-                    log.warning("%s %r in the trash cannot be read: %s", item.what.kind, item.what.name, error)
+                    log.warning("trash: %s %r cannot be read: %s", item.what.kind, item.what.name, error)
 
     async def _sweep_ever(self) -> None:
         while True:

@@ -89,7 +89,9 @@ class Trash:
         contents = None if item is None else await self._store.contents(trid)
         if item is None or contents is None:
             if self._directory.holds(caller.uid, Permission.GROUP_REMOVE, 0):
-                raise Refused(Problem.TRASH_NOT_FOUND, f"there is nothing numbered {trid} in the trash", field="trid")
+                raise Refused(Problem.TRASH_NOT_FOUND, f"there is no item {trid} in the trash", field="trid")
         elif self._may(caller, item):
             return item, contents
-        raise Refused(Problem.NO_PERMISSION, f"nothing numbered {trid} in the trash is yours: see POST /t/trash/list")
+        raise Refused(
+            Problem.NO_PERMISSION, f"you have no item {trid} in the trash: POST /t/trash/list lists your items"
+        )

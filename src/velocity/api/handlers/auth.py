@@ -1,4 +1,4 @@
-"""Route 1."""
+"""Signing in and out, and renewing an authkey."""
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import auth

@@ -1,4 +1,4 @@
-"""Route 34."""
+"""The hypervisor command line of a VM."""
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import command

@@ -1,4 +1,4 @@
-"""Routes 19 and 30."""
+"""Opening a console, and reading the serial log."""
 
 import time
 

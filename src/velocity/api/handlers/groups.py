@@ -1,4 +1,4 @@
-"""Routes 5, 15 and 18."""
+"""Groups, their members and their quotas."""
 
 from dataclasses import asdict
 

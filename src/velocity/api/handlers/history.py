@@ -1,4 +1,4 @@
-"""Route 27."""
+"""The history of a group."""
 
 from msgspec import UNSET
 

@@ -1,4 +1,4 @@
-"""Route 35."""
+"""The host: its load, memory, pools and hypervisor."""
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import host

@@ -1,4 +1,4 @@
-"""Routes 12, 13, 16 and 17."""
+"""VMs: create, show, list, change and delete them, and request their states."""
 
 from msgspec import UNSET
 

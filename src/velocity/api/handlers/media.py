@@ -1,4 +1,4 @@
-"""Routes 6 to 10, 14, 21 and 22."""
+"""Media pools and media."""
 
 from msgspec import UNSET
 

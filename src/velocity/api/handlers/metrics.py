@@ -1,4 +1,4 @@
-"""Route 33."""
+"""The resources that a VM used."""
 
 from msgspec import UNSET, UnsetType
 

@@ -1,4 +1,4 @@
-"""Route 11."""
+"""The host NICs for BRIDGE."""
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import nics

@@ -1,4 +1,4 @@
-"""Routes 31 and 32."""
+"""Pictures of displays, and the text on them."""
 
 from msgspec import UNSET
 

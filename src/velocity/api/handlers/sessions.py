@@ -1,4 +1,4 @@
-"""Routes 28 and 29."""
+"""Browser sessions, and the list of one's sessions."""
 
 from __future__ import annotations
 

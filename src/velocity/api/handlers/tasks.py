@@ -1,4 +1,4 @@
-"""Routes 23 and 24."""
+"""Tasks: show, cancel and list them."""
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import tasks

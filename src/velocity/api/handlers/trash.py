@@ -1,4 +1,4 @@
-"""Routes 25 and 26."""
+"""The trash: list, restore and permanently remove items."""
 
 from typing import Literal, cast
 

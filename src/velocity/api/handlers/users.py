@@ -1,4 +1,4 @@
-"""Routes 2, 3 and 4."""
+"""Users and their permissions."""
 
 from collections.abc import Iterable
 

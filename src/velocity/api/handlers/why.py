@@ -1,4 +1,4 @@
-"""Route 20."""
+"""Explanations of permission decisions."""
 
 from velocity.access.why import Why
 from velocity.api.handlers.base import Call, handles
