@@ -107,27 +107,27 @@ def hostile(directory: Path) -> dict[str, bytes]:
     qemu_img("create", "-f", "qcow2", "-o", f"data_file={directory}/elsewhere,data_file_raw=on", made, "1M")
     images["other file"] = made.read_bytes()
     flat = f'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 128 FLAT "{secret}" 0\n'
-    images["lie in other files"] = flat.encode()
+    images["is in other files"] = flat.encode()
     embedded = bytearray(4 << 20)
     head = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 0, 128, 1, 20)
     embedded[: len(head)] = head
     embedded[512 : 512 + len(flat)] = flat.encode()
-    images["holds no disk"] = bytes(embedded)
+    images["contains no disk"] = bytes(embedded)
     embedded[: len(head)] = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 2048, 128, 1, 20)
     images["monolithicFlat"] = bytes(embedded)
     two = flat.replace("monolithicFlat", "monolithicSparse").replace("FLAT", "SPARSE") + 'RW 128 SPARSE "b.vmdk"\n'
     embedded[512 : 512 + len(two)] = two.encode()
-    images["other extents"] = bytes(embedded)
+    images["refers to other files"] = bytes(embedded)
     child = 'createType="monolithicSparse"\nparentCID=12345678\nRW 128 SPARSE "a"\n'
     embedded[512:1536] = child.encode().ljust(1024, b"\0")
     images["its parent"] = bytes(embedded)
     broken = bytearray(good.read_bytes())
     broken[24:32] = struct.pack(">Q", 1 << 62)
     images["The image size is too large|too big"] = bytes(broken)
-    images["header makes no sense|known"] = b"QFI\xfb"
+    images["header is invalid|supported"] = b"QFI\xfb"
     dirty = bytearray(good.read_bytes())
     dirty[72:80] = struct.pack(">Q", 1)
-    images["not closed properly"] = bytes(dirty)
+    images["not closed cleanly"] = bytes(dirty)
     difference = bytearray(1024)
     difference[64:68], difference[76:80] = b"\x7f\x10\xda\xbe", struct.pack("<I", 4)
     images["snapshot"] = bytes(difference)

@@ -256,7 +256,7 @@ async def test_a_start_while_a_pool_is_away_makes_nothing_in_its_place(
     async with world(tmp_path / "data", **two_pools(tmp_path)) as w:
         (warning,) = [one for one in caplog.messages if "is away" in one]
         assert "'usb'" in warning
-        assert "mount its disk there; or, if what is there now is to take its place, empty: install -D " in warning
+        assert "mount its disk there; or, to start with an empty pool there, run: install -D " in warning
         await refusals(w, made, reads=False)
         assert (list(usb.iterdir()) if usb.exists() else []) == []
         shutil.rmtree(usb, ignore_errors=True)

@@ -30,14 +30,14 @@ def test_a_full_disk_is_told_as_one_where_something_was_to_be_written(name: str)
     error = OSError(number, os.strerror(number))
     told = refusal(2, "usb", error, 4096)
     assert (told.problem, told.field) == (Problem.POOL_QUOTA, "size")
-    assert "cannot hold 4.0 KiB: remove media" in told.message
+    assert "does not have 4.0 KiB free: remove media" in told.message
     assert refusal(2, "usb", error).problem is Problem.POOL_AWAY, "what takes no bytes, as a move, declares no quota"
 
 
 def test_a_disk_without_inodes_is_not_told_to_be_full() -> None:
     told = refusal(2, "usb", OSError(errno.ENOSPC, "No space left on device"), 4096, inodes=False)
     assert told.problem is Problem.POOL_QUOTA
-    assert "has bytes free, but can hold no more files (no inode is left)" in told.message
+    assert "has free space, but no free inodes for more files" in told.message
 
 
 @pytest.mark.holds("DUR-50")

@@ -28,7 +28,7 @@ async def test_what_was_given_up_is_undone_when_it_ends_after_all() -> None:
         given.append(value)
         undone.set()
 
-    with pytest.raises(Unknown, match="'usb' does not answer"):
+    with pytest.raises(Unknown, match="'usb' does not respond"):
         await threads.do(0.01, work, undo=undo)
     with pytest.raises(Unknown):
         threads.check()

@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 TOO_LITTLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EINVAL, errno.EOVERFLOW}
 HOST = {
-    errno.EMFILE: "the server has no file descriptor left",
-    errno.ENFILE: "the host has no file descriptor left",
-    errno.EAGAIN: "the host lets the server begin no process or thread now",
-    errno.ENOMEM: "the host has no memory left",
+    errno.EMFILE: "the server has no file descriptors left",
+    errno.ENFILE: "the host has no file descriptors left",
+    errno.EAGAIN: "the host cannot start more processes or threads now",
+    errno.ENOMEM: "the host is out of memory",
 }
 """What is no fault of the pool's."""
 
@@ -34,17 +34,18 @@ def refusal(mpid: int, name: str, error: OSError, wanted: int | None = None, *, 
         if error.errno == errno.ENOSPC and not inodes:
             return Refused(
                 Problem.POOL_QUOTA,
-                f"the disk of pool {name!r} has bytes free, but can hold no more files (no inode is left): remove "
-                "media, or use another pool",
+                f"the disk of pool {name!r} has free space, but no free inodes for more files: remove media, or use "
+                "another pool",
             )
         return Refused(
             Problem.POOL_QUOTA,
-            f"the pool's disk cannot hold {sizes.size(wanted)}: remove media, or use another pool or a smaller size",
+            f"the pool's disk does not have {sizes.size(wanted)} free: remove media, use another pool, or choose a "
+            "smaller size",
             field="size",
         )
     log.warning("pool %r (%d): %s", name, mpid, error)
     return Refused(
         Problem.POOL_AWAY,
         f"the disk of pool {name!r} fails ({error.strerror or error}): use another pool until the administrator has "
-        "mended it; the server's log says more",
+        "repaired it; see the server's log",
     )

@@ -26,7 +26,7 @@ def check_alone(kind: str, read: Read) -> None:
         if check is not None:
             check(read)
     except (struct.error, UnicodeDecodeError):
-        raise refused("its header makes no sense") from None
+        raise refused("its header is invalid") from None
 
 
 def refused(why: str) -> Refused:
@@ -38,7 +38,7 @@ def _qcow2(read: Read) -> None:
     version, backing = struct.unpack_from(">IQ", head, 4)
     crypt = struct.unpack_from(">I", head, 32)[0]
     if version not in (2, 3):
-        raise refused(f"qcow2 version {version} is not known")
+        raise refused(f"qcow2 version {version} is not supported")
     if backing:
         raise refused("it has a backing file: flatten it first with `qemu-img convert -O qcow2 IMAGE FLAT`")
     if crypt:
@@ -46,33 +46,33 @@ def _qcow2(read: Read) -> None:
     if version == 3:
         incompatible = struct.unpack_from(">Q", head, 72)[0]
         if incompatible & 0b100:
-            raise refused("its data lie in another file: put them into one with `qemu-img convert -O qcow2 IMAGE ONE`")
+            raise refused("its data is in another file: combine them with `qemu-img convert -O qcow2 IMAGE ONE`")
         if incompatible & 0b11:
-            raise refused("it was not closed properly: repair it first with `qemu-img check -r all IMAGE`")
+            raise refused("it was not closed cleanly: repair it first with `qemu-img check -r all IMAGE`")
         if incompatible & ~QCOW2_KNOWN:
-            raise refused("it needs features that are not known here")
+            raise refused("it uses features that are not supported here")
 
 
 def _vmdk(read: Read) -> None:
     head = read(0, 512)
     if not head.startswith(b"KDMV"):
-        raise refused("it only describes a disk whose data lie in other files: upload it as one monolithic VMDK")
+        raise refused("it only describes a disk whose data is in other files: upload it as one monolithic VMDK")
     capacity, _, offset, length = struct.unpack_from("<QQQQ", head, 12)
     if not capacity or not offset or not length:
-        raise refused("it holds no disk, or no description of it")
+        raise refused("it contains no disk, or no disk description")
     text = read(offset * 512, min(length * 512, DESCRIPTOR)).split(b"\0", 1)[0].decode("latin-1")
     words = dict(re.findall(r'(?m)^\s*(\w+)\s*=\s*"?([^"\r\n]*)"?\s*$', text))
     kind = words.get("createType", "")
     if kind not in ("monolithicSparse", "streamOptimized"):
         raise refused(f"it is a VMDK of type {kind[:40]!r}: upload it as monolithicSparse or streamOptimized")
     if words.get("parentCID", "ffffffff").lower() != "ffffffff" or "parentFileNameHint" in words:
-        raise refused("it is a snapshot that needs its parent: consolidate it first")
+        raise refused("it is a snapshot and needs its parent: consolidate it first")
     extents = re.findall(r"(?m)^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\w+)", text)
     if extents != ["SPARSE"]:
-        raise refused("it names other extents than itself: upload it as one monolithic VMDK")
+        raise refused("it refers to other files: upload it as one monolithic VMDK")
 
 
 def _vdi(read: Read) -> None:
     kind = struct.unpack_from("<I", read(0, 512), 0x4C)[0]
     if kind not in (VDI_DYNAMIC, VDI_FIXED):
-        raise refused("it is a snapshot that needs its parent: clone it in VirtualBox first")
+        raise refused("it is a snapshot and needs its parent: clone it in VirtualBox first")

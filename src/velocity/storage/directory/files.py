@@ -66,7 +66,7 @@ class PoolFiles:
         try:
             file.unlink()
         except OSError as error:
-            log.warning("%s belongs to nothing and cannot be removed now: %s", file, error)
+            log.warning("%s belongs to no medium and cannot be removed now: %s", file, error)
             if again:
                 self._left[file.name] = Belongs.NOWHERE
 
@@ -190,7 +190,7 @@ class PoolFiles:
                 self._put(name, belongs)
             except OSError as error:
                 if not again:
-                    log.warning("%s cannot be put in order now, and will be later: %s", self._path / name, error)
+                    log.warning("%s cannot be put in order now, will retry: %s", self._path / name, error)
                 self._left[name] = belongs
             else:
                 self._left.pop(name, None)
@@ -217,4 +217,4 @@ def _qcow2(target: Path, size: int) -> None:
         check=False,
     )
     if done.returncode:
-        raise OSError(errno.EFBIG, "qemu-img cannot make it")
+        raise OSError(errno.EFBIG, "qemu-img cannot create it")

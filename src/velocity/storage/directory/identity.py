@@ -58,8 +58,8 @@ class Identity:
             if record is None:
                 _write(self._record, self._new())
             raise NotThePool(
-                f"{self._path} is {'another' if mark else 'not the'} pool: mount its disk there; or, if what is there "
-                f"now is to take its place, empty: install -D {self._record} {self._mark}"
+                f"{self._path} is {'another' if mark else 'not the'} pool: mount its disk there; or, to start with "
+                f"an empty pool there, run: install -D {self._record} {self._mark}"
             )
         else:
             self._begin(mark)
@@ -86,7 +86,9 @@ class Identity:
             raise NotThePool(f"{self._path} is the pool of another installation: to take it over, remove {self._mark}")
         for place in EVERYWHERE[1:]:  # a pool's own are put in order: what was there before is somebody's
             if (self._path / place).is_dir() and any((self._path / place).iterdir()):
-                raise NotThePool(f"{self._path / place} is not empty, and not this installation's: move it away")
+                raise NotThePool(
+                    f"{self._path / place} is not empty, and does not belong to this installation: move it away"
+                )
         if draft is None:
             draft = self._new()
             _write(self._draft, draft)

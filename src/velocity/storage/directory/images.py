@@ -50,7 +50,7 @@ class Images:
         facts = json.loads(await self._run(["info", "--output=json", _image(source, kind)], (source,), 0, None))
         inside = facts.get("format-specific", {}).get("data", {})
         if facts.get("backing-filename") or inside.get("data-file") or facts.get("encrypted"):
-            raise refused("it names another file, or is encrypted")
+            raise refused("it refers to another file, or is encrypted")
         return int(facts["virtual-size"])
 
     async def convert(
@@ -66,7 +66,7 @@ class Images:
             await in_thread(self._lend, source)
             async with self.turn:
                 if foreign and await self._look(source, kind) != size:
-                    raise refused("it has changed since it was looked at: import it again")
+                    raise refused("it has changed since it was inspected: import it again")
                 if kind == format_ and await in_thread(cloned, source, descriptor):
                     if foreign:
                         await in_thread(_check_alone, descriptor, kind)
@@ -107,7 +107,7 @@ class Images:
                 pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **ARENA},
             )  # fmt: skip
         except FileNotFoundError:
-            raise refused("a program that is needed is not on the server: see `velocity doctor` there") from None
+            raise refused("a required program is missing on the server: run `velocity doctor` there") from None
         assert process.stdout is not None
         assert process.stderr is not None
         errors = asyncio.create_task(process.stderr.read())
@@ -150,7 +150,7 @@ async def _xz(source: int) -> AsyncGenerator[bytes, None]:
             elif unpack.needs_input and not packed:
                 packed = await in_thread(os.read, source, PIECE)
                 if not packed:
-                    raise refused("the xz file is cut short")
+                    raise refused("the xz file is truncated")
             piece = await asyncio.to_thread(unpack.decompress, packed, PIECE)
             packed = b""
             if piece:
@@ -216,5 +216,5 @@ def _name(descriptor: int) -> str:
 
 def _clean(words: str) -> str:
     """qemu-img's own words, without the paths of the host."""
-    last = words.strip().splitlines()[-1] if words.strip() else "it is broken"
+    last = words.strip().splitlines()[-1] if words.strip() else "it is damaged"
     return re.sub(r"json:\{.*\}|/proc/self/fd/\d+", "the image", last)

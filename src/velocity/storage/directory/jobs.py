@@ -158,7 +158,7 @@ class Making:
                     await self._pool.threads.run(_write, self._files, descriptor, piece, size)
                     size += len(piece)
             if not size:
-                raise refused("it unpacks to nothing")
+                raise refused("it unpacks to an empty file")
             await self._pool.threads.run(_finish, self._files, descriptor, size)
         finally:
             os.close(descriptor)
@@ -219,13 +219,11 @@ class DirectoryJobs:
         try:
             return self._jobs[target]
         except KeyError:
-            raise Refused(Problem.POOL_AWAY, "the host knows nothing of this job: begin it again") from None
+            raise Refused(Problem.POOL_AWAY, "the host does not know this job: start it again") from None
 
 
 def _no_room(left: int) -> Refused:
-    return Refused(
-        Problem.POOL_QUOTA, f"it unpacks to more than the {sizes.size(left)} that the pool has free", field="mid"
-    )
+    return Refused(Problem.POOL_QUOTA, f"it unpacks to more than the {sizes.size(left)} free in the pool", field="mid")
 
 
 def _write(files: PoolFiles, descriptor: int, piece: bytes, offset: int) -> None:

@@ -18,8 +18,8 @@ from velocity.storage.port import ONLINE, PoolState
 log = logging.getLogger(__name__)
 
 SAID: dict[str, tuple[str, str]] = {
-    "away": ("is away, as its disk is not mounted or does not answer", "until the administrator has it back"),
-    "readonly": ("can only be read now", "until the administrator has made it writable"),
+    "away": ("is away: its disk is not mounted or does not respond", "until the administrator has restored it"),
+    "readonly": ("is read-only at present", "until the administrator has made it writable"),
 }
 
 
@@ -52,10 +52,10 @@ class Presence:
             now, why = self.said("away"), str(error)
         except OSError as error:
             if error.errno in HOST:  # that says nothing of the pool
-                log.warning("pool %r (%d) cannot be looked at: %s", self._places.name, self._places.mpid, error)
+                log.warning("pool %r (%d) cannot be checked: %s", self._places.name, self._places.mpid, error)
                 return self._last
             why = f"{error.filename or self._places.path}: {error.strerror}"
-            now = self.said("away", f"is away, as its disk fails ({error.strerror})")
+            now = self.said("away", f"is away: its disk fails ({error.strerror})")
         if now != self._last:
             level = logging.INFO if now == ONLINE else logging.WARNING
             why = why and f": {why}"
@@ -69,7 +69,7 @@ class Presence:
         if names is not None:
             self._identity.check({*names[0], *names[1]})
         if not self._writable():
-            return self.said("readonly"), f"{path} cannot be written to: remount it, or permit it"
+            return self.said("readonly"), f"{path} is not writable: remount it, or change its permissions"
         if names is not None and not self._in_order:
             self._files.open(*names)
             self._in_order = True
@@ -83,7 +83,9 @@ class Presence:
         what, cure = SAID[state]
         what = instead or what
         name = self._places.name
-        return PoolState(state, f"pool {name!r} {what}: use another one {cure}; the server's log says where")
+        return PoolState(
+            state, f"pool {name!r} {what}: use another pool {cure}; see the server's log for the directory"
+        )
 
     def check(self, name: str) -> None:
         """Raises `Refused` unless the pool is there, for reading: by its mark, or by this file of a known medium."""

@@ -55,7 +55,8 @@ class Threads:
 
     def _unknown(self) -> Unknown:
         return Unknown(
-            f"the disk of pool {self._name!r} does not answer: use another pool until the administrator has mended it"
+            f"the disk of pool {self._name!r} does not respond: use another pool until the administrator has "
+            "repaired it"
         )
 
     def _give_up(self, doing: asyncio.Future[T], undo: Callable[[T], object] | None) -> None:

@@ -107,13 +107,13 @@ class FakeJob:
                 piece = unpack.decompress(packed, STEP)
                 packed = b""
                 if not piece and unpack.needs_input:
-                    raise refused("the xz file is cut short")
+                    raise refused("the xz file is truncated")
                 await self._wait_for(made.size + len(piece))
                 await self._append(made, piece)
         except lzma.LZMAError as error:
             raise refused(f"the xz file cannot be unpacked ({error})") from None
         if not made.size:
-            raise refused("it unpacks to nothing")
+            raise refused("it unpacks to an empty file")
 
     async def _wait_for(self, size: int) -> None:
         while size > self._allowed:
@@ -169,4 +169,4 @@ class FakeJobs:
         try:
             return self._jobs[target]
         except KeyError:
-            raise Refused(Problem.POOL_AWAY, "the host knows nothing of this job: begin it again") from None
+            raise Refused(Problem.POOL_AWAY, "the host does not know this job: start it again") from None

@@ -251,7 +251,7 @@ class Line:
             undo(pool)
 
     def _unknown(self, pool: FakePool) -> Unknown:
-        return Unknown(f"the disk of pool {pool.name!r} does not answer: use another pool until it does")
+        return Unknown(f"the disk of pool {pool.name!r} does not respond: use another pool until it does")
 
     async def settle(self, ref: MediaRef, belongs: Belongs, deadline: float) -> None:
         """Now or later."""
