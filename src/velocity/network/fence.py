@@ -49,7 +49,7 @@ def raise_fence(uids: range) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotFence(f"nft cannot be run ({error}): install nftables") from None
     if done.returncode:
-        raise CannotFence(f"nft says: {done.stderr.strip().splitlines()[0]}")
+        raise CannotFence(f"nft reports: {done.stderr.strip().splitlines()[0]}")
 
 
 def holds(uids: range) -> bool:

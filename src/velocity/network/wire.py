@@ -54,7 +54,7 @@ def connect(identifier: str, mac: str, name: str) -> Link:
         case "interface":
             return _macvtap(identifier, mac, name)
         case _:
-            raise CannotConnect(f"this host has no NIC {identifier!r}: see `ip link`, and the setting `nics`")
+            raise CannotConnect(f"this host has no NIC {identifier!r}: check `ip link` and the setting `nics`")
 
 
 def disconnect(device: str) -> None:
@@ -80,9 +80,9 @@ def can_connect() -> str | None:
     """None if this process may connect NICs, else why not, and the cure."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:") and not int(line.split()[1], 16) >> CAP_NET_ADMIN & 1:
-            return "BRIDGE needs the right to administer the network: run the server as root, or use NAT"
+            return "BRIDGE needs permission to administer the network: run the server as root, or use NAT"
     if not Path("/dev/net/tun").exists():
-        return "this host has no /dev/net/tun: modprobe tun"
+        return "this host has no /dev/net/tun: run `modprobe tun`"
     return None
 
 
@@ -98,7 +98,7 @@ def _tap(bridge: str, name: str) -> Link:
 
 def _macvtap(interface: str, mac: str, name: str) -> Link:
     if (_SYS / interface / "wireless").exists() or (_SYS / interface / "phy80211").exists():
-        raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries one address only: use NAT")
+        raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries only one MAC address: use NAT")
     with contextlib.ExitStack() as undo:
         _ip("link", "add", "link", interface, "name", name, "address", mac, "type", "macvtap", "mode", "bridge")
         undo.callback(disconnect, name)
@@ -119,7 +119,7 @@ def _open_tap(node: Path, name: str) -> int:
         fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), FLAGS))
     except OSError as error:
         os.close(descriptor)
-        raise CannotConnect(f"the kernel gives no tap: {error.strerror}") from None
+        raise CannotConnect(f"the kernel refused to create a tap: {error.strerror}") from None
     return descriptor
 
 

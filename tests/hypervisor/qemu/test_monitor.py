@@ -76,7 +76,7 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
             await qemu.driver.meters.measure(who, deadline=10 * DEADLINE)
         with pytest.raises(Unknown):
             await qemu.driver.screens.shot(who, 0, deadline=10 * DEADLINE)
-    with pytest.raises(HypervisorError, match="nothing was asked"):
+    with pytest.raises(HypervisorError, match="the request was not sent"):
         await qemu.driver.machines.resume(who, deadline=0.1)
     tasks = len(asyncio.all_tasks())
     await qemu.driver.machines.adopt(HOST, deadline=0.3)

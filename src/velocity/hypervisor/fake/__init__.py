@@ -77,7 +77,7 @@ class FakeScreens:
         spec = self._state.running(who).spec
         display = spec.displays[index]
         if who.machine in self._state.silent:
-            raise Unknown("its monitor does not answer")
+            raise Unknown("its monitor does not respond")
         words = self.shows.get((who.machine, index), f"{spec.name} {display.name}")
         return painted(words, display.width, display.height)
 
@@ -91,7 +91,7 @@ class FakeMeters:
     async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
         run = self._state.running(who)
         if run.usage is None or who.machine in self._state.silent:
-            raise Unknown("its monitor does not answer")
+            raise Unknown("its monitor does not respond")
         return run.usage
 
 

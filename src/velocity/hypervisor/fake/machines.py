@@ -45,7 +45,7 @@ class FakeMachines:
         except asyncio.CancelledError:
             if who.epoch > self._state.epochs.get(who.machine, 0):
                 raise
-            raise HypervisorError("its start was overtaken by a stop") from None
+            raise HypervisorError("a stop was requested during its start") from None
         finally:
             self._starting.pop(who.machine, None)
         return self._faults.deed(who, lambda: self._start(who, spec), begins=True)
@@ -111,7 +111,7 @@ class FakeMachines:
         state = self._state
         state.reach(who.host)
         if who.machine in state.silent or who.machine in self._starting:
-            raise Unknown("its monitor does not answer")
+            raise Unknown("its monitor does not respond")
         if state.runs_now(who):
             run = state.runs[who.machine]
             return state.fact(who, run.fact, run.why)
@@ -144,7 +144,7 @@ class FakeMachines:
             changed = await queue.get()
             try:
                 if changed is None:
-                    raise Unknown(f"host {host} does not answer")
+                    raise Unknown(f"host {host} does not respond")
                 yield changed
             finally:
                 queue.task_done()

@@ -34,7 +34,7 @@ class FakeState:
     def reach(self, host: HostId) -> None:
         """Raises `Unknown` when it is lost."""
         if host in self.lost:
-            raise Unknown(f"host {host} does not answer")
+            raise Unknown(f"host {host} does not respond")
 
     def running(self, who: Incarnation) -> Run:
         """This very run. Raises `NotRunning`, `Unknown`."""

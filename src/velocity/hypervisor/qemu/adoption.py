@@ -72,7 +72,7 @@ class Adoption:
         found = [found for one in self._sessions if (found := self._found(one.session)) is not None]
         for machine in self._starts.machines():
             if (start := self._starts.of(machine)) is not None:
-                found.append(self._news.fact(start.who, Fact.SILENT, Why.UNKNOWN, "it is just being started"))
+                found.append(self._news.fact(start.who, Fact.SILENT, Why.UNKNOWN, "it is being started"))
         for unwatched in self._unwatched.values():
             found.append(self._news.fact(unwatched.who, Fact.SILENT, Why.UNKNOWN, unwatched.why))
         listed = {one.who.machine for one in found}
@@ -86,7 +86,7 @@ class Adoption:
             session.status.note_silence()
         last = session.observed.last
         if last is None:
-            return self._news.fact(session.who, Fact.SILENT, Why.UNKNOWN, "it is just ending")
+            return self._news.fact(session.who, Fact.SILENT, Why.UNKNOWN, "it is ending")
         return msgspec.structs.replace(last, number=self._news.next_number())
 
     async def know(self, host: HostId) -> None:
@@ -94,7 +94,7 @@ class Adoption:
         if not self._complete and asyncio.get_running_loop().time() - self._looked > LOOK_AGAIN:
             await self._look(host)
         if not self._complete:
-            raise Unknown("not all that runs on this host can be looked at: see the server's log")
+            raise Unknown("some running machines on this host cannot be examined: see the server's log")
 
     def unwatched(self, machine: UUID) -> Unwatched | None:
         return self._unwatched.get(machine)
@@ -103,7 +103,7 @@ class Adoption:
         """This very run. Raises `NotRunning`, `HypervisorError`: it cannot be watched yet."""
         unwatched = self._unwatched.get(who.machine)
         if unwatched is not None and unwatched.who == who:
-            raise HypervisorError(f"{unwatched.why}: try again when it can be")
+            raise HypervisorError(f"{unwatched.why}: try again later")
         return self._sessions.running(who)
 
     # Looking
@@ -137,8 +137,8 @@ class Adoption:
         except ProcessLookupError:
             return False
         except OSError as error:
-            why = f"it cannot be watched: {error.strerror}"
-            log.warning("the machine %s runs, and %s", run.machine, why)
+            why = f"its process cannot be watched: {error.strerror}"
+            log.warning("machine %s is running, but %s", run.machine, why)
             unwatched = self._unwatched[run.machine] = Unwatched(who, run, why)
             unwatched.task = asyncio.create_task(self._watch_later(unwatched))
         return True
@@ -202,7 +202,7 @@ class Adoption:
                 if note is None or note.epoch != run.epoch:
                     return None
                 recovered(self._sessions.place, who, run)
-            end = End(self._cause(who, run), "seen when the server came back")
+            end = End(self._cause(who, run), "noticed when the server started again")
         self._sessions.clear(msgspec.structs.replace(run, end=end))
         return end
 

@@ -77,17 +77,17 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
     seccomp = facts["Seccomp"] == "2"
     gaps = []
     if not own:
-        gaps.append("it shares the uid of the server: run the server as root to give each VM a uid of its own")
+        gaps.append("it runs with the server's uid: run the server as root to give each VM its own")
     if own and groups:
         gaps.append("it has supplementary groups")
     if int(bounding, 16):
         gaps.append("its capability bounding set is not empty: run the server as root to empty it")
     if not privileges:
-        gaps.append("it may gain new privileges")
+        gaps.append("it can gain new privileges")
     if not seccomp:
-        gaps.append("no system call filter is on: QEMU was built without seccomp")
+        gaps.append("it has no system call filter: QEMU was built without seccomp")
     if nat_reaches_loopback:
-        gaps.append("its NAT reaches the host's own 127.0.0.1: run the server as root, with nftables, to close that")
+        gaps.append("its NAT reaches the host's own 127.0.0.1: run the server as root, with nftables, to prevent that")
     return Confinement(
         uid=uid,
         own_uid=own,

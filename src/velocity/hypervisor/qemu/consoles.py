@@ -26,13 +26,13 @@ class QemuConsoles:
             return await session.serial.open()
         path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
         try:
-            async with within(deadline, "its display does not answer"):
+            async with within(deadline, "its display does not respond"):
                 return SocketStream(*await asyncio.open_unix_connection(str(path)))
         except OSError:
-            raise NotRunning("its display does not answer") from None
+            raise NotRunning("its display does not respond") from None
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
-        async with within(deadline, "its log is not read in time"):
+        async with within(deadline, "its log could not be read in time"):
             if (session := self._sessions.of(machine)) is not None:
                 await session.serial.flush()
             return await asyncio.to_thread(self._sessions.place.serial_log(machine).last, most)

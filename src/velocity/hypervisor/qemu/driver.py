@@ -89,4 +89,4 @@ class QemuHypervisor:
             try:
                 fence.raise_fence(chosen.uids)
             except fence.CannotFence as error:
-                log.warning("NAT guests can reach this host's loopback: %s", error)
+                log.warning("NAT guests can reach this host's loopback addresses: %s", error)

@@ -70,7 +70,7 @@ def _ask(binary: str) -> dict[str, Any]:
     try:
         done = subprocess.run([binary, *arguments], input=sent, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BrokenHost(f"{binary} cannot be asked what it can do: {error}") from None
+        raise BrokenHost(f"{binary} does not report what it supports: {error}") from None
     answers: dict[str, Any] = {}
     for line in done.stdout.splitlines():
         message = json.loads(line)
@@ -80,7 +80,7 @@ def _ask(binary: str) -> dict[str, Any]:
         version = answers["query-version"]["qemu"]
         machine = next(one for one in answers["query-machines"] if one.get("alias") == "q35" or one["name"] == "q35")
     except (KeyError, StopIteration):
-        raise BrokenHost(f"{binary} does not know the machine type q35: {done.stderr.strip()[:200]}") from None
+        raise BrokenHost(f"{binary} does not support the machine type q35: {done.stderr.strip()[:200]}") from None
     facts = Facts(
         version=f"{version['major']}.{version['minor']}.{version['micro']}",
         machine_type=machine["name"],

@@ -102,8 +102,8 @@ def kept(build: str, store: Path) -> Kept:
     directory = store / build
     if not (directory / "vars.qcow2").is_file():
         raise MissingFirmware(
-            f"the firmware build {build} that this VM is pinned to is not kept on this host: copy firmware/{build} "
-            "of the data directory that the VM comes from, or of its backup, into firmware/ of this server's"
+            f"the firmware build {build} that this VM uses is missing on this host: copy firmware/{build} from the "
+            "data directory, or the backup, that the VM comes from to firmware/ in this server's"
         )
     return Kept(directory / "code.fd", directory / "vars.qcow2", build)
 

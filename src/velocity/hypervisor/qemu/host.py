@@ -45,7 +45,7 @@ class QemuHosts:
         return facts.now()
 
     async def kept(self, host: HostId, *, deadline: float) -> Collection[UUID]:
-        async with within(deadline, "it is not known in time what is kept"):
+        async with within(deadline, "the machines with data on this host could not be determined in time"):
             kept = await asyncio.to_thread(self._sessions.place.kept)
         return {one for one in kept if one not in self._sessions} - self._starts.machines()
 
@@ -55,13 +55,13 @@ class QemuHosts:
         except HypervisorError:
             return None
         shorter = ((self._sessions.place.runs.root, "RUN"), (self._options.data_dir, "DATA"))
-        async with within(deadline, "its command is not read in time"):
+        async with within(deadline, "its command line could not be read in time"):
             return await asyncio.to_thread(command, watched.session.pid, shorter)
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         try:
             watched = self._adoption.running(who)
-            async with within(deadline, "the packet filter does not answer"):
+            async with within(deadline, "the packet filter does not respond"):
                 reaches = watched.run.nat and not await self._fence_holds()
             status = confine.status(watched.session.pid)
             return confine.read_back(status, server_uid=os.geteuid(), nat_reaches_loopback=reaches)

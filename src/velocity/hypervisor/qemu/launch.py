@@ -173,7 +173,7 @@ def _launch(
 
 def _check(overtaken: threading.Event) -> None:
     if overtaken.is_set():
-        raise HypervisorError("its start was overtaken by a stop")
+        raise HypervisorError("a stop was requested during its start")
 
 
 def prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
@@ -260,11 +260,9 @@ def _prefix(place: Place, plan: Plan, run: Run) -> list[str]:
 def _words(error: Exception) -> str:
     """What failed, without a path of the host."""
     if isinstance(error, FileNotFoundError):
-        return (
-            "a file that this VM needs is not there: one of its media, or a program of QEMU's (see `velocity doctor`)"
-        )
+        return "a file that this VM needs is missing: one of its media, or a program of QEMU's (see `velocity doctor`)"
     if isinstance(error, FileExistsError):
         return error.strerror or "an older run of this machine has not ended yet"
     if isinstance(error, OSError):
-        return f"the host refused: {error.strerror or error}"
+        return f"the host refused to start it: {error.strerror or error}"
     return str(error)

@@ -39,7 +39,7 @@ class QemuMachines:
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
         start, session = self._starts.of(who.machine), self._sessions.of(who.machine)
         if start is not None and start.who == who:
-            raise Unknown("its start is under way")
+            raise Unknown("it is being started")
         if session is not None and session.who == who and not session.gone:
             return self._news.told
         if start is not None or session is not None or self._adoption.unwatched(who.machine) is not None:
@@ -87,14 +87,14 @@ class QemuMachines:
         return None
 
     async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
-        async with within(deadline, "it is not known in time what it does"):
+        async with within(deadline, "its state could not be determined in time"):
             return await self._fact(who, deadline)
 
     async def _fact(self, who: Incarnation, deadline: float) -> Changed:
         await self._adoption.know(who.host)
         start = self._starts.of(who.machine)
         if start is not None and start.who == who:
-            raise Unknown("its start is under way")
+            raise Unknown("it is being started")
         session = self._sessions.of(who.machine)
         if session is not None and session.who == who:
             with contextlib.suppress(NotRunning):
@@ -110,11 +110,11 @@ class QemuMachines:
         return self._news.fact(who, Fact.ABSENT, Why.UNKNOWN)
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
-        async with within(deadline, "it is not known in time what runs on this host"):
+        async with within(deadline, "the machines on this host could not be determined in time"):
             return await self._adoption.list_runs(host, deadline)
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
-        async with within(deadline, "its end is not acknowledged in time"):
+        async with within(deadline, "its end was not acknowledged in time"):
             await self._adoption.know(who.host)
             end = self._news.ends.get(who.machine)
             if end is not None and end.who == who:
@@ -129,7 +129,7 @@ class QemuMachines:
     async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
         if (end := self._news.ends.get(machine)) is not None:
             await self.acknowledge(end.who, deadline=deadline)
-        async with within(deadline, "not all that is kept for it is removed in time"):
+        async with within(deadline, "its data could not be removed completely in time"):
             await asyncio.to_thread(self._sessions.place.forget, machine)
         self._news.forget(machine)
 

@@ -24,8 +24,8 @@ LAST_PAUSE = 0.8
 """Seconds until a connection that broke, or could not be made, is made again."""
 SILENT_AFTER = 1.0
 """Seconds without an answer after which nothing more is sent."""
-REMOVED = "its run directory was removed while it ran: it can only be stopped with force"
-SILENT = "its monitor does not answer"
+REMOVED = "its run directory was removed while it was running: it can only be stopped with force"
+SILENT = "its monitor does not respond"
 
 HANGS_AFTER = 0.2
 """Seconds without an answer after which QEMU is ended without a word."""
@@ -63,7 +63,7 @@ class _Client(QMPClient):
         try:
             self._heard(str(msg["event"]), data if isinstance(data, dict) else {})
         except Exception:  # the connection goes on
-            log.exception("the event %s was not understood", msg["event"])
+            log.exception("unknown QEMU event: %s", msg["event"])
 
     async def _on_message(self, msg: Message) -> None:
         if "event" not in msg:
@@ -120,7 +120,7 @@ class Monitor:
         except AssertionError:  # of the library: QEMU was gone again as soon as they had agreed
             plug.close()
             await _hang_up(client)
-            raise EOFError("QEMU has hung up") from None
+            raise EOFError("QEMU closed the connection") from None
         except BaseException:
             plug.close()
             raise
@@ -146,12 +146,12 @@ class Monitor:
                 return await client.execute(command, arguments or None)
         except TimeoutError:
             if not sent:
-                raise HypervisorError(f"{self.trouble or SILENT}: nothing was asked of it") from None
+                raise HypervisorError(f"{self.trouble or SILENT}: the request was not sent") from None
             raise Unknown(f"QEMU did not answer {command}") from None
         except ExecuteError as error:
             raise HypervisorError(str(error)) from None
         except (QMPError, OSError, EOFError) as error:
-            raise Broken(f"QEMU's monitor does not work: {error}") from None
+            raise Broken(f"QEMU's monitor failed: {error}") from None
 
     async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
         """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS
@@ -174,7 +174,7 @@ class Monitor:
                 with socket.socket(fileno=os.dup(plug.fileno())) as copy:
                     socket.send_fds(copy, [b" "], [descriptor])
             except OSError as error:
-                raise HypervisorError(f"QEMU's monitor takes nothing: {error.strerror}") from None
+                raise HypervisorError(f"QEMU's monitor accepts no data: {error.strerror}") from None
             return int((await self.execute("add-fd", deadline=deadline, opaque=name, **into))["fdset-id"])
 
     def end(self) -> None:

@@ -64,7 +64,7 @@ def choose(wanted: str, cache: Path, binary: str = "qemu-system-x86_64", device:
         return Verdict(Accelerator(known["accelerator"]), known["reason"], known["kvm"])
     verdict = _choose(wanted, binary, device)
     if verdict.accelerator is Accelerator.TCG and (words := fault("tcg", binary, TCG_PATIENCE)):
-        raise BrokenHost(f"QEMU cannot execute a guest here: {words}")
+        raise BrokenHost(f"QEMU cannot run guests here: {words}")
     cached.store(cache, key, {**asdict(verdict), "accelerator": verdict.accelerator.value})
     return verdict
 
@@ -81,7 +81,7 @@ def fault(accelerator: str, binary: str, patience: float) -> str | None:
         try:
             done = subprocess.run(command, capture_output=True, timeout=patience, check=False, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            return f"the probe did not end within {patience:.0f} seconds"
+            return f"the test run did not end within {patience:.0f} seconds"
         except OSError as error:
             return f"{binary} cannot be run: {error.strerror}"
         if done.returncode == PASSED and out.is_file() and out.read_bytes() == SAYS:
@@ -100,18 +100,21 @@ def firmware_image() -> bytes:
 
 def _choose(wanted: str, binary: str, device: Path) -> Verdict:
     if wanted == "tcg":
-        return Verdict(Accelerator.TCG, f"the setting `accelerator` asks for it: {SLOW}", "not asked")
+        return Verdict(Accelerator.TCG, f"chosen by the setting `accelerator`: {SLOW}", "not asked")
     if not device.exists():
-        kvm, why = "absent", "this host has no /dev/kvm: turn virtualization on in its firmware, or load the kvm module"
+        kvm, why = (
+            "absent",
+            ("this host has no /dev/kvm: enable virtualization in its firmware settings, or load the kvm module"),
+        )
     elif not os.access(device, os.R_OK | os.W_OK):
         name = pwd.getpwuid(os.getuid()).pw_name
-        kvm, why = "forbidden", f"you may not open /dev/kvm: sudo usermod -aG kvm {name}, then sign in again"
+        kvm, why = "forbidden", f"you have no access to /dev/kvm: run `sudo usermod -aG kvm {name}`, then sign in again"
     elif words := fault("kvm", binary, KVM_PATIENCE):
-        kvm, why = "broken", f"/dev/kvm is there, but cannot execute a guest ({words})"
+        kvm, why = "broken", f"/dev/kvm exists, but cannot run a guest ({words})"
     else:
         return Verdict(Accelerator.KVM, "KVM works: guests run at the speed of this host", "works")
     if wanted == "kvm":
-        return Verdict(Accelerator.KVM, f"the setting `accelerator` asks for it, although {why}", kvm)
+        return Verdict(Accelerator.KVM, f"chosen by the setting `accelerator`, although {why}", kvm)
     return Verdict(Accelerator.TCG, f"{why}; {SLOW}", kvm)
 
 

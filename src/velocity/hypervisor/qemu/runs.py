@@ -232,7 +232,7 @@ class Runs:
             processes = self._table()
             directories = sorted(self._root.iterdir())
         except OSError as error:
-            log.warning("what runs cannot be looked at: %s", error.strerror)
+            log.warning("running machines cannot be listed: %s", error.strerror)
             return Look([], complete=False)
         for directory in directories:
             try:
@@ -241,14 +241,14 @@ class Runs:
                     pid = self._process(run, processes.get(run.machine))
                     runs[run.machine] = self._found(run, pid), pid
             except OSError as error:
-                log.warning("the run in %s cannot be looked at: %s", directory, error.strerror)
+                log.warning("the run in %s cannot be examined: %s", directory, error.strerror)
                 complete = False
         for process in processes.values():
             if runs.get(process.machine, (None, None))[1] != process.pid and start_time(process.pid) is not None:
                 try:
                     runs[process.machine] = self._mend(process), process.pid
                 except OSError as error:
-                    log.warning("the run directory of the machine %s cannot be made again: %s", process.machine, error)
+                    log.warning("machine %s: its run directory cannot be created again: %s", process.machine, error)
                     complete = False
         return Look(list(runs.values()), complete)
 
@@ -289,7 +289,7 @@ class Runs:
             links=tuple(link_name("vt", process.uid, number) for number in process.taps),
             spool=bounds(self._root) if (self.directory(process.machine) / "serial.0").exists() else None,
         )
-        log.warning("the machine %s runs, and the note of its run was lost: it is made again", run.machine)
+        log.warning("machine %s is running, but the record of its run was lost: creating it again", run.machine)
         self.keep(run)
         return run
 
@@ -322,7 +322,7 @@ class Runs:
             if _take(self._claims / str(uid), target):
                 self._turn = self._uids.index(uid) + 1
                 return uid
-        raise OSError("every uid for machines is taken: widen uid_base's range")
+        raise OSError("all uids for machines are in use: widen the range of uid_base")
 
 
 def _take(claim: Path, target: Path) -> bool:

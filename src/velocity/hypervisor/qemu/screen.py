@@ -139,7 +139,7 @@ def _read(file: int) -> bytes:
             raise HypervisorError(f"the display is too large for a picture: {int(header[1])}x{int(header[2])}")
         picture = os.pread(file, size, 0)
         if len(picture) != size:
-            raise HypervisorError("QEMU drew half a picture")
+            raise HypervisorError("QEMU drew an incomplete picture")
         return picture
     finally:
         os.ftruncate(file, 0)

@@ -91,14 +91,14 @@ class Session:
             async with asyncio.timeout(deadline):
                 await self.monitor.connect()
         except TimeoutError:
-            raise Unknown("QEMU does not answer") from None
+            raise Unknown("QEMU does not respond") from None
         except (QMPError, OSError, EOFError) as error:
             raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {error}") from None
         self.monitor.keep()
         await self.serial.connect()
         await self.execute("query-status" if held else "cont", deadline=deadline)
         if self.gone:
-            raise NotRunning("it ended at once")
+            raise NotRunning("it ended immediately")
         self.begun = True
         last = self.observed.last
         if last is None:
@@ -122,7 +122,7 @@ class Session:
                 return
             except (HypervisorError, OSError) as error:
                 if pause == FIRST_PAUSE:
-                    log.warning("the console of the machine %s is not read yet: %s", self.who.machine, error)
+                    log.warning("machine %s: its console cannot be read yet: %s", self.who.machine, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)
 
@@ -155,7 +155,7 @@ class Session:
             raise
         self.observed.pausing = False
         if not self.observed.does(Fact.PAUSED, Fact.HELD) and (await self._fact(until)).fact is Fact.RUNNING:
-            raise HypervisorError("the guest sleeps (ACPI S3): wake it first")
+            raise HypervisorError("the guest is suspended (ACPI S3): wake it first")
 
     async def resume(self, *, deadline: float) -> None:
         until = asyncio.get_running_loop().time() + deadline
@@ -276,7 +276,7 @@ class Session:
         try:
             await self.on_end(end if self.begun else None)
         except Exception:  # whoever waits for the end gets it
-            log.exception("what the run %d of the machine %s left is not cleared", self.who.epoch, self.who.machine)
+            log.exception("machine %s, run %d: its leftovers were not removed", self.who.epoch, self.who.machine)
         self.ended.set()
 
     async def _cause(self, status: int | None) -> End:

@@ -128,7 +128,7 @@ class Sessions:
         try:
             cleared(self.place.runs, run)
         except (OSError, wire.CannotConnect) as error:
-            log.warning("what run %d of the machine %s left cannot be cleared yet: %s", run.epoch, run.machine, error)
+            log.warning("machine %s, run %d: its leftovers cannot be removed yet: %s", run.epoch, run.machine, error)
             self._left[run.machine] = run
             self._loop.call_soon_threadsafe(self._more_left.set)
             return False

@@ -16,7 +16,7 @@ from velocity.hypervisor.qemu.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-OVERTAKEN = "its start was overtaken by a stop"
+OVERTAKEN = "a stop was requested during its start"
 INNER = 0.9
 """The part of a start's deadline after which QEMU is ended, so that the rest is enough to say so."""
 
@@ -62,7 +62,7 @@ class Starts:
             raise
         if not start.task.done():
             start.overtake()
-            raise Unknown("its start did not come to an end in time, and is being ended")
+            raise Unknown("it did not start in time, and is being stopped")
         start.task.result()
 
     async def end(self, start: Start, deadline: float) -> None:
@@ -71,7 +71,7 @@ class Starts:
         assert start.task is not None
         await asyncio.wait({start.task}, timeout=deadline)
         if not start.task.done():
-            raise Unknown("its start has not ended yet")
+            raise Unknown("its start has not been interrupted yet")
         if start.session is not None:  # it may have come to its end just before
             await start.session.end(deadline=deadline)
 
@@ -85,7 +85,7 @@ class Starts:
     def _over(self, start: Start, task: asyncio.Task[None]) -> None:
         self._under_way.pop(start.who.machine, None)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, HypervisorError):
-            log.error("the start of the machine %s failed: %r", start.who.machine, error)
+            log.error("machine %s: starting failed: %r", start.who.machine, error)
 
     async def _run(self, start: Start, spec: MachineSpec, deadline: float) -> None:
         sessions, who = self._sessions, start.who
@@ -109,9 +109,9 @@ class Starts:
             if start.overtaken.is_set():
                 raise HypervisorError(OVERTAKEN) from None
             if isinstance(error, Unknown):
-                raise HypervisorError(f"QEMU did not answer within {deadline:.0f} seconds and was ended") from None
+                raise HypervisorError(f"QEMU did not respond within {deadline:.0f} seconds and was stopped") from None
             if isinstance(error, NotRunning | OSError):
-                raise HypervisorError(await session.last_words() or "QEMU ended at its start") from None
+                raise HypervisorError(await session.last_words() or "QEMU ended while it was starting") from None
             raise
 
     async def _undo(self, run: Run) -> None:

@@ -82,7 +82,7 @@ class Watch:
     def _called(self, result: int) -> int:
         if result < 0:
             number = ctypes.get_errno()
-            words = "no inotify watch is left: raise fs.inotify.max_user_watches" if number == errno.ENOSPC else None
+            words = "no inotify watches are left: raise fs.inotify.max_user_watches" if number == errno.ENOSPC else None
             raise OSError(number, words or os.strerror(number))
         return result
 
@@ -113,7 +113,7 @@ class Follower:
                 self._fails = False
             except (OSError, HypervisorError) as error:
                 if not self._fails:  # else once a second
-                    log.warning("%s is not kept, and is tried again: %s", self._what, error)
+                    log.warning("%s cannot be stored, retrying: %s", self._what, error)
                 self._fails = True
                 self._more.set()
                 await asyncio.sleep(AGAIN)
