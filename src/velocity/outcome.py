@@ -34,7 +34,7 @@ class Outcome:
         if self._found is not None:
             await asyncio.wait({self._found}, timeout=min(BRIEF, self.patience))
         if self.unknown:
-            raise Refused(Problem.UNAVAILABLE, "the database does not answer; nothing was changed: try again later")
+            raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
 
     def is_lost(self) -> None:
         if not self.unknown:

@@ -27,13 +27,13 @@ def lose(file: Path, how: str) -> None:
         one.unlink()
     if how == "0 bytes":
         file.touch()
-    elif how == "no tables of Velocity's":
+    elif how == "no Velocity tables":
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("create table other (x)")
 
 
 @pytest.mark.holds("DUR-37")
-@pytest.mark.parametrize("how", ["is missing", "0 bytes", "no tables of Velocity's"])
+@pytest.mark.parametrize("how", ["is missing", "0 bytes", "no Velocity tables"])
 async def test_a_lost_database_is_no_new_installation(tmp_path: Path, how: str) -> None:
     data, pool = tmp_path / "data", tmp_path / "pool"
     pools = [PoolSetting(mpid=1, name="p", path=pool)]
@@ -46,7 +46,7 @@ async def test_a_lost_database_is_no_new_installation(tmp_path: Path, how: str) 
         with pytest.raises(app.CannotStart) as refused:
             async with world(data, pools=pools):
                 pass
-        for word in (str(data / "velocity.db"), how, str(data / "root.key"), "velocity db import", "begin anew"):
+        for word in (str(data / "velocity.db"), how, str(data / "root.key"), "velocity db import", "start over"):
             assert word in str(refused.value)
         assert everything(tmp_path) == before
     (data / "velocity.db").unlink(missing_ok=True)
@@ -63,7 +63,7 @@ async def test_nor_is_an_empty_database_of_postgresql(tmp_path: Path, postgres: 
     async with world(data, database=postgres.database()) as w:
         await w.ok("DELETE", "/m/media", mid=await w.medium("discarded"))
         files = w.files()
-    with pytest.raises(app.CannotStart, match=r"has no tables of Velocity's.*velocity db import"):
+    with pytest.raises(app.CannotStart, match=r"has no Velocity tables.*velocity db import"):
         async with world(data, database=postgres.database()):
             pass
     assert [f".trash/{one.name}" for one in (data / "media" / ".trash").iterdir()] == files

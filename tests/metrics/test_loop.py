@@ -120,7 +120,7 @@ async def test_what_holds_the_loop_is_named(lag: Lag, clock: Clock, told: Told) 
     await asyncio.to_thread(told.came.wait, 30)
     (line,) = told.lines
     first, *stack = line.splitlines()
-    assert first.startswith("the event loop was held for 55 ms, ") and first.endswith(" of them computing, in")
+    assert first.startswith("the event loop was blocked for 55 ms, ") and first.endswith(" of them computing, in")
     assert "clock.wait()  # the line that holds it" in line and "in culprit" in line
     assert "in test_what_holds_the_loop_is_named" in line, "and who called it"
     assert late(lag)["0.1"] == 1, "the beat was due 25 ms after the one before"
@@ -144,10 +144,10 @@ async def test_warnings_are_rare_and_say_how_many_were_not_told(lag: Lag, clock:
     culprit(clock, QUIET)
     await looked(clock)
     assert len(told.lines) == 2
-    assert "computing (and 2 times more since the last warning), in" in told.lines[1]
+    assert "computing (and 2 more times since the last warning), in" in told.lines[1]
     culprit(clock, QUIET)
     await looked(clock)
-    assert "more since" not in told.lines[2]
+    assert "more times since" not in told.lines[2]
 
 
 @pytest.mark.usefixtures("_watched")

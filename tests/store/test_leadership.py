@@ -101,7 +101,7 @@ async def test_a_pooler_that_keeps_no_session_is_refused(postgres: Postgres) -> 
     """Two clients that have one session between them: its lock would keep nobody out."""
     url = postgres.database().replace("postgresql:", "postgresql+psycopg:")
     pooled = sa.create_engine(url, poolclass=sa.StaticPool)
-    with pytest.raises(DatabaseError, match="connect to PostgreSQL itself, or let the pooler keep sessions"):
+    with pytest.raises(DatabaseError, match="connect to PostgreSQL directly, or configure the pooler to keep sessions"):
         SessionLock(pooled).take()
     pooled.dispose()
 

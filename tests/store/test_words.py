@@ -57,9 +57,9 @@ def break_(file: Path, how: str) -> None:
     ("how", "words"),
     [
         ("directory", "is a directory: move it away"),
-        ("other", "is no SQLite database: restore it"),
+        ("other", "is not an SQLite database: restore it"),
         ("damaged", "is damaged: restore it"),
-        ("newer", "is of a newer version of Velocity (schema 9999"),
+        ("newer", "belongs to a newer version of Velocity (schema 9999"),
     ],
 )
 def test_sqlite_that_cannot_be_used(tmp_path: Path, how: str, words: str) -> None:
@@ -76,7 +76,7 @@ def test_sqlite_that_another_process_holds(tmp_path: Path, monkeypatch: pytest.M
     opened(f"sqlite:///{file}")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("begin immediate")
-        assert f"the database {file} is held by another process" in said(f"sqlite:///{file}")
+        assert f"the database {file} is in use by another process" in said(f"sqlite:///{file}")
 
 
 @pytest.mark.holds("DUR-39")
@@ -97,11 +97,11 @@ def test_postgresql_that_cannot_be_used(postgres: Postgres) -> None:
         f"postgresql://weak:hunter2@/{at}?{query}": "ALTER DATABASE",
         f"postgresql://{user}:hunter2@/ascii?{query}": "has the encoding SQL_ASCII: create one with ENCODING 'UTF8'",
         f"postgresql://{user}:hunter2@127.0.0.1:1/{at}": "at 127.0.0.1:1, database",
-        f"postgres://{user}:hunter2@127.0.0.1:1/{at}": "does not answer: start it, or mend `database`",
+        f"postgres://{user}:hunter2@127.0.0.1:1/{at}": "does not respond: start it, or correct `database`",
         f"postgresql://{user}:hunter2@%2Fnowhere/{at}": "PostgreSQL at /nowhere",
         f"postgresql://{user}:hunter2@no.such.invalid/{at}": "there is no such host",
-        f"postgresql://{user}:hunter2@{socket}.none/{at}": "does not answer",
-        f"postgresql://{user}:hun@ter/2#@127.0.0.1/{at}": "written %40",
+        f"postgresql://{user}:hunter2@{socket}.none/{at}": "does not respond",
+        f"postgresql://{user}:hun@ter/2#@127.0.0.1/{at}": "write @ : / # ? % as %40",
     }
     for wrong, words in cases.items():
         text = said(wrong)

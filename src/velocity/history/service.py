@@ -104,7 +104,7 @@ class History:
             try:
                 await self._store.add(entries)
             except Refused as refused:
-                log.warning("the history waits for the database: %s", refused.message)
+                log.warning("history: waiting for the database: %s", refused.message)
                 self._waiting.extendleft(reversed(entries))
                 return False
             except Exception as error:
@@ -113,7 +113,7 @@ class History:
             for gid in {self._directory.existing(entry.gid) for entry in entries}:
                 self._changes.tell("history", gid, gid)
         if self._lost:
-            log.error("%d entries of the history were lost: too many waited", self._lost)
+            log.error("%d entries of the history were lost: too many were waiting", self._lost)
             self._lost = 0
         return True
 
@@ -122,5 +122,5 @@ class History:
             try:
                 await self._store.rotate(int(time.time()) - self._days * 86_400, MOST)
             except Refused as refused:
-                log.warning("the history is not rotated: %s", refused.message)
+                log.warning("old entries of the history could not be removed: %s", refused.message)
             await asyncio.sleep(LOOK)

@@ -141,10 +141,10 @@ class Watch:
             self._untold += 1
             return
         log.warning(
-            "the event loop was held for %.0f ms, %.0f of them computing%s, in\n%s",
+            "the event loop was blocked for %.0f ms, %.0f of them computing%s, in\n%s",
             seconds * 1000,
             computed * 1000,
-            f" (and {self._untold} times more since the last warning)" if self._untold else "",
+            f" (and {self._untold} more times since the last warning)" if self._untold else "",
             "".join(hold.stack.format()).rstrip(),
         )
         self._warned, self._untold = now, 0

@@ -93,7 +93,7 @@ class Database:
         except sa.exc.OperationalError as error:
             if not engine.is_full(error):
                 raise
-            log.warning("the disk of the database is full: nothing can be changed until there is room")
+            log.warning("the disk of the database is full: changes are not possible until space is freed")
 
     def _emptiness(self) -> str:
         """How it holds no installation, as a sentence goes on; empty: it holds one. Nothing is touched."""
@@ -101,20 +101,20 @@ class Database:
         if file is not None and not file.exists():
             return f"the database {file} is missing"
         if file is not None and file.is_file() and not file.stat().st_size:
-            return f"the database {file} has 0 bytes"
+            return f"the database {file} is empty (0 bytes)"
         name = f"the database {self._url.database if file is None else file}"
         with self._turn, self._engine.connect().execution_options(**READS) as connection, connection.begin():
             if _revision(connection) is None:
-                return f"{name} has no tables of Velocity's"
+                return f"{name} has no Velocity tables"
             there = connection.execute(sa.text("select 1 from users limit 1")).first()
-            return "" if there else f"{name} holds no users"
+            return "" if there else f"{name} has no users"
 
     def _check(self, revision: str | None) -> None:
         """Raises `DatabaseError` for what a newer version has made."""
         if revision is not None and revision > HEAD:
             raise DatabaseError(
-                f"the database {self._url.database} is of a newer version of Velocity (schema {revision}, this one "
-                f"knows {HEAD}): install that version"
+                f"the database {self._url.database} belongs to a newer version of Velocity (schema {revision}; this "
+                f"version supports {HEAD}): install that version"
             )
 
     # The leadership

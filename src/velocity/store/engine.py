@@ -42,8 +42,8 @@ def parse(text: str) -> URL:
     odd = text.rpartition("@")[0].partition("://")[2]
     if url is None or (url.get_backend_name() == "postgresql" and any(one in odd for one in "@/#?")):
         raise DatabaseError(
-            "database: the URL cannot be read: it is postgresql://user:password@host:port/name, where characters of "
-            "the password such as @ : / # ? % are written %40 %3A %2F %23 %3F %25"
+            "database: the URL cannot be parsed: it has the form postgresql://user:password@host:port/name; in the "
+            "password, write @ : / # ? % as %40 %3A %2F %23 %3F %25"
         )
     return url.set(host=unquote(url.host)) if url.host else url
 
@@ -145,21 +145,21 @@ def _words(url: URL, error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> str:
     file = file_of(url)
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
     if isinstance(cause, OSError):
-        return f"the database {cause.filename or file}: {cause.strerror}: let the server's user make and write it"
+        return f"the database {cause.filename or file}: {cause.strerror}: let the server's user create and write it"
     if file is not None:
         return _sqlite_words(file, cause)
     return _postgresql_words(url, cause)
 
 
 SQLITE = {
-    sqlite3.SQLITE_NOTADB: "is no SQLite database: restore it from a backup, or set `database` to the right file",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database: restore it from a backup, or correct the setting `database`",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup (`velocity db import`)",
-    sqlite3.SQLITE_BUSY: "is held by another process: end what works on it",
-    sqlite3.SQLITE_LOCKED: "is held by another process: end what works on it",
-    sqlite3.SQLITE_READONLY: "cannot be written to: permit it to the server's user, or mount its disk for writing",
-    sqlite3.SQLITE_PERM: "cannot be used: permit it to the server's user",
-    sqlite3.SQLITE_FULL: "cannot be written to, as its disk is full: make room there",
-    sqlite3.SQLITE_IOERR: "cannot be read or written, as its disk fails or is full: see the kernel's log",
+    sqlite3.SQLITE_BUSY: "is in use by another process: end that process",
+    sqlite3.SQLITE_LOCKED: "is in use by another process: end that process",
+    sqlite3.SQLITE_READONLY: "is not writable: give the server's user write permission, or mount its disk for writing",
+    sqlite3.SQLITE_PERM: "cannot be accessed: give the server's user permission",
+    sqlite3.SQLITE_FULL: "cannot be written because its disk is full: free some space there",
+    sqlite3.SQLITE_IOERR: "cannot be read or written because its disk fails or is full: see the kernel's log",
 }
 
 
@@ -168,21 +168,24 @@ def _sqlite_words(file: Path, cause: BaseException) -> str:
         return f"the database {file} is a directory: move it away, and restore the file from a backup"
     known = SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
     if known is None and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
-        known = "cannot be opened: permit it, and writing in its directory, to the server's user, and have room there"
+        known = (
+            "cannot be opened: give the server's user write permission on it and its directory, and free some "
+            "space there"
+        )
     return f"the database {file} {known or f'cannot be used: {cause}'}"
 
 
 POSTGRESQL = (
-    ("password authentication failed", "the password is wrong: mend it in `database`"),
-    ("no password supplied", "it wants a password: `database` is postgresql://user:password@host/name"),
-    ("no pg_hba.conf entry", "it lets this user in from nowhere here: add a line to its pg_hba.conf"),
-    ("permission denied", "the user may not make tables there: ALTER DATABASE ... OWNER TO that user"),
+    ("password authentication failed", "the password is wrong: correct it in `database`"),
+    ("no password supplied", "it requires a password: set `database` to postgresql://user:password@host/name"),
+    ("no pg_hba.conf entry", "it does not allow this user to connect from here: add a line to its pg_hba.conf"),
+    ("permission denied", "the user may not create tables there: ALTER DATABASE ... OWNER TO that user"),
     ("role", "there is no such user: create it with CREATE ROLE ... LOGIN"),
     ("database", "there is no such database: create it with CREATE DATABASE ... OWNER"),
-    ("name or service not known", "there is no such host: mend its name in `database`"),
-    ("could not translate host name", "there is no such host: mend its name in `database`"),
-    ("failed to resolve host", "there is no such host: mend its name in `database`"),
-    ("too many", "it has no connection left: end some, or raise its max_connections"),
+    ("name or service not known", "there is no such host: correct its name in `database`"),
+    ("could not translate host name", "there is no such host: correct its name in `database`"),
+    ("failed to resolve host", "there is no such host: correct its name in `database`"),
+    ("too many", "it has no free connections: close some, or raise its max_connections"),
 )
 """What stands in PostgreSQL's own words, and what it means."""
 ABSENT = ("role", "database")
@@ -199,7 +202,7 @@ def _postgresql_words(url: URL, cause: BaseException) -> str:
         if sign in own.lower() and (sign not in ABSENT or (f'{sign} "' in own and "does not exist" in own)):
             return f"{where}: {meaning}"
     if "connection" in own.lower():
-        return f"{where} does not answer: start it, or mend `database` ({_shortened(own)})"
+        return f"{where} does not respond: start it, or correct `database` ({_shortened(own)})"
     return f"{where}: {_shortened(own)}"
 
 

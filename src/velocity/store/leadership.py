@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 LEADER = 0x56454C4F
 """The advisory lock of the one server on a PostgreSQL database."""
 POOLER = (
-    "this database is behind a pooler that gives each transaction another session, where no lock holds: connect to "
-    "PostgreSQL itself, or let the pooler keep sessions (pgbouncer: pool_mode = session)"
+    "this database is behind a connection pooler that changes sessions between transactions, where locks do not "
+    "hold: connect to PostgreSQL directly, or configure the pooler to keep sessions (pgbouncer: pool_mode = session)"
 )
 
 _this = leadership.c.id == 1
@@ -192,7 +192,7 @@ class SessionLock:
             if self._session is not None and self._holds(self._session):
                 return True
         if self._session is not None:
-            log.warning("the session that holds the database's lock is lost: it is taken again")
+            log.warning("the database session that holds the lock was lost: taking the lock again")
         self._drop()
         with contextlib.suppress(Busy, DatabaseError, sa.exc.DBAPIError):
             self.take()

@@ -159,5 +159,5 @@ def _readable(decoder: msgspec.json.Decoder[T], text: str | None) -> T | None:
     try:
         return decoder.decode(text)
     except ValueError as error:
-        log.warning("a note of a VM's run cannot be read: %s", error)
+        log.warning("the record of a VM's run cannot be read: %s", error)
         return None

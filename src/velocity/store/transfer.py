@@ -68,15 +68,15 @@ def load(database: Database, lines: Iterable[bytes]) -> int:
     try:
         return database.read(lambda connection: _load(connection, iter(lines)))
     except (sa.exc.IntegrityError, sa.exc.CompileError):
-        raise TransferError("it is not whole: rows name others that are not in it") from None
+        raise TransferError("it is incomplete: rows refer to others that are missing") from None
 
 
 def _load(connection: Connection, lines: Iterator[bytes]) -> int:
     head = _decode(next(lines, b""), Head)
     if head.schema != HEAD:
         raise TransferError(
-            f"it was exported with schema {head.schema}, this version has {HEAD}: "
-            "export it with this version, or import it with the version that exported it and upgrade"
+            f"it was exported with schema {head.schema}, and this version has {HEAD}: export it with this version, "
+            "or import it with the version that exported it and upgrade"
         )
     for table in MOVES.values():
         if connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
@@ -90,14 +90,14 @@ def _load(connection: Connection, lines: Iterator[bytes]) -> int:
             return count
         row = _decode(line, Row)
         connection.execute(sa.insert(_table(row.table)).values(_values(_table(row.table), row.row)))
-    raise TransferError("it is not whole: rows are missing at its end, or there are too many")
+    raise TransferError("it is incomplete: rows are missing at its end, or there are too many")
 
 
 def _decode(line: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(line, type=kind)
     except msgspec.MsgspecError as error:
-        raise TransferError(f"it is no export of Velocity's: {error}") from None
+        raise TransferError(f"it is not an export of Velocity: {error}") from None
 
 
 def _table(name: str) -> sa.Table:

@@ -30,8 +30,8 @@ PATIENCE = 2
 """Seconds for which a session that is gone may hold up finding out; then it is ended."""
 AFTERMATH = 1.0
 """Seconds after a vain wait in which all that comes fails at once: it would wait as long for the same."""
-UNAVAILABLE = "the database does not answer; nothing was changed: try again later"
-LOST = "another server has taken over this database: this one has ended; nothing was changed"
+UNAVAILABLE = "the database does not respond; nothing was changed: try again later"
+LOST = "another server has taken over this database, and this one is ending; nothing was changed"
 
 _Outcome = tuple[Any, BaseException | None]
 """What came of a job: its result, or why it failed."""
@@ -105,7 +105,7 @@ class Writer:
 
     def lose(self) -> None:
         if not self.lost:
-            log.error("another server has taken over the database: this one ends")
+            log.error("another server has taken over the database: this server ends")
             self._refusal = LOST
             self._tell(self._when_lost)
 
@@ -206,7 +206,7 @@ class Writer:
                 self.lose()
                 return None
             except Exception as error:
-                log.warning("whether a commit was made is not known yet: %s", error)
+                log.warning("the outcome of a commit is not known yet: %s", error)
             else:
                 log.warning("the transaction whose answer was lost was %s", "committed" if found else "undone")
                 self._is_known()
