@@ -282,7 +282,7 @@ def leadership(data_dir: Path) -> FileLock:
     try:
         lock.take()
     except Busy:
-        raise InUse("another Velocity server works on this data directory: stop it first") from None
+        raise InUse("another Velocity server uses this data directory: stop it first") from None
     return lock
 
 
@@ -299,7 +299,7 @@ def open_database(database: Database, begin: Callable[[str], None] = lambda what
     try:
         database.open(begin)
     except Busy:
-        raise InUse("another Velocity server works on this database: stop it first") from None
+        raise InUse("another Velocity server uses this database: stop it first") from None
     except DatabaseError as error:
         raise CannotStart(str(error)) from None
 
@@ -314,8 +314,9 @@ def check_first(settings: Settings, what: str) -> None:
     left += [settings.key_file] if settings.key_file.exists() else []
     if left:
         raise CannotStart(
-            f"{what}, but an installation has left {', '.join(map(str, left))}: restore the database from its backup "
-            "(velocity db import FILE), or set `database` to the right one; to begin anew on purpose, move these away"
+            f"{what}, but there is data of an installation: {', '.join(map(str, left))}: restore the database from "
+            "its backup (velocity db import FILE), or correct the setting `database`; to start over, move that data "
+            "away"
         )
 
 

@@ -42,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}\Z", description="`address:port` to serve on"),
     ] = "127.0.0.1:8090"
-    data_dir: Annotated[Path, Meta(description="where everything is kept that must survive")] = Path()
+    data_dir: Annotated[Path, Meta(description="the directory for all persistent data")] = Path()
     database: Annotated[
         str,
         Meta(
@@ -57,37 +57,46 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nics: Annotated[
         list[NicSetting], Meta(description="host NICs for BRIDGE: `nicid`, `identifier`, `description`")
     ] = []
-    cors_origins: Annotated[list[str], Meta(description="origins of other sites that browsers may call from")] = []
-    authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds that an authkey is valid")] = 3600
+    cors_origins: Annotated[list[str], Meta(description="origins of other web sites whose pages may call the API")] = []
+    authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds until an authkey expires")] = 3600
     root_password: Annotated[
-        str, Meta(description="the password of `root` at the first start, 8 to 1,024 characters; empty: a random one")
+        str,
+        Meta(
+            description="the password of `root` at the first start, 8 to 1,024 characters; empty: a random "
+            "one is generated"
+        ),
     ] = ""
     accelerator: Annotated[
         Literal["auto", "kvm", "tcg"],
-        Meta(description="what executes guests: found by a probe, or forced"),
+        Meta(description="what runs the guests: detected, or a fixed choice"),
     ] = "auto"
     tls_cert: Annotated[str, Meta(description="file of the certificate chain (PEM); empty: no TLS")] = ""
     tls_key: Annotated[str, Meta(description="file of the private key (PEM)")] = ""
     runtime_dir: Annotated[
         str,
-        Meta(description="sockets of running machines; empty: /run/velocity, or below the user's runtime directory"),
+        Meta(
+            description="directory for the sockets of running machines; empty: /run/velocity, or in the user's "
+            "runtime directory"
+        ),
     ] = ""
     uid_base: Annotated[
         int,
         Meta(
             ge=1000,
             le=2**31,
-            description="first of 10,001 uids: for the machines' processes, and the last for reading images (as root)",
+            description="the first of 10,001 uids: one per VM process, the last one for reading images (only as root)",
         ),
     ] = 20000
     trash_days: Annotated[
-        int, Meta(ge=0, le=3650, description="days for which what was deleted can be restored; 0: no trash")
+        int, Meta(ge=0, le=3650, description="days until deleted objects are removed permanently; 0: no trash")
     ] = 7
-    history_days: Annotated[int, Meta(ge=1, le=3650, description="days for which the history is kept")] = 90
+    history_days: Annotated[int, Meta(ge=1, le=3650, description="days until entries of the history are removed")] = 90
     event_streams: Annotated[
-        int, Meta(ge=1, le=1024, description="streams of events that one user may have open at once")
+        int, Meta(ge=1, le=1024, description="event streams that one user may have open at a time")
     ] = 16
-    body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="bytes that a JSON body may have")] = 1_048_576
+    body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="the largest JSON body of a request, in bytes")] = (
+        1_048_576
+    )
 
     @property
     def address(self) -> tuple[str, int]:
@@ -176,7 +185,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         field = _FIELDS.get(name)
         if field is None:
-            raise ConfigError(f"{variable}: there is no such setting; known are {', '.join(_FIELDS)}")
+            raise ConfigError(f"{variable}: there is no such setting; the settings are: {', '.join(_FIELDS)}")
         value: Any = text
         if field.type is not str and not isinstance(field.default, str | Path):
             try:
@@ -199,7 +208,7 @@ _OTHER_VARIABLES = {PREFIX + "CONFIG", PREFIX + "SERVER", PREFIX + "AUTHKEY"}
 def _convert(values: dict[str, Any], where: str) -> Settings:
     unknown = [name for name in values if name not in _FIELDS]
     if unknown:
-        raise ConfigError(f"`{unknown[0]}` is no setting; known are {', '.join(_FIELDS)}")
+        raise ConfigError(f"`{unknown[0]}` is not a setting; the settings are: {', '.join(_FIELDS)}")
     try:
         return msgspec.convert(values, Settings, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
@@ -217,9 +226,9 @@ def _check(settings: Settings) -> Settings:
     if settings.address[1] > 65535:
         raise ConfigError(f"listen: there is no port {settings.address[1]}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
-        raise ConfigError("tls_cert and tls_key go together: set both, or neither")
+        raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
-        raise ConfigError("root_password has 8 to 1,024 characters")
+        raise ConfigError("root_password must have 8 to 1,024 characters")
     named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),
@@ -228,5 +237,5 @@ def _check(settings: Settings) -> Settings:
     for what, ids in named:
         twice = [one for one in ids if ids.count(one) > 1]
         if twice:
-            raise ConfigError(f"{what} {twice[0]!r} stands there twice")
+            raise ConfigError(f"{what} {twice[0]!r} occurs twice")
     return settings

@@ -97,7 +97,7 @@ def test_no_server_is_said_with_the_cure() -> None:
 
 def test_an_answer_that_is_not_ours() -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<html>a proxy</html>"))
-    with Client("http://x", transport=transport) as client, pytest.raises(ApiError, match="not Velocity's"):
+    with Client("http://x", transport=transport) as client, pytest.raises(ApiError, match="not from a Velocity server"):
         client.list_nics()
 
 

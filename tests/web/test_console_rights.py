@@ -159,7 +159,7 @@ def test_what_is_open_is_closed(room: Room, ann: Person, end: str) -> None:
         room.may("vm.view")
     else:
         room.end_sessions()
-    closed = {"code": 4403, "reason": "the authkey or the permission has ended"}
+    closed = {"code": 4403, "reason": "the authkey or the permission is no longer valid"}
     assert ann.page.evaluate(ENDS) == [closed] * 2
     assert room.streams() == []
 

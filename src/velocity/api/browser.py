@@ -48,7 +48,8 @@ def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> 
     if guarded and not hmac.compare_digest(csrf(authkey).encode(), sent.encode("utf-8", "surrogateescape")):
         raise Refused(
             Problem.FOREIGN_PAGE,
-            f"the request does not come from our page: send {CSRF} with the `csrf` that POST /u/session tells",
+            f"the request does not come from the web page of this server: send {CSRF} with the `csrf` value that "
+            "POST /u/session returns",
         )
     return authkey
 
@@ -64,8 +65,8 @@ def check_origin(connection: HTTPConnection) -> None:
     if is_foreign(connection):
         raise Refused(
             Problem.FOREIGN_PAGE,
-            "the request does not come from our page, but from that of another origin "
-            "(a proxy before the server must pass on Host and X-Forwarded-Proto)",
+            "the request comes from the page of another origin (a reverse proxy must pass on Host and "
+            "X-Forwarded-Proto)",
         )
 
 

@@ -29,19 +29,23 @@ NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
     """Serve one console. `origins` are other sites whose pages may open it."""
     if is_foreign(websocket) and websocket.headers["origin"] not in origins:
-        await _deny(websocket, 403, "a page of another site asks: name it in `cors_origins` if it may")
+        await _deny(
+            websocket,
+            403,
+            "the request comes from the page of another site: if it is trusted, add it to `cors_origins`",
+        )
         return
     ticket = services.consoles.redeem(websocket.path_params["ticket"])
     if ticket is None:
-        await _deny(websocket, 404, "this ticket is unknown, used, or older than 30 seconds: ask for a new one")
+        await _deny(websocket, 404, "this ticket is unknown, already used, or older than 30 seconds: request a new one")
         return
     if not _may(services, ticket):
-        await _deny(websocket, 403, "the authkey or the permission has ended")
+        await _deny(websocket, 403, "the authkey or the permission is no longer valid")
         return
     name = services.directory.user(ticket.caller.uid).name
     stream = await services.consoles.open(ticket)
     if stream is None:
-        await _deny(websocket, 410, "the VM has ended: start it, then ask for a new ticket")
+        await _deny(websocket, 410, "the VM has stopped: start it, then request a new ticket")
         return
     seat = services.consoles.sit(ticket, name)
     line = Line(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
@@ -83,9 +87,9 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
 
 async def _carry(line: Line, services: Services, ticket: Ticket) -> tuple[int, str]:
     """Bytes both ways until one side ends or the right does; why is returned as a close code."""
-    forbidden = (FORBIDDEN, "the authkey or the permission has ended")
+    forbidden = (FORBIDDEN, "the authkey or the permission is no longer valid")
     works: list[tuple[Coroutine[Any, Any, None], tuple[int, str]]] = [
-        (_out(line), (ENDED, "the VM has ended")),
+        (_out(line), (ENDED, "the VM has stopped")),
         (_in(line), (1000, "")),
         (_watch(services, ticket, line.seat), forbidden),
     ]
@@ -98,7 +102,7 @@ async def _carry(line: Line, services: Services, ticket: Ticket) -> tuple[int, s
     await asyncio.gather(*rest, return_exceptions=True)
     failures = [task.exception() for task in done]  # a broken connection is an ordinary end
     if any(isinstance(failure, msgspec.DecodeError) for failure in failures):
-        return NOT_SENSE, "not a control message: text frames are JSON, what is typed comes in binary frames"
+        return NOT_SENSE, "not a control message: text frames carry JSON, keyboard input is sent in binary frames"
     return tasks[done.pop()]
 
 

@@ -84,7 +84,7 @@ class Edge:
                     self._counts.note(name, careful.status, time.perf_counter() - begun)
         else:
             allowed = ", ".join(methods)
-            refused = Refused(Problem.METHOD_NOT_ALLOWED, f"{path} knows {allowed}, not {scope['method']}")
+            refused = Refused(Problem.METHOD_NOT_ALLOWED, f"{path} supports {allowed}, not {scope['method']}")
             response = errors.refusal(refused)
             response.headers["allow"] = allowed
             await response(scope, receive, careful)
@@ -111,7 +111,7 @@ def application(
         return found or errors.refusal(Refused(Problem.NO_SUCH_ROUTE, f"there is no route {request.url.path}"))
 
     async def method(request: Request, _error: Exception) -> Response:
-        return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} knows GET only"))
+        return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} supports GET only"))
 
     async def open_console(websocket: WebSocket) -> None:
         await console(websocket, services, cors_origins)

@@ -58,4 +58,4 @@ def plain(status: int, message: str) -> Response:
 
 def internal() -> Response:
     """Our own fault. The log knows more; the client is told nothing of the inside."""
-    return plain(INTERNAL, "an internal error: the server's log says more")
+    return plain(INTERNAL, "an internal error: see the server's log")

@@ -34,25 +34,25 @@ LOOKED_AT = 250
 """VMs that are looked at in one step of the loop."""
 
 OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
-    "running": ("1 while it is RUNNING", lambda vm: vm.state is State.RUNNING),
-    "cpus": ("CPUs that it has", lambda vm: vm.machine.spec.cpus),
-    "memory_bytes": ("Memory that it has", lambda vm: vm.machine.spec.memory_mib << 20),
+    "running": ("1 while the VM is RUNNING", lambda vm: vm.state is State.RUNNING),
+    "cpus": ("CPUs of the VM", lambda vm: vm.machine.spec.cpus),
+    "memory_bytes": ("Memory of the VM", lambda vm: vm.machine.spec.memory_mib << 20),
 }
 """Name -> what it is, and its value; gauges."""
 
 OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
-    "resident_bytes": ("gauge", "Memory that its process takes", lambda usage: usage.memory),
-    "cpu_seconds": ("counter", "Time that its process has computed", lambda usage: usage.cpu),
+    "resident_bytes": ("gauge", "Resident memory of the VM's process", lambda usage: usage.memory),
+    "cpu_seconds": ("counter", "CPU time of the VM's process", lambda usage: usage.cpu),
     "disk_read_bytes": ("counter", "Bytes read from its media", lambda usage: usage.disk_read),
     "disk_written_bytes": ("counter", "Bytes written to its media", lambda usage: usage.disk_written),
     "network_received_bytes": (
         "counter",
-        "Bytes that it received by its BRIDGE NICs",
+        "Bytes received on its BRIDGE NICs",
         lambda usage: None if usage.net is None else usage.net.received,
     ),
     "network_sent_bytes": (
         "counter",
-        "Bytes that it sent by its BRIDGE NICs",
+        "Bytes sent on its BRIDGE NICs",
         lambda usage: None if usage.net is None else usage.net.sent,
     ),
 }
@@ -61,17 +61,17 @@ OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
 OF_HOST: dict[str, tuple[str, Callable[[HostInfo], float]]] = {
     "cpus": ("CPUs of the host", lambda now: now.cpus),
     "memory_bytes": ("Memory of the host", lambda now: now.memory_mib << 20),
-    "memory_free_bytes": ("Memory that a VM could have now", lambda now: now.memory_free_mib << 20),
-    "uptime_seconds": ("Time since the start of the host", lambda now: now.uptime),
+    "memory_free_bytes": ("Memory available to a new VM", lambda now: now.memory_free_mib << 20),
+    "uptime_seconds": ("Time since the host was started", lambda now: now.uptime),
     "vms_running": ("VMs that are not STOPPED", lambda now: now.vms.running),
     "vms": ("VMs of all groups", lambda now: now.vms.total),
 }
 
 OF_POOL = {
-    "size": "Bytes of the file system",
-    "free": "Bytes that may still be written",
-    "declared": "Bytes that its media may grow to",
-    "allocated": "Bytes that its media take",
+    "size": "Size of the pool's file system",
+    "free": "Free space of the pool's file system",
+    "declared": "Total size that its media may grow to",
+    "allocated": "Space that its media take on the disk",
 }
 
 
@@ -135,11 +135,11 @@ def _vms(rows: Sequence[Row]) -> Iterator[Metric]:
 
 def _host(now: HostInfo) -> Iterator[Metric]:
     about = {"name": now.name, "version": now.version, "hypervisor": now.hypervisor, "accelerator": now.accelerator}
-    yield _metric("info", "velocity_host", "The host", [(about, 1)])
+    yield _metric("info", "velocity_host", "The host and its version", [(about, 1)])
     for name, (text, value) in OF_HOST.items():
         yield _metric("gauge", f"velocity_host_{name}", text, [({}, value(now))])
     load = (({"minutes": minutes}, mean) for minutes, mean in zip(("1", "5", "15"), now.load, strict=True))
-    yield _metric("gauge", "velocity_host_load", "Processes that run or wait to, in the mean", load)
+    yield _metric("gauge", "velocity_host_load", "Load average", load)
     for name, text in OF_POOL.items():
         pools = (({"mpid": str(pool.mpid), "name": pool.name}, getattr(pool, name)) for pool in now.pools)
         yield _metric("gauge", f"velocity_pool_{name}_bytes", text, pools)
@@ -147,13 +147,13 @@ def _host(now: HostInfo) -> Iterator[Metric]:
 
 def _requests(counts: Counts) -> Iterator[Metric]:
     ended = (({"operation": name, "status": status}, count) for (name, status), count in counts.ended.items())
-    yield _metric("counter", "velocity_requests", "Requests, by how they ended", ended)
+    yield _metric("counter", "velocity_requests", "Requests by operation and status", ended)
     seconds = (({"operation": name}, value) for name, value in counts.seconds.items())
-    yield _metric("counter", "velocity_request_seconds", "Time from requests to their answers", seconds)
+    yield _metric("counter", "velocity_request_seconds", "Time spent on requests", seconds)
 
 
 def _lag(lag: Lag) -> Metric:
-    text = "How late the server came to what was due, looked at every 25 ms"
+    text = "Delay of the event loop, measured every 25 ms"
     return HistogramMetricFamily("velocity_event_loop_lag_seconds", text, lag.buckets(), lag.seconds)
 
 

@@ -68,10 +68,10 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 def _check_size(scope: Scope, size: int, limit: int) -> None:
     if size > limit:
-        raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more, the limit is {limit}")
+        raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more; the limit is {limit}")
     if size > ANONYMOUS_LIMIT and not bears_authkey(scope["headers"]):
         raise Refused(
             Problem.BODY_TOO_LARGE,
-            f"the body has {size} bytes or more, the limit without an authkey in a header is {ANONYMOUS_LIMIT}: "
+            f"the body has {size} bytes or more; the limit without an authkey in a header is {ANONYMOUS_LIMIT}: "
             "send `Authorization: Bearer <authkey>`",
         )

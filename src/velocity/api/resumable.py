@@ -90,7 +90,7 @@ class TusEdge:
             verb = override.upper()
         place = ("OPTIONS", "HEAD", "PATCH", "DELETE") if "name" in request.path_params else ("OPTIONS", "POST")
         if verb not in place:
-            raise Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} knows {', '.join(place)}, not {verb}")
+            raise Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} supports {', '.join(place)}, not {verb}")
         if verb != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
             return Response(status_code=412, headers=ABLE)
         return await self._verbs[verb](request)
@@ -104,7 +104,7 @@ class TusEdge:
         sent["content-length"] = request.headers.get("upload-length", "")
         wanted = request.state.about.wanted = fields(sent, authkey)
         if wanted.plan is True:
-            raise Refused(Problem.MALFORMED, f"an upload is planned by PUT {media.UPLOAD.path}", field="plan")
+            raise Refused(Problem.MALFORMED, f"to plan an upload, use PUT {media.UPLOAD.path}", field="plan")
         caller = self._admitted(request, authkey, wanted.gid)
         upload = await self._services.resumables.begin(caller, wanted)
         return Response(status_code=201, headers={"location": f"{PATH}/{upload.name}", **_state(upload)})
@@ -118,7 +118,7 @@ class TusEdge:
         upload = self._upload(request)
         offset = request.headers.get("upload-offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) < 20):
-            raise Refused(Problem.MALFORMED, "Upload-Offset is missing, or no number", field="upload-offset")
+            raise Refused(Problem.MALFORMED, "Upload-Offset is missing or not a number", field="upload-offset")
         try:
             medium = await upload.write(int(offset), _pieces(request))
         except Refused as refused:
@@ -179,6 +179,6 @@ def _metadata(header: str) -> dict[str, str]:
         try:
             text = base64.b64decode(value, validate=True).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
-            raise Refused(Problem.MALFORMED, f"Upload-Metadata: {key} is no UTF-8 in Base64", field=key) from None
+            raise Refused(Problem.MALFORMED, f"Upload-Metadata: {key} is not UTF-8 in Base64", field=key) from None
         sent[f"x-velocity-{key}"] = quote(text) if key == "name" else text
     return sent

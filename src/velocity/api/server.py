@@ -89,7 +89,7 @@ class Protocol(HttpToolsProtocol):
         if self._addresses.enter(address):
             self._counted = address
         else:
-            many = f"{self._bounds.connections} connections from {address} are open, as many as one address may have"
+            many = f"{self._bounds.connections} connections from {address} are open, the most allowed for one address"
             self._refuse(Problem.TOO_MANY_ATTEMPTS, f"{many}: close some of them")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -185,8 +185,8 @@ class Protocol(HttpToolsProtocol):
         elif late < self._bounds.seconds:
             return
         elif self._in_head or not self.cycle.response_started:
-            what = "the head of a request" if self._in_head else "a body without an authkey in a header"
-            self._refuse(Problem.TOO_SLOW, f"{what} has {self._bounds.seconds:g} seconds, and was not complete by then")
+            what = "the headers of a request" if self._in_head else "a body without an authkey in a header"
+            self._refuse(Problem.TOO_SLOW, f"{what} must arrive completely within {self._bounds.seconds:g} seconds")
         elif self.cycle.response_complete:
             self._plain.close()
 
@@ -194,11 +194,11 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _too_large(self) -> None:
-        self._refuse(Problem.HEAD_TOO_LARGE, f"the head of a request has at most {self._bounds.head} bytes")
+        self._refuse(Problem.HEAD_TOO_LARGE, f"the headers of a request can have at most {self._bounds.head} bytes")
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's is no JSON."""
-        self._refuse(Problem.MALFORMED, f"this is no HTTP request that can be read ({msg.rstrip('.')}): send it again")
+        self._refuse(Problem.MALFORMED, f"this is not a valid HTTP request ({msg.rstrip('.')}): send it again")
 
     def _refuse(self, problem: Problem, message: str) -> None:
         """Answer, and end the connection; at once and without a word where another answer is under way.

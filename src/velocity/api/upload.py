@@ -137,7 +137,7 @@ def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
     """The request that the headers make. Raises `Refused` with the problem of the first header that is wrong."""
     planned = headers.get(PREFIX + "plan", "false")
     if planned not in ("true", "false"):
-        raise Refused(Problem.MALFORMED, f"{_header('plan')} is neither true nor false", field=_header("plan"))
+        raise Refused(Problem.MALFORMED, f"{_header('plan')} must be true or false", field=_header("plan"))
     # The file is not sent for a plan, so that Content-Length is not its length.
     length = (None if planned == "true" else headers.get("content-length")) or headers.get(PREFIX + "length")
     sent: dict[str, Any] = {"length": length, "authkey": authkey}
@@ -150,9 +150,7 @@ def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
         sent[name] = _number(name, sent[name])
     sent["name"] = _name(sent["name"])
     if sent["readonly"] not in ("true", "false"):
-        raise Refused(
-            Problem.NO_READONLY, f"{_header('readonly')} is neither true nor false", field=_header("readonly")
-        )
+        raise Refused(Problem.NO_READONLY, f"{_header('readonly')} must be true or false", field=_header("readonly"))
     sent["readonly"] = sent["readonly"] == "true"
     sent["plan"] = planned == "true" or UNSET
     if sent["sha256"] is None:
@@ -170,7 +168,9 @@ def _number(name: str, text: str) -> int:
     except ValueError:
         number = None
     if number is None or (name == "length" and number < 1):
-        raise Refused(MISSING[name], f"{_header(name)} is {text!r}, not a number that can be", field=_header(name))
+        raise Refused(
+            MISSING[name], f"{_header(name)} is {text!r}, which is not a possible number", field=_header(name)
+        )
     return number
 
 

@@ -133,7 +133,7 @@ class Client(Methods):
             with file.open("xb") as target:
                 self._download(mid, target, progress)
         except FileExistsError:
-            raise ClientError(f"{file} exists: choose another name, or remove it") from None
+            raise ClientError(f"{file} already exists: choose another name, or remove it") from None
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -150,7 +150,7 @@ class Client(Methods):
                     target.write(piece)
                     progress(target.tell(), total)
         except httpx.HTTPError as error:
-            raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
+            raise Unreachable(f"the connection to {self.server} was lost: {error or type(error).__name__}") from None
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
@@ -193,11 +193,11 @@ class Client(Methods):
             response = self._http.request(method, path, content=content, headers=headers)
         except httpx.ConnectError as error:
             raise Unreachable(
-                f"no server answers at {self.server} ({error}): start one with `velocity serve`, "
-                "or name another with --server"
+                f"no server responds at {self.server} ({error}): start one with `velocity serve`, or specify "
+                "another with --server"
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"the connection to {self.server} broke: {error or type(error).__name__}") from None
+            raise Unreachable(f"the connection to {self.server} was lost: {error or type(error).__name__}") from None
         if response.is_success:
             return response
         raise api_error(response)

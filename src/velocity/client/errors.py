@@ -37,5 +37,7 @@ def api_error(response: httpx.Response) -> ApiError:
         return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
     except (ValueError, KeyError, TypeError):
         return ApiError(
-            response.status_code, response.status_code, f"an answer that is not Velocity's: {response.text[:200]}"
+            response.status_code,
+            response.status_code,
+            f"the response is not from a Velocity server: {response.text[:200]}",
         )

@@ -90,4 +90,4 @@ class Following:
 
 
 def broken(server: str, error: Exception) -> Unreachable:
-    return Unreachable(f"the events of {server} broke off: {error or type(error).__name__}")
+    return Unreachable(f"the event stream of {server} was interrupted: {error or type(error).__name__}")

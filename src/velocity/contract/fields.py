@@ -47,7 +47,7 @@ UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
 UnreachableSince = Annotated[
     int,
     Meta(
-        description="seconds since 1970-01-01 UTC: the VM, or its host, does not answer since then, and its state is "
+        description="seconds since 1970-01-01 UTC: the VM, or its host, has not responded since then, and its state is "
         "the last that was known"
     ),
 ]
