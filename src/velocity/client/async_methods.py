@@ -452,7 +452,7 @@ class AsyncMethods(abc.ABC):
         406 13221: not a state that can be requested
         406 13222: the host does not have enough free memory
         406 13223: the pool of one of its media is away or read-only
-        409 13224: it would write to a medium that is being cloned or imported
+        409 13224: it would write to a medium that another VM writes to, or that is being cloned or imported
         500 13230: the hypervisor failed; the message has its own words
         """
         return await self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))
