@@ -470,7 +470,7 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
     for cause in before:
         await k.keeper.ask(cause)
     k.hypervisor.faults.hang(k.machine.uuid)
-    with pytest.raises(Refused, match="not answered in time"):
+    with pytest.raises(Refused, match="has not responded in time"):
         await k.keeper.ask(ask)
     assert k.keeper.state not in (State.STOPPED, lost, done)
     assert k.keeper.unreachable_since == 1000

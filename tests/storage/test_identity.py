@@ -68,7 +68,7 @@ def test_the_cure_that_the_message_names_takes_an_empty_disk_for_the_pool(disk: 
         shutil.rmtree(disk.pool)
         with pytest.raises(NotThePool) as refused:
             disk.check(*known)
-        cure = str(refused.value).rpartition("empty: ")[2]
+        cure = str(refused.value).rpartition("run: ")[2]
         subprocess.run(cure.split(), check=True)
         disk.check(*known)
 
