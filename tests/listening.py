@@ -38,7 +38,7 @@ async def listening(
     config = uvicorn.Config(
         w.server.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets, timeout_graceful_shutdown=5, **more
     )
-    server = Server(config, w.server.services.events.readers.end, bounds)
+    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.knows, bounds)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)

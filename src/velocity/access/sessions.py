@@ -90,6 +90,11 @@ class Sessions:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey has expired: sign in with POST /u/auth")
         return Caller(session.uid, session.sid)
 
+    def knows(self, authkey: str) -> bool:
+        """Whether it is somebody's, and has not expired."""
+        session = self._by_key.get(key_hash(authkey))
+        return session is not None and not self._expired(session)
+
     def still_signed_in(self, caller: Caller) -> bool:
         """Whether the session goes on, be it with another authkey than the one that it was asked with."""
         session = self._by_sid.get(caller.sid)

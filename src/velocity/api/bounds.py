@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from uvicorn.server import ServerState
@@ -59,7 +60,8 @@ def is_local(address: str) -> bool:
 class State(ServerState):
     """uvicorn's, with what the connections share of ours."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, knows: Callable[[str], bool]) -> None:
         super().__init__()
         self.bounds = bounds
+        self.knows = knows
         self.addresses = Addresses(bounds.connections)

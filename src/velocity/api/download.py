@@ -12,16 +12,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from velocity.api import errors
-from velocity.api.dispatch import carried
+from velocity.api.about import About
+from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
+from velocity.api.request import carried
 from velocity.contract import media
-from velocity.contract.operation import Holds
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import CALL_DEADLINE
 from velocity.storage.port import Outgoing, Stat
-
-PATH = "/m/media/content/{mid}"
 
 
 class Content(FileResponse):
@@ -67,27 +65,23 @@ def _facts(stat: Stat) -> os.stat_result:
     return os.stat_result((0,) * 6 + (stat.size, 0, int(stat.modified), 0, 0.0, stat.modified, 0.0))
 
 
-async def download(request: Request, services: Services) -> Response:
-    """The bytes as they lie in the pool: a qcow2 medium is a qcow2 file."""
-    try:
-        return await _file(request, services)
-    except Refused as refused:
-        return errors.refusal(refused, media.DOWNLOAD)
+class Download(Endpoint):
+    """Serves the bytes as they lie in the pool: a qcow2 medium is a qcow2 file."""
 
+    def __init__(self, services: Services) -> None:
+        super().__init__(media.DOWNLOAD, services)
 
-async def _file(request: Request, services: Services) -> Response:
-    try:
-        mid = UUID(request.path_params["mid"])
-    except ValueError:
-        raise Refused(Problem.MALFORMED, "mid: expected a UUID", field="mid") from None
-    caller = services.access.sessions.caller(carried(request, None))
-    needs = media.DOWNLOAD.needs
-    assert isinstance(needs, Holds)
-    services.access.admit(needs, caller, mid)
-    await services.pool_states.check(services.library.get(mid).mpid, writes=False)
-    medium = services.library.get(mid)
-    services.sources.check_unwritten(medium)
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    services.pool_states.check_declared(medium)
-    content = await services.blobs.get(medium.ref, deadline=CALL_DEADLINE)
-    return Content(content, headers, medium.name)
+    async def answer(self, request: Request, about: About) -> Response:
+        try:
+            mid = UUID(request.path_params["mid"])
+        except ValueError:
+            raise Refused(Problem.MALFORMED, "mid: expected a UUID", field="mid") from None
+        self.admit(about, carried(request, None), media.MediumRequest(mid=mid))
+        services, library = self.services, self.services.library
+        await services.pool_states.check(library.get(mid).mpid, writes=False)
+        medium = library.get(mid)
+        services.sources.check_unwritten(medium)
+        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+        services.pool_states.check_declared(medium)
+        content = await services.blobs.get(medium.ref, deadline=CALL_DEADLINE)
+        return Content(content, headers, medium.name)

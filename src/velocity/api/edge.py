@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute, request_response
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -20,19 +21,16 @@ from velocity.api import errors
 from velocity.api.browser import Careful
 from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
-from velocity.api.download import PATH as DOWNLOAD_PATH
-from velocity.api.download import download
-from velocity.api.events import watch
+from velocity.api.download import Download
+from velocity.api.events import Watch
 from velocity.api.handlers.base import Services
 from velocity.api.handlers.consoles import CONSOLE_PATH
-from velocity.api.openmetrics import PATH as METRICS_PATH
-from velocity.api.openmetrics import metrics
+from velocity.api.openmetrics import OpenMetrics
 from velocity.api.page import Page
-from velocity.api.resumable import TusEdge
-from velocity.api.screen import screen
-from velocity.api.upload import UploadEdge
-from velocity.contract import OPERATIONS, screens
-from velocity.contract.events import WATCH
+from velocity.api.resumable import Tus
+from velocity.api.screen import Screen
+from velocity.api.upload import Upload
+from velocity.contract import OPERATIONS, media
 from velocity.contract.openapi import document
 from velocity.contract.problems import Problem, Refused
 
@@ -48,13 +46,11 @@ class Edge:
         self.table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
         """Path -> method -> what it is counted as ("": not at all), and who serves it."""
         for operation in OPERATIONS:
-            served: ASGIApp = UploadEdge(services) if operation.streams else Dispatch(operation, services, body_limit)
+            served: ASGIApp = Upload(services) if operation.streams else Dispatch(operation, services, body_limit)
             self.table.setdefault(operation.path, {})[operation.method.name] = operation.name, served
-
-        async def image(request: Request) -> Response:
-            return await screen(request, services)
-
-        self.table[screens.SCREEN.path]["GET"] = "", request_response(image)
+        for endpoint in (Screen(services), Watch(services), OpenMetrics(services)):
+            methods = self.table.setdefault(endpoint.operation.path, {})
+            methods["GET"] = methods["HEAD"] = "", endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -67,27 +63,23 @@ class Edge:
             await self._rest(scope, receive, send)
             return
         careful = Careful(scope, send)
+        name, served = self._find(path, scope["method"])
+        begun = time.perf_counter()
+        try:
+            await served(scope, receive, careful)
+        except Exception:  # what an answer needs is not there either: memory, threads
+            log.exception("a request failed")
+            if careful.status is None:
+                await errors.internal()(scope, receive, careful)
+        finally:
+            if name:
+                self._counts.note(name, careful.status, time.perf_counter() - begun)
+
+    def _find(self, path: str, method: str) -> tuple[str, ASGIApp]:
         methods = self.table.get(path)
         if methods is None:
-            await self._rest(scope, receive, careful)
-        elif scope["method"] in methods:
-            name, served = methods[scope["method"]]
-            begun = time.perf_counter()
-            try:
-                await served(scope, receive, careful)
-            except Exception:  # what an answer needs is not there either: memory, threads
-                log.exception("a request failed")
-                if careful.status is None:
-                    await errors.internal()(scope, receive, careful)
-            finally:
-                if name:
-                    self._counts.note(name, careful.status, time.perf_counter() - begun)
-        else:
-            allowed = ", ".join(methods)
-            refused = Refused(Problem.METHOD_NOT_ALLOWED, f"{path} supports {allowed}, not {scope['method']}")
-            response = errors.refusal(refused)
-            response.headers["allow"] = allowed
-            await response(scope, receive, careful)
+            return "", self._rest
+        return methods.get(method) or ("", errors.not_allowed(path, methods, method))
 
 
 def tidy(path: str) -> str:
@@ -110,31 +102,25 @@ def application(
         found = await page.find(request)
         return found or errors.refusal(Refused(Problem.NO_SUCH_ROUTE, f"there is no route {request.url.path}"))
 
-    async def method(request: Request, _error: Exception) -> Response:
-        return errors.refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{request.url.path} supports GET only"))
+    async def method(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        assert error.headers
+        return errors.not_allowed(request.scope["path"], sorted(error.headers["Allow"].split(", ")), request.method)
+
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return errors.internal()
 
     async def open_console(websocket: WebSocket) -> None:
         await console(websocket, services, cors_origins)
 
-    async def get_medium(request: Request) -> Response:
-        return await download(request, services)
-
-    async def get_metrics(request: Request) -> Response:
-        return await metrics(request, services)
-
-    async def get_events(request: Request) -> Response:
-        return await watch(request, services)
-
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
-            Route(METRICS_PATH, get_metrics, methods=["GET"]),
-            Route(DOWNLOAD_PATH, get_medium, methods=["GET"]),
-            Route(WATCH.path, get_events, methods=["GET"]),
-            *TusEdge(services).routes(),
+            Route(media.DOWNLOAD.path + "/{mid}", Download(services), methods=["GET"]),
+            *Tus(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),
         ],
-        exception_handlers={404: not_found, 405: method},
+        exception_handlers={404: not_found, 405: method, Exception: failed},
         **starlette,
     )
     edge: ASGIApp = Edge(services, body_limit=body_limit, rest=rest)

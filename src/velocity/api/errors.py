@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -48,6 +49,14 @@ def answer(failure: Failure, message: str, field: str | None = None, **more: str
     if failure.problem in (Problem.TOO_MANY_ATTEMPTS, Problem.UNAVAILABLE):
         headers["retry-after"] = "5"
     return Response(_encode(body), failure.status, headers, media_type="application/json")
+
+
+def not_allowed(path: str, allowed: Iterable[str], method: str) -> Response:
+    """The answer to a method that a path does not know; RFC 9110, 15.5.6."""
+    known = ", ".join(allowed)
+    response = refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{path} supports {known}, not {method}"))
+    response.headers["allow"] = known
+    return response
 
 
 def plain(status: int, message: str) -> Response:

@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity.access.sessions import Caller
-from velocity.api import errors
-from velocity.api.dispatch import carried
+from velocity.api.about import About
+from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
+from velocity.api.request import carried
 from velocity.api.server import CUT
 from velocity.contract.events import WATCH
-from velocity.contract.problems import Refused
+from velocity.contract.operation import Nothing
 from velocity.events.readers import Readers, bye
 
 HEADERS: Mapping[str, str] = {
@@ -31,14 +32,17 @@ HEADERS: Mapping[str, str] = {
 """A proxy (nginx) holds nothing back."""
 
 
-async def watch(request: Request, services: Services) -> Response:
-    try:
-        caller = services.access.sessions.caller(carried(request, None))
-        services.events.readers.admit(caller)
-    except Refused as refused:
-        return errors.refusal(refused, WATCH)
-    last = request.headers.get("last-event-id") or request.query_params.get("last", "")
-    return Stream(services.events.readers, caller, last)
+class Watch(Endpoint):
+    """Serves the stream."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(WATCH, services)
+
+    async def answer(self, request: Request, about: About) -> Response:
+        readers = self.services.events.readers
+        caller = self.admit(about, carried(request, None), Nothing())
+        readers.admit(caller)
+        return Stream(readers, caller, request.headers.get("last-event-id") or request.query_params.get("last", ""))
 
 
 class Stream(Response):

@@ -15,21 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from velocity.access.sessions import Caller
-from velocity.api import errors
+from velocity.api.about import About
 from velocity.api.counted import Counts
-from velocity.api.dispatch import carried
+from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
+from velocity.api.request import carried
 from velocity.contract import host
 from velocity.contract.host import HostInfo
 from velocity.contract.machines import State
-from velocity.contract.operation import Holds
+from velocity.contract.metrics import EXPOSITION
+from velocity.contract.operation import Holds, Nothing
 from velocity.contract.permissions import Permission
-from velocity.contract.problems import Refused
 from velocity.hypervisor.port import Usage
 from velocity.machines.keeper import Keeper
 from velocity.metrics.loop import Lag
 
-PATH = "/metrics"
 LOOKED_AT = 250
 """VMs that are looked at in one step of the loop."""
 
@@ -89,20 +89,23 @@ class Collected:
         return self.metrics
 
 
-async def metrics(request: Request, services: Services) -> Response:
-    """VMs as of the last look at them, at most ten seconds ago; the host as of now."""
-    try:
-        caller = services.access.sessions.caller(carried(request, None))
-    except Refused as refused:
-        return errors.refusal(refused)
-    rows = await _rows(services, caller)
-    found: list[Metric] = []
-    needs, held = host.SHOW.needs, services.directory.held(caller.uid)
-    assert isinstance(needs, Holds)
-    if services.access.allowed(needs, caller.uid, held, None):
-        found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
-    text = await asyncio.to_thread(text_of, rows, found)  # of 10,000 VMs 2 MB, for which it computes a second
-    return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
+class OpenMetrics(Endpoint):
+    """Serves VMs as of the last look at them, at most ten seconds ago; the host as of now."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(EXPOSITION, services)
+
+    async def answer(self, request: Request, about: About) -> Response:
+        services = self.services
+        caller = self.admit(about, carried(request, None), Nothing())
+        rows = await _rows(services, caller)
+        found: list[Metric] = []
+        needs, held = host.SHOW.needs, services.directory.held(caller.uid)
+        assert isinstance(needs, Holds)
+        if services.access.allowed(needs, caller.uid, held, None):
+            found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
+        text = await asyncio.to_thread(text_of, rows, found)  # of 10,000 VMs 2 MB, for which it computes a second
+        return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
 
 
 async def _rows(services: Services, caller: Caller) -> list[Row]:

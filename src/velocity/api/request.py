@@ -1,17 +1,22 @@
-"""What a request says, read from its ASGI scope and messages, without an object in between."""
+"""What a request says, read from its ASGI scope and messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope
 
-from velocity.api.browser import COOKIE
+from velocity.api.browser import COOKIE, from_cookie
+from velocity.contract.operation import Cookie
 from velocity.contract.problems import Problem, Refused
 
 ANONYMOUS_LIMIT = 64 << 10
-"""Bytes of a body that comes without an authkey in a header."""
+"""Bytes of a body that comes without an authkey in a header that is somebody's."""
+Headers = Iterable[tuple[bytes, bytes]]
+
+STRANGER = "velocity.stranger"
+"""In the scope of a request whose body has not come whole with its head: no header says who sends it."""
 _COOKIE = COOKIE.encode() + b"="
 
 
@@ -23,12 +28,52 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-def bears_authkey(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def carried(connection: HTTPConnection, in_body: str | None, cookie: Cookie = Cookie.GUARDED) -> str | None:
+    """The authkey: of the Authorization header, the body, x-velocity-authkey, or the cookie; the first present counts.
+
+    Raises `Refused(FOREIGN_PAGE)` for a cookie that another page made be sent.
+    """
+    authorization = header(connection.scope, b"authorization")
+    if authorization is not None:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return key.strip()
+    if in_body is not None:
+        return in_body
+    in_header = header(connection.scope, b"x-velocity-authkey")
+    return from_cookie(connection, cookie) if in_header is None else in_header
+
+
+def bears_authkey(headers: Headers) -> bool:
     """Whether a header brings an authkey, right or wrong."""
     return any(
         name in (b"authorization", b"x-velocity-authkey") or (name == b"cookie" and _COOKIE in value)
         for name, value in headers
     )
+
+
+def is_known(headers: Headers, knows: Callable[[str], bool]) -> bool:
+    """Whether a header brings an authkey that is somebody's."""
+    return any(knows(str(one, "latin-1")) for one in _authkeys(headers))
+
+
+def _authkeys(headers: Headers) -> Iterator[bytes]:
+    for name, value in headers:
+        if name == b"authorization":
+            yield value.partition(b" ")[2].strip()
+        elif name == b"x-velocity-authkey":
+            yield value
+        elif name == b"cookie":
+            pieces = (piece.strip() for piece in value.split(b";"))
+            yield from (piece[len(_COOKIE) :] for piece in pieces if piece.startswith(_COOKIE))
+
+
+def announces_body(scope: Scope) -> bool:
+    """Whether the head says that a body follows. RFC 9112, 6.3"""
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False
 
 
 def address(scope: Scope) -> str:
@@ -45,12 +90,12 @@ def idempotency_key(scope: Scope) -> str | None:
     return key
 
 
-async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str], bool]) -> bytes:
     """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
     length = header(scope, b"content-length") or ""
     little = min(limit, ANONYMOUS_LIMIT)
     if length.isdigit() and int(length) > little:
-        _check_size(scope, int(length), limit)
+        _check_size(scope, int(length), limit, knows)
     pieces: list[bytes] = []
     size = 0
     more = True
@@ -61,15 +106,15 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
         pieces.append(piece := message.get("body", b""))
         size += len(piece)
         if size > little:
-            _check_size(scope, size, limit)
+            _check_size(scope, size, limit, knows)
         more = message.get("more_body", False)
     return b"".join(pieces)
 
 
-def _check_size(scope: Scope, size: int, limit: int) -> None:
+def _check_size(scope: Scope, size: int, limit: int, knows: Callable[[str], bool]) -> None:
     if size > limit:
         raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more; the limit is {limit}")
-    if size > ANONYMOUS_LIMIT and not bears_authkey(scope["headers"]):
+    if size > ANONYMOUS_LIMIT and not is_known(scope["headers"], knows):
         raise Refused(
             Problem.BODY_TOO_LARGE,
             f"the body has {size} bytes or more; the limit without an authkey in a header is {ANONYMOUS_LIMIT}: "

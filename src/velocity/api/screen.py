@@ -7,40 +7,36 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from velocity.api import errors
-from velocity.api.dispatch import carried
+from velocity.api.about import About
+from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
+from velocity.api.request import carried
 from velocity.contract import screens
-from velocity.contract.operation import Holds
 from velocity.contract.problems import Problem, Refused
 
 NARROWEST, WIDEST = 16, 8192
 
 
-async def screen(request: Request, services: Services) -> Response:
-    """The PNG; 304 while it is the one that the caller has."""
-    try:
-        return await _image(request, services)
-    except Refused as refused:
-        return errors.refusal(refused, screens.SCREEN)
+class Screen(Endpoint):
+    """Serves the PNG; 304 while it is the one that the caller has."""
 
+    def __init__(self, services: Services) -> None:
+        super().__init__(screens.SCREEN, services)
 
-async def _image(request: Request, services: Services) -> Response:
-    vmid = _number(request, "vmid", -(2**63), 2**63 - 1)
-    width = _number(request, "width", NARROWEST, WIDEST)
-    if vmid is None:
-        raise Refused(Problem.MALFORMED, "vmid: is missing", field="vmid")
-    caller = services.access.sessions.caller(carried(request, None))
-    needs = screens.SCREEN.needs
-    assert isinstance(needs, Holds)
-    services.access.admit(needs, caller, vmid)
-    vm_screens = services.screens
-    picture = await vm_screens.picture(services.fleet.get(vmid), request.query_params.get("display", UNSET))
-    etag = f'"{picture.hash}-{width or picture.width}"'
-    headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
-    if etag in (known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")):
-        return Response(status_code=304, headers=headers)
-    return Response(await vm_screens.scaled(picture, width), headers=headers, media_type="image/png")
+    async def answer(self, request: Request, about: About) -> Response:
+        vmid = _number(request, "vmid", -(2**63), 2**63 - 1)
+        width = _number(request, "width", NARROWEST, WIDEST)
+        if vmid is None:
+            raise Refused(Problem.MALFORMED, "vmid: is missing", field="vmid")
+        wanted = screens.ShowScreen(vmid=vmid, display=request.query_params.get("display", UNSET))
+        self.admit(about, carried(request, None), wanted)
+        vm_screens = self.services.screens
+        picture = await vm_screens.picture(self.services.fleet.get(vmid), wanted.display)
+        etag = f'"{picture.hash}-{width or picture.width}"'
+        headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+        if etag in (known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(await vm_screens.scaled(picture, width), headers=headers, media_type="image/png")
 
 
 def _number(request: Request, name: str, least: int, most: int) -> int | None:

@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from velocity.api import errors
 from velocity.api.bounds import Bounds, State
 from velocity.api.browser import EVER
-from velocity.api.request import bears_authkey
+from velocity.api.request import STRANGER, is_known
 from velocity.contract.problems import Problem, Refused
 
 CUT = "velocity.cut"
@@ -69,6 +69,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, *more, **named)
         self._bounds = server_state.bounds
         self._addresses = server_state.addresses
+        self._knows = server_state.knows
         self._counted: str | None = None
         self._in_head = True
         """Whether what comes next belongs to a head: else to a body."""
@@ -130,7 +131,11 @@ class Protocol(HttpToolsProtocol):
                 self._since = self.loop.time()
         elif not self._looked:
             self._looked = True
-            self._since = 0.0 if bears_authkey(self.headers) else self.loop.time()
+            if is_known(self.headers, self._knows):
+                self._since = 0.0
+            else:
+                self._since = self.loop.time()
+                self.scope[STRANGER] = True  # type: ignore[literal-required]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -246,13 +251,20 @@ class Sockets(WebSocketsSansIOProtocol):
 class Server(uvicorn.Server):
     """Ends at `end` without raising the signal again: what the end means is ours to tell.
 
-    `ending` is called before it waits for what is under way: streams end by themselves then.
+    `ending` is called before it waits for what is under way: streams end by themselves then. `knows` says whether an
+    authkey is somebody's.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Callable[[], None], bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ending: Callable[[], None],
+        knows: Callable[[str], bool],
+        bounds: Bounds | None = None,
+    ) -> None:
         super().__init__(config)
         self._ending = ending
-        self.server_state: State = State(bounds or Bounds())
+        self.server_state: State = State(bounds or Bounds(), knows)
 
     def end(self) -> None:
         self.should_exit = True

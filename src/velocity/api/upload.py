@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import UNSET
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
 
 from velocity import plan
 from velocity.access.sessions import Caller
-from velocity.api import decode, errors
+from velocity.api import decode
 from velocity.api.about import About
-from velocity.api.dispatch import carried
+from velocity.api.answer import Json
+from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
-from velocity.api.request import address
+from velocity.api.request import carried
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
-from velocity.contract.operation import Holds
-from velocity.contract.problems import OutcomeUnknown, Problem, Refused
-
-log = logging.getLogger(__name__)
+from velocity.contract.problems import Problem, Refused
 
 PREFIX = "x-velocity-"
-LINGER_BYTES = 64 << 20
-LINGER_SECONDS = 5.0
-"""How much of a refused body is still taken, so that the client reads the answer."""
 MISSING = {
     "length": Problem.NO_LENGTH,
     "authkey": Problem.NO_AUTHKEY,
@@ -45,92 +36,29 @@ MISSING = {
 }
 
 
-class UploadEdge:
-    """Serves uploads in constant memory. An ASGI application."""
+class Upload(Endpoint):
+    """Serves uploads in constant memory. Of one that is cut off, what had come is gone."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        super().__init__(media.UPLOAD, services, writes=True)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(receive)
-        request = Request(scope, body.receive)
-        about = About(media.UPLOAD, address(scope))
-        try:
-            response = await self._services.outcome.told(self._answer(request, about), lambda: body.ended)
-        except ClientDisconnect:
-            return  # cut off: what had come is gone by now
-        except OutcomeUnknown as error:
-            response = errors.unknown(error)
-        except Refused as refused:
-            response = errors.refusal(refused, media.UPLOAD)
-            about.refused(refused, media.UPLOAD)
-            self._note(about, response)
-            await refuse(response, body, send)
-            return
-        except Exception:
-            log.exception("an upload failed")
-            await refuse(errors.internal(), body, send)
-            return
-        self._note(about, response)
-        await response(scope, receive, send)
-
-    async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
-        async with self._services.creation.receive(caller, wanted):
-            pass
-
-    def _note(self, about: About, response: Response) -> None:
-        response.headers["x-request-id"] = about.request
-        if about.is_history(response.status_code):
-            self._services.history.note(about.entry(response.status_code))
-
-    async def _answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: About) -> Response:
         authkey = carried(request, None)
         wanted = about.wanted = fields(request.headers, authkey)
-        caller = self._services.access.sessions.caller(authkey)
-        needs = media.UPLOAD.needs
-        assert isinstance(needs, Holds)
-        about.who(self._services.access, caller, needs, wanted.gid)
-        self._services.access.admit(needs, caller, wanted.gid)
+        caller = self.admit(about, authkey, wanted)
         if wanted.plan is True:
             about.planned = True
-            would = await plan.of(lambda: self._plan(caller, wanted))
-            return Response(msgspec.json.encode(would), media_type="application/json")
-        async with self._services.creation.receive(caller, wanted) as upload:
+            return Json(msgspec.json.encode(await plan.of(lambda: self._plan(caller, wanted))))
+        async with self.services.creation.receive(caller, wanted) as upload:
             async for piece in request.stream():
                 if piece:
                     await upload.write(piece)
             medium = await upload.finish()
-        answer = media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Json(msgspec.json.encode(media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)))
 
-
-class Body:
-    """The request's messages, and whether the last one has come."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.ended = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self.ended = not message.get("more_body", False)
-        return message
-
-
-async def refuse(response: Response, body: Body, send: Send) -> None:
-    """Answer at once, then let a bounded rest of the body run out.
-
-    A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
-    """
-    response.headers["connection"] = "close"
-    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    left = LINGER_BYTES
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while left > 0 and not body.ended:
-                left -= len((await body.receive()).get("body", b""))
-    await send({"type": "http.response.body", "body": b""})
+    async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
+        async with self.services.creation.receive(caller, wanted):
+            pass
 
 
 def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:

@@ -115,7 +115,7 @@ async def _serve(settings: Settings) -> None:
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    server = Server(config, built.services.events.readers.end)
+    server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)

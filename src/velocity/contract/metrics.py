@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import UnixTime, Vmid
-from velocity.contract.operation import Failure, Hides, Holds, Method, On, Operation, Wire
+from velocity.contract.operation import Failure, Hides, Holds, Method, Nothing, On, Operation, SignedIn, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -60,5 +60,19 @@ VM = Operation(
     ),
     ours=True,
 )
+
+EXPOSITION = Operation(
+    name="openmetrics",
+    summary="Show what VMs, host and server take, as OpenMetrics text, by GET /metrics",
+    method=Method.POST,
+    path="/metrics",
+    route=33,
+    request=Nothing,
+    response=Nothing,
+    needs=SignedIn("everyone is shown the VMs that they may view; the rest needs velocity.host.view"),
+    failures=(),
+    ours=True,
+)
+"""It keeps its own protocol's verb, GET: its refusals only."""
 
 OPERATIONS = (VM,)

@@ -44,7 +44,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *trash.OPERATIONS,
 )
 
-APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD, events.WATCH)
+APART: tuple[Operation[Any, Any], ...] = (media.RESUMABLE, media.DOWNLOAD, events.WATCH, metrics.EXPOSITION)
 """What keeps a protocol's own verbs and statuses, and shares only its refusals with the rest."""
 
 
