@@ -48,7 +48,7 @@ def test_users_groups_and_pools_that_are_none(rolf: Host) -> None:
         4,
         "velocity: there is no user 'rofl' (did you mean 'rolf'?): `velocity user list`\n",
     )
-    assert "'redd' that you see (did you mean 'red'?)" in refusal(rolf, "group", "show", "redd")[1]
+    assert "you see no group named 'redd' (did you mean 'red'?)" in refusal(rolf, "group", "show", "redd")[1]
     assert "'defualt' (did you mean 'default'?)" in refusal(rolf, "pool", "assign", "defualt", "red")[1]
     rosa = member(rolf, "rosa", "red")
     assert "did you mean" not in refusal(rosa, "group", "show", "blu")[1], "she does not see blue"
@@ -57,7 +57,7 @@ def test_users_groups_and_pools_that_are_none(rolf: Host) -> None:
 def test_options_and_verbs_that_are_none(rolf: Host) -> None:
     code, said = refusal(rolf, "group", "create", "attic", "--under", "red")
     assert code == 2
-    assert "No such option '--under'. There are: --parent, --json, --plan, --help." in said
+    assert "No such option '--under'. Options: --parent, --json, --plan, --help." in said
     assert (
         "Did you mean one of: '--parent', '--plan'?" in refusal(rolf, "group", "create", "attic", "--parents", "red")[1]
     )

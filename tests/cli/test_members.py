@@ -116,14 +116,14 @@ def test_who_is_in_several_groups_names_one(teams: Host) -> None:
     for words in (("vm", "list"), ("media", "create", "x", "--size", "1M"), ("task", "list"), ("history",)):
         refused = both.run(*words)
         assert refused.exit_code == 2
-        assert "you are in several groups (red, blue): name one with --group" in refused.stderr
+        assert "you are in several groups (red, blue): choose one with --group" in refused.stderr
     both.ok("vm", "list", "--all")
     both.ok("vm", "create", "build1", "--memory", "64M", "--group", "red")
     assert "build1 in red is RUNNING" in both.ok("vm", "start", "build1"), "one of that name is clear enough"
     both.ok("vm", "create", "build1", "--memory", "64M", "--group", "blue")
     unclear = both.run("vm", "stop", "build1")
     assert unclear.exit_code == 2
-    assert "red, blue each have a VM named 'build1': name one with --group" in unclear.stderr
+    assert "red, blue each have a VM named 'build1': choose one with --group" in unclear.stderr
     both.ok("vm", "stop", "build1", "--group", "red")
     nothing = both.run("vm", "show", "build9")
     assert nothing.exit_code == 4

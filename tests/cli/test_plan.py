@@ -60,13 +60,13 @@ def test_what_can_only_follow_is_said(host: Host, tmp_path: Path) -> None:
     host.ok("vm", "start", "web")
     result = host.run("vm", "rm", "web", "--force", "--plan")
     assert result.stdout.splitlines() == ["would kill vm web (1) in group 0"]
-    assert "web would be removed once it is stopped" in result.stderr
+    assert "web would be removed after it has stopped" in result.stderr
     assert "RUNNING" in host.ok("vm", "list")
     image = tmp_path / "disk.vmdk"
     image.write_bytes(b"x" * 4096)
     imported = host.run("media", "import", str(image), "--plan")
     assert imported.stdout.startswith("would create medium import of disk.vmdk")
-    assert "once it is uploaded" in imported.stderr
+    assert "after the upload" in imported.stderr
     assert json.loads(host.ok("media", "list", "--json")) == {"media": []}
 
 

@@ -56,7 +56,7 @@ def test_what_cannot_be_undone_is_asked_with_its_name(host: Host) -> None:
     assert deleted.stderr.endswith("deleted group red/attic\n")
     asked = host.run("user", "rm", "1", typed="n\n")
     assert asked.exit_code == 1
-    assert "Remove the user rolf (uid 1) for good?" in asked.stderr
+    assert "Remove the user rolf (uid 1) permanently?" in asked.stderr
     assert "rolf" in host.ok("user", "list")
     assert host.ok("user", "rm", "rolf", "--plan") == "would delete user rolf (1)\n", "and nobody is asked"
     assert host.run("user", "rm", "rolf", "--yes").stderr == "removed user rolf\n"

@@ -49,7 +49,7 @@ def test_pictures_and_their_text(host: Host, vm: str, tmp_path: Path) -> None:
         ["1", "left", "Penguin", "left"],
         ["1", "right", "Penguin", "right"],
     ]
-    assert "no screen shows that" in host.run("vm", "find", "walrus").stderr
+    assert "the text was not found on any screen" in host.run("vm", "find", "walrus").stderr
     assert json.loads(host.ok("vm", "find", "walrus", "--json")) == {"hits": [], "complete": True}
 
 

@@ -17,11 +17,11 @@ def test_the_group_goes_without_saying(teams: Host) -> None:
     both = member(teams, "otto", "red", "blue")
     unclear = both.run("why", "create_vm")
     assert unclear.exit_code == 2
-    assert "name one with --group" in unclear.stderr
+    assert "choose one with --group" in unclear.stderr
     assert both.ok("why", "create_vm", "--group", "blue").startswith("yes")
     assert both.ok("why", "vm.create").startswith("yes"), "a permission may be held anywhere"
     for operation, option in (("show_vm", "--vm"), ("delete_medium", "--medium"), ("remove_user", "--to")):
-        assert f"name it with {option}" in both.run("why", operation).stderr
+        assert f"give it with {option}" in both.run("why", operation).stderr
 
 
 def test_what_is_missing_is_said_with_the_group_and_whom_to_ask(teams: Host) -> None:

@@ -66,7 +66,7 @@ def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:
     assert "RUNNING" not in host.ok("vm", "list")
     host.hypervisor.faults.deaf = True
     host.ok("vm", "start", "old")
-    assert "did not stop" in host.run("service", "stop-guests", "--timeout", "0.5").stderr
+    assert "did not shut down" in host.run("service", "stop-guests", "--timeout", "0.5").stderr
     assert "RUNNING" not in host.ok("vm", "list")
 
 

@@ -69,7 +69,7 @@ def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path:
             assert manager.shown(SERVER, "MainPID") == second
             assert client.vm_state(vmid=vmid).state.value == "PAUSED"
         assert Server(tmp_path / "data").processes() == guests, "the same process all the time"
-        assert "nothing to read again" in (tmp_path / f"{SERVER}.log").read_text()
+        assert "nothing to reload" in (tmp_path / f"{SERVER}.log").read_text()
         assert not (tmp_path / f"{GUESTS}.log").exists() or not (tmp_path / f"{GUESTS}.log").read_text()
 
         manager.ok("start", "shutdown.target")

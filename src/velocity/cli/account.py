@@ -15,7 +15,11 @@ def _choose(context: click.Context, _parameter: click.Parameter, url: str | None
 
 
 SERVER = click.option(
-    "--server", metavar="URL", expose_value=False, callback=_choose, help="The same as before the verb."
+    "--server",
+    metavar="URL",
+    expose_value=False,
+    callback=_choose,
+    help="The server, as with --server before the command.",
 )
 
 
@@ -25,7 +29,7 @@ SERVER = click.option(
 @password.STDIN
 @json_option
 def login(name: str | None, password_stdin: bool) -> None:
-    """Sign in as NAME and keep the session in this account's configuration."""
+    """Sign in as NAME and save the session in this account's configuration."""
     client = session.connect()
     name = name or click.prompt("Name", default="root")
     given = password.line() if password_stdin else _ask()
@@ -38,12 +42,12 @@ def login(name: str | None, password_stdin: bool) -> None:
 @SERVER
 @json_option
 def logout() -> None:
-    """End the kept session."""
+    """End the saved session."""
     kept = session.read()
     client = session.connect()
     authkey = kept.authkeys.get(client.server)
     if authkey is None:
-        done("no session was kept")
+        done("there is no saved session")
         return
     client.authkey = authkey
     client.sign_out()
@@ -55,7 +59,7 @@ def logout() -> None:
 @SERVER
 @json_option
 def whoami() -> None:
-    """Show who you are and what you may do where."""
+    """Show who you are and your permissions."""
     client = session.connect()
     user = client.show_user()
     if as_json():
@@ -63,7 +67,7 @@ def whoami() -> None:
         return
     click.echo(f"{clean(user.name)} (uid {user.uid})")
     rows = [(member.gid, where.path(client, member.gid), held(member.permissions)) for member in user.memberships]
-    table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask somebody to grant some")
+    table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask an administrator for some")
 
 
 def _ask() -> str:

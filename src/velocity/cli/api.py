@@ -15,7 +15,7 @@ from velocity.cli import session
 @click.argument("path")
 @click.argument("body", required=False)
 def api(method: str, path: str, body: str | None) -> None:
-    """Send METHOD PATH with the JSON BODY (`-` reads it from standard input) and print the answer.
+    """Send METHOD PATH with the JSON BODY (`-` reads it from standard input) and print the response.
 
     \b
     velocity api POST /v/vm/list '{"gid": 0}'

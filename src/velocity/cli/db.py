@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 @click.group()
 def db() -> None:
-    """The database of this installation: all that there is but the bytes of media and firmware variables."""
+    """The database of this installation: everything except the bytes of media and firmware variables."""
 
 
 CONFIG = click.option(
-    "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="The settings, a TOML file."
+    "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML)."
 )
 
 
@@ -42,7 +42,7 @@ def export(file: Path, config: Path | None) -> None:
     settings = _settings(config)
     if not settings.database and not (settings.data_dir / "velocity.db").exists():
         raise click.ClickException(
-            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data"
+            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data directory"
         )
     lines = _with(settings, transfer.export)
     data = b"".join(line + b"\n" for line in lines)
@@ -55,7 +55,7 @@ def export(file: Path, config: Path | None) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.rename(file)
-    click.echo(f"exported {len(lines) - 2} rows; a backup needs these directories as well:", err=True)
+    click.echo(f"exported {len(lines) - 2} rows; a complete backup also needs these directories:", err=True)
     for directory, what in _beside(settings):
         click.echo(f"  {clean(directory)}  ({what})", err=True)
 
@@ -64,7 +64,7 @@ def export(file: Path, config: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @CONFIG
 def import_(file: Path, config: Path | None) -> None:
-    """Fill an empty database with what FILE (`-` for standard input) holds. No server may work on it."""
+    """Fill an empty database with the content of FILE (`-` for standard input). No server may be using it."""
     settings = _settings(config)
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
 
@@ -81,7 +81,7 @@ def import_(file: Path, config: Path | None) -> None:
         count = _with(settings, work)
     except transfer.TransferError as error:
         raise click.ClickException(f"{clean(file)}: {error}") from None
-    click.echo(f"imported {count} rows; these directories have to be there as well, before the server starts:")
+    click.echo(f"imported {count} rows; before the server starts, these directories have to be in place:")
     for directory, what in _beside(settings):
         click.echo(f"  {clean(directory)}  ({what})")
 
@@ -90,10 +90,10 @@ def _beside(settings: Settings) -> list[tuple[Path, str]]:
     """What an installation has beside its database, and what it is."""
     return [
         (settings.data_dir / "machines", "firmware variables and logs of the VMs"),
-        (settings.data_dir / "firmware", "the firmware builds that VMs are pinned to"),
-        (settings.data_dir / "pools", "what tells the pools from other directories"),
+        (settings.data_dir / "firmware", "the firmware builds that VMs use"),
+        (settings.data_dir / "pools", "the identities of the pools"),
         *(
-            (pool.path, f"the media of pool {clean(pool.name)}; stop the VMs that write there")
+            (pool.path, f"the media of pool {clean(pool.name)}; stop the VMs that write there first")
             for pool in settings.media_pools
         ),
     ]

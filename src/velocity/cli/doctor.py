@@ -38,7 +38,7 @@ class Finding(Struct, frozen=True):
 @click.command()
 @json_option
 def doctor() -> int:
-    """Say what this host can do for guests. Exit status 1 when something that is needed is missing."""
+    """Show what this host can do for guests. Exit status 1 if something necessary is missing."""
     try:
         settings = load()
     except ConfigError as error:
@@ -81,7 +81,9 @@ def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
     if shutil.which("qemu-img") is None:
         yield Finding("qemu-img", "missing", "install qemu-utils (Fedora: qemu-img)")
     if shutil.which("tesseract") is None:
-        yield Finding("tesseract", "limited", "text on screens is not read: install tesseract-ocr (Fedora: tesseract)")
+        yield Finding(
+            "tesseract", "limited", "text on screens cannot be read: install tesseract-ocr (Fedora: tesseract)"
+        )
 
 
 def _firmware() -> Iterator[Finding]:
@@ -101,7 +103,7 @@ def pools(settings: Settings) -> Iterator[Finding]:
             continue
         where = pool.path if pool.path.exists() else settings.data_dir
         disk = shutil.disk_usage(where).free
-        hint = "" if disk > LOW_DISK else ": little for media"
+        hint = "" if disk > LOW_DISK else ": not much for media"
         yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
 
 
@@ -112,15 +114,15 @@ def _network(settings: Settings) -> Iterator[Finding]:
         kind = wire.kind(nic.identifier)
         text = f"{nic.identifier} is {'a Linux bridge (tap)' if kind == 'bridge' else 'an interface (macvtap)'}"
         if kind == "absent":
-            text = f"{nic.identifier} is declared, but this host has no such NIC: see `ip link`"
+            text = f"{nic.identifier} is declared, but this host has no such NIC: check `ip link`"
         yield Finding(f"nic {nic.nicid}", "limited" if kind == "absent" else "ok", text)
     uids = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base).uids
     if uids is None:
-        text = "NAT guests reach this host's 127.0.0.1: run the server as root to close that"
+        text = "NAT guests can reach this host's 127.0.0.1: run the server as root to prevent that"
     elif fence.holds(uids):
         text = "NAT guests cannot reach this host's loopback (nftables, read back)"
     else:
-        text = "the packet filter is not set: it is by `velocity serve`, and needs nftables"
+        text = "the packet filter is not active: `velocity serve` sets it, and needs nftables"
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
 
 
@@ -130,7 +132,7 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
     if chosen.uids is None:
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
     else:
-        yield Finding("isolation", "ok", f"each guest gets a uid of its own from {chosen.uids.start} on")
+        yield Finding("isolation", "ok", f"each guest gets its own uid, starting at {chosen.uids.start}")
     if shutil.which("setpriv") is None:
         yield Finding("setpriv", "missing", "install util-linux")
     runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
@@ -143,7 +145,7 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
         gaps = list(holds.gaps)
         if run.machine in unknown:
-            gaps.append(f"no VM has it, as after the restore of an older database: `kill {pid}` ends it")
+            gaps.append(f"belongs to no VM, as after restoring an older database: `kill {pid}` ends it")
         yield Finding(f"guest {str(run.machine)[:8]}", "limited" if gaps else "ok", "; ".join([text, *gaps]))
 
 

@@ -16,10 +16,10 @@ from velocity.contract.events import Changed, Event, Gone, SetGroup, SetMedium, 
 
 
 @click.command()
-@click.option("--count", type=click.IntRange(1), metavar="NUMBER", help="End after so many.")
+@click.option("--count", type=click.IntRange(1), metavar="NUMBER", help="End after this many events.")
 @json_option
 def events(count: int | None) -> None:
-    """Follow what you may see: first all of it, then each change, a line each. Ctrl-C ends it."""
+    """Follow everything that you may see: first its present state, then each change, one line each. Ctrl-C ends it."""
     stream = session.connect().events(patience=math.inf)
     for event in itertools.islice(stream, count):
         if as_json():

@@ -19,20 +19,20 @@ GROUP = click.argument("group_", metavar="GROUP", type=where.GroupType())
 
 @click.group()
 def group() -> None:
-    """Groups. GROUP is an id, a name where that is unique, or a path such as team/web."""
+    """Groups. GROUP is an id, a name if it is unique, or a path such as team/web."""
 
 
 @group.command("list")
 @listing
 def list_groups() -> None:
-    """List the groups where you hold something, and those above them."""
+    """List the groups where you have permissions, and those above them."""
     client = session.connect()
     listed(
         Groups(groups=list(where.seen(client).values())),
         "groups",
         ("GID", "GROUP", "YOU HOLD"),
         lambda one: (one.gid, where.path(client, one.gid), _held(client, one.gid)),
-        empty="you hold nothing anywhere yet",
+        empty="you have no permissions yet",
         noun="group",
     )
 
@@ -62,12 +62,14 @@ def show(group_: int) -> None:
         return
     click.echo(f"{where.path(client, group_)} (gid {group_})")
     rows = [(one.uid, one.name, held(one.permissions)) for one in answer.memberships]
-    table(("UID", "NAME", "HOLDS"), rows, "nobody holds anything on it directly")
+    table(("UID", "NAME", "HOLDS"), rows, "nobody has permissions directly on it")
 
 
 @group.command()
 @click.argument("name")
-@click.option("--parent", type=where.GroupType(), metavar="GROUP", help="Absent: as with --group elsewhere.")
+@click.option(
+    "--parent", type=where.GroupType(), metavar="GROUP", help="The parent group. Absent: as with --group elsewhere."
+)
 @changing
 def create(name: str, parent: int | None) -> None:
     """Create the group NAME."""
@@ -80,29 +82,29 @@ def create(name: str, parent: int | None) -> None:
 
 @group.command()
 @GROUP
-@click.option("--force", is_flag=True, help="End those of its VMs that run.")
-@click.option("--purge", is_flag=True, help="For good, past the trash.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Power off its running VMs.")
+@click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @changing
 def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
-    """Delete GROUP with its subgroups, VMs and media, into the trash."""
+    """Move GROUP with its subgroups, VMs and media to the trash."""
     client = session.connect()
     path = where.path(client, group_)
     if not yes and not planning():
         whole = f"Delete the group {path} (gid {group_}) with its subgroups, VMs and media"
-        click.confirm(f"{whole}{', for good' if purge else ''}?", abort=True, err=True)
+        click.confirm(f"{whole}{' permanently' if purge else ''}?", abort=True, err=True)
     client.delete_group(gid=group_, force=force, purge=purge)
     done(f"deleted group {path}")
 
 
 @group.command()
 @GROUP
-@click.option("--cpus", metavar="COUNT", help="`none` lifts it.")
-@click.option("--memory", metavar="SIZE", help="Such as 16G; `none` lifts it.")
-@click.option("--vms", metavar="COUNT", help="`none` lifts it.")
+@click.option("--cpus", metavar="COUNT", help="`none` removes the limit.")
+@click.option("--memory", metavar="SIZE", help="Such as 16G; `none` removes the limit.")
+@click.option("--vms", metavar="COUNT", help="`none` removes the limit.")
 @changing
 def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
-    """Show what GROUP with its subgroups may have, or set it. What is not named stays."""
+    """Show or set the quota of GROUP with its subgroups. Limits that are not given stay."""
     client = session.connect()
     answer = client.show_quota(gid=group_)
     if (cpus, memory, vms) != (None, None, None):
@@ -128,7 +130,7 @@ def _limit(word: str | None, present: int | UnsetType) -> int | UnsetType:
     if word == "none":
         return UNSET
     if not word.isdigit():
-        raise click.BadParameter(f"{word!r} is no number; `none` lifts a limit")
+        raise click.BadParameter(f"{word!r} is not a number; `none` removes a limit")
     return int(word)
 
 

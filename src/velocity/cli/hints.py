@@ -22,7 +22,7 @@ def of_option(error: click.NoSuchOption, root: click.Context) -> click.NoSuchOpt
     if name in _names(root.command):
         more = f"It goes before the verb: `{root.command_path} {name} ... VERB`."
     elif not error.possibilities and error.ctx is not None:
-        more = f"There are: {', '.join([*_names(error.ctx.command), '--help'])}."
+        more = f"Options: {', '.join([*_names(error.ctx.command), '--help'])}."
     else:
         return error
     return click.NoSuchOption(name, f"{error.message} {more}", ctx=error.ctx)

@@ -14,16 +14,16 @@ from velocity.cli.where import GROUP
 
 @click.command()
 @GROUP
-@click.option("--user", type=resolve.UserType(), metavar="USER", help="Only what that user did.")
-@click.option("--vm", "vm_", metavar="VM", help="Only what concerns that VM: its name or id.")
-@click.option("--refused", is_flag=True, help="Only what was refused.")
+@click.option("--user", type=resolve.UserType(), metavar="USER", help="Only entries of this user.")
+@click.option("--vm", "vm_", metavar="VM", help="Only entries about this VM: its name or id.")
+@click.option("--refused", is_flag=True, help="Only refused requests.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--before", type=int, metavar="NUMBER", help="Only what is older than that entry: the next page.")
+@click.option("--before", type=int, metavar="NUMBER", help="Only entries older than this one: the next page.")
 @listing
 def history(
     group: int | None, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
 ) -> None:  # fmt: skip
-    """Show who did what in a group and all below it, when, from where, and what was refused; the newest first."""
+    """Show changes and refused requests in a group and those below it, with user, time and address; newest first."""
     client = session.connect()
     vm = None if vm_ is None else resolve.vm(client, group, vm_)
     answer = client.list_history(
@@ -48,6 +48,6 @@ def history(
             one.target,
             f"refused {one.code}" if isinstance(one.code, int) else "done" if one.status == 200 else str(one.status),
         ),
-        empty="nothing of that kind has happened" if filtered else "nothing has happened yet",
+        empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
         noun=f"entry among these {len(answer.entries)}",
     )

@@ -13,13 +13,13 @@ from velocity.sizes import size
 
 @click.group()
 def host() -> None:
-    """The host that carries the VMs."""
+    """The host that runs the VMs."""
 
 
 @host.command()
 @json_option
 def show() -> None:
-    """Show the host: its load, memory, pools and hypervisor."""
+    """Show the host with its load, memory, pools and hypervisor."""
     now = session.connect().show_host()
     if as_json():
         show_json(now)
@@ -30,7 +30,7 @@ def show() -> None:
         ("hypervisor", now.hypervisor),
         ("accelerator", f"{now.accelerator}: {now.accelerator_reason}"),
         ("cpus", now.cpus),
-        ("load", ", ".join(f"{mean:.2f}" for mean in now.load) + " in the mean of 1, 5 and 15 minutes"),
+        ("load", ", ".join(f"{mean:.2f}" for mean in now.load) + " on average over 1, 5 and 15 minutes"),
         ("memory", f"{size(now.memory_mib << 20)}, {size(now.memory_free_mib << 20)} of it free"),
         ("up for", duration(now.uptime)),
         ("vms", f"{now.vms.total}, {now.vms.running} of them running"),
@@ -51,7 +51,7 @@ def show() -> None:
 def unknown(guest: UnknownGuest) -> str:
     """What is said of a guest that belongs to no VM."""
     return (
-        f"the guest {guest.uuid} runs, and no VM here has it, as after the restore of an older database: "
+        f"the guest {guest.uuid} is running, but belongs to no VM here, as after restoring an older database: "
         "`velocity doctor` on the host names its process"
     )
 

@@ -13,28 +13,28 @@ from velocity.cli import hints
 
 VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
-    "service": ("velocity.cli.service", "Under systemd: install, uninstall, stop-guests"),
-    "doctor": ("velocity.cli.doctor", "Say what this host can do, and how to gain what it lacks"),
-    "demo": ("velocity.cli.demo.command", "Build a small guest and boot it, from nothing to its console"),
-    "passwd": ("velocity.cli.passwd", "Set a user's password on the data directory itself"),
-    "db": ("velocity.cli.db", "The database as a file: export, import"),
-    "login": ("velocity.cli.account", "Sign in and keep the session"),
-    "logout": ("velocity.cli.account", "End the kept session"),
-    "whoami": ("velocity.cli.account", "Show who you are and what you may do"),
+    "service": ("velocity.cli.service", "systemd units: install, uninstall, stop-guests"),
+    "doctor": ("velocity.cli.doctor", "Show what this host can do, and how to enable what is missing"),
+    "demo": ("velocity.cli.demo.command", "Build and boot a small guest, up to its console"),
+    "passwd": ("velocity.cli.passwd", "Set a user's password in the data directory, without the server"),
+    "db": ("velocity.cli.db", "Export and import the database"),
+    "login": ("velocity.cli.account", "Sign in and save the session"),
+    "logout": ("velocity.cli.account", "End the saved session"),
+    "whoami": ("velocity.cli.account", "Show who you are and your permissions"),
     "session": ("velocity.cli.sessions", "Your sessions: list, end"),
     "user": ("velocity.cli.user", "Users: list, show, create, rm, passwd, grant, revoke"),
     "group": ("velocity.cli.group", "Groups: list, show, create, rm, quota"),
-    "apply": ("velocity.cli.apply.command", "Bring an installation to what a file says"),
-    "why": ("velocity.cli.why", "Say why somebody may do something or not"),
+    "apply": ("velocity.cli.apply.command", "Change an installation to match a file"),
+    "why": ("velocity.cli.why", "Explain why a user may or may not do something"),
     "vm": (
         "velocity.cli.vm",
         "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console, screen, log, metrics, ...",
     ),
     "media": ("velocity.cli.media", "Media: upload, import, create, clone, download, list, rm"),
     "pool": ("velocity.cli.pool", "Media pools: list, assign, revoke"),
-    "trash": ("velocity.cli.trash", "What was deleted: list, restore, rm, empty"),
-    "history": ("velocity.cli.history", "Who did what, and what was refused"),
-    "events": ("velocity.cli.events", "What happens, as it happens"),
+    "trash": ("velocity.cli.trash", "Deleted objects: list, restore, rm, empty"),
+    "history": ("velocity.cli.history", "Changes and refused requests, with user and time"),
+    "events": ("velocity.cli.events", "Changes as they happen"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
     "host": ("velocity.cli.host", "The host: show"),
     "nic": ("velocity.cli.nic", "Host NICs: list"),
@@ -49,7 +49,7 @@ Exit status:
   2    wrong usage
   3    not signed in, or not allowed
   4    not found
-  5    no server answers
+  5    no server responds
   130  interrupted
 """
 
@@ -92,9 +92,9 @@ class Lazy(click.Group):
     "--server",
     envvar="VELOCITY_SERVER",
     metavar="URL",
-    help="The server to talk to (else: the last login's, or this machine's).",
+    help="The server to use (default: that of the last login, or this machine's).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the API's own JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON of the API.")
 @click.pass_context
 def velocity(context: click.Context, server: str | None, as_json: bool) -> None:
     """Virtual machines for small teams and homelabs."""

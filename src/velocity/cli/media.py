@@ -31,7 +31,7 @@ FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", 
 
 @click.group()
 def media() -> None:
-    """Media: ISOs and disks. MEDIUM is an id, or a name: in the group, or wherever you see one of that name."""
+    """Media: ISOs and disks. MEDIUM is an id or a name: first in the group, then anywhere if it is unique."""
 
 
 @media.command("list")
@@ -61,9 +61,9 @@ def list_media(group: int | None) -> None:
 
 @media.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--name", help="Its name (else: the file's).")
-@click.option("--type", "type_", help="ISO, DISK or any other word (else: by the file's ending).")
-@click.option("--readonly", is_flag=True, help="Block writing for good.")
+@click.option("--name", help="Its name (default: the file's).")
+@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the file's extension).")
+@click.option("--readonly", is_flag=True, help="Make it read-only permanently.")
 @GROUP
 @POOL
 @changing
@@ -86,7 +86,7 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @GROUP
 def download(medium: str, file: Path | None, group: int | None) -> None:
-    """Download MEDIUM into FILE (else: of its name, or its id if it is named by that)."""
+    """Download MEDIUM to FILE (default: its name, or its id if it is given by id)."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
     target = file or Path(medium.replace("/", "_"))
@@ -98,14 +98,14 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 
 @media.command("import")
 @click.argument("source", metavar="FILE|MEDIUM")
-@click.option("--name", help="Its name (else: the source's, without its ending).")
+@click.option("--name", help="Its name (default: the source's, without the extension).")
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
-@click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
 @GROUP
 @POOL
 @changing
 def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
-    """Make a disk of an image: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd.
+    """Make a disk from an image: qcow2, VMDK, VDI, VHDX, or raw compressed with xz or zstd.
 
     A FILE is uploaded first, and that upload removed again in the end (but with --detach).
     """
@@ -115,7 +115,9 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
     uploaded = None
     if file.is_file():
         if planning():
-            unplanned(f"{clean(file.name)} would be imported once it is uploaded: its bytes tell how large its disk is")
+            unplanned(
+                f"{clean(file.name)} would be imported after the upload: the size of its disk is not known before"
+            )
         uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", gid, pool, readonly=True).mid
     found = uploaded or resolve.medium(client, gid, source, beyond=True).id
     try:
@@ -135,13 +137,13 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
 @media.command()
 @click.argument("medium", shell_complete=resolve.complete_media)
 @click.argument("name")
-@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), help="Another format.")
-@click.option("--detach", is_flag=True, help="Do not wait for it: print the task.")
+@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), help="A different format.")
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
 @GROUP
 @POOL
 @changing
 def clone(medium: str, name: str, format_: str | None, detach: bool, group: int | None, pool: int) -> None:
-    """Copy MEDIUM under the name NAME."""
+    """Copy MEDIUM; the copy is called NAME."""
     client = session.connect()
     gid = where.here(client, group)
     found = resolve.medium(client, gid, medium, beyond=True)
@@ -158,7 +160,7 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 @POOL
 @changing
 def create(name: str, size_: str, format_: str, type_: str, group: int | None, pool: int) -> None:
-    """Create an empty medium NAME; its space is sparse."""
+    """Create the empty medium NAME; it is stored sparsely."""
     client = session.connect()
     gid = where.here(client, group)
     answer = client.create_medium(
@@ -174,11 +176,11 @@ def create(name: str, size_: str, format_: str, type_: str, group: int | None, p
 
 @media.command()
 @click.argument("medium", shell_complete=resolve.complete_media)
-@click.option("--purge", is_flag=True, help="For good, past the trash.")
+@click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
 @GROUP
 @changing
 def rm(medium: str, purge: bool, group: int | None) -> None:
-    """Remove MEDIUM into the trash."""
+    """Move MEDIUM to the trash."""
     client = session.connect()
     found = resolve.medium(client, group, medium)
     client.delete_medium(mid=found.id, purge=purge)
@@ -225,7 +227,7 @@ def to_bytes(text: str) -> int:
     """10G, 512M, 64K or plain bytes; the units are binary."""
     match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size: write 10G, 512M, or bytes")
+        raise click.BadParameter(f"{text!r} is not a size: write 10G, 512M, or bytes")
     return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
 
 

@@ -25,17 +25,20 @@ Values = Sequence[float | None]
 
 @click.command()
 @which
-@click.option("--day", is_flag=True, help="The past day, in means of two minutes.")
+@click.option("--day", is_flag=True, help="The past day, as averages over two minutes.")
 @json_option
 def metrics(vm_: str, group: int | None, day: bool) -> None:
-    """Show what VM took over the past hour: computing time, memory, disks, network."""
+    """Show what VM used in the past hour: CPU time, memory, disks, network."""
     client = session.connect()
     taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span="day" if day else "hour")
     if as_json():
         show_json(taken)
         return
     if not taken.at:
-        click.echo(f"nothing was measured of {clean(vm_)} in that time: it did not run, or has just begun", err=True)
+        click.echo(
+            f"there are no measurements of {clean(vm_)} for that time: it was not running, or has just started",
+            err=True,
+        )
         return
     console = Console(highlight=False)
     console.print(_table(taken, max(10, console.width - 60)))
@@ -82,7 +85,7 @@ def _rate(value: float) -> str:
 @which
 @json_option
 def command(vm_: str, group: int | None) -> None:
-    """Show the command that VM runs with, as its hypervisor was given it."""
+    """Show the command line that VM runs with."""
     client = session.connect()
     shown = client.vm_command(vmid=resolve.vmid(client, group, vm_))
     if as_json():

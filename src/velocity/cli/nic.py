@@ -16,13 +16,13 @@ def nic() -> None:
 @nic.command("list")
 @listing
 def list_() -> None:
-    """List them."""
+    """List the host NICs."""
     answer = session.connect().list_nics()
     listed(
         answer,
         "host_nics",
         ("NICID", "IDENTIFIER", "DESCRIPTION"),
         lambda one: (one.nicid, one.identifier, one.description),
-        empty="none is declared: see the setting `nics`",
+        empty="no host NICs are declared: see the setting `nics`",
         noun="host NIC",
     )

@@ -133,8 +133,8 @@ def listing(command: Function) -> Function:
         click.get_current_context().meta.update({SORT: sort, MATCH: match})
         return command(*args, **kwargs)
 
-    wrapped = click.option("--match", metavar="TEXT", help="Only the lines that hold TEXT.")(wrapped)
-    wrapped = click.option("--sort", metavar="COLUMN", help="Sort by that column.")(wrapped)
+    wrapped = click.option("--match", metavar="TEXT", help="Only lines that contain TEXT.")(wrapped)
+    wrapped = click.option("--sort", metavar="COLUMN", help="Sort by this column.")(wrapped)
     return json_option(wrapped)  # type: ignore[return-value]
 
 
@@ -164,7 +164,7 @@ Rows = list[tuple[Any, Sequence[object]]]
 def _chosen(headings: Sequence[str], rows: Rows, match: str, sort: str | None) -> Rows:
     if sort is not None:
         if sort.upper() not in headings:
-            raise click.BadParameter(f"there is no column {sort!r}; there are: {', '.join(headings)}")
+            raise click.BadParameter(f"there is no column {sort!r}; the columns are: {', '.join(headings)}")
         at = list(headings).index(sort.upper())
         rows = sorted(rows, key=lambda one: _order(one[1][at]))
     return [one for one in rows if any(match.casefold() in clean(cell).casefold() for cell in one[1])]
@@ -205,4 +205,4 @@ def json_option(command: Function) -> Function:
             click.get_current_context().find_root().obj["json"] = True
         return command(*args, **kwargs)
 
-    return click.option("--json", "as_json", is_flag=True, help="Print the API's own JSON.")(wrapped)  # type: ignore[return-value]
+    return click.option("--json", "as_json", is_flag=True, help="Print the JSON of the API.")(wrapped)  # type: ignore[return-value]

@@ -26,13 +26,13 @@ def passwd(name: str, password_stdin: bool) -> None:
     chosen = password.new(password_stdin, f"New password of {clean(name)}")
     if not (settings.data_dir / "velocity.db").exists() and not settings.database:
         raise click.ClickException(
-            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data"
+            f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data directory"
         )
     try:
         asyncio.run(_set(settings, name, chosen))
     except app.CannotStart as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"the password of {clean(name)} is set; every session of that user has ended", err=True)
+    click.echo(f"the password of {clean(name)} is set; all sessions of the user have ended", err=True)
 
 
 async def _set(settings: Settings, name: str, chosen: str) -> None:

@@ -37,7 +37,9 @@ def changing(command: Function) -> Function:
         _show(plans)
         return None
 
-    option = click.option("--plan", is_flag=True, help="Change nothing: say what would be done, and what it takes.")
+    option = click.option(
+        "--plan", is_flag=True, help="Change nothing: show what would be done, and what it would use."
+    )
     return json_option(option(wrapped))  # type: ignore[return-value]
 
 

@@ -26,7 +26,7 @@ def pool() -> None:
 @GROUP
 @listing
 def list_pools(group: int | None) -> None:
-    """List the pools that a group sees."""
+    """List the pools available to a group."""
     client = session.connect()
     answer = client.list_pools(gid=where.here(client, group))
     listed(
@@ -44,7 +44,7 @@ def list_pools(group: int | None) -> None:
             Bytes(one.free),
             one.state,
         ),
-        empty="the group sees no pool: ask for one",
+        empty="no pools are available to the group: ask an administrator for one",
         noun="pool",
     )
     if not as_json():
@@ -55,11 +55,11 @@ def list_pools(group: int | None) -> None:
 @POOL
 @OF
 @click.option("--quota", metavar="SIZE", help="Such as 50G; `none`: no limit of its own.")
-@click.option("--write/--no-write", default=None, help="Its VMs may write to the media.")
-@click.option("--manage/--no-manage", default=None, help="It may make and upload media there.")
+@click.option("--write/--no-write", default=None, help="Whether its VMs may write to media in the pool.")
+@click.option("--manage/--no-manage", default=None, help="Whether it may create and upload media in the pool.")
 @changing
 def assign(pool: int, group: int, quota: str | None, write: bool | None, manage: bool | None) -> None:
-    """Assign POOL to GROUP, or change what is assigned. What is not named stays; of a new pool it is `none` and no."""
+    """Assign POOL to GROUP, or change its assignment. What is not given stays; at first it is `none` and no."""
     client = session.connect()
     now = None
     if quota is None or write is None or manage is None:
@@ -98,7 +98,7 @@ def _said(one: Assigned) -> str:
 @OF
 @changing
 def revoke(pool: int, group: int) -> None:
-    """Take POOL away from GROUP and its subgroups; their media stay."""
+    """Remove the assignment of POOL to GROUP and its subgroups; their media remain."""
     client = session.connect()
     client.revoke_pool(mpid=pool, gid=group)
     done(f"took pool {resolve.pool_label(client, pool)} away from {where.path(client, group)}")

@@ -132,7 +132,7 @@ def mpid(client: Client, word: str) -> int:
     found = [mpid for mpid, name in pools(client).items() if name == word]
     if not found:
         near = hints.meant(word, pools(client).values())
-        raise Missing(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` has the names")
+        raise Missing(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` lists the pools")
     return found[0]
 
 
@@ -188,13 +188,13 @@ def _find(kind: Kind[Id], client: Client, group: int | None, word: str, *, beyon
         return Found(found[0][1], gids[0], f"{clean(word)}{elsewhere}")
     if len(gids) > 1:
         choices = ", ".join(where.path(client, gid) for gid in gids)
-        raise Unclear(f"{choices} each have a {kind.noun} named {clean(word)!r}: name one with --group, or by its id")
+        raise Unclear(f"{choices} each have a {kind.noun} named {clean(word)!r}: choose one with --group, or by its id")
     if found:
-        raise Unclear(f"{where.path(client, gids[0])} has several named {clean(word)!r}: name one by its id")
+        raise Unclear(f"{where.path(client, gids[0])} has several named {clean(word)!r}: choose one by its id")
     if refused is not None:
         raise refused
     if beyond:
-        raise Missing(f"you see no {kind.noun} named {clean(word)!r}: `{program()} {kind.list}` has the names")
+        raise Missing(f"you see no {kind.noun} named {clean(word)!r}: `{program()} {kind.list}` lists them")
     raise Missing(
         f"{where.path(client, places[0])} has no {kind.noun} named {clean(word)!r}: see "
         f"`{program()} {kind.list}{where.option(client, group)}`"

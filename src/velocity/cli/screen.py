@@ -17,7 +17,7 @@ from velocity.cli.words import clean
 
 @click.command()
 @which
-@click.option("--display", metavar="NAME", help="Which one; absent: the first.")
+@click.option("--display", metavar="NAME", help="Which display; absent: the first.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file for the PNG.")
 @click.option("--text", is_flag=True, help="Print the text on it instead (needs tesseract on the server).")
 @click.option(
@@ -26,7 +26,7 @@ from velocity.cli.words import clean
     is_flag=False,
     flag_value=0,
     metavar="[PORT]",
-    help="Open a local port for a VNC viewer, until Ctrl-C; no PORT: any free one.",
+    help="Open a local port for a VNC viewer until Ctrl-C; without PORT, any free port.",
 )
 @json_option
 def screen(vm_: str, group: int | None, display: str | None, output: Path | None, text: bool, vnc: int | None) -> None:
@@ -45,7 +45,7 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
             except KeyboardInterrupt:
                 return
     if output is None and not text and not as_json() and sys.stdout.isatty():
-        raise click.UsageError("a picture is nothing for a terminal: name a file with --output, or say --text")
+        raise click.UsageError("a picture cannot be shown in a terminal: give a file with --output, or use --text")
     picture = client.show_screen(vmid=vmid, display=chosen, text=text)
     if output is not None:
         output.write_bytes(picture.png)
@@ -62,11 +62,16 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
 @click.command()
 @which
 @click.option(
-    "--bytes", "size", default="64K", show_default=True, metavar="SIZE", help="How much of its end, up to 1M."
+    "--bytes",
+    "size",
+    default="64K",
+    show_default=True,
+    metavar="SIZE",
+    help="How much to print, counted from the end; up to 1M.",
 )
 @json_option
 def log(vm_: str, group: int | None, size: str) -> None:
-    """Print the end of what VM said on its serial console, also when it is STOPPED."""
+    """Print the end of VM's serial console output, also when it is STOPPED."""
     client = session.connect()
     answer = client.read_log(vmid=resolve.vmid(client, group, vm_), bytes=to_bytes(size))
     if as_json():
@@ -91,8 +96,8 @@ def find(text: str) -> None:
         "hits",
         ("VMID", "DISPLAY", "LINE"),
         lambda hit: (hit.vmid, hit.display, hit.line),
-        empty="no screen shows that",
+        empty="the text was not found on any screen",
         noun="line",
     )
     if not answer.complete and not as_json():
-        click.echo("not every screen could be read: call it again", err=True)
+        click.echo("not every screen could be read: try again", err=True)

@@ -52,16 +52,16 @@ STACK = 8 << 20
 HEADROOM = 64 << 20
 
 NO_ROOM = (
-    "the server may not have the threads (some twenty) or the memory (some hundred MiB) that it needs: raise the limits"
-    " of its user (ulimit -u and -v; under systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its limits of "
-    "pids and memory)"
+    "the server needs more threads (about twenty) or more memory (a few hundred MiB): raise the limits of its user "
+    "(ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its pids and memory "
+    "limits)"
 )
 
 
 @click.command()
-@click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings, a TOML file.")
+@click.option("--config", "file", type=click.Path(dir_okay=False, path_type=Path), help="The settings file (TOML).")
 def serve(file: Path | None) -> None:
-    """Start the server. Ctrl-C ends the server only: guests go on."""
+    """Start the server. Ctrl-C ends the server only: guests keep running."""
     try:
         settings = load(file)
     except ConfigError as error:
@@ -129,10 +129,12 @@ async def _serve(settings: Settings) -> None:
     finally:
         watch.close()
         running = await built.close()
-        what = "no guest runs" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
+        what = "no guest is running" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
         click.echo(f"\nThe server has ended; {what}.", err=True)
     if built.database.lost:
-        raise StartError("another server has taken over the database: end one of the two, or give it its own database")
+        raise StartError(
+            "another server has taken over the database: stop one of the two, or give it a database of its own"
+        )
 
 
 def _check_room(threads: int) -> None:
@@ -164,7 +166,7 @@ def _reload(config: uvicorn.Config, settings: Settings) -> None:
     if settings.tls_cert:
         _renew_tls(config, settings)
     else:
-        log.info("SIGHUP: nothing to read again, as there is no certificate; settings are read at the start")
+        log.info("SIGHUP: nothing to reload, as there is no certificate; all other settings are read at the start")
 
 
 def _renew_tls(config: uvicorn.Config, settings: Settings) -> None:
@@ -174,9 +176,9 @@ def _renew_tls(config: uvicorn.Config, settings: Settings) -> None:
         assert config.ssl is not None
         config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
-        log.error("the certificate is not renewed: %s", error)
+        log.error("the certificate was not renewed: %s", error)
     else:
-        log.info("the certificate is renewed")
+        log.info("the certificate was renewed")
 
 
 class _Journal(logging.Formatter):
@@ -237,8 +239,8 @@ def _listen(settings: Settings) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         raise StartError(
-            f"{settings.listen} cannot be listened on ({error.strerror}): end what listens there, "
-            "or choose another address with VELOCITY_LISTEN"
+            f"cannot listen on {settings.listen} ({error.strerror}): stop the program that uses this address, or "
+            "choose another with VELOCITY_LISTEN"
         ) from None
     with contextlib.suppress(ValueError):
         if not ipaddress.ip_address(address[0]).is_loopback and not settings.tls_cert:
@@ -255,8 +257,8 @@ def greet(settings: Settings, built: app.App) -> None:
     facts = built.hypervisor.hosts.about(app.HOST)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
     if built.root_password is not None:
-        lines.append(f"User root, password {built.root_password}   (shown this once; `passwd` sets another)")
-        lines.append(f"Or open {settings.base_url}/#/welcome/{built.welcome}   (works once, for a day)")
+        lines.append(f"User root, password {built.root_password}   (it is not shown again; `passwd` sets another)")
+        lines.append(f"Or open {settings.base_url}/#/welcome/{built.welcome}   (works once, within a day)")
     lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
     lines.append(f"Next, in a second terminal: {_hint(program())} demo")
     click.echo("\n".join(lines))

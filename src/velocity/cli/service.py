@@ -29,9 +29,9 @@ Type=exec
 ExecStart={command} serve{option}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}
-# Guests are processes of their own and go on when the server ends.
+# Guests are separate processes and keep running when the server ends.
 KillMode=process
-# One that the kernel ends for want of memory is no failure of the server.
+# A guest that the out-of-memory killer ends is not a failure of the server.
 OOMPolicy=continue
 Restart=on-failure
 RestartSec=1
@@ -44,9 +44,9 @@ WantedBy={target}
 
 GUESTS_UNIT = """\
 [Unit]
-Description=The guests of Velocity, asked to stop before the host does
-# Ended in the opposite order: at the host's end this unit's stop comes while the server still runs. Nothing stronger
-# than Wants: a restart of the server would be one of this unit, and so of all guests.
+Description=Guests of Velocity, shut down before the host
+# Units stop in the opposite order, so this one stops while the server still runs. Wants, and nothing stronger:
+# otherwise a restart of the server would restart this unit, and so stop all guests.
 After={server}
 Wants={server}
 
@@ -65,17 +65,17 @@ WantedBy={target}
 
 @click.group()
 def service() -> None:
-    """The server under systemd."""
+    """The server as a systemd service."""
 
 
 @service.command()
-@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings' file.")
-@click.option("--user", is_flag=True, help="For this account alone, without root.")
-@click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests get to stop.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
+@click.option("--user", is_flag=True, help="For this account only, without root.")
+@click.option("--timeout", type=int, default=90, show_default=True, help="Seconds that guests have to shut down.")
 @click.option("--print", "only_print", is_flag=True, help="Print the units, and write nothing.")
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where to write them instead.")
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory for the units.")
 def install(config: Path | None, user: bool, timeout: int, only_print: bool, directory: Path | None) -> None:
-    """Write the units of the server and of its guests, and say how to start them."""
+    """Write the systemd units of the server and its guests, and print how to start them."""
     try:
         settings = load(config)
     except ConfigError as error:
@@ -111,7 +111,7 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
     systemctl = "systemctl --user" if user else "systemctl"
     click.echo(f"{systemctl} daemon-reload && {systemctl} enable --now {SERVER} {GUESTS}")
     if user:
-        click.echo("loginctl enable-linger   (so that it goes on when you have signed out)")
+        click.echo("loginctl enable-linger   (to keep it running after you sign out)")
 
 
 def _word(text: str) -> str:
@@ -124,10 +124,10 @@ def _word(text: str) -> str:
 
 
 @service.command()
-@click.option("--user", is_flag=True, help="Those of this account.")
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where they are instead.")
+@click.option("--user", is_flag=True, help="The units of this account.")
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory of the units.")
 def uninstall(user: bool, directory: Path | None) -> None:
-    """Remove the units. Guests and data stay."""
+    """Remove the units. Guests and data remain."""
     for name in (SERVER, GUESTS):
         file = (directory or _place(user)) / name
         if file.exists():
@@ -136,7 +136,13 @@ def uninstall(user: bool, directory: Path | None) -> None:
 
 
 @service.command("stop-guests")
-@click.option("--timeout", type=float, default=90, show_default=True, help="Seconds until those left are ended.")
+@click.option(
+    "--timeout",
+    type=float,
+    default=90,
+    show_default=True,
+    help="Seconds until guests that are still running are ended.",
+)
 def stop_guests(timeout: float) -> None:
     """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
 
@@ -146,13 +152,13 @@ def stop_guests(timeout: float) -> None:
     running = _running(client)
     for _, vm in running:
         client.set_vm_state(vmid=vm.vmid, state="STOPPED")
-        click.echo(f"asked {clean(vm.name)} to stop", err=True)
+        click.echo(f"asked {clean(vm.name)} to shut down", err=True)
     end = time.monotonic() + timeout
     while (running := _running(client)) and time.monotonic() < end:
         time.sleep(0.5)
     for _, vm in running:
         client.set_vm_state(vmid=vm.vmid, state="STOPPED", force=True)
-        click.echo(f"ended {clean(vm.name)}, which did not stop in {timeout:.0f} s", err=True)
+        click.echo(f"ended {clean(vm.name)}, which did not shut down within {timeout:.0f} s", err=True)
 
 
 def _running(client: Client) -> list[tuple[int, VmSummary]]:

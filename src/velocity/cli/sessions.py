@@ -13,13 +13,13 @@ from velocity.cli.session import connect
 
 @click.group()
 def session() -> None:
-    """Your sessions. SID is the id of one."""
+    """Your sessions. SID is the id of a session."""
 
 
 @session.command("list")
 @listing
 def list_sessions() -> None:
-    """List your sessions, the newest first."""
+    """List your sessions, newest first."""
     listed(
         connect().list_sessions(),
         "sessions",
@@ -28,20 +28,20 @@ def list_sessions() -> None:
             one.sid, _minute(one.created), _minute(one.expires), one.address, one.agent,
             "this one" if one.current else "",
         ),
-        empty="no sessions: the key file is none",
+        empty="no sessions: the key file is not a session",
         noun="session",
     )  # fmt: skip
 
 
 @session.command()
 @click.argument("sids", metavar="SID", nargs=-1)
-@click.option("--others", is_flag=True, help="All but the one that this command uses.")
+@click.option("--others", is_flag=True, help="All sessions except the one that this command uses.")
 @changing
 def end(sids: tuple[str, ...], others: bool) -> None:
-    """End sessions: what is signed in there is signed out at once."""
+    """End sessions: their clients are signed out immediately."""
     client = connect()
     if bool(sids) is others:
-        raise click.UsageError("name the sessions by their SID (`session list`), or end all --others")
+        raise click.UsageError("give the SIDs of the sessions (`session list`), or end all --others")
     if others:
         sids = tuple(one.sid for one in client.list_sessions().sessions if not one.current)
     for sid in sids:

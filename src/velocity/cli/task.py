@@ -30,7 +30,7 @@ def task() -> None:
 @GROUP
 @listing
 def list_tasks(group: int | None) -> None:
-    """List the tasks of a group, the newest first."""
+    """List the tasks of a group, newest first."""
     client = session.connect()
     listed(
         client.list_tasks(gid=where.here(client, group)),
@@ -60,7 +60,7 @@ def show(tid: int) -> None:
 @TID
 @changing
 def cancel(tid: int) -> None:
-    """Cancel a task; nothing of it remains."""
+    """Cancel a task and remove what it has made so far."""
     one = session.connect().cancel_task(tid=tid)
     if as_json():
         show_json(one)
@@ -72,7 +72,7 @@ def cancel(tid: int) -> None:
 @TID
 @json_option
 def wait(tid: int) -> None:
-    """Wait for a task, with a bar."""
+    """Wait for a task and show its progress."""
     follow(session.connect(), tid, detach=False)
 
 

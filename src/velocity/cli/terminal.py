@@ -69,7 +69,7 @@ class Place:
         if not self._holder.yours:
             self._console.move("ask")
             if self._holder.holder is not None:
-                self._note(f"{self._name()} is asked for the keyboard, and has ten seconds")
+                self._note(f"{self._name()} is asked for the keyboard and has ten seconds to answer")
         else:
             self._console.move("release" if self._asks is None else "give")
 
@@ -102,7 +102,7 @@ def converse(console: Console) -> None:
     keyboard = sys.stdin.fileno()
     interactive = os.isatty(keyboard)
     if interactive:
-        click.echo("connected: Ctrl-] leaves; press Enter if nothing shows", err=True)
+        click.echo("connected: Ctrl-] leaves; press Enter if nothing appears", err=True)
     place = Place(console, interactive)
     console.hear = place.hear
     over = threading.Event()

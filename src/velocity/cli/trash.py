@@ -18,13 +18,13 @@ ITEM = click.argument("item", metavar="ITEM")
 
 @click.group()
 def trash() -> None:
-    """What was deleted and can be restored. ITEM is a name where that is unique, or a number of `trash list`."""
+    """Deleted objects, which can be restored. ITEM is a name if it is unique, or a number of `trash list`."""
 
 
 @trash.command("list")
 @listing
 def list_trash() -> None:
-    """List what you could have deleted yourself, the newest first."""
+    """List deleted objects that you could have deleted yourself, newest first."""
     client = session.connect()
     listed(
         client.list_trash(),
@@ -48,38 +48,38 @@ def list_trash() -> None:
 @ITEM
 @changing
 def restore(item: str) -> None:
-    """Restore ITEM with its id; it takes its quota again."""
+    """Restore ITEM with its id; it counts against its quotas again."""
     client = session.connect()
     answer = client.restore(trid=_find(client, item).trid)
     if as_json():
         show_json(answer)
     else:
-        click.echo(f"{answer.kind} {clean(answer.name)} is back, with its id {answer.id}")
+        click.echo(f"{answer.kind} {clean(answer.name)} is restored, with its id {answer.id}")
 
 
 @trash.command()
 @ITEM
 @changing
 def rm(item: str) -> None:
-    """Remove ITEM for good."""
+    """Remove ITEM permanently."""
     client = session.connect()
     found = _find(client, item)
     client.purge(trid=found.trid)
-    done(f"{found.kind} {clean(found.name)} is gone for good")
+    done(f"{found.kind} {clean(found.name)} is removed permanently")
 
 
 @trash.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @changing
 def empty(yes: bool) -> None:
-    """Remove everything that you see in the trash for good."""
+    """Remove everything that you see in the trash permanently."""
     client = session.connect()
     items = client.list_trash().items
     if items and not yes and not planning():
-        click.confirm(f"Remove {len(items)} things for good?", abort=True, err=True)
+        click.confirm(f"Remove {len(items)} items permanently?", abort=True, err=True)
     for one in items:
         client.purge(trid=one.trid)
-    done(f"removed {len(items)} things for good")
+    done(f"removed {len(items)} items permanently")
 
 
 def _find(client: Client, word: str) -> TrashItem:
@@ -89,8 +89,8 @@ def _find(client: Client, word: str) -> TrashItem:
         return found[0]
     if found:
         numbers = ", ".join(str(one.trid) for one in found)
-        raise Missing(f"several things named {clean(word)!r} are in the trash: name one by its number ({numbers})")
-    raise Missing(f"there is no {clean(word)!r} in the trash: `{program()} trash list`")
+        raise Missing(f"several items named {clean(word)!r} are in the trash: choose one by its number ({numbers})")
+    raise Missing(f"there is no {clean(word)!r} in the trash: see `{program()} trash list`")
 
 
 def _day(at: int) -> str:

@@ -30,8 +30,8 @@ USER = click.argument("user_", metavar="USER", type=resolve.UserType())
 ON = click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
 HOME = click.option(
     "--group", type=where.GroupType(), metavar="GROUP",
-    help="The home: who removes users there has authority over the account. "
-    "Absent: the one group where you hold user.create yourself, else /.",
+    help="The home group: whoever can remove users there controls the account. Absent: the one group where you have "
+         "user.create yourself, else /.",
 )  # fmt: skip
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
 WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.UserType().shell_complete)
@@ -40,7 +40,7 @@ NAMES = [one.value for one in Permission]
 
 @click.group()
 def user() -> None:
-    """Users. USER is a name, or a uid; PERMISSION is such as `vm.view`, or a set: viewer, operator, maker, admin."""
+    """Users. USER is a name or a uid; PERMISSION is one such as `vm.view`, or a set: viewer, operator, maker, admin."""
 
 
 @user.command("list")
@@ -67,10 +67,10 @@ def show(user_: int) -> None:
     if as_json():
         show_json(answer)
         return
-    home = f", at home in {where.path(client, answer.home)}" if isinstance(answer.home, int) else ""
+    home = f", home group {where.path(client, answer.home)}" if isinstance(answer.home, int) else ""
     click.echo(f"{clean(answer.name)} (uid {answer.uid}){home}")
     rows = [(one.gid, where.path(client, one.gid), held(one.permissions)) for one in answer.memberships]
-    table(("GID", "GROUP", "PERMISSIONS"), rows, "holds nothing that you may see")
+    table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions that you may see")
 
 
 @user.command()
@@ -79,33 +79,33 @@ def show(user_: int) -> None:
 @password.STDIN
 @changing
 def create(name: str, group: int | None, password_stdin: bool) -> None:
-    """Create the user NAME, who holds no permission yet."""
+    """Create the user NAME, who has no permissions yet."""
     gid = UNSET if group is None else group
     answer = session.connect().create_user(name=name, password=password.new(password_stdin), gid=gid)
-    made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who holds nothing yet")
+    made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who has no permissions yet")
 
 
 @user.command("set")
 @USER
-@click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="The new home.")
+@click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="The new home group.")
 @changing
 def set_user(user_: int, group: int) -> None:
-    """Move the home of USER, which says who may set the password and remove the user."""
+    """Change the home group of USER, which decides who may set the password and remove the user."""
     client = session.connect()
     client.change_user(uid=user_, gid=group)
-    done(f"{resolve.who(client, user_)} is at home in {where.path(client, group)}")
+    done(f"the home group of {resolve.who(client, user_)} is {where.path(client, group)}")
 
 
 @user.command()
 @USER
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @changing
 def rm(user_: int, yes: bool) -> None:
-    """Remove USER, for good: users do not go into the trash."""
+    """Remove USER permanently: users are not moved to the trash."""
     client = session.connect()
     name = resolve.who(client, user_)
     if not yes and not planning():
-        click.confirm(f"Remove the user {name} (uid {user_}) for good?", abort=True, err=True)
+        click.confirm(f"Remove the user {name} (uid {user_}) permanently?", abort=True, err=True)
     client.remove_user(uid=user_)
     done(f"removed user {name}")
 
@@ -115,7 +115,7 @@ def rm(user_: int, yes: bool) -> None:
 @password.STDIN
 @changing
 def passwd(user_: int | None, password_stdin: bool) -> None:
-    """Set the password of USER, or your own. Every session of that user ends, but yours here goes on.
+    """Set the password of USER, or your own. It ends all sessions of the user, except the one that you use.
 
     With --password-stdin your own takes two lines: the old password, and the new one.
     """
@@ -130,7 +130,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
     kept, stays = session.keeps(client), session.by_key_file(client)
     client.change_user(uid=me.uid, password=new, old_password=old)
     if stays:
-        done("the password is set; your sessions have ended, the key file stays")
+        done("the password is set; your sessions have ended, the key file is still valid")
     elif kept and _signs_in(client, me.name, new):
         done("the password is set; your other sessions have ended")
     else:
@@ -152,7 +152,7 @@ def _signs_in(client: Client, name: str, given: str) -> bool:
 @ON
 @changing
 def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
-    """Give USER PERMISSIONS on a group and all below it."""
+    """Give USER PERMISSIONS on a group and all groups below it."""
     client = session.connect()
     uid = _whom(client, whom, permissions, group)
     for permission in expanded(permissions):
@@ -166,7 +166,7 @@ def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
 @ON
 @changing
 def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
-    """Take PERMISSIONS on a group away from USER; all, if none is named."""
+    """Take PERMISSIONS on a group away from USER; all of them if none is given."""
     client = session.connect()
     uid = _whom(client, whom, permissions, group)
     if not permissions:
@@ -184,8 +184,8 @@ def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -
         others = " ".join(word for word in (whom, *permissions) if word not in users)
         verb = f"{program()} user {click.get_current_context().info_name}"
         raise Unclear(
-            f"{clean(whom)!r} is no user, and the user comes first: did you mean "
-            f"`{verb} {clean(users[0])} {clean(others)}{where.option(client, group)}`?"
+            f"{clean(whom)!r} is not a user, and the user comes first: did you mean `{verb} {clean(users[0])} "
+            f"{clean(others)}{where.option(client, group)}`?"
         )
     return resolve.UserType().convert(whom, None, None)
 
@@ -197,11 +197,11 @@ def _known(word: str) -> bool:
 def expanded(words: tuple[str, ...]) -> list[str]:
     """Permissions by their names, each once; sets are taken apart. Raises `Missing` before anything is done."""
     if not words:
-        raise click.BadParameter(f"name permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
+        raise click.BadParameter(f"give permissions (`vm.view`), or a set of them: {', '.join(SETS)}")
     for word in words:
         if not _known(word):
             known = [*SETS, *(name.removeprefix("velocity.") for name in NAMES)]
-            near = hints.meant(word, known) or f"; there are: {', '.join(known)}"
-            raise Missing(f"there is no permission, and no set of them, named {clean(word)!r}{near}")
+            near = hints.meant(word, known) or f"; the permissions are: {', '.join(known)}"
+            raise Missing(f"there is no permission or set named {clean(word)!r}{near}")
     found = [one for word in words for one in sorted(SETS.get(word, {resolve.permission(word)}), key=NAMES.index)]
     return list(dict.fromkeys(found))

@@ -20,7 +20,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise click.ClickException(f"port {port} cannot be listened on ({error.strerror}): name another") from None
+        raise click.ClickException(f"cannot listen on port {port} ({error.strerror}): choose another") from None
 
 
 def serve(listener: socket.socket, opened: Callable[[], Console]) -> None:
@@ -29,7 +29,7 @@ def serve(listener: socket.socket, opened: Callable[[], Console]) -> None:
         viewer, address = listener.accept()
         with viewer:
             if not own(address[1], listener.getsockname()[1]):
-                click.echo("refused: the connection is of another account of this machine", err=True)
+                click.echo("refused: the connection comes from another account of this machine", err=True)
                 continue
             carry(viewer, opened())
 

@@ -28,7 +28,7 @@ VMS_REFUSED = 17100
 
 @click.group()
 def vm() -> None:
-    """Virtual machines. VM is an id, or a name: in the group, or wherever you see one of that name."""
+    """Virtual machines. VM is an id or a name: first in the group, then anywhere if it is unique."""
 
 
 for _verb in (screen, log, find):
@@ -37,12 +37,12 @@ for _verb in (screen, log, find):
 
 @vm.command("list")
 @GROUP
-@click.option("--all", "everywhere", is_flag=True, help="Of every group that you see.")
+@click.option("--all", "everywhere", is_flag=True, help="VMs of all groups that you see.")
 @click.option(
     "--state",
     type=click.Choice([one.value for one in State], case_sensitive=False),
     metavar="STATE",
-    help="Only those in that state.",
+    help="Only VMs in this state.",
 )
 @listing
 def list_(group: int | None, everywhere: bool, state: str | None) -> None:
@@ -99,11 +99,11 @@ def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
 
 @vm.command("set")
 @which
-@click.option("--name", help="Another name.")
+@click.option("--name", help="A new name.")
 @altering
 @changing
 def set_(vm_: str, group: int | None, name: str | None, written: Mapping[str, Any]) -> None:
-    """Change VM; what is not named stays. Lists are given whole."""
+    """Change VM. Settings that are not given stay; lists replace the present ones."""
     client = session.connect()
     found = resolve.vm(client, group, vm_)
     gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
@@ -133,7 +133,7 @@ def show(vm_: str, group: int | None) -> None:
 
 @vm.command()
 @which
-@click.option("--paused", is_flag=True, help="Load it and hold it before its first instruction.")
+@click.option("--paused", is_flag=True, help="Load it, but do not execute it yet.")
 @changing
 def start(vm_: str, group: int | None, paused: bool) -> None:
     """Start VM, or resume it."""
@@ -158,7 +158,7 @@ def resume(vm_: str, group: int | None) -> None:
 
 @vm.command()
 @which
-@click.option("--force", is_flag=True, help="End it now, as if its power were cut.")
+@click.option("--force", is_flag=True, help="Power it off immediately.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is STOPPED.")
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
 @changing
@@ -171,24 +171,27 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
         state = _wait(client, found.id, timeout)
     _said(found.label, state)
     if wait and state.state is not State.STOPPED:
-        hint = f"`{program()} vm stop {vm_}{where.option(client, group)} --force` ends it now"
+        hint = f"to power it off: `{program()} vm stop {vm_}{where.option(client, group)} --force`"
         raise click.ClickException(f"{found.label} is still {state.state.value} after {timeout:.0f} s: {hint}")
 
 
 @vm.command()
 @which
-@click.option("--force", is_flag=True, help="Stop it first, with force.")
-@click.option("--purge", is_flag=True, help="For good, past the trash.")
+@click.option("--force", is_flag=True, help="Power it off first.")
+@click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
 @changing
 def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
-    """Remove VM into the trash; its media stay."""
+    """Move VM to the trash; its media remain."""
     client = session.connect()
     found = resolve.vm(client, group, vm_)
     if force:
         with contextlib.suppress(Planned):
             client.set_vm_state(vmid=found.id, state="STOPPED", force=True)
     if planning() and force and client.vm_state(vmid=found.id).state is not State.STOPPED:
-        unplanned(f"{found.label} would be removed once it is stopped: what refuses that is not seen before")
+        unplanned(
+            f"{found.label} would be removed after it has stopped; whatever might refuse the removal is not "
+            "checked in advance"
+        )
         return
     client.delete_vm(vmid=found.id, purge=purge)
     done(f"removed {found.label}")
@@ -197,7 +200,7 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
 @vm.command()
 @which
 def console(vm_: str, group: int | None) -> None:
-    """Open the serial console of VM; Ctrl-] leaves it, Ctrl-^ asks for the keyboard or gives it."""
+    """Open the serial console of VM. Ctrl-] leaves it; Ctrl-^ asks for the keyboard, or gives it."""
     from velocity.cli.terminal import converse
 
     client = session.connect()
@@ -225,7 +228,7 @@ def _said(label: str, answer: VmState) -> None:
     if answer.reason:
         click.echo(f"  {clean(answer.reason.message)}", err=True)
     if answer.unreachable_since:
-        click.echo("  it does not answer: this is the last state that was known", err=True)
+        click.echo("  it does not respond: this is its last known state", err=True)
 
 
 def _wait(client: Client, vmid: int, timeout: float) -> VmState:
@@ -242,7 +245,7 @@ def _wait(client: Client, vmid: int, timeout: float) -> VmState:
                 if state.stopping_since
                 else ""
             )
-            status.update(f"{state.state.value}{since}: the power button is pressed until the guest hears it")
+            status.update(f"{state.state.value}{since}: the power button is pressed again until the guest reacts")
             time.sleep(0.2)
 
 
@@ -251,10 +254,10 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         ("name", info.name),
         ("vmid", info.vmid),
         ("group", path),
-        ("state", info.state.value + (f" (wanted: {info.wanted.value})" if info.wanted is not info.state else "")),
+        ("state", info.state.value + (f" (requested: {info.wanted.value})" if info.wanted is not info.state else "")),
     ]
     if info.unreachable_since:
-        facts.append(("", "it does not answer: this is the last state that was known"))
+        facts.append(("", "it does not respond: this is its last known state"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, waiting=True)

@@ -93,7 +93,7 @@ def _unless_none(value: object) -> object:
 def to_display(number: int, text: str) -> Display:
     match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no display: write 1280x720, or NAME=1280x720")
+        raise click.BadParameter(f"{text!r} is not a display: write 1280x720, or NAME=1280x720")
     return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
 
 
@@ -111,7 +111,7 @@ def to_nic(text: str) -> Nic:
     if not host:
         return Nic(type=kind.upper())
     if not host.isdigit():
-        raise click.BadParameter(f"{text!r} is no NIC: write nat, or bridge:NICID")
+        raise click.BadParameter(f"{text!r} is not a NIC: write nat, or bridge:NICID")
     return Nic(type=kind.upper(), host=int(host))
 
 
@@ -144,8 +144,8 @@ WORDS = (
         field="displays",
         name="displays",
         option="--display",
-        create={**_DISPLAY, "help": "A display; may be given several times."},
-        alter={**_DISPLAY, "help": "These displays; `none` for none."},
+        create={**_DISPLAY, "help": "A display; can be given several times."},
+        alter={**_DISPLAY, "help": "The displays; `none` for none."},
         read=lambda _, texts: [to_display(number, text) for number, text in enumerate(texts)],
         label="display",
         show=lambda displays: [f"{one.name} {one.width}x{one.height}, {one.ppi} ppi" for one in displays],
@@ -155,7 +155,7 @@ WORDS = (
         name="media",
         option="--media",
         create={**_MEDIA, "help": "A medium, in boot order; MODE is usb, block or virtio."},
-        alter={**_MEDIA, "help": "These media; `none` for none."},
+        alter={**_MEDIA, "help": "The media; `none` for none."},
         read=lambda place, texts: [to_attachment(place, text) for text in texts],
         label="medium",
         show=lambda media: [f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}" for one in media],
@@ -165,7 +165,7 @@ WORDS = (
         name="nics",
         option="--nic",
         create={**_NIC, "help": "A NIC."},
-        alter={**_NIC, "help": "These NICs; `none` for none."},
+        alter={**_NIC, "help": "The NICs; `none` for none."},
         read=lambda _, texts: [to_nic(text) for text in texts],
         label="nic",
         show=lambda nics: [
@@ -176,8 +176,8 @@ WORDS = (
         field="autostart",
         name="autostart",
         option="--autostart",
-        create={"is_flag": True, "help": "Start it with the server."},
-        alter={"default": None, "help": "Start it with the server."},
+        create={"is_flag": True, "help": "Start it when the server starts."},
+        alter={"default": None, "help": "Start it when the server starts."},
         alter_option="--autostart/--no-autostart",
         label="autostart",
         show=lambda starts: ["yes" if starts else "no"],
@@ -186,15 +186,15 @@ WORDS = (
         field="rosetta",
         name="rosetta",
         option="--rosetta",
-        create={"is_flag": True, "help": "Ask for the translation layer, where the host has one."},
+        create={"is_flag": True, "help": "Request the translation layer, on hosts that have one."},
         alter=None,
     ),
     Word(
         field="notes",
         name="notes",
         option="--notes",
-        create={"metavar": "TEXT", "default": "", "help": "Text about it, at most 8 KiB."},
-        alter={"metavar": "TEXT", "help": "Text about it; an empty one removes it."},
+        create={"metavar": "TEXT", "default": "", "help": "A description, at most 8 KiB."},
+        alter={"metavar": "TEXT", "help": "A description; an empty one removes it."},
         label="notes",
         show=str.splitlines,
     ),

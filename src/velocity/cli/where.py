@@ -59,8 +59,8 @@ def _grouped(command: Function) -> Function:
         "--group",
         type=GroupType(),
         metavar="GROUP",
-        help="The group: id, name or path. "
-        "Absent: / where you hold something there, else the one group that you are in.",
+        help="The group: id, name or path. Absent: / if you have permissions there, else the one group that you are "
+        "in.",
     )(wrapped)  # type: ignore[return-value]
 
 
@@ -76,9 +76,9 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
     found = [gid for gid, one in seen(client).items() if wanted & {held.name for held in one.permissions}]
     words = sorted(shlex.quote(path(client, gid)) for gid in found)
     if len(words) == 1:
-        yield f"name your group with --group {words[0]}"
+        yield f"choose your group with --group {words[0]}"
     elif words:
-        yield f"name one of your groups with --group: {', '.join(words)}"
+        yield f"choose one of your groups with --group: {', '.join(words)}"
 
 
 def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
@@ -140,9 +140,9 @@ def here(client: Client, named: int | None, by: str = "--group") -> int:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise Stranger("you hold nothing on any group yet: ask somebody who manages one")
+        raise Stranger("you have no permissions on any group yet: ask an administrator for some")
     groups = ", ".join(path(client, one) for one in found)
-    raise Unclear(f"you are in several groups ({groups}): name one with {by}")
+    raise Unclear(f"you are in several groups ({groups}): choose one with {by}")
 
 
 def option(client: Client, named: int | None) -> str:
@@ -160,9 +160,9 @@ def gid(client: Client, word: str) -> int:
         return found[0]
     if found:
         choices = ", ".join(clean(known[one]) for one in found)
-        raise Missing(f"several groups are named {clean(word)!r}: name one by its path ({choices})")
+        raise Missing(f"several groups are named {clean(word)!r}: choose one by its path ({choices})")
     near = hints.meant(wanted, [*known.values(), *(path.rpartition("/")[2] for path in known.values())])
-    raise Missing(f"there is no group {clean(word)!r} that you see{near}: `{program()} group list`")
+    raise Missing(f"you see no group named {clean(word)!r}{near}: see `{program()} group list`")
 
 
 def completing(context: click.Context, begun: str, ask: Callable[[Client], Iterable[str]]) -> list[CompletionItem]:

@@ -23,19 +23,19 @@ OPTIONS = {On.VM: "--vm", On.MEDIUM: "--medium", On.ALL_OF_USER: "--to"}
 
 @click.command()
 @click.argument("operation")
-@click.option("--user", type=resolve.UserType(), metavar="USER", help="Who would do it (else: you).")
-@click.option("--group", type=where.GroupType(), metavar="GROUP", help="Where it would be done. Absent: as elsewhere.")
+@click.option("--user", type=resolve.UserType(), metavar="USER", help="The user (default: you).")
+@click.option("--group", type=where.GroupType(), metavar="GROUP", help="The group. Absent: as elsewhere.")
 @click.option("--vm", metavar="VM", help="The VM: its name or id.")
 @click.option("--medium", metavar="MEDIUM", help="The medium: its name or id.")
-@click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that it would be done to.")
-@click.option("--if-granted", multiple=True, metavar="GROUP:PERMISSION", help="As if that were given.")
-@click.option("--if-revoked", multiple=True, metavar="GROUP:PERMISSION", help="As if that were taken.")
+@click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that the operation acts on.")
+@click.option("--if-granted", multiple=True, metavar="GROUP:PERMISSION", help="Assume that this is given.")
+@click.option("--if-revoked", multiple=True, metavar="GROUP:PERMISSION", help="Assume that this is taken away.")
 @json_option
 def why(
     operation: str, user: int | None, group: int | None, vm: str | None, medium: str | None, to: int | None,
     if_granted: tuple[str, ...], if_revoked: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Say why somebody may do OPERATION or not, and who could give what is missing.
+    """Explain why a user may or may not do OPERATION, and who could give what is missing.
 
     OPERATION is the name of an operation (set_vm_state) or of a permission (vm.state).
 
@@ -77,7 +77,7 @@ def _decided_by(client: Client, operation: str, named: Mapping[On, object], grou
     if needs.on in GROUPS:
         return where.here(client, group)
     if not needs.oneself and needs.on in OPTIONS and named[needs.on] is None:
-        raise click.UsageError(f"{operation} is decided {needs.on.value}: name it with {OPTIONS[needs.on]}")
+        raise click.UsageError(f"{operation} is decided {needs.on.value}: give it with {OPTIONS[needs.on]}")
     return group
 
 

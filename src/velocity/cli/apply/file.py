@@ -100,9 +100,9 @@ def read(path: Path) -> File:
         raise ClientError(f"{path}: {str(error).replace('$.', '')}") from None
     for medium in file.media:
         if sum(one is not None for one in (medium.size, medium.file, medium.image)) != 1:
-            raise ClientError(f"{path}: medium {medium.name!r} needs one of size, file and image")
+            raise ClientError(f"{path}: medium {medium.name!r} needs exactly one of size, file and image")
     named = [one for medium in file.media for one in (medium.file, medium.image)]
     for name in [*named, *(user.password_file for user in file.users)]:
         if name is not None and not (path.parent / name).is_file():
-            raise ClientError(f"{path}: there is no file {name!r} beside it")
+            raise ClientError(f"{path}: there is no file {name!r} next to it")
     return file

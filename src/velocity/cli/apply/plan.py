@@ -60,7 +60,9 @@ class Plan:
             return self._gids[path]
         if path in self._planned:
             return None
-        raise ClientError(f"there is no group {clean(path)!r}, and the file does not make it: name it under [[groups]]")
+        raise ClientError(
+            f"there is no group {clean(path)!r}, and the file does not create it: add it under [[groups]]"
+        )
 
     def _now(self, path: str) -> int:
         """When its turn has come, it is there."""
@@ -137,7 +139,7 @@ class Plan:
         gid = UNSET if entry.group is None else self._now(entry.group)
         self._client.create_user(name=entry.name, password=password, gid=gid)
         if made is not None:
-            click.echo(f"  the first password of {clean(entry.name)}: {made}   (shown this once)")
+            click.echo(f"  the first password of {clean(entry.name)}: {made}   (it is not shown again)")
 
     def _move_user(self, entry: UserEntry) -> None:
         self._client.change_user(uid=resolve.uid(self._client, entry.name), gid=self._now(str(entry.group)))

@@ -48,9 +48,9 @@ class Steps:
 
 @click.command()
 @click.option("--iso", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Boot this image instead.")
-@click.option("--name", default="demo", show_default=True, help="The name of the VM and of its medium.")
+@click.option("--name", default="demo", show_default=True, help="The name for the VM and its medium.")
 @GROUP
-@click.option("--remove", is_flag=True, help="Take the VM and its medium away again.")
+@click.option("--remove", is_flag=True, help="Remove the VM and its medium.")
 def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     """Build a small guest from this distribution's kernel, upload it, boot it, and show its console."""
     client = session.connect()
@@ -67,9 +67,7 @@ def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     steps.show()
     _farewell(name, where.option(client, group))
     if not ready:
-        raise click.ClickException(
-            f"the guest did not say that it is ready within {PATIENCE:.0f} s: look at its console"
-        )
+        raise click.ClickException(f"the guest was not ready within {PATIENCE:.0f} s: look at its console")
 
 
 def _build(steps: Steps) -> Guest:
@@ -86,7 +84,7 @@ def _build(steps: Steps) -> Guest:
 def _medium(client: Client, steps: Steps, gid: int, image: Path, name: str) -> UUID:
     for medium in client.list_media(gid=gid).media:
         if medium.name == name:
-            click.echo(f"the medium {clean(name)} is there already", err=True)
+            click.echo(f"the medium {clean(name)} already exists", err=True)
             return medium.mid
     steps.begin(f"Uploading {image.name}")
     answer = send(client, image, name, "ISO", gid, 1, readonly=True)
@@ -97,7 +95,7 @@ def _medium(client: Client, steps: Steps, gid: int, image: Path, name: str) -> U
 def _vm(client: Client, steps: Steps, gid: int, mid: UUID, name: str) -> int:
     for one in client.list_vms(gid=gid).vms:
         if one.name == name:
-            click.echo(f"the VM {clean(name)} is there already", err=True)
+            click.echo(f"the VM {clean(name)} already exists", err=True)
             return one.vmid
     steps.begin(f"Creating the VM {clean(name)}: 1 CPU, 256 MiB, a display, a NAT NIC")
     answer = client.create_vm(
@@ -119,7 +117,7 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
     steps.begin("Its serial console" if running else "Starting it; its serial console")
     client.set_vm_state(vmid=vmid, state="RUNNING")
     if not running:
-        steps.end("start, until RUNNING is answered")
+        steps.end("start, until RUNNING is reported")
     console = client.console(client.open_console(vmid=vmid, kind="serial"))
     seen, shown, end = b"", 0, time.monotonic() + (PATIENCE if wait else 15.0)
     while time.monotonic() < end and READY not in seen:
@@ -162,7 +160,7 @@ def _remove(client: Client, gid: int, name: str) -> None:
             click.echo(f"removed the medium {clean(name)}", err=True)
             gone = True
     if not gone:
-        click.echo(f"there is nothing named {clean(name)}", err=True)
+        click.echo(f"there is no VM or medium named {clean(name)}", err=True)
 
 
 def _farewell(name: str, of: str) -> None:
@@ -171,11 +169,11 @@ def _farewell(name: str, of: str) -> None:
     remove = "demo --remove" if name == "demo" else f"demo --name {name} --remove"
     click.echo(
         f"""
-{clean(name)} goes on running. Play with it:
-  {velocity} vm console {name}{of}      its console; Ctrl-] leaves
-  {velocity} vm show {name}{of}         everything about it
-  {velocity} vm pause {name}{of}        and: resume
+{clean(name)} keeps running. Try these commands:
+  {velocity} vm console {name}{of}      open its console; Ctrl-] leaves
+  {velocity} vm show {name}{of}         show everything about it
+  {velocity} vm pause {name}{of}        pause it; `vm resume` continues
   {velocity} vm stop {name}{of}         press its power button
-  {velocity} {remove}{of}        take it all away again""",
+  {velocity} {remove}{of}        remove it again""",
         err=True,
     )

@@ -86,8 +86,8 @@ def _fetch(work: Path, say: Say) -> Path:
     """The unpacked packages."""
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise CannotBuild(
-            "the demo's guest is built from packages of Debian or Ubuntu; "
-            "here, give any EFI image instead: velocity demo --iso FILE"
+            "the demo guest is built from packages of Debian or Ubuntu; on this system, provide any EFI image: "
+            "velocity demo --iso FILE"
         )
     for program in ("objcopy", "objdump", "mformat", "mcopy", "mmd", "xorriso"):
         if shutil.which(program) is None:
@@ -100,7 +100,7 @@ def _fetch(work: Path, say: Say) -> Path:
         _run(
             ["apt-get", "download", package],
             work,
-            f"{package} cannot be fetched: run `sudo apt-get update`, then try again",
+            f"{package} cannot be downloaded: run `sudo apt-get update`, then try again",
         )
     for file in sorted(work.glob("*.deb")):
         _run(["dpkg", "-x", str(file), str(root)], work, f"{file.name} cannot be unpacked")
@@ -118,7 +118,7 @@ def _kernel_packages() -> list[str]:
         extra = subprocess.run(["apt-cache", "depends", found[0]], capture_output=True, text=True, check=False)
         found += re.findall(r"^\s*Depends: (linux-modules-\d\S*)", extra.stdout, re.MULTILINE)
         return list(dict.fromkeys(found))
-    raise CannotBuild("the package lists know no kernel: run `sudo apt-get update`, then try again")
+    raise CannotBuild("the package lists contain no kernel: run `sudo apt-get update`, then try again")
 
 
 def _run(command: list[str], where: Path, trouble: str) -> str:
