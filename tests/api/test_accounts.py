@@ -66,7 +66,7 @@ async def test_memberships_show_what_the_viewer_may_see(w: World) -> None:
     seen = await w.ok("POST", "/u/user", viewer, uid=1)
     assert [one["gid"] for one in seen["memberships"]] == [left]
     assert seen["memberships"][0]["permissions"] == [
-        {"pid": 19, "name": "velocity.vm.view", "description": "See virtual machines and their states"}
+        {"pid": 19, "name": "velocity.vm.view", "description": "View virtual machines and their states"}
     ]
     assert [one["gid"] for one in (await w.ok("POST", "/u/user", uid=1))["memberships"]] == [left, right]
 

@@ -294,7 +294,7 @@ async def test_an_iso_with_a_lying_volume_size(w: World) -> None:
     iso[0x8028:0x8030] = b"LABEL   "
     iso[0x8050:0x8054] = struct.pack("<I", 1 << 30)
     made = await w.upload(bytes(iso))
-    assert "cut short" in made["content"]["warning"]
+    assert "truncated" in made["content"]["warning"]
     assert made["size"] == 64 << 10
 
 

@@ -248,7 +248,7 @@ class Observer:
                 keeper.hear(news)
                 self._heard(news)
             except Exception:  # a sick one costs itself, not the facts of the others
-                log.exception("machine %s, run %d: a fact could not be applied", news.who.epoch, news.who.machine)
+                log.exception("machine %s, run %d: a fact could not be applied", news.who.machine, news.who.epoch)
 
     def _heard_up_to(self, number: int) -> None:
         self._number = max(self._number, number)
@@ -265,13 +265,13 @@ class Observer:
         """It is no run that a VM here has now: it is named, and nothing is done to it."""
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
-                log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.epoch, news.who.machine)
+                log.info("machine %s, run %d: ended; it belongs to no VM here", news.who.machine, news.who.epoch)
             if news.fact is Fact.ENDED and news.who not in self._looking:
                 self._do(news.who, self._acknowledge(news.who))
         elif news.who not in self.unknown:
             log.warning(
                 "machine %s, run %d: running on host %d, but it belongs to no VM here: see `velocity doctor`",
-                news.who.epoch, news.who.machine, self._host,
+                news.who.machine, news.who.epoch, self._host,
             )  # fmt: skip
             self.unknown[news.who] = news
 

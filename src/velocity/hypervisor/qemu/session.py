@@ -276,7 +276,7 @@ class Session:
         try:
             await self.on_end(end if self.begun else None)
         except Exception:  # whoever waits for the end gets it
-            log.exception("machine %s, run %d: its leftovers were not removed", self.who.epoch, self.who.machine)
+            log.exception("machine %s, run %d: its leftovers were not removed", self.who.machine, self.who.epoch)
         self.ended.set()
 
     async def _cause(self, status: int | None) -> End:

@@ -128,7 +128,7 @@ class Sessions:
         try:
             cleared(self.place.runs, run)
         except (OSError, wire.CannotConnect) as error:
-            log.warning("machine %s, run %d: its leftovers cannot be removed yet: %s", run.epoch, run.machine, error)
+            log.warning("machine %s, run %d: its leftovers cannot be removed yet: %s", run.machine, run.epoch, error)
             self._left[run.machine] = run
             self._loop.call_soon_threadsafe(self._more_left.set)
             return False
