@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.api.images import disk, qemu_img, upload, wait
 from tests.api.test_idempotency import VM
-from tests.api.test_making import disk, qemu_img, upload, wait
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
 from velocity.contract.operation import Change, Operation

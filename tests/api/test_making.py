@@ -7,53 +7,18 @@ import lzma
 import os
 import struct
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 
+from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World, world
-from tests.patience import PATIENCE, eventually
-from velocity.storage.directory.images import AT_ONCE, Images
-from velocity.store.machines import SqlMachines
+from velocity.storage.directory.images import Images
 from velocity.store.tasks import SqlTasks
 from velocity.tasks.rules import Task
 
 pytestmark = pytest.mark.anyio
-
-SECRET = b"a file of the host"
-
-
-def qemu_img(*words: object) -> None:
-    subprocess.run(["qemu-img", *map(str, words)], check=True, capture_output=True)
-
-
-def disk(directory: Path, size: int = 4 << 20) -> Path:
-    file = directory / "disk.raw"
-    data = bytearray(size)
-    data[1 << 20 : (1 << 20) + 300_000] = os.urandom(300_000)
-    file.write_bytes(data)
-    return file
-
-
-async def upload(w: World, file: Path, name: str = "image", **more: str) -> str:
-    return str((await w.upload(file.read_bytes(), x_velocity_name=name, x_velocity_type="DISK", **more))["mid"])
-
-
-async def wait(w: World, started: Any) -> dict[str, Any]:
-    for _ in range(5000):  # against a hang only: how long unpacking takes is the machine's affair
-        task = (await w.ok("POST", "/t/task", tid=started["tid"])).body
-        if task["state"] != "RUNNING":
-            return task
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"it does not end: {task}")
-
-
-def body(mid: str, **more: Any) -> dict[str, Any]:
-    return {"mid": mid, "gid": 0, "mpid": 1, "name": "made", **more}
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "vhdx"])
@@ -93,46 +58,6 @@ async def test_importing_a_packed_disk(w: World, tmp_path: Path, kind: str) -> N
     assert made.stat().st_blocks * 512 < 2 << 20, "sparse"
     used = (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"]
     assert used == packed.stat().st_size + (4 << 20), "what was taken ahead is given back"
-
-
-def hostile(directory: Path) -> dict[str, bytes]:
-    """Images that name other files, or lie."""
-    secret, good, made = directory / "secret", directory / "good.qcow2", directory / "made"
-    secret.write_bytes(SECRET * 4096)
-    qemu_img("create", "-f", "qcow2", good, "1M")
-    images = {}
-    qemu_img("create", "-f", "qcow2", "-b", secret, "-F", "raw", made)
-    images["backing file"] = made.read_bytes()
-    made.unlink()  # else it would be opened, backing file and all
-    qemu_img("create", "-f", "qcow2", "-o", f"data_file={directory}/elsewhere,data_file_raw=on", made, "1M")
-    images["other file"] = made.read_bytes()
-    flat = f'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 128 FLAT "{secret}" 0\n'
-    images["is in other files"] = flat.encode()
-    embedded = bytearray(4 << 20)
-    head = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 0, 128, 1, 20)
-    embedded[: len(head)] = head
-    embedded[512 : 512 + len(flat)] = flat.encode()
-    images["contains no disk"] = bytes(embedded)
-    embedded[: len(head)] = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 2048, 128, 1, 20)
-    images["monolithicFlat"] = bytes(embedded)
-    two = flat.replace("monolithicFlat", "monolithicSparse").replace("FLAT", "SPARSE") + 'RW 128 SPARSE "b.vmdk"\n'
-    embedded[512 : 512 + len(two)] = two.encode()
-    images["refers to other files"] = bytes(embedded)
-    child = 'createType="monolithicSparse"\nparentCID=12345678\nRW 128 SPARSE "a"\n'
-    embedded[512:1536] = child.encode().ljust(1024, b"\0")
-    images["its parent"] = bytes(embedded)
-    broken = bytearray(good.read_bytes())
-    broken[24:32] = struct.pack(">Q", 1 << 62)
-    images["The image size is too large|too big"] = bytes(broken)
-    images["header is invalid|supported"] = b"QFI\xfb"
-    dirty = bytearray(good.read_bytes())
-    dirty[72:80] = struct.pack(">Q", 1)
-    images["not closed cleanly"] = bytes(dirty)
-    difference = bytearray(1024)
-    difference[64:68], difference[76:80] = b"\x7f\x10\xda\xbe", struct.pack("<I", 4)
-    images["snapshot"] = bytes(difference)
-    images["blank"] = bytes(4096)
-    return images
 
 
 @pytest.mark.holds("IMAGE-1")
@@ -296,119 +221,6 @@ async def test_an_iso_with_a_lying_volume_size(w: World) -> None:
     made = await w.upload(bytes(iso))
     assert "truncated" in made["content"]["warning"]
     assert made["size"] == 64 << 10
-
-
-class Turn(asyncio.Semaphore):
-    """`wanted` is how often somebody has asked for it."""
-
-    wanted = 0
-
-    async def acquire(self) -> Literal[True]:
-        self.wanted += 1
-        return await super().acquire()
-
-
-@asynccontextmanager
-async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-    """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
-    turn = w.images.turn = Turn(AT_ONCE)
-    for _ in range(AT_ONCE):
-        await turn.acquire()
-    asked = asyncio.create_task(w.call("PUT", path, **fields))
-    # an import looks at its image first, in a turn of its own; a clone has begun at once
-    await eventually(lambda: turn.wanted > AT_ONCE or asked.done())
-    if not asked.done():
-        again = asyncio.create_task(turn.acquire())
-        await asyncio.sleep(0)
-        turn.release()
-        await asyncio.wait_for(again, PATIENCE)
-    answer = await asked
-    assert answer.status == 200, answer
-    try:
-        yield answer.body
-    finally:
-        for _ in range(AT_ONCE):
-            turn.release()
-
-
-@pytest.mark.holds("IMAGE-2")
-@pytest.mark.parametrize("target", ["raw", "qcow2"])
-@pytest.mark.parametrize("word", ["backing file", "other file", "is encrypted", "has changed"])
-async def test_an_image_that_changes_after_it_was_checked_is_not_imported(
-    w: World, tmp_path: Path, word: str, target: str
-) -> None:
-    """As a guest could do to it while the import waits for its turn: the check holds at the conversion."""
-    images = hostile(tmp_path)
-    encrypted = bytearray((tmp_path / "good.qcow2").read_bytes())
-    encrypted[32:36] = struct.pack(">I", 1)
-    qemu_img("create", "-f", "qcow2", tmp_path / "larger", "2M")
-    images |= {"is encrypted": bytes(encrypted), "has changed": (tmp_path / "larger").read_bytes()}
-    qemu_img("create", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", tmp_path / "reads", "1M")  # all may read it
-    images["backing file"] = (tmp_path / "reads").read_bytes()
-    mid = await upload(w, tmp_path / "good.qcow2")
-    before = w.files()
-    async with waiting(w, "/m/media/import", **body(mid, format=target)) as started:
-        (w.data / "media" / f"{mid}.raw").write_bytes(images[word])
-    task = await wait(w, started)
-    assert task["state"] == "FAILED", task
-    assert word in task["message"]
-    assert str(tmp_path) not in task["message"]
-    assert w.files() == before
-
-
-@pytest.mark.holds("IMAGE-3")
-@pytest.mark.parametrize(("path", "in_use"), [("/m/media/import", (409, 21223)), ("/m/media/clone", (409, 22223))])
-async def test_what_a_task_reads_is_written_to_by_no_vm(
-    w: World, tmp_path: Path, path: str, in_use: tuple[int, int]
-) -> None:
-    image = tmp_path / "image.qcow2"
-    qemu_img("create", "-f", "qcow2", image, "1M")
-    mid = await upload(w, image)
-    writer = await w.vm("writer", media=[{"mid": mid, "mode": "BLOCK"}])
-    reader = await w.vm("reader", media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
-    more = {"format": "qcow2"}  # a clone is converted too, and waits
-    async with waiting(w, path, **body(mid, **more)) as started:
-        assert await w.refused("PUT", "/v/vm/state", vmid=writer, state="RUNNING") == (409, 13224)
-        answer = await w.call("PUT", "/v/vm/state", vmid=writer, state="PAUSED")
-        assert "'image' is being cloned or imported" in answer["message"]
-        await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
-    assert (await wait(w, started))["state"] == "DONE"
-    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
-    assert await w.refused("PUT", path, **body(mid, name="again")) == in_use
-    await w.ok("PUT", "/v/vm/state", vmid=writer, state="STOPPED", force=True)
-    async with waiting(w, path, **body(mid, **more, name="cancelled")) as started:
-        assert (await w.ok("DELETE", "/t/task", tid=started["tid"]))["state"] == "CANCELLED"
-    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
-
-
-async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is written down it shows nowhere, but it is past the question whether a task reads."""
-    mid = await upload(w, disk(tmp_path, 1 << 21))
-    vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
-    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
-
-    async def slow(store: SqlMachines, *what: Any) -> int:
-        begun.set()
-        await on.wait()
-        return await begin_run(store, *what)
-
-    monkeypatch.setattr(SqlMachines, "begin_run", slow)
-    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-    await begun.wait()
-    assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
-    on.set()
-    assert (await starting)["state"] == "RUNNING"
-
-
-async def test_what_a_task_reads_may_be_deleted(w: World, tmp_path: Path) -> None:
-    raw = disk(tmp_path)
-    mid = await upload(w, raw)
-    async with waiting(w, "/m/media/clone", **body(mid, format="qcow2")) as started:
-        await w.ok("DELETE", "/m/media", mid=mid, purge=True)
-    task = await wait(w, started)
-    assert task["state"] == "DONE", task
-    qemu_img("convert", "-f", "qcow2", "-O", "raw", w.data / "media" / f"{task['mid']}.qcow2", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == raw.read_bytes()
 
 
 @pytest.mark.holds("IMAGE-7")

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tests.api.changes import CASES, CHANGES, Case, Prepare, hang, of_team, team
+from tests.api.images import wait
 from tests.api.test_history import entries
 from tests.api.test_idempotency import VM, send
-from tests.api.test_making import wait
 from tests.api.test_transfers import TUS, begin, metadata
 from tests.api.test_transfers import send as send_tus
 from tests.api.world import Answer, World

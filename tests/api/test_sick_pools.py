@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.test_making import body, wait
+from tests.api.images import body, wait
 from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world

@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.crash.lane import Lane, Tally, Violation
-from tests.crash.operations import Operation
 from tests.crash.server import Cut, Server
-from tests.crash.world import Request, World, Wrong
+from tests.crash.world import Operation, Request, World, Wrong
 from tests.postgres import SOCKET, Postgres
 
 KILLED, CUT = "PostgreSQL is killed", "the way to PostgreSQL is cut"

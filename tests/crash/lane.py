@@ -12,10 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.crash.model import State, Watcher, differences, taken
-from tests.crash.operations import Operation
 from tests.crash.orphans import orphans
 from tests.crash.server import Cut, Server
-from tests.crash.world import World, Wrong
+from tests.crash.world import Operation, World, Wrong
 
 SETTLES = 30.0
 """Seconds until what a start has to put in order must be so, on a machine with much to do."""

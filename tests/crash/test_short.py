@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.crash import operations as of
-from tests.crash import points
+from tests.crash import machines, media, operations, people, points
 from tests.crash.lane import AT_RANDOM, Cell, Lane, Tally
 from tests.crash.model import differences, empty
 from tests.crash.orphans import orphans
@@ -16,17 +15,17 @@ from tests.postgres import Postgres
 
 COMMITTED = "after the database commits"
 MEMORY = (
-    Cell(of.upload, "before a medium is moved into place", 1),
-    Cell(of.clone, COMMITTED, 3),
-    Cell(of.medium_delete, "before a medium is moved into the trash", 1),
-    Cell(of.restore_group, "after a medium is moved out of the trash", 1),
-    Cell(of.group_delete_by_force, "after a machine in memory is stopped", 1),
+    Cell(media.upload, "before a medium is moved into place", 1),
+    Cell(media.clone, COMMITTED, 3),
+    Cell(media.medium_delete, "before a medium is moved into the trash", 1),
+    Cell(operations.restore_group, "after a medium is moved out of the trash", 1),
+    Cell(operations.group_delete_by_force, "after a machine in memory is stopped", 1),
 )
-POSTGRESQL = (Cell(of.group_create, COMMITTED, 1), Cell(of.vm_create, "before the database commits", 1))
+POSTGRESQL = (Cell(people.group_create, COMMITTED, 1), Cell(machines.vm_create, "before the database commits", 1))
 QEMU = (
-    Cell(of.vm_start, "after QEMU is spawned", 1),
-    Cell(of.vm_pause, "after QEMU is told to pause", 1),
-    Cell(of.vm_kill, "before a uid is given back", 1),
+    Cell(machines.vm_start, "after QEMU is spawned", 1),
+    Cell(machines.vm_pause, "after QEMU is told to pause", 1),
+    Cell(machines.vm_kill, "before a uid is given back", 1),
 )
 
 

@@ -137,3 +137,7 @@ class World:
             kind: {name: one for name, one in things.items() if name.split(" ")[-1].startswith(prefix)}
             for kind, things in seen.items()
         }
+
+
+Operation = Callable[[World], Request]
+"""Makes what it needs first, by requests that are acknowledged, and then the one that is cut."""

@@ -1,0 +1,133 @@
+"""What a task reads while it makes a medium: nothing else writes to it, and nothing follows from its changes."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.api.images import body, disk, hostile, qemu_img, upload, wait
+from tests.api.world import World
+from tests.patience import PATIENCE, eventually
+from velocity.storage.directory.images import AT_ONCE
+from velocity.store.machines import SqlMachines
+
+pytestmark = pytest.mark.anyio
+
+
+class Turn(asyncio.Semaphore):
+    """`wanted` is how often somebody has asked for it."""
+
+    wanted = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.wanted += 1
+        return await super().acquire()
+
+
+@asynccontextmanager
+async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
+    turn = w.images.turn = Turn(AT_ONCE)
+    for _ in range(AT_ONCE):
+        await turn.acquire()
+    asked = asyncio.create_task(w.call("PUT", path, **fields))
+    # an import looks at its image first, in a turn of its own; a clone has begun at once
+    await eventually(lambda: turn.wanted > AT_ONCE or asked.done())
+    if not asked.done():
+        again = asyncio.create_task(turn.acquire())
+        await asyncio.sleep(0)
+        turn.release()
+        await asyncio.wait_for(again, PATIENCE)
+    answer = await asked
+    assert answer.status == 200, answer
+    try:
+        yield answer.body
+    finally:
+        for _ in range(AT_ONCE):
+            turn.release()
+
+
+@pytest.mark.holds("IMAGE-2")
+@pytest.mark.parametrize("target", ["raw", "qcow2"])
+@pytest.mark.parametrize("word", ["backing file", "other file", "is encrypted", "has changed"])
+async def test_an_image_that_changes_after_it_was_checked_is_not_imported(
+    w: World, tmp_path: Path, word: str, target: str
+) -> None:
+    """As a guest could do to it while the import waits for its turn: the check holds at the conversion."""
+    images = hostile(tmp_path)
+    encrypted = bytearray((tmp_path / "good.qcow2").read_bytes())
+    encrypted[32:36] = struct.pack(">I", 1)
+    qemu_img("create", "-f", "qcow2", tmp_path / "larger", "2M")
+    images |= {"is encrypted": bytes(encrypted), "has changed": (tmp_path / "larger").read_bytes()}
+    qemu_img("create", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", tmp_path / "reads", "1M")  # all may read it
+    images["backing file"] = (tmp_path / "reads").read_bytes()
+    mid = await upload(w, tmp_path / "good.qcow2")
+    before = w.files()
+    async with waiting(w, "/m/media/import", **body(mid, format=target)) as started:
+        (w.data / "media" / f"{mid}.raw").write_bytes(images[word])
+    task = await wait(w, started)
+    assert task["state"] == "FAILED", task
+    assert word in task["message"]
+    assert str(tmp_path) not in task["message"]
+    assert w.files() == before
+
+
+@pytest.mark.holds("IMAGE-3")
+@pytest.mark.parametrize(("path", "in_use"), [("/m/media/import", (409, 21223)), ("/m/media/clone", (409, 22223))])
+async def test_what_a_task_reads_is_written_to_by_no_vm(
+    w: World, tmp_path: Path, path: str, in_use: tuple[int, int]
+) -> None:
+    image = tmp_path / "image.qcow2"
+    qemu_img("create", "-f", "qcow2", image, "1M")
+    mid = await upload(w, image)
+    writer = await w.vm("writer", media=[{"mid": mid, "mode": "BLOCK"}])
+    reader = await w.vm("reader", media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
+    more = {"format": "qcow2"}  # a clone is converted too, and waits
+    async with waiting(w, path, **body(mid, **more)) as started:
+        assert await w.refused("PUT", "/v/vm/state", vmid=writer, state="RUNNING") == (409, 13224)
+        answer = await w.call("PUT", "/v/vm/state", vmid=writer, state="PAUSED")
+        assert "'image' is being cloned or imported" in answer["message"]
+        await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
+    assert (await wait(w, started))["state"] == "DONE"
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
+    assert await w.refused("PUT", path, **body(mid, name="again")) == in_use
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="STOPPED", force=True)
+    async with waiting(w, path, **body(mid, **more, name="cancelled")) as started:
+        assert (await w.ok("DELETE", "/t/task", tid=started["tid"]))["state"] == "CANCELLED"
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
+
+
+async def test_a_start_on_its_way_counts_as_writing(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is written down it shows nowhere, but it is past the question whether a task reads."""
+    mid = await upload(w, disk(tmp_path, 1 << 21))
+    vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
+    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
+
+    async def slow(store: SqlMachines, *what: Any) -> int:
+        begun.set()
+        await on.wait()
+        return await begin_run(store, *what)
+
+    monkeypatch.setattr(SqlMachines, "begin_run", slow)
+    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    await begun.wait()
+    assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
+    on.set()
+    assert (await starting)["state"] == "RUNNING"
+
+
+async def test_what_a_task_reads_may_be_deleted(w: World, tmp_path: Path) -> None:
+    raw = disk(tmp_path)
+    mid = await upload(w, raw)
+    async with waiting(w, "/m/media/clone", **body(mid, format="qcow2")) as started:
+        await w.ok("DELETE", "/m/media", mid=mid, purge=True)
+    task = await wait(w, started)
+    assert task["state"] == "DONE", task
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", w.data / "media" / f"{task['mid']}.qcow2", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == raw.read_bytes()

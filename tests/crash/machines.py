@@ -1,0 +1,124 @@
+"""Operations on VMs, each with what it needs first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.crash.model import State
+from tests.crash.world import Request, World, made
+
+# Machines
+
+
+def make_vm(world: World, group: str, media: list[str]) -> Request:
+    name, cpus, memory = world.name("vm"), 1, 96
+    nic = {"type": "BRIDGE", "host": 1} if world.server.bridge else {"type": "NAT"}
+    mids = [world.id("media", one) for one in media]
+    fields = {
+        "name": name, "gid": world.id("groups", group), "cpus": cpus, "memory_mib": memory, "nics": [nic],
+        "displays": [{"name": "d", "width": 640, "height": 480}],
+        "media": [{"mid": mid, "mode": "BLOCK"} for mid in mids],
+    }  # fmt: skip
+    applied = made("vms", name, "vmid", group=group, cpus=cpus, memory=memory, media=mids, state="STOPPED")
+    return Request("vm create", "PUT", "/v/vm/efi", fields, applied)
+
+
+def vm_create(world: World) -> Request:
+    return make_vm(world, world.top, [])
+
+
+def _end_others(world: World, state: str) -> None:
+    """Where guests are real no other one runs than one in that state."""
+    for name, vm in world.state["vms"].items() if world.server.qemu else ():
+        if vm["state"] not in ("STOPPED", state):
+            world.do(to_state(world, "vm kill", name, "STOPPED", force=True))
+
+
+def _new_vm(world: World) -> str:
+    """One that never ran."""
+    _end_others(world, "STOPPED")
+    world.do(vm_create(world))
+    return list(world.state["vms"])[-1]
+
+
+def _vm(world: World, state: str) -> str:
+    _end_others(world, state)
+    found = world.pick("vms", lambda _, vm: vm["state"] == state and vm["group"] == world.top)
+    if found is None:
+        found = world.pick("vms", lambda _, vm: vm["state"] == "STOPPED" and vm["group"] == world.top)
+        found = found or _new_vm(world)
+        if state != "STOPPED":
+            world.do(to_state(world, "vm start", found, state))
+    return found
+
+
+def to_state(world: World, kind: str, name: str, state: str, *, force: bool = False) -> Request:
+    def applied(model: State, _answer: dict[str, Any]) -> None:
+        graceful = state == "STOPPED" and not force
+        model["vms"][name]["state"] = {"STOPPING", "STOPPED"} if graceful else state
+
+    def asked(model: State, _answer: dict[str, Any]) -> None:
+        model["vms"][name]["state"] = {"STOPPING", "STOPPED"}
+
+    fields = {"vmid": world.id("vms", name), "state": state, "force": force}
+    return Request(kind, "PUT", "/v/vm/state", fields, applied, partly=[asked] if force else [])
+
+
+def vm_alter(world: World) -> Request:
+    name, cpus = _vm(world, "STOPPED"), world.rng.randint(1, 4)
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name]["cpus"] = cpus
+
+    return Request("vm alter", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "cpus": cpus}, applied)
+
+
+def vm_start(world: World) -> Request:
+    return to_state(world, "vm start", _new_vm(world), "RUNNING")
+
+
+def vm_start_held(world: World) -> Request:
+    return to_state(world, "vm start paused", _new_vm(world), "PAUSED")
+
+
+def vm_pause(world: World) -> Request:
+    return to_state(world, "vm pause", _vm(world, "RUNNING"), "PAUSED")
+
+
+def vm_resume(world: World) -> Request:
+    return to_state(world, "vm resume", _vm(world, "PAUSED"), "RUNNING")
+
+
+def vm_stop(world: World) -> Request:
+    return to_state(world, "vm stop", _vm(world, "RUNNING"), "STOPPED")
+
+
+def vm_kill(world: World) -> Request:
+    return to_state(world, "vm kill", _vm(world, "RUNNING"), "STOPPED", force=True)
+
+
+def _vm_delete(world: World, kind: str, *, purge: bool) -> Request:
+    world.do(vm_create(world))
+    name = list(world.state["vms"])[-1]
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        vm = state["vms"].pop(name)
+        if not purge:
+            state["trash"][f"vm {name}"] = {"_contents": {"vms": {name: vm}}}
+
+    return Request(kind, "DELETE", "/v/vm", {"vmid": world.id("vms", name), "purge": purge}, applied)
+
+
+def vm_delete(world: World) -> Request:
+    return _vm_delete(world, "vm delete", purge=False)
+
+
+def vm_purge(world: World) -> Request:
+    return _vm_delete(world, "vm purge", purge=True)
+
+
+OPERATIONS = (
+    vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_delete, vm_purge,
+)  # fmt: skip
+OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_purge)
+"""Those that differ where guests are processes."""
