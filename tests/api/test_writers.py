@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_making import body
+from tests.api.images import body
 from tests.api.world import World
 
 pytestmark = pytest.mark.anyio
