@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.patience import PATIENCE
+from velocity.config import Settings
 from velocity.metrics.loop import BOUNDS, QUIET, Lag, Watch
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +78,7 @@ def lag() -> Lag:
 
 @pytest.fixture
 async def _watched(lag: Lag, clock: Clock, anyio_backend: str) -> AsyncIterator[None]:
-    watch = Watch(lag, clock)
+    watch = Watch(lag, clock, stacks=True)
     watch.open()
     yield
     watch.close()
@@ -125,6 +126,19 @@ async def test_what_holds_the_loop_is_named(lag: Lag, clock: Clock, told: Told) 
     assert "in test_what_holds_the_loop_is_named" in line, "and who called it"
     assert late(lag)["0.1"] == 1, "the beat was due 25 ms after the one before"
     assert len(stack) <= 2 * 16
+
+
+async def test_without_stacks_there_is_no_thread_and_lag_is_counted_all_the_same(
+    lag: Lag, clock: Clock, anyio_backend: str
+) -> None:
+    before = set(threading.enumerate())
+    watch = Watch(lag, clock, stacks=Settings().log_stalls)
+    watch.open()
+    assert set(threading.enumerate()) <= before
+    clock.now += 0.08
+    while not late(lag)["0.1"]:
+        await asyncio.sleep(0)
+    watch.close()
 
 
 @pytest.mark.usefixtures("_watched")

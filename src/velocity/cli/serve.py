@@ -121,7 +121,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, server.end)
     loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
     loop.call_soon(greet, settings, built)
-    watch = Watch(built.services.lag)
+    watch = Watch(built.services.lag, stacks=settings.log_stalls)
     try:
         watch.open()
         built.database.watch(server.end)

@@ -1,7 +1,8 @@
 """How late the server's event loop comes to what is due, and what held it meanwhile.
 
-A beat in the loop notes how late it is. A thread sees that a beat does not come, and looks at what the loop's thread is
-doing: asyncio's debug mode tells of a slow call only when it is over, without its stack, and costs each call something.
+A beat in the loop notes how late it is. Where that is asked for, a thread sees that a beat does not come, and looks at
+what the loop's thread is doing: asyncio's debug mode tells of a slow call only when it is over, without its stack, and
+costs each call something.
 """
 
 from __future__ import annotations
@@ -63,28 +64,32 @@ class Hold:
 
 
 class Watch:
-    """Watches the loop that it is opened in. `clock` gives seconds."""
+    """Watches the loop that it is opened in; with `stacks`, by a thread too. `clock` gives seconds."""
 
-    def __init__(self, lag: Lag, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, lag: Lag, clock: Callable[[], float] = time.monotonic, *, stacks: bool) -> None:
         self._lag = lag
+        self._stacks = stacks
         self._clock = clock
         self._hold: Hold | None = None
         self._warned = float("-inf")
         self._untold = 0
         self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def open(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
         self._cpu = time.pthread_getcpuclockid(self._ident)
         self._next()
-        self._thread = threading.Thread(target=self._look_ever, name="loop watch", daemon=True)
-        self._thread.start()
+        if self._stacks:
+            self._thread = threading.Thread(target=self._look_ever, name="loop watch", daemon=True)
+            self._thread.start()
 
     def close(self) -> None:
         self._timer.cancel()
         self._closed.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     # In the loop
 
