@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=1024, description="event streams that one user may have open at a time")
     ] = 16
     log_stalls: Annotated[
-        bool, Meta(description="whether the log tells, with the stack, what holds the server up for 50 ms or longer")
+        bool, Meta(description="log, with its stack, whatever blocks the event loop for 50 ms or longer")
     ] = False
     body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="the largest JSON body of a request, in bytes")] = (
         1_048_576
