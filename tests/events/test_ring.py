@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from velocity.access.rules import Group
-from velocity.events.ring import Above, Around, Only, Ring, Same, Somewhere, WithParts, WithPermissions
+from velocity.contract.events import GroupView, MediumView
+from velocity.contract.media import Content, MediumUser
+from velocity.events.ring import Above, Around, ByReader, Only, Ring, Same, Somewhere
+from velocity.events.shown import ShownGroup, ShownMedium
 
 ALL = Only(frozenset({1}))
 GROUPS = {0: Group(0, 0, "root"), 1: Group(1, 0, "a"), 2: Group(2, 1, "b"), 3: Group(3, 0, "c")}
@@ -57,11 +62,21 @@ def test_who_hears() -> None:
 
 
 def test_each_reader_gets_the_parts_that_he_may_see() -> None:
-    parts = ((Above(1, (1, 0)), b"one"), (Above(1, (3, 0)), b"three"))
-    body = WithParts(b"[", parts, b"]").within(b"<", b">")
-    assert body.frame({0: 1}) == b"<[one,three]>"
-    assert body.frame({3: 1}) == b"<[three]>"
-    assert body.frame({2: 1}) == b"<[]>"
-    named = WithPermissions(b"[", (2, 1, 0), b"]")
-    assert named.frame({1: 1 << 7, 2: 1 << 19}) == b'["velocity.group.create","velocity.vm.view"]'
-    assert named.frame({3: 1 << 7}) == b"[]"
+    users = [MediumUser(vmid=vmid, name=name, writing=False) for vmid, name in ((1, "one"), (3, "three"))]
+    medium = MediumView(
+        gid=1, mid=UUID(int=1), mpid=1, name="disk", type="DISK", size=1, readonly=False, format="raw", allocated=0,
+        revision="", used_by=users, content=Content(format="blank"),
+    )  # fmt: skip
+    shown = ShownMedium(medium, (Above(1, (1, 0)), Above(1, (3, 0))))
+    assert [one.name for one in shown.to({0: 1}).used_by] == ["one", "three"]
+    assert [one.name for one in shown.to({3: 1}).used_by] == ["three"]
+    assert shown.to({2: 1}).used_by == []
+    group = ShownGroup(GroupView(gid=2, parent_gid=1, name="b", permissions=[]), (2, 1, 0))
+    assert group.to({1: 1 << 7, 2: 1 << 19}).permissions == ["velocity.group.create", "velocity.vm.view"]
+    assert group.to({3: 1 << 7}).permissions == []
+
+
+def test_what_differs_from_reader_to_reader_is_encoded_for_each() -> None:
+    body = ByReader(lambda held: b"%d" % held[0], 1).within(b"<", b">").within(b"[", b"]")
+    assert [body.frame({0: number}) for number in (1, 2)] == [b"[<1>]", b"[<2>]"]
+    assert body.size == 5

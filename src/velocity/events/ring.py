@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from velocity.access import rules
-from velocity.contract.permissions import members
 
 Grants = Mapping[int, int]
 """What a reader holds directly: gid -> permissions as bits."""
@@ -28,7 +27,10 @@ class Above:
     line: Sequence[int]
 
     def hears(self, uid: int, held: Grants) -> bool:
-        return any(held.get(gid, 0) & self.bits for gid in self.line)
+        for gid in self.line:  # noqa: SIM110 - for each medium of a snapshot: `any` takes three times as long
+            if held.get(gid, 0) & self.bits:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Only:
 
 
 class Body(Protocol):
-    """What is sent, encoded already but for what differs from reader to reader."""
+    """What is sent."""
 
     @property
     def size(self) -> int: ...
@@ -80,7 +82,7 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """The same for all."""
+    """The same for all, encoded once."""
 
     data: bytes
 
@@ -96,44 +98,23 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
-class WithParts:
-    """A list in it has only those parts that the reader may see."""
+class ByReader:
+    """Encoded for each reader, by what they hold; `length` bytes at most or nearly so."""
 
-    head: bytes
-    parts: Sequence[tuple[Above, bytes]]
-    tail: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.head) + sum(len(part) for _, part in self.parts) + len(self.tail)
-
-    def frame(self, held: Grants) -> bytes:
-        return self.head + b",".join(part for above, part in self.parts if above.hears(0, held)) + self.tail
-
-    def within(self, before: bytes, after: bytes) -> Body:
-        return replace(self, head=before + self.head, tail=self.tail + after)
-
-
-@dataclass(frozen=True, slots=True)
-class WithPermissions:
-    """It names what the reader holds on a group."""
-
-    head: bytes
-    line: Sequence[int]
-    tail: bytes
+    encoded: Callable[[Grants], bytes]
+    length: int
+    before: bytes = b""
+    after: bytes = b""
 
     @property
     def size(self) -> int:
-        return len(self.head) + len(self.tail)
+        return len(self.before) + self.length + len(self.after)
 
     def frame(self, held: Grants) -> bytes:
-        bits = 0
-        for gid in self.line:
-            bits |= held.get(gid, 0)
-        return self.head + b",".join(b'"%s"' % one.value.encode() for one in members(bits)) + self.tail
+        return self.before + self.encoded(held) + self.after
 
     def within(self, before: bytes, after: bytes) -> Body:
-        return replace(self, head=before + self.head, tail=self.tail + after)
+        return replace(self, before=before + self.before, after=self.after + after)
 
 
 @dataclass(frozen=True, slots=True)

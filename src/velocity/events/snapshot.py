@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import Context
-from typing import Any, cast
 
-import msgspec
 from msgspec import UNSET
 
 from velocity.access import rules
@@ -18,7 +16,7 @@ from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.areas import Areas
 from velocity.events.marks import Key
-from velocity.events.ring import Body, Ring
+from velocity.events.ring import Ring
 from velocity.events.telling import Telling, encode
 from velocity.events.terms import Terms
 from velocity.events.writer import EventWriter
@@ -125,16 +123,12 @@ class Sight:
         return events.Snapshot(
             me=UserSummary(uid=self._uid, name=self._directory.user(self._uid).name),
             groups=self._groups(),
-            vms=self._frames(self._telling.vm(one) for one in self._fleet.all() if one.machine.gid in vms),
-            media=self._frames(self._telling.medium(one) for one in self._library.all() if one.gid in media),
+            vms=[self._telling.vm(one) for one in self._fleet.all() if one.machine.gid in vms],
+            media=[self._telling.medium(one).to(self._held) for one in self._library.all() if one.gid in media],
             pools=self._pools(),
             tasks=[views.task(one) for one in self._tasks.all() if one.gid in media],
             users=self._users() if rules.holds_somewhere(self._held, Permission.USER_LIST) else UNSET,
         )
-
-    def _frames(self, forms: Iterable[Body]) -> list[Any]:
-        """The encoding of the list that they make, in its place."""
-        return cast("list[Any]", msgspec.Raw(b"[%s]" % b",".join([form.frame(self._held) for form in forms])))
 
     def _where(self, permission: Permission) -> set[int]:
         return {gid for gid, bits in self._bits.items() if bits & permission.bit}

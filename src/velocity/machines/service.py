@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
+from velocity.contract.encoded import Encoded
 from velocity.contract.machines import State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, Unknown, Why
@@ -165,8 +166,8 @@ class Fleet:
     def all(self) -> list[Keeper]:
         return list(self._keepers.values())
 
-    def listed(self, gid: int) -> list[VmSummary]:
-        """The VMs of a group, encoded: see `Summaries.of`."""
+    def listed(self, gid: int) -> Encoded[list[VmSummary]]:
+        """The VMs of a group."""
         self._directory.group(gid)
         return self._summaries.of(gid, self._by_group.get(gid, {}).values())
 

@@ -1,0 +1,41 @@
+"""Objects of which each reader is shown what they may see. Kept as they are: encoded for each reader, as it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import msgspec
+
+from velocity.contract import events
+from velocity.contract.permissions import members
+from velocity.events.ring import Above, Grants
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMedium:
+    """`view` names all VMs that the medium is attached to; `seers` are those who see each of them, in this order."""
+
+    view: events.MediumView
+    seers: Sequence[Above]
+
+    def to(self, held: Grants) -> events.MediumView:
+        seen = [above.hears(0, held) for above in self.seers]
+        if all(seen):
+            return self.view
+        return msgspec.structs.replace(self.view, used_by=list(compress(self.view.used_by, seen)))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGroup:
+    """`view` names no permissions; `line` is the group with those above it."""
+
+    view: events.GroupView
+    line: Sequence[int]
+
+    def to(self, held: Grants) -> events.GroupView:
+        bits = 0
+        for gid in self.line:
+            bits |= held.get(gid, 0)
+        return msgspec.structs.replace(self.view, permissions=[one.value for one in members(bits)])
