@@ -199,13 +199,13 @@ def compose(
     states = PoolStates(storage.pools, pools, known_objects(media, library))
     sources = Sources(library, attachments, states)
     usage = DiskUsage(storage.blobs, states, library)
-    purging = Purging(
-        SqlTrash(database), updates, storage, states, driver, host=HOST, kept=settings.trash_days * 86_400
-    )
-    room = Room(storage, states, purging.make_room)
-    creation = Creation(media, storage, directory, library, assignments, reservations, states, room, usage)
+    blobs, trash = storage.blobs, storage.trash
+    kept = settings.trash_days * 86_400
+    purging = Purging(SqlTrash(database), updates, storage.pools, trash, states, driver, host=HOST, kept=kept)
+    room = Room(storage.pools, trash, states, purging.make_room)
+    creation = Creation(media, blobs, trash, directory, library, assignments, reservations, states, room, usage)
     deletion = Deletion(
-        media, storage.trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
+        media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
     )
     resumables = Resumables(creation)
     tasks = Tasks(SqlTasks(database), directory, changes)
@@ -223,7 +223,7 @@ def compose(
         owned={On.MEDIUM: library.find, On.TASK: tasks.find, On.VM: fleet.find},
         belongings=(provisioning, resumables, deletion, tasks),
     )
-    restoration = Restoration(storage.trash, library, reservations, states, usage)
+    restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
     services = Services(
@@ -239,7 +239,7 @@ def compose(
         pool_states=states,
         usage=usage,
         sources=sources,
-        blobs=storage.blobs,
+        blobs=blobs,
         creation=creation,
         deletion=deletion,
         fleet=fleet,

@@ -20,7 +20,7 @@ from velocity.media.rules import CALL_DEADLINE, Medium
 from velocity.media.states import PoolStates
 from velocity.media.upload import Upload
 from velocity.media.usage import DiskUsage
-from velocity.storage.port import Belongs, Storage
+from velocity.storage.port import Belongs, Blobs, Trash
 from velocity.uninterrupted import whole
 
 
@@ -30,7 +30,8 @@ class Creation:
     def __init__(
         self,
         store: MediaStore,
-        storage: Storage,
+        blobs: Blobs,
+        trash: Trash,
         directory: Directory,
         library: Library,
         assignments: Assignments,
@@ -40,7 +41,8 @@ class Creation:
         usage: DiskUsage,
     ) -> None:
         self._store = store
-        self._storage = storage
+        self._blobs = blobs
+        self._trash = trash
         self._directory = directory
         self._library = library
         self._assignments = assignments
@@ -67,7 +69,7 @@ class Creation:
             await self._states.check(medium.mpid)
             plan.step("create", "medium", medium.name, gid=medium.gid)
             plan.ends()
-            await self._storage.blobs.create(medium.ref, medium.size, deadline=CALL_DEADLINE)
+            await self._blobs.create(medium.ref, medium.size, deadline=CALL_DEADLINE)
             await self.keep(medium)
         return medium
 
@@ -92,7 +94,7 @@ class Creation:
             self._directory.group(medium.gid)  # it may have been deleted meanwhile
             plan.step("create", "medium", medium.name, gid=medium.gid)
             plan.ends()
-            incoming = await self._storage.blobs.put(medium.ref, deadline=CALL_DEADLINE)
+            incoming = await self._blobs.put(medium.ref, deadline=CALL_DEADLINE)
             try:
                 yield Upload(medium, incoming, request, self.keep)
             finally:
@@ -123,4 +125,4 @@ class Creation:
         await self._usage.measure([medium])
 
     async def _settle(self, medium: Medium, belongs: Belongs) -> None:
-        await self._storage.trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)
+        await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)

@@ -8,7 +8,7 @@ from velocity import plan, sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
-from velocity.storage.port import Storage
+from velocity.storage.port import Pools, Trash
 
 SHORT = 64 << 20
 """A pool with fewer bytes free runs short."""
@@ -20,8 +20,9 @@ MakeRoom = Callable[[int, int], Awaitable[None]]
 class Room:
     """The room in all pools."""
 
-    def __init__(self, storage: Storage, states: PoolStates, make: MakeRoom) -> None:
-        self._storage = storage
+    def __init__(self, pools: Pools, trash: Trash, states: PoolStates, make: MakeRoom) -> None:
+        self._pools = pools
+        self._trash = trash
         self._states = states
         self._make = make
 
@@ -34,7 +35,7 @@ class Room:
         free = await self._free(mpid)
         if size <= free:
             return
-        _check(size, free + await self._storage.trash.held(mpid, None, deadline=CALL_DEADLINE))
+        _check(size, free + await self._trash.held(mpid, None, deadline=CALL_DEADLINE))
         if plan.wanted():
             plan.warns(
                 [
@@ -53,7 +54,7 @@ class Room:
                 await self._make(mpid, SHORT)
 
     async def _free(self, mpid: int) -> int:
-        return (await self._storage.pools.space(mpid, deadline=CALL_DEADLINE)).free
+        return (await self._pools.space(mpid, deadline=CALL_DEADLINE)).free
 
 
 def _check(size: int, most: int) -> None:

@@ -16,7 +16,7 @@ from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines.strays import forget
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
-from velocity.storage.port import Belongs, Storage
+from velocity.storage.port import Belongs, Pools, Trash
 from velocity.trash.port import Contents, Item, TrashStore
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class Purging:
         self,
         store: TrashStore,
         updates: Updates,
-        storage: Storage,
+        pools: Pools,
+        trash: Trash,
         states: PoolStates,
         hypervisor: Hypervisor,
         *,
@@ -45,7 +46,8 @@ class Purging:
     ) -> None:
         self._store = store
         self._updates = updates
-        self._storage = storage
+        self._pools = pools
+        self._trash = trash
         self._states = states
         self._forget = partial(forget, hypervisor, host)
         self.kept = kept
@@ -72,7 +74,7 @@ class Purging:
         self._updates.untrash_groups([group.gid for group in contents.groups])
         self._updates.discarded(item.what.kind, item.what.gid)
         for medium in contents.media:
-            await self._storage.trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+            await self._trash.settle(medium.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
         for machine, _ in contents.machines:
             await self._forget(machine.uuid)
 
@@ -95,12 +97,12 @@ class Purging:
                     await self.purge(item, contents)
 
     async def _free(self, mpid: int) -> int:
-        return (await self._storage.pools.space(mpid, deadline=CALL_DEADLINE)).free
+        return (await self._pools.space(mpid, deadline=CALL_DEADLINE)).free
 
     async def _holds(self, mpid: int, contents: Contents) -> int:
         """Bytes of the pool that would be free without it."""
         refs = tuple(medium.ref for medium in contents.media if medium.mpid == mpid)
-        return await self._storage.trash.held(mpid, refs, deadline=CALL_DEADLINE)
+        return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
     async def sweep(self) -> None:
         """Remove what is too old."""
