@@ -246,3 +246,19 @@ async def test_why_tells_of_a_home_to_whoever_sees_it(w: World) -> None:
     assert (answer["allowed"], {place["gid"] for place in answer["line"]}) == (False, {0, web}), "not even to himself"
     assert (await w.ok("POST", "/u/why", operation="create_user", uid=tom, gid=lab))["allowed"] is False
     assert (await w.ok("POST", "/u/why", operation="create_user", gid=lab))["allowed"] is True
+
+
+async def test_an_old_password_that_is_sent_is_looked_at_whatever_it_changes(w: World) -> None:
+    lab, web = await w.group("lab"), await w.group("web")
+    key = await w.user("tom", (lab, "user.remove"), (web, "user.remove"), home=lab)
+    tom = await w.uid("tom")
+    patch = ("PATCH", "/u/user")
+    assert await w.refused(*patch, key, gid=web, old_password="wrong") == (403, 2400)
+    assert await home(w, tom) == lab
+    await w.ok(*patch, key, gid=web, old_password=PASSWORD)
+    assert await home(w, tom) == web
+    await w.ok(*patch, key, gid=lab)
+    assert await home(w, tom) == lab
+    neither = await w.call(*patch, key)
+    assert (neither.status, neither.code, neither["field"]) == (400, 400, "password")
+    assert "`gid`" in neither["message"], "either would do"

@@ -140,7 +140,8 @@ class Users:
         """
         uid = request.uid if isinstance(request.uid, int) else caller.uid
         user = self._checked(caller, uid, request)
-        if isinstance(request.password, str) and uid == caller.uid and not self._sessions.is_first(caller):
+        proves = isinstance(request.password, str) or isinstance(request.old_password, str)
+        if proves and uid == caller.uid and not self._sessions.is_first(caller):
             await self._prove(user, request.old_password, address)
         check(request.revision, self.revision(user))
         changes: dict[str, tuple[object, object] | None] = {}

@@ -70,9 +70,9 @@ def explain(error: str) -> tuple[str | None, str]:
     """The field that msgspec's message is about, and the message in our words."""
     text, _, path = error.partition(" - at `$")
     field = path.rstrip("`").removeprefix(".") or None
-    if missing := re.match(r"Object missing required field `(\w+)`", text):
+    if missing := re.match(r"Object missing required field `(\w+)`(.*)", text):
         field = f"{field}.{missing[1]}" if field else missing[1]
-        return field, f"{field}: this field is missing"
+        return field, f"{field}: this field is missing{missing[2]}"
     text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
     text = re.sub(r"^Expected `str` of length (.*)", r"expected a string of length \1", text)
     text = re.sub(r"^Expected `array` of length (.*)", r"expected a list of length \1", text)

@@ -95,7 +95,7 @@ class ChangeUser(Change, frozen=True):
 
     def __post_init__(self) -> None:
         if self.password is UNSET and self.gid is UNSET:
-            raise ValueError("Object missing required field `password`")
+            raise ValueError("Object missing required field `password`, or `gid` for a new home")
 
 
 class UserSummary(Wire, frozen=True):
