@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,7 +34,8 @@ class Turn(asyncio.Semaphore):
 @asynccontextmanager
 async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
     """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
-    turn = w.images.turn = Turn(AT_ONCE)
+    turn = Turn(AT_ONCE)
+    w.images.turns = defaultdict(lambda: turn)
     for _ in range(AT_ONCE):
         await turn.acquire()
     asked = asyncio.create_task(w.call("PUT", path, **fields))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World, world
-from velocity.storage.directory.images import Images
+from velocity.storage.directory.images import ImageFile, Images
 from velocity.store.tasks import SqlTasks
 from velocity.tasks.rules import Task
 
@@ -152,8 +152,8 @@ async def test_what_making_refuses(w: World, tmp_path: Path, path: str, base: in
 async def test_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
 
-    async def forever(self: Images, source: int, kind: str, target: Path, *_: object, **__: object) -> None:
-        target.write_bytes(b"half of it")
+    async def forever(self: Images, source: ImageFile, target: ImageFile, *_: object) -> None:
+        await target.do(os.write, b"half of it")
         begun.set()
         await asyncio.sleep(1000)
 
@@ -252,3 +252,25 @@ async def test_what_is_made_looks_for_room_first_and_the_trash_makes_some(w: Wor
     files.free = free  # type: ignore[method-assign]
     assert (await wait(w, started))["state"] == "DONE"
     assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+
+
+@pytest.mark.holds("IMAGE-7")
+async def test_what_is_unpacked_makes_room_for_what_it_turns_out_to_be(w: World, tmp_path: Path) -> None:
+    image, trashed = tmp_path / "image", tmp_path / "trashed"
+    image.write_bytes(lzma.compress(b"ab" * (2 << 20)))
+    trashed.write_bytes(os.urandom(2 << 20))
+    mid = await upload(w, image)
+    await w.ok("DELETE", "/m/media", mid=await upload(w, trashed, "trashed"))
+    before, files = w.files(), w.directory(1)
+    free, held = files.free, files.trashed
+    files.free = lambda: 100_000 if any(".trash" in one for one in w.files()) else free()  # type: ignore[method-assign]
+    files.trashed = lambda names: 0  # type: ignore[method-assign]
+    task = await wait(w, await w.ok("PUT", "/m/media/import", **body(mid)))
+    assert task["state"] == "FAILED"
+    assert "free: remove media or use another pool" in task["message"]
+    assert w.files() == before, "nothing of it remains, and the trash stays, as it would not suffice"
+    files.trashed = held  # type: ignore[method-assign]
+    task = await wait(w, await w.ok("PUT", "/m/media/import", **body(mid)))
+    assert task["state"] == "DONE", task
+    assert (await w.ok("POST", "/t/trash/list"))["items"] == []
+    assert (w.data / "media" / f"{task['mid']}.raw").read_bytes() == b"ab" * (2 << 20)

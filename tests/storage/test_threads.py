@@ -38,7 +38,7 @@ async def test_what_was_given_up_is_undone_when_it_ends_after_all() -> None:
     assert given == [7]
     await threads.do(PATIENCE, lambda: None)
     threads.check()
-    threads.close()
+    await threads.close()
 
 
 async def test_who_is_cancelled_has_it_undone_too() -> None:
@@ -52,7 +52,7 @@ async def test_who_is_cancelled_has_it_undone_too() -> None:
     assert not undone.is_set()
     go_on.set()
     assert await asyncio.to_thread(undone.wait, PATIENCE)
-    threads.close()
+    await threads.close()
 
 
 async def test_a_pool_all_of_whose_threads_hang_takes_none_of_the_others() -> None:
@@ -65,4 +65,4 @@ async def test_a_pool_all_of_whose_threads_hang_takes_none_of_the_others() -> No
     go_on.set()
     assert await sick.do(PATIENCE, lambda: 3) == 3
     for one in (sick, well):
-        one.close()
+        await one.close()

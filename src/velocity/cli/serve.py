@@ -35,6 +35,7 @@ from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
 from velocity.metrics.loop import Watch
+from velocity.storage.directory.threads import AT_ONCE
 from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ STACK = 8 << 20
 HEADROOM = 64 << 20
 
 NO_ROOM = (
-    "the server needs more threads (about twenty) or more memory (a few hundred MiB): raise the limits of its user "
-    "(ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its pids and memory "
-    "limits)"
+    "the server needs more threads (about twenty, and eight for each pool) or more memory (a few hundred MiB): raise "
+    "the limits of its user (ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its "
+    "pids and memory limits)"
 )
 
 
@@ -93,7 +94,7 @@ async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
-        asyncio.get_running_loop().set_default_executor(_threads())
+        asyncio.get_running_loop().set_default_executor(_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
         built = await app.build(settings, hypervisor)
     except (app.CannotStart, HypervisorError) as error:
         raise StartError(str(error)) from None
@@ -145,10 +146,13 @@ def _check_room(threads: int) -> None:
         raise MemoryError from None
 
 
-def _threads() -> ThreadPoolExecutor:
-    """All threads for files and hashes, started: if they cannot be had, no request meets that later."""
+def _threads(of_pools: int) -> ThreadPoolExecutor:
+    """All threads for files and hashes, started: if they cannot be had, no request meets that later.
+
+    There is room for those `of_pools`, too, which storage starts.
+    """
     count = min(32, (os.cpu_count() or 1) + 4)
-    _check_room(count + OTHER_THREADS)
+    _check_room(count + of_pools + OTHER_THREADS)
     threads = ThreadPoolExecutor(count, "work")
     together = threading.Barrier(count + 1)
     try:

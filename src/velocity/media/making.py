@@ -137,4 +137,5 @@ class Making:
             progress.done = now.done
         if now.wants > reservation.size:
             reservation.take(now.wants - reservation.size)
+            await self._room.find(medium.mpid, now.room)
             await self._jobs.allow(medium.ref, now.wants, deadline=CALL_DEADLINE)

@@ -209,11 +209,15 @@ class Prepared(Value, frozen=True):
 
 
 class Progress(Value, frozen=True):
-    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all."""
+    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all.
+
+    `room`: so many have to be free for that, as if it had no holes; what it has taken so far is not among them.
+    """
 
     done: int
     total: int
     wants: int = 0
+    room: int = 0
 
 
 class Made(Value, frozen=True):

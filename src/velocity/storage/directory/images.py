@@ -12,11 +12,14 @@ import json
 import lzma
 import os
 import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from velocity.storage.directory.opened import Opened
+from velocity.storage.directory.threads import GIVE_UP, Threads
 from velocity.storage.formats import check_alone, refused
-from velocity.uninterrupted import in_thread
 from velocity.unprivileged import unprivileged
 
 AT_ONCE = 2
@@ -29,57 +32,92 @@ ARENA = {"MALLOC_ARENA_MAX": "1"}
 FICLONE = 0x40049409
 """ioctl_ficlone(2)"""
 
+T = TypeVar("T")
 Told = Callable[[int], None]
 
 
+class ImageFile:
+    """An open file of an image, and the threads of the pool that it lies in."""
+
+    def __init__(self, file: Opened, threads: Threads) -> None:
+        self.file = file
+        self._threads = threads
+
+    async def do(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Work on its descriptor, which comes first. Who is cancelled meanwhile goes when it has ended, or hangs."""
+
+        def work_on() -> T:
+            with self.file.use() as descriptor:
+                return work(descriptor, *arguments)
+
+        return await self._threads.run(work_on)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """From `kind` to `format`, of a disk of `size` bytes.
+
+    A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for its
+    turn.
+    """
+
+    kind: str
+    format: str
+    size: int
+    foreign: bool
+
+
 class Images:
-    """`worker` is the uid that images are read under, where the server may change it (as root)."""
+    """`worker` is the uid that images are read under, where the server may change it (as root).
+
+    `turns`: so many at once of those that read in one pool and write in another, as one pool that hangs would keep all.
+    """
 
     def __init__(self, worker: int | None) -> None:
         self._worker = worker
-        self.turn = asyncio.Semaphore(AT_ONCE)
+        self.turns: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def virtual_size(self, source: int, kind: str) -> int:
+    async def virtual_size(self, source: ImageFile, kind: str, pools: tuple[int, int]) -> int:
         """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
-        await in_thread(self._lend, source)
-        async with self.turn:
+        await source.do(self._lend)
+        async with self.turns[pools]:
             return await self._look(source, kind)
 
-    async def _look(self, source: int, kind: str) -> int:
-        await in_thread(_check_alone, source, kind)
-        facts = json.loads(await self._run(["info", "--output=json", _image(source, kind)], (source,), 0, None))
+    async def _look(self, source: ImageFile, kind: str) -> int:
+        await source.do(_check_alone, kind)
+        with source.file.use() as descriptor:
+            words = ["info", "--output=json", _image(descriptor, kind)]
+            facts = json.loads(await self._run(words, (descriptor,), 0, None))
         inside = facts.get("format-specific", {}).get("data", {})
         if facts.get("backing-filename") or inside.get("data-file") or facts.get("encrypted"):
             raise refused("it refers to another file, or is encrypted")
         return int(facts["virtual-size"])
 
     async def convert(
-        self, source: int, kind: str, target: Path, format_: str, size: int, told: Told, *, foreign: bool
+        self, source: ImageFile, target: ImageFile, conversion: Conversion, pools: tuple[int, int], told: Told
     ) -> None:
         """Fill the target, which is there and empty. `told` hears the bytes done. Raises `Refused`.
 
-        A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for
-        its turn. Nobody may write to the source: see `velocity.media.sources`.
+        Nobody may write to the source: see `velocity.media.sources`.
         """
-        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            await in_thread(self._lend, source)
-            async with self.turn:
-                if foreign and await self._look(source, kind) != size:
-                    raise refused("it has changed since it was inspected: import it again")
-                if kind == format_ and await in_thread(cloned, source, descriptor):
+        kind, format_, size, foreign = conversion.kind, conversion.format, conversion.size, conversion.foreign
+        await source.do(self._lend)
+        async with self.turns[pools]:
+            if foreign and await self._look(source, kind) != size:
+                raise refused("it has changed since it was inspected: import it again")
+            with source.file.use() as read:
+                if kind == format_ and await target.do(lambda write: cloned(read, write)):
                     if foreign:
-                        await in_thread(_check_alone, descriptor, kind)
-                    await in_thread(os.fsync, descriptor)
+                        await target.do(_check_alone, kind)
+                    await target.do(os.fsync)
                     return
-                await in_thread(self._lend_to_write, descriptor)
-                words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(source, kind)]
-                await self._run([*words, _name(descriptor)], (source, descriptor), size, told)
-                if kind == format_ == "raw":  # qemu-img counts in sectors
-                    await in_thread(os.ftruncate, descriptor, size)
-            await in_thread(self._take_back, descriptor)
-        finally:
-            os.close(descriptor)
+                await target.do(self._lend_to_write)
+                words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(read, kind)]
+                with target.file.use() as write:
+                    await self._run([*words, _name(write)], (read, write), size, told)
+            if kind == format_ == "raw":  # qemu-img counts in sectors
+                await target.do(os.ftruncate, size)
+        await target.do(self._take_back)
 
     def _lend(self, source: int) -> None:
         """The worker may read it; its directory stays closed to it."""
@@ -118,37 +156,43 @@ class Images:
         except TimeoutError:
             raise refused("it could not be read in time") from None
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await asyncio.shield(process.wait())
-            words_of_its_own = (await errors).decode(errors="replace")
+            await _killed(process)
+            await asyncio.wait({errors}, timeout=GIVE_UP)
         if process.returncode:
-            raise refused(_clean(words_of_its_own))
+            raise refused(_clean(errors.result().decode(errors="replace") if errors.done() else ""))
         return said
 
 
-async def unpacked(source: int, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """It has ended; or it hangs at a disk that does not answer, and ends by itself when that does."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=GIVE_UP)
+
+
+async def unpacked(source: ImageFile, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
     """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
-    async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(source)) as pieces:
-        async for piece in pieces:
-            told(os.lseek(source, 0, os.SEEK_CUR))
-            yield piece
+    with source.file.use() as descriptor:
+        async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(descriptor)) as pieces:
+            async for piece in pieces:
+                told(os.lseek(descriptor, 0, os.SEEK_CUR))
+                yield piece
 
 
-async def _xz(source: int) -> AsyncGenerator[bytes, None]:
+async def _xz(source: ImageFile) -> AsyncGenerator[bytes, None]:
     """All streams of the file, one after the other."""
     unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
     packed = b""
     try:
         while True:
             if unpack.eof:
-                packed = unpack.unused_data.lstrip(b"\0") or await in_thread(os.read, source, PIECE)
+                packed = unpack.unused_data.lstrip(b"\0") or await source.do(os.read, PIECE)
                 if not packed.strip(b"\0"):
                     return
                 unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
             elif unpack.needs_input and not packed:
-                packed = await in_thread(os.read, source, PIECE)
+                packed = await source.do(os.read, PIECE)
                 if not packed:
                     raise refused("the xz file is truncated")
             piece = await asyncio.to_thread(unpack.decompress, packed, PIECE)
@@ -175,10 +219,7 @@ async def _zstd(source: int) -> AsyncGenerator[bytes, None]:
         if await process.wait():
             raise refused(_clean((await process.stderr.read()).decode(errors="replace")))
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
+        await _killed(process)
 
 
 async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
-from velocity import sizes
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.images import Images, cloned, unpacked
+from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned, unpacked
+from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import Directories, Directory
+from velocity.storage.directory.threads import GIVE_UP
 from velocity.storage.directory.told import told
 from velocity.storage.formats import refused
 from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unpack
+from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unknown, Unpack
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
@@ -29,42 +31,56 @@ class Making:
 
     def __init__(self, job: Job, source: Directory, target: Directory, images: Images) -> None:
         self._job = job
-        self._source_files = source.files
+        self._source_pool = source
         self._pool = target
         self._files = target.files
         self._images = images
         self._name = file_name(job.target)
-        self._source = -1
+        self._source: Opened | None = None
         self._size = 0
         self._allowed = 0
         self._done = 0
         self._total = 0
         self._wants = 0
+        self._room = 0
         self._changed = asyncio.Event()
         self._more = asyncio.Event()
         self._task: asyncio.Task[Made] | None = None
         self._given = False
 
-    def open(self) -> None:
+    def _open(self) -> None:
         """Open the source; in a thread."""
-        with told(self._source_files.places):
-            path = self._source_files.path(file_name(self._job.source))
-            self._source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        files = self._source_pool.files
+        with told(files.places):
+            path = files.path(file_name(self._job.source))
+            self._source = Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
-    async def look(self) -> Prepared:
-        job, facts = self._job, os.fstat(self._source)
-        takes = facts.st_blocks * 512
-        if isinstance(job, Unpack):
-            return Prepared(0, takes)
-        if isinstance(job, Clone):
-            return Prepared(facts.st_size, 0 if await self._pool.threads.run(self._is_shared) else takes)
-        with told(self._source_files.places):
-            size = await self._images.virtual_size(self._source, job.kind)
+    async def prepare(self) -> Prepared:
+        """Open the source and look at it."""
+        await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
+        job, source = self._job, self._image()
+        with told(self._source_pool.places):
+            facts = await source.do(os.fstat)
+            takes = facts.st_blocks * 512
+            if isinstance(job, Unpack):
+                return Prepared(0, takes)
+            if isinstance(job, Clone):
+                beside = ImageFile(source.file, self._pool.threads)
+                return Prepared(facts.st_size, 0 if await beside.do(self._is_shared) else takes)
+            size = await self._images.virtual_size(source, job.kind, self._pools)
         if size < 1:
             raise refused("its disk has no size")
         return Prepared(size, takes)
 
-    def _is_shared(self) -> bool:
+    def _image(self) -> ImageFile:
+        assert self._source is not None, "it was opened"
+        return ImageFile(self._source, self._source_pool.threads)
+
+    @property
+    def _pools(self) -> tuple[int, int]:
+        return self._job.source.pool, self._job.target.pool
+
+    def _is_shared(self, source: int) -> bool:
         """Whether the file system needs no bytes for the same once more. In a thread."""
         if self._job.source.format != self._job.target.format:
             return False
@@ -73,7 +89,7 @@ class Making:
         except OSError:
             return False
         try:
-            return cloned(self._source, probe)
+            return cloned(source, probe)
         finally:
             os.close(probe)
 
@@ -83,7 +99,7 @@ class Making:
         self._task.add_done_callback(lambda _: self._changed.set())
 
     def allow(self, size: int) -> None:
-        self._allowed, self._wants = size, 0
+        self._allowed, self._wants, self._room = size, 0, 0
         self._more.set()
 
     async def watch(self) -> AsyncGenerator[Progress | Made, None]:
@@ -92,7 +108,7 @@ class Making:
         while not self._task.done():
             await self._changed.wait()
             self._changed.clear()
-            now = Progress(self._done, self._total, self._wants)
+            now = Progress(self._done, self._total, self._wants, self._room)
             if now != last:
                 last = now
                 yield now
@@ -101,7 +117,7 @@ class Making:
         yield made
 
     async def close(self) -> None:
-        """End it. What was told as made stays."""
+        """End it, however long that takes. What was told as made stays."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -110,13 +126,16 @@ class Making:
         self.let_go()
 
     async def _drop(self) -> None:
-        await self._pool.threads.run(self._files.settle, self._name, Belongs.NOWHERE)
+        with suppress(Unknown):  # it does so yet
+            await self._pool.threads.do(GIVE_UP, self._remove)
+
+    def _remove(self, _: object = None) -> None:
+        self._files.settle(self._name, Belongs.NOWHERE)
 
     def let_go(self) -> None:
         """Of the source."""
-        if self._source >= 0:
-            os.close(self._source)
-            self._source = -1
+        if self._source is not None:
+            self._source.close()
 
     async def _make(self) -> Made:
         try:
@@ -133,40 +152,54 @@ class Making:
         if isinstance(job, Unpack):
             return await self._unpack(job)
         self._total = self._size
-        await self._pool.threads.run(self._files.create, self._name, self._size, job.target.format)
         foreign, kind = (True, job.kind) if isinstance(job, Import) else (False, job.source.format)
-        await self._images.convert(
-            self._source, kind, self._files.moving(self._name), job.target.format, self._size, self._tell,
-            foreign=foreign,
-        )  # fmt: skip
+        conversion = Conversion(kind, job.target.format, self._size, foreign)
+        async with self._target(self._size, job.target.format) as target:
+            await self._images.convert(self._image(), target, conversion, self._pools, self._tell)
         return self._size
 
-    async def _unpack(self, job: Unpack) -> int:
-        """It may be no more than is allowed, and no more than the pool has free, sparse or not."""
-        self._total = os.fstat(self._source).st_size
-        most = await self._pool.threads.run(self._files.free)
-        size = 0
-        await self._pool.threads.run(self._files.create, self._name, 0, "raw")
-        descriptor = os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC)
+    @asynccontextmanager
+    async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
+        """What is made, open."""
+
+        def create() -> Opened:
+            self._files.create(self._name, size, format_)
+            return Opened(os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC))
+
+        def undo(created: Opened) -> None:
+            created.close()
+            self._remove()
+
+        created = await self._pool.threads.run(create, undo=undo)
         try:
-            async with aclosing(unpacked(self._source, job.kind, self._tell)) as pieces:
-                async for piece in pieces:
-                    if size + len(piece) > most:
-                        raise _no_room(most)
-                    if size + len(piece) > self._allowed:
-                        await self._ask(min(self._allowed + STEP, most))
-                    await self._pool.threads.run(_write, self._files, descriptor, piece, size)
-                    size += len(piece)
+            yield ImageFile(created, self._pool.threads)
+        finally:
+            created.close()
+
+    async def _unpack(self, job: Unpack) -> int:
+        """It may be no more than is allowed."""
+        self._total = (await self._image().do(os.fstat)).st_size
+        size = 0
+        async with (
+            self._target(0, "raw") as target,
+            aclosing(unpacked(self._image(), job.kind, self._tell)) as pieces,
+        ):
+            async for piece in pieces:
+                if size + len(piece) > self._allowed:
+                    await self._ask(size + len(piece), target)
+                await target.do(_write, self._files, piece, size)
+                size += len(piece)
             if not size:
                 raise refused("it unpacks to an empty file")
-            await self._pool.threads.run(_finish, self._files, descriptor, size)
-        finally:
-            os.close(descriptor)
+            await target.do(_finish, self._files, size)
         return size
 
-    async def _ask(self, size: int) -> None:
-        """Wait until it may take so many bytes in all."""
-        self._wants = size
+    async def _ask(self, size: int, target: ImageFile) -> None:
+        """Wait until it may take so many bytes in all; it asks for more at once if the pool has them free."""
+        taken = (await target.do(os.fstat)).st_blocks * 512
+        most = taken + await self._pool.threads.run(self._files.free)
+        wants = max(size, min(self._allowed + STEP, most))
+        self._wants, self._room = wants, max(0, wants - taken)
         while self._allowed < size:
             self._more.clear()
             self._changed.set()
@@ -184,14 +217,20 @@ class DirectoryJobs:
         self.images = images
         self._directories = directories
         self._jobs: dict[MediaRef, Making] = {}
+        self._ending: set[asyncio.Task[Any]] = set()
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         source, target = self._directories.get(job.source.pool), self._directories.get(job.target.pool)
         making = self._jobs[job.target] = Making(job, source, target, self.images)
+        preparing = asyncio.create_task(making.prepare())
         try:
-            await source.threads.do(deadline, making.open, undo=lambda _: making.let_go())
-            return await making.look()
+            await asyncio.wait({preparing}, timeout=deadline)
+            if not preparing.done():
+                raise source.threads.unknown()
+            return preparing.result()
         except BaseException:
+            preparing.cancel()
+            self._end_behind({preparing})
             await self.cancel(job.target, deadline=deadline)
             raise
 
@@ -208,12 +247,24 @@ class DirectoryJobs:
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
         if (making := self._jobs.pop(target, None)) is not None:
-            await whole(making.close())
+            closing = asyncio.create_task(making.close())
+            self._end_behind({closing})
+            await whole(asyncio.wait({closing}, timeout=deadline))
             self._directories.get(target.pool).retry()
 
+    def _end_behind(self, tasks: set[asyncio.Task[Any]]) -> None:
+        """They end, however late: what hangs is not waited for."""
+        self._ending |= tasks
+        for task in tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled():
+            task.exception()  # it was told, or nobody asks any more
+
     async def close(self) -> None:
-        for target in list(self._jobs):
-            await self.cancel(target, deadline=0)
+        await asyncio.gather(*(self.cancel(target, deadline=GIVE_UP) for target in list(self._jobs)))
 
     def _get(self, target: MediaRef) -> Making:
         try:
@@ -222,11 +273,7 @@ class DirectoryJobs:
             raise Refused(Problem.POOL_AWAY, "the host does not know this job: start it again") from None
 
 
-def _no_room(left: int) -> Refused:
-    return Refused(Problem.POOL_QUOTA, f"it unpacks to more than the {sizes.size(left)} free in the pool", field="mid")
-
-
-def _write(files: PoolFiles, descriptor: int, piece: bytes, offset: int) -> None:
+def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None:
     """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
     with told(files.places, offset + len(piece)):
         for at in range(0, len(piece), BLOCK):
@@ -235,7 +282,7 @@ def _write(files: PoolFiles, descriptor: int, piece: bytes, offset: int) -> None
                 os.pwrite(descriptor, block, offset + at)
 
 
-def _finish(files: PoolFiles, descriptor: int, size: int) -> None:
+def _finish(descriptor: int, files: PoolFiles, size: int) -> None:
     with told(files.places, size):
         os.ftruncate(descriptor, size)
         os.fsync(descriptor)

@@ -46,7 +46,7 @@ class Directory:
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait({self._retrying})
-        self.threads.close()
+        await self.threads.close()
 
 
 class Directories:
@@ -65,5 +65,4 @@ class Directories:
         return found
 
     async def close(self) -> None:
-        for pool in self._pools.values():
-            await pool.close()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))

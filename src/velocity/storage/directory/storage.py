@@ -27,6 +27,9 @@ from velocity.storage.port import (
     Unknown,
 )
 
+OPEN_DEADLINE = 10.0
+"""Seconds for which the start of a machine waits for a medium."""
+
 T = TypeVar("T")
 
 
@@ -58,9 +61,13 @@ class DirectoryFiles:
 
     def open(self, media: MediaRef, *, readonly: bool) -> int:
         pool, name = self._directories.get(media.pool), file_name(media)
-        pool.presence.check(name)
-        with told(pool.places):
-            return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+        def opened() -> int:
+            pool.presence.check(name)
+            with told(pool.places):
+                return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+        return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 
     def provide(self, ref: MediaRef, template: int) -> None:
         pool = self._host(ref)

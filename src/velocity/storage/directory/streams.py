@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
 from velocity.contract.media import Content
 from velocity.durable import sync
+from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.pool import Directory
+from velocity.storage.directory.threads import GIVE_UP
 from velocity.storage.directory.told import told
 from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Stat
+from velocity.storage.port import Belongs, Stat, Unknown
 from velocity.uninterrupted import whole
 
 GATHER = 1 << 20
@@ -26,7 +29,7 @@ class FileIncoming:
         self._pool = pool
         self._files = pool.files
         self._name = name
-        self._descriptor = -1
+        self._file: Opened | None = None
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._size = 0
@@ -37,7 +40,7 @@ class FileIncoming:
         """Make the file. In a thread."""
         moving = self._files.moving(self._name)
         with told(self._files.places, 0):
-            self._descriptor = os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._file = Opened(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
     async def write(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -58,23 +61,23 @@ class FileIncoming:
         return content
 
     async def close(self) -> None:
-        await whole(self._pool.threads.run(self.let_go))
+        with contextlib.suppress(Unknown):  # it does so yet
+            await whole(self._pool.threads.do(GIVE_UP, self.let_go))
         self._pool.retry()
 
     def let_go(self) -> None:
         """In a thread."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
         if not self._finished:
             self._files.settle(self._name, Belongs.NOWHERE)
 
     def _flush(self) -> None:
         begun = time.monotonic()
         pieces, self._pieces, self._gathered = self._pieces, [], 0
-        with told(self._files.places, self._size):
+        with told(self._files.places, self._size), self._opened().use() as descriptor:
             while pieces:
-                written = os.writev(self._descriptor, pieces)
+                written = os.writev(descriptor, pieces)
                 while pieces and written >= len(pieces[0]):
                     written -= len(pieces.pop(0))
                 if pieces and written:
@@ -84,11 +87,15 @@ class FileIncoming:
     def _sync(self) -> Content:
         self._flush()
         moving = self._files.moving(self._name)
-        with told(self._files.places, self._size):
-            os.fdatasync(self._descriptor)
+        with told(self._files.places, self._size), self._opened().use() as descriptor:
+            os.fdatasync(descriptor)
             sync(moving.parent)
         with told(self._files.places):
             return inspect(moving)
+
+    def _opened(self) -> Opened:
+        assert self._file is not None, "it was opened"
+        return self._file
 
 
 class FileOutgoing:
@@ -98,16 +105,17 @@ class FileOutgoing:
         """Opens it; in a thread."""
         self._pool = pool
         with told(pool.places):
-            self._file = pool.files.path(name).open("rb", buffering=0)
-            facts = os.fstat(self._file.fileno())
+            descriptor = os.open(pool.files.path(name), os.O_RDONLY | os.O_CLOEXEC)
+            self._file = Opened(descriptor)
+            facts = os.fstat(descriptor)
         self.stat = Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self._pool.threads.run(self._read, offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
-        with told(self._pool.places):
-            return os.pread(self._file.fileno(), length, offset)
+        with told(self._pool.places), self._file.use() as descriptor:
+            return os.pread(descriptor, length, offset)
 
     async def close(self) -> None:
         self.let_go()

@@ -108,21 +108,21 @@ class FakeJob:
                 packed = b""
                 if not piece and unpack.needs_input:
                     raise refused("the xz file is truncated")
-                await self._wait_for(made.size + len(piece))
+                await self._wait_for(made.size + len(piece), made.stat.allocated)
                 await self._append(made, piece)
         except lzma.LZMAError as error:
             raise refused(f"the xz file cannot be unpacked ({error})") from None
         if not made.size:
             raise refused("it unpacks to an empty file")
 
-    async def _wait_for(self, size: int) -> None:
+    async def _wait_for(self, size: int, taken: int) -> None:
         while size > self._allowed:
             self._more.clear()
-            self._tell(0, self.source.size, size)
+            self._tell(0, self.source.size, size, size - taken)
             await self._more.wait()
 
-    def _tell(self, done: int, total: int, wants: int = 0) -> None:
-        self._progress = Progress(done, total, wants)
+    def _tell(self, done: int, total: int, wants: int = 0, room: int = 0) -> None:
+        self._progress = Progress(done, total, wants, room)
         self._changed.set()
 
     async def _ask(self, deed: Callable[[FakePool], T], wanted: int = 0) -> T:

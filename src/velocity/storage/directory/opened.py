@@ -1,0 +1,42 @@
+"""Open files that threads work on: none is closed below one that hangs, as its number would name another file then."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Iterator
+
+
+class Opened:
+    """A descriptor. It is closed when nobody uses it any more, however late that is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._turn = threading.Lock()
+        self._users = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[int]:
+        """It stays open within. Raises `OSError` when it is closed."""
+        with self._turn:
+            if self._closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._users += 1
+        try:
+            yield self._descriptor
+        finally:
+            with self._turn:
+                self._users -= 1
+                if self._closed and not self._users:
+                    os.close(self._descriptor)
+
+    def close(self) -> None:
+        """Done already is success."""
+        with self._turn:
+            if not self._closed:
+                self._closed = True
+                if not self._users:
+                    os.close(self._descriptor)
