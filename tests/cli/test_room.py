@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from velocity.cli import serve
+from velocity.cli.serve import work_threads
 
 
 def test_the_threads_of_pools_are_counted_at_the_start() -> None:
-    serve._threads(of_pools=0).shutdown()
+    work_threads(of_pools=0).shutdown()
     with pytest.raises(MemoryError):
-        serve._threads(of_pools=1 << 30)
+        work_threads(of_pools=1 << 30)

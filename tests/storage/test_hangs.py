@@ -121,7 +121,6 @@ def descriptors_of(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.holds("DUR-54")
 async def test_a_source_that_does_not_open_is_unknown_in_time_and_let_go_later(
     storage: DirectoryStorage, disk: Disk
 ) -> None:
@@ -138,7 +137,6 @@ async def test_a_source_that_does_not_open_is_unknown_in_time_and_let_go_later(
     await until(is_let_go)
 
 
-@pytest.mark.holds("DUR-54")
 async def test_a_look_at_a_source_has_its_deadline_too(storage: DirectoryStorage, disk: Disk) -> None:
     source = await kept(storage, 2)
     disk.hang()
@@ -149,7 +147,6 @@ async def test_a_look_at_a_source_has_its_deadline_too(storage: DirectoryStorage
     assert disk.asked, "it has hung"
 
 
-@pytest.mark.holds("DUR-54")
 async def test_jobs_that_hang_hold_up_no_other_pool_and_leave_nothing_when_it_answers(
     storage: DirectoryStorage, disk: Disk
 ) -> None:

@@ -94,7 +94,7 @@ async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
-        asyncio.get_running_loop().set_default_executor(_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
+        asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
         built = await app.build(settings, hypervisor)
     except (app.CannotStart, HypervisorError) as error:
         raise StartError(str(error)) from None
@@ -146,7 +146,7 @@ def _check_room(threads: int) -> None:
         raise MemoryError from None
 
 
-def _threads(of_pools: int) -> ThreadPoolExecutor:
+def work_threads(of_pools: int) -> ThreadPoolExecutor:
     """All threads for files and hashes, started: if they cannot be had, no request meets that later.
 
     There is room for those `of_pools`, too, which storage starts.

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import stat
 import subprocess
 import threading
@@ -126,30 +125,6 @@ class PoolFiles:
             self.settle(name, Belongs.NOWHERE)
             raise
 
-    def provide(self, name: str, template: int) -> None:
-        """Make it of these bytes, unless it is there: durable, and in its place. One call at a time for each name."""
-        kept, draft = self.places.kept(name), self.moving(name)
-        if kept.is_file():
-            return
-        try:
-            descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as target, os.fdopen(template, "rb", closefd=False) as source:
-                shutil.copyfileobj(source, target)
-                target.flush()
-                os.fsync(descriptor)
-            self._put(name, Belongs.KEPT)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-
-    def remove(self, name: str) -> None:
-        """For good, wherever it lies."""
-        with self._turn:
-            for file in (self.places.kept(name), self._moving / name, self._trash / name):
-                if file.exists():
-                    file.unlink()
-            self._left.pop(name, None)
-
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""
         with self._turn, told(self.places):
@@ -171,16 +146,8 @@ class PoolFiles:
         """Whether something is to be done that the file system refused."""
         return bool(self._left)
 
-    def settle(self, name: str, belongs: Belongs) -> None:
-        """Put it where it belongs, now or later."""
-        self._finish(name, belongs)
-
-    def finish_what_is_left(self) -> None:
-        """Try again what the file system refused."""
-        for name, belongs in list(self._left.items()):
-            self._finish(name, belongs, again=True)
-
-    def _finish(self, name: str, belongs: Belongs, *, again: bool = False) -> None:
+    def settle(self, name: str, belongs: Belongs, *, again: bool = False) -> None:
+        """Put it where it belongs, now or later. `again`: only if it is left to do."""
         with self._turn:
             if again and self._left.get(name) != belongs:
                 return
@@ -194,6 +161,11 @@ class PoolFiles:
                 self._left[name] = belongs
             else:
                 self._left.pop(name, None)
+
+    def finish_what_is_left(self) -> None:
+        """Try again what the file system refused."""
+        for name, belongs in list(self._left.items()):
+            self.settle(name, belongs, again=True)
 
     def _put(self, name: str, belongs: Belongs) -> None:
         if belongs is Belongs.NOWHERE:

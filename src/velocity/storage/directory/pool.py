@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.identity import HostIdentity, Identity
 from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.directory.presence import Presence
@@ -22,12 +23,16 @@ class Directory:
     """One pool."""
 
     def __init__(self, places: Places, again: float) -> None:
-        own = isinstance(places, HostPlaces)
-        identity = HostIdentity(places) if own else Identity(places)
         self.places = places
-        self.files = PoolFiles(places, identity)
+        if isinstance(places, HostPlaces):
+            identity: Identity = HostIdentity(places)
+            count = 1
+            self.files: PoolFiles = HostFiles(places, identity)
+        else:
+            identity, count = Identity(places), AT_ONCE
+            self.files = PoolFiles(places, identity)
         self.presence = Presence(places, identity, self.files)
-        self.threads = Threads(places.name, 1 if own else AT_ONCE)
+        self.threads = Threads(places.name, count)
         self._again = again
         self._retrying: asyncio.Task[None] | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
@@ -15,7 +16,6 @@ from velocity.storage.directory.pool import AGAIN, Directories, Directory
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
 from velocity.storage.directory.told import told
 from velocity.storage.port import (
-    HOST_POOL,
     Belongs,
     Incoming,
     MediaRef,
@@ -70,19 +70,20 @@ class DirectoryFiles:
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
 
     def provide(self, ref: MediaRef, template: int) -> None:
-        pool = self._host(ref)
+        pool, files = self._host(ref)
         pool.presence.open((), ())  # the first time, what a crash left goes
         with told(pool.places):
-            pool.files.provide(file_name(ref), template)
+            files.provide(file_name(ref), template)
 
     def remove(self, ref: MediaRef) -> None:
-        pool = self._host(ref)
+        pool, files = self._host(ref)
         with told(pool.places):
-            pool.files.remove(file_name(ref))
+            files.remove(file_name(ref))
 
-    def _host(self, ref: MediaRef) -> Directory:
-        assert ref.pool == HOST_POOL, "those of other pools are made by a job, and settled"
-        return self._directories.get(ref.pool)
+    def _host(self, ref: MediaRef) -> tuple[Directory, HostFiles]:
+        pool = self._directories.get(ref.pool)
+        assert isinstance(pool.files, HostFiles), "objects of other pools are made by a job, and settled"
+        return pool, pool.files
 
 
 class DirectoryPools:

@@ -1,0 +1,35 @@
+"""The files of the host's own pool: objects of machines, which machines themselves make at their first start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.port import Belongs
+
+
+class HostFiles(PoolFiles):
+    """Those of the host's own pool."""
+
+    def provide(self, name: str, template: int) -> None:
+        """Make it of these bytes, unless it is there: durable, and in its place. One call at a time for each name."""
+        draft = self.moving(name)
+        if self.places.kept(name).is_file():
+            return
+        try:
+            descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as target, os.fdopen(template, "rb", closefd=False) as source:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(descriptor)
+            self._put(name, Belongs.KEPT)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def remove(self, name: str) -> None:
+        """For good, wherever it lies."""
+        for file in (self.places.kept(name), self.moving(name), self.places.trash / name):
+            if file.exists():
+                file.unlink()
