@@ -40,15 +40,15 @@ class Place:
         if told.refused is True:
             self._note(f"{self._name()} keeps the keyboard")
         if isinstance(told.keyboard, Holder):
+            # All of it is known before any of it is said: a key may be pressed the moment that it is read.
             before, self._holder = self._holder, told.keyboard
+            asked, self._asks = self._asks, None if told.asks is UNSET else str(told.asks)
             others = isinstance(told.viewers, list) and len(told.viewers) > 1
             if before != told.keyboard and others:
                 self._warned = False
                 self._note("you have the keyboard" if told.keyboard.yours else f"{self._name()} has the keyboard")
-            asks = None if told.asks is UNSET else str(told.asks)
-            if asks is not None and asks != self._asks:
-                self._note(f"{clean(asks)} asks for the keyboard: Ctrl-^ gives it, Ctrl-_ keeps it")
-            self._asks = asks
+            if self._asks is not None and self._asks != asked:
+                self._note(f"{clean(self._asks)} asks for the keyboard: Ctrl-^ gives it, Ctrl-_ keeps it")
         if told.refused is True or self._holder.yours:
             self._answered.set()
 
@@ -60,6 +60,7 @@ class Place:
             if piece == TURN:
                 self._turn()
             elif piece == KEEP and self._asks is not None:
+                self._asks = None  # who asks again may be told of before it is told that nobody asked in between
                 self._console.move("keep")
             else:
                 self._warn()
