@@ -7,6 +7,7 @@ import hashlib
 import inspect
 from pathlib import Path
 
+import certifi
 import httpx
 import pytest
 
@@ -93,6 +94,26 @@ def test_a_console_ends_with_the_authkey(host: Host) -> None:
 def test_no_server_is_said_with_the_cure() -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="velocity serve"):
         client.list_nics()
+
+
+def test_authorities_are_read_only_for_what_they_prove(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[None] = []
+    kept = certifi.where()
+
+    def where() -> str:
+        read.append(None)
+        return kept
+
+    monkeypatch.setattr(certifi, "where", where)
+
+    async def both(url: str) -> None:
+        Client(url).close()
+        await AsyncClient(url).close()
+
+    asyncio.run(both("http://127.0.0.1:1"))
+    assert len(read) == 0
+    asyncio.run(both("https://127.0.0.1:1"))
+    assert len(read) == 2
 
 
 def test_an_answer_that_is_not_ours() -> None:

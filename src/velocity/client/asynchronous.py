@@ -13,7 +13,7 @@ import msgspec
 
 from velocity.client import events as following
 from velocity.client.async_methods import AsyncMethods
-from velocity.client.client import AGENT, TIMEOUT
+from velocity.client.client import AGENT, TIMEOUT, trusted
 from velocity.client.errors import ApiError, ClientError, Unreachable, api_error
 from velocity.contract.events import WATCH, Event
 from velocity.contract.operation import Operation, Wire
@@ -43,7 +43,7 @@ class AsyncClient(AsyncMethods):
             base_url=self.server,
             headers={"user-agent": AGENT},
             timeout=TIMEOUT,
-            verify=verify,
+            verify=trusted(server, verify),
             transport=transport,
             trust_env=False,
         )

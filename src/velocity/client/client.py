@@ -34,6 +34,14 @@ TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 """Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
 
 
+def trusted(server: str, verify: bool | ssl.SSLContext) -> bool | ssl.SSLContext:
+    """What proves who the server is. Over plain HTTP nothing can, and nothing is read that could: it takes longer than
+    a request."""
+    if verify is True and server.lower().startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return verify
+
+
 class Client(Methods):
     """A server, and who one is there. Not for use by several threads at once.
 
@@ -56,7 +64,7 @@ class Client(Methods):
             base_url=self.server,
             headers={"user-agent": AGENT},
             timeout=TIMEOUT,
-            verify=verify,
+            verify=trusted(server, verify),
             transport=transport,
             trust_env=False,
         )
