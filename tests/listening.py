@@ -36,7 +36,13 @@ async def listening(
     listener = listener or socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     config = uvicorn.Config(
-        w.server.asgi, http=Protocol, lifespan="off", log_level="error", ws=Sockets, timeout_graceful_shutdown=5, **more
+        w.server.asgi,
+        http=Protocol,
+        lifespan="off",
+        log_level="error",
+        ws=Sockets,
+        timeout_graceful_shutdown=5,
+        **more,
     )
     server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.knows, bounds)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -57,6 +57,10 @@ def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str)
         ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a"}, {mpid=1, name="b", path="/b"}]'),
         ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a", size=3}]'),
         ("VELOCITY_NICS", '[{nicid=1, identifier="a/b"}]'),
+        ("VELOCITY_TRUSTED_PROXIES", '["proxy.example"]'),
+        ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.1/8"]'),
+        ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.0/33"]'),
+        ("VELOCITY_TRUSTED_PROXIES", '"127.0.0.1"'),
     ],
 )
 def test_the_environment_is_refused_by_name(name: str, value: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from velocity.access import guesses
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
@@ -170,7 +171,9 @@ async def build(
     services.purging.open()
     services.history.open()
     services.metrics.open()
-    asgi = application(services, body_limit=settings.body_limit, cors_origins=settings.cors_origins)
+    asgi = application(
+        services, body_limit=settings.body_limit, cors_origins=settings.cors_origins, proxies=settings.proxies
+    )
     welcome = None if root_password is None else services.access.welcome.make()
     return App(asgi, services, driver, stored, database, lock, root_password, welcome)
 
@@ -271,6 +274,7 @@ def compose(
         await load_media(media, assignments, library, reservations, states)
         await tasks.open(library.find)
         await fleet.open()
+        access.users.guesses.remember(reversed(await services.history.signed_in(guesses.MOST)))
         return password
 
     return services, load

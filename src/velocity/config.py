@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,6 +59,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[NicSetting], Meta(description="host NICs for BRIDGE: `nicid`, `identifier`, `description`")
     ] = []
     cors_origins: Annotated[list[str], Meta(description="origins of other web sites whose pages may call the API")] = []
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="reverse proxies (addresses, networks) whose X-Forwarded-For and X-Forwarded-Proto are believed"
+        ),
+    ] = []
     authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds until an authkey expires")] = 3600
     root_password: Annotated[
         str,
@@ -105,6 +112,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def address(self) -> tuple[str, int]:
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(one) for one in self.trusted_proxies]
 
     @property
     def database_url(self) -> str:
@@ -232,6 +243,13 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password must have 8 to 1,024 characters")
+    for one in settings.trusted_proxies:
+        try:
+            ip_network(one)
+        except ValueError as error:
+            raise ConfigError(
+                f"trusted_proxies: {error}: name an address or a network, as 10.0.0.5 or fd00::/64"
+            ) from None
     named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),

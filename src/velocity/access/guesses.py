@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,6 +47,17 @@ class Guesses:
         """How many levels are kept."""
         return len(self._levels)
 
+    def remember(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """These names have signed in from these addresses, the latest last."""
+        for name, address in pairs:
+            self._remember((name, network(address)))
+
+    def _remember(self, pair: tuple[str, str]) -> None:
+        self._known[pair] = None
+        self._known.move_to_end(pair)
+        if len(self._known) > MOST:
+            self._known.popitem(last=False)
+
     @contextmanager
     def guess(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
         """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work.
@@ -73,12 +84,8 @@ class Guesses:
         def right() -> None:
             for key, measure in measures:
                 self._change(key, measure, -1)
-            if pair is None:
-                return
-            self._known[pair] = None
-            self._known.move_to_end(pair)
-            if len(self._known) > MOST:
-                self._known.popitem(last=False)
+            if pair is not None:
+                self._remember(pair)
 
         yield right
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from uvicorn.server import ServerState
 
@@ -21,21 +22,24 @@ class Bounds:
     """From the first byte, or from the opening of a new connection, to the end of the head; as many for the body."""
     connections: int = 256
     """Of one address. Loopback is exempt."""
+    trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Reverse proxies, which are exempt too."""
 
 
 class Addresses:
-    """How many connections each address (of IPv6: its /64) has open.
+    """How much each address (of IPv6: its /64) has open: connections, or requests behind a proxy.
 
-    Loopback is not counted, nor is a unix socket, which has no address.
+    Loopback is not counted, nor is a proxy, nor a unix socket, which has no address.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._most = most
+        self._trusted = trusted
         self._open: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
         """Whether there is room for one more; it is counted then, until `leave`."""
-        if is_local(address):
+        if self._is_exempt(address):
             return True
         one = network(address)
         if self._open[one] >= self._most:
@@ -44,12 +48,27 @@ class Addresses:
         return True
 
     def leave(self, address: str) -> None:
-        if is_local(address):
+        if self._is_exempt(address):
             return
         one = network(address)
         self._open[one] -= 1
         if not self._open[one]:
             del self._open[one]
+
+    def _is_exempt(self, address: str) -> bool:
+        return is_local(address) or is_among(address, self._trusted)
+
+
+def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """An address of IPv4 counts as such, also as a listener for both versions writes it."""
+    if not networks:
+        return False
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    one = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(one in among for among in networks)
 
 
 def is_local(address: str) -> bool:
@@ -64,4 +83,4 @@ class State(ServerState):
         super().__init__()
         self.bounds = bounds
         self.knows = knows
-        self.addresses = Addresses(bounds.connections)
+        self.addresses = Addresses(bounds.connections, bounds.trusted)

@@ -66,7 +66,7 @@ def check_origin(connection: HTTPConnection) -> None:
         raise Refused(
             Problem.FOREIGN_PAGE,
             "the request comes from the page of another origin (a reverse proxy must pass on Host and "
-            "X-Forwarded-Proto)",
+            "X-Forwarded-Proto, and be named in `trusted_proxies`)",
         )
 
 

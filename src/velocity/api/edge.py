@@ -23,6 +23,7 @@ from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import Download
 from velocity.api.events import Watch
+from velocity.api.forwarded import Network, Proxies
 from velocity.api.handlers.base import Services
 from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.openmetrics import OpenMetrics
@@ -40,8 +41,9 @@ log = logging.getLogger(__name__)
 class Edge:
     """Finds the operation of a request by two dictionary look-ups; everything else is Starlette's."""
 
-    def __init__(self, services: Services, *, body_limit: int, rest: ASGIApp) -> None:
+    def __init__(self, services: Services, proxies: Proxies, *, body_limit: int, rest: ASGIApp) -> None:
         self._rest = rest
+        self._proxies = proxies
         self._counts = services.counts
         self.table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
         """Path -> method -> what it is counted as ("": not at all), and who serves it."""
@@ -56,6 +58,26 @@ class Edge:
         if scope["type"] not in ("http", "websocket"):
             await self._rest(scope, receive, send)
             return
+        passed = self._proxies.passed(scope)
+        if passed is None:
+            await self._serve(scope, receive, send)
+        else:
+            await self._serve_passed(passed, receive, send)
+
+    async def _serve_passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What a reverse proxy passes on."""
+        address, proxies = scope["client"][0], self._proxies
+        if not proxies.under_way.enter(address):
+            many = f"{proxies.most} requests from {address} are under way, as many as one address may have"
+            response = errors.refusal(Refused(Problem.TOO_MANY_ATTEMPTS, f"{many}: wait for some of them"))
+            await response(scope, receive, Careful(scope, send))
+            return
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            proxies.under_way.leave(address)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = tidy(scope["path"])
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -89,7 +111,13 @@ def tidy(path: str) -> str:
 
 
 def application(
-    services: Services, *, body_limit: int, cors_origins: Sequence[str], page: Page | None = None, **starlette: Any
+    services: Services,
+    *,
+    body_limit: int,
+    cors_origins: Sequence[str],
+    proxies: Sequence[Network] = (),
+    page: Page | None = None,
+    **starlette: Any,
 ) -> ASGIApp:
     """The ASGI application over these services; `page` is the one that was built, unless another is given."""
     page = page or Page()
@@ -123,7 +151,7 @@ def application(
         exception_handlers={404: not_found, 405: method, Exception: failed},
         **starlette,
     )
-    edge: ASGIApp = Edge(services, body_limit=body_limit, rest=rest)
+    edge: ASGIApp = Edge(services, Proxies(proxies), body_limit=body_limit, rest=rest)
     if cors_origins:  # without credentials: no other origin's page gets to use the cookie
         cors = partial(CORSMiddleware, allow_methods=["GET", "POST", "PUT", "DELETE", "PATCH"], allow_headers=["*"])
         edge = cors(edge, allow_origins=list(cors_origins))

@@ -262,6 +262,7 @@ class Server(uvicorn.Server):
         knows: Callable[[str], bool],
         bounds: Bounds | None = None,
     ) -> None:
+        config.proxy_headers = False  # uvicorn believes any process of this host: `forwarded` knows whom to believe
         super().__init__(config)
         self._ending = ending
         self.server_state: State = State(bounds or Bounds(), knows)

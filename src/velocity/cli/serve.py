@@ -28,6 +28,7 @@ import uvloop
 from argon2.exceptions import HashingError
 
 from velocity import app, priority
+from velocity.api.bounds import Bounds
 from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.words import program
 from velocity.config import ConfigError, Settings, load
@@ -116,7 +117,8 @@ async def _serve(settings: Settings) -> None:
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows)
+    bounds = Bounds(trusted=tuple(settings.proxies))
+    server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows, bounds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)

@@ -24,5 +24,11 @@ class HistoryStore(Protocol):
     ) -> Sequence[tuple[int, Entry]]:
         """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
 
+    async def signed_in(self, operations: Collection[str], within: int, limit: int) -> Sequence[tuple[str, str]]:
+        """(name, address) of those who signed in by these operations, the latest first.
+
+        Looked for `within` the last so many entries.
+        """
+
     async def rotate(self, before: int, most: int) -> None:
         """Remove what is older than `before` (unix seconds), and the oldest beyond so many."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from velocity.access import rules as access_rules
 from velocity.access.directory import Directory
 from velocity.changes import Changes
+from velocity.contract import auth, sessions
 from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
@@ -28,6 +29,9 @@ AGAIN = 5.0
 """Seconds after which what the database did not take is tried again."""
 MOST = 1_000_000
 LOOK = 3600.0
+RECENT = 200_000
+"""Entries among which sign-ins are looked for at the start, which takes a fraction of a second."""
+SIGN_INS = (auth.SIGN_IN.name, sessions.OPEN.name)
 
 
 class History:
@@ -82,6 +86,10 @@ class History:
             request.refused if isinstance(request.refused, bool) else None,
             request.vmid if isinstance(request.vmid, int) else None,
         )
+
+    async def signed_in(self, limit: int) -> Sequence[tuple[str, str]]:
+        """(name, address) of those who have signed in, the latest first."""
+        return await self._store.signed_in(SIGN_INS, RECENT, limit)
 
     async def _write(self) -> None:
         pause = GATHERED

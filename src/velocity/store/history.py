@@ -49,6 +49,22 @@ class SqlHistory:
 
         return await self._database.look(work)
 
+    async def signed_in(self, operations: Collection[str], within: int, limit: int) -> list[tuple[str, str]]:
+        last = select(func.max(history.c.hid)).scalar_subquery()
+        who = history.c.name, history.c.address
+        wanted = (
+            select(*who)
+            .where(history.c.hid > last - within, history.c.operation.in_(operations), history.c.code.is_(None))
+            .group_by(*who)
+            .order_by(func.max(history.c.hid).desc())
+            .limit(limit)
+        )
+
+        def work(connection: Connection) -> list[tuple[str, str]]:
+            return [(name, address) for name, address in connection.execute(wanted)]
+
+        return await self._database.look(work)
+
     async def rotate(self, before: int, most: int) -> None:
         def work(connection: Connection) -> None:
             newest = connection.scalar(select(func.max(history.c.hid)))

@@ -1,0 +1,86 @@
+"""Where a request comes from, when a reverse proxy passes it on: X-Forwarded-For and X-Forwarded-Proto.
+
+Anybody can send these headers, so they count only from the proxies that the settings name, `trusted_proxies`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+
+from starlette.types import Scope
+
+from velocity.api.bounds import Addresses, Bounds, is_among
+
+log = logging.getLogger(__name__)
+
+Network = IPv4Network | IPv6Network
+
+
+class Proxies:
+    """The reverse proxies that are believed, and how many requests are under way of each address behind them."""
+
+    def __init__(self, trusted: Sequence[Network], most: int = Bounds.connections) -> None:
+        self._trusted = trusted
+        self._warned = False
+        self.most = most
+        self.under_way = Addresses(most)
+        """A proxy's connections have no bound, so what its clients ask has one."""
+
+    def passed(self, scope: Scope) -> Scope | None:
+        """The request as its client sent it, by address and scheme; None: no proxy that is believed passes it on."""
+        told = [(name, value) for name, value in scope["headers"] if name.startswith(b"x-forwarded-")]
+        peer = scope["client"][0] if scope.get("client") else ""
+        if not told:
+            return None
+        if not is_among(peer, self._trusted):
+            self._warn(peer)
+            return None
+        address = self._client(peer, [str(value, "latin-1") for name, value in told if name == b"x-forwarded-for"])
+        schemes = [str(value, "latin-1").strip() for name, value in told if name == b"x-forwarded-proto"]
+        return {**scope, "client": (address, 0), "scheme": _scheme(scope, schemes)}
+
+    def _client(self, peer: str, headers: Sequence[str]) -> str:
+        """Each proxy adds whom it heard at the end: the last that is no proxy of ours is the client.
+
+        What stands before it, or before what is no address, may be anybody's invention.
+        """
+        found = peer
+        for entry in reversed(",".join(headers).split(",")):
+            try:
+                found = str(ipaddress.ip_address(_without_port(entry.strip())))
+            except ValueError:
+                break
+            if not is_among(found, self._trusted):
+                break
+        return found
+
+    def _warn(self, peer: str) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "%s sends X-Forwarded headers and is not believed: if it is your reverse proxy, name it in "
+                "`trusted_proxies`",
+                peer or "a client",
+            )
+
+
+def _without_port(entry: str) -> str:
+    """Some proxies add the port: 192.0.2.1:80, [2001:db8::1]:80."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    host, _, _ = entry.partition(":")
+    return host if entry.count(":") == 1 else entry
+
+
+def _scheme(scope: Scope, told: Sequence[str]) -> str:
+    """As the last proxy tells it; that of a websocket keeps its own name."""
+    now = str(scope.get("scheme", "http"))
+    if not told or told[-1] not in ("http", "https", "ws", "wss"):
+        return now
+    secure = told[-1] in ("https", "wss")
+    if scope["type"] == "websocket":
+        return "wss" if secure else "ws"
+    return "https" if secure else "http"
