@@ -201,7 +201,7 @@ async def test_the_start_of_a_machine_does_not_wait_for_a_medium_for_ever(
     medium = await kept(storage, 2)
     file = pipe(disk, medium)
     monkeypatch.setattr(kept_by, "OPEN_DEADLINE", SOON)
-    with pytest.raises(Unknown, match="'usb' does not answer"):
+    with pytest.raises(Unknown, match="'usb' does not respond"):
         await asyncio.wait_for(asyncio.to_thread(storage.files.open, medium, readonly=True), DEADLINE)
     os.close(os.open(file, os.O_RDWR))
 
