@@ -30,15 +30,17 @@ def test_the_fence_is_one_transaction_on_one_range() -> None:
     script = fence.script(range(20000, 30000), ["127.0.0.53"])
     accept, closed = script.index("127.0.0.53"), script.index("127.0.0.0/8 reject")
     assert accept < closed, "DNS to the host's own resolver stays open"
-    assert script.count("meta skuid 20000-29999") == 3
-    assert "ip6 daddr ::1 reject" in script
+    assert script.count("meta skuid 20000-29999") == 1 + len(fence.CLOSED)
+    assert "ip6 daddr ::1/128 reject" in script
 
 
-def test_only_loopback_resolvers_are_exempt(tmp_path: Path) -> None:
+def test_only_resolvers_among_what_is_closed_are_exempt(tmp_path: Path) -> None:
     file = tmp_path / "resolv.conf"
     file.write_text("# x\nnameserver 127.0.0.53\nnameserver 192.0.2.9\nnameserver ::1\nnameserver nonsense\nsearch x\n")
-    assert fence.loopback_resolvers(file) == ["127.0.0.53", "::1"]
-    assert fence.loopback_resolvers(tmp_path / "none") == []
+    assert fence.closed_resolvers(file) == ["127.0.0.53", "::1"]
+    file.write_text("nameserver 169.254.169.254\nnameserver fe80::1%eth0\n")
+    assert fence.closed_resolvers(file) == ["169.254.169.254", "fe80::1"]
+    assert fence.closed_resolvers(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "x" * 16, "no-such-nic"])
@@ -100,13 +102,16 @@ assert not (net / "vt1n1").exists()
     assert within(namespace, program) == 0
 
 
+METADATA = ("169.254.169.254", "fe80::a9fe:a9fe", "fd00:ec2::254", "168.63.129.16", "100.100.100.200")
+"""Where clouds tell their hosts secrets."""
 CONNECT = """
 import os, socket, sys
 os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
 family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
 with socket.socket(family, socket.SOCK_STREAM) as plug:
     plug.settimeout(2)
-    plug.connect((sys.argv[2], int(sys.argv[3])))
+    # Link-local addresses need the interface besides: here it is the loopback, the first one.
+    plug.connect((sys.argv[2], int(sys.argv[3]), *((0, 1) if sys.argv[2].startswith("fe80") else ())))
 """
 
 
@@ -169,6 +174,7 @@ else:
     assert within(namespace, program) == 0
 
 
+@pytest.mark.holds("ISOLATION-7")
 @pytest.mark.guest
 def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> None:
     uids = range(41000, 42000)
@@ -182,7 +188,7 @@ def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> Non
         namespace,
         lambda: [
             socket.create_server(("0.0.0.0", 0)),
-            socket.create_server(("::1", 0), family=socket.AF_INET6),
+            socket.create_server(("::", 0), family=socket.AF_INET6),
             socket.create_server(("127.0.0.53", 53)),
         ],
     )
@@ -200,6 +206,12 @@ def test_the_fence_holds_for_its_uids_and_for_nobody_else(namespace: str) -> Non
         assert reaches(40999, "127.0.0.1", v4)
         assert reaches(40999, "::1", v6)
         assert reaches(41001, "127.0.0.53", 53), "DNS"
+        for address in METADATA:
+            command = ["ip", "-n", namespace, "address", "add", address, "dev", "lo"]
+            subprocess.run([*command, "nodad"] if ":" in address else command, check=True)
+            port = v6 if ":" in address else v4
+            assert reaches(40999, address, port), f"{address} is there for the host"
+            assert not reaches(41001, address, port), address
     finally:
         for server in servers:
             server.close()

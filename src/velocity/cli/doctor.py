@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 from msgspec import Struct
 
+from velocity import sandbox
 from velocity.cli import session
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
@@ -118,9 +119,9 @@ def _network(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"nic {nic.nicid}", "limited" if kind == "absent" else "ok", text)
     uids = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base).uids
     if uids is None:
-        text = "NAT guests can reach this host's 127.0.0.1: run the server as root to prevent that"
+        text = "NAT guests can reach 127.0.0.1 and link-local addresses: run the server as root to prevent that"
     elif fence.holds(uids):
-        text = "NAT guests cannot reach this host's loopback (nftables, read back)"
+        text = "NAT guests cannot reach this host's loopback, nor metadata services (nftables, read back)"
     else:
         text = "the packet filter is not active: `velocity serve` sets it, and needs nftables"
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
@@ -131,8 +132,11 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
     chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
     if chosen.uids is None:
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
+    elif why := sandbox.missing():
+        yield Finding("isolation", "limited", f"guests get uids of their own, but see this host's files: {why}")
     else:
-        yield Finding("isolation", "ok", f"each guest gets its own uid, starting at {chosen.uids.start}")
+        text = f"each guest gets its own uid, starting at {chosen.uids.start}, and namespaces in which it sees /usr"
+        yield Finding("isolation", "ok", text)
     if shutil.which("setpriv") is None:
         yield Finding("setpriv", "missing", "install util-linux")
     runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
@@ -143,6 +147,7 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
         holds = confine.read_back(confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches)
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
+        text += f", namespaces {' '.join(holds.namespaces) or 'none'}, oom_score_adj {holds.oom_score_adj}"
         gaps = list(holds.gaps)
         if run.machine in unknown:
             gaps.append(f"belongs to no VM, as after restoring an older database: `kill {pid}` ends it")

@@ -265,6 +265,8 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
     facts += [*lines(info, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
     if info.isolation:
-        facts.append(("isolation", f"uid {info.isolation.uid}, seccomp {'on' if info.isolation.seccomp else 'off'}"))
-        facts += [("", f"gap: {gap}") for gap in info.isolation.gaps]
+        holds = info.isolation
+        own = f"namespaces {' '.join(holds.namespaces) or 'none'}"
+        facts.append(("isolation", f"uid {holds.uid}, {own}, seccomp {'on' if holds.seccomp else 'off'}"))
+        facts += [("", f"gap: {gap}") for gap in holds.gaps]
     return facts

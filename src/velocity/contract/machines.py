@@ -152,6 +152,9 @@ class Isolation(Wire, frozen=True):
     capability_bounding_set: Annotated[str, Meta(description="hexadecimal, as in /proc/PID/status")]
     no_new_privileges: bool
     seccomp: bool
+    namespaces: Annotated[list[str], Meta(description="those of its own, of mount, ipc and pid")]
+    sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
+    oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
     nat_reaches_host_loopback: bool
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
 

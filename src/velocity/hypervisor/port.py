@@ -182,6 +182,9 @@ class Confinement(Value, frozen=True):
     bounding_set: str
     no_new_privileges: bool
     seccomp: bool
+    namespaces: tuple[str, ...]
+    sees_host_files: bool
+    oom_score_adj: int
     nat_reaches_loopback: bool
     gaps: tuple[str, ...]
 

@@ -1,8 +1,9 @@
-"""The fence around NAT: a packet filter that keeps the machines' uids away from the host's loopback.
+"""The fence around NAT: a packet filter that keeps the machines' uids away from what is the host's alone.
 
 QEMU's user network opens the guest's connections as its own process does, and hands what goes to the guest's gateway
-to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. The host's
-other addresses stay reachable, as for any machine on its network. nft(8)
+to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. So are
+addresses closed where a cloud tells its host secrets, as every process of the host may ask there. The host's other
+addresses stay reachable, as for any machine on its network. nft(8)
 """
 
 from __future__ import annotations
@@ -12,6 +13,21 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+CLOSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "127.0.0.0/8",
+            "::1/128",
+            "169.254.0.0/16",  # link-local: 169.254.169.254 is the metadata service of most clouds
+            "fe80::/10",
+            "fd00:ec2::254/128",  # Amazon's over IPv6
+            "168.63.129.16/32",  # Azure's
+            "100.100.100.200/32",  # Alibaba's
+        ),
+    )
+)
 
 
 class CannotFence(Exception):
@@ -24,15 +40,15 @@ def table(uids: range) -> str:
 
 
 def script(uids: range, resolvers: Sequence[str]) -> str:
-    """The nft script, one transaction. DNS to a resolver on the loopback stays open: guests' queries go there."""
+    """The nft script, one transaction. DNS to a resolver among what is closed stays open: guests' queries go there."""
     who = f"meta skuid {uids.start}-{uids.stop - 1}"
     lines = [f"add table inet {table(uids)}", f"delete table inet {table(uids)}", f"table inet {table(uids)} {{"]
     lines += ["chain out { type filter hook output priority 0; policy accept;"]
     for resolver in resolvers:
         family = "ip6" if ":" in resolver else "ip"
         lines += [f"{who} {family} daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept"]
-    lines += [f"{who} ip daddr 127.0.0.0/8 reject", f"{who} ip6 daddr ::1 reject", "}", "}"]
-    return "\n".join(lines) + "\n"
+    lines += [f"{who} {'ip' if net.version == 4 else 'ip6'} daddr {net} reject" for net in CLOSED]
+    return "\n".join([*lines, "}", "}"]) + "\n"
 
 
 def raise_fence(uids: range) -> None:
@@ -40,7 +56,7 @@ def raise_fence(uids: range) -> None:
     try:
         done = subprocess.run(
             ["nft", "-f", "-"],
-            input=script(uids, loopback_resolvers()),
+            input=script(uids, closed_resolvers()),
             capture_output=True,
             text=True,
             timeout=10,
@@ -64,11 +80,11 @@ def holds(uids: range) -> bool:
     text = [json.dumps(rule["expr"]) for rule in rules]
     span = json.dumps({"range": [uids.start, uids.stop - 1]})
     closed = [one for one in text if span in one and '"reject"' in one]
-    return any('"127.0.0.0"' in one for one in closed) and any('"::1"' in one for one in closed)
+    return all(any(f'"{net.network_address}"' in one for one in closed) for net in CLOSED)
 
 
-def loopback_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
-    """The resolvers of this host that are loopback addresses, such as 127.0.0.53. resolv.conf(5)"""
+def closed_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
+    """The resolvers of this host among what is closed, such as 127.0.0.53. resolv.conf(5)"""
     found = []
     try:
         lines = resolv_conf.read_text("utf-8", "replace").splitlines()
@@ -78,9 +94,9 @@ def loopback_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver":
             try:
-                address = ipaddress.ip_address(words[1])
+                address = ipaddress.ip_address(words[1].partition("%")[0])
             except ValueError:
                 continue
-            if address.is_loopback:
+            if any(address in net for net in CLOSED):
                 found.append(str(address))
     return found

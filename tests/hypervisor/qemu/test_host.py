@@ -126,16 +126,21 @@ def test_the_facts_of_qemu(tmp_path: Path) -> None:
 @pytest.mark.guest
 @pytest.mark.skipif(os.geteuid() != 0 or not confine.KVM.exists(), reason="needs root and a /dev/kvm to lend")
 def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None:
-    look = ["sh", "-c", "exec 3<>/dev/kvm && id -u && grep CapBnd /proc/self/status"]
+    look = ["sh", "-c", "exec 3<>/dev/kvm && id -u"]
     mode = confine.KVM.stat().st_mode & 0o777
     confine.KVM.chmod(0o600)
+
+    def opened(uid: int) -> bytes:
+        process = confine.begin(seen, [*confine.prefix(uid), *look], stdout=subprocess.PIPE)
+        return process.communicate(timeout=30)[0]
+
     try:
         assert not confine.is_open_to_all(confine.KVM)
         alone = subprocess.run([*confine.prefix(40000), *look], capture_output=True, text=True, check=False)
         assert alone.returncode != 0
-        lent = [*confine.lend_kvm(40000, str(tmp_path)), *confine.prefix(40000), *look]
-        done = subprocess.run(lent, capture_output=True, text=True, check=False)
-        assert done.stdout.split() == ["40000", "CapBnd:", "0" * 16], done.stderr
+        seen = confine.view(40000, tmp_path, "qemu-system-x86_64", None, kvm=True)
+        assert opened(40000).split() == [b"40000"]
+        assert opened(40001) == b"", "nobody else's"
         assert list(tmp_path.iterdir()) == [], "nothing of it is seen outside"
         assert confine.KVM.stat().st_uid == 0
     finally:
@@ -144,8 +149,18 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
 
 @pytest.mark.holds("ISOLATION-5")
 def test_what_status_says_of_confinement() -> None:
-    status = {"Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+    status = {
+        "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
+        "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "OomScoreAdj": "200",
+        "ServerOomScoreAdj": "0",
+    }  # fmt: skip
     assert read_back(status, server_uid=0, nat_reaches_loopback=False).gaps == ()
-    loose = {"Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0"}
+    loose = {
+        "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
+        "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "OomScoreAdj": "0", "ServerOomScoreAdj": "0",
+    }  # fmt: skip
     gaps = read_back(loose, server_uid=1000, nat_reaches_loopback=True).gaps
-    assert len(gaps) == 5
+    assert len(gaps) == 7
+    for one, instead in (("Namespaces", "mount pid"), ("Root", "rw tmpfs velocity"), ("Root", "ro ext4 /dev/sda1")):
+        (gap,) = read_back(status | {one: instead}, server_uid=0, nat_reaches_loopback=False).gaps
+        assert "it sees the host's files" in gap

@@ -98,6 +98,9 @@ def _isolation(holds: Confinement) -> machines.Isolation:
         capability_bounding_set=holds.bounding_set,
         no_new_privileges=holds.no_new_privileges,
         seccomp=holds.seccomp,
+        namespaces=list(holds.namespaces),
+        sees_host_files=holds.sees_host_files,
+        oom_score_adj=holds.oom_score_adj,
         nat_reaches_host_loopback=holds.nat_reaches_loopback,
         gaps=list(holds.gaps),
     )

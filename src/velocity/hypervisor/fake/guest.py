@@ -20,6 +20,9 @@ UNCONFINED = Confinement(
     bounding_set="0" * 16,
     no_new_privileges=True,
     seccomp=True,
+    namespaces=(),
+    sees_host_files=True,
+    oom_score_adj=0,
     nat_reaches_loopback=False,
     gaps=("nothing is executed here, so nothing is confined",),
 )

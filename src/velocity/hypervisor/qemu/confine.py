@@ -1,17 +1,27 @@
 """How little a machine's process may do: what it is started with, and what holds of it when one looks.
 
-setpriv(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html
+setpriv(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html; proc_pid_mountinfo(5)
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from velocity import sandbox
 from velocity.hypervisor.port import Confinement
+from velocity.hypervisor.qemu.resolver import RESOLV_CONF
+from velocity.sandbox import Lent, View
 
 KVM = Path("/dev/kvm")
+NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
+"""Those that a process should have for its own, as /proc names them."""
+OOM_MORE, OOM_MOST = 200, 1000
+"""How much more the kernel would rather end a guest than the server, and the most that it knows."""
 
 
 def prefix(uid: int | None) -> list[str]:
@@ -31,39 +41,64 @@ def prefix(uid: int | None) -> list[str]:
     ]
 
 
-LEND_KVM = """
-set -e
-mount -t tmpfs -o mode=0755,size=64k velocity "$1"
-mknod -m 0600 "$1/kvm" c "$3" "$4"
-chown "$2" "$1/kvm"
-mount --bind "$1/kvm" /dev/kvm
-umount -l "$1"
-shift 4
-exec "$@"
-"""
-
-
 def is_open_to_all(device: Path) -> bool:
     """Whether every uid may read and write it."""
     return device.stat().st_mode & 0o006 == 0o006
 
 
-def lend_kvm(uid: int, directory: str) -> list[str]:
-    """The command before `prefix` where /dev/kvm is not open to all: the machine sees one that is its own.
+def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool) -> View:
+    """What QEMU sees of the host: /usr, its own directory, /dev/kvm if it needs that, and how names are resolved.
 
-    QEMU opens /dev/kvm by its path. In a mount namespace of the machine's own a second node of the same device, which
-    belongs to its uid, lies over it; it ends with the process. `directory` is covered for a moment. mount_namespaces(7)
+    `resolver` is a directory with a resolv.conf, for NAT: it is read anew whenever it has changed. Without NAT there is
+    no network: taps are descriptors.
     """
-    device = KVM.stat().st_rdev
-    numbers = [str(os.major(device)), str(os.minor(device))]
-    unshare = ["unshare", "--mount", "--propagation", "private", "--"]
-    return [*unshare, "sh", "-c", LEND_KVM, "sh", directory, str(uid), *numbers]
+    found = Path(shutil.which(binary) or binary)
+    programs = {path.parent for path in (found, found.resolve()) if not path.is_relative_to("/usr")}
+    return View(
+        shown=(*sorted(programs), *([resolver] if resolver else [])),
+        writable=(own,),
+        lent=(Lent(KVM, None if is_open_to_all(KVM) else uid),) if kvm else (),
+        links=((RESOLV_CONF, resolver / RESOLV_CONF.name),) if resolver else (),
+        network=resolver is not None,
+    )
+
+
+def begin(seen: View | None, command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Begin it, seeing just that; None: as the server itself. The kernel ends it before the server for want of memory.
+
+    Raises `OSError`.
+    """
+    process = subprocess.Popen(command, cwd="/", **how) if seen is None else sandbox.spawn(seen, command, **how)
+    with contextlib.suppress(OSError, ValueError):  # it has ended already
+        ours = int(Path("/proc/self/oom_score_adj").read_text())
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text(str(min(OOM_MOST, ours + OOM_MORE)))
+    return process
 
 
 def status(pid: int) -> dict[str, str]:
-    """/proc/PID/status as it stands. Raises `OSError` when the process is gone. proc(5)"""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    """/proc/PID/status as it stands, with what else tells. Raises `OSError` when the process is gone. proc(5)"""
+    process = Path(f"/proc/{pid}")
+    lines = (process / "status").read_text().splitlines()
+    facts = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    own = [name for kind, name in NAMESPACES.items() if _is_own(process, kind)]
+    root = [line.split() for line in (process / "mountinfo").read_text().splitlines() if line.split()[4] == "/"]
+    return {
+        **facts,
+        "Namespaces": " ".join(own),
+        "Root": " ".join(one[5] + " " + " ".join(one[one.index("-") + 1 :][:2]) for one in root),
+        "OomScoreAdj": (process / "oom_score_adj").read_text().strip(),
+        "ServerOomScoreAdj": Path("/proc/self/oom_score_adj").read_text().strip(),
+    }
+
+
+def _is_own(process: Path, kind: str) -> bool:
+    return (process / "ns" / kind).stat().st_ino != (Path("/proc/self/ns") / kind).stat().st_ino
+
+
+def sees_host(root: str) -> bool:
+    """Whether its root is another than the one that the sandbox lays, which nobody can write to."""
+    options, _, kind = root.partition(" ")
+    return kind != "tmpfs velocity" or "ro" not in options.split(",")
 
 
 def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback: bool) -> Confinement:
@@ -75,6 +110,9 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
     bounding = facts["CapBnd"]
     privileges = facts["NoNewPrivs"] == "1"
     seccomp = facts["Seccomp"] == "2"
+    namespaces = tuple(facts["Namespaces"].split())
+    sees = sees_host(facts["Root"])
+    oom = int(facts["OomScoreAdj"])
     gaps = []
     if not own:
         gaps.append("it runs with the server's uid: run the server as root to give each VM its own")
@@ -86,8 +124,16 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
         gaps.append("it can gain new privileges")
     if not seccomp:
         gaps.append("it has no system call filter: QEMU was built without seccomp")
+    if sees or set(namespaces) != set(NAMESPACES.values()):
+        cure = sandbox.missing() or "it was started by an earlier version: stop it and start it again"
+        gaps.append(f"it sees the host's files, shared memory or processes: {cure}")
+    if oom <= int(facts["ServerOomScoreAdj"]):
+        gaps.append("for want of memory the kernel may end the server before it: its oom_score_adj is no higher")
     if nat_reaches_loopback:
-        gaps.append("its NAT reaches the host's own 127.0.0.1: run the server as root, with nftables, to prevent that")
+        gaps.append(
+            "its NAT reaches the host's own 127.0.0.1 and link-local addresses, such as a cloud's metadata service: "
+            "run the server as root, with nftables, to prevent that"
+        )
     return Confinement(
         uid=uid,
         own_uid=own,
@@ -95,6 +141,9 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
         bounding_set=bounding,
         no_new_privileges=privileges,
         seccomp=seccomp,
+        namespaces=namespaces,
+        sees_host_files=sees,
+        oom_score_adj=oom,
         nat_reaches_loopback=nat_reaches_loopback,
         gaps=tuple(gaps),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
 from velocity.hypervisor.qemu import facts, firmware, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
@@ -90,3 +91,5 @@ class QemuHypervisor:
                 fence.raise_fence(chosen.uids)
             except fence.CannotFence as error:
                 log.warning("NAT guests can reach this host's loopback addresses: %s", error)
+            if (why := sandbox.missing()) is not None:
+                log.warning("guests' processes see this host's files: %s", why)

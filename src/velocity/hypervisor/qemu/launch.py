@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from uuid import UUID
 
 import msgspec
 
+from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, spool, words
+from velocity.hypervisor.qemu import confine, resolver, spool, words
 from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.processes import start_time
@@ -29,6 +29,7 @@ from velocity.hypervisor.qemu.spool import Bounds, Console
 from velocity.hypervisor.qemu.words import Words
 from velocity.network import wire
 from velocity.network.rules import link_name, mac
+from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
 
 
@@ -50,6 +51,11 @@ class Place:
         with contextlib.suppress(Refused):
             self.media.remove(variables(machine))
         shutil.rmtree(self.state / str(machine), ignore_errors=True)
+
+    @property
+    def resolver(self) -> Path:
+        """The directory with the copy of the host's resolv.conf."""
+        return self.state.parent / "cache" / "resolver"
 
     def serial_log(self, machine: UUID) -> SerialLog:
         return SerialLog(self.state / str(machine))
@@ -235,26 +241,27 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run, copies: context
     own_words = held(spool.create(directory / words.NAME, place.bounds))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
-    process = subprocess.Popen(
-        [*_prefix(place, plan, run), *arguments(plan)],
+    process = confine.begin(
+        _view(place, plan, run),
+        [*confine.prefix(run.uid if place.privileged else None), *arguments(plan)],
         stdin=typed,
         stdout=said,
         stderr=own_words,
         pass_fds=descriptors,
         start_new_session=True,
-        cwd="/",
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )
     process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here
     return process.pid
 
 
-def _prefix(place: Place, plan: Plan, run: Run) -> list[str]:
-    """What gives the privileges up before QEMU begins."""
-    if not place.privileged:
-        return confine.prefix(None)
-    kvm = plan.accelerator.startswith("kvm") and not confine.is_open_to_all(confine.KVM)
-    return [*(confine.lend_kvm(run.uid, plan.own) if kvm else ()), *confine.prefix(run.uid)]
+def _view(place: Place, plan: Plan, run: Run) -> View | None:
+    """What QEMU sees of the host; None: all that the server does, as there are no namespaces for it."""
+    if not place.privileged or sandbox.missing():
+        return None
+    kvm = plan.accelerator.startswith("kvm")
+    names = resolver.copy(place.resolver) if run.nat else None
+    return confine.view(run.uid, Path(plan.own), plan.binary, names, kvm=kvm)
 
 
 def _words(error: Exception) -> str:

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from velocity.hypervisor.port import Incarnation, NotRunning
+from velocity.hypervisor.qemu import resolver
 from velocity.hypervisor.qemu.launch import Place, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.news import News
@@ -50,16 +51,18 @@ class Sessions:
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-        self._clearer: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._clearer = self._loop.create_task(self._clear_what_is_left())
+        followed = resolver.follow(self.place.resolver)
+        self._tasks = [self._loop.create_task(work) for work in (self._clear_what_is_left(), followed)]
 
     async def close(self) -> None:
-        if self._clearer is not None:
-            self._clearer.cancel()
-            await asyncio.wait({self._clearer})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         watched, self._watched = self._watched, {}
         for one in watched.values():
             one.meter.close()

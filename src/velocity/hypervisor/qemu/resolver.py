@@ -1,0 +1,49 @@
+"""The host's resolv.conf as QEMU's user network sees it: a copy, for what has no /etc.
+
+A file that is bound into a namespace stays the one it was when another takes its name, as happens whenever a laptop
+changes networks; a directory shows what is in it now. QEMU looks at it anew every second. resolv.conf(5)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+LOOK = 5.0
+"""Seconds between two looks at the host's."""
+
+
+def copy(directory: Path, source: Path = RESOLV_CONF) -> Path:
+    """Bring the copy in that directory up to date, in one step; returns the directory. Raises `OSError`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o755)
+    target = directory / RESOLV_CONF.name
+    said = source.read_bytes() if source.exists() else b""
+    with contextlib.suppress(FileNotFoundError):
+        if target.read_bytes() == said:
+            return directory
+    draft = target.with_suffix(".draft")
+    draft.write_bytes(said)
+    draft.chmod(0o644)
+    draft.rename(target)
+    return directory
+
+
+async def follow(directory: Path, source: Path = RESOLV_CONF, every: float = LOOK) -> None:
+    """Keep the copy like the host's, if there is one, until it is cancelled."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(_again, directory, source)
+        except OSError as error:
+            log.warning("guests with NAT keep the resolvers that they have: %s", error.strerror)
+
+
+def _again(directory: Path, source: Path) -> None:
+    if directory.exists():
+        copy(directory, source)

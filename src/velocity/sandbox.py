@@ -1,0 +1,210 @@
+"""Processes in mount, ipc and pid namespaces of their own: of the host's files they see /usr and what they are given.
+
+A thread takes itself into the namespaces, lays a root there and begins the program from it, so that the program is a
+child of ours, by its pid on this host, without a process in between. docs/decisions/0022; namespaces(7), pivot_root(2)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x08000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    0x1, 0x2, 0x4, 0x8, 0x20, 0x1000, 0x4000, 0x40000,
+)  # fmt: skip
+MNT_DETACH = 2
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+MOUNT_SETATTR = 442
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+STAGE = "/sys"
+"""Where the root is laid before it becomes one: a directory that every host has, and that nothing is taken from."""
+SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""Directories that are part of /usr: links into it, or, where they are not, shown as it is."""
+SHOWN = ("/etc/ld.so.cache", "/etc/alternatives")
+"""What programs of /usr need besides it: where libraries are, and links into it."""
+DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+"""Minor numbers of memory devices. https://www.kernel.org/doc/html/latest/admin-guide/devices.html"""
+REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
+"""What the kernel says where namespaces are not allowed, as in a container, or where it has not all that is used."""
+SIZE = "mode=0755,size=64k,nr_inodes=256"
+
+
+@dataclass(frozen=True)
+class Lent:
+    """A device that the program gets a node of. `uid` is the only one that may open it; None: all may."""
+
+    device: Path
+    uid: int | None
+
+
+@dataclass(frozen=True)
+class View:
+    """What a program sees besides /usr. `shown` cannot be written to; all have the paths that they have outside."""
+
+    shown: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
+    lent: tuple[Lent, ...] = ()
+    links: tuple[tuple[Path, Path], ...] = ()
+    """Symbolic links, and where they lead."""
+    network: bool = False
+    """Whether it has the host's network; else it has none, nor the host's abstract sockets. unix(7)"""
+
+
+def spawn(view: View, command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Begin it as root, as pid 1 of its namespace. `how` is for Popen. Raises `OSError`.
+
+    A first process of a namespace gets no signal from the host that it does not handle, but for SIGKILL and SIGSTOP.
+    """
+    network = None if view.network else _no_network()
+
+    def begin() -> subprocess.Popen[bytes]:
+        _enter(view, network)
+        return subprocess.Popen(command, cwd="/", **how)
+
+    return _aside(begin)
+
+
+@functools.cache
+def missing() -> str | None:
+    """Why there is none here, with the cure; None: there is. Found by making one. Raises `OSError`: not known now."""
+    if os.geteuid() != 0:
+        return "only root can make namespaces for it: run the server as root"
+    try:
+        process = spawn(View(), ["true"], stdin=subprocess.DEVNULL)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return f"this host allows no namespaces ({error.strerror}): the server needs CAP_SYS_ADMIN and CAP_MKNOD"
+    return None if process.wait() == 0 else "programs do not run in it: /usr alone is not enough for them"
+
+
+def _aside(work: Callable[[], T]) -> T:
+    """Do it in a thread of its own, which may enter namespaces: it ends with this, and no other ever runs there."""
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def whole() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=whole, name="sandbox")
+    thread.start()
+    thread.join()
+    for error in failed:
+        raise error
+    return done[0]
+
+
+@functools.cache
+def _no_network() -> int:
+    """A descriptor of a network namespace with nothing in it, for all that have no network: to make one takes long."""
+
+    def make() -> int:
+        _call(_libc().unshare, CLONE_NEWNET)
+        return os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    return _aside(make)
+
+
+def _enter(view: View, network: int | None) -> None:
+    """Take the calling thread, and what it begins, into namespaces with a root that shows just that."""
+    if network is not None:
+        _call(_libc().setns, network, CLONE_NEWNET)
+    _call(_libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
+    _mount(None, "/", None, MS_REC | MS_PRIVATE)
+    _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
+    _lay_system()
+    _lay_devices(view.lent)
+    for path in (*map(Path, SHOWN), *view.shown):
+        if path.exists():
+            _show(path, MS_RDONLY | MS_NOSUID | MS_NODEV)
+    for path in view.writable:
+        _show(path, MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for link, leads in view.links:
+        _directory(Path(STAGE + str(link.parent)))
+        Path(STAGE + str(link)).symlink_to(leads)
+    os.chdir(STAGE)
+    _syscall(PIVOT_ROOT.get(os.uname().machine, -1), b".", b".")
+    _call(_libc().umount2, b".", MNT_DETACH)
+    os.chdir("/")
+    _mount(None, "/", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+
+
+def _lay_system() -> None:
+    _show(Path("/usr"), MS_RDONLY | MS_NOSUID | MS_NODEV)
+    for name in SYSTEM:
+        path = Path("/", name)
+        if path.is_symlink():
+            Path(STAGE, name).symlink_to(path.readlink())
+        elif path.is_dir():
+            _show(path, MS_RDONLY | MS_NOSUID | MS_NODEV)
+    _directory(Path(STAGE, "proc"))
+
+
+def _lay_devices(lent: Sequence[Lent]) -> None:
+    devices = Path(STAGE, "dev")
+    _directory(devices)
+    for name, minor in DEVICES.items():
+        os.mknod(devices / name, stat.S_IFCHR, os.makedev(1, minor))
+        (devices / name).chmod(0o666)
+    for one in lent:
+        node = devices / one.device.name
+        os.mknod(node, stat.S_IFCHR, one.device.stat().st_rdev)
+        node.chmod(0o666 if one.uid is None else 0o600)
+        if one.uid is not None:
+            os.chown(node, one.uid, one.uid)
+
+
+def _show(path: Path, attributes: int) -> None:
+    """What lies at that path outside, with all that is mounted below it."""
+    at = Path(STAGE + str(path))
+    _directory(at if path.is_dir() else at.parent)
+    if not path.is_dir():
+        at.touch()
+    _mount(str(path), str(at), None, MS_BIND | MS_REC)
+    # struct mount_attr: set, clear, propagation, user namespace. mount_setattr(2)
+    wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
+    where = os.fsencode(at)
+    _syscall(MOUNT_SETATTR, AT_FDCWD, where, AT_RECURSIVE, wanted, ctypes.c_size_t(ctypes.sizeof(wanted)))
+
+
+def _directory(path: Path) -> None:
+    """Make it, and those above it, open to all whatever the server's umask is."""
+    if not path.is_dir():
+        _directory(path.parent)
+        path.mkdir()
+        path.chmod(0o755)
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind, options)]
+    _call(_libc().mount, *words[:3], ctypes.c_ulong(flags), words[3])
+
+
+def _syscall(number: int, *arguments: Any) -> None:
+    _call(_libc().syscall, ctypes.c_long(number), *arguments)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(function: Any, *arguments: Any) -> None:
+    if function(*arguments) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
