@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from tests.api.world import World, world
-from tests.faults.clock import HastyLoop
+from tests.api.world import world
+from tests.faults.served import Served
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor, Run
@@ -113,23 +111,13 @@ class Asked:
             yield news
 
 
-class Lives(RuleBasedStateMachine):
-    counted: ClassVar[Counter[str]]
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
-
+class Lives(Served):
     @initialize()
     def begin(self) -> None:
-        self.loop = HastyLoop()
-        memory = Path("/dev/shm")  # what is meant is the order of things, not the disk
-        self.directory = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.prepare()
         self.fake = FakeHypervisor()
         self.disk = Disk()
         self.store = type("Store", (FlakyStore,), {"disk": self.disk})
-        self.number = 0
-        self.dead: list[object] = []
-        """The servers that were killed: one that is collected would close in order."""
         self.vmids: list[int] = []
         self.uuids: dict[int, UUID] = {}
         self.run(self.start())
@@ -142,21 +130,14 @@ class Lives(RuleBasedStateMachine):
         async def driver(media: MediaFiles) -> Any:
             return self.line
 
-        self.opened = world(Path(self.directory.name) / "data", self.fake, driver=driver, machines=self.store)
-        self.w: World = await self.opened.__aenter__()
+        self.opened = world(self.data, self.fake, driver=driver, machines=self.store)
+        self.w = await self.opened.__aenter__()
 
     async def make(self) -> None:
         self.number += 1
         vmid = await self.w.vm(f"vm{self.number}")
         self.vmids.append(vmid)
         self.uuids[vmid] = self.w.server.services.fleet.get(vmid).machine.uuid
-
-    def teardown(self) -> None:
-        if hasattr(self, "w"):
-            self.run(self.calm())
-            self.run(self.opened.__aexit__(None, None, None))
-            self.loop.close()
-            self.directory.cleanup()
 
     # What is asked
 
@@ -252,7 +233,8 @@ class Lives(RuleBasedStateMachine):
             asking = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await self.kill(asking)
+            await self.kill()
+            asking.cancel()
             self.disk.refuses = self.disk.loses = False
             await self.start()
 
@@ -263,20 +245,10 @@ class Lives(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.run(asyncio.sleep(seconds))
 
-    async def kill(self, *asking: asyncio.Task[Any]) -> None:
-        """Nothing of it goes on; what its store was doing is done."""
+    async def kill(self) -> None:
         self.line.cut = True
-        here = asyncio.current_task()
-        while others := {one for one in asyncio.all_tasks() if one is not here}:
-            for one in others:
-                one.cancel()
-            await asyncio.wait(others)
-            self.loop.stop_timers()
-        server = self.w.server
-        await server.database.close()
-        server.lock.close()
+        await super().kill()
         await self.fake.machines.close()
-        self.dead.append(self.opened)
 
     # What must hold
 

@@ -1,8 +1,8 @@
 """Media under random faults of a pool: what the API says against what the pool holds.
 
 The n-th call fails with an error of the operating system, hangs, comes late, or its answer is lost; the pool is away,
-read-only or full; the server is killed at any point. What was answered is so, what was refused has not happened, no
-byte is lost, nothing is left, and the other pool works all the while.
+read-only or full; a commit fails, or its answer is lost; the server is killed at any point. What was answered is so,
+what was refused has not happened, no byte is lost, nothing is left, and the other pool works all the while.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import lzma
-import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from tests.api.world import Answer, World, world
-from tests.faults.clock import HastyLoop
+from tests.api.world import Answer, world
+from tests.faults.served import Served
+from tests.store.lossy import Lossy
 from velocity.config import PoolSetting
 from velocity.storage.fake import FakeStorage, connect
 from velocity.storage.fake.pools import AGAIN, Bytes, Fails, FakeHost, Fault, Hangs, Late, Lost
@@ -41,30 +41,21 @@ LITTLE, MUCH = 40_000, 1 << 40
 UNPACKED = bytes(range(250)) * 30
 Some = st.lists(st.tuples(st.integers(0, 12), st.sampled_from(FAULTS)), min_size=1, max_size=2)
 Faults: st.SearchStrategy[list[tuple[int, Fault]]] = st.one_of(st.just([]), Some)
+Commits = st.sampled_from(["", "", "", "undone", "made"])
+"""What becomes of the next commit, if that is not well: its answer is lost, and it is made or is not."""
 Number = st.integers(0, 10**6)
 Ways = st.sampled_from(["create", "upload", "clone", "import", "delete", "purge", "restore", "empty"])
 
 
-class Media(RuleBasedStateMachine):
-    counted: ClassVar[Counter[str]]
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
-
+class Media(Served):
     @initialize()
     def begin(self) -> None:
-        self.loop = HastyLoop()
-        memory = Path("/dev/shm")  # what is meant is the order of things, not the disk
-        self.directory = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-        self.data = Path(self.directory.name) / "data"
-        self.number = 0
+        self.prepare()
         self.kept: dict[str, str] = {}
         """The media that are there: name -> mid."""
         self.trash: dict[str, str] = {}
         self.bytes: dict[str, bytes] = {}
         """What each that ever was is to hold, by its name."""
-        self.dead: list[object] = []
-        """The servers that were killed: one that is collected would close in order."""
         self.run(self.first())
 
     async def first(self) -> None:
@@ -83,31 +74,32 @@ class Media(RuleBasedStateMachine):
                  self.host.pools.values()]  # fmt: skip
         self.storage: FakeStorage = connect(self.host)
         self.opened = world(self.data, storage=lambda _: self.storage, pools=pools)
-        self.w: World = await self.opened.__aenter__()
-
-    def teardown(self) -> None:
-        if hasattr(self, "w"):
-            self.run(self.calm())
-            self.run(self.opened.__aexit__(None, None, None))
-            self.loop.close()
-            self.directory.cleanup()
+        self.w = await self.opened.__aenter__()
+        self.database = Lossy(self.w.server.database)
 
     # What is asked
 
-    @rule(asks=st.lists(st.tuples(Ways, Number, Faults), min_size=1, max_size=4), well=st.integers(0, 3))
-    def ask(self, asks: list[tuple[str, int, list[tuple[int, Fault]]]], well: int) -> None:
+    @rule(asks=st.lists(st.tuples(Ways, Number, Faults, Commits), min_size=1, max_size=4), well=st.integers(0, 3))
+    def ask(self, asks: list[tuple[str, int, list[tuple[int, Fault]], str]], well: int) -> None:
         """Mostly of a pool that does well until then."""
 
         async def work() -> None:
-            for way, one, faults in asks:
+            for way, one, faults, commit in asks:
                 if well:
                     self.heal()
                 for after, fault in faults:
                     self.usb.after(after, fault)
                 before = dict(self.kept), dict(self.trash)
                 what, name, asking = self.asked(way, one)
+                self.database.lose(commit)
                 done = await asking
-                self.counted[f"{what} {'done' if done else 'refused'}"] += 1
+                self.database.lose("")
+                await self.database_answers()
+                if done is None:  # it goes on
+                    await asyncio.sleep(LONG)
+                    await self.w.server.services.tasks.settle()
+                self.counted["commits that fail" if commit == "undone" else "commits without an answer"] += bool(commit)
+                self.counted[f"{what} {'unknown' if done is None else 'done' if done else 'refused'}"] += 1
                 await self.compare(name, what, before, done)
 
         self.run(work())
@@ -135,7 +127,7 @@ class Media(RuleBasedStateMachine):
         self.counted["kills"] += 1
         self.run(work())
 
-    def asked(self, way: str, one: int) -> tuple[str, str, Coroutine[Any, Any, bool]]:
+    def asked(self, way: str, one: int) -> tuple[str, str, Coroutine[Any, Any, bool | None]]:
         """What is asked, the medium that it is about, and the request, which gives whether it was done."""
         there = {"delete": self.kept, "purge": self.kept, "restore": self.trash, "empty": self.trash}.get(way)
         if way == "clone":
@@ -153,7 +145,7 @@ class Media(RuleBasedStateMachine):
             return way, name, self.done(self.w.call("DELETE", "/m/media", mid=mid, purge=way == "purge"))
         return way, name, self.from_trash("PUT" if way == "restore" else "DELETE", name)
 
-    def making(self, way: str, name: str, one: int) -> Coroutine[Any, Any, bool]:
+    def making(self, way: str, name: str, one: int) -> Coroutine[Any, Any, bool | None]:
         into = {"gid": 0, "mpid": 2, "name": name}
         if way == "create":
             self.bytes[name] = bytes(10_000)
@@ -169,22 +161,28 @@ class Media(RuleBasedStateMachine):
         self.bytes[name] = self.bytes[source]
         return self.task(self.w.call("PUT", "/m/media/clone", mid=self.kept[source], **into))
 
-    async def done(self, asking: Coroutine[Any, Any, Answer]) -> bool:
+    async def database_answers(self) -> None:
+        """What became of a commit is found out in a thread, which knows no other time than the host's."""
+        while self.w.server.services.outcome.unknown:
+            await asyncio.to_thread(time.sleep, 0.002)
+
+    async def done(self, asking: Coroutine[Any, Any, Answer]) -> bool | None:
+        """None: what became of it is told to be unknown."""
         answer = await asking
         assert answer.status in (200, 406, 503), answer
         assert answer.status == 200 or len(answer["message"]) > 10
-        return answer.status == 200
+        return None if answer.body.get("outcome") == "unknown" else answer.status == 200
 
-    async def task(self, asking: Coroutine[Any, Any, Answer]) -> bool:
+    async def task(self, asking: Coroutine[Any, Any, Answer]) -> bool | None:
         answer = await asking
-        if not await self.done(_given(answer)):
-            return False
+        if not (begun := await self.done(_given(answer))):
+            return begun
         while (task := await self.w.ok("POST", "/t/task", tid=answer["tid"]))["state"] == "RUNNING":
             await asyncio.sleep(2)
         assert "internal error" not in task.body.get("message", ""), task
         return bool(task["state"] == "DONE")
 
-    async def from_trash(self, verb: str, name: str) -> bool:
+    async def from_trash(self, verb: str, name: str) -> bool | None:
         items = (await self.w.ok("POST", "/t/trash/list"))["items"]
         (trid,) = [one["trid"] for one in items if one["name"] == name]
         return await self.done(self.w.call(verb, "/t/trash", trid=trid))
@@ -235,18 +233,8 @@ class Media(RuleBasedStateMachine):
         self.usb.wake()
 
     async def kill(self) -> None:
-        """Nothing of it goes on; what its store was doing is done."""
         self.storage.line.cut = True
-        here = asyncio.current_task()
-        while others := {one for one in asyncio.all_tasks() if one is not here}:
-            for one in others:
-                one.cancel()
-            await asyncio.wait(others, timeout=1.0)  # who tidies up begins others, which hang
-            self.loop.stop_timers()
-        server = self.w.server
-        await server.database.close()
-        server.lock.close()
-        self.dead.append(self.opened)
+        await super().kill()
 
     # What must hold
 
