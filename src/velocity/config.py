@@ -253,6 +253,7 @@ def _check(settings: Settings) -> Settings:
     named: tuple[tuple[str, list[object]], ...] = (
         ("pools: the mpid", [pool.mpid for pool in settings.pools]),
         ("pools: the name", [pool.name for pool in settings.pools]),
+        ("pools: the path", [os.path.normpath(pool.path) for pool in settings.pools]),
         ("nics: the nicid", [nic.nicid for nic in settings.nics]),
     )
     for what, ids in named:

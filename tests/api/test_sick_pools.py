@@ -18,6 +18,7 @@ from tests.api.test_transfers import TUS, metadata, send
 from tests.api.test_trash import trid
 from tests.api.world import World, world
 from tests.ports.subjects import until
+from velocity.cli import doctor
 from velocity.config import PoolSetting, Settings
 from velocity.contract.problems import Refused
 from velocity.storage.directory.places import Places
@@ -298,6 +299,65 @@ def only_readable(directory: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", directory], check=True)
+
+
+@contextlib.contextmanager
+def away(directory: Path) -> Iterator[None]:
+    aside = directory.rename(directory.with_name("aside"))
+    yield
+    aside.rename(directory)
+
+
+@contextlib.contextmanager
+def full(directory: Path) -> Iterator[None]:
+    """Its disk says so."""
+    ask = os.statvfs
+
+    def statvfs(path: Any) -> Any:
+        facts = ask(path)
+        if not Path(path).is_relative_to(directory):
+            return facts
+        return os.statvfs_result((*facts[:3], 0, 0, *facts[5:]))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "statvfs", statvfs)
+        yield
+
+
+@pytest.mark.holds("DUR-56")
+@pytest.mark.parametrize(
+    ("state", "made", "words"),
+    [
+        ("online", contextlib.nullcontext, "free"),
+        ("away", away, "is not at"),
+        ("readonly", only_readable, "can only be read"),
+        ("full", full, "is full (no byte is free): remove media"),
+    ],
+)
+async def test_each_state_of_a_pool_is_told_in_list_host_log_metrics_and_doctor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, state: str, made: Any, words: str
+) -> None:
+    pools = two_pools(tmp_path)
+    async with world(tmp_path / "data", **pools) as w:
+        mid = await w.medium("there", mpid=2)
+        with made(tmp_path / "usb"):
+            assert await states(w) == {"good": "online", "usb": state}
+            assert await states(w, "/h/host") == {"good": "online", "usb": state}
+            answer = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {w.key}"})
+            shown = [line for line in answer.text.splitlines() if 'name="usb",state=' in line]
+            (is_so,) = [line for line in shown if line.endswith(" 1.0")]
+            assert f'state="{state}"' in is_so
+            assert len(shown) == 4
+            (_, usb) = doctor.pools(Settings(data_dir=tmp_path / "data", **pools))
+            assert words in usb.text
+            assert usb.verdict == ("ok" if state == "online" else usb.verdict)
+        said = [one for one in caplog.messages if one.startswith(f"pool 'usb' (2) is {state}")]
+        assert len(said) == (state != "online"), "once, when it comes to be so"
+        assert await states(w) == {"good": "online", "usb": "online"}, "by itself"
+        if state == "full":
+            with made(tmp_path / "usb"):
+                await w.ok("DELETE", "/m/media", mid=mid)
+                await w.ok("PUT", "/t/trash", trid=await trid(w, "there"))
 
 
 @pytest.mark.holds("DUR-10")

@@ -100,3 +100,27 @@ def test_the_pool_of_another_installation_is_left_alone(disk: Disk) -> None:
     (disk.pool / NAME).touch()
     disk.check(NAME)
     assert disk.mark.read_text() == text, "with its database it is taken over"
+
+
+def test_a_copy_of_a_pool_is_that_pool_and_nobody_else_s(disk: Disk) -> None:
+    disk.check()
+    (disk.pool / NAME).touch()
+    copy = disk.path / "copy"
+    subprocess.run(["cp", "-a", disk.pool, copy], check=True)
+    shutil.rmtree(disk.pool)
+    copy.rename(disk.pool)
+    disk.check(NAME)
+    with pytest.raises(NotThePool, match="another installation"):
+        disk.check(records="theirs")
+
+
+def test_a_directory_that_is_another_pool_of_the_same_installation_is_refused(disk: Disk) -> None:
+    """Also where both have media of theirs in it."""
+    disk.check()
+    text = disk.mark.read_text()
+    (disk.pool / NAME).touch()
+    for known in ((), (NAME,)):
+        with pytest.raises(NotThePool, match="is the directory of pool 1: give each pool"):
+            disk.check(*known, mpid=2)
+    assert disk.mark.read_text() == text
+    assert not (disk.records / "2").exists()

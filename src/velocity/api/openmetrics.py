@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -21,6 +22,7 @@ from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
 from velocity.contract import host
+from velocity.contract.fields import PoolState
 from velocity.contract.host import HostInfo
 from velocity.contract.machines import State
 from velocity.contract.metrics import EXPOSITION
@@ -128,6 +130,9 @@ def text_of(rows: Sequence[Row], more: Sequence[Metric]) -> bytes:
     return text
 
 
+POOL_STATES: tuple[str, ...] = get_args(get_args(PoolState)[0])
+
+
 def _vms(rows: Sequence[Row]) -> Iterator[Metric]:
     for at, (name, (text, _)) in enumerate(OF_VM.items()):
         yield _metric("gauge", f"velocity_vm_{name}", text, ((labels, values[at]) for labels, values, _ in rows))
@@ -146,6 +151,12 @@ def _host(now: HostInfo) -> Iterator[Metric]:
     for name, text in OF_POOL.items():
         pools = (({"mpid": str(pool.mpid), "name": pool.name}, getattr(pool, name)) for pool in now.pools)
         yield _metric("gauge", f"velocity_pool_{name}_bytes", text, pools)
+    states = (
+        ({"mpid": str(pool.mpid), "name": pool.name, "state": state}, int(pool.state == state))
+        for pool in now.pools
+        for state in POOL_STATES
+    )
+    yield _metric("gauge", "velocity_pool_state", "1 for the state that the pool is in, 0 for the others", states)
 
 
 def _requests(counts: Counts) -> Iterator[Metric]:

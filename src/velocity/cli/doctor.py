@@ -21,6 +21,7 @@ from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, wire
 from velocity.sizes import size
+from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
 
@@ -103,6 +104,12 @@ def pools(settings: Settings) -> Iterator[Finding]:
             yield Finding("disk", "limited", f"pool {pool.name!r} is not at {pool.path}: mount its disk there")
             continue
         where = pool.path if pool.path.exists() else settings.data_dir
+        if not os.access(where, os.W_OK | os.X_OK):
+            yield Finding("disk", "limited", f"pool {pool.name!r} can only be read: remount it, or permit it")
+            continue
+        if lack := lacks(where):
+            yield Finding("disk", "limited", f"pool {pool.name!r} is full ({lack}): remove media")
+            continue
         disk = shutil.disk_usage(where).free
         hint = "" if disk > LOW_DISK else ": not much for media"
         yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")

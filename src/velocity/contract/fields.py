@@ -55,9 +55,9 @@ Revision = Annotated[
     str, Meta(min_length=1, max_length=64, description="an opaque string that changes whenever the object does")
 ]
 PoolState = Annotated[
-    Literal["online", "away", "readonly"],
+    Literal["online", "away", "readonly", "full"],
     Meta(
         description="online; away: the pool's disk is not mounted in its place, or does not respond; readonly: it can "
-        "only be read"
+        "only be read; full: it has no space, or no inode, free until something is removed"
     ),
 ]

@@ -64,9 +64,12 @@ def variables(machine: UUID) -> MediaRef:
 
 
 class PoolState(Value, frozen=True):
-    """`message` says what it means and what to do, without a path; empty: all is well."""
+    """`message` says what it means and what to do, without a path; empty: all is well.
 
-    state: Literal["online", "away", "readonly"]
+    One that is full does all that takes no bytes, and what its trash makes room for.
+    """
+
+    state: Literal["online", "away", "readonly", "full"]
     message: str = ""
 
 

@@ -18,6 +18,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from velocity.durable import sync
+from velocity.storage.directory.fullness import Fullness
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.told import told
@@ -36,6 +37,7 @@ class PoolFiles:
         self.places = places
         self._path = places.path
         self._identity = identity
+        self.fullness = Fullness(places.path)
         self._moving = places.moving
         self._trash = places.trash
         self._turn = threading.Lock()
@@ -109,7 +111,7 @@ class PoolFiles:
         """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""
         target = self.moving(name)
         try:
-            with told(self.places, size):
+            with told(self.places, size, self.fullness.heard):
                 if format_ == "qcow2":
                     _qcow2(target, size)
                 descriptor = os.open(target, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

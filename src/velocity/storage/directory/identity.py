@@ -52,6 +52,8 @@ class Identity:
         mark, record = _read(self._mark), _read(self._record)
         if record is not None and mark == record:
             return
+        if mark is not None and (other := self._pool_of(mark)):
+            raise NotThePool(f"{self._path} is the directory of pool {other}: give each pool a directory of its own")
         if known and self._holds(known):
             self._adopt(mark, record)
         elif record is not None or known:
@@ -63,6 +65,12 @@ class Identity:
             )
         else:
             self._begin(mark)
+
+    def _pool_of(self, mark: str) -> str | None:
+        """The mpid of another pool of this installation that has this mark."""
+        records = self._record.parent
+        others = [file for file in (records.iterdir() if records.is_dir() else ()) if file.name.isdigit()]
+        return next((file.name for file in others if file != self._record and _read(file) == mark), None)
 
     def _holds(self, names: Collection[str]) -> bool:
         for place in EVERYWHERE:

@@ -139,7 +139,7 @@ class Making:
 
     async def _make(self) -> Made:
         try:
-            with told(self._files.places, self._size):
+            with told(self._files.places, self._size, self._files.fullness.heard):
                 size = await self._fill()
                 content = await self._pool.threads.run(inspect, self._files.moving(self._name))
         except BaseException:
@@ -275,7 +275,7 @@ class DirectoryJobs:
 
 def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None:
     """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
-    with told(files.places, offset + len(piece)):
+    with told(files.places, offset + len(piece), files.fullness.heard):
         for at in range(0, len(piece), BLOCK):
             block = piece[at : at + BLOCK]
             if block.strip(b"\0"):
@@ -283,6 +283,6 @@ def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None
 
 
 def _finish(descriptor: int, files: PoolFiles, size: int) -> None:
-    with told(files.places, size):
+    with told(files.places, size, files.fullness.heard):
         os.ftruncate(descriptor, size)
         os.fsync(descriptor)

@@ -52,6 +52,7 @@ class Directory:
             self._retrying.cancel()
             await asyncio.wait({self._retrying})
         await self.threads.close()
+        self.presence.close()
 
 
 class Directories:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.directory.claim import Claim
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity, NotThePool
 from velocity.storage.directory.places import Places
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 SAID: dict[str, tuple[str, str]] = {
     "away": ("is away: its disk is not mounted or does not respond", "until the administrator has restored it"),
     "readonly": ("is read-only at present", "until the administrator has made it writable"),
+    "full": ("is full", "or remove media"),
 }
 
 
@@ -33,6 +35,7 @@ class Presence:
         self._in_order = False
         self._looking = threading.Lock()
         self._last = ONLINE
+        self._claim = Claim()
 
     def state(self) -> PoolState | None:
         """None: it is known only with the names of its files."""
@@ -49,13 +52,15 @@ class Presence:
         try:
             now, why = self._find(names)
         except NotThePool as error:
-            now, why = self.said("away"), str(error)
+            self._claim.give_back()
+            now, why = self._said("away"), str(error)
         except OSError as error:
             if error.errno in HOST:  # that says nothing of the pool
                 log.warning("pool %r (%d) cannot be checked: %s", self._places.name, self._places.mpid, error)
                 return self._last
+            self._claim.give_back()
             why = f"{error.filename or self._places.path}: {error.strerror}"
-            now = self.said("away", f"is away: its disk fails ({error.strerror})")
+            now = self._said("away", f"is away: its disk fails ({error.strerror})")
         if now != self._last:
             level = logging.INFO if now == ONLINE else logging.WARNING
             why = why and f": {why}"
@@ -66,20 +71,37 @@ class Presence:
     def _find(self, names: tuple[Collection[str], Collection[str]] | None) -> tuple[PoolState, str]:
         """And why it is so, with paths."""
         path = self._places.path
+        if self._writable() and not self._claim.take(path):  # before anything is written there
+            return self._in_use()
         if names is not None:
             self._identity.check({*names[0], *names[1]})
         if not self._writable():
-            return self.said("readonly"), f"{path} is not writable: remount it, or change its permissions"
+            self._claim.give_back()  # whoever else reads there does no harm
+            return self._said("readonly"), f"{path} is not writable: remount it, or change its permissions"
+        if not self._claim.take(path):
+            return self._in_use()
         if names is not None and not self._in_order:
             self._files.open(*names)
             self._in_order = True
         self._files.finish_what_is_left()
+        if why := self._files.fullness.why():
+            return self._said("full"), f"{path}: {why}"
         return ONLINE, ""
+
+    def _in_use(self) -> tuple[PoolState, str]:
+        return (
+            self._said("away", "is away, as its directory is in use by another pool or another server"),
+            f"{self._places.path}: give each pool a directory of its own, or end the other server on this host",
+        )
 
     def _writable(self) -> bool:
         return os.access(self._places.path, os.W_OK | os.X_OK)
 
-    def said(self, state: Literal["away", "readonly"], instead: str = "") -> PoolState:
+    def close(self) -> None:
+        """The directory is free for another server."""
+        self._claim.give_back()
+
+    def _said(self, state: Literal["away", "readonly", "full"], instead: str = "") -> PoolState:
         what, cure = SAID[state]
         what = instead or what
         name = self._places.name
@@ -92,8 +114,8 @@ class Presence:
         try:
             self._identity.check({name})
         except NotThePool:
-            raise Refused(Problem.POOL_AWAY, self.said("away").message) from None
+            raise Refused(Problem.POOL_AWAY, self._said("away").message) from None
         except OSError as error:
             if error.errno in HOST:
                 raise refusal(self._places.mpid, self._places.name, error) from None
-            raise Refused(Problem.POOL_AWAY, self.said("away").message) from None
+            raise Refused(Problem.POOL_AWAY, self._said("away").message) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from contextlib import AbstractContextManager
 
 from velocity.contract.media import Content
 from velocity.durable import sync
@@ -39,7 +40,7 @@ class FileIncoming:
     def open(self) -> None:
         """Make the file. In a thread."""
         moving = self._files.moving(self._name)
-        with told(self._files.places, 0):
+        with told(self._files.places, 0, self._files.fullness.heard):
             self._file = Opened(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
     async def write(self, piece: bytes) -> None:
@@ -75,7 +76,7 @@ class FileIncoming:
     def _flush(self) -> None:
         begun = time.monotonic()
         pieces, self._pieces, self._gathered = self._pieces, [], 0
-        with told(self._files.places, self._size), self._opened().use() as descriptor:
+        with self._writing(), self._opened().use() as descriptor:
             while pieces:
                 written = os.writev(descriptor, pieces)
                 while pieces and written >= len(pieces[0]):
@@ -87,11 +88,14 @@ class FileIncoming:
     def _sync(self) -> Content:
         self._flush()
         moving = self._files.moving(self._name)
-        with told(self._files.places, self._size), self._opened().use() as descriptor:
+        with self._writing(), self._opened().use() as descriptor:
             os.fdatasync(descriptor)
             sync(moving.parent)
         with told(self._files.places):
             return inspect(moving)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return told(self._files.places, self._size, self._files.fullness.heard)
 
     def _opened(self) -> Opened:
         assert self._file is not None, "it was opened"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from velocity.storage.directory.places import Places
 from velocity.storage.errors import refusal
 
 
 @contextlib.contextmanager
-def told(places: Places, wanted: int | None = None) -> Iterator[None]:
-    """What is refused within, as `Refused`; `wanted` are the bytes that it was to take, where it was to take some."""
+def told(
+    places: Places, wanted: int | None = None, heard: Callable[[OSError], object] = lambda _: None
+) -> Iterator[None]:
+    """What is refused within, as `Refused`; `wanted` are the bytes that it was to take, where it was to take some.
+
+    `heard` is told of each such error.
+    """
     try:
         yield
     except OSError as error:
+        heard(error)
         raise refusal(places.mpid, places.name, error, wanted, inodes=_has_inodes(places)) from None
 
 

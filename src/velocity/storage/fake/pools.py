@@ -107,6 +107,8 @@ class FakePool:
 
     @property
     def now(self) -> PoolState:
+        if self.state == "online" and self.space().free < BLOCK:
+            return PoolState("full", f"pool {self.name!r} is full: use another one, or remove media")
         if self.state == "online":
             return ONLINE
         return PoolState(self.state, f"pool {self.name!r} is {self.state}: use another one until it is back")

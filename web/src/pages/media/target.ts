@@ -27,7 +27,7 @@ const LAST = "media.target";
 
 function closedBy(pool: PoolInfo): string {
   if (!pool.manage) return "may not be managed";
-  return { online: "", away: "is away", readonly: "can only be read" }[pool.state];
+  return { online: "", away: "is away", readonly: "can only be read", full: "" }[pool.state];
 }
 
 /** Begins with what was chosen the last time. `gid` and `mpid`, if given, are tried before that. */

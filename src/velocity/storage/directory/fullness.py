@@ -1,0 +1,53 @@
+"""Whether a pool is full: it holds no block, or no file, more. What a write says counts as much as what is asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+AGAIN = 16 << 20
+"""Bytes that have to be free before it is full no more; a hundredth of a smaller disk."""
+QUOTA = 60.0
+"""Seconds for which a quota of the file system's is taken to be used up, as nothing tells when it is not."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def lacks(path: Path) -> str:
+    """What it has none of, in words; empty: nothing. Raises `OSError`."""
+    facts = os.statvfs(path)
+    if facts.f_bavail == 0:
+        return "no byte is free"
+    return "no inode is free, so that it can hold no more files" if facts.f_files and not facts.f_favail else ""
+
+
+class Fullness:
+    """One pool's."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._why = ""
+        self._until = 0.0
+
+    def heard(self, error: OSError) -> None:
+        """A write was refused."""
+        if error.errno in FULL:
+            self._why = f"the last write was refused: {error.strerror}"
+            self._until = self._clock() + (QUOTA if error.errno == errno.EDQUOT else 0)
+
+    def why(self) -> str:
+        """Why it is full; empty: it is not. Raises `OSError`."""
+        if lack := lacks(self._path):
+            self._why = lack
+        elif self._why and self._clock() >= self._until and self._has_room():
+            self._why = ""
+        return self._why
+
+    def _has_room(self) -> bool:
+        facts = os.statvfs(self._path)
+        size = facts.f_blocks * facts.f_frsize
+        inodes = not facts.f_files or facts.f_favail >= min(16, facts.f_files / 100)
+        return inodes and facts.f_bavail * facts.f_frsize >= min(AGAIN, size / 100)
