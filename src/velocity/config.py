@@ -91,7 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             ge=1000,
             le=2**31,
-            description="the first of 10,001 uids: one per VM process, the last one for reading images (only as root)",
+            description="the first of 10,032 uids: one per VM process, the last 32 for reading images (only as root)",
         ),
     ] = 20000
     trash_days: Annotated[
@@ -127,7 +127,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def image_uid(self) -> int:
-        """The uid that images are read under (as root): the one after those of the machines."""
+        """The group of what reads images (as root), before the uids of such: the one after those of the machines."""
         return self.uid_base + 10_000
 
     @property

@@ -1,9 +1,175 @@
-"""Programs that read what others made run without privileges. setpriv(1)"""
+"""Programs that read what others made: each runs without privileges, and as root under a uid of its own, without a
+network, and seeing /usr only (`velocity.sandbox`). setpriv(1), prlimit(1)
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-def unprivileged(worker: int | None) -> list[str]:
-    """What begins the command of such a program: it runs as the worker (None: as the server), and gains nothing."""
-    drop = [f"--reuid={worker}", f"--regid={worker}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-    return ["setpriv", *(drop if worker is not None else []), "--no-new-privs", "--"]
+from velocity import sandbox
+from velocity.uninterrupted import ended
+
+UIDS = 31
+"""How many such programs run at a time, each under another uid: those after the worker's."""
+MEMORY = 1 << 30
+"""Bytes of address space that one gets."""
+GIVE_UP = 5.0
+"""Seconds for which one that was killed is waited for: at a disk that does not answer it ends when that does."""
+WORDS = 8192
+"""Bytes that are kept of its complaints."""
+_taken: set[int] = set()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a program may take: bytes that a file may have which it writes, seconds of computing (None: any)."""
+
+    file: int = 0
+    seconds: int | None = None
+    memory: int = MEMORY
+
+
+@dataclass(frozen=True)
+class Running:
+    """One that was begun."""
+
+    stdout: asyncio.StreamReader
+    _complaints: asyncio.Task[str]
+    _over: asyncio.Future[int]
+
+    async def wait(self) -> int:
+        """Its status; negative: the signal that has ended it."""
+        return await asyncio.shield(self._over)
+
+    async def complaints(self) -> str:
+        """The last of what it wrote to its standard error, which is closed."""
+        return await asyncio.shield(self._complaints)
+
+
+@contextlib.contextmanager
+def own_uid(worker: int | None) -> Iterator[int | None]:
+    """A uid that no other such program has meanwhile; its group is the worker's. None: the server's, as it is no root.
+
+    Raises `OSError`: so many run.
+    """
+    if worker is None:
+        yield None
+        return
+    uid = next((one for one in range(worker + 1, worker + 1 + UIDS) if one not in _taken), None)
+    if uid is None:
+        raise OSError("too many programs run that read what others made")
+    _taken.add(uid)
+    try:
+        yield uid
+    finally:
+        _taken.discard(uid)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    worker: int | None,
+    uid: int | None,
+    words: Sequence[str],
+    bounds: Bounds,
+    *,
+    stdin: int = subprocess.DEVNULL,
+    files: tuple[int, ...] = (),
+    **environment: str,
+) -> AsyncIterator[Running]:
+    """Run a program; what of it still runs when this is left is killed. Raises `OSError`, as when it is not there.
+
+    `worker` is the group that a `uid` of `own_uid` has, None as an ordinary user. `files` it gets by their numbers.
+    """
+    if shutil.which(words[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as left:
+        (stdout, said), (stderr, complained) = _pipe(left), _pipe(left)
+        process = await _begun(
+            worker, uid, [*_limits(bounds), *words], stdin=stdin, stdout=said, stderr=complained,
+            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
+        )  # fmt: skip
+        over = _end(loop, process)
+        os.close(said)
+        os.close(complained)
+        complaints = asyncio.create_task(_last(await _reader(loop, stderr, left)))
+        try:
+            yield Running(await _reader(loop, stdout, left), complaints, over)
+        finally:
+            if not over.done():
+                process.kill()
+            await asyncio.wait({over}, timeout=GIVE_UP)
+            complaints.cancel()
+
+
+def _pipe(left: contextlib.ExitStack) -> tuple[int, int]:
+    """Its two ends; the first one is closed at last."""
+    read, write = os.pipe()
+    left.callback(os.close, read)
+    return read, write
+
+
+async def _begun(*what: Any, **how: Any) -> subprocess.Popen[bytes]:
+    """Begin it in a thread; who is cancelled meanwhile leaves nothing that runs."""
+    beginning = asyncio.ensure_future(asyncio.to_thread(_begin, *what, **how))
+    try:
+        return await ended(beginning)
+    except asyncio.CancelledError:
+        if beginning.exception() is None:
+            beginning.result().kill()
+            beginning.result().wait()
+        raise
+
+
+def _begin(worker: int | None, uid: int | None, words: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    if uid is None or sandbox.missing() is not None:
+        return subprocess.Popen([*_drop(worker, uid), *words], cwd="/", **how)
+    # It may name its descriptors by /proc/self/fd: that is the namespace's own, with nobody else in it.
+    return sandbox.spawn(sandbox.View(), ["unshare", "--mount-proc=/proc", "--", *_drop(worker, uid), *words], **how)
+
+
+def _drop(worker: int | None, uid: int | None) -> list[str]:
+    drop = [f"--reuid={uid}", f"--regid={worker}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    return ["setpriv", *(drop if uid is not None else []), "--no-new-privs", "--"]
+
+
+def _limits(bounds: Bounds) -> list[str]:
+    time = [] if bounds.seconds is None else [f"--cpu={bounds.seconds}"]
+    return ["prlimit", f"--as={bounds.memory}", "--core=0", f"--fsize={bounds.file}", *time, "--"]
+
+
+def _end(loop: asyncio.AbstractEventLoop, process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Done when it has ended. pidfd_open(2)"""
+    over: asyncio.Future[int] = loop.create_future()
+    descriptor = os.pidfd_open(process.pid)
+
+    def gone() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        over.set_result(process.wait())
+
+    loop.add_reader(descriptor, gone)
+    return over
+
+
+async def _reader(loop: asyncio.AbstractEventLoop, pipe: int, left: contextlib.ExitStack) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    file = os.fdopen(os.dup(pipe), "rb", 0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    left.callback(transport.close)
+    return reader
+
+
+async def _last(stream: asyncio.StreamReader) -> str:
+    said = b""
+    while piece := await stream.read(4096):
+        said = (said + piece)[-WORDS:]
+    return said.decode(errors="replace")

@@ -17,8 +17,9 @@ from tests.api.world import World
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Incarnation
 from velocity.machines import screens
-from velocity.machines.ocr import MEMORY, Ocr
+from velocity.machines.ocr import Ocr
 from velocity.machines.screens import AT_ONCE, EVERY
+from velocity.unprivileged import MEMORY
 
 pytestmark = pytest.mark.anyio
 

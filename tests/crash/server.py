@@ -45,7 +45,7 @@ class Server:
         self.pool = self.data / "media"
         self.machines = self.home / "machines.pickle"
         self.port = free_port()
-        self.uid_base = 1_000_000 + 10_001 * (self.port % 10_000)
+        self.uid_base = 1_000_000 + 10_032 * (self.port % 10_000)
         self.log = self.home / "log"
         self._control, self._passed = self.home / "control", self.home / "passed"
         self._process: ForkServerProcess | None = None

@@ -6,7 +6,6 @@ https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import logging
 import os
@@ -15,7 +14,7 @@ import shutil
 from PIL import Image, ImageOps
 
 from velocity.contract.problems import Problem, Refused
-from velocity.unprivileged import unprivileged
+from velocity.unprivileged import Bounds, own_uid, running
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +23,6 @@ AT_ONCE = 1
 WAITING = 256
 """Pictures that may wait for their turn; who comes then is asked to come again."""
 SECONDS = 20.0
-MEMORY = 1 << 30
-"""Bytes of address space."""
 SMALL = 1600
 """Pixels of width below which letters are too small to be read well, and the picture is doubled."""
 
@@ -63,29 +60,32 @@ class Ocr:
             self._room += 1
 
     async def _run(self, picture: bytes) -> str:
-        limits = ["prlimit", f"--as={MEMORY}", "--core=0", "--fsize=0", f"--cpu={SECONDS:.0f}", "--"]
-        process = await asyncio.create_subprocess_exec(
-            *unprivileged(self._worker), *limits, PROGRAM, "stdin", "stdout", "--psm", "6",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "OMP_THREAD_LIMIT": "1"},
-        )  # fmt: skip
+        paper = os.memfd_create("picture", os.MFD_CLOEXEC)
         try:
-            async with asyncio.timeout(self._seconds):
-                said, words = await process.communicate(picture)
+            os.write(paper, picture)
+            os.lseek(paper, 0, os.SEEK_SET)
+            return await self._say(paper)
+        finally:
+            os.close(paper)
+
+    async def _say(self, picture: int) -> str:
+        words = [PROGRAM, "stdin", "stdout", "--psm", "6"]
+        bounds = Bounds(seconds=round(SECONDS))
+        try:
+            with own_uid(self._worker) as uid:
+                async with (
+                    asyncio.timeout(self._seconds),
+                    running(self._worker, uid, words, bounds, stdin=picture, OMP_THREAD_LIMIT="1") as program,
+                ):
+                    said = await program.stdout.read()
+                    status, complaints = await program.wait(), await program.complaints()
         except TimeoutError:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS,
                 "the screen could not be read in time: try again when the server is less busy",
             ) from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await asyncio.shield(process.wait())
-        if process.returncode:
-            log.warning(
-                "tesseract exited with status %d: %s", process.returncode, tidy(words.decode(errors="replace"))[-500:]
-            )
+        if status:
+            log.warning("tesseract exited with status %d: %s", status, tidy(complaints)[-500:])
             raise Refused(Problem.NO_READER, "tesseract failed on the server: see the server's log", field="text")
         return said.decode(errors="replace")
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from velocity.durable import sync
 from velocity.storage.directory.fullness import Fullness
 from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.images import take_back
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.told import told
 from velocity.storage.port import Belongs, Space, Stat
@@ -55,12 +56,24 @@ class PoolFiles:
                 for other in {self._path, self._moving, self._trash} - {place}:
                     if (other / name).exists() and not (place / name).exists():
                         (other / name).rename(place / name)
+        for name in kept:
+            self._take_back(self._path / name)
         for directory, names in ((self._moving, ()), (self._trash, trashed)):
             for file in directory.iterdir():
                 if file.name not in names:
                     self._remove(file, again=file.name not in trashed)
         for directory in (self._path, self._trash):
             sync(directory)
+
+    def _take_back(self, file: Path) -> None:
+        """One that a crash left readable to a group, as it was being read (`images.lend`)."""
+        with contextlib.suppress(OSError):
+            if os.geteuid() == 0 and file.lstat().st_gid != os.getegid():
+                descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    take_back(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def _remove(self, file: Path, *, again: bool) -> None:
         """One that nobody knows; it is tried again later, or at the next start."""

@@ -1,4 +1,4 @@
-"""Turning images into media: qemu-img in a process that may do little, and unpacking that stops at the quota.
+"""Turning images into media: by programs that may do little, and unpacking that stops at the quota.
 
 The format is always stated, never probed. https://www.qemu.org/docs/master/tools/qemu-img.html
 """
@@ -9,26 +9,28 @@ import asyncio
 import contextlib
 import fcntl
 import json
-import lzma
 import os
 import re
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from velocity.storage.directory.opened import Opened
-from velocity.storage.directory.threads import GIVE_UP, Threads
+from velocity.storage.directory.threads import Threads
 from velocity.storage.formats import check_alone, refused
-from velocity.unprivileged import unprivileged
+from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
 AT_ONCE = 2
 INFO_SECONDS = 20.0
 PIECE = 1 << 20
-MEMORY = 1 << 30
-"""Bytes of address space that qemu-img gets, and bytes that unpacking may need."""
-ARENA = {"MALLOC_ARENA_MAX": "1"}
-"""Else glibc reserves 64 MiB of it for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
+UNPACK = {
+    "xz": ["xz", "-dcq", f"--memlimit-decompress={MEMORY}"],
+    "zstd": ["zstd", "-dcq", f"--memory={MEMORY >> 20}MB"],
+}
+"""From standard input to standard output."""
+ARENAS = "1"
+"""Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
 FICLONE = 0x40049409
 """ioctl_ficlone(2)"""
 
@@ -75,19 +77,20 @@ class Images:
 
     def __init__(self, worker: int | None) -> None:
         self._worker = worker
+        self._readers: Counter[tuple[int, int]] = Counter()
         self.turns: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     async def virtual_size(self, source: ImageFile, kind: str, pools: tuple[int, int]) -> int:
         """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
-        await source.do(self._lend)
-        async with self.turns[pools]:
-            return await self._look(source, kind)
+        async with self._lent(source), self.turns[pools]:
+            with own_uid(self._worker) as uid:
+                return await self._look(source, kind, uid)
 
-    async def _look(self, source: ImageFile, kind: str) -> int:
+    async def _look(self, source: ImageFile, kind: str, uid: int | None) -> int:
         await source.do(_check_alone, kind)
         with source.file.use() as descriptor:
             words = ["info", "--output=json", _image(descriptor, kind)]
-            facts = json.loads(await self._run(words, (descriptor,), 0, None))
+            facts = json.loads(await self._run(uid, words, (descriptor,), 0, None))
         inside = facts.get("format-specific", {}).get("data", {})
         if facts.get("backing-filename") or inside.get("data-file") or facts.get("encrypted"):
             raise refused("it refers to another file, or is encrypted")
@@ -100,126 +103,89 @@ class Images:
 
         Nobody may write to the source: see `velocity.media.sources`.
         """
-        kind, format_, size, foreign = conversion.kind, conversion.format, conversion.size, conversion.foreign
-        await source.do(self._lend)
-        async with self.turns[pools]:
-            if foreign and await self._look(source, kind) != size:
-                raise refused("it has changed since it was inspected: import it again")
-            with source.file.use() as read:
-                if kind == format_ and await target.do(lambda write: cloned(read, write)):
-                    if foreign:
-                        await target.do(_check_alone, kind)
-                    await target.do(os.fsync)
-                    return
-                await target.do(self._lend_to_write)
-                words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(read, kind)]
-                with target.file.use() as write:
-                    await self._run([*words, _name(write)], (read, write), size, told)
-            if kind == format_ == "raw":  # qemu-img counts in sectors
-                await target.do(os.ftruncate, size)
-        await target.do(self._take_back)
+        async with self._lent(source), self.turns[pools]:
+            with own_uid(self._worker) as uid:
+                await self._convert(source, target, conversion, uid, told)
+        await target.do(self._finish)
 
-    def _lend(self, source: int) -> None:
-        """The worker may read it; its directory stays closed to it."""
-        if self._worker is not None:
-            os.fchown(source, -1, self._worker)
-            os.fchmod(source, 0o640)
+    async def _convert(
+        self, source: ImageFile, target: ImageFile, conversion: Conversion, uid: int | None, told: Told
+    ) -> None:
+        kind, format_, size = conversion.kind, conversion.format, conversion.size
+        if conversion.foreign and await self._look(source, kind, uid) != size:
+            raise refused("it has changed since it was inspected: import it again")
+        with source.file.use() as read:
+            if kind == format_ and await target.do(lambda write: cloned(read, write)):
+                if conversion.foreign:
+                    await target.do(_check_alone, kind)
+                return
+            if uid is not None:
+                await target.do(os.fchown, uid, -1)
+            words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(read, kind)]
+            with target.file.use() as write:
+                await self._run(uid, [*words, _name(write)], (read, write), size, told)
+        if kind == format_ == "raw":  # qemu-img counts in sectors
+            await target.do(os.ftruncate, size)
 
-    def _lend_to_write(self, target: int) -> None:
-        if self._worker is not None:
-            os.fchown(target, self._worker, self._worker)
+    @contextlib.asynccontextmanager
+    async def _lent(self, source: ImageFile) -> AsyncIterator[None]:
+        """Within, programs that get it as a descriptor may open it anew; they see no directory that it is in."""
+        if self._worker is None:
+            yield
+            return
+        facts = await source.do(os.fstat)
+        file = facts.st_dev, facts.st_ino
+        self._readers[file] += 1
+        try:
+            await source.do(lend, self._worker)
+            yield
+        finally:
+            self._readers[file] -= 1
+            if not self._readers[file]:
+                del self._readers[file]
+                with contextlib.suppress(OSError):  # it is when the pool is opened next
+                    await source.do(take_back)
 
-    def _take_back(self, target: int) -> None:
+    def _finish(self, target: int) -> None:
         """It is the server's alone again, and on the disk."""
         if self._worker is not None:
-            os.fchown(target, os.getuid(), os.getgid())
+            take_back(target)
         os.fsync(target)
 
-    async def _run(self, words: list[str], files: tuple[int, ...], size: int, told: Told | None) -> str:
-        """qemu-img without privileges, with bounded memory and files. What it printed; raises `Refused`."""
-        limits = ["prlimit", f"--as={MEMORY}", "--core=0", f"--fsize={size + size // 64 + (64 << 20)}", "--"]
+    async def _run(
+        self, uid: int | None, words: list[str], files: tuple[int, ...], size: int, told: Told | None
+    ) -> str:
+        """qemu-img without privileges. What it printed; raises `Refused`."""
+        bounds = Bounds(file=size + size // 64 + (64 << 20))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *unprivileged(self._worker), *limits, "qemu-img", *words,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **ARENA},
-            )  # fmt: skip
+            async with running(
+                self._worker, uid, ["qemu-img", *words], bounds, files=files, MALLOC_ARENA_MAX=ARENAS
+            ) as program:
+                async with asyncio.timeout(INFO_SECONDS if told is None else None):
+                    said = await _listen(program.stdout, size, told)
+                    status = await program.wait()
+                if status:
+                    raise refused(_clean(await program.complaints()))
+                return said
         except FileNotFoundError:
             raise refused("a required program is missing on the server: run `velocity doctor` there") from None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        errors = asyncio.create_task(process.stderr.read())
-        try:
-            async with asyncio.timeout(INFO_SECONDS if told is None else None):
-                said = await _listen(process.stdout, size, told)
-                await process.wait()
         except TimeoutError:
             raise refused("it could not be read in time") from None
-        finally:
-            await _killed(process)
-            await asyncio.wait({errors}, timeout=GIVE_UP)
-        if process.returncode:
-            raise refused(_clean(errors.result().decode(errors="replace") if errors.done() else ""))
-        return said
 
-
-async def _killed(process: asyncio.subprocess.Process) -> None:
-    """It has ended; or it hangs at a disk that does not answer, and ends by itself when that does."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=GIVE_UP)
-
-
-async def unpacked(source: ImageFile, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
-    """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
-    with source.file.use() as descriptor:
-        async with contextlib.aclosing(_xz(source) if kind == "xz" else _zstd(descriptor)) as pieces:
-            async for piece in pieces:
-                told(os.lseek(descriptor, 0, os.SEEK_CUR))
-                yield piece
-
-
-async def _xz(source: ImageFile) -> AsyncGenerator[bytes, None]:
-    """All streams of the file, one after the other."""
-    unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
-    packed = b""
-    try:
-        while True:
-            if unpack.eof:
-                packed = unpack.unused_data.lstrip(b"\0") or await source.do(os.read, PIECE)
-                if not packed.strip(b"\0"):
-                    return
-                unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
-            elif unpack.needs_input and not packed:
-                packed = await source.do(os.read, PIECE)
-                if not packed:
-                    raise refused("the xz file is truncated")
-            piece = await asyncio.to_thread(unpack.decompress, packed, PIECE)
-            packed = b""
-            if piece:
-                yield piece
-    except lzma.LZMAError as error:
-        raise refused(f"the xz file cannot be unpacked ({error})") from None
-
-
-async def _zstd(source: int) -> AsyncGenerator[bytes, None]:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "zstd", "-dcq", f"--memory={MEMORY >> 20}MB", stdin=source, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise refused("`zstd` is not installed on the server") from None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        while piece := await process.stdout.read(PIECE):
-            yield piece
-        if await process.wait():
-            raise refused(_clean((await process.stderr.read()).decode(errors="replace")))
-    finally:
-        await _killed(process)
+    async def unpacked(self, source: ImageFile, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
+        """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
+        words = UNPACK[kind]
+        try:
+            with source.file.use() as descriptor, own_uid(self._worker) as uid:
+                bounds = Bounds(memory=2 * MEMORY)
+                async with running(self._worker, uid, words, bounds, stdin=descriptor) as program:
+                    while piece := await program.stdout.read(PIECE):
+                        told(os.lseek(descriptor, 0, os.SEEK_CUR))
+                        yield piece
+                    if await program.wait():
+                        raise refused(_broken(kind, await program.complaints()))
+        except FileNotFoundError:
+            raise refused(f"`{words[0]}` is not installed on the server") from None
 
 
 async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:
@@ -241,6 +207,18 @@ def cloned(source: int, target: int) -> bool:
     return True
 
 
+def lend(file: int, worker: int) -> None:
+    """Its group may read it. Raises `OSError`."""
+    os.fchown(file, -1, worker)
+    os.fchmod(file, 0o640)
+
+
+def take_back(file: int) -> None:
+    """It is the server's alone again. Raises `OSError`."""
+    os.fchown(file, os.geteuid(), os.getegid())
+    os.fchmod(file, 0o600)
+
+
 def _check_alone(descriptor: int, kind: str) -> None:
     check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
 
@@ -259,3 +237,11 @@ def _clean(words: str) -> str:
     """qemu-img's own words, without the paths of the host."""
     last = words.strip().splitlines()[-1] if words.strip() else "it is damaged"
     return re.sub(r"json:\{.*\}|/proc/self/fd/\d+", "the image", last)
+
+
+def _broken(kind: str, words: str) -> str:
+    """What is wrong with a packed file, as its program says."""
+    if re.search("unexpected end|premature end", words, re.IGNORECASE):
+        return f"the {kind} file is truncated"
+    last = words.strip().splitlines()[-1] if words.strip() else "it is damaged"
+    return f"the {kind} file cannot be unpacked ({last.rpartition(' : ' if kind == 'zstd' else ': ')[2].strip()})"

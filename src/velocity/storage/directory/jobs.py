@@ -10,7 +10,7 @@ from typing import Any
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned, unpacked
+from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned
 from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import Directories, Directory
@@ -182,7 +182,7 @@ class Making:
         size = 0
         async with (
             self._target(0, "raw") as target,
-            aclosing(unpacked(self._image(), job.kind, self._tell)) as pieces,
+            aclosing(self._images.unpacked(self._image(), job.kind, self._tell)) as pieces,
         ):
             async for piece in pieces:
                 if size + len(piece) > self._allowed:

@@ -1,0 +1,177 @@
+"""Programs that read what others made: what they may do, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.patience import eventually
+from velocity.storage.directory.files import PoolFiles
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.images import Conversion, ImageFile, Images
+from velocity.storage.directory.opened import Opened
+from velocity.storage.directory.places import Places
+from velocity.storage.directory.threads import Threads
+from velocity.unprivileged import UIDS, Bounds, own_uid, running
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(os.geteuid() != 0, reason="uids and namespaces are root's to give"),
+]
+WORKER = 48_000
+LOOK = """
+echo "$(id -u) $(id -g) $(id -G)"
+ls -d /etc/* /tmp /home /var /run /root /sys /dev/shm 2>/dev/null | tr '\\n' ' '; echo
+echo /proc/[0-9]*
+grep -c : /proc/net/dev
+echo $(grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status)
+ulimit -f; ulimit -v
+"""
+
+
+def ours() -> Iterator[tuple[str, dict[str, str]]]:
+    """The children of this process that read images: the program, and what the kernel says of it."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            facts = dict(
+                line.split(":\t", 1) for line in (directory / "status").read_text().splitlines() if ":\t" in line
+            )
+            if facts["PPid"] == str(os.getpid()) and facts["Name"] in ("xz", "zstd", "qemu-img"):
+                yield facts["Name"], facts | {"net": str((directory / "ns" / "net").readlink())}
+        except (OSError, KeyError):
+            continue
+
+
+def image(descriptor: int) -> ImageFile:
+    return ImageFile(Opened(descriptor), Threads("pool", 2))
+
+
+@asynccontextmanager
+async def unpacking(kind: str) -> AsyncIterator[None]:
+    """While a packed file is read that does not come to its end."""
+    read, more = os.pipe()
+    source = image(read)
+    told: list[int] = []
+
+    async def unpack() -> None:
+        async with aclosing(Images(WORKER).unpacked(source, kind, told.append)) as pieces:
+            async for _ in pieces:
+                pass
+
+    task = asyncio.create_task(unpack())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        source.file.close()
+        os.close(more)
+
+
+@pytest.mark.holds("IMAGE-8")
+@pytest.mark.parametrize("kind", ["xz", "zstd"])
+async def test_what_unpacks_has_a_uid_of_its_own_no_privileges_and_no_network(kind: str) -> None:
+    async with unpacking(kind):
+        await eventually(lambda: any(name == kind for name, _ in ours()))
+        ((_, facts),) = list(ours())
+        assert set(facts["Uid"].split()) == {str(WORKER + 1)}
+        assert set(facts["Gid"].split()) == {str(WORKER)}
+        assert (facts["CapEff"], facts["CapBnd"], facts["NoNewPrivs"]) == ("0" * 16, "0" * 16, "1")
+        assert facts["NSpid"].split()[1:] == ["1"], "it is alone in a pid namespace"
+        assert facts["net"] != str(Path("/proc/self/ns/net").readlink())
+    await eventually(lambda: not list(ours()))
+
+
+@pytest.mark.holds("IMAGE-8")
+async def test_what_reads_an_image_sees_nothing_of_the_host() -> None:
+    with own_uid(WORKER) as uid:
+        async with running(WORKER, uid, ["sh", "-c", LOOK], Bounds(file=1 << 20)) as program:
+            said = (await program.stdout.read()).decode().splitlines()
+            assert await program.wait() == 0, await program.complaints()
+    whom, files, processes, links, privileges, file, memory = said
+    assert whom == f"{WORKER + 1} {WORKER} {WORKER}"
+    assert set(files.split()) <= {"/etc/alternatives", "/etc/ld.so.cache"}
+    assert processes.split()[0] == "/proc/1" and len(processes.split()) <= 3, "itself and what it has begun"
+    assert int(links) <= 1, "a loopback that is down at most"
+    assert privileges.split() == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
+    assert (int(file), int(memory)) == ((1 << 20) // 512, (1 << 30) // 1024)
+
+
+async def test_who_is_left_is_ended() -> None:
+    with own_uid(WORKER) as uid:
+        async with running(WORKER, uid, ["sleep", "1000"], Bounds()) as program:
+            pass
+        assert await program.wait() == -9
+        with pytest.raises(FileNotFoundError):
+            async with running(WORKER, uid, ["no-such-program"], Bounds()):
+                pass
+
+
+def test_each_has_another_uid() -> None:
+    with ExitStack() as held:
+        uids = {held.enter_context(own_uid(WORKER)) for _ in range(UIDS)}
+        assert len(uids) == UIDS and WORKER not in uids
+        with pytest.raises(OSError, match="too many"):
+            held.enter_context(own_uid(WORKER))
+    with own_uid(WORKER) as uid:
+        assert uid == WORKER + 1
+    with own_uid(None) as uid:
+        assert uid is None
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> PoolFiles:
+    places = Places(1, "pool", tmp_path / "pool", tmp_path / "records")
+    return PoolFiles(places, Identity(places))
+
+
+def owners(file: Path) -> tuple[int, int, int]:
+    facts = file.stat()
+    return facts.st_uid, facts.st_gid, facts.st_mode & 0o777
+
+
+OURS = (os.geteuid(), os.getegid(), 0o600)
+
+
+@pytest.mark.holds("IMAGE-9")
+async def test_a_medium_that_was_read_is_the_servers_alone_again(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.qcow2", tmp_path / "target.raw"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", source, "1M"], check=True)
+    source.chmod(0o600)
+    read = image(os.open(source, os.O_RDONLY))
+    conversion = Conversion("qcow2", "raw", 1 << 20, foreign=True)
+    lent: list[tuple[int, int, int]] = []
+
+    async def convert(number: int) -> None:
+        made = target.with_suffix(f".{number}")
+        made.touch(0o600)
+        os.truncate(made, 1 << 20)
+        into = image(os.open(made, os.O_RDWR))
+        await images.convert(read, into, conversion, (1, 1), lambda _: lent.append(owners(source)))
+        into.file.close()
+        assert owners(made) == OURS
+
+    try:
+        images = Images(WORKER)
+        await asyncio.gather(*(convert(number) for number in range(3)))
+    finally:
+        read.file.close()
+    assert set(lent) == {(os.geteuid(), WORKER, 0o640)}, "as long as one reads it"
+    assert owners(source) == OURS
+
+
+@pytest.mark.holds("IMAGE-9")
+def test_a_medium_that_a_crash_left_lent_is_taken_back(pool: PoolFiles) -> None:
+    pool.places.path.mkdir()
+    file = pool.places.path / "lent.raw"
+    file.touch()
+    os.chown(file, -1, WORKER)
+    file.chmod(0o640)
+    pool.open(["lent.raw"], [])
+    assert owners(file) == OURS
