@@ -205,19 +205,16 @@ def outcome(attempts: Iterator[Attempt]) -> dict[str, str]:
 def main() -> None:
     told = json.load(sys.stdin)
     become(int(sys.argv[1]), int(sys.argv[2]))
-    if (child := os.fork()) == 0:  # as pid_namespaces(7) has it: only a child is inside
-        try:
-            signal.alarm(60)
-            # QEMU has many threads; a process with more than one cannot enter a user namespace.
-            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-            tried: dict[str, str] = {}
-            for table in (files, processes, privileges, network, memories):
-                tried |= outcome(table(told))
-            sys.stdout.write(json.dumps({"forbidden": tried, "may": outcome(may(told))}))
-            sys.stdout.flush()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    if child := os.fork():  # as pid_namespaces(7) has it: only a child is inside
+        os.waitpid(child, 0)
+        return
+    signal.alarm(60)
+    # QEMU has many threads; a process with more than one cannot enter a user namespace.
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    tried: dict[str, str] = {}
+    for table in (files, processes, privileges, network, memories):
+        tried |= outcome(table(told))
+    json.dump({"forbidden": tried, "may": outcome(may(told))}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -97,13 +97,16 @@ def told(qemu: QemuSubject, host: Host, own: Path, other: Path, pid: int, *, nat
 async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host: Host, nat: bool) -> None:
     who, other = machine(), machine()
     wanted = spec(qemu.hypervisor, held=True)
-    await qemu.hypervisor.start(who, msgspec.structs.replace(wanted, nics=(NatSpec(),) if nat else ()), deadline=60)
-    await qemu.hypervisor.start(other, wanted, deadline=60)
-    holds = await qemu.hypervisor.confinement(who, deadline=30)
+    await qemu.hypervisor.machines.start(
+        who, msgspec.structs.replace(wanted, nics=(NatSpec(),) if nat else ()), deadline=60
+    )
+    await qemu.hypervisor.machines.start(other, wanted, deadline=60)
+    holds = await qemu.hypervisor.hosts.confinement(who, deadline=30)
     assert holds is not None and holds.gaps == ()
     assert holds.namespaces == ("mount", "ipc", "pid") and not holds.sees_host_files
     assert holds.oom_score_adj > int(Path("/proc/self/oom_score_adj").read_text())
-    own, others = qemu.driver.place.runs.own(who.machine), qemu.driver.place.runs.directory(other.machine)
+    runs = qemu.driver.sessions.place.runs
+    own, others = runs.own(who.machine), runs.directory(other.machine)
     command = [sys.executable, "-I", intruder.__file__, str(qemu.pid(who)), str(holds.uid)]
     told_ = json.dumps(told(qemu, host, own, others, qemu.pid(other), nat=nat))
     done = await asyncio.to_thread(
@@ -115,15 +118,15 @@ async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host:
     assert [name for name, error in tried["forbidden"].items() if not error] == []
     assert len(tried["forbidden"]) >= 60
     for one in (who, other):
-        await qemu.hypervisor.stop(one, Stop.NOW, deadline=30)
-        await qemu.hypervisor.acknowledge(one, deadline=30)
+        await qemu.hypervisor.machines.stop(one, Stop.NOW, deadline=30)
+        await qemu.hypervisor.machines.acknowledge(one, deadline=30)
 
 
 @as_root
 async def test_a_first_process_of_a_namespace_hears_the_host(qemu: QemuSubject) -> None:
     """Its pid is the one on the host, and what has ended it is known as ever."""
     who = machine()
-    await qemu.hypervisor.start(who, spec(qemu.hypervisor, held=True), deadline=60)
+    await qemu.hypervisor.machines.start(who, spec(qemu.hypervisor, held=True), deadline=60)
     status = Path(f"/proc/{qemu.pid(who)}/status").read_text()
     assert f"NSpid:\t{qemu.pid(who)}\t1\n" in status
     assert f"PPid:\t{os.getpid()}\n" in status, "no process stands between"
