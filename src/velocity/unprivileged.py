@@ -97,6 +97,7 @@ async def running(
             worker, uid, [*_limits(bounds), *words], stdin=stdin, stdout=said, stderr=complained,
             pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
         )  # fmt: skip
+        sandbox.end_sooner(process.pid)
         over = _end(loop, process)
         os.close(said)
         os.close(complained)

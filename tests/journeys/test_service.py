@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
 import signal
 import ssl
@@ -55,6 +56,26 @@ def test_the_units(tmp_path: Path) -> None:
     removed = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(tmp_path / "units")])
     assert removed.exit_code == 0
     assert list((tmp_path / "units").iterdir()) == []
+
+
+@pytest.mark.holds("ISOLATION-8")
+def test_the_units_leave_the_processes_little(tmp_path: Path) -> None:
+    """By systemd's own measure, 0 to 10, whose lines docs/security.md goes through."""
+    found = units("--directory", str(tmp_path))
+    assert found["velocity.service"]["Service"]["OOMPolicy"] == "continue"
+    assert int(found["velocity.service"]["Service"]["OOMScoreAdjust"]) < 0
+    for name, most in (("velocity.service", 5.5), ("velocity-guests.service", 3.0)):
+        said = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", "--no-pager", str(tmp_path / name)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        exposed = re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)
+        assert exposed is not None, said.stderr
+        assert float(exposed[1]) <= most, said.stdout
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", str(tmp_path / name)], capture_output=True, text=True, check=False
+        )
+        assert not [line for line in checked.stderr.splitlines() if str(tmp_path) in line], checked.stderr
 
 
 def test_guests_are_asked_to_stop_the_youngest_first(host: Host) -> None:

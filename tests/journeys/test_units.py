@@ -17,19 +17,22 @@ from velocity.client import Client, Unreachable
 
 VELOCITY = Path(sys.executable).with_name("velocity")
 SERVER, GUESTS = "velocity.service", "velocity-guests.service"
+BEYOND_A_USERS_MANAGER = ("ProtectKernelLogs=no", "ProtectKernelTunables=no")
+"""Lines for which only the system's manager has the nodes that it lays over what it hides."""
 
 
 def installed(place: Path, runtime: Path, manager: Manager) -> str:
-    """The units for settings that stand in a file alone; the server's address."""
+    """The units for settings that stand in a file alone, with all that is taken from the server; its address."""
     address = f"127.0.0.1:{free_port()}"
     config = place / "velocity.toml"
     config.write_text(f'listen = "{address}"\nruntime_dir = "{runtime}"\nroot_password = "{PASSWORD}"\n'
                       f'data_dir = "{place}/data"\n')  # fmt: skip
-    words = ["service", "install", "--user", "--config", str(config), "--directory", str(manager.units)]
+    words = ["service", "install", "--config", str(config), "--directory", str(manager.units)]
     subprocess.run([VELOCITY, *words], check=True, capture_output=True)
     for unit in (SERVER, GUESTS):
         (manager.units / f"{unit}.d").mkdir()
-        (manager.units / f"{unit}.d" / "said.conf").write_text(f"[Service]\nStandardError=append:{place}/{unit}.log\n")
+        lines = ["[Service]", f"StandardError=append:{place}/{unit}.log", *BEYOND_A_USERS_MANAGER]
+        (manager.units / f"{unit}.d" / "said.conf").write_text("\n".join(lines))
     return f"http://{address}"
 
 
@@ -56,6 +59,8 @@ def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path:
         with signed_in(url) as client:
             vmid = client.create_vm(name="vm", gid=0, cpus=1, memory_mib=64).vmid
             client.set_vm_state(vmid=vmid, state="PAUSED")
+            isolation = client.show_vm(vmid=vmid).isolation
+            assert isolation and isolation.gaps == [], "all of it holds under what the unit takes away"
         guests, first = Server(tmp_path / "data").processes(), manager.shown(SERVER, "MainPID")
         assert len(guests) == 1
 
@@ -75,5 +80,5 @@ def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path:
         manager.ok("start", "shutdown.target")
         assert [manager.shown(one, "ActiveState") for one in (SERVER, GUESTS)] == ["inactive"] * 2
         assert manager.shown(GUESTS, "Result") == "success"
-        assert (tmp_path / f"{GUESTS}.log").read_text() == "asked vm to stop\n", "and the server still heard it"
+        assert (tmp_path / f"{GUESTS}.log").read_text() == "asked vm to shut down\n", "and the server still heard it"
         assert Server(tmp_path / "data").processes() == []

@@ -33,7 +33,7 @@ ExecReload=/bin/kill -HUP $MAINPID
 KillMode=process
 # A guest that the out-of-memory killer ends is not a failure of the server.
 OOMPolicy=continue
-Restart=on-failure
+{hardening}Restart=on-failure
 RestartSec=1
 LimitNOFILE=65536
 TasksMax=infinity
@@ -41,6 +41,57 @@ TasksMax=infinity
 [Install]
 WantedBy={target}
 """
+
+HARDENING = """\
+OOMScoreAdjust=-250
+# What the server and the guests' processes never need. docs/security.md says why other lines are not here.
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_MKNOD
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN CAP_SYS_NICE
+CapabilityBoundingSet=CAP_SYS_PTRACE
+LockPersonality=yes
+PrivateMounts=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=full
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=ipc mnt net pid
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap
+UMask=0066
+"""
+"""For the system's manager: a user's has no privileges to take away. systemd.exec(5)"""
+
+GUESTS_HARDENING = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+PrivateDevices=yes
+PrivateMounts=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077
+"""
+"""It only asks the server."""
 
 GUESTS_UNIT = """\
 [Unit]
@@ -57,7 +108,7 @@ ExecStart=/bin/true
 ExecStop={command} service stop-guests --timeout {timeout}
 {environment}
 TimeoutStopSec={most}
-
+{guests_hardening}
 [Install]
 WantedBy={target}
 """
@@ -90,6 +141,8 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         "option": f" --config {_word(str(file))}" if file else "",
         "environment": "\n".join(f"Environment={one}" for one in environment),
         "target": "default.target" if user else "multi-user.target",
+        "hardening": "" if user else HARDENING,
+        "guests_hardening": "" if user else GUESTS_HARDENING,
         "server": SERVER,
         "timeout": timeout,
         "most": timeout + 30,

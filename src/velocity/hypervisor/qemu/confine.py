@@ -5,7 +5,6 @@ setpriv(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.ht
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,6 @@ from velocity.sandbox import Lent, View
 KVM = Path("/dev/kvm")
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
-OOM_MORE, OOM_MOST = 200, 1000
-"""How much more the kernel would rather end a guest than the server, and the most that it knows."""
 
 
 def prefix(uid: int | None) -> list[str]:
@@ -69,9 +66,7 @@ def begin(seen: View | None, command: Sequence[str], **how: Any) -> subprocess.P
     Raises `OSError`.
     """
     process = subprocess.Popen(command, cwd="/", **how) if seen is None else sandbox.spawn(seen, command, **how)
-    with contextlib.suppress(OSError, ValueError):  # it has ended already
-        ours = int(Path("/proc/self/oom_score_adj").read_text())
-        Path(f"/proc/{process.pid}/oom_score_adj").write_text(str(min(OOM_MOST, ours + OOM_MORE)))
+    sandbox.end_sooner(process.pid)
     return process
 
 
