@@ -2,67 +2,104 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from email.utils import formatdate
+from secrets import token_hex
+from urllib.parse import quote
 from uuid import UUID
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from velocity.api.about import About
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
+from velocity.api.ranges import Malformed, NotSatisfiable, parse
 from velocity.api.request import carried
 from velocity.contract import media
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import CALL_DEADLINE
-from velocity.storage.port import Outgoing, Stat
+from velocity.storage.port import Outgoing
+
+CHUNK = 1 << 20
+"""Each piece costs a walk to a thread and back: pieces of 64 KiB cost four times as much in all."""
 
 
-class Content(FileResponse):
-    """Each piece costs a walk to a thread and back: pieces of the usual 64 KiB cost four times as much in all."""
-
-    chunk_size = 1 << 20
+class Content(StreamingResponse):
+    """The bytes of an object, or the ranges of it that are asked for; lets go of it at the end."""
 
     def __init__(self, content: Outgoing, headers: dict[str, str], filename: str) -> None:
+        super().__init__((), headers=headers, media_type="application/octet-stream")
         self._content = content
-        super().__init__("", headers=headers, media_type="application/octet-stream", filename=filename)
-        self.stat_result = _facts(content.stat)
-        self.set_stat_headers(self.stat_result)
+        self._size = content.stat.size
+        quoted = quote(filename)
+        name = f'filename="{filename}"' if quoted == filename else f"filename*=utf-8''{quoted}"
+        tag = f"{content.stat.modified}-{self._size}".encode()
+        self.headers["accept-ranges"] = "bytes"
+        self.headers["content-disposition"] = f"attachment; {name}"
+        self.headers["content-length"] = str(self._size)
+        self.headers["last-modified"] = formatdate(content.stat.modified, usegmt=True)
+        self.headers["etag"] = f'"{hashlib.md5(tag, usedforsecurity=False).hexdigest()}"'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await self._answer(Headers(scope=scope), scope["method"])(scope, receive, send)
         finally:
             await self._content.close()
 
-    @asynccontextmanager
-    async def _open_file(self) -> AsyncIterator[Any]:
-        yield _Reader(self._content)
+    def _answer(self, asked: Headers, method: str) -> ASGIApp:
+        wanted, condition = asked.get("range"), asked.get("if-range")
+        current = condition is None or condition in (self.headers["last-modified"], self.headers["etag"])
+        try:
+            ranges = parse(wanted, self._size) if wanted is not None and current else []
+        except Malformed as error:
+            return PlainTextResponse(str(error), status_code=400)
+        except NotSatisfiable:
+            return PlainTextResponse(status_code=416, headers={"content-range": f"bytes */{self._size}"})
+        pieces = self._several(ranges) if len(ranges) > 1 else self._one(*ranges)
+        if method != "HEAD":
+            self.body_iterator = pieces
+        return super().__call__
 
+    def _one(self, asked: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """A range of it; all of it, if none is asked for."""
+        first, end = asked or (0, self._size)
+        if asked is not None:
+            self.status_code = 206
+            self.headers["content-range"] = f"bytes {first}-{end - 1}/{self._size}"
+            self.headers["content-length"] = str(end - first)
+        return self._pieces(first, end)
 
-class _Reader:
-    """What `FileResponse` asks of a file."""
+    async def _pieces(self, at: int, end: int) -> AsyncIterator[bytes]:
+        while at < end and (piece := await self._content.read(at, min(CHUNK, end - at))):
+            yield piece
+            at += len(piece)
 
-    def __init__(self, content: Outgoing) -> None:
-        self._content = content
-        self._offset = 0
+    def _several(self, ranges: list[tuple[int, int]]) -> AsyncIterator[bytes]:
+        """As parts of one body. RFC 9110, 14.6"""
+        boundary, kind = token_hex(13), self.headers["content-type"]
+        heads = [
+            f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: bytes {first}-{end - 1}/{self._size}\r\n\r\n"
+            for first, end in ranges
+        ]
+        last = f"--{boundary}--"
+        self.status_code = 206
+        self.headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
+        length = sum(len(head) + end - first + 2 for head, (first, end) in zip(heads, ranges, strict=True)) + len(last)
+        self.headers["content-length"] = str(length)
 
-    async def seek(self, offset: int) -> None:
-        self._offset = offset
+        async def parts() -> AsyncIterator[bytes]:
+            for head, (first, end) in zip(heads, ranges, strict=True):
+                yield head.encode("latin-1")
+                async for piece in self._pieces(first, end):
+                    yield piece
+                yield b"\r\n"
+            yield last.encode()
 
-    async def read(self, length: int) -> bytes:
-        piece = await self._content.read(self._offset, length)
-        self._offset += len(piece)
-        return piece
-
-
-def _facts(stat: Stat) -> os.stat_result:
-    """Those that the headers are made of: the size, and the time in seconds with their fraction."""
-    return os.stat_result((0,) * 6 + (stat.size, 0, int(stat.modified), 0, 0.0, stat.modified, 0.0))
+        return parts()
 
 
 class Download(Endpoint):
