@@ -86,7 +86,7 @@ async def test_a_full_pool_is_told_and_does_what_takes_no_bytes(tmp_path: Path, 
     assert now is not None
     assert (now.state, now.message) == (
         "full",
-        "pool 'usb' is full: use another one or remove media; the server's log says where",
+        "pool 'usb' is full: use another pool or remove media; see the server's log for the directory",
     )
     disk.free = 1 << 30
     now = await storage.pools.state(2, deadline=DEADLINE)

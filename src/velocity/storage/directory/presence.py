@@ -12,7 +12,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.claim import Claim
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity, NotThePool
-from velocity.storage.directory.places import Places
+from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.errors import HOST, refusal
 from velocity.storage.port import ONLINE, PoolState
 
@@ -71,14 +71,14 @@ class Presence:
     def _find(self, names: tuple[Collection[str], Collection[str]] | None) -> tuple[PoolState, str]:
         """And why it is so, with paths."""
         path = self._places.path
-        if self._writable() and not self._claim.take(path):  # before anything is written there
+        if self._writable() and not self._claimed():  # before anything is written there
             return self._in_use()
         if names is not None:
             self._identity.check({*names[0], *names[1]})
         if not self._writable():
             self._claim.give_back()  # whoever else reads there does no harm
             return self._said("readonly"), f"{path} is not writable: remount it, or change its permissions"
-        if not self._claim.take(path):
+        if not self._claimed():
             return self._in_use()
         if names is not None and not self._in_order:
             self._files.open(*names)
@@ -88,9 +88,13 @@ class Presence:
             return self._said("full"), f"{path}: {why}"
         return ONLINE, ""
 
+    def _claimed(self) -> bool:
+        """The host's own pool is its server's, as the data directory around it is."""
+        return isinstance(self._places, HostPlaces) or self._claim.take(self._places.path)
+
     def _in_use(self) -> tuple[PoolState, str]:
         return (
-            self._said("away", "is away, as its directory is in use by another pool or another server"),
+            self._said("away", "is away: its directory is in use by another pool or another server"),
             f"{self._places.path}: give each pool a directory of its own, or end the other server on this host",
         )
 
