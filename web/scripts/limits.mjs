@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "../..");
-const KEYWORDS = ["minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems"];
+const KEYWORDS = ["minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems", "x-max-bytes"];
+/** Names that are no words of JavaScript. */
+const NAMES = { "x-max-bytes": "maxBytes" };
 /** An int64, the bounds of any number in the database: no limit that a person meets. */
 const wide = (value) => typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
 
@@ -14,7 +16,10 @@ const lines = [
 for (const [name, { properties = {} }] of Object.entries(schemas)) {
   const fields = {};
   for (const [field, schema] of Object.entries(properties)) {
-    const limits = KEYWORDS.filter((one) => one in schema && !wide(schema[one])).map((one) => [one, schema[one]]);
+    const limits = KEYWORDS.filter((one) => one in schema && !wide(schema[one])).map((one) => [
+      NAMES[one] ?? one,
+      schema[one],
+    ]);
     if (limits.length > 0) fields[field] = Object.fromEntries(limits);
   }
   if (Object.keys(fields).length > 0) lines.push(`export const ${name} = ${JSON.stringify(fields)} as const;`);

@@ -68,10 +68,18 @@ Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
+NOTES = 8192
 Notes = Annotated[
     str,
-    Meta(max_length=8192, extra={"bytes": 8192}, description="a description, at most 8,192 bytes of UTF-8"),
+    Meta(
+        max_length=NOTES,
+        extra={"bytes": NOTES},
+        extra_json_schema={"x-max-bytes": NOTES},
+        description=f"a description, at most {NOTES:,} bytes of UTF-8",
+    ),
 ]
+AtLeastOne = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
+"""Fewer are refused by the machines' rules, as more than the host has are, and not by the decoder."""
 
 
 class VmSettings(Wire, frozen=True, kw_only=True):
@@ -80,8 +88,8 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     The words for it stand in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
     """
 
-    cpus: Int64
-    memory_mib: Int64
+    cpus: AtLeastOne
+    memory_mib: AtLeastOne
     displays: Displays = []
     media: Attachments = []
     nics: Nics = []

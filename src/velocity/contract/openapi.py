@@ -166,12 +166,18 @@ def _error() -> dict[str, Any]:
 
 
 def _portable(schema: Any) -> Any:
-    r"""Python's `\Z` is `$` to a JSON schema, whose patterns are ECMA-262's; surrogates cannot be in UTF-8 anyway."""
+    r"""Python's `\Z` is `$` to a JSON schema, whose patterns are ECMA-262's; surrogates cannot be in UTF-8 anyway.
+
+    `x-minimum` is the bound where another one than the decoder's holds.
+    """
     if isinstance(schema, dict):
-        return {
+        found = {
             key: _pattern(value) if key == "pattern" and isinstance(value, str) else _portable(value)
             for key, value in schema.items()
         }
+        if (least := found.pop("x-minimum", None)) is not None:
+            found["minimum"] = least
+        return found
     if isinstance(schema, list):
         return [_portable(one) for one in schema]
     return schema

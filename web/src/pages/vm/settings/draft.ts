@@ -1,5 +1,5 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
-import { Display as DisplayLimits } from "@/api/limits";
+import { Display as DisplayLimits, CreateVm as Limits } from "@/api/limits";
 import { parseBytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 import { vmGroup } from "@/ui/vmCli";
@@ -10,7 +10,6 @@ export type Field = keyof Settings;
 /** The memory is there as typed: "2 GiB". */
 export type Draft = Omit<Settings, "memory_mib"> & { memory: string };
 
-const NOTES_BYTES = 8192;
 const FIELDS = ["name", ...Object.keys(SETTINGS)] as readonly Field[];
 
 export const titleOf = (field: Field): string => (field === "name" ? "Name" : SETTINGS[field].title);
@@ -76,12 +75,13 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const problems: Record<string, string> = {};
   const name = nameProblem(draft.name);
   if (name) problems.name = name;
-  if (!Number.isInteger(draft.cpus) || draft.cpus < 1) problems.cpus = "A VM has at least 1 CPU.";
+  if (!Number.isInteger(draft.cpus) || draft.cpus < Limits.cpus.minimum) problems.cpus = "A VM has at least 1 CPU.";
   if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Write an amount such as 512 MiB or 2 GiB.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
-  if (new TextEncoder().encode(draft.notes).length > NOTES_BYTES) problems.notes = "Notes have at most 8 KiB.";
+  if (new TextEncoder().encode(draft.notes).length > Limits.notes.maxBytes)
+    problems.notes = "Notes have at most 8 KiB.";
   const seen = new Set<string>();
   draft.displays.forEach((display, index) => {
     note(
