@@ -9,6 +9,8 @@ from msgspec import Meta
 _PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Positive = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
+"""Fewer are refused by the machines' rules, as more than the host has are, and not by the decoder."""
 Uid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a user")]
 Gid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a group")]
 Pid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a permission")]
@@ -59,5 +61,16 @@ PoolState = Annotated[
     Meta(
         description="online; away: the pool's disk is not mounted in its place, or does not respond; readonly: it can "
         "only be read; full: it has no space, or no inode, free until something is removed"
+    ),
+]
+
+NOTES_BYTES = 8192
+Notes = Annotated[
+    str,
+    Meta(
+        max_length=NOTES_BYTES,
+        extra={"bytes": NOTES_BYTES},
+        extra_json_schema={"x-max-bytes": NOTES_BYTES},
+        description=f"a description, at most {NOTES_BYTES:,} bytes of UTF-8",
     ),
 ]

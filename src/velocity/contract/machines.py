@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Int64, Name, Nicid, Revision, UnixTime, UnreachableSince, Vmid, Word
+from velocity.contract.fields import Gid, Name, Nicid, Notes, Positive, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -68,19 +68,6 @@ Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
-NOTES = 8192
-Notes = Annotated[
-    str,
-    Meta(
-        max_length=NOTES,
-        extra={"bytes": NOTES},
-        extra_json_schema={"x-max-bytes": NOTES},
-        description=f"a description, at most {NOTES:,} bytes of UTF-8",
-    ),
-]
-AtLeastOne = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
-"""Fewer are refused by the machines' rules, as more than the host has are, and not by the decoder."""
-
 
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
@@ -88,8 +75,8 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     The words for it stand in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
     """
 
-    cpus: AtLeastOne
-    memory_mib: AtLeastOne
+    cpus: Positive
+    memory_mib: Positive
     displays: Displays = []
     media: Attachments = []
     nics: Nics = []
