@@ -45,7 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def room_for_guests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No more than two guests are up at a time, in all workers together: a test says how many it boots."""
+    """No more than two guests compute at a time, in all workers together: a test says how many it boots.
+
+    The one that journeys keep up idles beside them.
+    """
     marker = request.node.get_closest_marker("guest")
     if marker is None:
         yield

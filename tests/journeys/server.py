@@ -255,7 +255,7 @@ class Terminal:
         head, _, self.seen = self.seen.partition(marker)
         return head + marker
 
-    def run(self, command: str, seconds: float = 30) -> str:
+    def run(self, command: str, seconds: float = PATIENCE) -> str:
         """Type a command and return what it printed, with its echo."""
         number = next(_commands)
         self.type(f"{command}; echo EN''D{number}.\n")
@@ -264,10 +264,10 @@ class Terminal:
     def type(self, text: str) -> None:
         self.socket.send(text.encode())
 
-    def boot(self, seconds: float = 90) -> str:
+    def boot(self, seconds: float = 300) -> str:
         """Wait for the demo guest's shell; what it said until then."""
         said = self.until(b"GUEST READY", seconds).decode("utf-8", "replace").replace("\r", "")
-        self.until(b"# ", 20)
+        self.until(b"# ", PATIENCE)
         time.sleep(1)
         return said
 

@@ -179,14 +179,14 @@ def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
 
 def stops_by_its_power_button_even_when_it_does_not_listen_yet(server: Server, vmid: int, terminal: Terminal) -> None:
     terminal.type("reboot -f\n")
-    terminal.until(b"BdsDxe", 60)
+    terminal.until(b"BdsDxe", PATIENCE)
     assert server.ok("POST", "/v/vm", vmid=vmid)["reason"]["cause"] == "guest-reset"
     answer = server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
     assert answer["state"] == "STOPPING"
     assert answer["stopping_since"] > 1_700_000_000
     status, refused = server.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     assert (status, refused["code"]) == (406, 13220)
-    ended = server.wait_for(vmid, "STOPPED", 120)
+    ended = server.wait_for(vmid, "STOPPED", 300)
     assert ended["reason"]["cause"] == "guest-shutdown"
     assert server.processes() == []
 
@@ -232,7 +232,7 @@ def the_world() -> Iterator[str]:
         thread = threading.Thread(target=greet_once, args=(service,))
         thread.start()
         yield f"198.51.100.2 {service.getsockname()[1]}"
-        thread.join(10)
+        thread.join(PATIENCE)
         service.close()
     finally:
         subprocess.run(["ip", "link", "delete", near], check=False, capture_output=True)

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from tests.journeys.conftest import StartServer
+from tests.journeys.conftest import Lasting
 from tests.journeys.server import Server, Terminal
-from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
 
@@ -42,15 +41,11 @@ def come(server: Server, terminal: Terminal, until: bytes, seconds: float) -> by
 @pytest.mark.holds("BOUND-2")
 @pytest.mark.whole
 def test_numbered_lines_come_whole_over_a_server_that_stands_still_and_one_that_is_killed(
-    start_server: StartServer, guest: Guest, whole: bool
+    lasting: Lasting, whole: bool
 ) -> None:
     count = LINES["whole" if whole else "short"]
-    server = start_server()
-    iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
-    vmid = server.ok("PUT", "/v/vm/efi", name="one", gid=0, cpus=1, memory_mib=256, media=[iso])["vmid"]
-    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    server, vmid = lasting.server, lasting.vmid
     terminal = server.console(vmid)
-    terminal.boot()
     middle, last = FIRST + count // 2, FIRST + count
     terminal.type(f"echo BEG''UN; seq {FIRST} {last}; echo EN''D\n")
     before = come(server, terminal, b"%d\r\n" % middle, 600)

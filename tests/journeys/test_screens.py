@@ -28,11 +28,11 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
     vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     terminal = server.console(vmid)
-    terminal.until(b"any other key", 60)
+    terminal.until(b"any other key", PATIENCE)
     terminal.type("\x1b")
-    terminal.until(b"Shell>", 30)
+    terminal.until(b"Shell>", PATIENCE)
     terminal.type("ver\r")
-    terminal.until(b"UEFI v2", 20)
+    terminal.until(b"UEFI v2", PATIENCE)
     terminal.close()
 
     shown = server.ok("POST", "/v/vm/screen", vmid=vmid, text=True)
@@ -50,7 +50,7 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
     server.kill()
     server.start()
     again = server.console(vmid)
-    again.until(BANNER.encode(), 5)  # of a guest that says nothing now
+    again.until(BANNER.encode(), PATIENCE)  # of a guest that says nothing now
     again.close()
     server.ok("POST", "/v/vm/screen", vmid=vmid)
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import cli
-from tests.postgres import Postgres
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
@@ -50,32 +49,3 @@ def test_a_vmdk_is_imported_boots_is_deleted_and_restored_and_boots(
     terminal = server.console(vmid)
     assert "GUEST disk vda" in terminal.boot()
     terminal.close()
-
-
-@pytest.mark.holds("GUEST-1")
-def test_an_installation_moves_to_postgresql_under_a_running_guest(
-    start_server: StartServer, guest: Guest, tmp_path: Path, postgres: Postgres
-) -> None:
-    server = start_server()
-    iso = {"mid": server.upload("guest.iso", guest.iso.read_bytes()), "mode": "VIRTIO"}
-    body = {"name": "runs", "gid": 0, "cpus": 1, "memory_mib": 256, "media": [iso]}
-    vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
-    server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-    terminal = server.console(vmid)
-    terminal.boot()
-    terminal.run("stays=here")
-    before = server.processes()
-    terminal.close()
-    server.end()
-    url, file = postgres.database(), tmp_path / "backup"
-    cli(server, "db", "export", file)
-    cli(server, "db", "import", file, VELOCITY_DATABASE=url)
-    (server.data / "velocity.db").rename(tmp_path / "old.db")
-    server.settings["database"] = url
-    server.start()
-    assert server.state(vmid)["state"] == "RUNNING"
-    assert server.processes() == before, "adopted, not started again"
-    terminal = server.console(vmid)
-    assert "it is here" in terminal.run("echo it is $stays")
-    terminal.close()
-    assert not (server.data / "velocity.db").exists()

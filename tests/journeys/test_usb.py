@@ -43,5 +43,5 @@ def test_a_guest_boots_from_usb_as_cd_and_as_disk(start_server: StartServer, gue
 
 def boot(*terminals: Terminal) -> None:
     with ThreadPoolExecutor() as readers:  # a console that nobody reads is closed
-        for said in readers.map(lambda terminal: terminal.until(b"GUEST cpus", 150), terminals):
+        for said in readers.map(lambda terminal: terminal.until(b"GUEST cpus", 600), terminals):
             assert b"EFI Internal Shell" not in said, "it boots by its order, not by luck"
