@@ -317,7 +317,7 @@ def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=60, max_examples=600 if whole else 16, deadline=None, derandomize=not whole, database=None,
+        stateful_step_count=60, max_examples=600 if whole else 12, deadline=None, derandomize=not whole, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)

@@ -295,7 +295,7 @@ def test_media_under_faults_of_their_pool(say: Callable[[str], None], whole: boo
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=30, max_examples=400 if whole else 16, deadline=None, derandomize=not whole, database=None,
+        stateful_step_count=30, max_examples=400 if whole else 12, deadline=None, derandomize=not whole, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen, settings=chosen)
