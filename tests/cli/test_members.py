@@ -7,18 +7,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from click.shell_completion import ShellComplete
 
 from tests.cli.people import member, signed_in
 from tests.host import Host
 from velocity.cli.main import velocity
+from velocity.client import Client
 
 
 def requests(host: Host) -> dict[str, int]:
     """How many there were of each operation."""
-    text = httpx.get(f"{host.url}/metrics", headers={"authorization": f"Bearer {host.key}"}).text
+    with Client(host.url, host.key) as client:
+        text = client.send("GET", "/metrics").decode()
     found: dict[str, int] = {}
     for name, count in re.findall(r'velocity_requests_total\{operation="(\w+)",[^}]*\} ([0-9.]+)', text):
         found[name] = found.get(name, 0) + int(float(count))
