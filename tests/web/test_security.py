@@ -39,7 +39,7 @@ TRY = """elsewhere => new Promise(tell => {
     document.addEventListener("securitypolicyviolation", event => tell(event.effectiveDirective), {once: true})
     const element = (tag, parts) => document.body.appendChild(Object.assign(document.createElement(tag), parts))
     const made = text => URL.createObjectURL(new Blob([text], {type: "text/javascript"}))
-    setTimeout(() => tell("nothing forbade it"), 5000)
+    setTimeout(() => tell("nothing forbade it"), 60_000)
     WHAT
 })"""
 KEPT = """async () => ({
@@ -132,9 +132,10 @@ def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
     (run,) = host.hypervisor.runs.values()
     run.say(f"\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;javascript:ran=1\x07{EVIL}\x1b]8;;\x07\r\n".encode())
     seen = 0
-    for path in [*PAGES, f"/groups/{gid}", f"/users/{uid}", "/vms/1/serial"]:
-        root.open(path)
-        expect(root.page.get_by_role("heading", level=1)).to_be_visible()
+    places = {path: EVIL if title == "web" else title for path, title in PAGES.items()}
+    for path, title in (places | {f"/groups/{gid}": "Groups", f"/users/{uid}": EVIL, "/vms/1/serial": EVIL}).items():
+        root.go(path)
+        expect(root.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(root.page.get_by_label("Loading")).to_have_count(0)
         seen += root.page.get_by_text(EVIL).count()
         assert root.page.evaluate("window.ran") is None, path

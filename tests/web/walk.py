@@ -89,8 +89,10 @@ STILL = "*, *::before, *::after { transition: none !important; scroll-behavior: 
 
 
 def be_still(page: Page) -> None:
-    """What changes its look does so at once."""
-    page.add_style_tag(content=STILL)
+    """What changes its look does so at once. Once for a document: each new sheet is a new look at all of it."""
+    if not page.evaluate("() => 'still' in window"):
+        page.add_style_tag(content=STILL)
+        page.evaluate("window.still = true")
 
 
 def walk(page: Page, within: Locator | None = None) -> tuple[list[str], list[str]]:
