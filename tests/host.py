@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from tests.answers import noting
 from tests.api.world import PASSWORD, prepare, quick_passwords
 from tests.metrics.times import Hands
+from tests.patience import PATIENCE
 from velocity import app
 from velocity.api.server import Protocol, Server, Sockets
 from velocity.cli.main import velocity
@@ -103,7 +104,7 @@ def hosting(
         metrics = built.services.metrics
 
         def look() -> None:
-            asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(10)
+            asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(PATIENCE)
 
         config = uvicorn.Config(
             noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=Sockets,
@@ -117,7 +118,7 @@ def hosting(
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(60)
+    assert ready.wait(PATIENCE)
     environment = {
         "XDG_CONFIG_HOME": str(data.parent / "config"),
         "VELOCITY_DATA_DIR": str(data),

@@ -193,11 +193,11 @@ def test_a_viewer_gets_the_display(host: Host, vm: str) -> None:
     try:
         port = int(process.stdout.readline().rpartition(":")[2])
         for words in (b"RFB 003.008\n", b"again"):  # one viewer after the other
-            with socket.create_connection(("127.0.0.1", port), 10) as viewer:
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as viewer:
                 viewer.sendall(words)
                 assert viewer.recv(100) == words, "the fake's display answers with the same"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
         process.communicate()

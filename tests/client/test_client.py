@@ -13,6 +13,7 @@ import pytest
 
 import velocity.contract.groups
 from tests.host import Host
+from tests.patience import PATIENCE
 from velocity.client import ApiError, AsyncClient, Client, ClientError, Planned, Unreachable
 from velocity.contract import OPERATIONS
 from velocity.contract.machines import Nic, State
@@ -72,10 +73,10 @@ def test_consoles_carry_bytes_and_a_ticket_opens_once(host: Host) -> None:
         ticket = client.open_console(vmid=vmid, kind="serial")
         console = client.console(ticket)
         console.send(b"\x00\xffecho")
-        assert console.receive(timeout=5) == b"\x00\xffecho"
+        assert console.receive(timeout=PATIENCE) == b"\x00\xffecho"
         assert console.receive(timeout=0.1) is None
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
-        assert console.receive(timeout=5) == b"", "it ends with the VM"
+        assert console.receive(timeout=PATIENCE) == b"", "it ends with the VM"
         console.close()
         with pytest.raises(ClientError):
             client.console(ticket)
@@ -87,7 +88,7 @@ def test_a_console_ends_with_the_authkey(host: Host) -> None:
         client.set_vm_state(vmid=vmid, state="RUNNING")
         console = client.console(client.open_console(vmid=vmid, kind="serial"))
         client.sign_out()
-        assert console.receive(timeout=5) == b""
+        assert console.receive(timeout=PATIENCE) == b""
         console.close()
 
 

@@ -74,7 +74,7 @@ async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     await one.write(b"x")
     begun = await asyncio.wait_for(one.read(), 60)
     again = await hypervisor.consoles.open(who, Serial(), deadline=5)
-    assert (await asyncio.wait_for(again.read(), 5)).startswith(begun), "a stream begins with what was said"
+    assert (await asyncio.wait_for(again.read(), 60)).startswith(begun), "a stream begins with what was said"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5)
     assert begun in said

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from tests.api.world import PASSWORD
 from tests.host import Host
+from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
 from velocity.contract.machines import Attachment, Display, Nic
@@ -55,4 +56,4 @@ def begin_forever(host: Host) -> None:
 
     tasks = host.app.services.tasks
     begun = tasks.begin(Caller(0, "a test"), "import", 0, "slow", uuid4(), work, lambda: None)
-    asyncio.run_coroutine_threadsafe(begun, host.loop).result(10)
+    asyncio.run_coroutine_threadsafe(begun, host.loop).result(PATIENCE)

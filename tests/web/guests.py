@@ -9,6 +9,7 @@ import time
 from PIL import Image
 
 from tests.journeys.server import Server
+from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
 SIZE = {"width": 1024, "height": 640}
@@ -60,14 +61,14 @@ def firmware(server: Server) -> tuple[bytes, bytes]:
     """The firmware's shell, and its setup."""
     vmid = _vm(server, "bare", 128, [])
     terminal = server.console(vmid)
-    terminal.until(b"any other key", 60)
+    terminal.until(b"any other key", PATIENCE)
     terminal.type("\x1b")
-    terminal.until(b"Shell>", 30)
+    terminal.until(b"Shell>", PATIENCE)
     terminal.type("ver\r")
-    terminal.until(b"UEFI v2", 20)
+    terminal.until(b"UEFI v2", PATIENCE)
     shell = shot(server, vmid)
     terminal.type("exit\r")
-    terminal.until(b"Boot Manager", 30)
+    terminal.until(b"Boot Manager", PATIENCE)
     setup = shot(server, vmid)
     terminal.close()
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)

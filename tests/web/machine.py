@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.web.person import Person
 
-SECONDS = 90
+SECONDS = 300
 """For what a guest under software emulation does, on a busy machine."""
 
 PIXELS = "canvas => canvas.width && canvas.toDataURL('image/png')"

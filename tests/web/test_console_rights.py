@@ -29,7 +29,7 @@ OPEN = """url => new Promise(tell => {
         if (said.text.endsWith("END")) socket.close()
     }
     socket.onclose = ({code}) => tell({...said, code})
-    setTimeout(() => tell({...said, code: "still open"}), 10_000)
+    setTimeout(() => tell({...said, code: "still open"}), 60_000)
 })"""
 """Opens a websocket, and tells how it went when it is closed: what says END is left by us."""
 HOLD = """url => new Promise(tell => {
@@ -39,7 +39,7 @@ HOLD = """url => new Promise(tell => {
     window.ends = [...(window.ends ?? []), end]
 })"""
 """Opens one and keeps it."""
-ENDS = "Promise.race([Promise.all(ends), new Promise(tell => setTimeout(tell, 10_000, 'still open'))])"
+ENDS = "Promise.race([Promise.all(ends), new Promise(tell => setTimeout(tell, 60_000, 'still open'))])"
 """How those that were kept have been closed."""
 ASK = """async body => {
     const csrf = (await (await fetch("/u/session", {method: "POST", body: "{}"})).json()).csrf

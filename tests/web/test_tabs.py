@@ -20,12 +20,12 @@ from velocity.contract.machines import Display
 
 SOON = PATIENCE * 1000
 """Milliseconds for what takes one or two, on a busy machine."""
-ASK = """() => fetch("/u/session", {method: "POST", body: "{}", signal: AbortSignal.timeout(15_000)})
+ASK = """() => fetch("/u/session", {method: "POST", body: "{}", signal: AbortSignal.timeout(60_000)})
     .then(answer => answer.status, error => String(error))"""
 """A plain request: what is answered, or why nothing is."""
 CONSOLE = """async body => {
     const ask = async (path, body, headers) => {
-        const signal = AbortSignal.timeout(15_000)
+        const signal = AbortSignal.timeout(60_000)
         return (await fetch(path, {method: "POST", headers, body: JSON.stringify(body), signal})).json()
     }
     const {csrf} = await ask("/u/session", {})
@@ -34,7 +34,7 @@ CONSOLE = """async body => {
     window.kept = [...(window.kept ?? []), socket]
     return new Promise(tell => {
         socket.onopen = () => tell("open")
-        setTimeout(tell, 15_000, "not open")
+        setTimeout(tell, 60_000, "not open")
     })
 }"""
 """Opens a console, and keeps it."""
@@ -69,7 +69,7 @@ def follow(host: Host, tabs: Sequence[Person], before: str, after: str) -> None:
 
 def share(host: Host, tabs: Sequence[Person]) -> None:
     """They have one stream, soon."""
-    tabs[0].until(lambda: streams(host) == 1, seconds=20)
+    tabs[0].until(lambda: streams(host) == 1, seconds=PATIENCE)
 
 
 def find_another_worker(host: Host, tabs: Sequence[Person]) -> None:
@@ -79,7 +79,7 @@ def find_another_worker(host: Host, tabs: Sequence[Person]) -> None:
         tabs[0].page.context.clock.fast_forward(30_000)
         return streams(host) == 1
 
-    tabs[0].until(found, seconds=20)
+    tabs[0].until(found, seconds=PATIENCE)
 
 
 @pytest.mark.holds("PAGE-11")
@@ -118,7 +118,7 @@ def test_a_tab_that_is_closed_or_crashes_takes_nothing_from_the_others(host: Hos
     assert streams(host) == 1
     with pytest.raises(Error):
         first.page.goto("chrome://crash")  # ends the process of the tab, and the worker, which it began
-    rest[0].until(lambda: streams(host) == 0, seconds=20)
+    rest[0].until(lambda: streams(host) == 0, seconds=PATIENCE)
     first.page.close()
     find_another_worker(host, rest)
     follow(host, rest, "three", "four")
@@ -229,4 +229,4 @@ def test_uploads_of_all_tabs_take_turns(host: Host, person: NewPerson, tmp_path:
     for route in held:
         route.continue_()
     with Client(host.url, host.key) as client:
-        first.until(lambda: len(client.list_media(gid=0).media) == 6, seconds=30)
+        first.until(lambda: len(client.list_media(gid=0).media) == 6, seconds=PATIENCE)

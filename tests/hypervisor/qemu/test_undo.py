@@ -44,7 +44,7 @@ def remains(runtime: Path, uuid: str) -> list[str]:
 
 async def nothing_remains(runtime: Path, uuid: str) -> bool:
     """At once, or in a while: what could not be cleared is tried again."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while remains(runtime, uuid) and time.monotonic() < end:
         await asyncio.sleep(0.05)
     return not remains(runtime, uuid)
