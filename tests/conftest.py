@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -45,22 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def room_for_guests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No more than two guests compute at a time, in all workers together: a test says how many it boots.
-
-    The one that journeys keep up idles beside them.
-    """
+    """No more than two tests boot guests at a time, in all workers together. The one that journeys keep up idles."""
     marker = request.node.get_closest_marker("guest")
     if marker is None:
         yield
         return
     assert "PYTEST_XDIST_WORKER" not in os.environ or "@" in request.node.nodeid, "xdist has formed no groups"
     places = tmp_path_factory.getbasetemp().parent  # the workers share it
-    with ExitStack() as held:
-        if marker.args == (2,):
-            for place in "01":
-                fcntl.flock(held.enter_context((places / f"guest.{place}").open("w")), fcntl.LOCK_EX)
-        else:
-            held.enter_context(a_place(places))
+    with a_place(places):
         yield
 
 

@@ -31,7 +31,6 @@ def nice_of_session(pid: int) -> str | None:
 
 
 @pytest.mark.holds("GUEST-2")
-@pytest.mark.guest(2)
 def test_guests_outlive_a_killed_server(start_server: StartServer) -> None:
     server = start_server()
     first, second = vm(server, "first"), vm(server, "second")  # in their firmware

@@ -151,7 +151,6 @@ def deletes_and_restores(machine: MachinePage) -> None:
 
 
 @pytest.mark.holds("PAGE-8", "PAGE-9")
-@pytest.mark.guest(2)
 def test_consoles_outlive_the_server_and_machines_are_stopped_together(
     start_server: StartServer, guest: Guest, person: NewPerson
 ) -> None:

@@ -68,7 +68,7 @@ def test_every_page(host: Host, person: NewPerson, width: int) -> None:
 def test_notes_of_a_vm_are_edited_and_shown(host: Host, root: Person) -> None:
     host.ok("vm", "create", "noted", "--memory", "64M")
     vmid = json.loads(host.ok("vm", "show", "noted", "--json"))["vmid"]
-    root.open(f"/vms/{vmid}/settings")
+    root.go(f"/vms/{vmid}/settings")
     root.page.get_by_role("textbox", name="Notes").fill("of anna\nroot on /dev/vda")
     root.page.get_by_role("button", name="Review and save…").click()
     root.page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
@@ -81,7 +81,7 @@ def test_notes_of_a_vm_are_edited_and_shown(host: Host, root: Person) -> None:
 
 @pytest.mark.holds("PAGE-4")
 def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Person) -> None:
-    root.open("/vms")
+    root.go("/vms")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
     host.ok("vm", "create", "from-the-cli", "--memory", "64M")
     expect(root.page.get_by_role("link", name="from-the-cli")).to_be_visible()
@@ -94,7 +94,6 @@ def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Per
 
 @pytest.mark.holds("PAGE-5")
 def test_a_session_that_ends_asks_in_place_and_loses_nothing(host: Host, root: Person) -> None:
-    root.open("/settings")
     typed = root.page.locator("#new")
     typed.fill("half a pass")
     host.ok("session", "end", "--others")
@@ -117,7 +116,7 @@ def test_a_wrong_password_is_told(host: Host, person: NewPerson) -> None:
 
 def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
-    root.open("/")
+    root.go("/")
     expect(root.page.get_by_role("heading", level=1)).to_be_visible()
     root.page.keyboard.press("Control+k")
     expect(root.page.get_by_role("combobox")).to_be_focused()
@@ -131,7 +130,7 @@ def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> N
 def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")
-    root.open("/")
+    root.go("/")
     expect(root.page.get_by_role("heading", level=1)).to_be_visible()
     root.page.keyboard.press("Control+k")
     expect(root.page.get_by_role("combobox")).to_be_focused()
