@@ -106,9 +106,9 @@ async def test_it_is_kept_and_rotated(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         assert any(one["operation"] == "create_group" for one in await entries(w))
         store = SqlHistory(w.server.database)
-        await store.rotate(0, 2)
+        await store.rotate(0, 2, 0)
         assert len(await entries(w)) == 2
-        await store.rotate(4_000_000_000, 1000)
+        await store.rotate(4_000_000_000, 1000, 1000)
         assert await entries(w) == []
 
 

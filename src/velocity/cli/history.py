@@ -10,6 +10,7 @@ from msgspec import UNSET
 from velocity.cli import resolve, session, where
 from velocity.cli.output import listed, listing
 from velocity.cli.where import GROUP
+from velocity.contract.history import Entry
 
 
 @click.command()
@@ -46,8 +47,14 @@ def history(
             one.address,
             one.operation,
             one.target,
-            f"refused {one.code}" if isinstance(one.code, int) else "done" if one.status == 200 else str(one.status),
+            _outcome(one),
         ),
         empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
         noun=f"entry among these {len(answer.entries)}",
     )
+
+
+def _outcome(one: Entry) -> str:
+    if not isinstance(one.code, int):
+        return "done" if one.status == 200 else str(one.status)
+    return f"refused {one.code}" if one.times is UNSET else f"refused {one.code}, {one.times} times"

@@ -43,6 +43,16 @@ class Entry(Wire, frozen=True):
     code: Annotated[int, Meta(description="the error code; absent: the request succeeded")] | UnsetType = UNSET
     message: str | UnsetType = UNSET
     vmid: Annotated[int, Meta(description="the VM concerned; absent: none")] | UnsetType = UNSET
+    times: (
+        Annotated[
+            int,
+            Meta(
+                description="how often the request was refused within the minute; absent: once. Refusals of clients that are "
+                "not signed in (401) make one entry an address and minute, which shows the first"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class History(Wire, frozen=True):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from velocity.history.rules import Entry
 
 
 class HistoryStore(Protocol):
-    """Each call is one transaction. Entries are only ever added, and removed by age and number."""
+    """Each call is one transaction. Entries are only ever added, counted up, and removed by age and number."""
 
-    async def add(self, entries: Sequence[Entry]) -> None: ...
+    async def add(self, entries: Sequence[Entry]) -> Mapping[str, int]:
+        """The hids of the refusals among them, by the ids of their requests."""
+
+    async def count(self, times: Sequence[tuple[int, int]]) -> None:
+        """(hid, times): how often these were refused by now."""
 
     async def newest(
         self,
@@ -30,5 +34,8 @@ class HistoryStore(Protocol):
         Looked for `within` the last so many entries.
         """
 
-    async def rotate(self, before: int, most: int) -> None:
-        """Remove what is older than `before` (unix seconds), and the oldest beyond so many."""
+    async def rotate(self, before: int, most: int, refusals: int) -> None:
+        """Remove what is older than `before` (unix seconds), and the oldest beyond so many.
+
+        Refusals have a number of their own: however many there are, nothing that was done goes for them.
+        """

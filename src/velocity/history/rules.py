@@ -15,7 +15,7 @@ MOST = 200
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing done or refused. `at` in unix seconds."""
+    """One thing done, or refused so many `times` within a minute. `at` in unix seconds."""
 
     at: int
     uid: int | None
@@ -29,6 +29,11 @@ class Entry:
     code: int | None
     message: str | None
     vmid: int | None
+    times: int = 1
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.code is not None
 
 
 def target(request: Wire) -> str:

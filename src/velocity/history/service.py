@@ -16,6 +16,7 @@ from velocity.contract import auth, sessions
 from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
+from velocity.history.refusals import Refusals
 from velocity.history.rules import Entry
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,14 @@ WAITING = 10_000
 TOGETHER = 500
 GATHERED = 0.05
 """Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
+COUNTED = 1.0
+"""The same where all that is new is how often something was refused."""
 AGAIN = 5.0
 """Seconds after which what the database did not take is tried again."""
-MOST = 1_000_000
+MOST, REFUSALS = 1_000_000, 200_000
+"""Entries that are kept: of what was done, and of what was refused."""
+APART = 10_000
+"""Refusals of one minute that have an entry of their own."""
 LOOK = 3600.0
 RECENT = 200_000
 """Entries among which sign-ins are looked for at the start, which takes a fraction of a second."""
@@ -44,6 +50,7 @@ class History:
         self._days = days
         self._waiting: deque[Entry] = deque()
         self._lost = 0
+        self._refusals = Refusals(APART)
         self._writing: asyncio.Task[None] | None = None
         self._rotating: asyncio.Task[None] | None = None
         self._ends = asyncio.Event()
@@ -65,11 +72,25 @@ class History:
             await asyncio.wait({self._writing})
 
     def note(self, entry: Entry) -> None:
-        """Take an entry; it is durable soon after."""
-        if len(self._waiting) >= WAITING:
+        """Take an entry; it is durable soon after. A refusal that repeats within its minute is counted.
+
+        Refusals fill half of what may wait: the other half is for what was done.
+        """
+        refusal = entry.is_refusal
+        if refusal:
+            first = self._refusals.first(entry)
+            if first is None:
+                self._begin()
+                return
+            entry = first
+        if len(self._waiting) >= (WAITING // 2 if refusal else WAITING):
             self._lost += 1
+            self._refusals.lost([entry.request])
             return
         self._waiting.append(entry)
+        self._begin()
+
+    def _begin(self) -> None:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
@@ -92,16 +113,17 @@ class History:
         return await self._store.signed_in(SIGN_INS, RECENT, limit)
 
     async def _write(self) -> None:
-        pause = GATHERED
+        again = 0.0
         try:
-            while self._waiting:
+            while self._waiting or self._refusals.have_grown:
+                pause = again or (GATHERED if self._waiting else COUNTED)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ends.wait(), pause)
                 taken = await self._add()
                 if not taken and self._ends.is_set():
                     log.error("%d entries of the history could not be written", len(self._waiting))
                     return
-                pause = GATHERED if taken else AGAIN
+                again = 0.0 if taken else AGAIN
         finally:
             self._writing = None
 
@@ -110,25 +132,41 @@ class History:
         while self._waiting:
             entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             try:
-                await self._store.add(entries)
+                self._refusals.stored(await self._store.add(entries))
             except Refused as refused:
                 log.warning("history: waiting for the database: %s", refused.message)
                 self._waiting.extendleft(reversed(entries))
                 return False
             except Exception as error:
                 log.error("%d entries of the history could not be written: %s", len(entries), error)
+                self._refusals.lost([entry.request for entry in entries])
                 continue
             for gid in {self._directory.existing(entry.gid) for entry in entries}:
                 self._changes.tell("history", gid, gid)
         if self._lost:
             log.error("%d entries of the history were lost: too many were waiting", self._lost)
             self._lost = 0
+        return await self._count()
+
+    async def _count(self) -> bool:
+        """How often refusals were repeated. False: the database does not take it now."""
+        grown = self._refusals.take_grown()
+        if not grown:
+            return True
+        try:
+            await self._store.count([(one.hid, one.times) for one in grown if one.hid is not None])
+        except Refused as refused:
+            log.warning("the history waits for the database: %s", refused.message)
+            self._refusals.give_back(grown)
+            return False
+        except Exception as error:
+            log.error("how often %d refusals were repeated could not be written: %s", len(grown), error)
         return True
 
     async def _rotate_ever(self) -> None:
         while True:
             try:
-                await self._store.rotate(int(time.time()) - self._days * 86_400, MOST)
+                await self._store.rotate(int(time.time()) - self._days * 86_400, MOST, REFUSALS)
             except Refused as refused:
                 log.warning("old entries of the history could not be removed: %s", refused.message)
             await asyncio.sleep(LOOK)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from velocity.history.rules import Entry
 from velocity.store.database import Database
 from velocity.store.tables import history
 
 _add = insert(history)
+_latest = select(history.c.request, history.c.hid).where(
+    history.c.code.is_not(None), history.c.hid > select(func.max(history.c.hid)).scalar_subquery() - bindparam("added")
+)
+_count = update(history).where(history.c.hid == bindparam("entry")).values(times=bindparam("now"))
 
 
 class SqlHistory:
@@ -19,9 +23,21 @@ class SqlHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, entries: Sequence[Entry]) -> None:
+    async def add(self, entries: Sequence[Entry]) -> dict[str, int]:
         rows = [vars(entry) for entry in entries]
-        await self._database.aside(lambda connection: connection.execute(_add, rows) and None)
+        refused = any(entry.is_refusal for entry in entries)
+
+        def work(connection: Connection) -> dict[str, int]:
+            connection.execute(_add, rows)
+            if not refused:
+                return {}
+            return {row.request: row.hid for row in connection.execute(_latest, {"added": len(rows)})}
+
+        return await self._database.aside(work)
+
+    async def count(self, times: Sequence[tuple[int, int]]) -> None:
+        rows = [{"entry": hid, "now": now} for hid, now in times]
+        await self._database.aside(lambda connection: connection.execute(_count, rows) and None)
 
     async def newest(
         self,
@@ -65,10 +81,17 @@ class SqlHistory:
 
         return await self._database.look(work)
 
-    async def rotate(self, before: int, most: int) -> None:
-        def work(connection: Connection) -> None:
-            newest = connection.scalar(select(func.max(history.c.hid)))
-            old = history.c.at < before
-            connection.execute(delete(history).where(old if newest is None else old | (history.c.hid <= newest - most)))
+    async def rotate(self, before: int, most: int, refusals: int) -> None:
+        def look(connection: Connection) -> list[ColumnElement[bool]]:
+            first, last = connection.execute(select(func.min(history.c.hid), func.max(history.c.hid))).one()
+            if first is None or last - first < min(most, refusals):
+                return []
+            kinds = ((history.c.code.is_(None), most), (history.c.code.is_not(None), refusals))
+            oldest = select(history.c.hid).order_by(history.c.hid.desc()).limit(1)
+            found = [(kind, connection.scalar(oldest.where(kind).offset(number))) for kind, number in kinds]
+            return [and_(kind, history.c.hid <= hid) for kind, hid in found if hid is not None]
 
-        await self._database.write(work)
+        too_many = await self._database.look(look)
+        await self._database.write(
+            lambda connection: connection.execute(delete(history).where(or_(history.c.at < before, *too_many))) and None
+        )

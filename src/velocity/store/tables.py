@@ -187,6 +187,7 @@ history = Table(
     Column("code", Integer),
     Column("message", Text),
     Column("vmid", Id),
+    Column("times", Integer, nullable=False, server_default="1"),
     Index("ix_history_vmid", "vmid", "hid"),
     sqlite_autoincrement=True,
 )

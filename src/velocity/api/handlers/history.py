@@ -24,6 +24,7 @@ async def list_history(call: Call[history.ListHistory]) -> history.History:
                 code=UNSET if entry.code is None else entry.code,
                 message=UNSET if entry.message is None else entry.message,
                 vmid=UNSET if entry.vmid is None else entry.vmid,
+                times=UNSET if entry.times == 1 else entry.times,
             )
             for hid, entry in await call.services.history.seen(call.request)
         ]

@@ -236,7 +236,7 @@ function Outcome({ entry }: { entry: Entry }) {
           {entry.status >= 500 ? "Failed" : "Refused"} {entry.code ?? entry.status}
         </Label>
       </Tooltip>{" "}
-      {entry.message}
+      {entry.times !== undefined && <Label isCompact>{entry.times} times</Label>} {entry.message}
       <small className="v-request v-subtle">
         Request <RequestId id={entry.request} />
       </small>
