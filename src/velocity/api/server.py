@@ -98,6 +98,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._leave()
+        self._unset_keepalive_if_required()  # a reset leaves it, and it holds a head that may take a megabyte
 
     def _leave(self) -> None:
         if self._counted is not None:
