@@ -59,7 +59,7 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     for verb in ("start", "pause", "resume"):
         rosa.ok("vm", verb, "build1")
     patient = rosa.run("vm", "stop", "build1", "--timeout", "0.1")
-    hint = re.search(r"`velocity (vm stop .*)` ends it", patient.stderr)
+    hint = re.search(r"to power it off: `velocity (vm stop .*)`", patient.stderr)
     assert hint is not None, (patient.output, patient.exception)
     rosa.ok(*hint[1].split())
     for verb in ("show", "log", "metrics"):

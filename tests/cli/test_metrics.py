@@ -26,7 +26,7 @@ def test_the_metrics_of_a_vm(host: Host) -> None:
     host.ok("vm", "create", "vm", "--memory", "64M")
     idle = host.run("vm", "metrics", "vm")
     assert (idle.exit_code, idle.stdout) == (0, "")
-    assert "did not run" in idle.stderr
+    assert "was not running" in idle.stderr
     host.ok("vm", "start", "vm")
     (run,) = host.hypervisor.runs.values()
     for cpu in (0, 1, 11, 12):

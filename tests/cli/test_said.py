@@ -51,7 +51,7 @@ def test_what_cannot_be_undone_is_asked_with_its_name(host: Host) -> None:
     asked = host.run("group", "rm", "2", typed="n\n")
     assert asked.exit_code == 1
     assert "Delete the group red/attic (gid 2) with its subgroups, VMs and media?" in asked.stderr
-    assert "for good" in host.run("group", "rm", "attic", "--purge", typed="n\n").stderr
+    assert "permanently" in host.run("group", "rm", "attic", "--purge", typed="n\n").stderr
     deleted = host.run("group", "rm", "attic", typed="y\n")
     assert deleted.stderr.endswith("deleted group red/attic\n")
     asked = host.run("user", "rm", "1", typed="n\n")

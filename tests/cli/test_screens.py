@@ -207,7 +207,7 @@ def test_a_local_port_is_for_our_account_only(tmp_path: Path) -> None:
     with viewer.listen(0) as listener, socket.create_connection(listener.getsockname()) as ours:
         assert viewer.own(ours.getsockname()[1], listener.getsockname()[1])
         assert not viewer.own(1, listener.getsockname()[1])
-        with pytest.raises(Exception, match="name another"):
+        with pytest.raises(Exception, match="choose another"):
             viewer.listen(listener.getsockname()[1])
     table = tmp_path / "tcp"
     row = "  0: 0100007F:0001 0100007F:0002 01 00000000:00000000 00:00000000 00000000 {} 0 1 1\n"

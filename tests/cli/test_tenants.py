@@ -140,11 +140,11 @@ def test_a_user_is_at_home_in_a_group(teams: Host, tmp_path: Path) -> None:
     anna.ok("user", "create", "dora", "--password-stdin", typed=typed)
     teams.ok("user", "create", "emil", "--group", "blue", "--password-stdin", typed=typed)
     names = [row.split()[1] for row in teams.ok("user", "list").splitlines()[1:]]
-    homes = {name: teams.ok("user", "show", name).splitlines()[0].rpartition(" at home in ")[2] for name in names}
+    homes = {name: teams.ok("user", "show", name).splitlines()[0].rpartition(" home group ")[2] for name in names}
     assert homes == {"root": "/", "anna": "/", "dora": "red", "emil": "blue"}
     assert "emil" in anna.ok("user", "list")
     assert "blue" not in anna.ok("user", "list")
-    assert "at home in red" in teams.ok("user", "show", "dora")
+    assert "home group red" in teams.ok("user", "show", "dora")
     assert anna.run("user", "set", "emil", "--group", "red").exit_code == 3
     planned = teams.ok("user", "set", "emil", "--group", "red", "--plan")
     assert "would change user emil (3): home 2 -> 1" in planned
@@ -160,5 +160,5 @@ def test_a_user_is_at_home_in_a_group(teams: Host, tmp_path: Path) -> None:
     assert "create user max in red" in planned
     teams.ok("apply", str(file), "--yes")
     assert "nothing to do" in teams.ok("apply", str(file), "--yes")
-    assert "at home in blue" in teams.ok("user", "show", "emil")
+    assert "home group blue" in teams.ok("user", "show", "emil")
     anna.ok("user", "rm", "max", "--yes")

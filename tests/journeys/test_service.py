@@ -118,7 +118,7 @@ def test_the_guests_unit_reaches_the_server_of_its_settings(host: Host, tmp_path
             **dict(one.split("=") for one in own),
         }
         ended = subprocess.run(stop, env=environment, capture_output=True, text=True, check=False, timeout=60)
-        assert (ended.returncode, ended.stderr) == (0, "asked web to stop\n")
+        assert (ended.returncode, ended.stderr) == (0, "asked web to shut down\n")
         assert "RUNNING" not in host.ok("vm", "list")
         host.ok("vm", "rm", "web")
 

@@ -181,7 +181,7 @@ def test_the_page_says_that_the_session_has_ended(room: Room, ann: Person) -> No
     ann.go("/vms/1/serial")
     expect(page.get_by_text("The keyboard is free")).to_be_visible()
     room.end_sessions()
-    expect(page.get_by_text("Your session or your permission for this console has ended.")).to_be_visible()
+    expect(page.get_by_text("Your session or your permission for this console is no longer valid.")).to_be_visible()
     asked = page.get_by_role("dialog", name="Your session has ended")
     expect(asked).to_be_visible()
     assert room.streams() == []

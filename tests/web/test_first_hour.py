@@ -44,7 +44,7 @@ def printed_link(fresh: Host, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def first_steps(page: Page) -> None:
-    expect(page.get_by_role("region", name="What to do first")).to_be_visible()
+    expect(page.get_by_role("region", name="First steps")).to_be_visible()
 
 
 def test_the_link_leads_to_a_password_of_ones_own(
@@ -71,7 +71,7 @@ def test_the_link_leads_to_a_password_of_ones_own(
 
     again = person(fresh.url)
     again.page.goto(link)
-    expect(again.page.get_by_role("heading", level=1)).to_have_text("This link opens nothing any more")
+    expect(again.page.get_by_role("heading", level=1)).to_have_text("This link is no longer valid")
     expect(again.page.get_by_text("sign in with name and password")).to_be_visible()
     expect(again.page.get_by_text("velocity passwd")).to_be_visible()
     again.page.get_by_role("button", name="Sign in with a password").click()
@@ -126,7 +126,7 @@ def test_the_sample_guest(fresh: Host, owner: Person) -> None:
     (cache / f"guest-{recipe()}.json").write_text('{"kernel": "6.1"}')
     threading.Thread(target=ready, args=(fresh,)).start()
     fresh.ok(*line[1:])
-    expect(page.get_by_role("region", name="What to do first")).to_have_count(0)
+    expect(page.get_by_role("region", name="First steps")).to_have_count(0)
     expect(page.get_by_role("link", name="1 running")).to_be_visible()
 
 
@@ -148,7 +148,7 @@ def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
     dialog.get_by_label("A new user").check()
     dialog.get_by_label("User name").fill("ann")
     dialog.get_by_label("First password").fill("ann's password")
-    dialog.get_by_label("May do").select_option("maker")
+    dialog.get_by_label("Permissions", exact=True).select_option("maker")
     dialog.get_by_role("button", name="Show the steps").click()
     page.get_by_role("button", name="Set it up").click()
     page.get_by_role("dialog", name="web is set up").get_by_text("Close", exact=True).click()

@@ -45,7 +45,7 @@ def test_tab_reaches_everything_and_is_seen_there(furnished: Host, person: NewPe
 
 def test_before_the_sign_in(furnished: Host, person: NewPerson) -> None:
     one = person(furnished.url)
-    for path, title in (("/", "Sign in to Velocity"), ("/#/welcome/used", "This link opens nothing any more")):
+    for path, title in (("/", "Sign in to Velocity"), ("/#/welcome/used", "This link is no longer valid")):
         one.open("/favicon.svg")
         one.open(path)
         expect(one.page.get_by_role("heading", level=1)).to_have_text(title)
@@ -156,7 +156,7 @@ def test_a_vm_is_made_started_and_stopped(furnished: Host, person: NewPerson) ->
     reach(page, page.get_by_role("textbox", name="Name", exact=True))
     page.keyboard.press("Control+a")
     type_("by hand")
-    do(page, "checkbox", "Start it when it is made", "Space")
+    do(page, "checkbox", "Start it after it is created", "Space")
     do(page, "button", "Next")
     do(page, "button", "Create")
     expect(page.get_by_role("heading", level=1)).to_have_text("by hand")
@@ -193,7 +193,7 @@ def test_a_permission_is_given_and_taken_away(furnished: Host, person: NewPerson
     expect(row).not_to_contain_text("vm.state")
     expect(change).to_be_focused()
 
-    do(page, "button", "Take all that bert holds here")
+    do(page, "button", "Take all permissions of bert here")
     do(page, "button", "Take all")
     expect(row).to_have_count(0)
     expect(page.get_by_role("dialog")).to_have_count(0)

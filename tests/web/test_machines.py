@@ -63,9 +63,9 @@ def uploads_over_a_line_that_is_cut(one: Person, line: Line, iso: Path) -> None:
     chooser.value.set_files(iso)
     one.page.get_by_role("dialog").get_by_role("button", name="Upload", exact=True).click()
     uploads = one.page.get_by_role("region", name="Uploads")
-    expect(uploads).to_contain_text("The connection broke. It goes on by itself.")
+    expect(uploads).to_contain_text("The connection was lost. It continues automatically.")
     assert line.is_cut.is_set()
-    lost = one.page.get_by_text("Connection lost: trying again")
+    lost = one.page.get_by_text("Connection lost: reconnecting")
     expect(lost).to_be_visible()
     line.mend()
     expect(uploads.get_by_text("Uploaded", exact=True)).to_be_visible(timeout=SECONDS * 1000)
@@ -91,7 +91,7 @@ def creates_by_the_wizard(one: Person, image: str, name: str) -> MachinePage:
     one.page.get_by_label("Name", exact=True).fill(name)
     one.page.get_by_label("CPUs").fill("1")
     one.page.get_by_label("Memory").fill("256M")
-    one.page.get_by_label("What it is").select_option("No disk")
+    one.page.get_by_label("Kind of disk").select_option("No disk")
     one.page.get_by_label("Display").select_option("1024x768")
     one.page.get_by_role("button", name="Next").click()
     expect(one.page.get_by_role("heading", name="What will be done")).to_be_visible()
@@ -132,7 +132,7 @@ def pauses_resumes_and_stops(machine: MachinePage) -> None:
     machine.says("goes-on-2")
     machine.press("Stop")
     machine.is_shown_as("Stopped")
-    expect(machine.page.get_by_text("The VM is stopped: this is what it said last")).to_be_visible()
+    expect(machine.page.get_by_text("The VM is stopped: this is its last output")).to_be_visible()
 
 
 def deletes_and_restores(machine: MachinePage) -> None:
@@ -170,12 +170,12 @@ def test_consoles_outlive_the_server_and_machines_are_stopped_together(
 
     server.kill()
     for one in screen, serial:
-        expect(one.page.get_by_text("Not connected: trying again")).to_be_visible()
-        expect(one.page.get_by_text("Connection lost: trying again")).to_be_visible()
+        expect(one.page.get_by_text("Not connected: reconnecting")).to_be_visible()
+        expect(one.page.get_by_text("Connection lost: reconnecting")).to_be_visible()
     server.start()
     for one in screen, serial:
-        expect(one.page.get_by_text("Not connected: trying again")).to_have_count(0, timeout=SECONDS * 1000)
-        expect(one.page.get_by_text("Connection lost: trying again")).to_have_count(0)
+        expect(one.page.get_by_text("Not connected: reconnecting")).to_have_count(0, timeout=SECONDS * 1000)
+        expect(one.page.get_by_text("Connection lost: reconnecting")).to_have_count(0)
     serial.type("echo it-$stays-still")
     serial.says("it-here-still")
     screen.canvas.click()

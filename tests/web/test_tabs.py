@@ -182,12 +182,12 @@ def test_after_a_cut_every_tab_knows_what_came_in_between(host: Host, person: Ne
         line.cut_after(0)
         first.page.evaluate(ASK)
         for one in tabs:
-            expect(one.page.get_by_text("Connection lost: trying again")).to_be_visible(timeout=SOON)
+            expect(one.page.get_by_text("Connection lost: reconnecting")).to_be_visible(timeout=SOON)
         host.ok("vm", "set", "two", "--name", "three")
         line.mend()
         for one in tabs:
             expect(one.page.get_by_role("heading", level=1)).to_have_text("three", timeout=SOON)
-            expect(one.page.get_by_text("Connection lost: trying again")).to_have_count(0)
+            expect(one.page.get_by_text("Connection lost: reconnecting")).to_have_count(0)
         share(host, tabs)
 
 

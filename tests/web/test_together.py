@@ -72,7 +72,7 @@ def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartS
     tabs = one.page.get_by_role("navigation", name="Of theirs").get_by_role("tab")
     expect(tabs).to_have_text(["Overview", "Devices & settings", "Metrics", "Command"])
     machine.tab("Devices & settings")
-    expect(one.page.get_by_text("To change them velocity.vm.alter is needed")).to_be_visible()
+    expect(one.page.get_by_text("Changing them needs velocity.vm.alter")).to_be_visible()
     expect(one.page.get_by_role("textbox", name="Name", exact=True)).to_be_disabled()
     expect(one.page.get_by_role("button", name="Review and save…")).to_have_count(0)
     for tab in "console", "serial":
@@ -82,7 +82,7 @@ def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartS
     expect(one.page.get_by_role("heading", name="You may not create VMs")).to_be_visible()
     for vmid in foreign, 4711:  # one that is there, and one that is not: the same words
         one.open(f"/vms/{vmid}")
-        none = one.page.get_by_role("heading", name=f"There is no VM {vmid}, or none that you may view")
+        none = one.page.get_by_role("heading", name=f"There is no VM {vmid}, or you may not view it")
         expect(none).to_be_visible()
         expect(one.page.get_by_text("foreign")).to_have_count(0)
 
@@ -124,7 +124,7 @@ def sees_only_the_own_medium(one: Person) -> None:
     expect(one.page.get_by_role("button", name="Delete")).to_be_disabled()
     one.page.get_by_role("button", name="Actions of disk of theirs").click()
     expect(one.page.get_by_role("menuitem", name="Copy its id")).to_be_visible()
-    for name in "Clone…", "Make a disk of it…", "Delete…":
+    for name in "Clone…", "Make a disk from it…", "Delete…":
         expect(one.page.get_by_role("menuitem", name=name)).to_have_count(0)
 
 

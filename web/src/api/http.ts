@@ -28,7 +28,7 @@ export async function exchange(
       body: JSON.stringify(body),
     });
   } catch {
-    throw new ApiError(0, 0, "The server does not answer. What you see may be old; try again when it is back.");
+    throw new ApiError(0, 0, "The server does not respond. What you see may be outdated; try again later.");
   }
 }
 
@@ -47,7 +47,7 @@ export async function refusal(response: Response): Promise<ApiError> {
     return new ApiError(
       response.status,
       response.status,
-      `The server answered ${response.status} without a message.`,
+      `The server responded with status ${response.status} and no message.`,
       undefined,
       request,
     );

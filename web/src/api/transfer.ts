@@ -83,7 +83,7 @@ export class Transfer {
     clearTimeout(this.watch);
     this.watch = setTimeout(() => {
       void this.tus?.abort();
-      this.later("Nothing moves.");
+      this.later("The upload is not progressing.");
     }, STALLED);
   }
 
@@ -141,8 +141,8 @@ export class Transfer {
     const told = error.causingError;
     try {
       if (!(told instanceof ApiError)) {
-        if (await unreadable(this.file)) throw new Error("The file cannot be read any more: it was changed or moved.");
-        return this.later("The connection broke.");
+        if (await unreadable(this.file)) throw new Error("The file can no longer be read: it was changed or moved.");
+        return this.later("The connection was lost.");
       }
       if (told.status === 401) await session.ended();
       else if (told.code === 101) await session.look();
@@ -187,11 +187,11 @@ export class Transfer {
       });
       const mid = response.headers.get("x-velocity-mid");
       if (mid) this.finish(mid, response.headers.get("x-velocity-content") ?? undefined);
-      else if (response.status === 404) this.later("The server had to be asked again.");
+      else if (response.status === 404) this.later("The server lost track of the upload.");
       else
         this.fail(refusal(response.status, await response.text(), response.headers.get("x-request-id") ?? undefined));
     } catch {
-      this.later("The connection broke.");
+      this.later("The connection was lost.");
     }
   }
 
@@ -219,7 +219,7 @@ export class Transfer {
   private ended(error: DetailedError): void {
     const told = error.causingError;
     if (told instanceof ApiError && told.status === 404) return;
-    throw new ApiError(0, 0, "The server could not be told. What had come there goes by itself within a day.");
+    throw new ApiError(0, 0, "The server could not be reached. What was uploaded is removed within a day.");
   }
 
   /** The place is of use only to the one who is signed in as its owner: it is no secret. */
@@ -255,7 +255,7 @@ function refusal(status: number, body: string, request: string | undefined): Api
     return new ApiError(status, told.code, told.message, told.field?.replace(/^x-velocity-/, ""), request);
   } catch {
     const message =
-      status === 403 ? "You may not upload there any more." : `The server answered ${status} without a message.`;
+      status === 403 ? "You may no longer upload there." : `The server responded with status ${status} and no message.`;
     return new ApiError(status, status, message, undefined, request);
   }
 }

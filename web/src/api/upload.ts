@@ -59,8 +59,8 @@ class Uploads {
     const transfer = new Transfer(file, wanted, {
       progress: (sent) => this.progress(id, sent),
       waiting: (why) =>
-        this.set(id, { state: "waiting", speed: 0, left: undefined, note: `${why} It goes on by itself.` }),
-      again: () => this.set(id, { sent: 0, note: "The server was restarted and had to begin again." }),
+        this.set(id, { state: "waiting", speed: 0, left: undefined, note: `${why} It continues automatically.` }),
+      again: () => this.set(id, { sent: 0, note: "The server was restarted, and the upload started again." }),
       done: (mid, content) => {
         this.end(id, { state: "done", sent: file.size, mid, content, note: undefined });
       },
@@ -203,11 +203,11 @@ export function standing(upload: Upload): string {
 }
 
 const STANDING: Record<UploadState, string> = {
-  queued: "Others are first",
+  queued: "Waiting for other uploads",
   sending: "Uploading",
-  waiting: "The connection broke. It goes on by itself.",
-  paused: "Paused: what has come is kept for a day",
-  finishing: "The server looks at what has come",
+  waiting: "The connection was lost. It continues automatically.",
+  paused: "Paused: what was uploaded is kept for a day",
+  finishing: "The server checks what was uploaded",
   done: "Uploaded",
   failed: "Failed",
 };

@@ -52,7 +52,7 @@ function SignedIn() {
   const inside = state.is === "in" || state.is === "again";
   useEffect(() => {
     if (session.state.value.is === "looking")
-      session.look().catch(() => session.state.set({ is: "out", reason: "The server does not answer." }));
+      session.look().catch(() => session.state.set({ is: "out", reason: "The server does not respond." }));
   }, []);
   useEffect(() => {
     if (!inside) return;

@@ -182,7 +182,7 @@ function ConnectionLabel() {
     <span role="status">
       {connection === "lost" && (
         <Label status="warning" isCompact>
-          Connection lost: trying again
+          Connection lost: reconnecting
         </Label>
       )}
     </span>

@@ -78,7 +78,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         </div>
         {found.length === 0 && (
           <Title headingLevel="h2" size="md">
-            Nothing is called that
+            No matches
           </Title>
         )}
       </ModalBody>
@@ -102,7 +102,7 @@ function useEntries(ask: (vm: Vm) => void): Entry[] {
       { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,
-        title: theme === "system" ? "Theme: as the system has it" : `Theme: ${theme}`,
+        title: theme === "system" ? "Theme: as in the system" : `Theme: ${theme}`,
         kind: "action",
         run: () => chooseTheme(theme),
       })),

@@ -29,11 +29,11 @@ export class ErrorBoundary extends Component<{ children: ReactNode; where: strin
       <PageSection>
         <EmptyState status="danger" titleText={old ? "The server has a newer page" : "This page has failed"}>
           <EmptyStateBody>
-            {old ? "Load it to go on." : `That is a fault of ours: ${error.message}. Nothing was changed by it.`}
+            {old ? "Reload the page to continue." : `This is a bug in Velocity: ${error.message}. Nothing was changed.`}
           </EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>
-              <Button onClick={() => location.reload()}>Load the page again</Button>
+              <Button onClick={() => location.reload()}>Reload the page</Button>
             </EmptyStateActions>
           </EmptyStateFooter>
         </EmptyState>

@@ -1,4 +1,4 @@
-/** What to do first in an installation that has no VM: each step with the way to it, or the line to type. */
+/** First steps in an installation that has no VM: each step with the way to it, or the line to type. */
 import { Button, Card, CardBody, CardFooter, CardTitle, ClipboardCopy, Content, Title } from "@patternfly/react-core";
 import { CheckCircleIcon } from "@patternfly/react-icons";
 import type { ReactNode } from "react";
@@ -20,7 +20,7 @@ export function FirstSteps() {
   return (
     <section aria-labelledby="first-steps">
       <Title headingLevel="h2" id="first-steps" className="v-section-title">
-        What to do first
+        First steps
       </Title>
       <div className="v-cards v-cards-first">
         {mayUpload && (
@@ -42,12 +42,13 @@ export function FirstSteps() {
             title="Create a virtual machine"
             action={<Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
           >
-            Pick an image, say how much of the host it may have, and see it boot. Uploading is a part of it, too.
+            Choose an image, decide how much of the host the VM may use, and watch it boot. You can upload an image on
+            the way.
           </Step>
         )}
         {mayCreate && mayUpload && may("vm.create", 0) && (
           <Step
-            title="Or see a sample guest"
+            title="Or try a sample guest"
             action={
               <ClipboardCopy
                 isReadOnly

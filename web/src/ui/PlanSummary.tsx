@@ -28,12 +28,12 @@ export function usePlan(change: Change | undefined) {
 export function PlanSummary({ change }: { change: Change }) {
   const { data, error } = usePlan(change);
   if (error) return <Refused error={error} />;
-  return data ? <Steps plan={data} /> : <Skeleton height="2rem" screenreaderText="Asking what it would do" />;
+  return data ? <Steps plan={data} /> : <Skeleton height="2rem" screenreaderText="Checking what would be done" />;
 }
 
 export function Refused({ error }: { error: unknown }) {
   return (
-    <Alert component="p" isInline variant="danger" title="The server would refuse it">
+    <Alert component="p" isInline variant="danger" title="The server would refuse this">
       {messageOf(error)}
       {error instanceof ApiError && error.request && <Content component="small">Request {error.request}</Content>}
     </Alert>

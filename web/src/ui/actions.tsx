@@ -84,14 +84,14 @@ export function useAction(): <T>(action: Action<T>) => Promise<boolean> {
 export function Toasts() {
   const shown = useSignal(toasts);
   return (
-    <AlertGroup isToast isLiveRegion aria-label="What became of your actions">
+    <AlertGroup isToast isLiveRegion aria-label="Results of your actions">
       {shown.map((toast) => (
         <Alert
           key={toast.id}
           component="p"
           variant={toast.variant}
           title={toast.title}
-          customIcon={toast.doing ? <Spinner size="md" aria-label="under way" /> : undefined}
+          customIcon={toast.doing ? <Spinner size="md" aria-label="in progress" /> : undefined}
           actionClose={toast.doing ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
         >
           {toast.message}

@@ -5,7 +5,7 @@ import { nameProblem, passwordProblem, typeProblem } from "./problems";
 test("a name as the server takes it", () => {
   expect(nameProblem("debian 12.iso")).toBeUndefined();
   expect(nameProblem("Fachgruppe Größe ✓")).toBeUndefined();
-  expect(nameProblem("  ")).toBe("Give it a name.");
+  expect(nameProblem("  ")).toBe("Enter a name.");
   expect(nameProblem("ä".repeat(128))).toBeUndefined();
   expect(nameProblem("😀".repeat(128))).toBeUndefined();
   expect(nameProblem("😀".repeat(129))).toContain("129");
@@ -24,7 +24,7 @@ test("every named thing has the same rule, so that the page needs only one", () 
 
 test("a type as the server takes it", () => {
   expect(typeProblem("ISO")).toBeUndefined();
-  expect(typeProblem("")).toBe("Give it a type.");
+  expect(typeProblem("")).toBe("Enter a type.");
   expect(typeProblem("x".repeat(33))).toContain("32");
 });
 

@@ -11,10 +11,11 @@ interface TextLimits {
 const long = (text: string): number => [...text].length;
 
 function textProblem(text: string, what: string, { minLength, maxLength, pattern }: TextLimits): string | undefined {
-  if (text.trim().length < minLength) return `Give it a ${what}.`;
+  if (text.trim().length < minLength) return `Enter a ${what}.`;
   if (long(text) > maxLength) return `A ${what} has at most ${maxLength} characters; this has ${long(text)}.`;
   // half a character is refused by whatever reads JSON, so no pattern has to say it
-  if (!new RegExp(pattern, "u").test(text) || /\p{Cs}/u.test(text)) return `A ${what} holds printable characters only.`;
+  if (!new RegExp(pattern, "u").test(text) || /\p{Cs}/u.test(text))
+    return `A ${what} can contain only printable characters.`;
   return undefined;
 }
 

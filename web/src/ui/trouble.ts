@@ -3,10 +3,10 @@ import type { Vm } from "@/api/live";
 
 /** Why a person should look at this VM; nothing if there is no reason to. */
 export function trouble(vm: Vm): string | undefined {
-  if (vm.unreachable_since !== undefined) return "It does not answer: its state is the last known one.";
+  if (vm.unreachable_since !== undefined) return "It does not respond: this is its last known state.";
   if (vm.state === "PAUSED" && vm.reason && vm.reason.cause !== "asked") return vm.reason.message;
   if (vm.state === "STOPPED" && vm.wanted === "RUNNING" && vm.reason)
-    return `Wanted, but not running: ${vm.reason.message}`;
+    return `Requested, but not running: ${vm.reason.message}`;
   if (vm.state === "STOPPED" && vm.reason && ["killed", "internal-error", "host-signal"].includes(vm.reason.cause))
     return vm.reason.message;
   return undefined;

@@ -35,7 +35,7 @@ const STOP = action("stop", "Stop", "Pressing the power button of", "asked to sh
 export const KILL: VmAction = {
   ...action("kill", "Force off", "Switching off", "switched off", "STOPPED"),
   force: true,
-  danger: "Like pulling the plug: what the guest has not written to its disks is lost.",
+  danger: "Like pulling the plug: data that the guest has not written to its disks is lost.",
 };
 
 const SUITS: Record<State, VmAction[]> = {

@@ -19,7 +19,7 @@ export const SETTINGS: Record<Setting, Words> = {
   displays: { title: "Displays", word: "displays", waits: true },
   media: { title: "Media", word: "media", waits: true },
   nics: { title: "NICs", word: "NICs", waits: true },
-  autostart: { title: "Start with the server", word: "start with the server", waits: false },
+  autostart: { title: "Start when the server starts", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
 };

@@ -41,8 +41,8 @@ export function Carrying({
   const may = useMay();
   const words: Record<StepId, string> = {
     upload: "Upload the image",
-    disk: `Make the disk ${draft.diskName}`,
-    vm: `Make the VM ${draft.name}`,
+    disk: `Create the disk ${draft.diskName}`,
+    vm: `Create the VM ${draft.name}`,
     start: `Start ${draft.name}`,
   };
   const made = [
@@ -54,7 +54,7 @@ export function Carrying({
     (run.disk === undefined || may("media.remove", draft.gid));
   return (
     <>
-      <Title headingLevel="h2">{run.is === "failed" ? "A step has failed" : `Making ${draft.name}`}</Title>
+      <Title headingLevel="h2">{run.is === "failed" ? "A step has failed" : `Creating ${draft.name}`}</Title>
       <div role="status" className="v-space-above">
         <ProgressStepper isVertical aria-label="Steps">
           {run.steps.map((one) => (
@@ -83,7 +83,7 @@ export function Carrying({
             )}
           </Alert>
           <Content component="p" className="v-space-above">
-            {made.length > 0 ? "Until then it has made:" : "Nothing was made until then."}
+            {made.length > 0 ? "Created before that:" : "Nothing was created before that."}
           </Content>
           {made.length > 0 && (
             <List>
@@ -93,7 +93,7 @@ export function Carrying({
             </List>
           )}
           <Flex className="v-space-above" gap={{ default: "gapSm" }}>
-            <Button onClick={onAgain}>Go on from there</Button>
+            <Button onClick={onAgain}>Continue from there</Button>
             {run.vmid === undefined ? (
               <Button variant="secondary" onClick={onBack}>
                 Change the settings
@@ -107,7 +107,7 @@ export function Carrying({
               <Button
                 variant="danger"
                 onClick={() =>
-                  void carryOut({ doing: `Removing ${made.join(" and ")}`, done: "All of it is undone", do: undo })
+                  void carryOut({ doing: `Removing ${made.join(" and ")}`, done: "Everything was undone", do: undo })
                 }
               >
                 Undo it
@@ -120,4 +120,9 @@ export function Carrying({
   );
 }
 
-const SAID: Record<RunStep["state"], string> = { todo: "to come", doing: "under way", done: "done", failed: "failed" };
+const SAID: Record<RunStep["state"], string> = {
+  todo: "pending",
+  doing: "in progress",
+  done: "done",
+  failed: "failed",
+};

@@ -30,9 +30,7 @@ export default function Create() {
       ) : groups.length === 0 ? (
         <PageSection>
           <EmptyState titleText="You may not create VMs" headingLevel="h2">
-            <EmptyStateBody>
-              That needs velocity.vm.create on a group. Ask whoever manages your group for it.
-            </EmptyStateBody>
+            <EmptyStateBody>You need velocity.vm.create on a group. Ask someone who manages your group.</EmptyStateBody>
           </EmptyState>
         </PageSection>
       ) : (
@@ -51,7 +49,7 @@ function Questions() {
   const carryOut = async () => {
     const vmid = await running.carryOut(it.order());
     if (vmid === undefined) return;
-    say("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is made`);
+    say("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is created`);
     if (!location.pathname.startsWith("/create")) return; // the person has gone elsewhere meanwhile
     void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
   };
@@ -76,7 +74,7 @@ function Questions() {
             draft={draft}
             groups={it.groups}
             media={it.media}
-            locked={made?.disk ? "The disk is made already, of what was chosen here." : undefined}
+            locked={made?.disk ? "The disk has already been created from what was chosen here." : undefined}
             refuse={it.noUpload}
             warning={it.warning}
             onGroup={it.setGroup}

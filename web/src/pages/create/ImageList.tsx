@@ -33,7 +33,7 @@ export function ImageList({
   if (media.length === 0)
     return (
       <Content component="p" className="v-subtle">
-        There is none yet: upload one below, or begin with an empty disk.
+        There are no images yet: upload one below, or start with an empty disk.
       </Content>
     );
   return (
@@ -63,7 +63,7 @@ export function ImageList({
       {found.length > MOST && (
         <Content component="small">{(found.length - MOST).toLocaleString()} more: search for the name.</Content>
       )}
-      {found.length === 0 && <Content component="p">No image fits the search.</Content>}
+      {found.length === 0 && <Content component="p">No image matches the search.</Content>}
     </>
   );
 }
@@ -77,12 +77,12 @@ function Known({ medium, where }: { medium: Medium; where: string | undefined })
       {content?.label && <Label isCompact>{content.label}</Label>}
       {content?.boots_efi === true && (
         <Label isCompact status="success">
-          Boots under EFI{content.architectures?.length ? `: ${content.architectures.join(", ")}` : ""}
+          Boots with EFI{content.architectures?.length ? `: ${content.architectures.join(", ")}` : ""}
         </Label>
       )}
       {content?.boots_efi === false && (
         <Label isCompact status="warning">
-          Does not boot under EFI
+          Does not boot with EFI
         </Label>
       )}
       {where && <Label isCompact>in {where}</Label>}

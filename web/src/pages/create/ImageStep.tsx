@@ -49,7 +49,7 @@ export function ImageStep({
             />
           </FormGroup>
         )}
-        <FormSection title="An image that is here" titleElement="h3">
+        <FormSection title="An existing image" titleElement="h3">
           <ImageList
             media={media}
             gid={draft.gid}
@@ -57,15 +57,15 @@ export function ImageStep({
             onChoose={onMedium}
           />
         </FormSection>
-        <FormSection title="An image of your own" titleElement="h3">
+        <FormSection title="A new image" titleElement="h3">
           <UploadHere upload={source?.from === "upload" ? source.id : undefined} refuse={refuse} onFile={onFile} />
         </FormSection>
-        <FormSection title="Nothing yet" titleElement="h3">
+        <FormSection title="No image" titleElement="h3">
           <Radio
             id="create-blank"
             name="create-blank"
             label="An empty disk"
-            description="It comes up in its firmware. Attach an image later."
+            description="The VM starts in its firmware. Attach an image later."
             isChecked={source?.from === "blank"}
             onChange={onBlank}
           />
@@ -73,7 +73,7 @@ export function ImageStep({
       </fieldset>
       <div role="status">
         {warning && (
-          <Alert isInline variant="warning" title="Before you go on">
+          <Alert isInline variant="warning" title="Before you continue">
             <Content component="p">{warning}</Content>
           </Alert>
         )}

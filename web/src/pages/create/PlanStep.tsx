@@ -36,7 +36,7 @@ export function PlanStep({
       {later && (
         <List className="v-space-above">
           <ListItem>
-            Waits for the upload of <strong>{image.name}</strong>
+            Wait for the upload of <strong>{image.name}</strong>
           </ListItem>
           {waits && (
             <ListItem>
@@ -73,11 +73,11 @@ export function PlanStep({
         </ClipboardCopy>
       </ExpandableSection>
       <Content component="h3" className="v-space-above">
-        The same by the API
+        The same with the API
       </Content>
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
       <SameAs
-        title="The VM; its disk’s id is in the answer before"
+        title="The VM; the id of its disk is in the previous response"
         request={{ method: "put", path: "/v/vm/efi", body: shown }}
       />
     </>

@@ -21,9 +21,9 @@ import type { Room } from "./room";
 
 const DISK_WORDS: Record<Disk, string> = {
   new: "A new, empty disk",
-  copy: "A copy of the image: the image stays as it is",
+  copy: "A copy of the image: the image is not changed",
   itself: "The image itself: the VM writes to it",
-  import: "A disk made of the image",
+  import: "A disk made from the image",
   none: "No disk",
 };
 
@@ -52,9 +52,9 @@ export function SettingsStep({
   const custom = !DISPLAYS.includes(draft.display);
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
-      <Title headingLevel="h2">How is it equipped?</Title>
+      <Title headingLevel="h2">Which hardware does it have?</Title>
       {problems.gid && <Alert isInline variant="danger" title={problems.gid} />}
-      {refused && <Alert isInline variant="danger" title={`The server would refuse it: ${refused}`} />}
+      {refused && <Alert isInline variant="danger" title={`The server would refuse this: ${refused}`} />}
       <TextField
         id="create-name"
         label="Name"
@@ -82,10 +82,12 @@ export function SettingsStep({
         />
       </div>
       <FormSection title="Disk" titleElement="h3">
-        {diskMade && <Alert isInline isPlain variant="info" title="The disk is made already and will be used." />}
+        {diskMade && (
+          <Alert isInline isPlain variant="info" title="The disk has already been created and will be used." />
+        )}
         <div className="v-create-row">
           {DISKS[role].length > 1 && (
-            <Field id="create-disk" label="What it is">
+            <Field id="create-disk" label="Kind of disk">
               <Choose
                 id="create-disk"
                 value={draft.disk}
@@ -150,7 +152,7 @@ export function SettingsStep({
               id="create-nic"
               value={draft.nic}
               choices={[
-                { value: "nat", label: "NAT: a private address, and the way out" },
+                { value: "nat", label: "NAT: a private address and internet access" },
                 ...(nics.data?.host_nics ?? []).map((one) => ({
                   value: `bridge:${one.nicid}`,
                   label: `Bridge: ${one.description || one.identifier}`,
@@ -181,7 +183,7 @@ export function SettingsStep({
                   disabled={diskMade}
                   choices={[
                     { value: "raw", label: "raw: quickest" },
-                    { value: "qcow2", label: "qcow2: takes little space anywhere" },
+                    { value: "qcow2", label: "qcow2: takes little space, also when copied" },
                   ]}
                   onChange={(format) => onChange({ format: format as "raw" | "qcow2" })}
                 />
@@ -204,7 +206,7 @@ export function SettingsStep({
         )}
         <Checkbox
           id="create-autostart"
-          label="Start it with the server"
+          label="Start it when the server starts"
           isChecked={draft.autostart}
           onChange={(_event, autostart) => onChange({ autostart })}
         />
@@ -212,7 +214,7 @@ export function SettingsStep({
       {may("vm.state", draft.gid) && (
         <Checkbox
           id="create-start"
-          label="Start it when it is made"
+          label="Start it after it is created"
           isChecked={draft.start}
           onChange={(_event, start) => onChange({ start })}
         />

@@ -70,7 +70,7 @@ export function UploadProgress({ upload }: { upload: Upload }) {
   const facts = [
     `${bytes(sent)} of ${bytes(size)}`,
     speed > 0 && `${bytes(speed)}/s`,
-    left !== undefined && `${duration(left)} to go`,
+    left !== undefined && `${duration(left)} left`,
   ].filter(Boolean);
   return (
     <>
@@ -88,7 +88,7 @@ export function UploadProgress({ upload }: { upload: Upload }) {
         )}
         {(state === "paused" || (state === "failed" && size > 0)) && (
           <Button variant="secondary" size="sm" onClick={() => uploads.resume(id)}>
-            {state === "paused" ? "Go on" : "Try again"}
+            {state === "paused" ? "Continue" : "Try again"}
           </Button>
         )}
         <Button variant="link" size="sm" onClick={() => void uploads.cancel(id).catch(() => undefined)}>

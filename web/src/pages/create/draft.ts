@@ -97,7 +97,7 @@ export type Field = "gid" | "name" | "cpus" | "memory" | "diskSize" | "diskName"
 export type Problems = Partial<Record<Field, string>>;
 
 const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string): string | undefined =>
-  taken.has(name) ? `The group has a ${what} of that name. Choose another one.` : nameProblem(name);
+  taken.has(name) ? `The group already has a ${what} with that name. Choose another one.` : nameProblem(name);
 
 export const memoryMib = (draft: Pick<Draft, "memory">): number | undefined => {
   // a bare number is MiB: nobody means bytes of memory
@@ -126,24 +126,24 @@ export function problems(draft: Draft, known: Known): Problems {
     if (problem) found[field] = problem;
   };
   const { left } = known;
-  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group holds no more VMs.");
+  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group does not allow another VM.");
   say("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
-  if (cpus === undefined || cpus < 1) say("cpus", "Write a whole number, 1 or more.");
+  if (cpus === undefined || cpus < 1) say("cpus", "Enter a whole number, 1 or more.");
   else if (left.cpus !== undefined && cpus > left.cpus) say("cpus", `The quota has ${left.cpus} left.`);
   const memory = memoryMib(draft);
-  if (memory === undefined || memory < 1) say("memory", "Write a size such as 2 GiB or 512M.");
+  if (memory === undefined || memory < 1) say("memory", "Enter a size such as 2 GiB or 512M.");
   else if (left.memory_mib !== undefined && memory > left.memory_mib)
     say("memory", `The quota has ${left.memory_mib} MiB left.`);
   if (makesDisk(draft)) say("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
     const size = diskBytes(draft);
-    if (size === undefined || size < 1) say("diskSize", "Write a size such as 20 GiB.");
+    if (size === undefined || size < 1) say("diskSize", "Enter a size such as 20 GiB.");
     else if (known.poolLeft !== undefined && size > known.poolLeft)
       say("diskSize", "That is more than the quota has left.");
   }
   if (draft.display !== "none" && !sizeOf(draft.display))
-    say("display", `Write width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
+    say("display", `Enter width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
   return found;
 }
 

@@ -122,6 +122,6 @@ const amount = (bytes: string): string => {
 
 function whyNot(draft: Draft): string | undefined {
   if (draft.diskName.includes(":") && draft.disk !== "none" && draft.disk !== "itself")
-    return "The command line takes no colon in a disk’s name: use its id there.";
+    return "The command line does not accept a colon in the name of a disk: use its id.";
   return undefined;
 }

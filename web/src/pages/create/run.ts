@@ -134,7 +134,7 @@ const WORK: Record<StepId, Work> = {
   disk: async ({ draft, image }, run, set, note, before) => {
     if (run.disk !== undefined) return;
     const making = makeDisk(draft, image);
-    if (!making) throw new Error("What the disk is made of is not there any more. Choose an image again.");
+    if (!making) throw new Error("The image no longer exists. Choose another image.");
     const found = live
       .list("medium")
       .find(
@@ -165,8 +165,8 @@ function arrived(id: number, note: (note: string) => void): Promise<string> {
       const upload = uploads.get(id);
       const fail = (message: string) => reject(upload?.error ?? new ApiError(0, 0, message));
       if (upload?.state === "done" && upload.mid) resolve(upload.mid);
-      else if (!upload) fail("The upload was cancelled. Choose an image again.");
-      else if (upload.state === "failed") fail("The upload has failed. Choose an image again.");
+      else if (!upload) fail("The upload was cancelled. Choose another image.");
+      else if (upload.state === "failed") fail("The upload failed. Choose another image.");
       else {
         note(`${Math.floor((100 * upload.sent) / Math.max(1, upload.size))} %`);
         return;

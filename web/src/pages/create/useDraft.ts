@@ -73,7 +73,7 @@ export function useDraft() {
     media: made?.disk ? new Set() : disks,
   });
   if (makesDisk(draft) && mpid === undefined && room.ready)
-    local.gid ??= "The group may make media in no pool. Choose a disk that is there, or ask for a pool.";
+    local.gid ??= "The group may not create media in any pool. Choose an existing disk, or ask for a pool.";
   const sound = !running.run && Object.keys(local).length === 0 && typed.source !== undefined;
   const vm = useSettled<Change>(
     sound ? { method: "put", path: "/v/vm/efi", body: createVm(draft, image, made?.disk) } : undefined,
@@ -168,14 +168,14 @@ function freeName(name: string, taken: ReadonlySet<string>): string {
 function warningOf(chosen: Medium | undefined, uploaded: string | undefined): string | undefined {
   const told = chosen?.content?.warning ?? uploaded;
   if (told) return told;
-  if (chosen?.content?.boots_efi === false) return "It does not boot under EFI, and VMs here have EFI firmware.";
+  if (chosen?.content?.boots_efi === false) return "It does not boot with EFI, and VMs here have EFI firmware.";
   return undefined;
 }
 
 function noUpload(may: boolean, pool: boolean, ready: boolean): string | undefined {
-  if (!may) return "Uploading into this group needs velocity.media.create.";
-  if (!ready) return "Looking where it can be kept.";
-  if (!pool) return "This group may make media in no pool: ask for one to be assigned to it, with manage.";
+  if (!may) return "Uploading to this group needs velocity.media.create.";
+  if (!ready) return "Looking for a pool.";
+  if (!pool) return "This group may not create media in any pool: ask for one to be assigned to it with manage.";
   return undefined;
 }
 

@@ -53,7 +53,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
               actionClose={
                 one.task !== undefined ? (
                   <AlertActionCloseButton
-                    aria-label={`Put away: ${one.title}`}
+                    aria-label={`Dismiss: ${one.title}`}
                     onClose={() => putAway(one.task as number)}
                   />
                 ) : undefined

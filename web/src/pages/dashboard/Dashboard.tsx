@@ -28,11 +28,7 @@ export default function Dashboard() {
         actions={mayCreate && some && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
       />
       <PageSection>
-        {ready ? (
-          <Present mayCreate={mayCreate} />
-        ) : (
-          <Skeleton height="16rem" screenreaderText="Reading what is there" />
-        )}
+        {ready ? <Present mayCreate={mayCreate} /> : <Skeleton height="16rem" screenreaderText="Loading" />}
       </PageSection>
     </>
   );

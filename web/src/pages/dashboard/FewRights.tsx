@@ -26,8 +26,8 @@ export function FewRights() {
     return (
       <EmptyState titleText="Nothing is shared with you yet" headingLevel="h2" icon={LockIcon}>
         <EmptyStateBody>
-          You are signed in, but hold no permission on any group. Ask who runs this server. They type, for one:{" "}
-          <code>velocity user grant {shell(name)} operator --group TEAM</code>. It shows here at once.
+          You are signed in, but have no permissions yet. Ask the administrator of this server to run, for example:{" "}
+          <code>velocity user grant {shell(name)} operator --group TEAM</code>. The change appears here immediately.
         </EmptyStateBody>
       </EmptyState>
     );
@@ -38,7 +38,8 @@ export function FewRights() {
       </CardTitle>
       <CardBody>
         <Content component="p">
-          There is no VM that you may see. Who manages your groups can give you more, or make one for you.
+          There is no VM that you may view. Someone who manages your groups can give you more permissions, or create a
+          VM for you.
         </Content>
         {groups.map((group) => (
           <div key={group.gid} className="v-item">

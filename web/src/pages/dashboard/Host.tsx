@@ -94,9 +94,15 @@ function Measured({ host }: { host: HostInfo }) {
         </Said>
       </DescriptionList>
       {host.unknown_guests.map(({ uuid }) => (
-        <Alert key={uuid} variant="warning" isInline isPlain title={`The guest ${uuid} runs, and no VM has it.`}>
-          Its VM may be missing since an older database was restored. <code>velocity doctor</code> on the host names its
-          process.
+        <Alert
+          key={uuid}
+          variant="warning"
+          isInline
+          isPlain
+          title={`The guest ${uuid} is running, but belongs to no VM.`}
+        >
+          Its VM may be missing because an older database was restored. <code>velocity doctor</code> on the host names
+          its process.
         </Alert>
       ))}
     </>

@@ -46,7 +46,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
                 sum(up, (vm) => vm.cpus),
                 "CPU",
               )} and ${mib(sum(up, (vm) => vm.memory_mib))} of memory.`
-            : `${count(vms.length, "VM")} in all; none runs.`}
+            : `${count(vms.length, "VM")} in total; none is running.`}
         </Content>
       </CardBody>
     </Card>

@@ -17,13 +17,13 @@ export function PoolBars({ rooms, error, more }: { rooms: readonly Room[]; error
         ))}
         {rooms.length === 0 && error === undefined && (
           <Content component="p" className="v-subtle">
-            No pool is assigned to your groups. Who manages them can do that.
+            No pool is assigned to your groups. Someone who manages them can assign one.
           </Content>
         )}
         {error !== undefined && <Failed error={error} what="A pool" />}
         {more && (
           <Content component="p">
-            Those of further groups are shown with <Link to="/groups">the groups</Link>.
+            Pools of other groups are shown with <Link to="/groups">the groups</Link>.
           </Content>
         )}
       </CardBody>

@@ -38,7 +38,7 @@ export function RecentHistory({ gid }: { gid: number }) {
   return (
     <Card component="section" aria-labelledby="recent">
       <CardTitle component="h2" id="recent">
-        What happened lately
+        Recent activity
       </CardTitle>
       <CardBody>
         {error !== undefined && !known && <Failed error={error} what="The history" again={again} />}

@@ -47,12 +47,12 @@ function ofVm(vm: Vm): Matter[] {
         key: `vm-${vm.vmid}`,
         danger: true,
         title: `${vm.name} is wanted, but not running`,
-        message: vm.reason?.message ?? "It was to run, and does not.",
+        message: vm.reason?.message ?? "It should be running, but is not.",
         to,
         start: vm,
       },
     ];
-  return why ? [{ key: `vm-${vm.vmid}`, danger: true, title: `${vm.name} is in trouble`, message: why, to }] : [];
+  return why ? [{ key: `vm-${vm.vmid}`, danger: true, title: `${vm.name} has a problem`, message: why, to }] : [];
 }
 
 function ofRoom(room: Room): Matter[] {
@@ -61,7 +61,7 @@ function ofRoom(room: Room): Matter[] {
       {
         key: `room-${room.key}`,
         danger: true,
-        title: `${room.name} cannot be used as it should`,
+        title: `${room.name} has a problem`,
         message: room.trouble,
         to: "/media",
       },
@@ -77,7 +77,7 @@ function ofRoom(room: Room): Matter[] {
       message: `${bytes(left)} of ${bytes(room.size)} left. ${
         room.quota
           ? "Delete media, or ask for more quota."
-          : "Guests stop when it is full: delete media or empty the trash."
+          : "Guests are paused when it is full: delete media or empty the trash."
       }`,
       to: "/media",
     },
@@ -91,7 +91,7 @@ function ofHost(host: HostInfo): Matter[] {
       key: "memory",
       danger: false,
       title: "The host's memory is nearly used up",
-      message: `${mib(host.memory_free_mib)} of ${mib(host.memory_mib)} are left: no further VM may start.`,
+      message: `${mib(host.memory_free_mib)} of ${mib(host.memory_mib)} are left: further VMs may not start.`,
       to: "/vms",
     },
   ];

@@ -65,7 +65,7 @@ export function ofUse(pool: PoolInfo, gid: number, path: string): Room {
     size: pool.used + pool.free,
     quota: false,
     ...troubleOf(pool),
-    words: pool.message ?? `Media declare ${bytes(pool.used)}; ${bytes(pool.free)} free on its disk. No quota.`,
+    words: pool.message ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free on its disk. No quota.`,
   };
 }
 

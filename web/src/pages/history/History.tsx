@@ -104,10 +104,10 @@ export default function History() {
     );
   return (
     <>
-      <PageHead title="History" about="Changes, sign-ins and refusals, the newest first." />
+      <PageHead title="History" about="Changes, sign-ins and refused requests, newest first." />
       <PageSection>
         {groups.length === 0 ? (
-          <EmptyState titleText="The history is not yours to see" headingLevel="h2">
+          <EmptyState titleText="You may not see the history" headingLevel="h2">
             <EmptyStateBody>
               It needs <code>velocity.user.view</code> on a group; who manages yours can give it.
             </EmptyStateBody>
@@ -147,28 +147,28 @@ export default function History() {
                 )}
                 <Filter
                   label="Outcome"
-                  all="Done or refused"
+                  all="Completed or refused"
                   value={outcome}
                   onChange={set("outcome")}
                   choices={[
-                    { value: "done", label: "Only what was done" },
-                    { value: "refused", label: "Only what was refused" },
+                    { value: "done", label: "Only completed requests" },
+                    { value: "refused", label: "Only refused requests" },
                   ]}
                 />
               </>
             }
             empty={
               !known ? (
-                <Skeleton height="10rem" screenreaderText="Reading the history" />
+                <Skeleton height="10rem" screenreaderText="Loading the history" />
               ) : (
-                <EmptyState titleText="Nothing of that kind has happened" headingLevel="h2">
+                <EmptyState titleText="No entries match the filters" headingLevel="h2">
                   <EmptyStateBody>
                     {uid || gid || outcome ? (
                       <Button variant="link" onClick={() => ask({}, { replace: true })}>
                         Clear the filters
                       </Button>
                     ) : (
-                      "Whatever is done from now on will be here."
+                      "New entries will appear here."
                     )}
                   </EmptyStateBody>
                 </EmptyState>
@@ -179,7 +179,7 @@ export default function History() {
         {known && known.entries.length > 0 && (
           <div className="v-more">
             {known.whole ? (
-              <span className="v-subtle">That is all.</span>
+              <span className="v-subtle">End of the history.</span>
             ) : (
               <Button variant="secondary" isLoading={reading} isDisabled={reading} onClick={older}>
                 Older

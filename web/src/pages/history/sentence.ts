@@ -87,7 +87,7 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "renew_session":
       return ["renewed the session", "renew the session"];
     case "show_session":
-      return ["looked for a session", "go on with a session that is none"];
+      return ["checked for a session", "continue a session that does not exist"];
     case "create_user":
       return ["created", "create", made("user")];
     case "remove_user":
@@ -142,7 +142,7 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "restore":
       return ["restored", "restore", `item ${target.trid ?? ""} of the trash`];
     case "purge":
-      return ["removed", "remove", `item ${target.trid ?? ""} of the trash for good`];
+      return ["removed", "remove", `item ${target.trid ?? ""} of the trash permanently`];
     default:
       return other(operation, target, at, names);
   }

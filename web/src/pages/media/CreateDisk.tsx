@@ -30,7 +30,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
     refused.clear();
     return act({
       doing: `Creating ${name}`,
-      done: `${name} is there`,
+      done: `${name} is created`,
       do: async () => {
         try {
           return await call("put", "/m/media/create", body);
@@ -83,7 +83,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
           isRequired
         />
         <Below problem={sizing ?? refused.at("size")}>
-          {size === undefined ? undefined : `${bytes(size)}: taken on the disk only as the guest writes`}
+          {size === undefined ? undefined : `${bytes(size)}: space is taken only as the guest writes`}
         </Below>
       </FormGroup>
       <FormGroup label="Format" fieldId="disk-format">
@@ -93,7 +93,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
           onChange={(value) => setFormat(value as Format)}
           choices={[
             { value: "qcow2", label: "qcow2" },
-            { value: "raw", label: "raw: the fastest, as large as its size when copied elsewhere" },
+            { value: "raw", label: "raw: the fastest; takes its full size when copied elsewhere" },
           ]}
         />
       </FormGroup>

@@ -19,7 +19,7 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
   const confirm = async () => {
     const done = await carryOutAll(media, {
       doing: "Deleting",
-      done: purge ? "removed for good" : "moved into the trash",
+      done: purge ? "deleted permanently" : "moved to the trash",
       noun: "medium",
       nouns: "media",
       name: (medium) => medium.name,
@@ -32,7 +32,7 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
   return (
     <Confirm
       title={`Delete ${only ? first.name : count(media.length, "medium", "media")}?`}
-      verb={purge ? "Delete for good" : "Delete"}
+      verb={purge ? "Delete permanently" : "Delete"}
       cli={[
         ...["velocity", "media", "rm", only ? first.mid : "MID"],
         ...groupOption(first.gid, path(first.gid)),
@@ -44,8 +44,8 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
     >
       <Content component="p">
         {purge
-          ? "The bytes are removed at once, and nobody can have them back."
-          : "Until its time in the trash is up it can be restored, with its id."}
+          ? "The data is removed immediately and cannot be restored."
+          : "It can be restored from the trash, with its id, until it expires there."}
       </Content>
       {only ? (
         <PlanSummary change={{ ...request, body: body(first) }} />
@@ -58,7 +58,7 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
       <Checkbox
         id="purge"
         className="v-space-above"
-        label="For good, past the trash"
+        label="Delete permanently, without the trash"
         isChecked={purge}
         onChange={(_event, on) => setPurge(on)}
       />

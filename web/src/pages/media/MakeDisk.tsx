@@ -40,8 +40,8 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const submit = async () => {
     refused.clear();
     const done = await act({
-      doing: making === "import" ? `Beginning to import ${medium.name}` : `Beginning to clone ${medium.name}`,
-      done: `${name} is being made: see its task`,
+      doing: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
+      done: `${name} is being created: see its task`,
       do: async () => {
         try {
           return await call("put", path, body);
@@ -56,11 +56,11 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   };
   return (
     <FormDialog
-      title={making === "import" ? `Make a disk of ${medium.name}` : `Clone ${medium.name}`}
+      title={making === "import" ? `Make a disk from ${medium.name}` : `Clone ${medium.name}`}
       about={
         making === "import"
-          ? `${formatWords(medium)}, ${bytes(medium.size)}. It stays; the disk is a medium of its own.`
-          : `${bytes(medium.size)}. Blocks are shared where the file system can.`
+          ? `${formatWords(medium)}, ${bytes(medium.size)}. It is kept; the disk is a separate medium.`
+          : `${bytes(medium.size)}. Blocks are shared if the file system can do so.`
       }
       verb={making === "import" ? "Import" : "Clone"}
       ready={!naming && !room && target.mpid !== undefined}
@@ -91,7 +91,9 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
             { value: "raw", label: "raw" },
           ]}
         />
-        <Below problem={refused.at("format")}>{packed ? "What is packed is unpacked to raw bytes." : undefined}</Below>
+        <Below problem={refused.at("format")}>
+          {packed ? "Compressed images are unpacked to raw bytes." : undefined}
+        </Below>
       </FormGroup>
       <TargetFields target={target} problem={refused.at("gid")} poolProblem={room ?? refused.at("mpid")} />
     </FormDialog>

@@ -118,9 +118,9 @@ export default function Media() {
           )}
           empty={
             !ready ? (
-              <Skeleton height="10rem" screenreaderText="Reading what is there" />
+              <Skeleton height="10rem" screenreaderText="Loading the media" />
             ) : media.length > 0 ? (
-              <EmptyState titleText="Nothing fits the filters" headingLevel="h2">
+              <EmptyState titleText="No media match the filters" headingLevel="h2">
                 <EmptyStateBody>
                   <Button variant="link" onClick={() => setFilters({})}>
                     Clear the filters
@@ -131,8 +131,8 @@ export default function Media() {
               <EmptyState titleText="No media yet" headingLevel="h2" icon={UploadIcon}>
                 <EmptyStateBody>
                   {mayMake
-                    ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, or raw packed with xz or zstd."
-                    : "You see the media of groups on which you hold velocity.media.list."}
+                    ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, or raw compressed with xz or zstd."
+                    : "You see the media of groups where you have velocity.media.list."}
                 </EmptyStateBody>
                 {mayMake && (
                   <EmptyStateFooter>

@@ -26,8 +26,8 @@ export function MediumActions({
   const busy = writer && `${writer} is writing to it: stop that VM first`;
   const copy = () =>
     navigator.clipboard.writeText(medium.mid).then(
-      () => say("success", "The id is copied"),
-      () => say("warning", "The browser does not allow to copy", medium.mid),
+      () => say("success", "Id copied"),
+      () => say("warning", "The browser does not allow copying", medium.mid),
     );
   return (
     <Dropdown
@@ -48,7 +48,7 @@ export function MediumActions({
     >
       <DropdownList className="v-why">
         {mayMake && canImport(medium) && (
-          <DropdownItem onClick={() => onWish("import")}>Make a disk of it…</DropdownItem>
+          <DropdownItem onClick={() => onWish("import")}>Make a disk from it…</DropdownItem>
         )}
         {mayMake && (
           <DropdownItem onClick={() => onWish("clone")} isAriaDisabled={busy !== undefined} description={busy}>

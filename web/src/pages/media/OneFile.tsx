@@ -62,12 +62,12 @@ export function OneFile({
           <option value="IPSW" />
         </datalist>
         <Below problem={problem.type}>
-          {one.type.toUpperCase() === "ISO" ? "A CD-ROM: guests never write to it" : "A disk, or any other word"}
+          {one.type.toUpperCase() === "ISO" ? "A CD-ROM: guests cannot write to it" : "A disk, or any other word"}
         </Below>
       </FormGroup>
       <Checkbox
         id={`${id}-readonly`}
-        label="Read-only for every VM, for good"
+        label="Permanently read-only, for all VMs"
         isChecked={one.readonly}
         onChange={(_event, readonly) => onChange({ readonly })}
       />

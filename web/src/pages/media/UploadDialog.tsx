@@ -51,7 +51,7 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
   return (
     <FormDialog
       title={list.length === 1 ? "Upload a medium" : `Upload ${count(list.length, "medium", "media")}`}
-      about={`${bytes(size)}${list.length > 1 ? " in all" : ""}. It goes on while you are elsewhere on this page, and where it broke off.`}
+      about={`${bytes(size)}${list.length > 1 ? " in total" : ""}. It continues while you use other pages, and resumes after an interruption.`}
       verb="Upload"
       ready={ready}
       cli={[

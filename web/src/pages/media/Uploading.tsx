@@ -27,7 +27,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
   const end = (upload: Upload) =>
     act({
       doing: `Cancelling the upload of ${upload.wanted.name}`,
-      done: "Cancelled; nothing of it remains",
+      done: "Cancelled; nothing was kept",
       do: () => uploads.cancel(upload.id),
     });
   return (
@@ -38,7 +38,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
             ? {
                 actions: (
                   <Button variant="link" isInline onClick={() => uploads.clear()}>
-                    Clear what is done
+                    Clear finished uploads
                   </Button>
                 ),
                 hasNoOffset: true,
@@ -126,7 +126,7 @@ function One({
           )}
           {state === "done" && medium && canImport(medium) && (
             <Button variant="secondary" size="sm" onClick={() => onImport(medium)}>
-              Make a disk of it…{named}
+              Make a disk from it…{named}
             </Button>
           )}
           {state !== "done" && state !== "finishing" && (

@@ -103,7 +103,7 @@ function Holds({ medium, onImport }: { medium: Medium; onImport: ((medium: Mediu
                       onImport(medium);
                     }}
                   >
-                    Make a disk of it…
+                    Make a disk from it…
                   </Button>
                 ) : null
               }

@@ -9,8 +9,8 @@ const FORMATS: Record<string, string> = {
   vmdk: "VMDK image",
   vdi: "VDI image",
   vhdx: "VHDX image",
-  xz: "packed with xz",
-  zstd: "packed with zstd",
+  xz: "compressed with xz",
+  zstd: "compressed with zstd",
   blank: "Empty",
   unknown: "Unknown",
 };
@@ -25,7 +25,7 @@ export const formatWords = (medium: Pick<Medium, "content">): string =>
 export function bootWords(medium: Pick<Medium, "content">): string | undefined {
   const content = medium.content;
   if (content?.boots_efi === undefined) return undefined;
-  if (!content.boots_efi) return "does not boot under EFI";
+  if (!content.boots_efi) return "does not boot with EFI";
   return content.architectures?.length ? `boots EFI (${content.architectures.join(", ")})` : "boots EFI";
 }
 

@@ -81,7 +81,7 @@ export function MediaFilters({
         onChange={set("use")}
         choices={[
           { value: "used", label: "Used by a VM" },
-          { value: "unused", label: "Used by none" },
+          { value: "unused", label: "Not used" },
           { value: "warning", label: "With a warning" },
         ]}
       />

@@ -26,8 +26,8 @@ test("what cannot be uploaded is said before", () => {
   const names = ["same", "same"];
   expect(problemsOf(chosen(1, file("a", 0), "same"), 0, names, new Set())).toEqual({
     file: "The file is empty.",
-    name: "Two of these files have that name.",
+    name: "Two of these files have the same name.",
     type: undefined,
   });
-  expect(problemsOf(chosen(1, file("a"), "same"), 0, ["same"], new Set(["same"])).name).toContain("of that name");
+  expect(problemsOf(chosen(1, file("a"), "same"), 0, ["same"], new Set(["same"])).name).toContain("with that name");
 });

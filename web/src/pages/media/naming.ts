@@ -33,7 +33,7 @@ export function problemsOf(one: Chosen, index: number, names: readonly string[],
   const twice = names.some((other, at) => at !== index && other === name);
   return {
     file: one.file.size === 0 ? "The file is empty." : undefined,
-    name: mediumNameProblem(name, taken) ?? (twice ? "Two of these files have that name." : undefined),
+    name: mediumNameProblem(name, taken) ?? (twice ? "Two of these files have the same name." : undefined),
     type: typeProblem(one.type),
   };
 }

@@ -17,7 +17,7 @@ const pool: PoolInfo = {
 
 test("a name that is not taken, and as the server takes it", () => {
   const taken = new Set(["disk"]);
-  expect(mediumNameProblem("disk", taken)).toContain("of that name");
+  expect(mediumNameProblem("disk", taken)).toContain("with that name");
   expect(mediumNameProblem("disk 2", taken)).toBeUndefined();
   expect(mediumNameProblem("a\u0007", taken)).toContain("printable");
 });
@@ -26,7 +26,7 @@ test("a size is at least a byte", () => {
   expect(sizeProblem(undefined)).toContain("20 GiB");
   expect(sizeProblem(0)).toContain("one byte");
   expect(sizeProblem(1)).toBeUndefined();
-  expect(sizeProblem(2 ** 60)).toContain("more than");
+  expect(sizeProblem(2 ** 60)).toContain("too large");
 });
 
 test("the quota counts what is declared; the disk what is written", () => {

@@ -5,12 +5,14 @@ import { nameProblem } from "@/ui/problems";
 
 /** `taken` are the names that the group has in that pool. */
 export const mediumNameProblem = (name: string, taken: ReadonlySet<string>): string | undefined =>
-  taken.has(name) ? "The group has a medium of that name in this pool. Choose another name." : nameProblem(name);
+  taken.has(name)
+    ? "The group already has a medium with that name in this pool. Choose another name."
+    : nameProblem(name);
 
 export function sizeProblem(size: number | undefined): string | undefined {
-  if (size === undefined) return "Write a size such as 20 GiB, 512M, or a number of bytes.";
+  if (size === undefined) return "Enter a size such as 20 GiB, 512M, or a number of bytes.";
   if (size < 1) return "It needs at least one byte.";
-  if (!Number.isSafeInteger(size)) return "That is more than any disk has.";
+  if (!Number.isSafeInteger(size)) return "That is too large.";
   return undefined;
 }
 

@@ -27,7 +27,7 @@ const LAST = "media.target";
 
 function closedBy(pool: PoolInfo): string {
   if (!pool.manage) return "may not be managed";
-  return { online: "", away: "is away", readonly: "can only be read", full: "" }[pool.state];
+  return { online: "", away: "is away", readonly: "is read-only", full: "" }[pool.state];
 }
 
 /** Begins with what was chosen the last time. `gid` and `mpid`, if given, are tried before that. */
@@ -81,5 +81,5 @@ export function useTarget(first?: { gid: number; mpid: number }): Target {
 
 const noPool = (some: boolean): string =>
   some
-    ? "The group has pools, but may not manage media in them, or they are away. Ask for that, or choose another group."
+    ? "The group's pools are away, or the group may not manage media in them. Ask an administrator, or choose another group."
     : "The group has no pool. Ask for one to be assigned to it, or choose another group.";

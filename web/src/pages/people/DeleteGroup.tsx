@@ -32,7 +32,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
     <FormDialog
       danger
       title={`Delete the group ${path}?`}
-      verb={purge ? "Delete for good" : "Delete"}
+      verb={purge ? "Delete permanently" : "Delete"}
       ready={data !== undefined && (!purge || typed === group.name)}
       cli={[
         ...["velocity", "group", "rm", groupWord(path, group.gid)],
@@ -43,7 +43,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
       onSubmit={async () => {
         const done = await act({
           doing: `Deleting the group ${path}`,
-          done: purge ? `The group ${path} is gone` : `The group ${path} is in the trash`,
+          done: purge ? `The group ${path} is deleted permanently` : `The group ${path} is in the trash`,
           do: () => call("delete", "/u/group", body),
         });
         if (done) onDone();
@@ -52,20 +52,20 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
       }}
       onClose={onClose}
     >
-      <FormGroup role="radiogroup" label="What becomes of it" fieldId="delete-how">
+      <FormGroup role="radiogroup" label="How to delete it" fieldId="delete-how">
         <Radio
           id="delete-trash"
           name="delete-how"
-          label="Into the trash"
-          description="It can be had back, with all that it holds, until the trash is emptied."
+          label="Move to the trash"
+          description="It can be restored, with everything in it, until the trash is emptied."
           isChecked={!purge}
           onChange={() => setPurge(false)}
         />
         <Radio
           id="delete-purge"
           name="delete-how"
-          label="For good"
-          description="Nothing of it can be had back."
+          label="Delete permanently"
+          description="Nothing can be restored."
           isChecked={purge}
           onChange={() => setPurge(true)}
         />
@@ -75,10 +75,10 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
           id="delete-force"
           label={
             running.length > 0
-              ? `End ${count(running.length, "VM")} that ${running.length === 1 ? "is" : "are"} not stopped`
-              : "End its VMs that are not stopped"
+              ? `Power off ${count(running.length, "VM")} that ${running.length === 1 ? "is" : "are"} not stopped`
+              : "Power off its VMs that are not stopped"
           }
-          description="As if their power were cut: what they have not written is lost."
+          description="Data that they have not written is lost."
           isChecked={force}
           onChange={(_event, on) => setForce(on)}
         />
@@ -92,17 +92,17 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
                 .map((vm) => vm.name)
                 .join(", ")
             : "it"}
-          {running.length > 5 && ` and ${running.length - 5} more`} first, or have them ended.
+          {running.length > 5 && ` and ${running.length - 5} more`} first, or power them off.
         </Alert>
       ) : error ? (
         <Refused error={error} />
       ) : isPending ? (
-        <Skeleton height="4rem" screenreaderText="Asking what would go with it" />
+        <Skeleton height="4rem" screenreaderText="Checking what would be deleted" />
       ) : (
         data && (
           <>
             <Content component="p">
-              {purge ? "Removed for good" : "Into the trash go"}: <strong>{summed(data)}</strong>.
+              {purge ? "Deleted permanently" : "Moved to the trash"}: <strong>{summed(data)}</strong>.
             </Content>
             <Steps plan={data} />
           </>

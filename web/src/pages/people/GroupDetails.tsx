@@ -45,7 +45,7 @@ export function GroupDetails({ group }: { group: Group }) {
             {group.name} <span className="v-subtle v-gid">gid {gid}</span>
           </Title>
           <Flex gap={{ default: "gapSm" }}>
-            <WhyButton question={{ gid }} label="Who may what?" name={group.name} variant="secondary" />
+            <WhyButton question={{ gid }} label="Who may do what?" name={group.name} variant="secondary" />
             {may("group.create", gid) && (
               <Button variant="secondary" onClick={() => setWish("create")}>
                 Create a subgroup
@@ -119,12 +119,12 @@ function Holds({ group }: { group: Group }) {
           <li>{count(groups, "subgroup")}</li>
           {may("user.view", gid) && (
             <li>
-              <Link to={`/history?group=${gid}`}>What happened here</Link>
+              <Link to={`/history?group=${gid}`}>History of this group</Link>
             </li>
           )}
         </Content>
         <Content component="p" className="v-space-above">
-          You ({session.present?.name}) hold here, with what comes from above:
+          You ({session.present?.name}) have these permissions here, inherited ones included:
         </Content>
         <Held permissions={group.permissions} />
       </CardBody>

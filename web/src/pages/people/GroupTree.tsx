@@ -55,7 +55,7 @@ export function GroupTree({ chosen, onChoose }: { chosen: number | undefined; on
         />
       ) : (
         <Content component="p" className="v-subtle" role="status">
-          No group is called that.
+          No group matches.
         </Content>
       )}
     </nav>

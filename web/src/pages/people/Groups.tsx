@@ -32,7 +32,7 @@ export default function Groups() {
     <>
       <PageHead
         title="Groups"
-        about="A group has its share of the host and its members. What is held on a group holds on all groups below it."
+        about="A group has a share of the host and members. Permissions on a group also apply to all groups below it."
         actions={
           canSetUp && (
             <Flex>
@@ -43,10 +43,10 @@ export default function Groups() {
       />
       <PageSection hasBodyWrapper={false}>
         {!ready ? (
-          <Skeleton height="20rem" screenreaderText="Reading the groups" />
+          <Skeleton height="20rem" screenreaderText="Loading the groups" />
         ) : groups.length === 0 ? (
-          <EmptyState titleText="You are a member of no group yet" headingLevel="h2">
-            <EmptyStateBody>Ask whoever runs this installation to give you permissions on one.</EmptyStateBody>
+          <EmptyState titleText="You are not a member of any group yet" headingLevel="h2">
+            <EmptyStateBody>Ask an administrator to give you permissions on one.</EmptyStateBody>
           </EmptyState>
         ) : (
           <div className={chosen === undefined ? "v-people" : "v-people v-chosen"}>
@@ -56,7 +56,7 @@ export default function Groups() {
             ) : (
               <EmptyState titleText="There is no such group" headingLevel="h2" className="v-people-details">
                 <EmptyStateBody>
-                  It was deleted, or you hold nothing there.{" "}
+                  It was deleted, or you have no permissions there.{" "}
                   <LinkButton to="/groups" variant="link" isInline>
                     All groups
                   </LinkButton>

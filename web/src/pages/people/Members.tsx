@@ -43,10 +43,10 @@ export function Members({ gid }: { gid: number }) {
         {error ? (
           <Failed error={error} what="The members" />
         ) : isPending ? (
-          <Skeleton height="6rem" screenreaderText="Reading the members" />
+          <Skeleton height="6rem" screenreaderText="Loading the members" />
         ) : members.length === 0 ? (
           <Content component="p" className="v-subtle">
-            Nobody holds anything here.
+            Nobody has permissions here.
           </Content>
         ) : (
           <Table role="table" aria-label="Members" variant="compact" gridBreakPoint="grid-xl">
@@ -94,7 +94,7 @@ export function Members({ gid }: { gid: number }) {
                           isInline
                           isDanger
                           onClick={() => setWish({ is: "revoke", member })}
-                          aria-label={`Take all that ${member.name} holds here`}
+                          aria-label={`Take all permissions of ${member.name} here`}
                         >
                           Take all
                         </Button>
@@ -109,9 +109,9 @@ export function Members({ gid }: { gid: number }) {
         )}
         {hidden.length > 0 && (
           <Content component="small" className="v-subtle">
-            Whoever holds something on{" "}
-            {hidden.map((one) => (one.gid === ROOT ? "the root group" : one.name)).join(", ")} holds it here too, and is
-            not shown to you.
+            Users who have permissions on{" "}
+            {hidden.map((one) => (one.gid === ROOT ? "the root group" : one.name)).join(", ")} have them here too, and
+            are not shown to you.
           </Content>
         )}
       </CardBody>

@@ -14,7 +14,7 @@ export function useNameProblem(name: string, parent: number): string | undefined
   const groups = useObjects("group");
   if (name === "") return undefined;
   const taken = groups.some((one) => one.parent_gid === parent && one.gid !== parent && one.name === name);
-  return nameProblem(name) ?? (taken ? "A group of that name exists there: choose another name." : undefined);
+  return nameProblem(name) ?? (taken ? "A group with that name already exists there: choose another name." : undefined);
 }
 
 export function NewGroup({
@@ -35,7 +35,7 @@ export function NewGroup({
   return (
     <FormDialog
       title={parent === ROOT ? "Create a group" : `Create a group in ${path}`}
-      about="It begins empty. Whoever holds something on the group above holds it there too."
+      about="It starts empty. Permissions on the group above also apply to it."
       verb="Create"
       ready={name !== "" && !wrong}
       refusal={refusal.whole}
@@ -44,7 +44,7 @@ export function NewGroup({
       onSubmit={() =>
         act({
           doing: `Creating the group ${name}`,
-          done: `The group ${name} is there`,
+          done: `The group ${name} is created`,
           do: async () => {
             try {
               onDone((await call("put", "/u/group", body)).gid);

@@ -13,7 +13,9 @@ import { ShownOnce } from "./ShownOnce";
 export function useUserNameProblem(name: string): string | undefined {
   const users = useObjects("user");
   if (name === "") return undefined;
-  return nameProblem(name) ?? (users.some((one) => one.name === name) ? "A user of that name exists." : undefined);
+  return (
+    nameProblem(name) ?? (users.some((one) => one.name === name) ? "A user with that name already exists." : undefined)
+  );
 }
 
 export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) | undefined; onClose: () => void }) {
@@ -25,14 +27,14 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
   const wrong = useUserNameProblem(name);
   if (created !== undefined)
     return (
-      <ShownOnce title={`The user ${name} is there`} password={password} onClose={onClose}>
+      <ShownOnce title={`The user ${name} is created`} password={password} onClose={onClose}>
         {onGive && <Button onClick={() => onGive(created)}>Give permissions</Button>}
       </ShownOnce>
     );
   return (
     <FormDialog
       title="Create a user"
-      about="Who holds no permission yet: give some afterwards, on a group."
+      about="New users have no permissions: give them some afterwards, on a group."
       verb="Create"
       ready={name !== "" && !wrong && passwordProblem(password) === undefined}
       refusal={refusal.whole}
@@ -41,7 +43,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
       onSubmit={async () => {
         await act({
           doing: `Creating the user ${name}`,
-          done: `The user ${name} is there`,
+          done: `The user ${name} is created`,
           do: async () => {
             try {
               setCreated((await call("put", "/u/user", { name, password })).uid);
@@ -70,7 +72,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
           }}
         />
         <Hint id="user-name-hint" wrong={wrong ?? refusal.at("name")}>
-          It is typed to sign in, exactly so.
+          The user signs in with exactly this name.
         </Hint>
       </FormGroup>
       <PasswordField

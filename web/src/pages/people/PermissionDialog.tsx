@@ -19,10 +19,10 @@ export function useWhyNot(gid: number, uid: number | undefined) {
   const may = useMay();
   return useMemo(
     () => (permission: string, give: boolean) => {
-      if (!give && uid === ROOT_USER && gid === ROOT) return "The root user keeps it.";
+      if (!give && uid === ROOT_USER && gid === ROOT) return "The root user always has it.";
       const needed = give ? "user.assign" : "user.revoke";
       if (!may(needed, gid)) return `You need ${needed} here.`;
-      return may(permission, gid) ? undefined : "You do not hold it here yourself.";
+      return may(permission, gid) ? undefined : "You do not have it here yourself.";
     },
     [may, gid, uid],
   );
@@ -72,7 +72,7 @@ export function PermissionDialog({
                 onChange={(_event, value) => setUid(value.trim())}
               />
               <Hint id="permission-uid-hint">
-                You may not list the users (user.list). Each sees the own uid on the own page.
+                You may not list users (user.list). Users find their own uid on their page.
               </Hint>
             </FormGroup>
           )}
@@ -89,7 +89,7 @@ export function PermissionDialog({
                 ]}
                 onChange={setUid}
               />
-              {canCreate && <Hint>Somebody new is created on the page Users first.</Hint>}
+              {canCreate && <Hint>Create new users on the page Users first.</Hint>}
             </FormGroup>
           )}
           {fixedGid === undefined && (
@@ -134,7 +134,7 @@ function Changing({
     <FormDialog
       wide
       title={complete ? `What ${whom.name} may do on ${where.path}` : "Give permissions"}
-      about="What is given on a group holds on all groups below it, and nowhere else."
+      about="Permissions on a group apply to it and to all groups below it."
       verb={
         all.length > 0
           ? `${all.every((one) => one.verb === "take") ? "Take" : all.every((one) => one.verb === "give") ? "Give" : "Change"} ${all.length}`
@@ -151,7 +151,7 @@ function Changing({
       {complete && !isPending && (
         <>
           {whom.uid === session.present?.uid && (
-            <Hint>This is yourself: what you take away, you may not be able to give back.</Hint>
+            <Hint>These are your own permissions: you may not be able to give back what you take away.</Hint>
           )}
           <Picker
             held={held}

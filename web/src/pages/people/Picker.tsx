@@ -54,7 +54,7 @@ export function Picker({
               .concat(".")}
         {set === undefined &&
           SETS.some((one) => missing(one.permissions).length > 0) &&
-          " What you cannot give is left out of a set."}
+          " Permissions that you cannot give are left out of a set."}
       </Content>
       <div className="v-areas">
         {AREAS.map((area) => (
@@ -71,7 +71,7 @@ export function Picker({
                   description={
                     <>
                       {about}
-                      {from !== undefined && <span className="v-from">Held through {from} in any case.</span>}
+                      {from !== undefined && <span className="v-from">Inherited from {from} in any case.</span>}
                       {why && <span className="v-from">{why}</span>}
                     </>
                   }

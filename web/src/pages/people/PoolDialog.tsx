@@ -96,7 +96,7 @@ export function PoolDialog({
               onChange={(value) => setChosen(Number(value))}
             />
           ) : (
-            <Hint>The group has every pool that the group above can pass on.</Hint>
+            <Hint>The group already has every pool that the group above can pass on.</Hint>
           )}
         </FormGroup>
       )}

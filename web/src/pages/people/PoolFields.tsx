@@ -13,12 +13,10 @@ export interface Share {
 /** Bytes; nothing is no limit, which is 0. */
 export function quotaOf(text: string, most: number): { value: number } | { wrong: string } {
   if (text.trim() === "" || text.trim() === "0") return { value: 0 };
-  if (!/[kmgtp]/i.test(text)) return { wrong: "With its unit, such as 200 GiB; or nothing for no limit." };
+  if (!/[kmgtp]/i.test(text)) return { wrong: "Enter a size with its unit, such as 200 GiB, or nothing for no limit." };
   const value = parseBytes(text);
-  if (value === undefined) return { wrong: "A size such as 200 GiB, or nothing for no limit." };
-  return most > 0 && value > most
-    ? { wrong: `The group above has ${bytes(most)} there: no more than that.` }
-    : { value };
+  if (value === undefined) return { wrong: "Enter a size such as 200 GiB, or nothing for no limit." };
+  return most > 0 && value > most ? { wrong: `At most ${bytes(most)}, the quota of the group above.` } : { value };
 }
 
 export function PoolFields({
@@ -46,7 +44,7 @@ export function PoolFields({
           onChange={(_event, quota) => onChange({ ...share, quota })}
         />
         <Hint id="pool-quota-hint" wrong={wrong}>
-          The declared sizes of its media count, with those of its subgroups.
+          The sizes of its media and those of its subgroups count.
           {above && above.quota > 0 && ` At most ${bytes(above.quota)}.`}
         </Hint>
       </FormGroup>
@@ -55,7 +53,9 @@ export function PoolFields({
           id="pool-write"
           label="Write"
           description={
-            above && !above.write ? "The group above may not: it cannot be passed on." : "Its VMs may write to media."
+            above && !above.write
+              ? "The group above may not do this, so it cannot be passed on."
+              : "Its VMs may write to media."
           }
           isChecked={share.write}
           isDisabled={above !== undefined && !above.write && !share.write}
@@ -66,7 +66,7 @@ export function PoolFields({
           label="Manage"
           description={
             above && !above.manage
-              ? "The group above may not: it cannot be passed on."
+              ? "The group above may not do this, so it cannot be passed on."
               : "It may create, upload and import media."
           }
           isChecked={share.manage}

@@ -45,7 +45,7 @@ export function Pools({ gid, parent }: { gid: number; parent: number }) {
           <Failed error={error} what="The pools" again={() => void refetch()} />
         ) : data?.pools.length === 0 ? (
           <Content component="p" className="v-subtle">
-            No pool is assigned: the group can have no media of its own yet.
+            No pool is assigned: the group cannot have media of its own yet.
           </Content>
         ) : (
           <Table role="table" aria-label="Pools" variant="compact" gridBreakPoint="grid-xl">
@@ -143,7 +143,7 @@ function State({ pool }: { pool: PoolInfo }) {
 function Used({ pool }: { pool: PoolInfo }) {
   const left =
     pool.left !== undefined && pool.quota > 0 && pool.left < pool.quota - pool.used
-      ? `${bytes(pool.left)} left, as a group above has no more.`
+      ? `${bytes(pool.left)} left, because of a group above.`
       : undefined;
   return (
     <>
@@ -181,7 +181,7 @@ function Actions({
   return (
     <span className="v-actions">
       {may("pool.assign", gid) && (
-        <Button variant="link" isInline onClick={onChange} aria-label={`Change what is assigned of ${pool.name}`}>
+        <Button variant="link" isInline onClick={onChange} aria-label={`Change the assignment of ${pool.name}`}>
           Change
         </Button>
       )}
@@ -211,7 +211,7 @@ function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: 
       onConfirm={async () => {
         const done = await act({
           doing: `Taking ${pool.name} away from ${path}`,
-          done: `${path} has ${pool.name} no more of its own`,
+          done: `${pool.name} is no longer assigned to ${path}`,
           do: () => call("delete", "/m/pool/assign", body),
         });
         await again("/m/pool/list");
@@ -219,7 +219,7 @@ function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: 
       }}
       onClose={onClose}
     >
-      The media that it has there stay ({bytes(pool.used)}), but neither it nor its subgroups can make or write to media
+      Its media in the pool remain ({bytes(pool.used)}), but neither it nor its subgroups can make or write to media
       there, unless a group above passes the pool on.
     </Confirm>
   );

@@ -45,7 +45,7 @@ export function Quota({ gid, parent }: { gid: number; parent: number }) {
             </Content>
           </div>
         ) : (
-          <Skeleton height="8rem" screenreaderText="Reading the quota" />
+          <Skeleton height="8rem" screenreaderText="Loading the quota" />
         )}
       </CardBody>
       {editing && data && <QuotaDialog quota={data} parent={parent} onClose={() => setEditing(false)} />}

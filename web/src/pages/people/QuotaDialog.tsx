@@ -55,7 +55,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
   return (
     <FormDialog
       title={`Quota of ${path}`}
-      about="What the group with all its subgroups may have. An empty field is no limit of its own."
+      about="What the group with all its subgroups may use. An empty field means no limit of its own."
       verb="Set the quota"
       ready={right && !same && !changed}
       refusal={refusal.whole}
@@ -81,7 +81,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
           component="p"
           isInline
           variant="warning"
-          title="The group has changed meanwhile"
+          title="The group has changed in the meantime"
           actionLinks={
             <>
               <AlertActionLink
@@ -90,7 +90,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
                   refusal.clear();
                 }}
               >
-                Keep what I typed
+                Keep my input
               </AlertActionLink>
               <AlertActionLink
                 onClick={() => {
@@ -99,12 +99,12 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
                   refusal.clear();
                 }}
               >
-                Show what is set now
+                Show the present quota
               </AlertActionLink>
             </>
           }
         >
-          Its limits or its members are others than when this dialog was opened.
+          Its limits or members have changed since this dialog was opened.
         </Alert>
       )}
       <QuotaFields

@@ -35,7 +35,7 @@ export function QuotaFields({
           <Hint id={`quota-${name}-hint`} wrong={wrong[name]}>
             {[
               used?.[name] !== undefined && `${amount(name, used[name])} in use.`,
-              most[name] !== undefined && `At most ${amount(name, most[name])}, as a group above has it.`,
+              most[name] !== undefined && `At most ${amount(name, most[name])}, the limit of a group above.`,
             ]
               .filter(Boolean)
               .join(" ")}

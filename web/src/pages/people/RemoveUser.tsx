@@ -32,8 +32,8 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
       onClose={onClose}
     >
       <p>
-        Every sign-in and every permission of {whom.name} ends. The VMs and media belong to groups and stay. A user is
-        not put into the trash.
+        All sessions and permissions of {whom.name} end. VMs and media belong to groups and remain. A user is not put
+        into the trash.
       </p>
       <PlanSummary change={{ method: "delete", path: "/u/user", body }} />
     </Confirm>

@@ -13,14 +13,14 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
   const body = { uid: whom.uid, gid: where.gid };
   return (
     <Confirm
-      title={`Take everything on ${where.path} away from ${whom.name}?`}
+      title={`Take all permissions on ${where.path} away from ${whom.name}?`}
       verb="Take all"
       cli={["velocity", "user", "revoke", userWord(whom.name, whom.uid), "--group", groupWord(where.path, where.gid)]}
       request={{ method: "delete", path: "/u/user/permission", body }}
       onConfirm={async () => {
         const done = await act({
-          doing: `Taking everything on ${where.path} away from ${whom.name}`,
-          done: `${whom.name} holds nothing directly on ${where.path} any more`,
+          doing: `Taking all permissions on ${where.path} away from ${whom.name}`,
+          done: `${whom.name} no longer has direct permissions on ${where.path}`,
           do: () => call("delete", "/u/user/permission", body),
         });
         await readMembersAgain();
@@ -28,7 +28,7 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
       }}
       onClose={onClose}
     >
-      <p>What is held through groups above stays.</p>
+      <p>Permissions inherited from groups above remain.</p>
       <PlanSummary change={{ method: "delete", path: "/u/user/permission", body }} />
     </Confirm>
   );

@@ -15,11 +15,11 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
   const [password, setPassword] = useState("");
   const [done, setDone] = useState(false);
   const refusal = useRefusal(["password"]);
-  if (done) return <ShownOnce title={`${whom.name} has another password`} password={password} onClose={onClose} />;
+  if (done) return <ShownOnce title={`${whom.name} has a new password`} password={password} onClose={onClose} />;
   return (
     <FormDialog
       title={`Set the password of ${whom.name}`}
-      about="All sign-ins of this user end at once, on every device."
+      about="All sessions of this user end immediately, on every device."
       verb="Set the password"
       ready={passwordProblem(password) === undefined}
       refusal={refusal.whole}

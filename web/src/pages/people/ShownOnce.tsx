@@ -19,7 +19,7 @@ export function ShownOnce({
       <ModalHeader title={title} labelId="once-title" />
       <ModalBody>
         <Alert component="p" isInline variant="info" title="Copy the password now">
-          It is shown this once, and kept nowhere in readable form.
+          It is not shown again, and is not stored in readable form.
         </Alert>
         <ClipboardCopy isReadOnly hoverTip="Copy" clickTip="Copied" textAriaLabel="Password" className="v-space-above">
           {password}

@@ -45,7 +45,7 @@ export function UserPage({ uid }: { uid: number }) {
           <>
             <Link to="/users">Users</Link> · uid {uid}
             {me && " · yourself"}
-            {data?.home !== undefined && ` · at home in ${path(data.home)}`}
+            {data?.home !== undefined && ` · home group ${path(data.home)}`}
           </>
         }
         actions={data && <Actions user={data} />}
@@ -56,7 +56,7 @@ export function UserPage({ uid }: { uid: number }) {
         ) : data ? (
           <Memberships user={data} />
         ) : (
-          <Skeleton height="10rem" screenreaderText="Reading the user" />
+          <Skeleton height="10rem" screenreaderText="Loading the user" />
         )}
       </PageSection>
     </>
@@ -143,16 +143,18 @@ function Memberships({ user }: { user: UserInfo }) {
             isInline
             isPlain
             variant="info"
-            title={user.uid === session.present?.uid ? "You hold nothing yet" : "Holds nothing that you may see"}
+            title={
+              user.uid === session.present?.uid ? "You have no permissions yet" : "No permissions that you may see"
+            }
           >
-            Without a permission on some group, a user can sign in and see nothing.
+            Without permissions on a group, a user can sign in but sees nothing.
           </Alert>
         ) : (
           <Table role="table" aria-label="Permissions" variant="compact" gridBreakPoint="grid-md">
             <Thead>
               <Tr>
                 <Th>Group, with all groups below it</Th>
-                <Th>Holds there</Th>
+                <Th>Permissions there</Th>
                 <Th screenReaderText="Actions" />
               </Tr>
             </Thead>
@@ -162,7 +164,7 @@ function Memberships({ user }: { user: UserInfo }) {
                   <Td dataLabel="Group" className="v-name">
                     <Link to={`/groups/${row.gid}`}>{row.path}</Link>
                   </Td>
-                  <Td dataLabel="Holds there">
+                  <Td dataLabel="Permissions there">
                     <Held permissions={row.held} />
                   </Td>
                   <Td dataLabel="Actions">
@@ -183,7 +185,7 @@ function Memberships({ user }: { user: UserInfo }) {
                           isInline
                           isDanger
                           onClick={() => setWish({ is: "revoke", gid: row.gid })}
-                          aria-label={`Take all that ${user.name} holds on ${row.path}`}
+                          aria-label={`Take all permissions of ${user.name} on ${row.path}`}
                         >
                           Take all
                         </Button>

@@ -38,17 +38,17 @@ function Everyone() {
     <>
       <PageHead
         title="Users"
-        about="Whoever can sign in. What a user may do is given on groups."
+        about="All who can sign in. Permissions are given on groups."
         actions={create && <Button onClick={() => setCreating(true)}>Create a user</Button>}
       />
       <PageSection hasBodyWrapper={false}>
         {!ready ? (
-          <Skeleton height="12rem" screenreaderText="Reading the users" />
+          <Skeleton height="12rem" screenreaderText="Loading the users" />
         ) : !knows ? (
           <EmptyState titleText="You may not list the users" headingLevel="h2">
             <EmptyStateBody>
-              That needs user.list on some group.{" "}
-              <Link to={`/users/${session.present?.uid}`}>What you may do yourself</Link> is shown in any case.
+              This needs user.list on at least one group.{" "}
+              <Link to={`/users/${session.present?.uid}`}>Your own permissions</Link> are shown in any case.
             </EmptyStateBody>
           </EmptyState>
         ) : (

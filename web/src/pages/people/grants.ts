@@ -46,7 +46,7 @@ export async function carryOutChanges(whom: Whom, where: Where, all: readonly Ch
       });
       if (error instanceof ApiError && error.status === 0) {
         for (const left of all.slice(index + 1))
-          failures.push({ name: `${left.verb} ${left.permission}`, message: "was not tried" });
+          failures.push({ name: `${left.verb} ${left.permission}`, message: "not attempted" });
         break;
       }
     }

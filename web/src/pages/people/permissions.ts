@@ -17,20 +17,20 @@ export const AREAS: readonly Area[] = [
   {
     title: "Users",
     permissions: [
-      one("user.view", "See the members of the group and their permissions"),
+      one("user.view", "View the group's members and their permissions"),
       one("user.list", "List all users by name"),
       one("user.create", "Create users"),
-      one("user.assign", "Give users permissions that one holds here oneself"),
+      one("user.assign", "Give users permissions that the giver has here"),
       one("user.revoke", "Take permissions away from users"),
-      one("user.remove", "Remove users that are members of the group"),
+      one("user.remove", "Remove users who are members of the group"),
     ],
   },
   {
     title: "Groups",
     permissions: [
-      one("group.view", "See the group, its members and its quota"),
+      one("group.view", "View the group, its members and its quota"),
       one("group.create", "Create subgroups and set their quotas"),
-      one("group.remove", "Remove subgroups with all that they hold"),
+      one("group.remove", "Delete subgroups with everything in them"),
     ],
   },
   {
@@ -44,27 +44,27 @@ export const AREAS: readonly Area[] = [
   {
     title: "Media",
     permissions: [
-      one("media.list", "List the group's media and attach them"),
+      one("media.list", "List the group's media and attach them to VMs"),
       one("media.create", "Create and upload media"),
-      one("media.remove", "Remove media"),
+      one("media.remove", "Delete media"),
     ],
   },
   {
     title: "Virtual machines",
     permissions: [
-      one("vm.view", "See virtual machines and their states"),
+      one("vm.view", "View virtual machines and their states"),
       one("vm.state", "Start, stop, pause and resume them"),
       one("vm.interact", "Use their consoles"),
       one("vm.create", "Create virtual machines"),
       one("vm.alter", "Change virtual machines"),
-      one("vm.remove", "Remove virtual machines"),
+      one("vm.remove", "Delete virtual machines"),
     ],
   },
   {
     title: "Host",
     permissions: [
       one("nic.list", "List the host NICs that VMs can be bridged to"),
-      one("host.view", "See the host: its load, memory, pools and hypervisor"),
+      one("host.view", "View the host: its load, memory, pools and hypervisor"),
     ],
   },
 ];
@@ -85,8 +85,8 @@ export interface NamedSet {
 export const SETS: readonly NamedSet[] = [
   { name: "viewer", about: "sees everything in the group", permissions: VIEW },
   { name: "operator", about: "also starts, stops and uses virtual machines", permissions: OPERATE },
-  { name: "maker", about: "also makes, changes and removes virtual machines and media", permissions: MAKE },
-  { name: "admin", about: "does all of it, and manages members, pools and subgroups", permissions: ALL },
+  { name: "maker", about: "also creates, changes and deletes virtual machines and media", permissions: MAKE },
+  { name: "admin", about: "does everything, and manages members, pools and subgroups", permissions: ALL },
 ];
 
 export const short = (name: string): string => name.replace(/^velocity\./, "");

@@ -42,11 +42,11 @@ export function read(name: Limited, text: string): Read {
     const value = Number(text.trim());
     return /^\d+$/.test(text.trim()) && Number.isSafeInteger(value)
       ? { value }
-      : { wrong: "A whole number, or nothing for no limit." };
+      : { wrong: "Enter a whole number, or nothing for no limit." };
   }
-  if (!/[kmgtp]/i.test(text)) return { wrong: "With its unit, such as 16 GiB; or nothing for no limit." };
+  if (!/[kmgtp]/i.test(text)) return { wrong: "Enter a size with its unit, such as 16 GiB, or nothing for no limit." };
   const bytes = parseBytes(text);
-  if (bytes === undefined) return { wrong: "A size such as 16 GiB, or nothing for no limit." };
+  if (bytes === undefined) return { wrong: "Enter a size such as 16 GiB, or nothing for no limit." };
   return bytes % 2 ** 20 === 0 ? { value: bytes / 2 ** 20 } : { wrong: "Whole MiB only." };
 }
 
@@ -63,7 +63,7 @@ export function readAll(typed: Typed, most: Quota = {}): Reading {
     const top = most[name];
     if ("wrong" in one) reading.wrong[name] = one.wrong;
     else if (one.value !== undefined && top !== undefined && one.value > top)
-      reading.wrong[name] = `A group above has a limit of ${amount(name, top)}: no more than that.`;
+      reading.wrong[name] = `At most ${amount(name, top)}, the limit of a group above.`;
     else if (one.value !== undefined) reading.limits[name] = one.value;
   }
   return reading;

@@ -4,7 +4,7 @@ import { useSignal } from "@/api/signal";
 import { chooseTheme, type Theme, theme } from "@/ui/theme";
 
 const THEMES: Array<[Theme, string]> = [
-  ["system", "As the system has it"],
+  ["system", "As in the system"],
   ["light", "Light"],
   ["dark", "Dark"],
 ];

@@ -40,7 +40,7 @@ export function Password({ session }: { session: BrowserSession }) {
     try {
       await call("patch", "/u/user", { password, ...(session.first ? {} : { old_password: old }) });
       await store.signIn({ name: session.name, password });
-      say("success", "Your password is set", "Every other session of yours has ended.");
+      say("success", "Your password was set", "All your other sessions have ended.");
       setOld("");
       setPassword("");
       setAgain("");
@@ -83,7 +83,7 @@ export function Password({ session }: { session: BrowserSession }) {
             <FormHelperText>
               <HelperText id="new-help">
                 <HelperTextItem variant={wrong ? "error" : "default"}>
-                  {wrong ?? `At least ${CreateUser.password.minLength} characters, and no other rule.`}
+                  {wrong ?? `At least ${CreateUser.password.minLength} characters; there are no other rules.`}
                 </HelperTextItem>
               </HelperText>
             </FormHelperText>
@@ -102,7 +102,7 @@ export function Password({ session }: { session: BrowserSession }) {
             <FormHelperText>
               <HelperText id="again-help">
                 <HelperTextItem variant={differs ? "error" : "default"}>
-                  {differs ? "The two are not the same." : "Setting it ends every other session of yours."}
+                  {differs ? "The passwords do not match." : "This ends all your other sessions."}
                 </HelperTextItem>
               </HelperText>
             </FormHelperText>

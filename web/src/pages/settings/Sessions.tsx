@@ -77,7 +77,7 @@ const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"];
 
 /** A browser's name out of all that it calls itself. */
 export function program(agent: string): string {
-  if (!agent.startsWith("Mozilla/")) return agent || "a program without a name";
+  if (!agent.startsWith("Mozilla/")) return agent || "an unnamed program";
   const found = BROWSERS.find((name) => agent.includes(`${name}/`));
   const name = { Edg: "Edge", OPR: "Opera" }[found ?? ""] ?? found ?? "a browser";
   const system = /\(([^;)]+)/.exec(agent)?.[1] ?? "";

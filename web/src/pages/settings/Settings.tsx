@@ -17,7 +17,7 @@ export default function Settings() {
         title={first ? "Choose your password" : "My settings"}
         about={
           first
-            ? "The link that opened this page works once. Choose a password of your own to go on."
+            ? "The link that opened this page works once. Choose your own password to continue."
             : `Signed in as ${name}.`
         }
       />

@@ -10,7 +10,7 @@ export function SignIn({ reason }: { reason?: string }) {
   return (
     <Outside
       title="Sign in to Velocity"
-      about="Virtual machines for small teams and homelabs. The first start of the server printed the password of root, and a link that signs in once."
+      about="Virtual machines for small teams and homelabs. At its first start, the server printed the password of root and a link that signs in once."
     >
       <SignInForm reason={reason} />
     </Outside>

@@ -10,7 +10,7 @@ export function SignInAgain({ session }: { session: BrowserSession }) {
       <ModalHeader
         title="Your session has ended"
         labelId="again-title"
-        description="Sign in to go on. What you have typed is still there."
+        description="Sign in to continue. Your input is still here."
         descriptorId="again-body"
       />
       <ModalBody>

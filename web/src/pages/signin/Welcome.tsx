@@ -21,9 +21,9 @@ export default function Welcome({ word }: { word: string }) {
   }, [word, navigate]);
   if (error === undefined) return <Loading />;
   return (
-    <Outside title="This link opens nothing any more">
+    <Outside title="This link is no longer valid">
       <Alert component="p" isInline variant="warning" title={error}>
-        The first start printed the password of root as well. Who owns the server sets another one while it is not
+        The first start printed the password of root as well. The server's owner can set another while it is not
         running: <code>velocity passwd</code>.
       </Alert>
       <Button className="v-space-above" onClick={() => navigate("/", { replace: true })}>

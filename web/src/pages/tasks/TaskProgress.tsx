@@ -11,7 +11,7 @@ export function TaskProgress({ task }: { task: TaskInfo }) {
   if (far === undefined)
     return (
       <div>
-        <Spinner size="sm" aria-label={`${titleOf(task)} is under way`} /> {words}
+        <Spinner size="sm" aria-label={`${titleOf(task)} is in progress`} /> {words}
       </div>
     );
   return (

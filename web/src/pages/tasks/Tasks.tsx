@@ -67,7 +67,7 @@ export default function Tasks() {
   }, [users, media, path]);
   return (
     <>
-      <PageHead title="Tasks" about="Imports and clones. Those that ended are kept for a day." />
+      <PageHead title="Tasks" about="Imports and clones. Ended tasks are kept for a day." />
       <PageSection>
         <DataTable
           id="tasks"
@@ -98,9 +98,9 @@ export default function Tasks() {
           }
           empty={
             !ready ? (
-              <Skeleton height="10rem" screenreaderText="Reading what is there" />
+              <Skeleton height="10rem" screenreaderText="Loading the tasks" />
             ) : tasks.length > 0 ? (
-              <EmptyState titleText="No task is in that state" headingLevel="h2">
+              <EmptyState titleText="No task is in this state" headingLevel="h2">
                 <EmptyStateBody>
                   <Button variant="link" onClick={() => setState("")}>
                     Show all
@@ -125,7 +125,7 @@ export default function Tasks() {
 function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
   if (task.state === "RUNNING") return <TaskProgress task={task} />;
   if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
-  if (task.state === "CANCELLED") return <span className="v-subtle">Nothing of it remains</span>;
+  if (task.state === "CANCELLED") return <span className="v-subtle">Nothing was kept</span>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (
     <Link to={`/media?find=${encodeURIComponent(task.name)}`}>{task.name}</Link>

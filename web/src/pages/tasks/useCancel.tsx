@@ -20,13 +20,13 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
       onConfirm={() =>
         act({
           doing: `Cancelling: ${titleOf(asked)}`,
-          done: (ended) => (ended.state === "CANCELLED" ? "Cancelled; nothing of it remains" : "It had ended before"),
+          done: (ended) => (ended.state === "CANCELLED" ? "Cancelled; nothing was kept" : "It had already ended"),
           do: () => call("delete", "/t/task", { tid: asked.tid }),
         })
       }
       onClose={() => setAsked(undefined)}
     >
-      <Content component="p">What it has done so far is removed. What it reads from stays as it is.</Content>
+      <Content component="p">What it has made so far is removed. Its source is not changed.</Content>
     </Confirm>
   );
   return [dialog, setAsked];

@@ -29,7 +29,7 @@ test("how far it has come, and what is left by the speed so far", () => {
 test("nothing is guessed too early, or without an end in sight", () => {
   expect(secondsLeft(task, 1001)).toBeUndefined();
   expect(percent({ ...task, total: 0 })).toBeUndefined();
-  expect(progressWords({ ...task, total: 0, done: 0 }, 1010)).toBe("has begun");
+  expect(progressWords({ ...task, total: 0, done: 0 }, 1010)).toBe("started");
 });
 
 test("what it took is known in the end", () => {

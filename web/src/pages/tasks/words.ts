@@ -19,7 +19,7 @@ const amount = (task: TaskInfo, count: number): string =>
 
 /** "1.20 GiB of 4 GiB, about 40 s left". `now` in unix seconds. */
 export function progressWords(task: TaskInfo, now: number): string {
-  if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "has begun";
+  if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "started";
   const far = `${amount(task, task.done)} of ${amount(task, task.total)}`;
   const left = secondsLeft(task, now);
   return left === undefined ? far : `${far}, about ${duration(left)} left`;

@@ -80,7 +80,7 @@ export default function Trash() {
       },
       {
         key: "expires",
-        title: "Gone for good",
+        title: "Removed permanently",
         nowrap: true,
         cell: (one) => <When at={one.expires} />,
         sort: (one) => one.expires,
@@ -93,7 +93,7 @@ export default function Trash() {
     <>
       <PageHead
         title="Trash"
-        about="What was deleted can be had back, with its id, until its time is up or its space is needed."
+        about="Deleted objects can be restored, with their ids, until they expire or their space is needed."
         actions={
           items.length > 0 && (
             <Button
@@ -102,7 +102,7 @@ export default function Trash() {
               isDisabled={shown.length === 0}
               onClick={() => setAsked({ verb: "purge", items: shown, title: `${empty}?` })}
             >
-              {kind || gid ? `Remove ${count(shown.length, "item")} for good` : "Empty the trash"}
+              {kind || gid ? `Remove ${count(shown.length, "item")} permanently` : "Empty the trash"}
             </Button>
           )
         }
@@ -111,7 +111,7 @@ export default function Trash() {
         {trash.error && !trash.data ? (
           <Failed error={trash.error} what="The trash" again={() => void trash.refetch()} />
         ) : trash.isPending ? (
-          <Skeleton height="10rem" screenreaderText="Reading the trash" />
+          <Skeleton height="10rem" screenreaderText="Loading the trash" />
         ) : (
           <DataTable
             id="trash"
@@ -153,7 +153,7 @@ export default function Trash() {
                     isDanger
                     onClick={() => setAsked({ verb: "purge", items: selected, after: clear })}
                   >
-                    Remove for good
+                    Remove permanently
                   </Button>
                 </ToolbarItem>
               </>
@@ -170,7 +170,7 @@ export default function Trash() {
             )}
             empty={
               items.length > 0 ? (
-                <EmptyState titleText="Nothing fits the filters" headingLevel="h2">
+                <EmptyState titleText="No items match the filters" headingLevel="h2">
                   <EmptyStateBody>
                     <Button
                       variant="link"
@@ -185,7 +185,7 @@ export default function Trash() {
                 </EmptyState>
               ) : (
                 <EmptyState titleText="The trash is empty" headingLevel="h2" icon={TrashIcon}>
-                  <EmptyStateBody>VMs, media and groups that are deleted lie here for a while.</EmptyStateBody>
+                  <EmptyStateBody>Deleted VMs, media and groups are kept here for a while.</EmptyStateBody>
                 </EmptyState>
               )
             }

@@ -17,7 +17,7 @@ export interface Asked {
 
 const WORDS = {
   restore: { ask: "Restore", doing: "Restoring", done: "restored", method: "put", cli: "restore" },
-  purge: { ask: "Remove for good", doing: "Removing", done: "removed for good", method: "delete", cli: "rm" },
+  purge: { ask: "Remove permanently", doing: "Removing", done: "removed permanently", method: "delete", cli: "rm" },
 } as const;
 
 export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => void }) {
@@ -51,7 +51,7 @@ export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => v
     >
       {verb === "purge" && (
         <Content component="p">
-          {only ? "It cannot" : `These ${items.length} cannot`} be had back after that, by nobody.
+          {only ? "It cannot" : `These ${items.length} items cannot`} be restored after that.
         </Content>
       )}
       {only ? (

@@ -29,7 +29,7 @@ export function Command({ vm }: { vm: Vm }) {
 function Stopped({ vm }: { vm: Vm }) {
   return (
     <EmptyState titleText="The VM is stopped" headingLevel="h2" variant="sm">
-      <EmptyStateBody>The command is read back from the process, which there is while the VM runs.</EmptyStateBody>
+      <EmptyStateBody>The command line is read back from the process, which exists while the VM runs.</EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
           <StartButton vm={vm} />
@@ -75,7 +75,11 @@ function Running({ vm }: { vm: Vm }) {
                 onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
                 onTooltipHidden={() => setCopied(false)}
               >
-                {copied ? "Copied" : navigator.clipboard ? "Copy" : "Over http the browser copies nothing: select it"}
+                {copied
+                  ? "Copied"
+                  : navigator.clipboard
+                    ? "Copy"
+                    : "Over http the browser cannot copy: select the text"}
               </ClipboardCopyButton>
             </CodeBlockAction>
             <CodeBlockAction>

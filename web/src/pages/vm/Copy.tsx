@@ -91,13 +91,13 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
             </Content>
           )}
           {left.length > 0 && (
-            <Alert component="p" isInline variant="info" title="Left out, since a disk has one writer">
+            <Alert component="p" isInline variant="info" title="Left out, because a disk can have only one writer">
               <List>
                 {left.map((one) => (
                   <ListItem key={one.mid}>{media.find((it) => it.mid === one.mid)?.name ?? one.mid}</ListItem>
                 ))}
               </List>
-              A clone of a disk can be made under Media, and attached to the new VM.
+              To use such a disk, clone it under Media and attach the clone.
             </Alert>
           )}
         </Form>

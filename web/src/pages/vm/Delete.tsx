@@ -17,7 +17,7 @@ export function Delete({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const remove = async () => {
     const done = await act({
       doing: `Deleting ${vm.name}`,
-      done: purge ? `${vm.name} is deleted for good` : `${vm.name} is in the trash`,
+      done: purge ? `${vm.name} is deleted permanently` : `${vm.name} is in the trash`,
       do: () => call("delete", "/v/vm", body),
     });
     if (done) void navigate("/vms");
@@ -26,7 +26,7 @@ export function Delete({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   return (
     <Confirm
       title={`Delete ${vm.name}?`}
-      verb={purge ? "Delete for good" : "Delete"}
+      verb={purge ? "Delete permanently" : "Delete"}
       cli={vmCli(vm, "rm", ...(purge ? ["--purge"] : []))}
       request={{ method: "delete", path: "/v/vm", body: { vmid: vm.vmid, ...(purge ? { purge } : {}) } }}
       onConfirm={remove}
@@ -34,15 +34,15 @@ export function Delete({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     >
       <Content component="p">
         {purge
-          ? "Its settings and its firmware's variables are gone then, and cannot be had back."
-          : "It goes into the trash with its firmware's variables, and can be restored from there."}{" "}
+          ? "Its settings and firmware variables are removed and cannot be restored."
+          : "It is moved to the trash with its firmware variables and can be restored from there."}{" "}
         {vm.media.length > 0
-          ? `Its ${count(vm.media.length, "medium", "media")} ${vm.media.length === 1 ? "stays" : "stay"} under Media.`
+          ? `Its ${count(vm.media.length, "medium", "media")} ${vm.media.length === 1 ? "remains" : "remain"} under Media.`
           : "It has no media."}
       </Content>
       <Checkbox
         id="purge"
-        label="Delete for good, past the trash"
+        label="Delete permanently, without the trash"
         isChecked={purge}
         onChange={(_event, on) => setPurge(on)}
       />

@@ -51,10 +51,10 @@ function untilStopped(vmid: number, name: string): { promise: Promise<void>; end
     let begun = false;
     const look = () => {
       const vm = live.get("vm", vmid);
-      if (!vm) reject(new Error(`${name} is no longer here.`));
+      if (!vm) reject(new Error(`${name} no longer exists.`));
       else if (vm.state === "STOPPED") resolve();
       else if (vm.state === "STOPPING") begun = true;
-      else if (begun) reject(new Error(`${name} is ${vm.state}: someone else asked for that in the meantime.`));
+      else if (begun) reject(new Error(`${name} is ${vm.state}: someone else requested this in the meantime.`));
     };
     const unwatch = live.watch("vm", look);
     const timer = setTimeout(

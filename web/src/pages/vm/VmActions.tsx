@@ -77,7 +77,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 <DropdownList>
                   {mayState && stopped && (
                     <DropdownItem
-                      description="Loaded, and paused before its first instruction"
+                      description="Loaded, but paused before its first instruction"
                       onClick={() => void carryOutOn([vm], HOLD)}
                     >
                       {HOLD.title}
@@ -99,7 +99,9 @@ export function VmActions({ vm }: { vm: Vm }) {
                     <DropdownItem
                       isDanger
                       isAriaDisabled={!stopped}
-                      tooltipProps={stopped ? undefined : { content: "Stop it first: only a stopped VM is deleted." }}
+                      tooltipProps={
+                        stopped ? undefined : { content: "Stop it first: only stopped VMs can be deleted." }
+                      }
                       onClick={() => stopped && setDialog("delete")}
                     >
                       Delete…

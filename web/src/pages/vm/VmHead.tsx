@@ -46,7 +46,7 @@ export function VmHead({ vm }: { vm: Vm }) {
 
 /** Asked for, and not so, for a reason that nobody has told. */
 function notRunning(vm: Vm): string | undefined {
-  return vm.state === "STOPPED" && vm.wanted !== "STOPPED" ? `Wanted ${vm.wanted}, but not running.` : undefined;
+  return vm.state === "STOPPED" && vm.wanted !== "STOPPED" ? `Requested ${vm.wanted}, but not running.` : undefined;
 }
 
 function Stopping({ vm }: { vm: Vm }) {
@@ -59,7 +59,7 @@ function Stopping({ vm }: { vm: Vm }) {
       title={`The power button was pressed ${ago(vm.stopping_since)}`}
       className="v-space-above"
     >
-      The guest shuts down by itself. One that does not listen can be forced off.
+      The guest shuts down by itself. If it does not react, force it off.
     </Alert>
   );
 }
@@ -76,7 +76,7 @@ function Waits({ vm }: { vm: Vm }) {
       className="v-space-above"
     >
       {may("vm.state", vm.gid) &&
-        "A restart from inside the guest is not one: stop it, then start it; or use Restart in the menu above."}
+        "A restart inside the guest is not enough: stop and start it, or use Restart in the menu above."}
     </Alert>
   );
 }

@@ -82,13 +82,13 @@ export function VmHistory({ vm }: { vm: Vm }) {
         sortBy={{ key: "at", down: true }}
         empty={
           <EmptyState titleText="Nothing yet" headingLevel="h2" variant="sm">
-            <EmptyStateBody>What is done with this VM, and what is refused, is listed here.</EmptyStateBody>
+            <EmptyStateBody>Changes of this VM and refused requests are listed here.</EmptyStateBody>
           </EmptyState>
         }
       />
       {entries.length >= limit && limit < MOST && (
         <Button variant="link" isLoading={history.isFetching} onClick={() => setLimit(Math.min(MOST, limit * 3))}>
-          Show older ones
+          Show older entries
         </Button>
       )}
     </>

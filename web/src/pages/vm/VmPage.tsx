@@ -107,7 +107,7 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
         <div className="v-vm-tab" id={CONTENT}>
           {mayNot(place) ? (
             <Alert component="p" isInline variant="info" title={`velocity.${place.needs} is needed on the VM's group`}>
-              Somebody who holds it there and may assign permissions can give it to you.
+              Someone who has it there and may assign permissions can give it to you.
             </Alert>
           ) : (
             <ErrorBoundary where={tab} key={tab}>
@@ -129,12 +129,12 @@ function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
       <PageSection>
         <EmptyState
           headingLevel="h2"
-          titleText={name ? `${name} is no longer here` : `There is no VM ${vmid}, or none that you may view`}
+          titleText={name ? `${name} no longer exists` : `There is no VM ${vmid}, or you may not view it`}
         >
           <EmptyStateBody>
             {name
-              ? "It was deleted, or your permission to view it has ended. What was deleted into the trash can be restored from there."
-              : "It may have been deleted: what was deleted into the trash can be restored from there."}
+              ? "It was deleted, or you may no longer view it. Deleted VMs can be restored from the trash."
+              : "It may have been deleted: deleted VMs can be restored from the trash."}
           </EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>

@@ -17,6 +17,6 @@ it("a command has its program, then an option a line, quoted for a shell", () =>
 
 it("operations are told in words, unknown ones by their name", () => {
   expect(operationWords({ operation: "set_vm_state", target: "vmid=7 state=PAUSED" })).toBe("Paused it");
-  expect(operationWords({ operation: "set_vm_state", target: "vmid=7" })).toBe("Asked for a state");
+  expect(operationWords({ operation: "set_vm_state", target: "vmid=7" })).toBe("Requested a state");
   expect(operationWords({ operation: "read_log", target: "vmid=7" })).toBe("read log");
 });

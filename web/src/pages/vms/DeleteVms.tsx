@@ -48,7 +48,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
     >
       <Names vms={vms} />
       <Content component="p">
-        {purge ? "This cannot be undone." : "It goes into the trash, from where it can be restored."} Its media stay.
+        {purge ? "This cannot be undone." : "Deleted VMs can be restored from the trash."} Media remain.
       </Content>
       {running.length > 0 && (
         <>
@@ -61,15 +61,15 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
                 : `${count(running.length, "VM")} of them ${running.length === 1 ? "is" : "are"} not stopped`
             }
           >
-            Only what is stopped can be deleted.
-            {!canForce && " You may not stop them: that needs velocity.vm.state."}
+            Only stopped VMs can be deleted.
+            {!canForce && " You may not stop them: this needs velocity.vm.state."}
           </Alert>
           {canForce && (
             <Checkbox
               id="delete-force"
               className="v-space-above"
               label="Force off first"
-              description="What the guest has not written to its disks is lost."
+              description="Data that the guest has not written to its disks is lost."
               isChecked={force}
               onChange={(_event, on) => setForce(on)}
             />
@@ -79,8 +79,8 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
       <Checkbox
         id="delete-purge"
         className="v-space-above"
-        label="For good, past the trash"
-        description="With its firmware settings; it can never be restored."
+        label="Delete permanently, without the trash"
+        description="Including firmware settings; this cannot be undone."
         isChecked={purge}
         onChange={(_event, on) => setPurge(on)}
       />
@@ -91,7 +91,7 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
 function deleteAll(vms: readonly Vm[], how: { force: boolean; purge: boolean }): Promise<boolean> {
   return carryOutAll(vms, {
     doing: how.purge ? "Removing" : "Deleting",
-    done: how.purge ? "removed for good" : "moved into the trash",
+    done: how.purge ? "deleted permanently" : "moved to the trash",
     noun: "VM",
     name: (vm) => vm.name,
     do: async (vm) => {

@@ -11,7 +11,7 @@ export const hasScreen = (vm: Vm): boolean =>
 export function Screen({ vm }: { vm: Vm }) {
   const may = useMay()("vm.interact", vm.gid);
   if (may && hasScreen(vm)) return <Picture vm={vm} />;
-  const why = !may ? "Not yours to see" : vm.displays.length === 0 ? "No display" : undefined;
+  const why = !may ? "Not visible to you" : vm.displays.length === 0 ? "No display" : undefined;
   return <span className="v-screen v-screen-none">{why ?? (vm.state === "STOPPED" ? <OffIcon /> : "…")}</span>;
 }
 

@@ -97,11 +97,11 @@ function Results({ text, hits }: { text: string; hits: Hits }) {
           isInline
           isPlain
           variant="warning"
-          title="There was no time to read every screen. Search again for the rest."
+          title="Not all screens could be read in time. Search again for the rest."
         />
       )}
       {hits.hits.length === 0 ? (
-        <EmptyState titleText={`“${text}” is on no screen that could be read`} headingLevel="h2" variant="sm" />
+        <EmptyState titleText={`“${text}” was not found on any screen`} headingLevel="h2" variant="sm" />
       ) : (
         <ul className="v-hits">
           {hits.hits.map((hit, index) => {

@@ -154,7 +154,7 @@ export default function Vms() {
 
 function NothingFits({ onClear }: { onClear: () => void }) {
   return (
-    <EmptyState titleText="No VM fits the filters" headingLevel="h2">
+    <EmptyState titleText="No VM matches the filters" headingLevel="h2">
       <EmptyStateFooter>
         <EmptyStateActions>
           <Button variant="link" onClick={onClear}>

@@ -89,7 +89,7 @@ class Thumbnails {
         if (url) setTimeout(() => URL.revokeObjectURL(url), 1000); // the old one may still be painted
       } else if (response.status !== 304) one.shown.set({ url, etag, failed: await said(response) });
     } catch {
-      one.shown.set({ url, etag, failed: "The server does not answer" });
+      one.shown.set({ url, etag, failed: "The server does not respond" });
     }
     one.asking = false;
     one.due = performance.now() + EVERY;

@@ -63,7 +63,7 @@ export function Answered({
       {line.length > 0 && short && (
         <>
           <Content component="p">
-            Where <strong>{short}</strong> was looked for, from the group itself up to the root:
+            <strong>{short}</strong> was looked for in these groups, up to the root:
           </Content>
           <ul className="v-why-line">
             {line.map((place) => {
@@ -78,19 +78,19 @@ export function Answered({
                   </Link>
                   {given || taken ? (
                     <>
-                      <span>supposed to be {given ? "given" : "taken"}</span>
+                      <span>assumed to be {given ? "given" : "taken"}</span>
                       <Button
                         variant="link"
                         isInline
                         onClick={() => forget(place.gid)}
-                        aria-label={`Undo the supposition on ${path(place.gid)}`}
+                        aria-label={`Undo the assumption about ${path(place.gid)}`}
                       >
                         Undo
                       </Button>
                     </>
                   ) : place.held ? (
                     <Button variant="link" isInline onClick={() => suppose("revoked", place.gid)}>
-                      What if it were taken?
+                      What if it were taken away?
                     </Button>
                   ) : (
                     <Button variant="link" isInline onClick={() => suppose("granted", place.gid)}>

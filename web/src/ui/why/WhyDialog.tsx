@@ -56,7 +56,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
       <ModalHeader
         title="Why? Who may do what"
         labelId="why-title"
-        description="The server decides it as it decides the real thing. Nothing is done."
+        description="The server decides as it would for a real request. Nothing is done."
       />
       <ModalBody>
         <Form onSubmit={(event) => event.preventDefault()}>

@@ -75,7 +75,9 @@ export function TeamDialog({
         title={reviewing ? `Set up ${pathOf(team)}` : "Set up a team"}
         labelId="team-title"
         description={
-          reviewing ? "This is what will be done, in this order." : "Nothing is done before you have seen the steps."
+          reviewing
+            ? "These steps will be carried out in this order."
+            : "You will see the steps before anything is done."
         }
       />
       <ModalBody>
@@ -106,7 +108,7 @@ export function TeamDialog({
             isLoading={busy}
             isDisabled={busy || (!begun && !progress.failed && !planned.ready)}
           >
-            {begun ? "Try the rest again" : "Set it up"}
+            {begun ? "Try the remaining steps again" : "Set it up"}
           </Button>
         ) : (
           <Button key="next" type="submit" form="team-form" isDisabled={!state.right}>
@@ -126,7 +128,7 @@ export function TeamDialog({
           </Button>
         )}
         <Button variant="link" onClick={leave} isDisabled={busy}>
-          {begun ? "Leave it so" : "Cancel"}
+          {begun ? "Leave it as it is" : "Cancel"}
         </Button>
       </ModalFooter>
     </Modal>

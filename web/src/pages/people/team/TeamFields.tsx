@@ -50,7 +50,7 @@ export function TeamFields({ state }: { state: State }) {
         header={
           <FormFieldGroupHeader
             titleText={{ id: "team-quota", text: "Quota" }}
-            titleDescription="What all its VMs may have together, running or not. Empty: no limit."
+            titleDescription="What all its VMs may use together, running or not. Empty: no limit."
           />
         }
       >
@@ -63,7 +63,7 @@ export function TeamFields({ state }: { state: State }) {
           header={
             <FormFieldGroupHeader
               titleText={{ id: "team-pool", text: "Media" }}
-              titleDescription="Where its disks and images lie. Without a pool it can have none."
+              titleDescription="Where its disks and images are stored. Without a pool it can have none."
             />
           }
         >
@@ -95,7 +95,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
   const ways: [Who, string][] = [
     ["nobody", "Nobody yet"],
     ...(groups.some((one) => may("user.create", one.gid)) ? ([["new", "A new user"]] as [Who, string][]) : []),
-    ...(users.length > 0 ? ([["known", "A user who exists"]] as [Who, string][]) : []),
+    ...(users.length > 0 ? ([["known", "An existing user"]] as [Who, string][]) : []),
   ];
   const chosen = SETS.find((one) => one.name === form.set);
   return (
@@ -103,7 +103,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
       header={
         <FormFieldGroupHeader
           titleText={{ id: "team-member", text: "First member" }}
-          titleDescription="More are added on the page of the group."
+          titleDescription="Add more on the page of the group."
         />
       }
     >
@@ -151,7 +151,7 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
         </FormGroup>
       )}
       {who !== "nobody" && (
-        <FormGroup label="May do" fieldId="team-set">
+        <FormGroup label="Permissions" fieldId="team-set">
           <Choose
             id="team-set"
             value={form.set}
@@ -159,10 +159,14 @@ function Member({ state: { form, set, wrong, who, permissions, missing } }: { st
             onChange={(name) => set({ set: name })}
           />
           <Hint
-            wrong={permissions.length === 0 ? "You hold nothing of this set there, so you cannot give it." : undefined}
+            wrong={
+              permissions.length === 0
+                ? "You have none of these permissions there, so you cannot give them."
+                : undefined
+            }
           >
             {chosen?.name} is {permissions.join(", ")}.
-            {missing.length > 0 && ` Without ${missing.join(", ")}, which you do not hold yourself.`}
+            {missing.length > 0 && ` Without ${missing.join(", ")}, which you do not have yourself.`}
           </Hint>
         </FormGroup>
       )}

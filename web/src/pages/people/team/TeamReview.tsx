@@ -38,7 +38,7 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
               titleId={`team-step-${step.key}-title`}
               variant={is}
               isCurrent={running === step.key}
-              aria-label={`${step.title}: ${{ success: "done", info: "under way", danger: "failed", pending: "to be done" }[is]}`}
+              aria-label={`${step.title}: ${{ success: "done", info: "in progress", danger: "failed", pending: "pending" }[is]}`}
             >
               {step.title}
             </ProgressStep>
@@ -46,7 +46,12 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
         })}
       </ProgressStepper>
       {failed && (
-        <Alert component="p" isInline variant="danger" title="This step failed; those before it are done, and stay">
+        <Alert
+          component="p"
+          isInline
+          variant="danger"
+          title="This step failed; the steps before it are done and remain"
+        >
           {messageOf(failed.error)}
         </Alert>
       )}
@@ -89,8 +94,8 @@ export function Planned({ error, ready }: ReturnType<typeof useTeamPlan>) {
   return (
     <Content component="small" className="v-subtle" aria-live="polite">
       {ready
-        ? "The server would make the group and the user. What comes after is checked by the server once they are there; a step that it refuses ends the work, and what was done stays."
-        : "Asking the server"}
+        ? "The server accepts the group and the user. The later steps are checked when they are carried out; if one is refused, the work ends, and the steps before it remain."
+        : "Checking with the server"}
     </Content>
   );
 }

@@ -35,7 +35,7 @@ export function stepsOf(team: Team): TeamStep[] {
   const { name, parent, parentPath, limits, pool, member } = team;
   const path = pathOf(team);
   const group = (made: Made): number => {
-    if (made.gid === undefined) throw new Error("The group is not there yet.");
+    if (made.gid === undefined) throw new Error("The group does not exist yet.");
     return made.gid;
   };
   const steps: TeamStep[] = [
@@ -95,7 +95,7 @@ function memberSteps(member: NonNullable<Team["member"]>, path: string, group: (
     cli: ["velocity", "user", "grant", userWord(name, member.uid ?? -1), ...words(member.permissions), "--group", path],
     run: async (made, send) => {
       const uid = member.uid ?? made.uid;
-      if (uid === undefined) throw new Error("The user is not there yet.");
+      if (uid === undefined) throw new Error("The user does not exist yet.");
       for (const permission of member.permissions)
         await send("put", "/u/user/permission", { uid, gid: group(made), permission: long(permission) });
     },

@@ -14,7 +14,7 @@ export function Console({ vm }: { vm: Vm }) {
     return (
       <EmptyState titleText="This VM has no display" headingLevel="h2" variant="sm">
         <EmptyStateBody>
-          Its serial console is all that it shows. A display can be added in its settings
+          It has only a serial console. A display can be added in its settings
           {may("vm.alter", vm.gid) ? "." : ", which needs the permission velocity.vm.alter."}
         </EmptyStateBody>
         <EmptyStateFooter>
@@ -29,7 +29,7 @@ export function Console({ vm }: { vm: Vm }) {
   if (vm.state === "STOPPED")
     return (
       <EmptyState titleText="The VM is stopped" headingLevel="h2" variant="sm">
-        <EmptyStateBody>Its screen is here as soon as it starts.</EmptyStateBody>
+        <EmptyStateBody>Its screen appears here when it starts.</EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>
             <StartButton vm={vm} />

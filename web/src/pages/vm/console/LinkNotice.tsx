@@ -13,7 +13,7 @@ export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => vo
           component="p"
           isInline
           variant="warning"
-          title={left > 0 ? `Not connected: trying again in ${left} s` : "Not connected: trying again"}
+          title={left > 0 ? `Not connected: reconnecting in ${left} s` : "Not connected: reconnecting"}
           actionLinks={<AlertActionLink onClick={onNow}>Try now</AlertActionLink>}
         >
           {state.message}

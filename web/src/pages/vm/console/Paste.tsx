@@ -56,7 +56,7 @@ export function Paste({ send, onClose, room }: { send: Send; onClose: () => void
         title="Type text into the guest"
         labelId="paste-title"
         descriptorId="paste-about"
-        description="The keys of a US keyboard are pressed one after the other: the guest must have that layout."
+        description="The text is typed on a US keyboard: the guest must use this layout."
       />
       <ModalBody>
         <Form
@@ -81,7 +81,7 @@ export function Paste({ send, onClose, room }: { send: Send; onClose: () => void
               <HelperText isLiveRegion>
                 {missing.length > 0 ? (
                   <HelperTextItem variant="warning">
-                    Not on that keyboard, and left out: {missing.slice(0, 12).join(" ")}
+                    Not on this keyboard, and left out: {missing.slice(0, 12).join(" ")}
                     {missing.length > 12 && " …"}
                   </HelperTextItem>
                 ) : (
@@ -95,7 +95,12 @@ export function Paste({ send, onClose, room }: { send: Send; onClose: () => void
             </FormHelperText>
           </FormGroup>
           {refused && (
-            <Alert component="p" isInline variant="info" title="The browser does not let the page read the clipboard">
+            <Alert
+              component="p"
+              isInline
+              variant="info"
+              title="The browser does not allow the page to read the clipboard"
+            >
               Press Ctrl-V in the field instead.
             </Alert>
           )}

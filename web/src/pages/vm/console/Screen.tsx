@@ -15,7 +15,7 @@ import { type Scaling, useScreen } from "./useScreen";
 const HINT = {
   placeholder:
     "The guest draws nothing on this display yet: it is still starting, or has no driver for it (virtio-gpu). Its other displays or its serial console may say more.",
-  black: "The screen is black: the guest may be asleep, and wakes up by a key.",
+  black: "The screen is black: the guest may be asleep. Press a key to wake it.",
   drawn: undefined,
 } as const;
 
@@ -79,8 +79,8 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
       <HelperText isLiveRegion className="v-console-foot">
         {hint && <HelperTextItem variant="indeterminate">{hint}</HelperTextItem>}
         <HelperTextItem>
-          The screen takes every key once it is clicked. Left <kbd>Ctrl</kbd> and <kbd>Alt</kbd>, pressed together and
-          let go, lead out of it.
+          The screen receives every key after it is clicked. Left <kbd>Ctrl</kbd> and <kbd>Alt</kbd>, pressed together
+          and let go, lead out of it.
         </HelperTextItem>
       </HelperText>
       {pasting && (

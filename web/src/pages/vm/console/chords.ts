@@ -26,7 +26,7 @@ const NAMED: Record<string, Key> = {
 export function keysOf(chord: string): Key[] {
   return chord.split("-").map((name) => {
     const key = NAMED[name] ?? functionKey(name) ?? letter(name);
-    if (!key) throw new RangeError(`${name} of ${chord} is no key`);
+    if (!key) throw new RangeError(`${name} of ${chord} is not a key`);
     return key;
   });
 }
@@ -50,5 +50,5 @@ export const CHORDS: readonly { title: string; chords: readonly string[] }[] = [
   { title: "System", chords: ["Ctrl-Alt-Del", "Ctrl-Alt-Backspace", "PrintScreen"] },
   { title: "Windows", chords: ["Super", "Alt-Tab", "Alt-F4", "Ctrl-Esc", "Ctrl-Shift-Esc", "Super-L", "Super-R"] },
   { title: "Terminals", chords: Array.from({ length: 7 }, (_, index) => `Ctrl-Alt-F${index + 1}`) },
-  { title: "Keys that a phone lacks", chords: ["Esc", "Tab", "F2", "F10", "F12"] },
+  { title: "Keys missing on phones", chords: ["Esc", "Tab", "F2", "F10", "F12"] },
 ];

@@ -22,7 +22,7 @@ describe("chords", () => {
     expect(keysOf("Super-R").map((key) => key.keysym)).toEqual([0xffeb, 0x72]);
   });
 
-  it("refuse what is no key", () => {
+  it("refuse what is not a key", () => {
     expect(() => keysOf("Ctrl-F13")).toThrow(RangeError);
     expect(() => keysOf("Hyper")).toThrow(RangeError);
   });

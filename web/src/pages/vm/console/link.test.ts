@@ -109,6 +109,6 @@ it("does nothing more once it is closed", async () => {
 it("says why it ended", () => {
   expect(reason(FORBIDDEN, true)).toMatch(/permission/);
   expect(reason(ENDED, true)).toMatch(/VM/);
-  expect(reason(1006, true)).toMatch(/broke/);
+  expect(reason(1006, true)).toMatch(/lost/);
   expect(reason(1006, false)).toMatch(/could not/);
 });

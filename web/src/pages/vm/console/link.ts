@@ -101,9 +101,9 @@ export class ConsoleLink {
 
 /** Why a connection ended, for people. Whether there will be another one is what the next ticket tells. */
 export function reason(code: number, wasOpen: boolean): string {
-  if (code === FORBIDDEN) return "Your session or your permission for this console has ended.";
-  if (code === ENDED) return "The VM has ended.";
-  return wasOpen ? "The connection broke." : "The console could not be opened.";
+  if (code === FORBIDDEN) return "Your session or your permission for this console is no longer valid.";
+  if (code === ENDED) return "The VM has stopped.";
+  return wasOpen ? "The connection was lost." : "The console could not be opened.";
 }
 
 export function socketTo(path: string, protocols?: string[]): WebSocket {

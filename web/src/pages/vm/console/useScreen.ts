@@ -80,7 +80,10 @@ function scale(session: RFB, scaling: Scaling): void {
 function label(element: HTMLElement, display: string): void {
   const canvas = element.querySelector("canvas");
   canvas?.setAttribute("role", "application");
-  canvas?.setAttribute("aria-label", `Screen ${display}. It takes every key; left Ctrl and Alt together lead out.`);
+  canvas?.setAttribute(
+    "aria-label",
+    `Screen ${display}. It receives every key; press left Ctrl and Alt together to leave it.`,
+  );
 }
 
 function watchKeys(element: HTMLElement, onRelease: () => void): () => void {

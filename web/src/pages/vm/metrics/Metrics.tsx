@@ -49,7 +49,7 @@ export default function Metrics({ vm }: { vm: Vm }) {
   return (
     <>
       <Flex>
-        <ToggleGroup aria-label="Over which time">
+        <ToggleGroup aria-label="Time span">
           <ToggleGroupItem
             text="Hour"
             buttonId="span-hour"
@@ -60,7 +60,7 @@ export default function Metrics({ vm }: { vm: Vm }) {
         </ToggleGroup>
       </Flex>
       <div className="v-space-above">
-        {metrics.isError && <Failed error={metrics.error} what="What it takes" again={() => void metrics.refetch()} />}
+        {metrics.isError && <Failed error={metrics.error} what="The metrics" again={() => void metrics.refetch()} />}
         {metrics.isPending && <Loading />}
         {metrics.data && <Measured metrics={metrics.data} stopped={vm.state === "STOPPED"} />}
       </div>
@@ -77,8 +77,8 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       <EmptyState titleText="Nothing measured yet" headingLevel="h2" variant="sm">
         <EmptyStateBody>
           {stopped
-            ? "A VM is measured while it runs; what was measured is kept while the server runs."
-            : "The first measurement comes within ten seconds."}
+            ? "VMs are measured while they run; measurements are kept while the server runs."
+            : "The first measurement appears within ten seconds."}
         </EmptyStateBody>
       </EmptyState>
     );
@@ -107,7 +107,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       </Gallery>
       {missing && (
         <Content component="p" className="v-subtle v-space-above">
-          For {missing} of this time nothing was measured: the VM or the server did not run.
+          Nothing was measured for {missing} of this time: the VM or the server was not running.
         </Content>
       )}
       {charts.length === 3 && (
@@ -125,7 +125,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
 function Numbers({ charts, at }: { charts: Chart[]; at: number[] }) {
   const columns = charts.flatMap((chart) => chart.lines.map((line) => ({ line, show: chart.show })));
   return (
-    <Table role="table" variant="compact" aria-label="What was measured" gridBreakPoint="grid-md">
+    <Table role="table" variant="compact" aria-label="Measurements" gridBreakPoint="grid-md">
       <Thead>
         <Tr>
           <Th>Time</Th>

@@ -36,7 +36,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     {
       id: "memory",
       title: "Memory",
-      unit: "that its process has in use",
+      unit: "used by its process",
       lines: [
         { title: "Memory", values: metrics.memory_mib.map((value) => (value === null ? null : value * 2 ** 20)) },
       ],

@@ -15,14 +15,14 @@ export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
         <DescriptionList isHorizontal isCompact>
           <Fact name="CPUs">{info.cpus}</Fact>
           <Fact name="Memory">{mib(info.memory_mib)}</Fact>
-          <Fact name="Last asked for">{ASKED[vm.wanted] ?? vm.wanted}</Fact>
-          <Fact name="Starts with the server">{info.autostart ? "yes" : "no"}</Fact>
+          <Fact name="Last requested">{ASKED[vm.wanted] ?? vm.wanted}</Fact>
+          <Fact name="Starts when the server starts">{info.autostart ? "yes" : "no"}</Fact>
           <Fact name="Type">{info.type}</Fact>
           <Fact name="Machine type">{info.machine_type}</Fact>
           <Fact name="Firmware">
             <span className="v-breaks">{info.firmware}</span>
           </Fact>
-          {info.rosetta && <Fact name="Rosetta">asked for; honoured where the host has it</Fact>}
+          {info.rosetta && <Fact name="Rosetta">requested; used if the host supports it</Fact>}
           {info.notes && (
             <Fact name="Notes">
               <span className="v-breaks" style={{ whiteSpace: "pre-wrap" }}>

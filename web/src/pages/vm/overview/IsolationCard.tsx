@@ -10,9 +10,9 @@ export function IsolationCard({ isolation }: { isolation: Isolation }) {
       <CardTitle component="h2">Isolation</CardTitle>
       <CardBody>
         {isolation.gaps.length === 0 ? (
-          <Alert component="p" isInline isPlain variant="success" title="All that is meant to hold does" />
+          <Alert component="p" isInline isPlain variant="success" title="Fully isolated" />
         ) : (
-          <Alert component="p" isInline variant="warning" title="What does not hold on this host, and how to gain it">
+          <Alert component="p" isInline variant="warning" title="Not isolated on this host, and how to change that">
             <List>
               {isolation.gaps.map((gap) => (
                 <ListItem key={gap}>{gap}</ListItem>
@@ -27,7 +27,7 @@ export function IsolationCard({ isolation }: { isolation: Isolation }) {
           <Fact name="Capabilities">{none ? "none" : <code>{isolation.capability_bounding_set}</code>}</Fact>
           <Fact name="System call filter">{isolation.seccomp ? "on" : "off"}</Fact>
           <Fact name="No new privileges">{isolation.no_new_privileges ? "yes" : "no"}</Fact>
-          <Fact name="Further groups">
+          <Fact name="Supplementary groups">
             {isolation.supplementary_groups.length === 0 ? "none" : isolation.supplementary_groups.join(", ")}
           </Fact>
           <Fact name="NAT reaches the host's loopback">{isolation.nat_reaches_host_loopback ? "yes" : "no"}</Fact>

@@ -16,7 +16,7 @@ const ALL = ReadLog.bytes.maximum;
 export default function KeptLog({ vm }: { vm: Vm }) {
   const [bytes, setBytes] = useState(SOME);
   const log = useAnswer("post", "/v/vm/log", { vmid: vm.vmid, bytes });
-  if (log.isError) return <Failed error={log.error} what="The kept log" again={() => void log.refetch()} />;
+  if (log.isError) return <Failed error={log.error} what="The log" again={() => void log.refetch()} />;
   if (!log.data) return <Loading />;
   const { text, complete } = log.data;
   return (
@@ -25,7 +25,7 @@ export default function KeptLog({ vm }: { vm: Vm }) {
         component="p"
         isInline
         variant="info"
-        title={text ? "The VM is stopped: this is what it said last" : "The VM is stopped, and has said nothing"}
+        title={text ? "The VM is stopped: this is its last output" : "The VM is stopped and has no output"}
       />
       <Toolbar className="v-console-bar">
         <ToolbarContent>
@@ -63,5 +63,5 @@ function Shown({ text, name }: { text: string; name: string }) {
     terminal.write(text);
     return dispose;
   }, [text]);
-  return <section ref={room} className="v-terminal" aria-label={`What ${name} said last`} />;
+  return <section ref={room} className="v-terminal" aria-label={`Last output of ${name}`} />;
 }

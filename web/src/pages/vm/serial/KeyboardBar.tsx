@@ -20,13 +20,13 @@ export function KeyboardBar({ keyboard, onMove }: { keyboard: Keyboard; onMove: 
         </FlexItem>
         <FlexItem>
           <Label isCompact icon={<UsersIcon />} color="grey" title={viewers.join(", ")}>
-            {viewers.length > 1 ? `${count(viewers.length, "viewer")}: ${viewers.join(", ")}` : "Nobody else looks on"}
+            {viewers.length > 1 ? `${count(viewers.length, "viewer")}: ${viewers.join(", ")}` : "No other viewers"}
           </Label>
         </FlexItem>
         {yours && viewers.length > 1 && (
           <FlexItem>
             <Button variant="link" size="sm" isInline onClick={() => onMove("release")}>
-              Let go of it
+              Release it
             </Button>
           </FlexItem>
         )}
@@ -60,7 +60,7 @@ export function KeyboardBar({ keyboard, onMove }: { keyboard: Keyboard; onMove: 
             </>
           }
         >
-          Without an answer it is handed over within 10 seconds.
+          If you do not answer, it is handed over after 10 seconds.
         </Alert>
       )}
     </div>

@@ -35,14 +35,14 @@ export default function SerialTerminal({ vm }: { vm: Vm }) {
             </Button>
           </ToolbarItem>
           <ToolbarItem>
-            <Tooltip content="A serial line carries no size. This types `stty rows … cols …` and Enter, as at a shell's prompt.">
+            <Tooltip content="A serial line does not transmit the size. This types `stty rows … cols …` and Enter at the prompt.">
               <Button
                 variant="secondary"
                 size="sm"
                 isAriaDisabled={!connected || (keyboard.holder !== undefined && !keyboard.yours)}
                 onClick={tellSize}
               >
-                Tell the guest the size
+                Send the size to the guest
               </Button>
             </Tooltip>
           </ToolbarItem>

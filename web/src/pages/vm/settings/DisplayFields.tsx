@@ -63,7 +63,7 @@ export function DisplayFields({ draft, change, problems, disabled }: Fields) {
           </fieldset>
         );
       })}
-      {displays.length === 0 && <span className="v-subtle">None: only the serial console shows what it does.</span>}
+      {displays.length === 0 && <span className="v-subtle">None: it has only the serial console.</span>}
       {!disabled && displays.length < AlterVm.displays.maxItems && (
         <div>
           <Button variant="link" isInline icon={<PlusCircleIcon />} onClick={add}>

@@ -46,8 +46,8 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
       </FormGroup>
       <Checkbox
         id="autostart"
-        label="Start with the server"
-        description="Started when the server starts, unless someone stopped it."
+        label="Start when the server starts"
+        description="Started when the server starts, unless a user stopped it."
         isChecked={draft.autostart}
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}
@@ -55,7 +55,7 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
       <Checkbox
         id="rosetta"
         label="Rosetta"
-        description="Translation of x86 programs in the guest, where the host has it; kept and reported elsewhere."
+        description="Translation of x86 programs in the guest, on hosts that support it; ignored elsewhere."
         isChecked={draft.rosetta}
         onChange={(_event, rosetta) => change({ rosetta })}
         isDisabled={disabled}

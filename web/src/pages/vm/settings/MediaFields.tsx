@@ -34,7 +34,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid }: Fields 
           problems[field] ??
           problems[`${field}.mid`] ??
           (writer && !one.readonly
-            ? `${writer.name} writes to it: one disk, one writer. Attach it read-only.`
+            ? `${writer.name} writes to it, and only one VM can. Attach it read-only.`
             : undefined);
         return (
           <fieldset key={one.mid} className="v-row" aria-label={`Medium ${index + 1}: ${name}`}>
@@ -95,13 +95,13 @@ export function MediaFields({ draft, change, problems, disabled, vmid }: Fields 
           </fieldset>
         );
       })}
-      {media.length === 0 && <span className="v-subtle">None: the firmware's shell is all that boots.</span>}
+      {media.length === 0 && <span className="v-subtle">None: only the firmware's shell starts.</span>}
       {!disabled && media.length < AlterVm.media.maxItems && (
         <FormGroup label="Attach a medium" fieldId="attach">
           <FormSelect id="attach" value="" onChange={(_event, mid) => add(mid)} isDisabled={free.length === 0}>
             <FormSelectOption
               value=""
-              label={free.length === 0 ? "There is no other medium that you see" : "Choose one"}
+              label={free.length === 0 ? "There is no other medium" : "Choose one"}
               isPlaceholder
             />
             {free.map((one) => (

@@ -18,8 +18,8 @@ export function NicFields({ draft, change, problems, disabled }: Fields) {
     <FormSection title="NICs" titleElement="h2">
       <span className="v-subtle">
         {mayList
-          ? "NAT: a private address with DHCP, DNS and the way out. Bridge: on a NIC of the host."
-          : "NAT: a private address with DHCP, DNS and the way out. To bridge, velocity.nic.list is needed."}
+          ? "NAT: a private address with DHCP, DNS and internet access. Bridge: on a NIC of the host."
+          : "NAT: a private address with DHCP, DNS and internet access. Bridges need velocity.nic.list."}
       </span>
       {nics.map((nic, index) => {
         const field = `nics[${index}]`;

@@ -60,8 +60,8 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
     setBusy(true);
     try {
       const { waiting, warnings } = await call("patch", "/v/vm", body);
-      const later = waiting.length > 0 ? "What waits for the next start is told at the VM's head." : undefined;
-      say("success", `${changes.name ?? vm.name} is changed`, later);
+      const later = waiting.length > 0 ? "Changes for the next start are listed at the top of the page." : undefined;
+      say("success", `${changes.name ?? vm.name} was changed`, later);
       for (const warning of warnings ?? []) say("warning", warning);
       onSaved();
     } catch (error) {
@@ -109,10 +109,10 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
       </ModalBody>
       <ModalFooter>
         <Button onClick={() => void saveIt()} isLoading={busy || !planned} isDisabled={busy || !planned}>
-          {planned ? "Save" : "Asking the server"}
+          {planned ? "Save" : "Checking with the server"}
         </Button>
         <Button variant="link" onClick={onClose}>
-          Go on editing
+          Continue editing
         </Button>
       </ModalFooter>
     </Modal>
@@ -125,7 +125,7 @@ function Takes({ planned }: { planned: Plan }) {
   return (
     <>
       <Content component="p" className="v-space-above">
-        Of the quotas it takes (less than nothing: gives back):
+        Change in quota use:
       </Content>
       <List>
         {planned.consumes.map(({ gid, cpus, memory_mib, vms }) => (

@@ -59,8 +59,8 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       }}
     >
       {!mayAlter && (
-        <Alert component="p" isInline variant="info" title="You may look at the settings">
-          To change them velocity.vm.alter is needed on the VM's group.
+        <Alert component="p" isInline variant="info" title="You may only view the settings">
+          Changing them needs velocity.vm.alter on the VM's group.
         </Alert>
       )}
       {meanwhile.length > 0 && (
@@ -72,10 +72,10 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
           actionLinks={
             <>
               <Button variant="link" isInline onClick={() => keep({ base: now, draft: rebased(base, draft, now) })}>
-                Take that over, and keep my changes
+                Use these changes and keep mine
               </Button>
               <Button variant="link" isInline onClick={discard}>
-                Drop my changes
+                Discard my changes
               </Button>
             </>
           }
@@ -85,7 +85,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
                 .filter((field) => field in changes)
                 .map((field) => titleOf(field))
                 .join(", ")} as well: keeping yours overwrites theirs.`
-            : "Your changes touch none of it."}
+            : "Your changes do not affect these settings."}
         </Alert>
       )}
       <GeneralFields {...fields} />

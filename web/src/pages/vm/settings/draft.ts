@@ -76,18 +76,18 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const name = nameProblem(draft.name);
   if (name) problems.name = name;
   if (!Number.isInteger(draft.cpus) || draft.cpus < Limits.cpus.minimum) problems.cpus = "A VM has at least 1 CPU.";
-  if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Write an amount such as 512 MiB or 2 GiB.";
+  if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Enter an amount such as 512 MiB or 2 GiB.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
   if (new TextEncoder().encode(draft.notes).length > Limits.notes.maxBytes)
-    problems.notes = "Notes have at most 8 KiB.";
+    problems.notes = "Notes can have at most 8 KiB.";
   const seen = new Set<string>();
   draft.displays.forEach((display, index) => {
     note(
       index,
       "name",
-      nameProblem(display.name) ?? (seen.has(display.name) ? "Another display has this name." : undefined),
+      nameProblem(display.name) ?? (seen.has(display.name) ? "Another display already has this name." : undefined),
     );
     seen.add(display.name);
     for (const side of ["width", "height"] as const)
