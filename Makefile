@@ -9,7 +9,7 @@ SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install what running needs (packages of the distribution, a virtual environment)
+setup: ## Install what the server needs (packages of the distribution, a virtual environment)
 	@scripts/setup
 
 run: setup ## Start the server on port 8090, with its data under var/
@@ -19,29 +19,29 @@ test: ## Run every test: unit, port, API, and journeys with real guests
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED)
 
-unit: ## Run only the tests without guests, browsers and thousands of steps
+unit: ## Run the tests without guests, browsers and thousands of steps
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED) -m "not guest and not long" --ignore tests/web
 
-flood: ## The whole form of the test of consoles, with 4 MB of numbered lines, some minutes
+flood: ## Run the long form of the console test, with 4 MB of numbered lines; takes some minutes
 	@scripts/setup dev
 	@$(PY) -m pytest --whole tests/journeys/test_flood.py
 
 CRASH_SECONDS ?= 600
-crash: ## Kill the server at every point of every operation, ten minutes (CRASH_SECONDS), and note it in docs/reliability.md
+crash: ## Kill the server at every point of every operation for ten minutes (CRASH_SECONDS), and record it in docs/reliability.md
 	@scripts/setup dev
 	@$(PY) -m tests.crash --seconds $(CRASH_SECONDS) --report docs/reliability.md
 
-whole: ## The whole forms of the tests that have a short one: access, pages, requests, consoles, USB, VMs and media under faults
+whole: ## Run the long forms of tests with a short form: access, pages, requests, consoles, USB, VMs and media under faults
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED) --whole -m whole
 
-failures: ## Note which failures tests are answered, for docs/reference/failures.md, some minutes
+failures: ## Record which errors the tests receive, for docs/reference/failures.md; takes some minutes
 	@scripts/setup dev
 	@$(PY) scripts/failures
 	@$(PY) scripts/docs
 
-coverage: ## Measure which lines and branches the tests without guests and browsers reach, for docs/reference/coverage.md
+coverage: ## Measure the coverage of the tests without guests and browsers, for docs/reference/coverage.md
 	@scripts/setup dev
 	@$(PY) scripts/coverage
 
@@ -55,7 +55,7 @@ check: ## Lint, types, imports, generated docs up to date
 	@scripts/node npm run --silent check
 	@scripts/node node scripts/budget.mjs
 
-bench: ## Measure everything beside its floor and its peers, some 20 minutes; bench-NAME for one (bench/NAME.py)
+bench: ## Run all benchmarks beside their baselines and peers, some 20 minutes; bench-NAME runs one (bench/NAME.py)
 	@scripts/setup dev
 	@$(PY) -m bench
 
@@ -67,7 +67,7 @@ bench-%:
 	@scripts/setup dev
 	@$(PY) -m bench.$*
 
-profile: ## Where the server's time goes: flame graphs of a state read and of a start, in profile/
+profile: ## Profile the server: flame graphs of a state read and of a start, in profile/
 	@scripts/setup dev
 	@$(PY) -m bench.profile
 
@@ -77,12 +77,12 @@ docs: ## Generate docs/reference and the client's methods from the code
 	@scripts/setup dev
 	@$(PY) scripts/docs
 
-screenshots: ## Make the pictures in docs/pictures anew, with real guests
+screenshots: ## Create the pictures in docs/pictures again, with real guests
 	@scripts/setup dev
 	@rm -rf docs/pictures
 	@$(PY) -m pytest --pictures docs/pictures tests/web/test_screenshots.py
 
-fix: ## Format, and mend what the linter can mend
+fix: ## Format, and fix what the linter can fix
 	@scripts/setup dev
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
