@@ -159,3 +159,11 @@ async def test_a_panic_while_stopping_is_paused(k: Keeping) -> None:
     await k.tell(Fact.PAUSED, Why.GUEST_PANICKED)
     assert k.keeper.state is State.PAUSED
     assert k.keeper.progress.stopping_since is None
+
+
+async def test_a_request_that_finds_the_vm_ended_names_it_and_says_where_the_reason_is(k: Keeping) -> None:
+    await k.keeper.ask(Cause.ASK_RUN)
+    k.hypervisor.runs.pop(k.machine.uuid)
+    with pytest.raises(Refused) as refused:
+        await k.keeper.ask(Cause.ASK_PAUSE)
+    assert refused.value.message == "VM vm stopped while this request was waiting; `velocity vm show vm` says why"
