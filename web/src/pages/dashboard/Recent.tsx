@@ -45,7 +45,7 @@ export function RecentHistory({ gid }: { gid: number }) {
         <ul className="v-lines">
           {known?.entries.slice(0, FEW).map((entry) => (
             <li key={entry.hid}>
-              <strong>{entry.name || "Somebody"}</strong> <Happened entry={entry} names={names} />{" "}
+              <strong>{entry.name || "Someone"}</strong> <Happened entry={entry} names={names} />{" "}
               {isRefused(entry) && (
                 <Label isCompact color="red" variant="outline">
                   {entry.status >= 500 ? "failed" : "refused"}
