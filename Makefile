@@ -32,7 +32,7 @@ crash: ## Kill the server at every point of every operation for ten minutes (CRA
 	@scripts/setup dev
 	@$(PY) -m tests.crash --seconds $(CRASH_SECONDS) --report docs/reliability.md
 
-whole: ## Run the long forms of tests with a short form: access, pages, requests, consoles, USB, VMs and media under faults
+whole: ## Run the long forms of tests with a short form: access, pages, requests, consoles, USB, imports, VMs and media under faults
 	@scripts/setup dev
 	@$(PY) -m pytest $(SHARED) --whole -m whole
 

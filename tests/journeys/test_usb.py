@@ -27,7 +27,11 @@ def begun(server: Server, name: str, *media: str, displays: int) -> Terminal:
 @pytest.mark.holds("GUEST-3")
 @pytest.mark.whole
 def test_a_guest_boots_from_usb_as_cd_and_as_disk(start_server: StartServer, guest: Guest, whole: bool) -> None:
-    """A CD without a display and a disk with one; as a whole, also the other way round, two at a time."""
+    """A CD without a display and a disk with one, until the firmware has read the loader and starts it.
+
+    As a whole, also the other way round, two at a time, and until Linux is up.
+    """
+    until = b"GUEST cpus" if whole else b"BdsDxe: starting"
     server = start_server()
     content = guest.iso.read_bytes()
     cd, disk = server.upload("cd", content), server.upload("disk", content, type="DISK")
@@ -36,12 +40,13 @@ def test_a_guest_boots_from_usb_as_cd_and_as_disk(start_server: StartServer, gue
         for number in range(12)
     ]
     # With a display, what the disk boots from stands on another controller.
-    boot(begun(server, "cd", cd, displays=0), begun(server, "disk", *blanks, disk, displays=1))
+    boot(until, begun(server, "cd", cd, displays=0), begun(server, "disk", *blanks, disk, displays=1))
     if whole:
-        boot(begun(server, "cd with display", cd, displays=1), begun(server, "disk alone", disk, displays=0))
+        boot(until, begun(server, "cd with display", cd, displays=1), begun(server, "disk alone", disk, displays=0))
 
 
-def boot(*terminals: Terminal) -> None:
+def boot(until: bytes, *terminals: Terminal) -> None:
     with ThreadPoolExecutor() as readers:  # a console that nobody reads is closed
-        for said in readers.map(lambda terminal: terminal.until(b"GUEST cpus", 600), terminals):
+        for said in readers.map(lambda terminal: terminal.until(until, 600), terminals):
+            assert b"USB" in said
             assert b"EFI Internal Shell" not in said, "it boots by its order, not by luck"
