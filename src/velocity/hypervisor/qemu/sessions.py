@@ -17,10 +17,10 @@ from velocity.hypervisor.qemu import resolver
 from velocity.hypervisor.qemu.launch import Place, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.runs import End, Run
+from velocity.hypervisor.qemu.runs import End, Run, strange
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.session import Session
-from velocity.hypervisor.qemu.watch import Watch
+from velocity.hypervisor.qemu.watch import ANYTHING_NEW, Watch
 from velocity.hypervisor.qemu.words import Words
 from velocity.network import wire
 
@@ -48,6 +48,7 @@ class Sessions:
         self._news = news
         self._watched: dict[UUID, Watched] = {}
         self._watches = Watch()
+        self._guards: dict[UUID, int] = {}
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -104,6 +105,7 @@ class Sessions:
 
         async def ended(end: End | None) -> None:
             self._watches.remove(watched)
+            self._watches.remove(self._guards.pop(who.machine, -1))
             self._watched[who.machine].meter.close()
             try:
                 await asyncio.to_thread(self.clear, msgspec.structs.replace(run, end=end))
@@ -115,6 +117,27 @@ class Sessions:
         session.on_end = ended
         self._watched[who.machine] = Watched(session, Meter(session, run), run)
         return session
+
+    def adopt(self, who: Incarnation, run: Run) -> None:
+        """Go on with one that runs already. Raises `OSError`: it cannot be watched."""
+        session = self.watch(who, run)
+        session.adopt()
+        with contextlib.suppress(OSError):
+            self.guard(session)
+
+    def guard(self, session: Session) -> None:
+        """From here on its QEMU makes no files any more, as it has all that it needs. Raises `OSError`."""
+        own = self.place.runs.own(session.who.machine)
+
+        def check() -> None:
+            if strange(own):
+                session.end_trespass()
+
+        with contextlib.suppress(FileNotFoundError):  # somebody has removed it: nothing can be made there then
+            self._guards[session.who.machine] = self._watches.add(
+                own, session.end_trespass, what=ANYTHING_NEW, unsure=check
+            )
+            check()
 
     def _words(self, who: Incarnation, run: Run) -> Words | None:
         """None: its QEMU writes to the log itself, or somebody has removed the file."""

@@ -10,6 +10,7 @@ import logging
 import os
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,8 +26,16 @@ BREATH = 0.05
 """Seconds between two pieces of work."""
 AGAIN = 1.0
 """Seconds until work that failed is tried again."""
-IN_MODIFY = 0x2
+IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
+ANYTHING_NEW = IN_MODIFY | IN_MOVED_TO | IN_CREATE
 EVENT = struct.Struct("iIII")
+
+
+@dataclass(frozen=True)
+class Heard:
+    what: int
+    heard: Callable[[], None]
+    unsure: Callable[[], None]
 
 
 class Watch:
@@ -35,15 +44,25 @@ class Watch:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = -1
-        self._heard: dict[int, Callable[[], None]] = {}
+        self._heard: dict[int, Heard] = {}
 
-    def add(self, directory: Path, heard: Callable[[], None]) -> int:
-        """Call it whenever a file there was written to; the number is for `remove`. Raises `OSError`."""
+    def add(
+        self,
+        directory: Path,
+        heard: Callable[[], None],
+        *,
+        what: int = IN_MODIFY,
+        unsure: Callable[[], None] | None = None,
+    ) -> int:
+        """Call it whenever a file there was written to; the number is for `remove`. Raises `OSError`.
+
+        `unsure` is called instead where that may have happened: events were lost.
+        """
         if self._descriptor < 0:
             self._descriptor = self._called(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
             self._listen()
-        number = self._called(self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), IN_MODIFY))
-        self._heard[number] = heard
+        number = self._called(self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), what))
+        self._heard[number] = Heard(what, heard, unsure or heard)
         return number
 
     def remove(self, number: int) -> None:
@@ -71,13 +90,15 @@ class Watch:
             return
         numbers, at = set(), 0
         while at < len(data):
-            number, _, _, length = EVENT.unpack_from(data, at)
-            numbers.add(number)
+            number, bits, _, length = EVENT.unpack_from(data, at)
+            if number == -1 or ((one := self._heard.get(number)) is not None and bits & one.what):
+                numbers.add(number)
             at += EVENT.size + length
         # An overflow of the kernel's queue names none: then it may be any of them.
-        for number in self._heard.copy() if -1 in numbers else numbers:
-            if (heard := self._heard.get(number)) is not None:
-                heard()
+        lost = -1 in numbers
+        for number in self._heard.copy() if lost else numbers:
+            if (one := self._heard.get(number)) is not None:
+                (one.unsure if lost and number not in numbers else one.heard)()
 
     def _called(self, result: int) -> int:
         if result < 0:
