@@ -47,8 +47,8 @@ class Entry(Wire, frozen=True):
         Annotated[
             int,
             Meta(
-                description="how often the request was refused within the minute; absent: once. Refusals of clients that "
-                "are not signed in (401) make one entry an address and minute, which shows the first"
+                description="how often the request was refused within the minute; absent: once. Refusals of clients "
+                "that are not signed in (401) make one entry an address and minute, which shows the first"
             ),
         ]
         | UnsetType
