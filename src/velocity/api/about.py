@@ -26,6 +26,7 @@ class About:
     __slots__ = (
         "_asked",
         "_gid",
+        "_is_read",
         "_name",
         "_operation",
         "_uid",
@@ -40,6 +41,7 @@ class About:
 
     def __init__(self, operation: Operation[Any, Any], address: str) -> None:
         self._operation = operation
+        self._is_read = operation.method is Method.POST and operation is not auth.SIGN_IN
         self._asked: tuple[Access, Caller | None, Needs, object] | None = None
         self._uid: int | None = None
         self._name = ""
@@ -57,10 +59,6 @@ class About:
         self._asked = access, caller, needs, named
         if not self._is_read:
             self._look()
-
-    @property
-    def _is_read(self) -> bool:
-        return self._operation.method is Method.POST and self._operation is not auth.SIGN_IN
 
     def _look(self) -> None:
         if self._asked is None:

@@ -97,7 +97,11 @@ class Careful:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             said = dict(message["headers"])
-            message["headers"] = [*message["headers"], *[one for one in self._ever if one[0] not in said]]
+            headers = list(message["headers"])
+            for one in self._ever:
+                if one[0] not in said:
+                    headers.append(one)
+            message["headers"] = headers
         await self._send(message)
 
 
@@ -108,7 +112,7 @@ class Browser:
         self._connection = connection
         self._authkey: str | None = None
         self._max_age = 0
-        self._changes = False
+        self.changes = False
 
     @property
     def agent(self) -> str:
@@ -122,21 +126,20 @@ class Browser:
 
     def keep(self, authkey: str, expires: int) -> None:
         """Let the browser send this authkey from now on, until then (unix seconds)."""
-        self._changes, self._authkey, self._max_age = True, authkey, max(0, expires - int(time.time()))
+        self.changes, self._authkey, self._max_age = True, authkey, max(0, expires - int(time.time()))
 
     def forget(self) -> None:
         """Let the browser send none any more."""
-        self._changes, self._authkey, self._max_age = True, None, 0
+        self.changes, self._authkey, self._max_age = True, None, 0
 
     def tell(self, response: Response) -> None:
         """Put the cookie into the answer. No script can read it, and no other site's page makes it be sent."""
-        if self._changes:
-            response.set_cookie(
-                COOKIE,
-                self._authkey or "",
-                max_age=self._max_age,
-                path="/",
-                secure=is_secure(self._connection),
-                httponly=True,
-                samesite="strict",
-            )
+        response.set_cookie(
+            COOKIE,
+            self._authkey or "",
+            max_age=self._max_age,
+            path="/",
+            secure=is_secure(self._connection),
+            httponly=True,
+            samesite="strict",
+        )

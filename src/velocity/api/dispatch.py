@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -44,12 +45,19 @@ class Dispatch(Endpoint):
 
     async def answer(self, request: Request, about: About) -> Response:
         operation, services = self.operation, self.services
-        wanted, in_body = decode.body(operation, await self._read(request))
+        scope = request.scope
+        body = read(scope, request.receive, self._limit, services.access.sessions.knows)
+        try:
+            sent = await (self._in_time(scope, body) if STRANGER in scope else body)
+        except (TimeoutError, Refused):
+            if self._judges(scope):
+                services.access.sessions.caller(carried(request, None, operation.cookie))  # says what is wrong with it
+            raise
+        wanted, in_body = decode.body(operation, sent)
         about.wanted = wanted
         authkey = carried(request, in_body, operation.cookie)
         browser = Browser(request)
-        caller = self.identify(about, authkey, wanted)
-        needs, target = self.needed(wanted)
+        caller, (needs, target) = self.identify(about, authkey, wanted)
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)
@@ -69,27 +77,18 @@ class Dispatch(Endpoint):
             once = services.idempotency.once
             answer, again = await once(caller.uid, key, fingerprint, serve, urgent=_is_urgent(wanted))
             response = Json(answer)
-        browser.tell(response)
+        if browser.changes:
+            browser.tell(response)
         if again:
             response.headers["idempotent-replayed"] = "true"
         return response
 
-    async def _read(self, request: Request) -> bytes:
-        """The body, whole. With an authkey of nobody's it is not waited for; one that has come is judged first.
-
-        Raises `Refused`.
-        """
-        scope, sessions = request.scope, self.services.access.sessions
-        body = read(scope, request.receive, self._limit, sessions.knows)
-        try:
-            if STRANGER not in scope or not self._judges(scope):
-                return await body
-            async with asyncio.timeout(GRACE):
-                return await body
-        except (TimeoutError, Refused):
-            if self._judges(scope):
-                sessions.caller(carried(request, None, self.operation.cookie))  # says what is wrong with it
-            raise
+    async def _in_time(self, scope: Scope, body: Coroutine[Any, Any, bytes]) -> bytes:
+        """The body; with an authkey of nobody's it is not waited for. Raises `TimeoutError`, `Refused`."""
+        if not self._judges(scope):
+            return await body
+        async with asyncio.timeout(GRACE):
+            return await body
 
     def _judges(self, scope: Scope) -> bool:
         """Whether an authkey in a header is to be somebody's."""

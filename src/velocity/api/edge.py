@@ -78,14 +78,19 @@ class Edge:
             proxies.under_way.leave(address)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = tidy(scope["path"])
-        if path != scope["path"]:
+        path = scope["path"]
+        if path.endswith("/") or not path.startswith("/") or path.startswith("//"):
+            path = tidy(path)
             scope = {**scope, "path": path, "raw_path": path.encode()}
         if scope["type"] == "websocket":
             await self._rest(scope, receive, send)
             return
         careful = Careful(scope, send)
-        name, served = self._find(path, scope["method"])
+        methods = self.table.get(path)
+        if methods is None:
+            name, served = "", self._rest
+        else:
+            name, served = methods.get(scope["method"]) or ("", errors.not_allowed(path, methods, scope["method"]))
         begun = time.perf_counter()
         try:
             await served(scope, receive, careful)
@@ -96,12 +101,6 @@ class Edge:
         finally:
             if name:
                 self._counts.note(name, careful.status, time.perf_counter() - begun)
-
-    def _find(self, path: str, method: str) -> tuple[str, ASGIApp]:
-        methods = self.table.get(path)
-        if methods is None:
-            return "", self._rest
-        return methods.get(method) or ("", errors.not_allowed(path, methods, method))
 
 
 def tidy(path: str) -> str:

@@ -21,7 +21,7 @@ from velocity.access.sessions import Caller
 from velocity.api import errors
 from velocity.api.about import LEAST_REFUSAL, About
 from velocity.api.handlers.base import Services
-from velocity.api.request import address, announces_body
+from velocity.api.request import address
 from velocity.contract.operation import Anyone, Holds, Needs, Operation, Wire
 from velocity.contract.problems import OutcomeUnknown, Refused
 
@@ -39,7 +39,10 @@ class Body:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        self.ended = not announces_body(scope)
+        self.ended = True
+        for name, value in scope["headers"]:  # whether a body follows: RFC 9112, 6.3
+            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+                self.ended = False
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -79,37 +82,36 @@ class Endpoint(abc.ABC):
         if self.headers:
             response.headers.update(self.headers)
         response.raw_headers.append((b"x-request-id", about.request.encode()))
-        if self.is_history(about, response):
+        if about.is_history(response.status_code) and self.is_notable(about, response):
             self.services.history.note(about.entry(response.status_code))
         if body.ended or response.status_code < LEAST_REFUSAL:
             await response(scope, receive, send)
         else:
             await _refuse(response, body, send)
 
-    def is_history(self, about: About, response: Response) -> bool:
-        return about.is_history(response.status_code)
+    def is_notable(self, about: About, response: Response) -> bool:
+        """Whether what is history by its operation and status is noted."""
+        return True
 
-    def needed(self, wanted: Wire) -> tuple[Needs, object]:
-        """What a request needs, and the id that it names of where it is needed."""
+    def identify(self, about: About, authkey: str | None, wanted: Wire) -> tuple[Caller | None, tuple[Needs, object]]:
+        """Who asks for that (None where nobody needs to be anyone); what it needs, and the id that it names of where.
+
+        Raises `Refused`.
+        """
+        about.wanted = wanted
         needs, field = self.operation.needs, self._field
         if self.operation.given is not None:
             needs = self.operation.needed_by(wanted)
             field = _field(needs)
-        return needs, None if field is None else getattr(wanted, field)
-
-    def identify(self, about: About, authkey: str | None, wanted: Wire) -> Caller | None:
-        """Who asks for that; None where nobody needs to be anyone. Raises `Refused`."""
-        about.wanted = wanted
-        needs, target = self.needed(wanted)
+        target = None if field is None else getattr(wanted, field)
         caller = None if isinstance(needs, Anyone) else self.services.access.sessions.caller(authkey)
         about.who(self.services.access, caller, needs, target)
-        return caller
+        return caller, (needs, target)
 
     def admit(self, about: About, authkey: str | None, wanted: Wire) -> Caller:
         """Who asks for that, and may. Raises `Refused`."""
-        caller = self.identify(about, authkey, wanted)
+        caller, (needs, target) = self.identify(about, authkey, wanted)
         assert caller is not None, "what needs no permission admits nobody"
-        needs, target = self.needed(wanted)
         self.services.access.admit(needs, caller, target)
         return caller
 

@@ -31,7 +31,10 @@ class Proxies:
 
     def passed(self, scope: Scope) -> Scope | None:
         """The request as its client sent it, by address and scheme; None: no proxy that is believed passes it on."""
-        told = [(name, value) for name, value in scope["headers"] if name.startswith(b"x-forwarded-")]
+        told: list[tuple[bytes, bytes]] = []
+        for name, value in scope["headers"]:
+            if name.startswith(b"x-forwarded-"):
+                told.append((name, value))
         peer = scope["client"][0] if scope.get("client") else ""
         if not told:
             return None

@@ -68,14 +68,6 @@ def _authkeys(headers: Headers) -> Iterator[bytes]:
             yield from (piece[len(_COOKIE) :] for piece in pieces if piece.startswith(_COOKIE))
 
 
-def announces_body(scope: Scope) -> bool:
-    """Whether the head says that a body follows. RFC 9112, 6.3"""
-    for name, value in scope["headers"]:
-        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
-            return True
-    return False
-
-
 def address(scope: Scope) -> str:
     """Where a request came from; on a unix socket, from this machine."""
     client = scope.get("client")

@@ -57,11 +57,11 @@ class Tus(Endpoint):
         """No method stands there, as a class serves them all."""
         return [Route(PATH, self), Route(PATH + "/{name}", self)]
 
-    def is_history(self, about: About, response: Response) -> bool:
+    def is_notable(self, about: About, response: Response) -> bool:
         """The last request is the change; with a wrong offset, clients find the right one."""
         if response.status_code < LEAST_REFUSAL:
             return about.answer is not None
-        return about.code != WRONG_OFFSET and super().is_history(about, response)
+        return about.code != WRONG_OFFSET
 
     async def answer(self, request: Request, about: About) -> Response:
         verb = request.method
