@@ -145,5 +145,5 @@ async def test_the_end_does_not_wait_for_an_outcome_that_stays_unknown(
             while not lossy.silent:
                 await asyncio.sleep(0.01)
             await database.close()
-    with pytest.raises(Exception, match="whether the change was made is not known"):
+    with pytest.raises(Exception, match="not known yet whether the change was made"):
         await writing
