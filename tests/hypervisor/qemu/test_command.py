@@ -44,6 +44,8 @@ def test_what_every_machine_is_started_with() -> None:
     (sandbox,) = options(plan(), "-sandbox")
     assert {"obsolete=deny", "elevateprivileges=deny", "spawn=deny", "resourcecontrol=deny"} < set(sandbox.split(","))
     assert options(plan(), "-pidfile") == ["/run/a,,b/pid"]
+    (machine,) = options(plan(), "-machine")
+    assert "dump-guest-core=off" in machine.split(","), "no core dump shows what a guest has in its memory"
 
 
 def test_no_path_of_a_medium_is_named_and_no_format_is_guessed() -> None:

@@ -25,6 +25,9 @@ USB_NEXT = USB_PORTS - USB_SPARE
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 
+MACHINE = "vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram"
+"""A core dump of QEMU has no guest's memory in it: neither its secrets nor its gigabytes."""
+
 SLOT_XHCI, SLOT_SCSI, SLOT_RNG, SLOT_DISPLAYS, SLOT_NICS, SLOT_BLOCKS = 4, 8, 9, 1, 11, 12
 
 
@@ -101,7 +104,7 @@ def _base(plan: Plan) -> list[str]:
         *("-msg", "timestamp=on"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-pidfile", escaped(f"{plan.own}/pid")),
-        *("-machine", f"{spec.machine_type},vmport=off,hpet=off,smm=off,pflash0=fw,pflash1=vars,memory-backend=ram"),
+        *("-machine", f"{spec.machine_type},{MACHINE}"),
         *("-accel", plan.accelerator),
         *("-cpu", "host" if kvm else "max"),
         *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
