@@ -134,7 +134,7 @@ async def test_another_method_is_told_which_there_are(w: World) -> None:
         assert edge.method in known
         assert ("GET" in known) == ("HEAD" in known) or edge.path == TUS
         path = edge.path.partition("?")[0]
-        assert response.json()["message"] == f"{path} knows {', '.join(known)}, not PURGE"
+        assert response.json()["message"] == f"{path} supports {', '.join(known)}, not PURGE"
 
 
 async def test_where_there_is_a_get_there_is_a_head(w: World) -> None:
