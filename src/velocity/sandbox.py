@@ -1,7 +1,7 @@
 """Processes in mount, ipc and pid namespaces of their own: of the host's files they see /usr and what they are given.
 
 A thread takes itself into the namespaces, lays a root there and begins the program from it, so that the program is a
-child of ours, by its pid on this host, without a process in between. docs/decisions/0022; namespaces(7), pivot_root(2)
+child of ours, by its pid on this host, without a process in between. docs/decisions/0023; namespaces(7), pivot_root(2)
 """
 
 from __future__ import annotations
