@@ -26,7 +26,7 @@ from bench.server import Client, Velocity
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.changes import Changes
 from velocity.contract.machines import STATE
 from velocity.contract.operation import On
@@ -206,7 +206,7 @@ def decisions(data: Path, world: World) -> Callable[[], float]:
     access = Access(
         SqlAccess(database),
         directory,
-        Updates(directory, changes),
+        DirectoryWriter(directory, changes),
         changes,
         Passwords(),
         lifetime=3600,

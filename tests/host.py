@@ -20,7 +20,7 @@ from tests.api.world import PASSWORD, prepare, quick_passwords
 from tests.metrics.times import Hands
 from tests.patience import PATIENCE
 from velocity import app
-from velocity.api.server import Protocol, Server, Sockets
+from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import Client, ClientError
@@ -107,7 +107,7 @@ def hosting(
             asyncio.run_coroutine_threadsafe(hands.look(metrics), loop).result(PATIENCE)
 
         config = uvicorn.Config(
-            noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=Sockets,
+            noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=WebSocketProtocol,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows)

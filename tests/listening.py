@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 
 from tests.api.world import World
-from velocity.api.bounds import Bounds
-from velocity.api.server import Protocol, Server, Sockets
+from velocity.api.bounds import RequestLimits
+from velocity.api.server import Protocol, Server, WebSocketProtocol
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Listening:
 
 @asynccontextmanager
 async def listening(
-    w: World, bounds: Bounds | None = None, listener: socket.socket | None = None, **more: Any
+    w: World, bounds: RequestLimits | None = None, listener: socket.socket | None = None, **more: Any
 ) -> AsyncIterator[Listening]:
     """`more`: of uvicorn's settings."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
@@ -40,7 +40,7 @@ async def listening(
         http=Protocol,
         lifespan="off",
         log_level="error",
-        ws=Sockets,
+        ws=WebSocketProtocol,
         timeout_graceful_shutdown=5,
         **more,
     )

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from velocity.access import guesses
+from velocity.access import throttle
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
-from velocity.access.updates import Updates
-from velocity.api.counted import Counts
+from velocity.access.updates import DirectoryWriter
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
+from velocity.api.request_counts import RequestCounts
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
@@ -39,12 +39,12 @@ from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
+from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
 from velocity.media.library import Library
 from velocity.media.loading import known_objects
 from velocity.media.loading import load as load_media
-from velocity.media.making import Making
 from velocity.media.pools import Pools
 from velocity.media.quotas import PoolQuotas
 from velocity.media.reservations import Reservations
@@ -191,7 +191,7 @@ def compose(
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
     changes = Changes()
     directory = Directory(changes)
-    updates = Updates(directory, changes)
+    updates = DirectoryWriter(directory, changes)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media = SqlMedia(database)
     library = Library(directory, changes)
@@ -250,7 +250,9 @@ def compose(
         consoles=VmConsoles(driver.consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings))),
         tasks=tasks,
-        making=Making(storage.jobs, library, assignments, states, room, sources, reservations, creation, tasks),
+        conversions=Conversions(
+            storage.jobs, library, assignments, states, room, sources, reservations, creation, tasks
+        ),
         resumables=resumables,
         trash=Trash(
             SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
@@ -261,7 +263,7 @@ def compose(
         history=History(SqlHistory(database), directory, changes, settings.history_days),
         metrics=Metrics(fleet, driver.meters, times),
         host=Host(driver.hosts, HOST, fleet, overview),
-        counts=Counts(),
+        counts=RequestCounts(),
         lag=Lag(),
         events=Events(areas, access.sessions, changes, terms or Terms(own=settings.event_streams)),
         nics=settings.nics,
@@ -274,7 +276,7 @@ def compose(
         await load_media(media, assignments, library, reservations, states)
         await tasks.open(library.find)
         await fleet.open()
-        access.users.guesses.remember(reversed(await services.history.signed_in(guesses.MOST)))
+        access.users.throttle.remember(reversed(await services.history.signed_in(throttle.MOST)))
         return password
 
     return services, load

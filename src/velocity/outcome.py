@@ -51,7 +51,7 @@ class Outcome:
             self._doubt = asyncio.get_running_loop().create_future()
         return self._doubt
 
-    async def told(self, work: Coroutine[Any, Any, T], ready: Callable[[], bool] = lambda: True) -> T:
+    async def await_commit(self, work: Coroutine[Any, Any, T], ready: Callable[[], bool] = lambda: True) -> T:
         """What `work` gives. Raises `OutcomeUnknown` when it stands still for want of an outcome.
 
         The work goes on then, and what it shows is the truth when that is found out. Before it is `ready`, as long as

@@ -17,7 +17,7 @@ from msgspec import UNSET
 from velocity.contract.plan import Consumption, Do, FieldChange, Kind, Plan, Step
 
 
-class Planned(Exception):
+class PlanComplete(Exception):
     """Here the change would begin. Whoever has reserved something gives it back, as on any failure."""
 
 
@@ -33,13 +33,13 @@ NO_CHANGES: Mapping[str, tuple[object, object] | None] = MappingProxyType({})
 _DRAFT: ContextVar[_Draft | None] = ContextVar("plan", default=None)
 
 
-async def of(serve: Callable[[], Awaitable[object]]) -> Plan:
+async def run_plan(serve: Callable[[], Awaitable[object]]) -> Plan:
     """What `serve` would do. Raises `Refused` as it would."""
     draft = _Draft()
     token = _DRAFT.set(draft)
     try:
         await serve()
-    except Planned:
+    except PlanComplete:
         pass
     finally:
         _DRAFT.reset(token)
@@ -55,7 +55,7 @@ async def of(serve: Callable[[], Awaitable[object]]) -> Plan:
     )
 
 
-def wanted() -> bool:
+def is_plan() -> bool:
     """Whether the present request only wants a plan."""
     return _DRAFT.get() is not None
 
@@ -113,9 +113,9 @@ def warns(warnings: list[str]) -> None:
         draft.warnings += warnings
 
 
-def ends() -> None:
+def stop_here() -> None:
     """Everything was checked, and from here on something would change."""
     draft = _DRAFT.get()
     if draft is not None:
         draft.ended = True
-        raise Planned
+        raise PlanComplete

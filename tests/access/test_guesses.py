@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from velocity.access.guesses import ADDRESS, MOST, NAME, PAIR, Guesses, network
+from velocity.access.throttle import ADDRESS, MOST, NAME, PAIR, PasswordThrottle, network
 from velocity.contract.problems import Problem, Refused
 
 
@@ -15,10 +15,10 @@ class Clock:
         return self.now
 
 
-def wrong(guesses: Guesses, name: str, address: str) -> bool:
+def wrong(guesses: PasswordThrottle, name: str, address: str) -> bool:
     """Whether a wrong guess was taken at all."""
     try:
-        with guesses.guess(name, address):
+        with guesses.attempt(name, address):
             return True
     except Refused as refused:
         if refused.problem is not Problem.TOO_MANY_ATTEMPTS:
@@ -26,28 +26,28 @@ def wrong(guesses: Guesses, name: str, address: str) -> bool:
         return False
 
 
-def right(guesses: Guesses, name: str, address: str) -> None:
-    with guesses.guess(name, address) as success:
+def right(guesses: PasswordThrottle, name: str, address: str) -> None:
+    with guesses.attempt(name, address) as success:
         success()
 
 
 def test_one_name_from_one_address() -> None:
     clock = Clock()
-    guesses = Guesses(clock)
+    guesses = PasswordThrottle(clock)
     assert sum(wrong(guesses, "bob", "192.0.2.1") for _ in range(50)) == PAIR.burst
     clock.now += PAIR.seconds
     assert [wrong(guesses, "bob", "192.0.2.1") for _ in range(2)] == [True, False], "one more after its time"
 
 
 def test_all_names_from_one_address() -> None:
-    guesses = Guesses(Clock())
+    guesses = PasswordThrottle(Clock())
     assert sum(wrong(guesses, f"user {number}", "192.0.2.1") for number in range(200)) == ADDRESS.burst
     assert wrong(guesses, "bob", "192.0.2.2"), "other addresses are not touched"
 
 
 @pytest.mark.holds("TEAM-9")
 def test_strangers_do_not_lock_a_user_out() -> None:
-    guesses = Guesses(Clock())
+    guesses = PasswordThrottle(Clock())
     right(guesses, "bob", "192.0.2.1")
     taken = sum(wrong(guesses, "bob", f"198.51.100.{number}") for number in range(250))
     assert taken == NAME.burst, "many addresses together get no more than this"
@@ -58,7 +58,7 @@ def test_strangers_do_not_lock_a_user_out() -> None:
 
 
 def test_right_ones_cost_nothing() -> None:
-    guesses = Guesses(Clock())
+    guesses = PasswordThrottle(Clock())
     for _ in range(1000):
         right(guesses, "bob", "192.0.2.1")
     assert sum(wrong(guesses, "bob", "192.0.2.1") for _ in range(50)) == PAIR.burst
@@ -75,7 +75,7 @@ def test_an_address_of_ipv4_is_one_also_to_a_listener_for_both_versions() -> Non
 
 
 def test_memory_is_bounded() -> None:
-    guesses = Guesses(Clock())
+    guesses = PasswordThrottle(Clock())
     for number in range(MOST + 100):
         wrong(guesses, f"user {number}", f"address {number}")
     assert len(guesses) <= MOST

@@ -24,15 +24,15 @@ from tests.api.world import World
 from tests.journeys.server import in_namespace
 from tests.listening import Listening, listening
 from tests.patience import PATIENCE
-from velocity.api.bounds import Bounds, is_local
+from velocity.api.bounds import RequestLimits, is_local
 from velocity.api.server import LINGER_BYTES
 
 pytestmark = pytest.mark.anyio
 
 GET = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST /v/vm/list HTTP/1.1\r\nhost: x\r\n"
-LIMIT = Bounds().head
-QUICK = Bounds(seconds=0.3)
+LIMIT = RequestLimits().head
+QUICK = RequestLimits(seconds=0.3)
 """Seconds in which whatever is waited for has come, also on a busy machine."""
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -307,7 +307,7 @@ async def test_it_holds_with_tls_and_for_its_handshake(w: World, tmp_path: Path)
     tls = ssl.create_default_context(cafile=str(certificate))
     tls.check_hostname = False
     async with (
-        listening(w, Bounds(seconds=2), ssl_certfile=str(certificate), ssl_keyfile=str(key)) as server,
+        listening(w, RequestLimits(seconds=2), ssl_certfile=str(certificate), ssl_keyfile=str(key)) as server,
         connected(server) as (reader, _),
         connected(server, ssl=tls) as silent,
         connected(server, ssl=tls) as talking,
@@ -350,7 +350,7 @@ async def test_an_address_has_so_many_connections_at_a_time(w: World, elsewhere:
         assert status == 200 or "3 connections from 192.0.2.1" in body["message"]
         return status == 429
 
-    async with listening(w, Bounds(connections=3), listener):
+    async with listening(w, RequestLimits(connections=3), listener):
         first = [await come() for _ in range(2)]
         ticket = await w.ok("POST", "/v/vm/console", vmid=await running(w), kind="serial")
         opened = in_namespace(elsewhere, lambda: socket.create_connection(("192.0.2.1", port)))

@@ -64,7 +64,7 @@ async def test_what_is_wrong_at_the_sign_in(w: World) -> None:
 
 async def test_guesses_are_limited(w: World) -> None:
     browser = Browser(w)
-    guesses = w.server.services.access.users.guesses
+    guesses = w.server.services.access.users.throttle
     now = guesses.clock()
     guesses.clock = lambda: now
     codes = [(await browser.refused("PUT", "/u/session", name="root", password="wrong"))[1] for _ in range(12)]

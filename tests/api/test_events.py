@@ -14,7 +14,7 @@ import pytest
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Stream, is_changed, is_gone, is_set, opened
 from velocity.events.terms import Terms
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
 QUICK: Any = {"pace": {}, "wake": 0.0, "own": 100}
@@ -140,10 +140,10 @@ async def test_what_the_guest_does_arrives(w: World) -> None:
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     stream, page = await opened(w, w.key)
     (run,) = w.hypervisor.runs.values()
-    w.hypervisor.play(run.who.machine, Fact.PAUSED, Why.GUEST_PANICKED)
+    w.hypervisor.play(run.who.machine, Fact.PAUSED, FactCause.GUEST_PANICKED)
     event = await page.until(stream, is_set("vm", vmid=vmid, state="PAUSED"))
     assert event[2]["object"]["reason"]["cause"] == "guest-panicked"
-    w.hypervisor.play(run.who.machine, Fact.ENDED, Why.GUEST_SHUTDOWN)
+    w.hypervisor.play(run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
     event = await page.until(stream, is_set("vm", vmid=vmid, state="STOPPED"))
     assert event[2]["object"]["reason"]["cause"] == "guest-shutdown"
 

@@ -13,7 +13,7 @@ from tests.api.world import world
 from tests.events.page import Stream
 from tests.patience import PATIENCE, eventually
 from velocity.config import Settings
-from velocity.events.telling import Telling
+from velocity.events.renderer import EventRenderer
 from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
         for number in range(vms):
             await w.vm(f"vm{number}")
         events, steps = w.server.services.events, Steps()
-        snapshot, render = events.snapshots.take, Telling.render
+        snapshot, render = events.initial_states.take, EventRenderer.render
         made: list[int] = []
         rendered: dict[int, int] = {}
 
@@ -91,12 +91,12 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
             made.append(steps.now)
             return snapshot(uid)
 
-        def note_render(telling: Telling, key: Any) -> None:
+        def note_render(telling: EventRenderer, key: Any) -> None:
             rendered[steps.now] = rendered.get(steps.now, 0) + 1
             render(telling, key)
 
-        events.snapshots.take = note_snapshot  # type: ignore[method-assign]
-        monkeypatch.setattr(Telling, "render", note_render)
+        events.initial_states.take = note_snapshot  # type: ignore[method-assign]
+        monkeypatch.setattr(EventRenderer, "render", note_render)
         streams = [Stream(w, w.key) for _ in range(OWN)]
         told = await asyncio.wait_for(asyncio.gather(*(stream.next() for stream in streams)), PATIENCE)
         await steps.end()

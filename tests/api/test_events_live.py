@@ -18,7 +18,7 @@ from tests.listening import breaking, listening
 from tests.patience import PATIENCE, eventually
 from velocity.client import ApiError, AsyncClient
 from velocity.client.events import Decoder
-from velocity.contract.events import Bye, Event, SetGroup, SetVm, Snapshot
+from velocity.contract.events import Bye, Event, InitialState, SetGroup, SetVm
 from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ def sets(name: str) -> Callable[[Event | Bye], bool]:
 async def test_a_hundred_readers(w: World, say: Callable[[str], None]) -> None:
     async with listening(w) as server:
         readers = [await Raw.open(server.port, w.key) for _ in range(100)]
-        await asyncio.gather(*(one.until(lambda event: isinstance(event, Snapshot)) for one in readers))
+        await asyncio.gather(*(one.until(lambda event: isinstance(event, InitialState)) for one in readers))
         changes = 50
         before, begun = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         told = asyncio.gather(*(one.until(sets(f"vm{changes - 1}")) for one in readers))
@@ -90,7 +90,7 @@ async def test_a_hundred_readers(w: World, say: Callable[[str], None]) -> None:
 async def test_the_end_says_goodbye_and_waits_for_no_stream(w: World) -> None:
     async with listening(w) as server:
         readers = [await Raw.open(server.port, w.key) for _ in range(20)]
-        await asyncio.gather(*(one.until(lambda event: isinstance(event, Snapshot)) for one in readers))
+        await asyncio.gather(*(one.until(lambda event: isinstance(event, InitialState)) for one in readers))
         begun = time.perf_counter()
         await server.end()
         assert time.perf_counter() - begun < 3, "its patience with open requests is 5 s"
@@ -110,7 +110,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) 
         request = f"GET /v/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {w.key}\r\n\r\n"
         await asyncio.get_running_loop().sock_sendall(stuck, request.encode())
         other = await Raw.open(server.port, w.key)
-        await other.until(lambda event: isinstance(event, Snapshot))
+        await other.until(lambda event: isinstance(event, InitialState))
         events = w.server.services.events
         assert events.readers.count == 2
         displays = [{"name": f"{number}" * 128, "width": 64, "height": 64} for number in range(8)]
@@ -135,12 +135,12 @@ async def test_the_client_goes_on_over_cuts(w: World) -> None:
         AsyncClient(f"http://127.0.0.1:{port}", w.key) as client,
         aclosing(client.events()) as events,
     ):
-        assert isinstance(await anext(events), Snapshot)
+        assert isinstance(await anext(events), InitialState)
         making = asyncio.create_task(make(w, broken))
         names: list[str] = []
         while len(names) < 60:
             event = await anext(events)
-            assert not isinstance(event, Snapshot)
+            assert not isinstance(event, InitialState)
             if isinstance(event, SetGroup):
                 names.append(event.object.name)
         await making
@@ -158,7 +158,7 @@ async def make(w: World, broken: Callable[[], Any]) -> None:
 async def test_the_client_ends_with_its_session(w: World) -> None:
     async with listening(w) as server, AsyncClient(server.url, await w.user("bob")) as client:
         events = client.events()
-        assert isinstance(await anext(events), Snapshot)
+        assert isinstance(await anext(events), InitialState)
         await w.ok("DELETE", "/u/auth", client.authkey)
         with pytest.raises(ApiError) as refused:
             await anext(events)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.api.world import PASSWORD, World, world
-from velocity.access.guesses import NAME, PAIR
+from velocity.access.throttle import NAME, PAIR
 from velocity.history.port import HistoryStore
-from velocity.history.rules import Entry
+from velocity.history.rules import HistoryEntry
 from velocity.store.database import Database
 from velocity.store.history import SqlHistory
 
@@ -55,5 +55,5 @@ async def test_the_sign_ins_of_the_latest_entries(database_url: str) -> None:
         await database.close()
 
 
-def entry(name: str, address: str, operation: str = "sign_in", code: int | None = None) -> Entry:
-    return Entry(1, None, name, address, "r", operation, 0, "", 200 if code is None else 403, code, None, None)
+def entry(name: str, address: str, operation: str = "sign_in", code: int | None = None) -> HistoryEntry:
+    return HistoryEntry(1, None, name, address, "r", operation, 0, "", 200 if code is None else 403, code, None, None)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.world import World, world
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
 
@@ -226,7 +226,7 @@ async def test_a_restart_adopts_what_runs(tmp_path: Path) -> None:
         await w.ok("PUT", "/v/vm/state", vmid=vms[3], state="STOPPED")
         by_vm = {who.machine: number for number, who in enumerate(fake.machines.started)}
     third = next(machine for machine, number in by_vm.items() if number == 2)
-    fake.play(third, Fact.ENDED, Why.KILLED, seen=False)
+    fake.play(third, Fact.ENDED, FactCause.KILLED, seen=False)
     async with world(tmp_path / "data", fake) as w:
         states = [(await w.ok("POST", "/v/vm/state", vmid=vmid)) for vmid in vms]
         assert [one["state"] for one in states] == ["RUNNING", "PAUSED", "STOPPED", "STOPPING", "STOPPED"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.api.world import PASSWORD, World, world
 from tests.listening import listening
-from velocity.api.bounds import Addresses, Bounds, is_among
+from velocity.api.bounds import Addresses, RequestLimits, is_among
 from velocity.api.forwarded import Proxies
 
 pytestmark = pytest.mark.anyio
@@ -154,7 +154,7 @@ async def test_a_client_behind_a_proxy_has_so_many_requests_at_a_time(tmp_path: 
             async with httpx.AsyncClient(transport=httpx.ASGITransport(w.server.asgi, client=(PROXY, 1))) as http:
                 return (await http.post("http://velocity/u/user/list", content=content, headers=headers)).status_code
 
-        held = [asyncio.create_task(ask(CLIENT, slow())) for _ in range(Bounds.connections)]
+        held = [asyncio.create_task(ask(CLIENT, slow())) for _ in range(RequestLimits.connections)]
         await asked.wait()
         await asyncio.sleep(0.1)
         assert (await ask(CLIENT), await ask(OTHER)) == (429, 200)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.world import World, world
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ def play(fake: FakeHypervisor, how: str) -> None:
     if how == "with the host":
         fake.runs.clear()
     else:
-        fake.play(machine, Fact.ENDED, Why.KILLED, seen=how not in UNSEEN)
+        fake.play(machine, Fact.ENDED, FactCause.KILLED, seen=how not in UNSEEN)
 
 
 @pytest.mark.holds("GUEST-12")

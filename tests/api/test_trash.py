@@ -12,7 +12,7 @@ import pytest
 from tests.api.world import World, world
 from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
 
@@ -261,7 +261,7 @@ async def test_room_is_made_for_a_guest_that_stands_still_for_want_of_it(w: Worl
     files = w.directory(1)
     files.free = lambda: 0  # type: ignore[method-assign]
     who = w.server.services.fleet.get(vmid).who
-    w.hypervisor.play(who.machine, Fact.PAUSED, Why.DISK_FULL)
+    w.hypervisor.play(who.machine, Fact.PAUSED, FactCause.DISK_FULL)
     await w.settle()
     assert w.files() == [f"{mid}.raw"]
 

@@ -13,7 +13,7 @@ from tests.api.test_history import entries
 from tests.api.world import World, world
 from velocity.contract.problems import Problem, Refused
 from velocity.history.refusals import OTHERS, Refusals
-from velocity.history.rules import Entry
+from velocity.history.rules import HistoryEntry
 from velocity.history.service import WAITING
 from velocity.store.database import Database
 from velocity.store.history import SqlHistory
@@ -29,11 +29,11 @@ async def nobody(w: World, times: int, address: str = "192.0.2.1", path: str = "
             assert response.status_code in (401, 403)
 
 
-def refused(minute: int = 1, address: str = "1", **more: Any) -> Entry:
+def refused(minute: int = 1, address: str = "1", **more: Any) -> HistoryEntry:
     fields: dict[str, Any] = {"uid": None, "name": "", "operation": "show_vm", "target": "", "status": 401, "code": 100}
     refused.number += 1  # type: ignore[attr-defined]
     more = {"gid": 0, "message": "no", "vmid": None, "request": f"r{refused.number}", **more}  # type: ignore[attr-defined]
-    return Entry(at=minute * 60, address=address, **{**fields, **more})
+    return HistoryEntry(at=minute * 60, address=address, **{**fields, **more})
 
 
 refused.number = 0  # type: ignore[attr-defined]

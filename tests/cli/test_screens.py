@@ -23,7 +23,7 @@ from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.cli import viewer
 from velocity.client import Client
-from velocity.contract.consoles import Holder, Told
+from velocity.contract.consoles import Holder, KeyboardStatus
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_the_keyboard_in_a_terminal(host: Host, vm: str) -> None:
     with Client(host.url, host.key) as client, terminal(host, "vm", "console", vm) as shown:
         shown.until("connected")
         other = client.console(client.open_console(vmid=1, kind="serial"), control=True)
-        told: list[Told] = []
+        told: list[KeyboardStatus] = []
         other.hear = told.append
 
-        def hear(wanted: Callable[[Told], bool]) -> None:
+        def hear(wanted: Callable[[KeyboardStatus], bool]) -> None:
             end = time.monotonic() + PATIENCE
             while not any(map(wanted, told)):
                 other.receive(0.1)
@@ -151,7 +151,7 @@ def test_a_pipe_waits_for_the_keyboard(host: Host, vm: str) -> None:
     environment = os.environ | host.environment
     with Client(host.url, host.key) as client:
         holder = client.console(client.open_console(vmid=1, kind="serial"), control=True)
-        moves: list[Told] = []
+        moves: list[KeyboardStatus] = []
         holder.hear = moves.append
         holder.send(b"mine ")
         for move, status, said in (("keep", 1, b"mine "), ("give", 0, b"mine yours ")):

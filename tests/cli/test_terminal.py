@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from velocity.cli.terminal import KEEP, TURN, Place
+from velocity.cli.terminal import KEEP, TURN, KeyboardView
 from velocity.client import Console
-from velocity.contract.consoles import Holder, Move, Told
+from velocity.contract.consoles import Holder, KeyboardStatus, Move
 
 
 class Recorded(Console):
@@ -29,7 +29,7 @@ class Recorded(Console):
 class Quick(io.StringIO):
     """A person who presses a key the moment that these words are read."""
 
-    def __init__(self, place: Place, words: str, key: bytes) -> None:
+    def __init__(self, place: KeyboardView, words: str, key: bytes) -> None:
         super().__init__()
         self._place, self._words, self._key = place, words, key
 
@@ -41,13 +41,13 @@ class Quick(io.StringIO):
 
 
 MINE = Holder(holder="root", yours=True)
-ASKED = Told(viewers=["root", "ann"], keyboard=MINE, asks="ann")
+ASKED = KeyboardStatus(viewers=["root", "ann"], keyboard=MINE, asks="ann")
 
 
 @pytest.mark.parametrize(("key", "move"), [(KEEP, "keep"), (TURN, "give")])
 def test_a_key_pressed_at_once_answers_what_is_read(monkeypatch: pytest.MonkeyPatch, key: bytes, move: Move) -> None:
     console = Recorded()
-    place = Place(console, interactive=True)
+    place = KeyboardView(console, interactive=True)
     monkeypatch.setattr("sys.stderr", Quick(place, "ann asks for the keyboard", key))
     place.hear(ASKED)
     assert (console.moves, console.sent) == ([move], []), "nothing of it is typed into the guest"
@@ -58,7 +58,7 @@ def test_who_asks_again_at_once_is_told_again(monkeypatch: pytest.MonkeyPatch) -
     said = io.StringIO()
     monkeypatch.setattr("sys.stderr", said)
     console = Recorded()
-    place = Place(console, interactive=True)
+    place = KeyboardView(console, interactive=True)
     for _ in range(2):
         place.hear(ASKED)
         place.hear(ASKED)

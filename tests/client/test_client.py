@@ -14,7 +14,7 @@ import pytest
 import velocity.contract.groups
 from tests.host import Host
 from tests.patience import PATIENCE
-from velocity.client import ApiError, AsyncClient, Client, ClientError, Planned, Unreachable
+from velocity.client import ApiError, AsyncClient, Client, ClientError, PlanOnly, Unreachable
 from velocity.contract import OPERATIONS
 from velocity.contract.machines import Nic, State
 
@@ -160,9 +160,9 @@ def test_plans(host: Host, tmp_path: Path) -> None:
         client.plans = []
         assert client.show_vm(vmid=vmid).name == "vm", "what only reads is done"
         client.delete_vm(vmid=vmid)  # nobody needs its answer: what follows can be planned as well
-        with pytest.raises(Planned):
+        with pytest.raises(PlanOnly):
             client.create_group(name="a", parent_gid=0)
-        with pytest.raises(Planned):
+        with pytest.raises(PlanOnly):
             client.upload(file, mpid=1, gid=0, name="Häuser, x", type="DISK")
         with pytest.raises(ApiError):
             client.delete_vm(vmid=99)

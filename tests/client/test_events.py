@@ -14,7 +14,7 @@ from velocity.cli.events import line
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, Unreachable
 from velocity.client.events import FIRST_PAUSE, Decoder, Following
-from velocity.contract.events import Bye, Changed, Gone, SetVm, Snapshot, VmView
+from velocity.contract.events import Bye, Changed, Gone, InitialState, SetVm, VmView
 from velocity.contract.machines import Reason, State
 
 TEXT = (
@@ -59,7 +59,7 @@ def test_what_another_does_is_heard(host: Host) -> None:
     with Client(host.url, host.key) as client, Client(host.url, host.key) as other:
         events = client.events()
         first = next(events)
-        assert isinstance(first, Snapshot)
+        assert isinstance(first, InitialState)
         assert first.vms == []
         vmid = other.create_vm(name="x", gid=0, cpus=1, memory_mib=64).vmid
         assert next(one.object.vmid for one in events if isinstance(one, SetVm)) == vmid

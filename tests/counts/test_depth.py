@@ -133,7 +133,7 @@ async def test_a_snapshot_costs_a_few_looks_a_group(deep: World) -> None:
     events = w.server.services.events
     for uid in (0, 1, 2):
         with lookups(w) as groups:
-            await events.snapshots.ready(uid)
-            data, _ = events.snapshots.take(uid)
+            await events.initial_states.ready(uid)
+            data, _ = events.initial_states.take(uid)
         assert data.count(b'"parent_gid"') == GROUPS + 1
         assert groups.count <= EACH * GROUPS, (uid, groups.count / GROUPS)

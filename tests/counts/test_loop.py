@@ -23,14 +23,14 @@ from tests.ports.subjects import HOST, NoMedia
 from velocity.api import openmetrics
 from velocity.hypervisor.port import Fact, Incarnation, Unknown
 from velocity.hypervisor.qemu.driver import QemuHypervisor
-from velocity.hypervisor.qemu.launch import Place
+from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import INPUT, SerialHub
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog
-from velocity.hypervisor.qemu.session import Session
 from velocity.hypervisor.qemu.spool import bounds
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 
 pytestmark = pytest.mark.anyio
 
@@ -142,7 +142,7 @@ class Ran:
         self.driver = QemuHypervisor(Options(data, runtime, "tcg", None), NoMedia(data))
         self.runs = Runs(runtime, "here", None)
         self.runs.open()
-        self.place = Place(
+        self.place = HostDirectories(
             "qemu", "tcg", data, data / "machines", self.runs, NoMedia(data), privileged=False, bounds=bounds(data)
         )
         self.driver.sessions.place = self.place
@@ -171,7 +171,7 @@ def ran(tmp_path: Path, runtime: Path) -> Iterator[Ran]:
     made.process.wait()
 
 
-def watched(ran: Ran) -> Session:
+def watched(ran: Ran) -> WatchedRun:
     """It runs, as after its start."""
     ran.driver.sessions.open()
     session = ran.driver.sessions.watch(ran.who, ran.run)

@@ -207,7 +207,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(
 
         monkeypatch.setattr(views, "vm", rendering)
         uid, name = await w.uid("root"), "late"
-        preparing = asyncio.create_task(events.snapshots.ready(uid))
+        preparing = asyncio.create_task(events.initial_states.ready(uid))
         most, before, steps = 0, 0, 0
         later: list[asyncio.Task[Any]] = []
         while not preparing.done():
@@ -220,7 +220,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(
         await asyncio.gather(*later)
         await asyncio.sleep(0)
         with calls() as counted:
-            event, cursor = events.snapshots.take(uid)
+            event, cursor = events.initial_states.take(uid)
         assert counted[view.__code__] == 0
         shown = json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])["vms"]
         assert {one["name"]: one["state"] for one in shown} == {
@@ -238,7 +238,7 @@ async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str
         await asyncio.gather(*(w.vm(f"vm{number}") for number in range(30)))
         fleet, events = w.server.services.fleet, w.server.services.events
         await w.written()
-        events.snapshots.take(0)
+        events.initial_states.take(0)
         for keeper in fleet.all():
             keeper.host_lost()
         heads = [events.ring.head]
@@ -256,7 +256,7 @@ async def test_a_snapshot_makes_nothing_anew_that_has_not_changed(w: World) -> N
         return counted[views.vm.__code__] + counted[views.medium.__code__]
 
     def snapshot() -> dict[str, Any]:
-        event, _ = w.server.services.events.snapshots.take(0)
+        event, _ = w.server.services.events.initial_states.take(0)
         return dict(json.loads(event.partition(b"data: ")[2].partition(b"\n")[0]))
 
     mids = [await w.medium(name) for name in ("used", "spare")]

@@ -21,7 +21,7 @@ BACK = 60.0
 """Seconds until a server must answer again whose database is back."""
 
 
-class Way:
+class DatabaseOption:
     """Listens in a directory of its own, and carries what comes to the database's socket and back."""
 
     def __init__(self, directory: Path, to: Path) -> None:
@@ -106,15 +106,15 @@ class DatabaseLane:
         self._operations = operations
         self._rng = random.Random(f"{seed} database")
         self._tally = tally
-        self._way: Way | None = None
+        self._option: DatabaseOption | None = None
         self._lane = Lane("database", self._make, operations, seed, tally)
         self._round = 0
 
     def _make(self) -> Server:
         server = Server(qemu=False)
-        if self._way is not None:
-            self._way.close()
-        self._way = Way(server.home, self._postgres.socket)
+        if self._option is not None:
+            self._option.close()
+        self._option = DatabaseOption(server.home, self._postgres.socket)
         server.database = self._postgres.url(self._postgres.create(), server.home)
         return server
 
@@ -130,8 +130,8 @@ class DatabaseLane:
         finally:
             if self._lane.server is not None:
                 self._lane.server.close()
-            if self._way is not None:
-                self._way.close()
+            if self._option is not None:
+                self._option.close()
 
     def round(self, operation: Operation, what: str) -> None:
         """Hurt it while the operation is under way; let it be well again; look, kill the server, and look again."""
@@ -160,10 +160,10 @@ class DatabaseLane:
             self._tally.violations.append(Violation("database", self._round, kind, what, tuple(wrong)))
 
     def _hurt(self, world: World, request: Request, what: str) -> list[str]:
-        assert self._way is not None
+        assert self._option is not None
         hurting = threading.Thread(target=self._soon, args=(what,))
         if what in (BEFORE, AFTER):
-            self._way.arm(what, self._rng.randint(1, 2))
+            self._option.arm(what, self._rng.randint(1, 2))
         else:
             hurting.start()
         try:
@@ -176,13 +176,13 @@ class DatabaseLane:
         finally:
             if hurting.ident is not None:
                 hurting.join()
-            self._way.arm("", 0)
+            self._option.arm("", 0)
 
     def _soon(self, what: str) -> None:
-        assert self._way is not None
+        assert self._option is not None
         time.sleep(self._rng.uniform(0, 0.03))
         if what == CUT:
-            self._way.cut()
+            self._option.cut()
         else:
             self._postgres.kill()
             self._postgres.serve()

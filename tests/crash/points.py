@@ -110,7 +110,7 @@ SEAMS = (
     Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU),
     Seam("a run's directory is removed", "shutil:rmtree", paths, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
 )
-BRIDGED = Seam("a link is made", "velocity.network.wire:connect", with_=QEMU)
+BRIDGED = Seam("a link is made", "velocity.network.taps:connect", with_=QEMU)
 """Passed where the tests have a network namespace, and so a bridge, of their own."""
 
 

@@ -135,7 +135,9 @@ def test_firmware_variables_are_on_the_disk_before_their_machine_starts(disk: Di
     kept = firmware.keep(firmware.find(), tmp_path / "firmware")
     runs = Runs(tmp_path / "runs", "a", None)
     files = NoMedia(tmp_path)
-    place = launch.Place("", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path))
+    place = launch.HostDirectories(
+        "", "", tmp_path / "firmware", tmp_path / "machines", runs, files, False, bounds(tmp_path)
+    )
     who = Incarnation(uuid4(), HostId(1), 1)
     disk.moved.clear()
     launch.prepare_state(place, who, MachineSpec("a", 1, 64, "q35", kept.build))

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Page, Stream
 from velocity.events.terms import Terms
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 T = TypeVar("T")
 EXAMPLES, SHORT, WHOLE = 14, 50, 150
@@ -181,11 +181,16 @@ class Comparison(RuleBasedStateMachine):
         if self.vmids:
             self.ask("PUT", "/v/vm/state", vmid=pick(self.vmids, one), state=state, force=force)
 
-    @rule(one=Number, why=st.sampled_from([Why.GUEST_PANICKED, Why.DISK_FULL, Why.GUEST_SHUTDOWN, Why.KILLED]))
-    def guest(self, one: int, why: Why) -> None:
+    @rule(
+        one=Number,
+        why=st.sampled_from(
+            [FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.GUEST_SHUTDOWN, FactCause.KILLED]
+        ),
+    )
+    def guest(self, one: int, why: FactCause) -> None:
         fake = self.w.hypervisor
         if fake.runs:
-            ended = why in (Why.GUEST_SHUTDOWN, Why.KILLED)
+            ended = why in (FactCause.GUEST_SHUTDOWN, FactCause.KILLED)
             fake.play(pick(list(fake.runs), one), Fact.ENDED if ended else Fact.PAUSED, why)
 
     @rule(one=Number)
@@ -272,7 +277,7 @@ class Comparison(RuleBasedStateMachine):
         """Read up to the newest event that is for this reader: up to a mark that only he hears."""
         services, stream, page = self.w.server.services, self.streams[name], self.pages[name]
         await self.w.settle()
-        services.changes.tell("session", ([0, *self.uids])[NAMES.index(name)])
+        services.changes.note_change("session", ([0, *self.uids])[NAMES.index(name)])
         await services.events.settle()
         mark = services.events.ring.head
         while not page.last or int(page.last.split("-")[1]) < mark:

@@ -10,18 +10,26 @@ from hypothesis import strategies as st
 from velocity.access.rules import Group
 from velocity.contract.events import GroupView, MediumView
 from velocity.contract.media import Content, MediumUser
-from velocity.events.ring import Above, Around, ByReader, Only, Ring, Same, Somewhere
+from velocity.events.buffer import (
+    ByReader,
+    EventBuffer,
+    HoldersAnywhere,
+    HoldersNearby,
+    HoldersUpward,
+    Same,
+    TheseUsers,
+)
 from velocity.events.shown import ShownGroup, ShownMedium
 
-ALL = Only(frozenset({1}))
+ALL = TheseUsers(frozenset({1}))
 GROUPS = {0: Group(0, 0, "root"), 1: Group(1, 0, "a"), 2: Group(2, 1, "b"), 3: Group(3, 0, "c")}
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=60), most=st.integers(1, 12), most_bytes=st.integers(1, 200))
 def test_who_follows_misses_nothing_and_who_lags_is_told_so(sizes: list[int], most: int, most_bytes: int) -> None:
-    ring = Ring(most, most_bytes)
+    ring = EventBuffer(most, most_bytes)
     for number, size in enumerate(sizes, start=1):
-        assert ring.append(ALL, Same(b"x" * size)).seq == number
+        assert ring.append_event(ALL, Same(b"x" * size)).seq == number
         kept = ring.since(ring.head - 1, 1)
         assert kept is not None, "the newest is there, whatever its size"
         assert [one.seq for one in kept] == [number]
@@ -40,25 +48,25 @@ def test_who_follows_misses_nothing_and_who_lags_is_told_so(sizes: list[int], mo
 
 
 def test_as_much_as_fits_is_kept() -> None:
-    ring = Ring(100, 30)
+    ring = EventBuffer(100, 30)
     for _ in range(10):
-        ring.append(ALL, Same(b"x" * 10))
+        ring.append_event(ALL, Same(b"x" * 10))
     assert [cursor for cursor in range(11) if ring.knows(cursor)] == [7, 8, 9, 10]
 
 
 def test_who_hears() -> None:
-    above = Above(0b10, (2, 1, 0))
-    assert above.hears(1, {0: 0b10})
-    assert above.hears(1, {2: 0b11})
-    assert not above.hears(1, {2: 0b01, 3: 0b10})
-    around = Around(0b10, (1, 0), GROUPS)
-    assert around.hears(1, {2: 0b10})
-    assert not around.hears(1, {3: 0b10, 2: 0b01})
-    assert not around.hears(1, {9: 0b10}), "a group that is gone"
-    assert Somewhere(0b10).hears(1, {3: 0b10})
-    assert not Somewhere(0b10).hears(1, {3: 0b01})
-    assert ALL.hears(1, {})
-    assert not ALL.hears(2, {})
+    above = HoldersUpward(0b10, (2, 1, 0))
+    assert above.may_receive(1, {0: 0b10})
+    assert above.may_receive(1, {2: 0b11})
+    assert not above.may_receive(1, {2: 0b01, 3: 0b10})
+    around = HoldersNearby(0b10, (1, 0), GROUPS)
+    assert around.may_receive(1, {2: 0b10})
+    assert not around.may_receive(1, {3: 0b10, 2: 0b01})
+    assert not around.may_receive(1, {9: 0b10}), "a group that is gone"
+    assert HoldersAnywhere(0b10).may_receive(1, {3: 0b10})
+    assert not HoldersAnywhere(0b10).may_receive(1, {3: 0b01})
+    assert ALL.may_receive(1, {})
+    assert not ALL.may_receive(2, {})
 
 
 def test_each_reader_gets_the_parts_that_he_may_see() -> None:
@@ -67,7 +75,7 @@ def test_each_reader_gets_the_parts_that_he_may_see() -> None:
         gid=1, mid=UUID(int=1), mpid=1, name="disk", type="DISK", size=1, readonly=False, format="raw", allocated=0,
         revision="", used_by=users, content=Content(format="blank"),
     )  # fmt: skip
-    shown = ShownMedium(medium, (Above(1, (1, 0)), Above(1, (3, 0))))
+    shown = ShownMedium(medium, (HoldersUpward(1, (1, 0)), HoldersUpward(1, (3, 0))))
     assert [one.name for one in shown.to({0: 1}).used_by] == ["one", "three"]
     assert [one.name for one in shown.to({3: 1}).used_by] == ["three"]
     assert shown.to({2: 1}).used_by == []

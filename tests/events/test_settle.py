@@ -9,7 +9,7 @@ import pytest
 from tests.api.world import world
 from tests.events.page import opened
 from velocity.events.terms import Terms
-from velocity.hypervisor.port import Fact, Why
+from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ async def test_nothing_is_left_to_serve_or_to_tell_when_it_has_settled(tmp_path:
         mid = await w.medium()
         stream, page = await opened(w, w.key)
         for machine in list(w.hypervisor.runs):
-            w.hypervisor.play(machine, Fact.ENDED, Why.KILLED)
+            w.hypervisor.play(machine, Fact.ENDED, FactCause.KILLED)
         await w.ok("PUT", "/m/media/clone", mid=mid, mpid=1, gid=0, name="clone")
         await w.settle()
         events = w.server.services.events

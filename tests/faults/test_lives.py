@@ -23,9 +23,9 @@ from tests.api.world import world
 from tests.faults.served import Served
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.fake import Answer, FakeHypervisor, Run
-from velocity.hypervisor.port import Changed, Fact, HostId, Why
-from velocity.machines.rules import Progress, Spec
+from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeRun
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId
+from velocity.machines.rules import RunRecord, Spec
 from velocity.storage.port import MediaFiles
 from velocity.store.machines import SqlMachines
 
@@ -36,7 +36,7 @@ LONG = 60.0
 """Seconds of the loop's own time in which everything has been asked again."""
 
 STATES = ["RUNNING", "PAUSED", "STOPPED"]
-WHYS = [Why.GUEST_PANICKED, Why.DISK_FULL, Why.GUEST_SHUTDOWN, Why.KILLED]
+WHYS = [FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.GUEST_SHUTDOWN, FactCause.KILLED]
 SHOWN = {None: "STOPPED", Fact.RUNNING: "RUNNING", Fact.PAUSED: "PAUSED", Fact.HELD: "PAUSED"}
 Number = st.integers(0, 10**6)
 
@@ -56,7 +56,7 @@ class FlakyStore(SqlMachines):
         self._check()
         return self._answer(await super().begin_run(vmid, wanted, spec))
 
-    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+    async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         self._check()
         await super().keep_progress(vmid, progress)
         self._answer(None)
@@ -104,7 +104,7 @@ class Asked:
 
         return call
 
-    async def _news(self, host: HostId) -> AsyncIterator[Changed]:
+    async def _news(self, host: HostId) -> AsyncIterator[FactReport]:
         async for news in self._part.news(host):
             if self._line.cut:
                 await asyncio.Event().wait()
@@ -198,13 +198,15 @@ class Lives(Served):
 
     @rule(
         one=Number,
-        why=st.sampled_from([Why.GUEST_PANICKED, Why.DISK_FULL, Why.GUEST_SHUTDOWN, Why.KILLED]),
+        why=st.sampled_from(
+            [FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.GUEST_SHUTDOWN, FactCause.KILLED]
+        ),
         seen=st.booleans(),
     )
-    def guest(self, one: int, why: Why, seen: bool) -> None:
+    def guest(self, one: int, why: FactCause, seen: bool) -> None:
         """It does something by itself; that it is not seen is how it is while nobody watches, and then he is told."""
         if self.fake.runs:
-            ended = why in (Why.GUEST_SHUTDOWN, Why.KILLED)
+            ended = why in (FactCause.GUEST_SHUTDOWN, FactCause.KILLED)
             if not seen:
                 self.fake.faults.lose(HOST)
             self.fake.play(pick(list(self.fake.runs), one), Fact.ENDED if ended else Fact.PAUSED, why)
@@ -294,7 +296,7 @@ class Lives(Served):
         self.counted["lives compared"] += len(self.vmids)
 
     def fact(self, vmid: int) -> Fact | None:
-        run: Run | None = self.fake.runs.get(self.uuids[vmid])
+        run: FakeRun | None = self.fake.runs.get(self.uuids[vmid])
         return None if run is None else run.fact
 
     def seen(self, vmid: int) -> object:

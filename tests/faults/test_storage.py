@@ -26,7 +26,7 @@ from tests.faults.served import Served
 from tests.store.lossy import Lossy
 from velocity.config import PoolSetting
 from velocity.storage.fake import FakeStorage, connect
-from velocity.storage.fake.pools import AGAIN, Bytes, Fails, FakeHost, Fault, Hangs, Late, Lost
+from velocity.storage.fake.pools import AGAIN, CallLost, Fails, FakeContent, FakeHost, Fault, Hangs, Late
 from velocity.storage.port import MediaRef
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ ERRORS = [
     errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOSPC,
     errno.EDQUOT, errno.ENAMETOOLONG,
 ]  # fmt: skip
-FAULTS = [*map(Fails, ERRORS), Late(0.5), Late(100.0), Lost(), Lost(), Hangs()]
+FAULTS = [*map(Fails, ERRORS), Late(0.5), Late(100.0), CallLost(), CallLost(), Hangs()]
 LITTLE, MUCH = 40_000, 1 << 40
 UNPACKED = bytes(range(250)) * 30
 Some = st.lists(st.tuples(st.integers(0, 12), st.sampled_from(FAULTS)), min_size=1, max_size=2)
@@ -278,7 +278,7 @@ class Media(Served):
         self.counted["media compared"] += len(self.kept) + len(self.trash)
 
 
-def held_bytes(held: dict[MediaRef, Bytes], mid: str) -> bytes | None:
+def held_bytes(held: dict[MediaRef, FakeContent], mid: str) -> bytes | None:
     found = held.get(MediaRef(2, UUID(mid), "raw"))
     return None if found is None else found.read(0, found.size)
 

@@ -14,30 +14,30 @@ from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
-    Changed,
     Fact,
+    FactCause,
+    FactReport,
     HostId,
     MachineSpec,
-    Why,
 )
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
-from velocity.machines.life import House
+from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
-from velocity.machines.rules import Machine, Progress, Spec, Unreadable
+from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 
 
 class MemoryStore:
     """Keeps `velocity.machines.port.MachineStore` for one machine."""
 
     def __init__(self) -> None:
-        self.progress = Progress()
+        self.progress = RunRecord()
         self.kept: list[State] = []
         self.disk = asyncio.Event()
         self.disk.set()
         self.broken = False
 
-    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, Progress]], Sequence[Unreadable]]:
+    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
         return [], []
 
     def discarded(self) -> set[str]:
@@ -55,10 +55,10 @@ class MemoryStore:
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         if self.broken:
             raise Refused(Problem.UNAVAILABLE, "the database does not answer")
-        self.progress = Progress(epoch=self.progress.epoch + 1, wanted=wanted, run=spec)
+        self.progress = RunRecord(epoch=self.progress.epoch + 1, wanted=wanted, run=spec)
         return self.progress.epoch
 
-    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+    async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         await self.disk.wait()
         if self.broken:
             raise Refused(Problem.UNAVAILABLE, "the database does not answer")
@@ -83,7 +83,7 @@ class Keeping:
         self.machine = Machine(1, uuid4(), 0, "vm", SPEC)
         self.ended: list[Machine] = []
         self.observer = Observer(HOST, hypervisor.machines, lambda uuid: self.keeper, lambda: [self.keeper])
-        self.house = House(
+        self.house = KeeperContext(
             HOST,
             hypervisor.machines,
             self.observer,
@@ -94,18 +94,18 @@ class Keeping:
             self.ended.append,
             next_press,
         )
-        self.keeper = Keeper(self.house, self.machine, Progress())
+        self.keeper = Keeper(self.house, self.machine, RunRecord())
 
     async def prepare(self, machine: Machine) -> MachineSpec:
         return MachineSpec(machine.name, 1, 64, "fake-1.0", "0")
 
-    async def tell(self, fact: Fact, why: Why, epoch: int | None = None) -> None:
+    async def tell(self, fact: Fact, why: FactCause, epoch: int | None = None) -> None:
         """The guest does something by itself."""
         if epoch is None:
             self.hypervisor.play(self.machine.uuid, fact, why)
         else:
             who = msgspec.structs.replace(self.keeper.who, epoch=epoch)
-            self.keeper.hear(Changed(who, fact, why, number=1 << 30))
+            self.keeper.apply_fact(FactReport(who, fact, why, number=1 << 30))
         await self.settle()
 
     async def settle(self) -> None:

@@ -13,8 +13,8 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import (
     Fact,
+    FactCause,
     MachineSpec,
-    Why,
 )
 from velocity.machines.rules import Machine, Spec
 from velocity.machines.states import Cause
@@ -26,11 +26,11 @@ async def test_what_is_asked_is_written_before_it_is_done(k: Keeping) -> None:
     """A stop: with force, or by the power button, or of one that is paused and resumed for it."""
     for cause, forced in ((Cause.ASK_KILL, True), (Cause.ASK_STOP, False)):
         k.hypervisor.faults.deaf = True
-        await k.keeper.ask(Cause.ASK_RUN)
-        await k.keeper.ask(Cause.ASK_PAUSE)
+        await k.keeper.request_state(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_PAUSE)
         await k.settle()
         disk = k.store.disk = asyncio.Event()
-        stopping = asyncio.create_task(k.keeper.ask(cause))
+        stopping = asyncio.create_task(k.keeper.request_state(cause))
         for _ in range(20):
             await asyncio.sleep(0)
         run = k.hypervisor.runs[k.machine.uuid]
@@ -40,19 +40,19 @@ async def test_what_is_asked_is_written_before_it_is_done(k: Keeping) -> None:
         await k.settle()
         if not forced:
             assert (k.store.progress.wanted, k.store.progress.forced) == (State.STOPPED, False)
-        await k.keeper.ask(Cause.ASK_KILL)
+        await k.keeper.request_state(Cause.ASK_KILL)
 
 
 @pytest.mark.holds("STATE-11")
 async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keeping) -> None:
     """It was being written down when the forced stop came, and its note is done last."""
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.settle()
     disk = k.store.disk = asyncio.Event()
     k.hypervisor.faults.answers.append(Answer.UNDER_WAY)
-    graceful = asyncio.create_task(k.keeper.ask(Cause.ASK_STOP))
+    graceful = asyncio.create_task(k.keeper.request_state(Cause.ASK_STOP))
     await wait_until(lambda: k.keeper.busy)
-    forced = asyncio.create_task(k.keeper.ask(Cause.ASK_KILL))
+    forced = asyncio.create_task(k.keeper.request_state(Cause.ASK_KILL))
     await wait_until(lambda: k.keeper.progress.forced)
     disk.set()
     await asyncio.wait({graceful, forced}, timeout=PATIENCE)
@@ -67,20 +67,20 @@ async def test_a_graceful_stop_under_way_takes_nothing_from_a_forced_one(k: Keep
 @pytest.mark.holds("STATE-3")
 async def test_requests_are_served_in_order(k: Keeping) -> None:
     causes = [Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_RUN, Cause.ASK_PAUSE]
-    states = await asyncio.gather(*(k.keeper.ask(cause) for cause in causes))
+    states = await asyncio.gather(*(k.keeper.request_state(cause) for cause in causes))
     assert states == [State.RUNNING, State.PAUSED, State.RUNNING, State.PAUSED]
 
 
 async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keeping) -> None:
     k.hypervisor.faults.hold = asyncio.Event()
-    asked = [asyncio.create_task(k.keeper.ask(cause)) for cause in (Cause.ASK_RUN, Cause.ASK_PAUSE)]
+    asked = [asyncio.create_task(k.keeper.request_state(cause)) for cause in (Cause.ASK_RUN, Cause.ASK_PAUSE)]
     await wait_until(lambda: k.keeper.state is State.STARTING)
-    assert await asyncio.wait_for(k.keeper.ask(Cause.ASK_KILL), 5) is State.STOPPED
+    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), 5) is State.STOPPED
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(one, Refused) and one.problem is Problem.NOT_FROM_THIS_STATE for one in outcomes)
     assert (k.keeper.state, k.hypervisor.runs, k.reason()) == (State.STOPPED, {}, None)
     k.hypervisor.faults.hold = None
-    assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING, "and the next start is free"
+    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING, "and the next start is free"
 
 
 @pytest.mark.holds("STATE-10")
@@ -104,10 +104,10 @@ async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, 
     else:
         for _ in range(4):
             await k.house.gate.acquire()
-    start = asyncio.create_task(k.keeper.ask(Cause.ASK_RUN))
+    start = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(k.keeper.ask(Cause.ASK_KILL), 5) is State.STOPPED
+    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), 5) is State.STOPPED
     held.set()
     for _ in range(4 if moment == "gate" else 0):
         k.house.gate.release()
@@ -118,15 +118,15 @@ async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, 
 
 
 async def test_a_held_vm_just_ends(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_PAUSE)
-    assert await k.keeper.ask(Cause.ASK_STOP) is State.STOPPED
+    await k.keeper.request_state(Cause.ASK_PAUSE)
+    assert await k.keeper.request_state(Cause.ASK_STOP) is State.STOPPED
 
 
 async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> None:
     k.hypervisor.faults.deaf = True
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.keeper.ask(Cause.ASK_PAUSE)
-    assert await k.keeper.ask(Cause.ASK_STOP) is State.STOPPING
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_PAUSE)
+    assert await k.keeper.request_state(Cause.ASK_STOP) is State.STOPPING
     assert k.hypervisor.runs[k.machine.uuid].fact is Fact.RUNNING
     assert k.keeper.progress.stopping_since == 1000
 
@@ -134,36 +134,36 @@ async def test_a_graceful_stop_of_a_paused_vm_resumes_it_first(k: Keeping) -> No
 async def test_the_button_is_pressed_until_it_is_heard() -> None:
     async with keeping(FakeHypervisor(), next_press=lambda count: 0.001) as k:
         k.hypervisor.faults.deaf = True
-        await k.keeper.ask(Cause.ASK_RUN)
-        await k.keeper.ask(Cause.ASK_STOP)
+        await k.keeper.request_state(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_STOP)
         await wait_until(lambda: k.hypervisor.runs[k.machine.uuid].presses >= 4)
-        await k.tell(Fact.ENDED, Why.GUEST_SHUTDOWN)
+        await k.tell(Fact.ENDED, FactCause.GUEST_SHUTDOWN)
         assert k.keeper.state is State.STOPPED
         assert k.keeper.progress.stopping_since is None
 
 
 async def test_stopping_refuses_to_run_and_gives_way_to_force(k: Keeping) -> None:
     k.hypervisor.faults.deaf = True
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.keeper.ask(Cause.ASK_STOP)
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_STOP)
     with pytest.raises(Refused) as refused:
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
     assert refused.value.problem is Problem.NOT_FROM_THIS_STATE
-    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
+    assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
 
 
 async def test_a_panic_while_stopping_is_paused(k: Keeping) -> None:
     k.hypervisor.faults.deaf = True
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.keeper.ask(Cause.ASK_STOP)
-    await k.tell(Fact.PAUSED, Why.GUEST_PANICKED)
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_STOP)
+    await k.tell(Fact.PAUSED, FactCause.GUEST_PANICKED)
     assert k.keeper.state is State.PAUSED
     assert k.keeper.progress.stopping_since is None
 
 
 async def test_a_request_that_finds_the_vm_ended_names_it_and_says_where_the_reason_is(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     k.hypervisor.runs.pop(k.machine.uuid)
     with pytest.raises(Refused) as refused:
-        await k.keeper.ask(Cause.ASK_PAUSE)
+        await k.keeper.request_state(Cause.ASK_PAUSE)
     assert refused.value.message == "VM vm stopped while this request was waiting; `velocity vm show vm` says why"

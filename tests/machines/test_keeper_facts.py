@@ -9,9 +9,9 @@ import pytest
 from tests.machines.keeping import Keeping
 from velocity.contract.machines import State
 from velocity.hypervisor.port import (
-    Changed,
     Fact,
-    Why,
+    FactCause,
+    FactReport,
 )
 from velocity.machines.states import Cause
 
@@ -20,41 +20,41 @@ pytestmark = pytest.mark.anyio
 
 async def test_each_start_has_a_new_epoch(k: Keeping) -> None:
     for epoch in (1, 2, 3):
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
         assert k.keeper.who.epoch == epoch == k.hypervisor.machines.started[-1].epoch
-        await k.keeper.ask(Cause.ASK_KILL)
+        await k.keeper.request_state(Cause.ASK_KILL)
     assert k.keeper.state is State.STOPPED
 
 
 async def test_facts_of_an_older_run_are_dropped(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.keeper.ask(Cause.ASK_KILL)
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.tell(Fact.ENDED, Why.KILLED, epoch=1)
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_KILL)
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.tell(Fact.ENDED, FactCause.KILLED, epoch=1)
     assert k.keeper.state is State.RUNNING
 
 
 @pytest.mark.holds("STATE-8")
 async def test_of_two_facts_the_one_with_the_higher_number_holds(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     who = k.keeper.who
-    k.keeper.hear(Changed(who, Fact.PAUSED, Why.ASKED, number=1000))
-    k.keeper.hear(Changed(who, Fact.RUNNING, Why.ASKED, number=999))
+    k.keeper.apply_fact(FactReport(who, Fact.PAUSED, FactCause.ASKED, number=1000))
+    k.keeper.apply_fact(FactReport(who, Fact.RUNNING, FactCause.ASKED, number=999))
     assert k.keeper.state is State.PAUSED
 
 
 @pytest.mark.parametrize(
     ("fact", "why", "state"),
     [
-        (Fact.PAUSED, Why.GUEST_PANICKED, State.PAUSED),
-        (Fact.PAUSED, Why.DISK_FULL, State.PAUSED),
-        (Fact.ENDED, Why.GUEST_SHUTDOWN, State.STOPPED),
-        (Fact.ENDED, Why.KILLED, State.STOPPED),
-        (Fact.RUNNING, Why.GUEST_RESET, State.RUNNING),
+        (Fact.PAUSED, FactCause.GUEST_PANICKED, State.PAUSED),
+        (Fact.PAUSED, FactCause.DISK_FULL, State.PAUSED),
+        (Fact.ENDED, FactCause.GUEST_SHUTDOWN, State.STOPPED),
+        (Fact.ENDED, FactCause.KILLED, State.STOPPED),
+        (Fact.RUNNING, FactCause.GUEST_RESET, State.RUNNING),
     ],
 )
-async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: Why, state: State) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: FactCause, state: State) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.tell(fact, why)
     assert k.keeper.state is state
     assert k.reason() == why.value
@@ -62,19 +62,19 @@ async def test_what_a_guest_does_by_itself(k: Keeping, fact: Fact, why: Why, sta
 
 
 @pytest.mark.holds("STATE-9")
-@pytest.mark.parametrize("why", [Why.GUEST_PANICKED, Why.DISK_FULL, Why.UNKNOWN])
-async def test_a_reason_goes_when_a_clean_fact_follows(k: Keeping, why: Why) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+@pytest.mark.parametrize("why", [FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.UNKNOWN])
+async def test_a_reason_goes_when_a_clean_fact_follows(k: Keeping, why: FactCause) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.tell(Fact.PAUSED, why)
     assert k.reason() == why.value
-    await k.tell(Fact.RUNNING, Why.ASKED)
+    await k.tell(Fact.RUNNING, FactCause.ASKED)
     assert (k.keeper.state, k.reason()) == (State.RUNNING, None)
 
 
 @pytest.mark.parametrize("fact", [Fact.RUNNING, Fact.PAUSED])
 async def test_what_lives_is_never_said_to_have_ended(k: Keeping, fact: Fact) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
-    await k.tell(fact, Why.UNKNOWN)
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.tell(fact, FactCause.UNKNOWN)
     reason = k.keeper.progress.reason
     assert reason is None or "ended" not in reason.message
     assert (reason is None) == (fact is Fact.RUNNING)
@@ -82,22 +82,22 @@ async def test_what_lives_is_never_said_to_have_ended(k: Keeping, fact: Fact) ->
 
 async def test_what_the_process_tells_does_not_wait_for_the_disk(k: Keeping) -> None:
     """A pause and a resume are answered before they are written down, and written."""
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.settle()
     disk = k.store.disk = asyncio.Event()
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
-        assert await asyncio.wait_for(k.keeper.ask(cause), 5) is state
+        assert await asyncio.wait_for(k.keeper.request_state(cause), 5) is state
     disk.set()
     await k.settle()
     assert k.store.progress == k.keeper.progress
 
 
 async def test_what_was_learnt_from_the_process_needs_no_note(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.settle()
-    k.hypervisor.play(k.machine.uuid, Fact.PAUSED, Why.ASKED, seen=False)
+    k.hypervisor.play(k.machine.uuid, Fact.PAUSED, FactCause.ASKED, seen=False)
     await k.restart()
     assert (k.keeper.state, k.keeper.progress.wanted) == (State.PAUSED, State.PAUSED)
-    k.hypervisor.play(k.machine.uuid, Fact.PAUSED, Why.DISK_FULL, seen=False)
+    k.hypervisor.play(k.machine.uuid, Fact.PAUSED, FactCause.DISK_FULL, seen=False)
     await k.restart()
     assert k.keeper.progress.wanted is State.PAUSED

@@ -27,10 +27,10 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.holds("STATE-11")
 async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.settle()
     k.store.broken = True
-    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
+    assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
     assert k.machine.uuid not in k.hypervisor.runs
     assert k.store.progress.wanted is State.RUNNING, "not written yet"
     k.store.broken = False
@@ -39,11 +39,11 @@ async def test_an_emergency_stop_needs_no_database(k: Keeping) -> None:
 
 
 async def test_a_graceful_stop_that_cannot_be_written_changes_nothing(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     await k.settle()
     k.store.broken = True
     with pytest.raises(Refused) as refused:
-        await k.keeper.ask(Cause.ASK_STOP)
+        await k.keeper.request_state(Cause.ASK_STOP)
     assert refused.value.problem is Problem.UNAVAILABLE
     assert (k.keeper.state, k.hypervisor.runs[k.machine.uuid].presses) == (State.RUNNING, 0)
     k.store.broken = False
@@ -52,7 +52,7 @@ async def test_a_graceful_stop_that_cannot_be_written_changes_nothing(k: Keeping
 async def test_a_failed_start_is_stopped_with_the_words(k: Keeping) -> None:
     k.hypervisor.faults.refuse = "no luck"
     with pytest.raises(Refused) as refused:
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
     assert (refused.value.problem, refused.value.message) == (Problem.HYPERVISOR, "no luck")
     assert k.keeper.state is State.STOPPED
     await k.settle()
@@ -76,10 +76,10 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
     k: Keeping, before: list[Cause], ask: Cause, lost: State, done: State, answer: Answer
 ) -> None:
     for cause in before:
-        await k.keeper.ask(cause)
+        await k.keeper.request_state(cause)
     k.hypervisor.faults.answers.append(answer)
     with pytest.raises(Refused) as refused:
-        await k.keeper.ask(ask)
+        await k.keeper.request_state(ask)
     assert refused.value.problem is Problem.HYPERVISOR
     assert "nothing was changed" not in refused.value.message
     await wait_until(lambda: k.keeper.state in (lost, done) and not k.keeper.doubtful)
@@ -94,8 +94,8 @@ async def test_unknown_is_answered_by_facts_never_by_a_second_deed(
     fact = None if run is None else run.fact
     shown = {None: State.STOPPED, Fact.RUNNING: State.RUNNING, Fact.PAUSED: State.PAUSED}[fact]
     await wait_until(lambda: k.keeper.state is shown)
-    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
-    assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING
+    assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
+    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
 
 
 @pytest.mark.holds("STATE-14")
@@ -104,26 +104,26 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
     k: Keeping, before: list[Cause], ask: Cause, lost: State, done: State
 ) -> None:
     for cause in before:
-        await k.keeper.ask(cause)
+        await k.keeper.request_state(cause)
     k.hypervisor.faults.hang(k.machine.uuid)
     with pytest.raises(Refused, match="has not responded in time"):
-        await k.keeper.ask(ask)
+        await k.keeper.request_state(ask)
     assert k.keeper.state not in (State.STOPPED, lost, done)
     assert k.keeper.unreachable_since == 1000
     with pytest.raises(Refused, match="stop it with force"):
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
     k.hypervisor.faults.wake(k.machine.uuid)
     await wait_until(lambda: k.keeper.state is done)
     assert k.keeper.unreachable_since is None
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
-        assert await k.keeper.ask(cause) is state
+        assert await k.keeper.request_state(cause) is state
 
 
 async def test_force_ends_one_that_hangs(k: Keeping) -> None:
-    await k.keeper.ask(Cause.ASK_RUN)
+    await k.keeper.request_state(Cause.ASK_RUN)
     k.hypervisor.faults.hang(k.machine.uuid)
-    pause = asyncio.create_task(k.keeper.ask(Cause.ASK_PAUSE))
-    assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
+    pause = asyncio.create_task(k.keeper.request_state(Cause.ASK_PAUSE))
+    assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
     with pytest.raises(Refused):
         await pause
     assert k.keeper.state is State.STOPPED
@@ -136,10 +136,10 @@ class Stubborn(FakeMachines):
 
 async def test_a_stop_that_fails_can_be_asked_again() -> None:
     async with keeping(FakeHypervisor(machines=Stubborn)) as k:
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
         for cause in (Cause.ASK_STOP, Cause.ASK_KILL):
             with pytest.raises(Refused):
-                await k.keeper.ask(cause)
+                await k.keeper.request_state(cause)
             assert k.keeper.state is State.STOPPING
 
 
@@ -189,12 +189,12 @@ async def test_an_error_that_nobody_foresaw_leaves_no_state_half_way(
 ) -> None:
     async with keeping(FakeHypervisor(machines=partial(Breaks, call=call, done=done))) as k:
         for cause in before:
-            await k.keeper.ask(cause)
+            await k.keeper.request_state(cause)
         with pytest.raises(OSError, match="nobody foresaw"):
-            await k.keeper.ask(ask)
+            await k.keeper.request_state(ask)
         assert k.keeper.state is (reached if done else kept), "what the hypervisor says, and force ends it"
-        assert await k.keeper.ask(Cause.ASK_KILL) is State.STOPPED
-        assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING
+        assert await k.keeper.request_state(Cause.ASK_KILL) is State.STOPPED
+        assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
 
 
 async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_half_way(k: Keeping) -> None:
@@ -208,9 +208,9 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
     k.store.begin_run = begin_and_break  # type: ignore[method-assign]
     k.hypervisor.faults.refuse = "not today"
     with pytest.raises(Refused, match="not today"):
-        await k.keeper.ask(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_RUN)
     assert k.keeper.state is State.STOPPED
     k.store.broken = False
     await wait_until(lambda: k.store.progress.run is None)
     k.store.begin_run = begin  # type: ignore[method-assign]
-    assert await k.keeper.ask(Cause.ASK_RUN) is State.RUNNING
+    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING

@@ -11,7 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from velocity.config import Settings
-from velocity.metrics.loop import BOUNDS, QUIET, Lag, Watch
+from velocity.metrics.loop import BOUNDS, QUIET, Lag, LoopWatchdog
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ def lag() -> Lag:
 
 @pytest.fixture
 async def _watched(lag: Lag, clock: Clock, anyio_backend: str) -> AsyncIterator[None]:
-    watch = Watch(lag, clock, stacks=True)
+    watch = LoopWatchdog(lag, clock, stacks=True)
     watch.open()
     yield
     watch.close()
@@ -132,7 +132,7 @@ async def test_without_stacks_there_is_no_thread_and_lag_is_counted_all_the_same
     lag: Lag, clock: Clock, anyio_backend: str
 ) -> None:
     before = set(threading.enumerate())
-    watch = Watch(lag, clock, stacks=Settings().log_stalls)
+    watch = LoopWatchdog(lag, clock, stacks=Settings().log_stalls)
     watch.open()
     assert set(threading.enumerate()) <= before
     clock.now += 0.08

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from velocity.hypervisor.port import Traffic, Usage
-from velocity.metrics.rules import COLUMNS, Past, Point, Ring, point
+from velocity.metrics.rules import COLUMNS, MetricsHistory, Point, Ring, point
 
 BEFORE = Usage(cpu=10.0, memory=64 << 20, disk_read=1000, disk_written=2000, net=Traffic(100, 200))
 
@@ -73,7 +73,7 @@ def test_a_clock_that_is_set_back_begins_anew(back: int) -> None:
 
 
 def test_the_day_holds_means_of_two_minutes() -> None:
-    past = Past()
+    past = MetricsHistory()
     for number in range(1200, 1224):
         if number != 1201:
             past.put(number, (float(number % 12), 10.0, None, None, None, None))

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from tests.api.world import World, world
 from tests.metrics.times import Hands
 from velocity.contract.machines import State
-from velocity.hypervisor.fake import NOTHING, Run
-from velocity.hypervisor.port import Fact, Incarnation, Traffic, Usage, Why
+from velocity.hypervisor.fake import NOTHING, FakeRun
+from velocity.hypervisor.port import Fact, FactCause, Incarnation, Traffic, Usage
 from velocity.metrics.service import AT_ONCE, Metrics
 
 pytestmark = pytest.mark.anyio
@@ -30,13 +30,13 @@ async def w(tmp_path: Path, anyio_backend: str, hands: Hands) -> AsyncIterator[W
         yield made
 
 
-async def started(w: World, name: str) -> tuple[int, Run]:
+async def started(w: World, name: str) -> tuple[int, FakeRun]:
     vmid = await w.vm(name)
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     return vmid, w.hypervisor.runs[w.server.services.fleet.get(vmid).machine.uuid]
 
 
-def use(run: Run, **more: float) -> None:
+def use(run: FakeRun, **more: float) -> None:
     """The guest works: its counters grow."""
     assert run.usage is not None
     run.usage = replace(run.usage, **{name: getattr(run.usage, name) + value for name, value in more.items()})
@@ -157,7 +157,7 @@ async def test_nothing_is_known_of_a_run_that_has_ended(w: World, hands: Hands) 
     metrics, keeper = w.server.services.metrics, w.server.services.fleet.get(vmid)
     await hands.look(metrics)
     assert metrics.usage(keeper) == NOTHING
-    w.hypervisor.play(run.who.machine, Fact.ENDED, Why.GUEST_SHUTDOWN)
+    w.hypervisor.play(run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
     for _ in range(100):
         if keeper.state is State.STOPPED:
             break

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from tests.journeys.server import in_namespace
-from velocity.network import fence, wire
+from velocity.network import fence, taps
 from velocity.network.rules import link_name, mac
 
 
@@ -45,9 +45,9 @@ def test_only_resolvers_among_what_is_closed_are_exempt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "x" * 16, "no-such-nic"])
 def test_names_that_are_no_nic(name: str) -> None:
-    assert wire.kind(name) == "absent"
-    with pytest.raises(wire.CannotConnect):
-        wire.connect(name, "52:54:00:00:00:01", "vttest")
+    assert taps.kind(name) == "absent"
+    with pytest.raises(taps.CannotConnect):
+        taps.connect_nic(name, "52:54:00:00:00:01", "vttest")
 
 
 @pytest.fixture
@@ -78,25 +78,25 @@ def test_taps_and_macvtaps_come_and_go(namespace: str) -> None:
     program = """
 import os
 from pathlib import Path
-from velocity.network import wire
+from velocity.network import taps
 net = Path("/sys/class/net")
-assert (wire.kind("br0"), wire.kind("v0")) == ("bridge", "interface")
-tap = wire.connect("br0", "52:54:00:00:00:01", "vt1n0")
+assert (taps.kind("br0"), taps.kind("v0")) == ("bridge", "interface")
+tap = taps.connect("br0", "52:54:00:00:00:01", "vt1n0")
 assert tap.device is None and (net / "br0/brif/vt1n0").exists()
 os.close(tap.fds[0])
 assert not (net / "vt1n0").exists(), "a tap vanishes with its descriptor"
-macvtap = wire.connect("v0", "52:54:00:00:00:02", "vt1n1")
+macvtap = taps.connect("v0", "52:54:00:00:00:02", "vt1n1")
 assert macvtap.device == "vt1n1" and (net / "vt1n1/address").read_text().strip() == "52:54:00:00:00:02"
 os.close(macvtap.fds[0])
 assert (net / "vt1n1").exists()
 before = sorted(os.listdir(net))
 try:
-    wire.connect("v0", "no address", "vt1n2")
-except wire.CannotConnect:
+    taps.connect("v0", "no address", "vt1n2")
+except taps.CannotConnect:
     pass
 assert sorted(os.listdir(net)) == before, "a failure leaves no link"
-wire.disconnect("vt1n1")
-wire.disconnect("vt1n1")
+taps.disconnect("vt1n1")
+taps.disconnect("vt1n1")
 assert not (net / "vt1n1").exists()
 """
     assert within(namespace, program) == 0
@@ -125,14 +125,14 @@ def test_traffic_is_counted_as_the_guest_sees_it(namespace: str) -> None:
         ip("-n", namespace, "link", "set", name, "up")
     program = """
 import os, socket, time
-from velocity.network import wire
+from velocity.network import taps
 
 FRAME = b"\\xff" * 6 + bytes.fromhex("525400000009") + b"\\x88\\xb5" + bytes(986)
 VNET_HEADER = bytes(10)
 
 def came_to(device, received, sent):
     for _ in range(100):
-        now = wire.traffic(device)
+        now = taps.traffic(device)
         if now[0] >= received and now[1] >= sent:
             return now
         time.sleep(0.02)
@@ -150,7 +150,7 @@ def take(descriptor, wanted):
 
 # What is sent on the bridge reaches the tap; what is sent on the other end of the pair, the macvtap.
 for near, link, host_nic in (("br0", "vt1n0", "br0"), ("v1", "vt1n1", "v0")):
-    opened = wire.connect(host_nic, "52:54:00:00:00:01", link)
+    opened = taps.connect(host_nic, "52:54:00:00:00:01", link)
     for _ in range(20):
         os.write(opened.fds[0], VNET_HEADER + FRAME)
     received, sent = came_to(link, 0, 20_000)
@@ -163,9 +163,9 @@ for near, link, host_nic in (("br0", "vt1n0", "br0"), ("v1", "vt1n1", "v0")):
     assert came_to(link, 20_000, 20_000)[1] < 30_000
     os.close(opened.fds[0])
     if opened.device:
-        wire.disconnect(opened.device)
+        taps.disconnect(opened.device)
 try:
-    wire.traffic("vt1n0")
+    taps.traffic("vt1n0")
 except OSError:
     pass
 else:

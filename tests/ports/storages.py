@@ -15,7 +15,7 @@ from velocity.storage.directory.places import MARK, Places, file_name
 from velocity.storage.directory.storage import open_directories
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.storage.port import Kind, MediaRef, Storage
+from velocity.storage.port import MediaRef, ObjectKind, Storage
 
 DEADLINE = 30.0
 """Seconds that a call gets here, on however slow a host."""
@@ -24,7 +24,7 @@ POOLS = ((1, "good"), (2, "usb"))
 Refs = tuple[MediaRef, ...]
 
 
-def ref(pool: int = 2, format_: str = "raw", kind: Kind = Kind.MEDIUM) -> MediaRef:
+def ref(pool: int = 2, format_: str = "raw", kind: ObjectKind = ObjectKind.MEDIUM) -> MediaRef:
     return MediaRef(pool, uuid4(), format_, kind)
 
 

@@ -21,20 +21,20 @@ import msgspec
 from tests.ports.wired import wired
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
-    Changed,
     DisplaySpec,
     Fact,
+    FactCause,
+    FactReport,
     HostId,
     Hypervisor,
     Incarnation,
     MachineSpec,
     Stop,
-    Why,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options, options
 from velocity.storage.directory.places import host_places
-from velocity.storage.directory.pool import Directories
+from velocity.storage.directory.pool import PoolDirectories
 from velocity.storage.directory.storage import DirectoryFiles
 
 HOST = HostId(1)
@@ -46,7 +46,7 @@ class NoMedia(DirectoryFiles):
     """The host's own pool, and no other."""
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(Directories([host_places(data_dir)], again=5.0))
+        super().__init__(PoolDirectories([host_places(data_dir)], again=5.0))
 
 
 def machine(epoch: int = 1) -> Incarnation:
@@ -97,7 +97,7 @@ class FakeSubject:
         self._watched = True
 
     def kill(self, who: Incarnation) -> None:
-        self._fake.play(who.machine, Fact.ENDED, Why.KILLED, seen=self._watched)
+        self._fake.play(who.machine, Fact.ENDED, FactCause.KILLED, seen=self._watched)
 
     def hang(self, who: Incarnation) -> None:
         self._fake.faults.hang(who.machine)
@@ -194,7 +194,7 @@ class Listener:
     """The reader of a host's news."""
 
     def __init__(self, hypervisor: Hypervisor) -> None:
-        self.heard: list[Changed] = []
+        self.heard: list[FactReport] = []
         self._hypervisor = hypervisor
         self._task = asyncio.create_task(self._listen())
 
@@ -205,12 +205,12 @@ class Listener:
     async def up_to(self, number: int) -> None:
         await until(lambda: bool(self.heard) and self.heard[-1].number >= number)
 
-    def last(self, who: Incarnation, number: int | None = None) -> Changed | None:
+    def last(self, who: Incarnation, number: int | None = None) -> FactReport | None:
         """What was told last of that run, up to a number."""
         of = [one for one in self.heard if one.who == who and (number is None or one.number <= number)]
         return of[-1] if of else None
 
-    async def hears(self, who: Incarnation, fact: Fact) -> Changed:
+    async def hears(self, who: Incarnation, fact: Fact) -> FactReport:
         """Wait for it to be the last that is known of that run."""
 
         def known() -> bool:

@@ -16,16 +16,16 @@ from PIL import Image
 
 from tests.ports.subjects import HOST, Listener, NoMedia, machine, next_run, spec
 from velocity.hypervisor.port import (
+    DisplayConsole,
     Fact,
+    FactCause,
     Hypervisor,
     Incarnation,
     MachineSpec,
     NotRunning,
-    Screen,
-    Serial,
+    SerialConsole,
     Stop,
     Unknown,
-    Why,
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -36,8 +36,8 @@ pytestmark = pytest.mark.anyio
 async def test_consoles(hypervisor: Hypervisor) -> None:
     who = machine()
     await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    serial = await hypervisor.consoles.open(who, Serial(), deadline=5)
-    screen = await hypervisor.consoles.open(who, Screen(0), deadline=5)
+    serial = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
+    screen = await hypervisor.consoles.open(who, DisplayConsole(0), deadline=5)
     await serial.write(b"x")
     assert await asyncio.wait_for(serial.read(), 60)
     await screen.write(b"")
@@ -46,7 +46,7 @@ async def test_consoles(hypervisor: Hypervisor) -> None:
     while await asyncio.wait_for(serial.read(), 10):
         pass  # what was said until the end, and then the end
     with pytest.raises(NotRunning):
-        await hypervisor.consoles.open(who, Serial(), deadline=5)
+        await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
 
 
 async def test_pictures(hypervisor: Hypervisor) -> None:
@@ -70,10 +70,10 @@ async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     who = machine()
     assert await hypervisor.consoles.said(HOST, who.machine, 100, deadline=5) == b""
     await hypervisor.machines.start(who, spec(hypervisor), deadline=20)
-    one = await hypervisor.consoles.open(who, Serial(), deadline=5)
+    one = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
     await one.write(b"x")
     begun = await asyncio.wait_for(one.read(), 60)
-    again = await hypervisor.consoles.open(who, Serial(), deadline=5)
+    again = await hypervisor.consoles.open(who, SerialConsole(), deadline=5)
     assert (await asyncio.wait_for(again.read(), 60)).startswith(begun), "a stream begins with what was said"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=10)
     said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5)
@@ -81,7 +81,7 @@ async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     assert await hypervisor.consoles.said(HOST, who.machine, 3, deadline=5) == said[-3:]
     await hypervisor.machines.start(next_run(who), spec(hypervisor, held=True), deadline=20)
     assert begun in await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=5), "of earlier runs too"
-    fresh = await hypervisor.consoles.open(next_run(who), Serial(), deadline=5)
+    fresh = await hypervisor.consoles.open(next_run(who), SerialConsole(), deadline=5)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(fresh.read(), 0.1)  # this run has said nothing yet
     await hypervisor.machines.stop(next_run(who), Stop.NOW, deadline=10)
@@ -204,9 +204,9 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     second = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
     await second.prepare()
     (adopted,) = (await second.machines.adopt(HOST, deadline=20)).found
-    assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, Why.ASKED)
+    assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, FactCause.ASKED)
     assert who.machine not in await second.hosts.kept(HOST, deadline=5), "it runs"
-    serial = await second.consoles.open(who, Serial(), deadline=5)
+    serial = await second.consoles.open(who, SerialConsole(), deadline=5)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)
@@ -214,7 +214,7 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
             await serial.write(b"\x1b")
     listener = Listener(second)
     await serial.write(b"reset -s\r")
-    assert (await listener.hears(who, Fact.ENDED)).why is Why.GUEST_SHUTDOWN
+    assert (await listener.hears(who, Fact.ENDED)).why is FactCause.GUEST_SHUTDOWN
     await listener.close()
     assert b"Shell>" in await second.consoles.said(HOST, who.machine, 1 << 16, deadline=5)
     await second.machines.acknowledge(who, deadline=5)

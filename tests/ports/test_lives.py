@@ -8,7 +8,16 @@ import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Listener, Subject, machine, next_run, spec
 from tests.ports.wired import PARTS, methods
-from velocity.hypervisor.port import Changed, Fact, Hypervisor, HypervisorError, Incarnation, NotRunning, Stop, Why
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    FactReport,
+    Hypervisor,
+    HypervisorError,
+    Incarnation,
+    NotRunning,
+    Stop,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +31,7 @@ async def fact(hypervisor: Hypervisor, who: Incarnation) -> Fact:
     return (await hypervisor.machines.facts(who, deadline=DEADLINE)).fact
 
 
-async def listed(hypervisor: Hypervisor) -> list[tuple[Incarnation, Fact, Why]]:
+async def listed(hypervisor: Hypervisor) -> list[tuple[Incarnation, Fact, FactCause]]:
     listing = await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert listing.complete
     return [(one.who, one.fact, one.why) for one in listing.found]
@@ -56,7 +65,7 @@ async def test_the_number_of_a_call_covers_what_it_did_and_numbers_grow(subject:
         await listener.up_to(number)
         last = listener.last(who, number)
         assert last is not None
-        assert (last.fact, last.why) in [(one, Why.ASKED) for one in facts]
+        assert (last.fact, last.why) in [(one, FactCause.ASKED) for one in facts]
 
     await told(await start(subject, who), Fact.HELD)
     await told(await hypervisor.machines.pause(who, deadline=DEADLINE), Fact.HELD)
@@ -82,9 +91,9 @@ async def test_an_end_is_told_until_it_is_acknowledged_over_every_restart(subjec
     await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     for _ in range(3):
         for _ in range(2):
-            assert await listed(subject.hypervisor) == [(who, Fact.ENDED, Why.ASKED)]
+            assert await listed(subject.hypervisor) == [(who, Fact.ENDED, FactCause.ASKED)]
             told = await subject.hypervisor.machines.facts(who, deadline=DEADLINE)
-            assert (told.fact, told.why) == (Fact.ENDED, Why.ASKED)
+            assert (told.fact, told.why) == (Fact.ENDED, FactCause.ASKED)
         await subject.restart()
     await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
@@ -103,14 +112,14 @@ async def test_an_end_by_itself_keeps_its_cause_over_every_restart(subject: Subj
         subject.kill(who)
         first = await listener.hears(who, Fact.ENDED)
         await listener.close()
-        assert first.why is Why.KILLED
+        assert first.why is FactCause.KILLED
     else:
         await subject.restart(lambda: subject.kill(who))
         first = (await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)).found[0]
     for _ in range(2):
         await subject.restart()
         (found,) = (await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)).found
-        assert (found.who, found.fact, found.why, found.detail) == (who, Fact.ENDED, Why.KILLED, first.detail)
+        assert (found.who, found.fact, found.why, found.detail) == (who, Fact.ENDED, FactCause.KILLED, first.detail)
     await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await fact(subject.hypervisor, who) is Fact.ABSENT
 
@@ -121,7 +130,7 @@ async def test_the_start_of_a_higher_epoch_acknowledges(subject: Subject) -> Non
     await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     following = next_run(who)
     await start(subject, following)
-    assert await listed(subject.hypervisor) == [(following, Fact.HELD, Why.ASKED)]
+    assert await listed(subject.hypervisor) == [(following, Fact.HELD, FactCause.ASKED)]
     assert await fact(subject.hypervisor, who) is Fact.ABSENT
     await subject.hypervisor.machines.acknowledge(who, deadline=DEADLINE)
     assert await fact(subject.hypervisor, following) is Fact.HELD, "what names an older run touches nothing"
@@ -166,7 +175,7 @@ async def test_a_question_about_one_takes_no_others_end(subject: Subject) -> Non
     await listener.hears(ended, Fact.ENDED)
     for _ in range(3):
         assert await fact(subject.hypervisor, asked) is Fact.HELD
-        assert (ended, Fact.ENDED, Why.KILLED) in await listed(subject.hypervisor)
+        assert (ended, Fact.ENDED, FactCause.KILLED) in await listed(subject.hypervisor)
         assert await fact(subject.hypervisor, ended) is Fact.ENDED
     await listener.close()
 
@@ -193,7 +202,7 @@ async def test_adoption_finds_what_runs_and_what_it_does(subject: Subject) -> No
     await subject.hypervisor.machines.resume(paused, deadline=DEADLINE)
     await subject.hypervisor.machines.pause(paused, deadline=DEADLINE)
     await subject.restart()
-    expected = {(held, Fact.HELD, Why.ASKED), (paused, Fact.PAUSED, Why.ASKED)}
+    expected = {(held, Fact.HELD, FactCause.ASKED), (paused, Fact.PAUSED, FactCause.ASKED)}
     first = await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert {(one.who, one.fact, one.why) for one in first.found} == expected
     again = await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
@@ -234,7 +243,7 @@ async def test_what_was_asked_of_a_silent_one_is_told_when_it_comes(subject: Sub
     with pytest.raises(HypervisorError):
         await subject.hypervisor.machines.pause(who, deadline=0.5)
     subject.wake(who)
-    assert (await listener.hears(who, Fact.PAUSED)).why is Why.ASKED
+    assert (await listener.hears(who, Fact.PAUSED)).why is FactCause.ASKED
     assert await fact(subject.hypervisor, who) is Fact.PAUSED
     await listener.close()
 
@@ -248,7 +257,7 @@ async def test_a_stop_overtakes_a_pause_that_hangs(subject: Subject) -> None:
     await subject.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(HypervisorError):
         await asyncio.wait_for(pausing, DEADLINE)
-    assert await listed(subject.hypervisor) == [(who, Fact.ENDED, Why.ASKED)]
+    assert await listed(subject.hypervisor) == [(who, Fact.ENDED, FactCause.ASKED)]
 
 
 async def test_what_is_kept_is_of_machines_that_do_not_run(subject: Subject) -> None:
@@ -269,4 +278,4 @@ def test_the_wire_has_all_of_the_port() -> None:
         assert set(methods(protocol)) == {name for name in dir(protocol) if not name.startswith("_")}
     declared = {name for protocol in PARTS.values() for name in methods(protocol)}
     assert {"start", "news", "adopt", "acknowledge", "open", "shot", "measure", "about"} < declared
-    assert Changed.__struct_config__.tag == "Changed"
+    assert FactReport.__struct_config__.tag == "Changed"

@@ -14,7 +14,17 @@ import pytest
 from tests.api.world import World, world
 from tests.ports.wired import wired
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines
-from velocity.hypervisor.port import Changed, Fact, HostId, Hypervisor, Incarnation, Listing, MachineSpec, Unknown, Why
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    FactReport,
+    HostId,
+    Hypervisor,
+    Incarnation,
+    Listing,
+    MachineSpec,
+    Unknown,
+)
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.storage.port import MediaFiles
 
@@ -83,7 +93,7 @@ async def test_what_one_vm_asks_never_takes_the_end_of_another(tmp_path: Path, o
         a, b = await running(w, "a"), await running(w, "b")
         uuid = w.server.services.fleet.get(b).machine.uuid
         w.hypervisor.faults.lose(HOST)
-        w.hypervisor.play(uuid, Fact.ENDED, Why.GUEST_SHUTDOWN, seen=False)
+        w.hypervisor.play(uuid, Fact.ENDED, FactCause.GUEST_SHUTDOWN, seen=False)
         answer = await w.call("PUT", "/v/vm/state", vmid=a, state="PAUSED")
         assert (answer.status, answer.code) == (500, 13230)
         w.hypervisor.faults.heal(HOST)
@@ -122,7 +132,7 @@ async def test_a_late_fact_that_it_runs_is_believed(tmp_path: Path, over: Over) 
         vmid = await running(w, "a")
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         keeper = w.server.services.fleet.get(vmid)
-        keeper.hear(Changed(keeper.who, Fact.RUNNING, Why.ASKED, number=1 << 30))
+        keeper.apply_fact(FactReport(keeper.who, Fact.RUNNING, FactCause.ASKED, number=1 << 30))
         assert await shown(w, vmid) == ("RUNNING", None, False)
         assert (await w.call("DELETE", "/v/vm", vmid=vmid)).status == 409
 
@@ -158,7 +168,7 @@ async def test_a_run_that_no_vm_has_is_named_and_left_alone(
         assert str(stranger.machine) in caplog.text
         assert stranger.machine in fake.runs
         assert stranger.machine not in fake.machines.forgotten
-        fake.play(stranger.machine, Fact.ENDED, Why.KILLED)
+        fake.play(stranger.machine, Fact.ENDED, FactCause.KILLED)
         async with asyncio.timeout(60):
             while (await w.ok("POST", "/h/host"))["unknown_guests"]:
                 await asyncio.sleep(0.01)
@@ -175,7 +185,7 @@ class Watched:
         self.heard: list[Fact] = []
         self.fresh = True
 
-    def hear(self, news: Changed) -> None:
+    def apply_fact(self, news: FactReport) -> None:
         self.heard.append(news.fact)
 
     def host_lost(self) -> None:
@@ -187,7 +197,7 @@ class Watched:
     def anew(self) -> None:
         pass
 
-    def doubt(self) -> None:
+    def mark_unknown(self) -> None:
         raise AssertionError("nothing is asked of it")
 
 
@@ -207,7 +217,7 @@ async def test_a_host_that_is_lost_means_that_host_s_machines_alone() -> None:
     fake.faults.lose(HOST)
     await until(lambda: bool(told[HOST]))
     assert [one.fresh for one in keepers[HOST] + keepers[OTHER]] == [False, False, True, True]
-    fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, Why.DISK_FULL)
+    fake.play(keepers[OTHER][0].who.machine, Fact.PAUSED, FactCause.DISK_FULL)
     await until(lambda: keepers[OTHER][0].heard[-1] is Fact.PAUSED)
     fake.faults.reboot(HOST)
     await until(lambda: len(told[HOST]) == 2)

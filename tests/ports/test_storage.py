@@ -17,10 +17,10 @@ from velocity.storage.port import (
     Clone,
     Import,
     Job,
-    Kind,
+    JobProgress,
     Made,
     MediaRef,
-    Progress,
+    ObjectKind,
     Storage,
     Unknown,
     Unpack,
@@ -80,7 +80,7 @@ async def made(storage: Storage, job: Job, grows: int = 0) -> Made:
             if isinstance(now, Made):
                 await storage.trash.settle(job.target, Belongs.KEPT, deadline=DEADLINE)
                 return now
-            assert isinstance(now, Progress)
+            assert isinstance(now, JobProgress)
             if now.wants:
                 assert grows, "it takes no more than it was allowed"
                 await storage.jobs.allow(job.target, now.wants, deadline=DEADLINE)
@@ -89,13 +89,15 @@ async def made(storage: Storage, job: Job, grows: int = 0) -> Made:
         await storage.jobs.cancel(job.target, deadline=DEADLINE)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-async def test_a_life_of_an_object_of_each_kind(subject: Subject, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(ObjectKind))
+async def test_a_life_of_an_object_of_each_kind(subject: Subject, kind: ObjectKind) -> None:
     storage, one = subject.storage, ref(kind=kind)
     await storage.blobs.create(one, 5000, deadline=DEADLINE)
     await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
     assert await content(storage, one) == bytes(5000)
-    other = MediaRef(one.pool, one.medium, one.format, Kind.TPM if kind is Kind.MEDIUM else Kind.MEDIUM)
+    other = MediaRef(
+        one.pool, one.medium, one.format, ObjectKind.TPM if kind is ObjectKind.MEDIUM else ObjectKind.MEDIUM
+    )
     assert not await exists(storage, other), "kinds have bytes of their own"
     for _ in range(2):
         await storage.trash.lift(one, deadline=DEADLINE)
@@ -329,7 +331,7 @@ async def test_what_is_unpacked_takes_what_it_is_allowed(subject: Subject) -> No
     await storage.jobs.prepare(Unpack(packed, "xz", target := ref()), deadline=DEADLINE)
     await storage.jobs.start(target, 0, deadline=DEADLINE)
     wanted = [now async for now in _until_it_wants(storage, target)]
-    assert isinstance(wanted[-1], Progress)
+    assert isinstance(wanted[-1], JobProgress)
     await storage.jobs.cancel(target, deadline=DEADLINE)  # it is not allowed
     assert not await exists(storage, target)
     await put(storage, broken := ref(), image[:-1000])
@@ -338,8 +340,8 @@ async def test_what_is_unpacked_takes_what_it_is_allowed(subject: Subject) -> No
     assert not await exists(storage, target)
 
 
-async def _until_it_wants(storage: Storage, target: MediaRef) -> AsyncIterator[Progress | Made]:
+async def _until_it_wants(storage: Storage, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
     async for now in storage.jobs.watch(target):
         yield now
-        if isinstance(now, Progress) and now.wants:
+        if isinstance(now, JobProgress) and now.wants:
             return

@@ -14,7 +14,7 @@ from tests.ports.storages import DEADLINE
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.places import Places, host_places
 from velocity.storage.directory.storage import DirectoryStorage, open_directories
-from velocity.storage.port import Belongs, Clone, Kind, Made, MediaRef, variables
+from velocity.storage.port import Belongs, Clone, Made, MediaRef, ObjectKind, variables
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +106,7 @@ async def test_variables_are_read_copied_trashed_and_restored_as_all_objects_are
     outgoing = await storage.blobs.get(ref, deadline=DEADLINE)
     assert await outgoing.read(0, 4) == b"QFI\xfb"
     await outgoing.close()
-    copy = MediaRef(2, uuid4(), "qcow2", Kind.VARIABLES)
+    copy = MediaRef(2, uuid4(), "qcow2", ObjectKind.VARIABLES)
     for source, target in ((ref, copy), (copy, variables(uuid4()))):
         await storage.jobs.prepare(Clone(source, target), deadline=DEADLINE)
         await storage.jobs.start(target, 500 << 10, deadline=DEADLINE)

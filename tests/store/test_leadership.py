@@ -14,7 +14,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
 from velocity.store.database import Database
 from velocity.store.engine import DatabaseError
-from velocity.store.leadership import Busy, SessionLock
+from velocity.store.leadership import AdvisoryLock, Busy
 from velocity.store.tables import instance
 
 pytestmark = pytest.mark.anyio
@@ -102,7 +102,7 @@ async def test_a_pooler_that_keeps_no_session_is_refused(postgres: Postgres) -> 
     url = postgres.database().replace("postgresql:", "postgresql+psycopg:")
     pooled = sa.create_engine(url, poolclass=sa.StaticPool)
     with pytest.raises(DatabaseError, match="connect to PostgreSQL directly, or configure the pooler to keep sessions"):
-        SessionLock(pooled).take()
+        AdvisoryLock(pooled).take()
     pooled.dispose()
 
 

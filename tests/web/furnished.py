@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
 from velocity.contract.machines import Attachment, Display, Nic
-from velocity.tasks.service import Progress
+from velocity.tasks.service import TaskProgress
 
 TEAM, WEB, RUNS, ANN = 1, 1, 2, 1
 """The ids of the group, the VM that is stopped, the one that runs, and the user."""
@@ -49,7 +49,7 @@ def furnish(host: Host, scratch: Path) -> None:
 def begin_forever(host: Host) -> None:
     """A task that goes on until it is cancelled."""
 
-    async def work(progress: Progress) -> UUID:
+    async def work(progress: TaskProgress) -> UUID:
         progress.total, progress.done = 100, 20
         await asyncio.Event().wait()
         raise AssertionError("never")

@@ -20,17 +20,17 @@ from tests.host import Host, hosting
 from tests.metrics.times import Hands
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
-from velocity.hypervisor.fake import FakeHosts, FakeHypervisor, FakeScreens, FakeState, Faults, Run
+from velocity.hypervisor.fake import FakeHosts, FakeHypervisor, FakeRun, FakeScreens, FakeState, Faults
 from velocity.hypervisor.port import (
     Confinement,
     Fact,
+    FactCause,
     HostFacts,
     HostId,
     HostNow,
     Incarnation,
     Traffic,
     Usage,
-    Why,
 )
 
 FACTS = HostFacts(
@@ -171,7 +171,7 @@ class Office(FakeHypervisor):
         self.hosts = OfficeHosts(self.state, FACTS)
         self.hosts.free = 61_300
 
-    def named(self, name: str) -> Run:
+    def named(self, name: str) -> FakeRun:
         return next(run for run in self.runs.values() if run.spec.name == name)
 
     def work(self, at: float, seconds: float, chance: random.Random) -> None:
@@ -234,7 +234,7 @@ def _furnish(host: Host, place: Path) -> None:
         assert (done.exit_code != 0) == ("too-large" in words), (words, done.output, done.stderr)
     hypervisor = host.hypervisor
     assert isinstance(hypervisor, Office)
-    hypervisor.play(hypervisor.named("ci-2").who.machine, Fact.ENDED, Why.KILLED)
+    hypervisor.play(hypervisor.named("ci-2").who.machine, Fact.ENDED, FactCause.KILLED)
     while "killed" not in host.ok("--json", "vm", "show", "ci-2", "--group", "lab"):
         time.sleep(0.01)
 

@@ -12,10 +12,10 @@ from msgspec import UnsetType
 from velocity import plan
 from velocity.access import rules
 from velocity.access.directory import Directory
-from velocity.access.port import AccessStore, Belongings, Withdrawal
+from velocity.access.port import AccessStore, GroupContents, PendingDeletion
 from velocity.access.rules import DEEPEST, LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.access.users import Membership
 from velocity.contract.groups import DeleteGroup
 from velocity.contract.permissions import Permission, members
@@ -39,9 +39,9 @@ class Groups:
     """The tree and its quotas."""
 
     def __init__(
-        self, store: AccessStore, directory: Directory, updates: Updates, belongings: Sequence[Belongings]
+        self, store: AccessStore, directory: Directory, updates: DirectoryWriter, belongings: Sequence[GroupContents]
     ) -> None:
-        """`belongings` keep what groups own; the first of them is withdrawn first."""
+        """`belongings` keep what groups own; the first of them is deletions first."""
         self._store = store
         self._directory = directory
         self._updates = updates
@@ -97,23 +97,23 @@ class Groups:
                 keeper.examine(leaving, force=request.force, purge=purge)
             for one in reversed(leaving):
                 plan.step("purge" if purge else "delete", "group", directory.groups[one].name, id=one)
-            plan.ends()
+            plan.stop_here()
             self._updates.hide_groups(leaving)  # from here on nothing new comes into them
-        withdrawn: list[Withdrawal] = []
+        deletions: list[PendingDeletion] = []
         try:
             for keeper in self._belongings:
-                withdrawn.append(await keeper.withdraw(leaving, force=request.force))
+                deletions.append(await keeper.begin_deletion(leaving, force=request.force))
             async with self._updates.changing:
-                size = sum(withdrawal.size for withdrawal in withdrawn)
+                size = sum(deletion.size for deletion in deletions)
                 discarded = Discarded("group", str(gid), group.parent_gid, group.name, caller.uid, size)
                 await self._store.remove_groups(leaving, group.parent_gid, None if purge else discarded)
         except BaseException:
-            for withdrawal in reversed(withdrawn):
-                await withdrawal.restore()
+            for deletion in reversed(deletions):
+                await deletion.restore()
             self._updates.unhide_groups(leaving)
             raise
-        for withdrawal in withdrawn:
-            withdrawal.committed()
+        for deletion in deletions:
+            deletion.committed()
         if not purge:
             self._updates.trash_groups(set(leaving))
         self._updates.move_homes(set(leaving), group.parent_gid)
@@ -122,8 +122,8 @@ class Groups:
         self._updates.unhide_groups(leaving)
         if not purge:
             self._updates.discarded("group", group.parent_gid)
-        for withdrawal in withdrawn:
-            await withdrawal.finish(purge=purge)
+        for deletion in deletions:
+            await deletion.finish(purge=purge)
 
     @asynccontextmanager
     async def returning(

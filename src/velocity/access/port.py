@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from velocity.access.rules import Discarded, Group, Limits, Lying, Session, User
+from velocity.access.rules import Discarded, Group, Limits, Session, TrashedAccess, User
 
 
 @dataclass(frozen=True)
-class Kept:
+class AccessRows:
     """Everything of access that is in the store. `grants` are (uid, gid, pid), `limits` are by gid."""
 
     users: Sequence[User]
@@ -18,13 +18,13 @@ class Kept:
     grants: Sequence[tuple[int, int, int]]
     sessions: Sequence[Session]
     limits: Mapping[int, Limits]
-    lying: Lying
+    lying: TrashedAccess
 
 
 class AccessStore(Protocol):
     """Each call is one transaction; what returns is durable. Ids are never given twice."""
 
-    def load(self) -> Kept: ...
+    def load(self) -> AccessRows: ...
 
     async def add_root(self, name: str, password: str) -> None:
         """The first start: group 0, user 0 and every permission of his on it."""
@@ -59,7 +59,7 @@ class AccessStore(Protocol):
     async def remove_session(self, sid: str) -> None: ...
 
 
-class Withdrawal(Protocol):
+class PendingDeletion(Protocol):
     """What an area has taken out of use for groups that are being deleted."""
 
     @property
@@ -76,7 +76,7 @@ class Withdrawal(Protocol):
         """Put what is left of it on the host aside, or remove it."""
 
 
-class Belongings(Protocol):
+class GroupContents(Protocol):
     """An area that keeps what groups own."""
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
@@ -85,5 +85,5 @@ class Belongings(Protocol):
         Tells the plan what would go with them.
         """
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> Withdrawal:
+    async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingDeletion:
         """Take what these groups own out of use. Raises `Refused`, and then has changed nothing."""

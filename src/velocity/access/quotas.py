@@ -21,7 +21,7 @@ class Quotas:
 
     def set_limits(self, gid: int, limits: Limits) -> None:
         self.limits[gid] = limits
-        self._changes.tell("limits", gid, gid)
+        self._changes.note_change("limits", gid, gid)
 
     def limits_of(self, gid: int) -> Limits:
         return self.limits.get(gid, NO_LIMITS)
@@ -35,7 +35,7 @@ class Quotas:
         for ancestor in line:
             if ancestor in self._groups:
                 self.used[ancestor] = self.used_by(ancestor) + change
-                self._changes.tell("quota", ancestor, ancestor)
+                self._changes.note_change("quota", ancestor, ancestor)
 
     def forget(self, gid: int) -> None:
         self.limits.pop(gid, None)

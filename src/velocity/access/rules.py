@@ -92,7 +92,7 @@ NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
-class Lying:
+class TrashedAccess:
     """What of access lies in the trash: groups, and grants on them as (uid, gid, pid)."""
 
     groups: Sequence[Group]

@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from velocity.access import lacking, rules
+from velocity.access import missing_permission, rules
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
-from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
-from velocity.access.port import AccessStore, Belongings, Kept
+from velocity.access.port import AccessRows, AccessStore, GroupContents
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
 from velocity.access.sessions import Caller, Sessions
-from velocity.access.updates import Updates
+from velocity.access.throttle import PasswordThrottle
+from velocity.access.updates import DirectoryWriter
 from velocity.access.users import Users
-from velocity.access.welcome import Welcome
+from velocity.access.welcome import FirstSignInLink
 from velocity.changes import Changes
 from velocity.contract.operation import Hides, Holds, Needs, On
 from velocity.contract.permissions import ALL, Permission
@@ -41,13 +41,13 @@ class Access:
         self,
         store: AccessStore,
         directory: Directory,
-        updates: Updates,
+        updates: DirectoryWriter,
         changes: Changes,
         passwords: Passwords,
         *,
         lifetime: int,
         owned: Mapping[On, Find],
-        belongings: Sequence[Belongings],
+        belongings: Sequence[GroupContents],
     ) -> None:
         """`owned` finds the objects of each kind; `belongings` keep what groups own, the first is withdrawn first."""
         self._store = store
@@ -55,8 +55,8 @@ class Access:
         self.directory = directory
         self.updates = updates
         self.sessions = Sessions(store, lifetime, changes)
-        self.welcome = Welcome()
-        self.users = Users(store, directory, updates, self.sessions, passwords, Guesses(), self.welcome)
+        self.welcome = FirstSignInLink()
+        self.users = Users(store, directory, updates, self.sessions, passwords, PasswordThrottle(), self.welcome)
         self.groups = Groups(store, directory, updates, belongings)
         self._owned = owned
 
@@ -68,8 +68,8 @@ class Access:
             made = None if root_password else secrets.token_urlsafe(12)
             await self._store.add_root("root", await self._passwords.hash(root_password or made or ""))
             kept = self._store.load()
-        if lacking := _lacking(kept):
-            for permission in lacking:
+        if missing := _missing(kept):
+            for permission in missing:
                 await self._store.add_grant(ROOT_USER, ROOT_GROUP, permission.pid)
             kept = self._store.load()
         self.updates.load(kept)
@@ -93,7 +93,10 @@ class Access:
                 return
         if not self.allowed(needs, caller.uid, held, target):
             places = self.places(needs, target)
-            raise Refused(Problem.NO_PERMISSION, lacking.sentence(self.directory, needs, caller.uid, target, places))
+            raise Refused(
+                Problem.NO_PERMISSION,
+                missing_permission.refusal_message(self.directory, needs, caller.uid, target, places),
+            )
 
     def allowed(self, needs: Holds, uid: int, held: Grants, target: object) -> bool:
         """Whether a user who holds this has what is needed."""
@@ -137,7 +140,7 @@ class Access:
         return ROOT_GROUP if found is None else found.gid
 
 
-def _lacking(kept: Kept) -> list[Permission]:
+def _missing(kept: AccessRows) -> list[Permission]:
     """What root does not hold on group 0: the permissions that this installation is older than."""
     held = {pid for uid, gid, pid in kept.grants if (uid, gid) == (ROOT_USER, ROOT_GROUP)}
     return [permission for permission in Permission if permission.pid not in held]

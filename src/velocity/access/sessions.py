@@ -35,7 +35,7 @@ UNKEPT = "the database accepts no writes at present: this session is kept in mem
 
 
 @dataclass(frozen=True)
-class Begun:
+class NewSession:
     """A session, and its authkey, which is told this once; `kept`: in the store, too."""
 
     authkey: str
@@ -77,7 +77,7 @@ class Sessions:
         self._by_key.update({session.hash: session for session in sessions})
         self._by_sid.update({session.sid: session for session in sessions})
 
-    # Asking
+    # Look-ups
 
     def caller(self, authkey: str | None) -> Caller:
         """Whose authkey this is. Raises `Refused(UNAUTHENTICATED)`."""
@@ -122,7 +122,7 @@ class Sessions:
 
     # Beginning and renewing
 
-    async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> Begun:
+    async def begin(self, uid: int, device: Device = NO_DEVICE, *, first: bool = False) -> NewSession:
         """A new session, in memory alone while the store takes none: so that an emergency can be dealt with. Not the
         `first`, whose link would be used up for it.
 
@@ -136,9 +136,9 @@ class Sessions:
         await self._keep(session, None, must=first)
         if first:
             self._first.add(sid)
-        return Begun(authkey, session, sid not in self._unkept)
+        return NewSession(authkey, session, sid not in self._unkept)
 
-    async def renew(self, authkey: str | None) -> Begun:
+    async def renew(self, authkey: str | None) -> NewSession:
         """The same session with a new authkey. The old one stops working at once."""
         if not authkey:
             raise Refused(Problem.UNAUTHENTICATED, "send the authkey that you want to renew")
@@ -148,13 +148,13 @@ class Sessions:
         if self._expired(old):
             raise Refused(Problem.EXPIRED_AUTHKEY, "this authkey has expired: sign in again")
         plan.step("change", "session", "")
-        plan.ends()
+        plan.stop_here()
         if old.expires is None:
             return await self.begin(old.uid)
         new = secrets.token_urlsafe(32)
         session = replace(old, hash=key_hash(new), expires=int(self.clock()) + self._lifetime)
         await self._keep(session, old)
-        return Begun(new, session, session.sid not in self._unkept)
+        return NewSession(new, session, session.sid not in self._unkept)
 
     async def _keep(self, session: Session, old: Session | None, *, must: bool = False) -> None:
         """Commit a session, in the place of `old`; what ended it meanwhile holds.
@@ -179,7 +179,7 @@ class Sessions:
             self._unkept.discard(session.sid)
             raise _ended()
         self._by_key[session.hash] = session
-        self._changes.tell("session", session.uid)
+        self._changes.note_change("session", session.uid)
         for one in [one for one in self._by_key.values() if one.expires is not None and one.expires < forget]:
             self._drop(one.sid)
 
@@ -250,7 +250,7 @@ class Sessions:
             self._by_key.pop(session.hash, None)
             self._first.discard(sid)
             self._unkept.discard(sid)
-            self._changes.tell("session", session.uid)
+            self._changes.note_change("session", session.uid)
 
     def _expired(self, session: Session) -> bool:
         return session.expires is not None and session.expires <= self.clock()

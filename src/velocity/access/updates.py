@@ -10,12 +10,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from velocity.access.directory import Directory
-from velocity.access.port import Kept
+from velocity.access.port import AccessRows
 from velocity.access.rules import Group, User
 from velocity.changes import Changes
 
 
-class Updates:
+class DirectoryWriter:
     """Shows in the directory what was committed."""
 
     def __init__(self, directory: Directory, changes: Changes) -> None:
@@ -23,7 +23,7 @@ class Updates:
         self._changes = changes
         self.changing = asyncio.Lock()
 
-    def load(self, kept: Kept) -> None:
+    def load(self, kept: AccessRows) -> None:
         self._directory.groups.update((group.gid, group) for group in kept.groups)
         for user in kept.users:
             self.put_user(replace(user, home=self._directory.existing(user.home)))
@@ -37,14 +37,14 @@ class Updates:
     def put_user(self, user: User) -> None:
         self._directory.users[user.uid] = user
         self._directory.uids[user.name] = user.uid
-        self._changes.tell("user", user.uid)
+        self._changes.note_change("user", user.uid)
 
     def forget_user(self, uid: int) -> None:
         user = self._directory.users.pop(uid)
         del self._directory.uids[user.name]
         self._directory.grants.pop(uid, None)
         self._directory.lying.pop(uid, None)
-        self._changes.tell("user", uid)
+        self._changes.note_change("user", uid)
 
     def move_homes(self, gids: Collection[int], to: int) -> None:
         """Who is at home in one of these groups is so in that one."""
@@ -55,13 +55,13 @@ class Updates:
         held = self._directory.grants.setdefault(uid, {})
         if bits & ~held.get(gid, 0):
             held[gid] = held.get(gid, 0) | bits
-            self._changes.tell("rights", uid)
+            self._changes.note_change("rights", uid)
 
     def revoke(self, uid: int, gid: int, bits: int) -> None:
         held = self._directory.grants.get(uid, {})
         left = held.get(gid, 0) & ~bits
         if left != held.get(gid, 0):
-            self._changes.tell("rights", uid)
+            self._changes.note_change("rights", uid)
         if left:
             held[gid] = left
         else:
@@ -70,27 +70,27 @@ class Updates:
     def put_group(self, group: Group) -> None:
         """A group is there from here on."""
         self._directory.groups[group.gid] = group
-        self._changes.tell("group", group.gid, group.gid)
+        self._changes.note_change("group", group.gid, group.gid)
 
     def hide_groups(self, gids: Collection[int]) -> None:
         """They are there no more for whoever asks."""
         self._directory.leaving.update(gids)
         for gid in gids:
-            self._changes.tell("group", gid, gid)
+            self._changes.note_change("group", gid, gid)
 
     def unhide_groups(self, gids: Collection[int]) -> None:
         """They are there (again), if they were not forgotten."""
         self._directory.leaving.difference_update(gids)
         for gid in gids:
             if gid in self._directory.groups:
-                self._changes.tell("group", gid, gid)
+                self._changes.note_change("group", gid, gid)
 
     def forget_group(self, gid: int) -> None:
         del self._directory.groups[gid]
         self._directory.quotas.forget(gid)
         for uid, held in self._directory.grants.items():
             if held.pop(gid, 0):
-                self._changes.tell("rights", uid)
+                self._changes.note_change("rights", uid)
 
     def trash_groups(self, gids: Collection[int]) -> None:
         """These groups lie in the trash, and what is held on them."""
@@ -112,4 +112,4 @@ class Updates:
 
     def discarded(self, kind: str, gid: int) -> None:
         """Something of the group went into the trash, or out of it."""
-        self._changes.tell("trash", (kind, gid), gid)
+        self._changes.note_change("trash", (kind, gid), gid)

@@ -10,13 +10,13 @@ from msgspec import UnsetType
 from velocity import plan
 from velocity.access import rules
 from velocity.access.directory import Directory
-from velocity.access.guesses import Guesses
 from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
-from velocity.access.sessions import Begun, Caller, Sessions
-from velocity.access.updates import Updates
-from velocity.access.welcome import Welcome
+from velocity.access.sessions import Caller, NewSession, Sessions
+from velocity.access.throttle import PasswordThrottle
+from velocity.access.updates import DirectoryWriter
+from velocity.access.welcome import FirstSignInLink
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
@@ -40,23 +40,23 @@ class Users:
         self,
         store: AccessStore,
         directory: Directory,
-        updates: Updates,
+        updates: DirectoryWriter,
         sessions: Sessions,
         passwords: Passwords,
-        guesses: Guesses,
-        welcome: Welcome,
+        throttle: PasswordThrottle,
+        welcome: FirstSignInLink,
     ) -> None:
         self._store = store
         self._directory = directory
         self._updates = updates
         self._sessions = sessions
         self._passwords = passwords
-        self.guesses = guesses
+        self.throttle = throttle
         self._welcome = welcome
 
-    async def sign_in(self, name: str, password: str, device: Device) -> Begun:
+    async def sign_in(self, name: str, password: str, device: Device) -> NewSession:
         """A session, by name and password."""
-        with self.guesses.guess(name, device.address) as right:
+        with self.throttle.attempt(name, device.address) as right:
             user = self._directory.named(name)
             hashed = None if user is None else user.password
             matches = await self._passwords.verify(hashed, password)
@@ -65,9 +65,9 @@ class Users:
             right()
         return await self._sessions.begin(user.uid, device)
 
-    async def sign_in_by_link(self, word: str, device: Device) -> Begun:
+    async def sign_in_by_link(self, word: str, device: Device) -> NewSession:
         """A session of root, by the link of the first sign-in. It takes as long as by a password."""
-        with self.guesses.guess(None, device.address) as right:
+        with self.throttle.attempt(None, device.address) as right:
             await self._passwords.verify(None, word)
             with self._welcome.used(word):
                 right()
@@ -91,7 +91,7 @@ class Users:
         home = self._home(caller, gid)
         self._free_name(name)
         plan.step("create", "user", name, gid=home)
-        plan.ends()
+        plan.stop_here()
         hashed = await self._passwords.hash(password)
         async with self._updates.changing:
             home = self._home(caller, gid)
@@ -150,7 +150,7 @@ class Users:
         if isinstance(request.gid, int):
             changes["home"] = (user.home, request.gid)
         plan.step("change", "user", user.name, id=uid, changes=changes)
-        plan.ends()
+        plan.stop_here()
         hashed = await self._passwords.hash(request.password) if isinstance(request.password, str) else None
         async with self._updates.changing:
             user = self._checked(caller, uid, request)
@@ -206,7 +206,7 @@ class Users:
                 "old_password: this field is missing: changing your own password needs it",
                 field="old_password",
             )
-        with self.guesses.guess(user.name, address) as right:
+        with self.throttle.attempt(user.name, address) as right:
             if not await self._passwords.verify(user.password, old_password):
                 raise Refused(Problem.NO_PERMISSION, "the old password is wrong", field="old_password")
             right()
@@ -246,11 +246,11 @@ class Users:
         async with self._updates.changing:
             everything = directory.held(uid).get(gid, 0)
             bits = everything if name is None else (permission.bit if permission else 0)
-            lacking = bits & ~self._held_on(caller, gid)
-            if lacking:
+            missing = bits & ~self._held_on(caller, gid)
+            if missing:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"you do not have {rules.names(lacking)} on {directory.called(caller.uid, gid)}, so you cannot "
+                    f"you do not have {rules.names(missing)} on {directory.called(caller.uid, gid)}, so you cannot "
                     "take it away",
                 )
             user = directory.user(uid)

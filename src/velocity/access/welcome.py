@@ -14,7 +14,7 @@ from velocity.contract.problems import Problem, Refused
 LIFETIME = 24 * 3600.0
 
 
-class Welcome:
+class FirstSignInLink:
     """At most one link at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

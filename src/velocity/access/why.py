@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from velocity.access import rules
-from velocity.access.lacking import several
+from velocity.access.missing_permission import name_some
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Grants
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
@@ -24,7 +24,7 @@ from velocity.contract.why import Explain, Explanation, Place, Supposed
 NAMED = {operation.name: operation for operation in OPERATIONS}
 
 
-class Why:
+class PermissionExplainer:
     """Explains the decisions of access."""
 
     def __init__(self, access: Access) -> None:
@@ -156,7 +156,7 @@ class Why:
         ]
 
     def _labels(self, gids: Iterable[int]) -> str:
-        return several(list(gids), lambda gid: f"{self._directory.path(gid)} ({gid})")
+        return name_some(list(gids), lambda gid: f"{self._directory.path(gid)} ({gid})")
 
 
 def _needs(request: Explain) -> Holds | Operation:  # type: ignore[type-arg]

@@ -13,14 +13,14 @@ from velocity.contract import auth, sessions
 from velocity.contract.operation import Method, Needs, Operation, Wire
 from velocity.contract.problems import Refused
 from velocity.contract.trash import TrashItem
-from velocity.history.rules import Entry, short, target, vmid
+from velocity.history.rules import HistoryEntry, short, target, vmid
 
 LEAST_REFUSAL = 400
 SIGN_INS = (auth.SignIn, sessions.OpenSession)
 """Requests whose fields are no one's business, but for the name of a user."""
 
 
-class About:
+class RequestRecord:
     """One request. Nothing of it is written down but what `history.rules` names."""
 
     __slots__ = (
@@ -89,10 +89,10 @@ class About:
             return False
         return not self.planned and (status < LEAST_REFUSAL or self.wanted is not None)
 
-    def entry(self, status: int) -> Entry:
+    def entry(self, status: int) -> HistoryEntry:
         self._look()
         told = self.wanted is not None and not isinstance(self.wanted, SIGN_INS)
-        return Entry(
+        return HistoryEntry(
             at=int(time.time()),
             uid=self._uid,
             name=short(_printable(self._name)),

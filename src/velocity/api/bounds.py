@@ -9,11 +9,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from uvicorn.server import ServerState
 
-from velocity.access.guesses import network
+from velocity.access.throttle import network
 
 
 @dataclass(frozen=True)
-class Bounds:
+class RequestLimits:
     """Of a request's head, and of a body that comes without an authkey in a header (its size: `request.read`)."""
 
     head: int = 64 << 10
@@ -79,7 +79,7 @@ def is_local(address: str) -> bool:
 class State(ServerState):
     """uvicorn's, with what the connections share of ours."""
 
-    def __init__(self, bounds: Bounds, knows: Callable[[str], bool]) -> None:
+    def __init__(self, bounds: RequestLimits, knows: Callable[[str], bool]) -> None:
         super().__init__()
         self.bounds = bounds
         self.knows = knows

@@ -80,7 +80,7 @@ def is_secure(connection: HTTPConnection) -> bool:
     return connection.scope.get("scheme") in ("https", "wss")
 
 
-class Careful:
+class SecurityHeaders:
     """Sends what every answer has to say to a browser, where the answer does not say otherwise itself.
 
     `status` is that of the answer; None before it has begun.
@@ -124,15 +124,15 @@ class Browser:
         """Raises `Refused(FOREIGN_PAGE)`."""
         check_origin(self._connection)
 
-    def keep(self, authkey: str, expires: int) -> None:
+    def set_authkey(self, authkey: str, expires: int) -> None:
         """Let the browser send this authkey from now on, until then (unix seconds)."""
         self.changes, self._authkey, self._max_age = True, authkey, max(0, expires - int(time.time()))
 
-    def forget(self) -> None:
+    def clear_authkey(self) -> None:
         """Let the browser send none any more."""
         self.changes, self._authkey, self._max_age = True, None, 0
 
-    def tell(self, response: Response) -> None:
+    def set_cookie_on(self, response: Response) -> None:
         """Put the cookie into the answer. No script can read it, and no other site's page makes it be sent."""
         response.set_cookie(
             COOKIE,

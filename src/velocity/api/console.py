@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from velocity.api import errors
 from velocity.api.browser import is_foreign
 from velocity.api.handlers.base import Services
-from velocity.contract.consoles import SUBPROTOCOL, Say
+from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.port import ByteStream
 from velocity.machines.consoles import Ticket
@@ -48,7 +48,7 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
         await _deny(websocket, 410, "the VM has stopped: start it, then request a new ticket")
         return
     seat = services.consoles.sit(ticket, name)
-    line = Line(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
+    line = ConsoleConnection(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
     try:
         await websocket.accept(subprotocol=_chosen(websocket, line))
         code, reason = await _carry(line, services, ticket)
@@ -61,7 +61,7 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
 
 
 @dataclass(frozen=True)
-class Line:
+class ConsoleConnection:
     """One open console. A display has no seat; with `control` text frames are about the keyboard."""
 
     websocket: WebSocket
@@ -74,7 +74,7 @@ def _offered(websocket: WebSocket) -> list[str]:
     return list(websocket.scope.get("subprotocols") or [])
 
 
-def _chosen(websocket: WebSocket, line: Line) -> str | None:
+def _chosen(websocket: WebSocket, line: ConsoleConnection) -> str | None:
     if line.control:
         return SUBPROTOCOL
     return "binary" if "binary" in _offered(websocket) else None
@@ -85,7 +85,7 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
     await websocket.send_denial_response(errors.plain(status, message))
 
 
-async def _carry(line: Line, services: Services, ticket: Ticket) -> tuple[int, str]:
+async def _carry(line: ConsoleConnection, services: Services, ticket: Ticket) -> tuple[int, str]:
     """Bytes both ways until one side ends or the right does; why is returned as a close code."""
     forbidden = (FORBIDDEN, "the authkey or the permission is no longer valid")
     works: list[tuple[Coroutine[Any, Any, None], tuple[int, str]]] = [
@@ -106,12 +106,12 @@ async def _carry(line: Line, services: Services, ticket: Ticket) -> tuple[int, s
     return tasks[done.pop()]
 
 
-async def _out(line: Line) -> None:
+async def _out(line: ConsoleConnection) -> None:
     while data := await line.stream.read():
         await line.websocket.send_bytes(data)
 
 
-async def _in(line: Line) -> None:
+async def _in(line: ConsoleConnection) -> None:
     """Raises `msgspec.DecodeError` for a control message that is none."""
     with contextlib.suppress(WebSocketDisconnect):
         while True:
@@ -121,7 +121,7 @@ async def _in(line: Line) -> None:
             data, text = message.get("bytes"), message.get("text")
             if data is None and text is not None:
                 if line.control and line.seat is not None:
-                    line.seat.keyboard.move(line.seat, msgspec.json.decode(text, type=Say).keyboard)
+                    line.seat.keyboard.move(line.seat, msgspec.json.decode(text, type=KeyboardMove).keyboard)
                     continue
                 data = text.encode()
             if data and (line.seat is None or line.seat.keyboard.types(line.seat)):

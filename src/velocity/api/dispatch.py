@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from velocity import plan
 from velocity.api import decode
-from velocity.api.about import About
+from velocity.api.about import RequestRecord
 from velocity.api.answer import Json
 from velocity.api.browser import Browser
 from velocity.api.endpoint import Endpoint
@@ -43,7 +43,7 @@ class Dispatch(Endpoint):
         self._limit = body_limit
         self._handler = HANDLERS[operation.name]
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         operation, services = self.operation, self.services
         scope = request.scope
         body = read(scope, request.receive, self._limit, services.access.sessions.knows)
@@ -68,7 +68,7 @@ class Dispatch(Endpoint):
 
         if isinstance(wanted, Change) and wanted.plan is True:
             about.planned = True
-            return Json(_encode(await plan.of(serve)))
+            return Json(_encode(await plan.run_plan(serve)))
         key, again = idempotency_key(request.scope), False
         if key is None or caller is None or operation.method is Method.POST or operation.secret:
             response = Json(await serve())
@@ -78,7 +78,7 @@ class Dispatch(Endpoint):
             answer, again = await once(caller.uid, key, fingerprint, serve, urgent=_is_urgent(wanted))
             response = Json(answer)
         if browser.changes:
-            browser.tell(response)
+            browser.set_cookie_on(response)
         if again:
             response.headers["idempotent-replayed"] = "true"
         return response

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from velocity.api.about import About
+from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.ranges import Malformed, NotSatisfiable, parse
@@ -108,7 +108,7 @@ class Download(Endpoint):
     def __init__(self, services: Services) -> None:
         super().__init__(media.DOWNLOAD, services)
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         try:
             mid = UUID(request.path_params["mid"])
         except ValueError:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from velocity.api import errors
-from velocity.api.browser import Careful
+from velocity.api.browser import SecurityHeaders
 from velocity.api.console import console
 from velocity.api.dispatch import Dispatch
 from velocity.api.download import Download
@@ -70,7 +70,7 @@ class Edge:
         if not proxies.under_way.enter(address):
             many = f"{proxies.most} requests from {address} are under way, as many as one address may have"
             response = errors.refusal(Refused(Problem.TOO_MANY_ATTEMPTS, f"{many}: wait for some of them"))
-            await response(scope, receive, Careful(scope, send))
+            await response(scope, receive, SecurityHeaders(scope, send))
             return
         try:
             await self._serve(scope, receive, send)
@@ -85,7 +85,7 @@ class Edge:
         if scope["type"] == "websocket":
             await self._rest(scope, receive, send)
             return
-        careful = Careful(scope, send)
+        careful = SecurityHeaders(scope, send)
         methods = self.table.get(path)
         if methods is None:
             name, served = "", self._rest
@@ -100,7 +100,7 @@ class Edge:
                 await errors.internal()(scope, receive, careful)
         finally:
             if name:
-                self._counts.note(name, careful.status, time.perf_counter() - begun)
+                self._counts.count_request(name, careful.status, time.perf_counter() - begun)
 
 
 def tidy(path: str) -> str:

@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.api.about import LEAST_REFUSAL, About
+from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.handlers.base import Services
 from velocity.api.request import address
 from velocity.contract.operation import Anyone, Holds, Needs, Operation, Wire
@@ -32,7 +32,7 @@ LINGER_SECONDS = 5.0
 """How much of a refused body is still taken, so that the client reads the answer."""
 
 
-class Body:
+class RequestBody:
     """The request's messages, and whether nothing more is to come."""
 
     __slots__ = ("_receive", "ended")
@@ -63,14 +63,14 @@ class Endpoint(abc.ABC):
         self._field = _field(operation.needs)
 
     @abc.abstractmethod
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         """The answer to one request. Raises `Refused`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        about, body = About(self.operation, address(scope)), Body(scope, receive)
+        about, body = RequestRecord(self.operation, address(scope)), RequestBody(scope, receive)
         try:
             answer = self.answer(Request(scope, body.receive), about)
-            response = await (self.services.outcome.told(answer, lambda: body.ended) if self.writes else answer)
+            response = await (self.services.outcome.await_commit(answer, lambda: body.ended) if self.writes else answer)
         except ClientDisconnect:
             return
         except OutcomeUnknown as error:
@@ -89,11 +89,13 @@ class Endpoint(abc.ABC):
         else:
             await _refuse(response, body, send)
 
-    def is_notable(self, about: About, response: Response) -> bool:
+    def is_notable(self, about: RequestRecord, response: Response) -> bool:
         """Whether what is history by its operation and status is noted."""
         return True
 
-    def identify(self, about: About, authkey: str | None, wanted: Wire) -> tuple[Caller | None, tuple[Needs, object]]:
+    def identify(
+        self, about: RequestRecord, authkey: str | None, wanted: Wire
+    ) -> tuple[Caller | None, tuple[Needs, object]]:
         """Who asks for that (None where nobody needs to be anyone); what it needs, and the id that it names of where.
 
         Raises `Refused`.
@@ -108,14 +110,14 @@ class Endpoint(abc.ABC):
         about.who(self.services.access, caller, needs, target)
         return caller, (needs, target)
 
-    def admit(self, about: About, authkey: str | None, wanted: Wire) -> Caller:
+    def admit(self, about: RequestRecord, authkey: str | None, wanted: Wire) -> Caller:
         """Who asks for that, and may. Raises `Refused`."""
         caller, (needs, target) = self.identify(about, authkey, wanted)
         assert caller is not None, "what needs no permission admits nobody"
         self.services.access.admit(needs, caller, target)
         return caller
 
-    def _refusal(self, refused: Refused, about: About) -> Response:
+    def _refusal(self, refused: Refused, about: RequestRecord) -> Response:
         try:
             response = errors.refusal(refused, self.operation)
         except errors.Undeclared:
@@ -123,7 +125,7 @@ class Endpoint(abc.ABC):
         about.refused(refused, self.operation)
         return response
 
-    def _failure(self, about: About) -> Response:
+    def _failure(self, about: RequestRecord) -> Response:
         log.exception("%s failed (request %s)", self.operation.name, about.request)
         return errors.internal()
 
@@ -133,7 +135,7 @@ def _field(needs: Needs) -> str | None:
     return needs.on.field if isinstance(needs, Holds) else None
 
 
-async def _refuse(response: Response, body: Body, send: Send) -> None:
+async def _refuse(response: Response, body: RequestBody, send: Send) -> None:
     """Answer at once, then let a bounded rest of the body run out.
 
     A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6

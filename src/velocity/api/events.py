@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity.access.sessions import Caller
-from velocity.api.about import About
+from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
@@ -38,7 +38,7 @@ class Watch(Endpoint):
     def __init__(self, services: Services) -> None:
         super().__init__(WATCH, services)
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         readers = self.services.events.readers
         caller = self.admit(about, carried(request, None), Nothing())
         readers.admit(caller)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from starlette.types import Scope
 
-from velocity.api.bounds import Addresses, Bounds, is_among
+from velocity.api.bounds import Addresses, RequestLimits, is_among
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ Network = IPv4Network | IPv6Network
 class Proxies:
     """The reverse proxies that are believed, and how many requests are under way of each address behind them."""
 
-    def __init__(self, trusted: Sequence[Network], most: int = Bounds.connections) -> None:
+    def __init__(self, trusted: Sequence[Network], most: int = RequestLimits.connections) -> None:
         self._trusted = trusted
         self._warned = False
         self.most = most

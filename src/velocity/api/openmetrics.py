@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from velocity.access.sessions import Caller
-from velocity.api.about import About
-from velocity.api.counted import Counts
+from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
+from velocity.api.request_counts import RequestCounts
 from velocity.contract import host
 from velocity.contract.fields import PoolState
 from velocity.contract.host import HostInfo
@@ -97,7 +97,7 @@ class OpenMetrics(Endpoint):
     def __init__(self, services: Services) -> None:
         super().__init__(EXPOSITION, services)
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         services = self.services
         caller = self.admit(about, carried(request, None), Nothing())
         rows = await _rows(services, caller)
@@ -159,7 +159,7 @@ def _host(now: HostInfo) -> Iterator[Metric]:
     yield _metric("gauge", "velocity_pool_state", "1 for the state that the pool is in, 0 for the others", states)
 
 
-def _requests(counts: Counts) -> Iterator[Metric]:
+def _requests(counts: RequestCounts) -> Iterator[Metric]:
     ended = (({"operation": name, "status": status}, count) for (name, status), count in counts.ended.items())
     yield _metric("counter", "velocity_requests", "Requests by operation and status", ended)
     seconds = (({"operation": name}, value) for name, value in counts.seconds.items())

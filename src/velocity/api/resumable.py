@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from velocity.api import errors
-from velocity.api.about import LEAST_REFUSAL, About
+from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
@@ -35,7 +35,7 @@ CONTENT = "application/offset+octet-stream"
 
 WRONG_OFFSET = media.RESUMABLE.by_problem[Problem.UPLOAD_OFFSET].code
 
-Serve = Callable[[Request, About], Awaitable[Response]]
+Serve = Callable[[Request, RequestRecord], Awaitable[Response]]
 
 
 class Tus(Endpoint):
@@ -57,13 +57,13 @@ class Tus(Endpoint):
         """No method stands there, as a class serves them all."""
         return [Route(PATH, self), Route(PATH + "/{name}", self)]
 
-    def is_notable(self, about: About, response: Response) -> bool:
+    def is_notable(self, about: RequestRecord, response: Response) -> bool:
         """The last request is the change; with a wrong offset, clients find the right one."""
         if response.status_code < LEAST_REFUSAL:
             return about.answer is not None
         return about.code != WRONG_OFFSET
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         verb = request.method
         if (override := request.headers.get("x-http-method-override")) and verb == "POST":
             verb = override.upper()
@@ -74,10 +74,10 @@ class Tus(Endpoint):
             return Response(status_code=412, headers=ABLE)
         return await self._verbs[verb](request, about)
 
-    async def _options(self, _request: Request, _about: About) -> Response:
+    async def _options(self, _request: Request, _about: RequestRecord) -> Response:
         return Response(status_code=204, headers=ABLE)
 
-    async def _create(self, request: Request, about: About) -> Response:
+    async def _create(self, request: Request, about: RequestRecord) -> Response:
         authkey = carried(request, None)
         sent = _metadata(request.headers.get("upload-metadata", ""))
         sent["content-length"] = request.headers.get("upload-length", "")
@@ -87,10 +87,10 @@ class Tus(Endpoint):
         upload = await self.services.resumables.begin(self.admit(about, authkey, wanted), wanted)
         return Response(status_code=201, headers={"location": f"{PATH}/{upload.name}", **_state(upload)})
 
-    async def _head(self, request: Request, about: About) -> Response:
+    async def _head(self, request: Request, about: RequestRecord) -> Response:
         return Response(status_code=200, headers=_state(self._upload(request, about)))
 
-    async def _patch(self, request: Request, about: About) -> Response:
+    async def _patch(self, request: Request, about: RequestRecord) -> Response:
         if request.headers.get("content-type") != CONTENT:
             return errors.plain(415, f"Content-Type must be {CONTENT}")
         upload = self._upload(request, about)
@@ -111,11 +111,11 @@ class Tus(Endpoint):
             about.answer = media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)
         return Response(status_code=204, headers=headers)
 
-    async def _delete(self, request: Request, about: About) -> Response:
+    async def _delete(self, request: Request, about: RequestRecord) -> Response:
         await self.services.resumables.end(self._upload(request, about))
         return Response(status_code=204)
 
-    def _upload(self, request: Request, about: About) -> Resumable:
+    def _upload(self, request: Request, about: RequestRecord) -> Resumable:
         """The caller's own of that name."""
         authkey = carried(request, None)
         caller = self.services.access.sessions.caller(authkey)

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from velocity.api.about import About
+from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
@@ -23,7 +23,7 @@ class Screen(Endpoint):
     def __init__(self, services: Services) -> None:
         super().__init__(screens.SCREEN, services)
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         vmid = _number(request, "vmid", -(2**63), 2**63 - 1)
         width = _number(request, "width", NARROWEST, WIDEST)
         if vmid is None:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from velocity.api import errors
-from velocity.api.bounds import Bounds, State
+from velocity.api.bounds import RequestLimits, State
 from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, is_known
 from velocity.contract.problems import Problem, Refused
@@ -169,7 +169,7 @@ class Protocol(HttpToolsProtocol):
         self.transport = self._plain
         super().handle_websocket_upgrade()
         opened = self._plain.get_protocol()
-        if isinstance(opened, Sockets):
+        if isinstance(opened, WebSocketProtocol):
             opened.leave = self._leave
         else:
             self._leave()
@@ -234,7 +234,7 @@ class Protocol(HttpToolsProtocol):
             self._plain.write_eof()
 
 
-class Sockets(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One websocket. That a handshake was refused is an answer: uvicorn would log it as an error of ours."""
 
     leave: Callable[[], None] | None = None
@@ -263,12 +263,12 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         ending: Callable[[], None],
         knows: Callable[[str], bool],
-        bounds: Bounds | None = None,
+        bounds: RequestLimits | None = None,
     ) -> None:
         config.proxy_headers = False  # uvicorn believes any process of this host: `forwarded` knows whom to believe
         super().__init__(config)
         self._ending = ending
-        self.server_state: State = State(bounds or Bounds(), knows)
+        self.server_state: State = State(bounds or RequestLimits(), knows)
 
     def end(self) -> None:
         self.should_exit = True

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from velocity import plan
 from velocity.access.sessions import Caller
 from velocity.api import decode
-from velocity.api.about import About
+from velocity.api.about import RequestRecord
 from velocity.api.answer import Json
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
@@ -42,13 +42,13 @@ class Upload(Endpoint):
     def __init__(self, services: Services) -> None:
         super().__init__(media.UPLOAD, services, writes=True)
 
-    async def answer(self, request: Request, about: About) -> Response:
+    async def answer(self, request: Request, about: RequestRecord) -> Response:
         authkey = carried(request, None)
         wanted = about.wanted = fields(request.headers, authkey)
         caller = self.admit(about, authkey, wanted)
         if wanted.plan is True:
             about.planned = True
-            return Json(msgspec.json.encode(await plan.of(lambda: self._plan(caller, wanted))))
+            return Json(msgspec.json.encode(await plan.run_plan(lambda: self._plan(caller, wanted))))
         async with self.services.creation.receive(caller, wanted) as upload:
             async for piece in request.stream():
                 if piece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from velocity.cli import password, session, where
+from velocity.cli import connection, password, where
 from velocity.cli.output import as_json, done, held, json_option, show_json, table
 from velocity.cli.words import clean
 
@@ -30,11 +30,11 @@ SERVER = click.option(
 @json_option
 def login(name: str | None, password_stdin: bool) -> None:
     """Sign in as NAME and save the session in this account's configuration."""
-    client = session.connect()
+    client = connection.connect()
     name = name or click.prompt("Name", default="root")
     given = password.line() if password_stdin else _ask()
     answer = client.sign_in(name=name, password=given)
-    session.keep(client, answer.authkey, name)
+    connection.keep(client, answer.authkey, name)
     done(f"signed in to {client.server} as {clean(name)}")
 
 
@@ -43,15 +43,15 @@ def login(name: str | None, password_stdin: bool) -> None:
 @json_option
 def logout() -> None:
     """End the saved session."""
-    kept = session.read()
-    client = session.connect()
+    kept = connection.read()
+    client = connection.connect()
     authkey = kept.authkeys.get(client.server)
     if authkey is None:
         done("there is no saved session")
         return
     client.authkey = authkey
     client.sign_out()
-    session.write(kept.without(client.server))
+    connection.write(kept.without(client.server))
     done(f"signed out of {client.server}")
 
 
@@ -60,7 +60,7 @@ def logout() -> None:
 @json_option
 def whoami() -> None:
     """Show who you are and your permissions."""
-    client = session.connect()
+    client = connection.connect()
     user = client.show_user()
     if as_json():
         show_json(user)

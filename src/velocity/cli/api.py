@@ -7,7 +7,7 @@ import sys
 import click
 import msgspec
 
-from velocity.cli import session
+from velocity.cli import connection
 
 
 @click.command()
@@ -21,7 +21,7 @@ def api(method: str, path: str, body: str | None) -> None:
     velocity api POST /v/vm/list '{"gid": 0}'
     """
     content = sys.stdin.buffer.read() if body == "-" else (body or "").encode()
-    answer = session.connect().send(method.upper(), path, content)
+    answer = connection.connect().send(method.upper(), path, content)
     try:
         click.echo(msgspec.json.format(answer, indent=2).decode())
     except msgspec.DecodeError:

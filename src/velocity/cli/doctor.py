@@ -12,14 +12,14 @@ import click
 from msgspec import Struct
 
 from velocity import sandbox
-from velocity.cli import session
+from velocity.cli import connection
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
-from velocity.network import fence, wire
+from velocity.network import fence, taps
 from velocity.sizes import size
 from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity
@@ -116,10 +116,10 @@ def pools(settings: Settings) -> Iterator[Finding]:
 
 
 def _network(settings: Settings) -> Iterator[Finding]:
-    reason = wire.can_connect()
+    reason = taps.can_connect()
     yield Finding("bridge", "ok" if reason is None else "limited", reason or "NICs can be bridged")
     for nic in settings.nics:
-        kind = wire.kind(nic.identifier)
+        kind = taps.kind(nic.identifier)
         text = f"{nic.identifier} is {'a Linux bridge (tap)' if kind == 'bridge' else 'an interface (macvtap)'}"
         if kind == "absent":
             text = f"{nic.identifier} is declared, but this host has no such NIC: check `ip link`"
@@ -164,6 +164,6 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
 def _unknown_guests() -> set[UUID]:
     """The guests that belong to no VM, if a server runs here and answers."""
     try:
-        return {one.uuid for one in session.connect(own=True).show_host().unknown_guests}
+        return {one.uuid for one in connection.connect(own=True).show_host().unknown_guests}
     except (ClientError, click.ClickException):
         return set()

@@ -9,10 +9,10 @@ import time
 import click
 import msgspec
 
-from velocity.cli import session
+from velocity.cli import connection
 from velocity.cli.output import as_json, json_option
 from velocity.cli.words import clean
-from velocity.contract.events import Changed, Event, Gone, SetGroup, SetMedium, SetTask, SetVm, Snapshot
+from velocity.contract.events import Changed, Event, Gone, InitialState, SetGroup, SetMedium, SetTask, SetVm
 
 
 @click.command()
@@ -20,7 +20,7 @@ from velocity.contract.events import Changed, Event, Gone, SetGroup, SetMedium, 
 @json_option
 def events(count: int | None) -> None:
     """Follow everything that you may see: first its present state, then each change, one line each. Ctrl-C ends it."""
-    stream = session.connect().events(patience=math.inf)
+    stream = connection.connect().events(patience=math.inf)
     for event in itertools.islice(stream, count):
         if as_json():
             told = {"event": event.event, "data": event}
@@ -32,7 +32,7 @@ def events(count: int | None) -> None:
 def line(event: Event) -> str:
     """An event in a line, for people."""
     match event:
-        case Snapshot(vms=vms, media=media, groups=groups, tasks=tasks):
+        case InitialState(vms=vms, media=media, groups=groups, tasks=tasks):
             return f"you see {len(groups)} groups, {len(vms)} VMs, {len(media)} media, {len(tasks)} tasks"
         case SetVm(object=vm):
             reason = "" if isinstance(vm.reason, msgspec.UnsetType) else f" ({vm.reason.message})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec import UNSET, UnsetType
 
-from velocity.cli import session, where
+from velocity.cli import connection, where
 from velocity.cli.media import to_bytes
 from velocity.cli.output import as_json, done, held, json_option, listed, listing, made, planning, show_json, table
 from velocity.cli.plan import changing
@@ -26,7 +26,7 @@ def group() -> None:
 @listing
 def list_groups() -> None:
     """List the groups where you have permissions, and those above them."""
-    client = session.connect()
+    client = connection.connect()
     listed(
         Groups(groups=list(where.seen(client).values())),
         "groups",
@@ -55,7 +55,7 @@ def _held(client: Client, gid: int) -> str:
 @json_option
 def show(group_: int) -> None:
     """Show GROUP and its members."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.show_group(gid=group_)
     if as_json():
         show_json(answer)
@@ -73,7 +73,7 @@ def show(group_: int) -> None:
 @changing
 def create(name: str, parent: int | None) -> None:
     """Create the group NAME."""
-    client = session.connect()
+    client = connection.connect()
     above = where.here(client, parent, "--parent")
     answer = client.create_group(name=name, parent_gid=above)
     path = clean(name) if above == where.ROOT else f"{where.path(client, above)}/{clean(name)}"
@@ -88,7 +88,7 @@ def create(name: str, parent: int | None) -> None:
 @changing
 def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
     """Move GROUP with its subgroups, VMs and media to the trash."""
-    client = session.connect()
+    client = connection.connect()
     path = where.path(client, group_)
     if not yes and not planning():
         whole = f"Delete the group {path} (gid {group_}) with its subgroups, VMs and media"
@@ -105,7 +105,7 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
 @changing
 def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
     """Show or set the quota of GROUP with its subgroups. Limits that are not given stay."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.show_quota(gid=group_)
     if (cpus, memory, vms) != (None, None, None):
         limits = answer.limits

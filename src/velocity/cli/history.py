@@ -7,7 +7,7 @@ import time
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session, where
+from velocity.cli import connection, resolve, where
 from velocity.cli.output import listed, listing
 from velocity.cli.where import GROUP
 from velocity.contract.history import Entry
@@ -25,7 +25,7 @@ def history(
     group: int | None, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
 ) -> None:  # fmt: skip
     """Show changes and refused requests in a group and those below it, with user, time and address; newest first."""
-    client = session.connect()
+    client = connection.connect()
     vm = None if vm_ is None else resolve.vm(client, group, vm_)
     answer = client.list_history(
         gid=where.here(client, group if group is not None or vm is None else vm.gid),

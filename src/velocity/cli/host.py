@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from velocity.cli import session
+from velocity.cli import connection
 from velocity.cli.output import as_json, json_option, show_json, table, warn
 from velocity.cli.words import clean
 from velocity.contract.host import UnknownGuest
@@ -20,7 +20,7 @@ def host() -> None:
 @json_option
 def show() -> None:
     """Show the host with its load, memory, pools and hypervisor."""
-    now = session.connect().show_host()
+    now = connection.connect().show_host()
     if as_json():
         show_json(now)
         return

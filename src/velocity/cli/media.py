@@ -13,8 +13,8 @@ from msgspec import UNSET, UnsetType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from velocity.cli import resolve, session, where
-from velocity.cli.output import Bytes, as_json, done, listed, listing, made, planning
+from velocity.cli import connection, resolve, where
+from velocity.cli.output import SizeCell, as_json, done, listed, listing, made, planning
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
@@ -39,7 +39,7 @@ def media() -> None:
 @listing
 def list_media(group: int | None) -> None:
     """List the media of a group."""
-    client = session.connect()
+    client = connection.connect()
     listed(
         client.list_media(gid=where.here(client, group)),
         "media",
@@ -47,8 +47,8 @@ def list_media(group: int | None) -> None:
         lambda one: (
             one.name,
             one.type,
-            Bytes(one.size),
-            Bytes(one.allocated),
+            SizeCell(one.size),
+            SizeCell(one.allocated),
             one.format,
             _content(one.content),
             "yes" if one.readonly else "no",
@@ -70,7 +70,7 @@ def list_media(group: int | None) -> None:
 def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int | None, pool: int) -> None:
     """Upload FILE."""
     type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
     name = name or file.name
     answer = send(client, file, name, type_, gid, pool, readonly)
@@ -87,7 +87,7 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 @GROUP
 def download(medium: str, file: Path | None, group: int | None) -> None:
     """Download MEDIUM to FILE (default: its name, or its id if it is given by id)."""
-    client = session.connect()
+    client = connection.connect()
     found = resolve.medium(client, group, medium)
     target = file or Path(medium.replace("/", "_"))
     with _bar("downloading") as bar:
@@ -109,7 +109,7 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
 
     A FILE is uploaded first, and that upload removed again in the end (but with --detach).
     """
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
     file = Path(source)
     uploaded = None
@@ -144,7 +144,7 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
 @changing
 def clone(medium: str, name: str, format_: str | None, detach: bool, group: int | None, pool: int) -> None:
     """Copy MEDIUM; the copy is called NAME."""
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
     found = resolve.medium(client, gid, medium, beyond=True)
     started = client.clone_medium(mid=found.id, gid=gid, mpid=pool, name=name, format=FORMATS[format_])
@@ -161,7 +161,7 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 @changing
 def create(name: str, size_: str, format_: str, type_: str, group: int | None, pool: int) -> None:
     """Create the empty medium NAME; it is stored sparsely."""
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
     answer = client.create_medium(
         name=name,
@@ -181,7 +181,7 @@ def create(name: str, size_: str, format_: str, type_: str, group: int | None, p
 @changing
 def rm(medium: str, purge: bool, group: int | None) -> None:
     """Move MEDIUM to the trash."""
-    client = session.connect()
+    client = connection.connect()
     found = resolve.medium(client, group, medium)
     client.delete_medium(mid=found.id, purge=purge)
     done(f"removed {found.label}")

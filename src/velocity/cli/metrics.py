@@ -11,7 +11,7 @@ from msgspec import UnsetType
 from rich.console import Console
 from rich.table import Table
 
-from velocity.cli import resolve, session
+from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.which import which
 from velocity.cli.words import clean
@@ -29,7 +29,7 @@ Values = Sequence[float | None]
 @json_option
 def metrics(vm_: str, group: int | None, day: bool) -> None:
     """Show what VM used in the past hour: CPU time, memory, disks, network."""
-    client = session.connect()
+    client = connection.connect()
     taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span="day" if day else "hour")
     if as_json():
         show_json(taken)
@@ -86,7 +86,7 @@ def _rate(value: float) -> str:
 @json_option
 def command(vm_: str, group: int | None) -> None:
     """Show the command line that VM runs with."""
-    client = session.connect()
+    client = connection.connect()
     shown = client.vm_command(vmid=resolve.vmid(client, group, vm_))
     if as_json():
         show_json(shown)

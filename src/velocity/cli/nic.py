@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from velocity.cli import session
+from velocity.cli import connection
 from velocity.cli.output import listed, listing
 
 
@@ -17,7 +17,7 @@ def nic() -> None:
 @listing
 def list_() -> None:
     """List the host NICs."""
-    answer = session.connect().list_nics()
+    answer = connection.connect().list_nics()
     listed(
         answer,
         "host_nics",

@@ -23,7 +23,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SIGN_IN_CODES = frozenset({100, 1100, 1400, 1401})
 
 
-class Missing(click.ClickException):
+class NameNotFound(click.ClickException):
     """A name that means nothing here."""
 
     exit_code = 4
@@ -32,13 +32,13 @@ class Missing(click.ClickException):
         click.secho(f"velocity: {self.message}", fg="red", err=True)
 
 
-class Unclear(Missing):
+class AmbiguousName(NameNotFound):
     """Something that could mean several things: it has to be said which."""
 
     exit_code = 2
 
 
-class Stranger(Missing):
+class NoPermissions(NameNotFound):
     """Somebody who holds nothing anywhere."""
 
     exit_code = 3
@@ -107,7 +107,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str)
         click.secho(text, bold=number == 0)
 
 
-class Bytes(int):
+class SizeCell(int):
     """A cell that reads as a size and is sorted as a number."""
 
     def __str__(self) -> str:

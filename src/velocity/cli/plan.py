@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
-from velocity.client import Planned
+from velocity.client import PlanOnly
 from velocity.contract.plan import Consumption, FieldChange, Plan, Step
 from velocity.sizes import size
 
@@ -32,7 +32,7 @@ def changing(command: Function) -> Function:
         if not plan:
             return command(*args, **kwargs)
         plans: list[Plan] = click.get_current_context().find_root().obj.setdefault("plans", [])
-        with contextlib.suppress(Planned):
+        with contextlib.suppress(PlanOnly):
             command(*args, **kwargs)
         _show(plans)
         return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session, where
+from velocity.cli import connection, resolve, where
 from velocity.cli.media import to_bytes
-from velocity.cli.output import Bytes, as_json, done, listed, listing, warn
+from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.contract.media import Assigned, PoolInfo
@@ -27,7 +27,7 @@ def pool() -> None:
 @listing
 def list_pools(group: int | None) -> None:
     """List the pools available to a group."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.list_pools(gid=where.here(client, group))
     listed(
         answer,
@@ -38,10 +38,10 @@ def list_pools(group: int | None) -> None:
             one.name,
             "yes" if one.write else "no",
             "yes" if one.manage else "no",
-            Bytes(one.quota) if one.quota else "-",
-            Bytes(one.used),
-            Bytes(one.left) if isinstance(one.left, int) else "-",
-            Bytes(one.free),
+            SizeCell(one.quota) if one.quota else "-",
+            SizeCell(one.used),
+            SizeCell(one.left) if isinstance(one.left, int) else "-",
+            SizeCell(one.free),
             one.state,
         ),
         empty="no pools are available to the group: ask an administrator for one",
@@ -60,7 +60,7 @@ def list_pools(group: int | None) -> None:
 @changing
 def assign(pool: int, group: int, quota: str | None, write: bool | None, manage: bool | None) -> None:
     """Assign POOL to GROUP, or change its assignment. What is not given stays; at first it is `none` and no."""
-    client = session.connect()
+    client = connection.connect()
     now = None
     if quota is None or write is None or manage is None:
         now = next((one for one in client.list_pools(gid=group).pools if one.mpid == pool), None)
@@ -99,6 +99,6 @@ def _said(one: Assigned) -> str:
 @changing
 def revoke(pool: int, group: int) -> None:
     """Remove the assignment of POOL to GROUP and its subgroups; their media remain."""
-    client = session.connect()
+    client = connection.connect()
     client.revoke_pool(mpid=pool, gid=group)
     done(f"took pool {resolve.pool_label(client, pool)} away from {where.path(client, group)}")

@@ -14,11 +14,11 @@ from uuid import UUID
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import hints, session, where
-from velocity.cli.output import Missing, Unclear
+from velocity.cli import connection, hints, where
+from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
-from velocity.contract.events import Snapshot
+from velocity.contract.events import InitialState
 from velocity.contract.permissions import Permission
 
 Id = TypeVar("Id", int, UUID)
@@ -35,22 +35,22 @@ class Found(Generic[Id]):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Id]):
+class NamedKind(Generic[Id]):
     """What is named. `of` gives (name, id) of a group's, `every` (gid, name, id) of all that the caller sees."""
 
     noun: str
     list: str
     of: Callable[[Client, int], Iterable[tuple[str, Id]]]
-    every: Callable[[Snapshot], Iterable[tuple[int, str, Id]]]
+    every: Callable[[InitialState], Iterable[tuple[int, str, Id]]]
 
 
-VM: Kind[int] = Kind(
+VM: NamedKind[int] = NamedKind(
     "VM",
     "vm list",
     lambda client, gid: [(one.name, one.vmid) for one in client.list_vms(gid=gid).vms],
     lambda seen: [(one.gid, one.name, one.vmid) for one in seen.vms],
 )
-MEDIUM: Kind[UUID] = Kind(
+MEDIUM: NamedKind[UUID] = NamedKind(
     "medium",
     "media list",
     lambda client, gid: [(one.name, one.mid) for one in client.list_media(gid=gid).media],
@@ -67,7 +67,7 @@ class UserType(click.ParamType[int]):
         word = str(value)
         if word.isdigit():
             return int(word)
-        with session.connect() as client:
+        with connection.connect() as client:
             return uid(client, word)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -81,7 +81,7 @@ def uid(client: Client, word: str) -> int:
     if word not in known:
         known |= {one.name: one.uid for one in client.list_users().users}
     if word not in known:
-        raise Missing(f"there is no user {clean(word)!r}{hints.meant(word, known)}: `{program()} user list`")
+        raise NameNotFound(f"there is no user {clean(word)!r}{hints.meant(word, known)}: `{program()} user list`")
     _names()[known[word]] = word
     return known[word]
 
@@ -111,7 +111,7 @@ class PoolType(click.ParamType[int]):
         word = str(value)
         if word.isdigit():
             return int(word)
-        with session.connect() as client:
+        with connection.connect() as client:
             return mpid(client, word)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -132,7 +132,7 @@ def mpid(client: Client, word: str) -> int:
     found = [mpid for mpid, name in pools(client).items() if name == word]
     if not found:
         near = hints.meant(word, pools(client).values())
-        raise Missing(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` lists the pools")
+        raise NameNotFound(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` lists the pools")
     return found[0]
 
 
@@ -168,7 +168,7 @@ def medium(client: Client, group: int | None, word: str, *, beyond: bool = False
         return _find(MEDIUM, client, group, word, beyond=beyond)
 
 
-def _find(kind: Kind[Id], client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[Id]:
+def _find(kind: NamedKind[Id], client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[Id]:
     beyond = beyond or group is None
     places = where.own(client) if group is None else [group]
     refused: ApiError | None = None
@@ -188,27 +188,29 @@ def _find(kind: Kind[Id], client: Client, group: int | None, word: str, *, beyon
         return Found(found[0][1], gids[0], f"{clean(word)}{elsewhere}")
     if len(gids) > 1:
         choices = ", ".join(where.path(client, gid) for gid in gids)
-        raise Unclear(f"{choices} each have a {kind.noun} named {clean(word)!r}: choose one with --group, or by its id")
+        raise AmbiguousName(
+            f"{choices} each have a {kind.noun} named {clean(word)!r}: choose one with --group, or by its id"
+        )
     if found:
-        raise Unclear(f"{where.path(client, gids[0])} has several named {clean(word)!r}: choose one by its id")
+        raise AmbiguousName(f"{where.path(client, gids[0])} has several named {clean(word)!r}: choose one by its id")
     if refused is not None:
         raise refused
     if beyond:
-        raise Missing(f"you see no {kind.noun} named {clean(word)!r}: `{program()} {kind.list}` lists them")
-    raise Missing(
+        raise NameNotFound(f"you see no {kind.noun} named {clean(word)!r}: `{program()} {kind.list}` lists them")
+    raise NameNotFound(
         f"{where.path(client, places[0])} has no {kind.noun} named {clean(word)!r}: see "
         f"`{program()} {kind.list}{where.option(client, group)}`"
     )
 
 
-def _everything(client: Client) -> Snapshot:
+def _everything(client: Client) -> InitialState:
     """All that the caller sees, in one request."""
     stream = client.events()
     try:
         first = next(stream)
     finally:
         stream.close()
-    assert isinstance(first, Snapshot), "a stream begins with it"
+    assert isinstance(first, InitialState), "a stream begins with it"
     return first
 
 
@@ -224,7 +226,7 @@ def complete_permissions(_context: click.Context, _parameter: click.Parameter, b
     return [CompletionItem(one.value) for one in Permission if one.value.startswith(permission(begun))]
 
 
-def _complete(kind: Kind[Id], context: click.Context, begun: str) -> list[CompletionItem]:
+def _complete(kind: NamedKind[Id], context: click.Context, begun: str) -> list[CompletionItem]:
     """The names in the group that is named; of all that the caller sees where none is."""
     gid = context.params.get("group")
 

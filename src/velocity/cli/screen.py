@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session, viewer
+from velocity.cli import connection, resolve, viewer
 from velocity.cli.media import to_bytes
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.which import which
@@ -31,7 +31,7 @@ from velocity.cli.words import clean
 @json_option
 def screen(vm_: str, group: int | None, display: str | None, output: Path | None, text: bool, vnc: int | None) -> None:
     """Show the display of VM: as PNG, as text, or to a VNC viewer."""
-    client = session.connect()
+    client = connection.connect()
     vmid = resolve.vmid(client, group, vm_)
     chosen = UNSET if display is None else display
     if vnc is not None:
@@ -72,7 +72,7 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
 @json_option
 def log(vm_: str, group: int | None, size: str) -> None:
     """Print the end of VM's serial console output, also when it is STOPPED."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.read_log(vmid=resolve.vmid(client, group, vm_), bytes=to_bytes(size))
     if as_json():
         show_json(answer)
@@ -90,7 +90,7 @@ def log(vm_: str, group: int | None, size: str) -> None:
 @listing
 def find(text: str) -> None:
     """Find TEXT on the screens of the running VMs that you may interact with."""
-    answer = session.connect().search_screens(text=text)
+    answer = connection.connect().search_screens(text=text)
     listed(
         answer,
         "hits",

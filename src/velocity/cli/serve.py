@@ -28,14 +28,14 @@ import uvloop
 from argon2.exceptions import HashingError
 
 from velocity import app, priority
-from velocity.api.bounds import Bounds
-from velocity.api.server import Protocol, Server, Sockets
+from velocity.api.bounds import RequestLimits
+from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli.words import program
 from velocity.config import ConfigError, Settings, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
-from velocity.metrics.loop import Watch
+from velocity.metrics.loop import LoopWatchdog
 from velocity.storage.directory.threads import AT_ONCE
 from velocity.storage.port import MediaFiles
 
@@ -111,20 +111,20 @@ async def _serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         http=Protocol,
-        ws=Sockets,
+        ws=WebSocketProtocol,
         ws_max_size=1 << 20,
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    bounds = Bounds(trusted=tuple(settings.proxies))
+    bounds = RequestLimits(trusted=tuple(settings.proxies))
     server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows, bounds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
     loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
     loop.call_soon(greet, settings, built)
-    watch = Watch(built.services.lag, stacks=settings.log_stalls)
+    watch = LoopWatchdog(built.services.lag, stacks=settings.log_stalls)
     try:
         watch.open()
         built.database.watch(server.end)

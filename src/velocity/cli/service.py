@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from velocity.cli import session, where
+from velocity.cli import connection, where
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client
 from velocity.config import ConfigError, load
@@ -201,7 +201,7 @@ def stop_guests(timeout: float) -> None:
 
     The guests of this host's own server, as its settings tell it, whatever server one is signed in to.
     """
-    client = session.connect(own=True)
+    client = connection.connect(own=True)
     running = _running(client)
     for _, vm in running:
         client.set_vm_state(vmid=vm.vmid, state="STOPPED")

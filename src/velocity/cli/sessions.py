@@ -6,9 +6,9 @@ import time
 
 import click
 
+from velocity.cli.connection import connect
 from velocity.cli.output import done, listed, listing
 from velocity.cli.plan import changing
-from velocity.cli.session import connect
 
 
 @click.group()

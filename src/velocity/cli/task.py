@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from velocity.cli import session, where
+from velocity.cli import connection, where
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
@@ -31,7 +31,7 @@ def task() -> None:
 @listing
 def list_tasks(group: int | None) -> None:
     """List the tasks of a group, newest first."""
-    client = session.connect()
+    client = connection.connect()
     listed(
         client.list_tasks(gid=where.here(client, group)),
         "tasks",
@@ -47,7 +47,7 @@ def list_tasks(group: int | None) -> None:
 @json_option
 def show(tid: int) -> None:
     """Show a task."""
-    one = session.connect().show_task(tid=tid)
+    one = connection.connect().show_task(tid=tid)
     if as_json():
         show_json(one)
         return
@@ -61,7 +61,7 @@ def show(tid: int) -> None:
 @changing
 def cancel(tid: int) -> None:
     """Cancel a task and remove what it has made so far."""
-    one = session.connect().cancel_task(tid=tid)
+    one = connection.connect().cancel_task(tid=tid)
     if as_json():
         show_json(one)
     else:
@@ -73,7 +73,7 @@ def cancel(tid: int) -> None:
 @json_option
 def wait(tid: int) -> None:
     """Wait for a task and show its progress."""
-    follow(session.connect(), tid, detach=False)
+    follow(connection.connect(), tid, detach=False)
 
 
 def follow(client: Client, tid: int, detach: bool) -> None:

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from velocity.cli.words import clean
 from velocity.client import ClientError, Console
-from velocity.contract.consoles import Holder, Told
+from velocity.contract.consoles import Holder, KeyboardStatus
 
 LEAVE, TURN, KEEP = b"\x1d", b"\x1e", b"\x1f"
 """Ctrl-] leaves; Ctrl-^ asks for the keyboard or gives it; Ctrl-_ keeps it from who asks."""
@@ -24,7 +24,7 @@ ANSWER = 15.0
 """Seconds that what comes from a pipe waits for the keyboard: its holder has ten."""
 
 
-class Place:
+class KeyboardView:
     """What this terminal knows of the keyboard, and says of it to a person."""
 
     def __init__(self, console: Console, interactive: bool) -> None:
@@ -35,7 +35,7 @@ class Place:
         self._answered = threading.Event()
         self._warned = False
 
-    def hear(self, told: Told) -> None:
+    def hear(self, told: KeyboardStatus) -> None:
         """Of another thread: what the server tells."""
         if told.refused is True:
             self._note(f"{self._name()} keeps the keyboard")
@@ -104,7 +104,7 @@ def converse(console: Console) -> None:
     interactive = os.isatty(keyboard)
     if interactive:
         click.echo("connected: Ctrl-] leaves; press Enter if nothing appears", err=True)
-    place = Place(console, interactive)
+    place = KeyboardView(console, interactive)
     console.hear = place.hear
     over = threading.Event()
     printer = threading.Thread(target=_print, args=(console, over), daemon=True)
@@ -121,7 +121,7 @@ def converse(console: Console) -> None:
         click.echo("\nleft the console", err=True)
 
 
-def _type(keyboard: int, place: Place, over: threading.Event, interactive: bool) -> None:
+def _type(keyboard: int, place: KeyboardView, over: threading.Event, interactive: bool) -> None:
     while not over.is_set():
         if not select.select([keyboard], [], [], 0.1)[0]:
             continue

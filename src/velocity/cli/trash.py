@@ -6,8 +6,8 @@ import time
 
 import click
 
-from velocity.cli import session, where
-from velocity.cli.output import Bytes, Missing, as_json, done, listed, listing, planning, show_json
+from velocity.cli import connection, where
+from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, planning, show_json
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
 from velocity.client import Client
@@ -25,7 +25,7 @@ def trash() -> None:
 @listing
 def list_trash() -> None:
     """List deleted objects that you could have deleted yourself, newest first."""
-    client = session.connect()
+    client = connection.connect()
     listed(
         client.list_trash(),
         "items",
@@ -35,7 +35,7 @@ def list_trash() -> None:
             one.kind,
             one.name,
             where.path(client, one.gid),
-            Bytes(one.size) if one.size else "-",
+            SizeCell(one.size) if one.size else "-",
             _day(one.deleted),
             _day(one.expires),
         ),
@@ -49,7 +49,7 @@ def list_trash() -> None:
 @changing
 def restore(item: str) -> None:
     """Restore ITEM with its id; it counts against its quotas again."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.restore(trid=_find(client, item).trid)
     if as_json():
         show_json(answer)
@@ -62,7 +62,7 @@ def restore(item: str) -> None:
 @changing
 def rm(item: str) -> None:
     """Remove ITEM permanently."""
-    client = session.connect()
+    client = connection.connect()
     found = _find(client, item)
     client.purge(trid=found.trid)
     done(f"{found.kind} {clean(found.name)} is removed permanently")
@@ -73,7 +73,7 @@ def rm(item: str) -> None:
 @changing
 def empty(yes: bool) -> None:
     """Remove everything that you see in the trash permanently."""
-    client = session.connect()
+    client = connection.connect()
     items = client.list_trash().items
     if items and not yes and not planning():
         click.confirm(f"Remove {len(items)} items permanently?", abort=True, err=True)
@@ -89,8 +89,10 @@ def _find(client: Client, word: str) -> TrashItem:
         return found[0]
     if found:
         numbers = ", ".join(str(one.trid) for one in found)
-        raise Missing(f"several items named {clean(word)!r} are in the trash: choose one by its number ({numbers})")
-    raise Missing(f"there is no {clean(word)!r} in the trash: see `{program()} trash list`")
+        raise NameNotFound(
+            f"several items named {clean(word)!r} are in the trash: choose one by its number ({numbers})"
+        )
+    raise NameNotFound(f"there is no {clean(word)!r} in the trash: see `{program()} trash list`")
 
 
 def _day(at: int) -> str:

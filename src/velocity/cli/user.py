@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 from msgspec import UNSET
 
-from velocity.cli import hints, password, resolve, session, where
+from velocity.cli import connection, hints, password, resolve, where
 from velocity.cli.output import (
     SETS,
-    Missing,
-    Unclear,
+    AmbiguousName,
+    NameNotFound,
     as_json,
     done,
     held,
@@ -48,7 +48,7 @@ def user() -> None:
 def list_users() -> None:
     """List all users."""
     listed(
-        session.connect().list_users(),
+        connection.connect().list_users(),
         "users",
         ("UID", "NAME"),
         lambda one: (one.uid, one.name),
@@ -62,7 +62,7 @@ def list_users() -> None:
 @json_option
 def show(user_: int) -> None:
     """Show USER with the permissions that you may see."""
-    client = session.connect()
+    client = connection.connect()
     answer = client.show_user(uid=user_)
     if as_json():
         show_json(answer)
@@ -81,7 +81,7 @@ def show(user_: int) -> None:
 def create(name: str, group: int | None, password_stdin: bool) -> None:
     """Create the user NAME, who has no permissions yet."""
     gid = UNSET if group is None else group
-    answer = session.connect().create_user(name=name, password=password.new(password_stdin), gid=gid)
+    answer = connection.connect().create_user(name=name, password=password.new(password_stdin), gid=gid)
     made(answer, answer.uid, f"created user {clean(answer.name)} (uid {answer.uid}), who has no permissions yet")
 
 
@@ -91,7 +91,7 @@ def create(name: str, group: int | None, password_stdin: bool) -> None:
 @changing
 def set_user(user_: int, group: int) -> None:
     """Change the home group of USER, which decides who may set the password and remove the user."""
-    client = session.connect()
+    client = connection.connect()
     client.change_user(uid=user_, gid=group)
     done(f"the home group of {resolve.who(client, user_)} is {where.path(client, group)}")
 
@@ -102,7 +102,7 @@ def set_user(user_: int, group: int) -> None:
 @changing
 def rm(user_: int, yes: bool) -> None:
     """Remove USER permanently: users are not moved to the trash."""
-    client = session.connect()
+    client = connection.connect()
     name = resolve.who(client, user_)
     if not yes and not planning():
         click.confirm(f"Remove the user {name} (uid {user_}) permanently?", abort=True, err=True)
@@ -119,7 +119,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 
     With --password-stdin your own takes two lines: the old password, and the new one.
     """
-    client = session.connect()
+    client = connection.connect()
     me = client.show_user()
     if user_ is not None and user_ != me.uid:
         client.change_user(uid=user_, password=password.new(password_stdin))
@@ -127,7 +127,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
         return
     old = password.line() if password_stdin else str(click.prompt("Old password", hide_input=True, err=True))
     new = password.new(password_stdin)
-    kept, stays = session.keeps(client), session.by_key_file(client)
+    kept, stays = connection.keeps(client), connection.by_key_file(client)
     client.change_user(uid=me.uid, password=new, old_password=old)
     if stays:
         done("the password is set; your sessions have ended, the key file is still valid")
@@ -140,7 +140,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 def _signs_in(client: Client, name: str, given: str) -> bool:
     """A session in the place of the one that was kept and has ended."""
     try:
-        session.keep(client, client.sign_in(name=name, password=given).authkey, name)
+        connection.keep(client, client.sign_in(name=name, password=given).authkey, name)
     except ClientError:
         return False
     return True
@@ -153,7 +153,7 @@ def _signs_in(client: Client, name: str, given: str) -> bool:
 @changing
 def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
     """Give USER PERMISSIONS on a group and all groups below it."""
-    client = session.connect()
+    client = connection.connect()
     uid = _whom(client, whom, permissions, group)
     for permission in expanded(permissions):
         client.grant_permission(uid=uid, gid=group, permission=permission)
@@ -167,7 +167,7 @@ def grant(whom: str, permissions: tuple[str, ...], group: int) -> None:
 @changing
 def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
     """Take PERMISSIONS on a group away from USER; all of them if none is given."""
-    client = session.connect()
+    client = connection.connect()
     uid = _whom(client, whom, permissions, group)
     if not permissions:
         client.revoke_permission(uid=uid, gid=group)
@@ -183,7 +183,7 @@ def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -
     if _known(whom) and len(users) == 1:
         others = " ".join(word for word in (whom, *permissions) if word not in users)
         verb = f"{program()} user {click.get_current_context().info_name}"
-        raise Unclear(
+        raise AmbiguousName(
             f"{clean(whom)!r} is not a user, and the user comes first: did you mean `{verb} {clean(users[0])} "
             f"{clean(others)}{where.option(client, group)}`?"
         )
@@ -202,6 +202,6 @@ def expanded(words: tuple[str, ...]) -> list[str]:
         if not _known(word):
             known = [*SETS, *(name.removeprefix("velocity.") for name in NAMES)]
             near = hints.meant(word, known) or f"; the permissions are: {', '.join(known)}"
-            raise Missing(f"there is no permission or set named {clean(word)!r}{near}")
+            raise NameNotFound(f"there is no permission or set named {clean(word)!r}{near}")
     found = [one for word in words for one in sorted(SETS.get(word, {resolve.permission(word)}), key=NAMES.index)]
     return list(dict.fromkeys(found))

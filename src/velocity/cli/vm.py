@@ -12,15 +12,15 @@ import click
 from msgspec import UNSET
 from rich.console import Console
 
-from velocity.cli import metrics, resolve, session, where
-from velocity.cli.output import Bytes, as_json, done, json_option, listed, listing, made, planning, show_json
+from velocity.cli import connection, metrics, resolve, where
+from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, planning, show_json
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
-from velocity.cli.vm_settings import Place, altering, creating, lines, read
+from velocity.cli.vm_settings import MediaScope, altering, creating, lines, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
-from velocity.client import ApiError, Client, Planned
+from velocity.client import ApiError, Client, PlanOnly
 from velocity.contract.machines import State, VmInfo, Vms, VmState, VmSummary
 
 VMS_REFUSED = 17100
@@ -47,7 +47,7 @@ for _verb in (screen, log, find):
 @listing
 def list_(group: int | None, everywhere: bool, state: str | None) -> None:
     """List the VMs of a group."""
-    client = session.connect()
+    client = connection.connect()
     found = [(path, vm) for path, gid in _groups(client, group, everywhere) for vm in _vms(client, gid, everywhere)]
     paths = {vm.vmid: path for path, vm in found}
     there = f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`"
@@ -56,7 +56,7 @@ def list_(group: int | None, everywhere: bool, state: str | None) -> None:
         "vms",
         ("VMID", "NAME", "GROUP", "STATE", "CPUS", "MEMORY"),
         lambda one: (
-            one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, Bytes(one.memory_mib << 20),
+            one.vmid, one.name, paths[one.vmid], one.state.value, one.cpus, SizeCell(one.memory_mib << 20),
         ),
         empty=f"no VM is {state}" if found else there,
         noun="VM",
@@ -87,9 +87,9 @@ def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
 @changing
 def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
     """Create the VM NAME."""
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
-    answer = client.create_vm(name=name, gid=gid, **read(Place(client, gid, beyond=True), written))
+    answer = client.create_vm(name=name, gid=gid, **read(MediaScope(client, gid, beyond=True), written))
     made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
     if as_json():
         return
@@ -104,10 +104,10 @@ def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
 @changing
 def set_(vm_: str, group: int | None, name: str | None, written: Mapping[str, Any]) -> None:
     """Change VM. Settings that are not given stay; lists replace the present ones."""
-    client = session.connect()
+    client = connection.connect()
     found = resolve.vm(client, group, vm_)
     gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
-    settings = read(Place(client, gid, beyond=True), written)
+    settings = read(MediaScope(client, gid, beyond=True), written)
     answer = client.alter_vm(vmid=found.id, name=UNSET if name is None else name, **settings)
     if as_json():
         show_json(answer)
@@ -122,7 +122,7 @@ def set_(vm_: str, group: int | None, name: str | None, written: Mapping[str, An
 @json_option
 def show(vm_: str, group: int | None) -> None:
     """Show everything about VM."""
-    client = session.connect()
+    client = connection.connect()
     info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
     if as_json():
         show_json(info)
@@ -164,7 +164,7 @@ def resume(vm_: str, group: int | None) -> None:
 @changing
 def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
     """Press VM's power button and wait until it is STOPPED."""
-    client = session.connect()
+    client = connection.connect()
     found = resolve.vm(client, group, vm_)
     state = client.set_vm_state(vmid=found.id, state="STOPPED", force=force)
     if wait and state.state is not State.STOPPED:
@@ -182,10 +182,10 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 @changing
 def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
     """Move VM to the trash; its media remain."""
-    client = session.connect()
+    client = connection.connect()
     found = resolve.vm(client, group, vm_)
     if force:
-        with contextlib.suppress(Planned):
+        with contextlib.suppress(PlanOnly):
             client.set_vm_state(vmid=found.id, state="STOPPED", force=True)
     if planning() and force and client.vm_state(vmid=found.id).state is not State.STOPPED:
         unplanned(
@@ -203,7 +203,7 @@ def console(vm_: str, group: int | None) -> None:
     """Open the serial console of VM. Ctrl-] leaves it; Ctrl-^ asks for the keyboard, or gives it."""
     from velocity.cli.terminal import converse
 
-    client = session.connect()
+    client = connection.connect()
     ticket = client.open_console(vmid=resolve.vmid(client, group, vm_), kind="serial")
     converse(client.console(ticket, control=True))
 
@@ -213,7 +213,7 @@ vm.add_command(metrics.command)
 
 
 def _request(word: str, group: int | None, state: str) -> None:
-    client = session.connect()
+    client = connection.connect()
     found = resolve.vm(client, group, word)
     with Console(file=sys.stderr).status(f"{found.label}: asking for {state}"):
         answer = client.set_vm_state(vmid=found.id, state=state)

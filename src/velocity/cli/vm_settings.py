@@ -23,7 +23,7 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class MediaScope:
     """Where media are looked for; `beyond`: one of another group will do, where the group has none of that name."""
 
     client: Client
@@ -42,7 +42,7 @@ class Word:
     create: Options
     alter: Options | None
     alter_option: str | None = None
-    read: Callable[[Place, Any], object] = lambda _, written: written
+    read: Callable[[MediaScope, Any], object] = lambda _, written: written
     label: str = ""
     show: Callable[[Any], list[str]] | None = None
 
@@ -58,7 +58,7 @@ def altering(command: Function) -> Function:
     return _options(command, offered, some=True)
 
 
-def read(place: Place, written: Mapping[str, Any]) -> dict[str, Any]:
+def read(place: MediaScope, written: Mapping[str, Any]) -> dict[str, Any]:
     """As the API takes them, by the fields of `VmSettings`; other words are left. Raises `click.BadParameter`."""
     return {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
 
@@ -97,7 +97,7 @@ def to_display(number: int, text: str) -> Display:
     return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
 
 
-def to_attachment(place: Place, text: str) -> Attachment:
+def to_attachment(place: MediaScope, text: str) -> Attachment:
     word, *rest = text.split(":")
     options = [option.upper() for option in rest]
     readonly = "RO" in options

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import hints, session
-from velocity.cli.output import Missing, Stranger, Unclear
+from velocity.cli import connection, hints
+from velocity.cli.output import AmbiguousName, NameNotFound, NoPermissions
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract import OPERATIONS
@@ -35,7 +35,7 @@ class GroupType(click.ParamType[int]):
         word = str(value)
         if word.isdigit():
             return int(word)
-        with session.connect() as client:
+        with connection.connect() as client:
             return gid(client, word)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -72,7 +72,7 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
     wanted = {one.value for operation in OPERATIONS if (one := _refuses(operation, error.code))}
     if not wanted:
         return
-    client = session.connect()
+    client = connection.connect()
     found = [gid for gid, one in seen(client).items() if wanted & {held.name for held in one.permissions}]
     words = sorted(shlex.quote(path(client, gid)) for gid in found)
     if len(words) == 1:
@@ -82,9 +82,9 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
 
 
 def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
-    """The permission that is lacking on the group that the operation names, if that is what its code says."""
-    lacking, needs = operation.by_problem.get(Problem.NO_PERMISSION), operation.needs
-    if lacking is None or lacking.code != code or not isinstance(needs, Holds) or needs.on is not On.GROUP:
+    """The permission that is missing on the group that the operation names, if that is what its code says."""
+    refusal, needs = operation.by_problem.get(Problem.NO_PERMISSION), operation.needs
+    if refusal is None or refusal.code != code or not isinstance(needs, Holds) or needs.on is not On.GROUP:
         return None
     return needs.permission
 
@@ -122,7 +122,7 @@ def own(client: Client) -> list[int]:
 
     Nothing is asked for who is known to be root; for others the groups, which is never older than the command.
     """
-    if session.as_root(client):
+    if connection.as_root(client):
         return [ROOT]
     groups = seen(client)
     held = {gid for gid, one in groups.items() if one.permissions}
@@ -140,9 +140,9 @@ def here(client: Client, named: int | None, by: str = "--group") -> int:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise Stranger("you have no permissions on any group yet: ask an administrator for some")
+        raise NoPermissions("you have no permissions on any group yet: ask an administrator for some")
     groups = ", ".join(path(client, one) for one in found)
-    raise Unclear(f"you are in several groups ({groups}): choose one with {by}")
+    raise AmbiguousName(f"you are in several groups ({groups}): choose one with {by}")
 
 
 def option(client: Client, named: int | None) -> str:
@@ -160,16 +160,16 @@ def gid(client: Client, word: str) -> int:
         return found[0]
     if found:
         choices = ", ".join(clean(known[one]) for one in found)
-        raise Missing(f"several groups are named {clean(word)!r}: choose one by its path ({choices})")
+        raise NameNotFound(f"several groups are named {clean(word)!r}: choose one by its path ({choices})")
     near = hints.meant(wanted, [*known.values(), *(path.rpartition("/")[2] for path in known.values())])
-    raise Missing(f"you see no group named {clean(word)!r}{near}: see `{program()} group list`")
+    raise NameNotFound(f"you see no group named {clean(word)!r}{near}: see `{program()} group list`")
 
 
 def completing(context: click.Context, begun: str, ask: Callable[[Client], Iterable[str]]) -> list[CompletionItem]:
     """Names asked from the server, each once; silent when it does not answer."""
     try:
         with context:
-            found = sorted(set(ask(session.connect())))
+            found = sorted(set(ask(connection.connect())))
     except (ClientError, click.ClickException, OSError):
         return []
     return [CompletionItem(one) for one in found if one.startswith(begun)]

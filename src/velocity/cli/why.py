@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve, session, where
+from velocity.cli import connection, resolve, where
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
 from velocity.client import Client
@@ -44,7 +44,7 @@ def why(
     velocity why set_vm_state --vm 7 --user bob
     velocity why vm.create --group team/web --if-granted team:vm.create
     """
-    client = session.connect()
+    client = connection.connect()
     group = _decided_by(client, operation, {On.VM: vm, On.MEDIUM: medium, On.ALL_OF_USER: to}, group)
     answer = client.explain(
         operation=operation,

@@ -39,7 +39,7 @@ class AsyncMethods(abc.ABC):
     async def call(self, operation: Operation[Request, Response], request: Request) -> Response:
         """Any operation of the contract."""
 
-    async def sign_in(self, *, name: str, password: str) -> auth.Session:
+    async def sign_in(self, *, name: str, password: str) -> auth.IssuedAuthkey:
         """Sign in with a name and a password.
 
         Refused with:
@@ -51,7 +51,7 @@ class AsyncMethods(abc.ABC):
         """End the session of the authkey; an unknown authkey is not an error."""
         return await self.call(auth.SIGN_OUT, Change())
 
-    async def renew(self) -> auth.Session:
+    async def renew(self) -> auth.IssuedAuthkey:
         """Exchange the authkey for a new one; the old one stops working at once.
 
         Refused with:

@@ -17,7 +17,7 @@ import msgspec
 from velocity import __version__
 from velocity.client import events as following
 from velocity.client.console import Console
-from velocity.client.errors import ApiError, ClientError, Planned, Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, PlanOnly, Unreachable, api_error
 from velocity.client.methods import Methods
 from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
@@ -88,7 +88,7 @@ class Client(Methods):
             self.plans.append(self.plan(operation, request))
             if operation.response is Nothing:
                 return operation.response()
-            raise Planned
+            raise PlanOnly
         content = msgspec.json.encode(request)
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = self.send(operation.method.name, operation.path, content, headers)
@@ -123,7 +123,7 @@ class Client(Methods):
         """
         if self.plans is not None:
             self.plans.append(self._plan_upload(file, mpid=mpid, gid=gid, name=name, type=type, readonly=readonly))
-            raise Planned
+            raise PlanOnly
         return Upload(self.exchange, file, progress, patience).run(
             {"mpid": mpid, "gid": gid, "name": name, "type": type, "readonly": "true" if readonly else "false"}
             | ({} if sha256 is None else {"sha256": sha256})

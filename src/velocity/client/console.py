@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from velocity.client.errors import ClientError
-from velocity.contract.consoles import SUBPROTOCOL, Move, Say, Told
+from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove, KeyboardStatus, Move
 
 
 class Console:
@@ -25,7 +25,7 @@ class Console:
 
         url = "ws" + server.removeprefix("http") + path
         offered = [Subprotocol(SUBPROTOCOL)] if control else None
-        self.hear: Callable[[Told], None] = lambda told: None
+        self.hear: Callable[[KeyboardStatus], None] = lambda told: None
         try:
             self._open = contextlib.ExitStack()
             self._socket = self._open.enter_context(
@@ -51,7 +51,7 @@ class Console:
                 return message
             if not self.controlled:
                 return message.encode()
-            self.hear(msgspec.json.decode(message, type=Told))
+            self.hear(msgspec.json.decode(message, type=KeyboardStatus))
 
     def send(self, data: bytes) -> None:
         """Raises `ClientError` when it has ended."""
@@ -60,7 +60,7 @@ class Console:
     def move(self, move: Move) -> None:
         """Ask for the keyboard, take a free one, give it, keep it, let go of it. Raises `ClientError`."""
         if self.controlled:
-            self._send(msgspec.json.encode(Say(keyboard=move)).decode())
+            self._send(msgspec.json.encode(KeyboardMove(keyboard=move)).decode())
 
     def _send(self, message: bytes | str) -> None:
         from websockets.exceptions import ConnectionClosed

@@ -15,7 +15,7 @@ class Unreachable(ClientError):
     """No server answers there; the message has the cure."""
 
 
-class Planned(Exception):
+class PlanOnly(Exception):
     """The client only plans, and what follows would need the answer of a change that was not done."""
 
 

@@ -14,7 +14,7 @@ class SignIn(Wire, frozen=True):
     password: GivenPassword
 
 
-class Session(Wire, frozen=True):
+class IssuedAuthkey(Wire, frozen=True):
     authkey: str
     expires: UnixTime
     warnings: list[str] | UnsetType = UNSET
@@ -28,7 +28,7 @@ SIGN_IN = Operation(
     path="/u/auth",
     route=1,
     request=SignIn,
-    response=Session,
+    response=IssuedAuthkey,
     needs=Anyone("this is how a client gets an authkey"),
     failures=(Failure(1100, 403, Problem.WRONG_CREDENTIALS, "wrong name or password"),),
     aliases=(Alias("username", "name"),),
@@ -55,7 +55,7 @@ RENEW = Operation(
     path="/u/auth",
     route=1,
     request=Change,
-    response=Session,
+    response=IssuedAuthkey,
     needs=Anyone("the authkey itself identifies the session; an expired one has its own error"),
     failures=(
         Failure(1400, 403, Problem.UNKNOWN_AUTHKEY, "the authkey is unknown"),

@@ -22,7 +22,7 @@ class Holder(Wire, frozen=True):
     yours: bool
 
 
-class Told(Wire, frozen=True):
+class KeyboardStatus(Wire, frozen=True):
     """What the server sends after each change. `asks` goes to the holder, `refused` to the viewer who asked."""
 
     viewers: list[str] | UnsetType = UNSET
@@ -34,7 +34,7 @@ class Told(Wire, frozen=True):
 Move = Literal["ask", "take", "give", "keep", "release"]
 
 
-class Say(Wire, frozen=True):
+class KeyboardMove(Wire, frozen=True):
     """What a viewer sends: ask for the keyboard or take a free one; as its holder, give it, keep it or release it."""
 
     keyboard: Move

@@ -61,7 +61,7 @@ class PoolView(Wire, frozen=True):
     name: str
 
 
-class Snapshot(Wire, frozen=True):
+class InitialState(Wire, frozen=True):
     """Event `snapshot`: everything that the caller may see; replaces all that was sent before."""
 
     event: ClassVar[str] = "snapshot"
@@ -142,9 +142,9 @@ class Bye(Wire, frozen=True):
     reason: Farewell
 
 
-Event = Snapshot | Set | Gone | Changed
+Event = InitialState | Set | Gone | Changed
 
-EVENTS: Mapping[str, Any] = {"snapshot": Snapshot, "set": Set, "gone": Gone, "changed": Changed, "bye": Bye}
+EVENTS: Mapping[str, Any] = {"snapshot": InitialState, "set": Set, "gone": Gone, "changed": Changed, "bye": Bye}
 """The name of an event on the wire -> the type of its data."""
 
 WATCH = Operation(

@@ -10,9 +10,9 @@ from velocity.access.directory import Directory
 from velocity.access.sessions import Caller, Sessions
 from velocity.contract import events
 from velocity.contract.problems import Problem, Refused
-from velocity.events.ring import Entry, Ring
-from velocity.events.snapshot import Snapshots
-from velocity.events.telling import encode
+from velocity.events.buffer import BufferedEvent, EventBuffer
+from velocity.events.initial_state import InitialStates
+from velocity.events.renderer import encode
 from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 
@@ -27,15 +27,15 @@ class Readers:
         self,
         directory: Directory,
         sessions: Sessions,
-        ring: Ring,
-        snapshots: Snapshots,
+        ring: EventBuffer,
+        initial_states: InitialStates,
         wakeups: Wakeups,
         terms: Terms,
     ) -> None:
         self.directory = directory
         self.sessions = sessions
         self.ring = ring
-        self.snapshots = snapshots
+        self.snapshots = initial_states
         self.wakeups = wakeups
         self.terms = terms
         self.ending = False
@@ -74,12 +74,12 @@ class Readers:
         if not self._counted[caller.uid]:
             del self._counted[caller.uid]
 
-    def reader(self, caller: Caller, last: str) -> Reader:
+    def reader(self, caller: Caller, last: str) -> StreamReader:
         """Of one who was admitted, and goes on after the event `last`."""
-        return Reader(self, caller, self.ring.find(last))
+        return StreamReader(self, caller, self.ring.find(last))
 
 
-class Reader:
+class StreamReader:
     """One who reads: a cursor, None before the first snapshot."""
 
     def __init__(self, readers: Readers, caller: Caller, cursor: int | None) -> None:
@@ -117,15 +117,15 @@ class Reader:
             return "shutting down"
         return None if self._readers.sessions.still_signed_in(self._caller) else "signed out"
 
-    def _entries(self) -> list[Entry] | None:
+    def _entries(self) -> list[BufferedEvent] | None:
         """What comes next in the ring; None: a snapshot is due."""
         entries = None if self._cursor is None else self._readers.ring.since(self._cursor, AT_ONCE)
         held, uid = self._readers.directory.held(self._caller.uid), self._caller.uid
-        if entries is None or any(one.body is None and one.audience.hears(uid, held) for one in entries):
+        if entries is None or any(one.body is None and one.audience.may_receive(uid, held) for one in entries):
             return None
         return entries
 
-    def _next(self, entries: list[Entry]) -> tuple[bytes, bool]:
+    def _next(self, entries: list[BufferedEvent]) -> tuple[bytes, bool]:
         """What is to be sent, and whether there may be more already."""
         uid = self._caller.uid
         if entries:
@@ -137,8 +137,8 @@ class Reader:
         return b":\n" if self._cursor is None else b":\nid: %s\n\n" % self._readers.ring.name(self._cursor)
 
 
-def frames(entries: Sequence[Entry], uid: int, held: Mapping[int, int]) -> Iterator[bytes]:
-    return (one.body.frame(held) for one in entries if one.body is not None and one.audience.hears(uid, held))
+def frames(entries: Sequence[BufferedEvent], uid: int, held: Mapping[int, int]) -> Iterator[bytes]:
+    return (one.body.frame(held) for one in entries if one.body is not None and one.audience.may_receive(uid, held))
 
 
 def bye(reason: events.Farewell) -> bytes:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from velocity.access.sessions import Sessions
 from velocity.changes import Changes
 from velocity.events.areas import Areas
+from velocity.events.buffer import EventBuffer
+from velocity.events.initial_state import InitialStates
 from velocity.events.readers import Readers
-from velocity.events.ring import Ring
-from velocity.events.snapshot import Snapshots
 from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 from velocity.events.writer import EventWriter
@@ -28,19 +28,19 @@ class Events:
         terms: Terms | None = None,
     ) -> None:
         terms = terms or Terms()
-        self.ring = Ring(terms.most, terms.most_bytes)
+        self.ring = EventBuffer(terms.most, terms.most_bytes)
         self.wakeups = Wakeups(terms.wake)
         self.writer = EventWriter(areas, changes, self.ring, self.wakeups, terms)
-        self.snapshots = Snapshots(areas, self.writer, self.ring, terms)
-        self.readers = Readers(areas.directory, sessions, self.ring, self.snapshots, self.wakeups, terms)
+        self.initial_states = InitialStates(areas, self.writer, self.ring, terms)
+        self.readers = Readers(areas.directory, sessions, self.ring, self.initial_states, self.wakeups, terms)
 
     async def settle(self) -> None:
         """Returns when what has changed is told, but for what waits for its pace, and no look at the disk is taken."""
-        await self.snapshots.settle()
+        await self.initial_states.settle()
         await self.writer.settle()
 
     async def close(self) -> None:
         self.readers.end()
         self.writer.close()
         self.wakeups.close()
-        await self.snapshots.close()
+        await self.initial_states.close()

@@ -10,7 +10,7 @@ import msgspec
 
 from velocity.contract import events
 from velocity.contract.permissions import members
-from velocity.events.ring import Above, Grants
+from velocity.events.buffer import Grants, HoldersUpward
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class ShownMedium:
     """`view` names all VMs that the medium is attached to; `seers` are those who see each of them, in this order."""
 
     view: events.MediumView
-    seers: Sequence[Above]
+    seers: Sequence[HoldersUpward]
 
     def to(self, held: Grants) -> events.MediumView:
-        seen = [above.hears(0, held) for above in self.seers]
+        seen = [above.may_receive(0, held) for above in self.seers]
         if all(seen):
             return self.view
         return msgspec.structs.replace(self.view, used_by=list(compress(self.view.used_by, seen)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from velocity.changes import What
+from velocity.changes import ChangeKind
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Terms:
     patience: float = 30.0
     farewell: float = 1.0
     measure: float = 60.0
-    pace: Mapping[What, float] = field(
+    pace: Mapping[ChangeKind, float] = field(
         default_factory=lambda: {"task": 0.2, "quota": 0.2, "pool": 0.2, "trash": 0.2, "history": 1.0}
     )
     most: int = 20_000

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from velocity.contract import events, media, tasks
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
-from velocity.media.attachments import Holder
+from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium
 from velocity.tasks.rules import Task
 
@@ -37,12 +37,12 @@ def vm(keeper: Keeper) -> events.VmView:
     )
 
 
-def users(holders: Iterable[Holder], sees: Callable[[int], bool]) -> list[media.MediumUser]:
+def users(holders: Iterable[AttachedVm], sees: Callable[[int], bool]) -> list[media.MediumUser]:
     """Of those that a medium is attached to, the VMs of groups that one sees."""
     return [user(one) for one in holders if one.vmid is not None and sees(one.gid)]
 
 
-def user(holder: Holder) -> media.MediumUser:
+def user(holder: AttachedVm) -> media.MediumUser:
     assert holder.vmid is not None, "a VM that is not there yet is shown to nobody"
     return media.MediumUser(vmid=holder.vmid, name=holder.name, writing=holder.writing)
 

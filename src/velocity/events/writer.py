@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 
-from velocity.changes import Changes, What
+from velocity.changes import ChangeKind, Changes
 from velocity.events.areas import Areas
-from velocity.events.marks import Marks
-from velocity.events.ring import Audience, Body, Ring
-from velocity.events.telling import Telling
+from velocity.events.buffer import Audience, EventBody, EventBuffer
+from velocity.events.pending import PendingChanges
+from velocity.events.renderer import EventRenderer
 from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 
@@ -21,20 +21,20 @@ class EventWriter:
         self,
         areas: Areas,
         changes: Changes,
-        ring: Ring,
+        ring: EventBuffer,
         wakeups: Wakeups,
         terms: Terms,
     ) -> None:
-        self.telling = Telling(areas, self._append)
+        self.renderer = EventRenderer(areas, self._append)
         self._directory = areas.directory
         self._ring = ring
         self._wakeups = wakeups
         self._rendered = terms.rendered
-        self._marks = Marks(terms.pace)
+        self._pending = PendingChanges(terms.pace)
         self._read = False
         self._flushing: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
-        changes.watched_by(self._hear)
+        changes.set_listener(self._on_change)
 
     @property
     def is_due(self) -> bool:
@@ -57,12 +57,12 @@ class EventWriter:
             if handle is not None:
                 handle.cancel()
 
-    def _hear(self, what: What, which: object, gid: int) -> None:
+    def _on_change(self, what: ChangeKind, which: object, gid: int) -> None:
         """Keeps `velocity.changes.Watcher`."""
         if not self._read:
             return
         line = self._directory.line(self._directory.existing(gid))
-        self._marks.mark((what, which), tuple(line))
+        self._pending.add_change((what, which), tuple(line))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_soon(self.flush, context=Context())
 
@@ -73,21 +73,21 @@ class EventWriter:
             self._flushing = None
         loop = asyncio.get_running_loop()
         before = self._ring.head
-        marked = self._marks.due(loop.time(), None if whole else self._rendered)
+        marked = self._pending.due(loop.time(), None if whole else self._rendered)
         for key, line in marked:
-            self.telling(key, line)
+            self.renderer(key, line)
         rest = not whole and len(marked) == self._rendered
         if rest:
             self._flushing = loop.call_soon(self.flush, context=Context())
         if self._later is not None:
             self._later.cancel()
-        due = self._marks.next()
+        due = self._pending.next()
         self._later = None if due is None else loop.call_at(due, self.flush, context=Context())
         if self._ring.head != before:
             self._wakeups.soon()
         return rest
 
-    def _append(self, audience: Audience, name: bytes, body: Body | None) -> None:
+    def _append(self, audience: Audience, name: bytes, body: EventBody | None) -> None:
         if body is not None:
             body = body.within(b"event: %s\ndata: " % name, b"\nid: %s\n\n" % self._ring.name(self._ring.head + 1))
-        self._ring.append(audience, body)
+        self._ring.append_event(audience, body)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from velocity.history.rules import Entry
+from velocity.history.rules import HistoryEntry
 
 
 class HistoryStore(Protocol):
     """Each call is one transaction. Entries are only ever added, counted up, and removed by age and number."""
 
-    async def add(self, entries: Sequence[Entry]) -> Mapping[str, int]:
+    async def add(self, entries: Sequence[HistoryEntry]) -> Mapping[str, int]:
         """The hids of the refusals among them, by the ids of their requests."""
 
     async def count(self, times: Sequence[tuple[int, int]]) -> None:
@@ -25,7 +25,7 @@ class HistoryStore(Protocol):
         uid: int | None,
         refused: bool | None,
         vmid: int | None,
-    ) -> Sequence[tuple[int, Entry]]:
+    ) -> Sequence[tuple[int, HistoryEntry]]:
         """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
 
     async def signed_in(self, operations: Collection[str], within: int, limit: int) -> Sequence[tuple[str, str]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from velocity.access.guesses import network
-from velocity.history.rules import Entry
+from velocity.access.throttle import network
+from velocity.history.rules import HistoryEntry
 
 NOBODY = 401
 OTHERS = "(other addresses)"
@@ -39,7 +39,7 @@ class Refusals:
     def have_grown(self) -> bool:
         return bool(self._grown)
 
-    def first(self, entry: Entry) -> Entry | None:
+    def first(self, entry: HistoryEntry) -> HistoryEntry | None:
         """The entry that is to be written; None: it was counted in one that is."""
         if (minute := entry.at // 60) != self._minute:
             self._minute, self._counted = minute, {}
@@ -78,7 +78,7 @@ class Refusals:
                 self._grown.pop(id(counted), None)
 
 
-def _occasion(entry: Entry) -> Hashable:
+def _occasion(entry: HistoryEntry) -> Hashable:
     """What counts as the same."""
     address = network(entry.address)
     if entry.status == NOBODY and entry.uid is None:

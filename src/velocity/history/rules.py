@@ -14,7 +14,7 @@ MOST = 200
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """One thing done, or refused so many `times` within a minute. `at` in unix seconds."""
 
     at: int

@@ -17,7 +17,7 @@ from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
 from velocity.history.refusals import Refusals
-from velocity.history.rules import Entry
+from velocity.history.rules import HistoryEntry
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ GATHERED = 0.05
 """Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
 COUNTED = 1.0
 """The same where all that is new is how often something was refused."""
-AGAIN = 5.0
+RETRY_DELAY = 5.0
 """Seconds after which what the database did not take is tried again."""
 MOST, REFUSALS = 1_000_000, 200_000
 """Entries that are kept: of what was done, and of what was refused."""
@@ -48,7 +48,7 @@ class History:
         self._directory = directory
         self._changes = changes
         self._days = days
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[HistoryEntry] = deque()
         self._lost = 0
         self._refusals = Refusals(APART)
         self._writing: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class History:
         while self._writing is not None:
             await asyncio.wait({self._writing})
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: HistoryEntry) -> None:
         """Take an entry; it is durable soon after. A refusal that repeats within its minute is counted.
 
         Refusals fill half of what may wait: the other half is for what was done.
@@ -94,7 +94,7 @@ class History:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
-    async def seen(self, request: ListHistory) -> Sequence[tuple[int, Entry]]:
+    async def seen(self, request: ListHistory) -> Sequence[tuple[int, HistoryEntry]]:
         """(hid, entry), the newest first. Raises `Refused`."""
         self._directory.group(request.gid)
         await self._add()
@@ -123,7 +123,7 @@ class History:
                 if not taken and self._ends.is_set():
                     log.error("%d entries of the history could not be written", len(self._waiting))
                     return
-                again = 0.0 if taken else AGAIN
+                again = 0.0 if taken else RETRY_DELAY
         finally:
             self._writing = None
 
@@ -142,7 +142,7 @@ class History:
                 self._refusals.lost([entry.request for entry in entries])
                 continue
             for gid in {self._directory.existing(entry.gid) for entry in entries}:
-                self._changes.tell("history", gid, gid)
+                self._changes.note_change("history", gid, gid)
         if self._lost:
             log.error("%d entries of the history were lost: too many were waiting", self._lost)
             self._lost = 0

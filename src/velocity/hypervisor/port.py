@@ -123,7 +123,7 @@ class Fact(enum.Enum):
     ABSENT = "absent"
 
 
-class Why(enum.Enum):
+class FactCause(enum.Enum):
     """The cause of a fact, where one is known."""
 
     ASKED = "asked"
@@ -138,12 +138,12 @@ class Why(enum.Enum):
     UNKNOWN = "unknown"
 
 
-class Changed(Value, frozen=True):
+class FactReport(Value, frozen=True):
     """A fact of one run. `detail` is for people: the hypervisor's own words."""
 
     who: Incarnation
     fact: Fact
-    why: Why
+    why: FactCause
     detail: str = ""
     number: int = 0
 
@@ -155,7 +155,7 @@ class Listing(Value, frozen=True):
     """
 
     host: HostId
-    found: tuple[Changed, ...]
+    found: tuple[FactReport, ...]
     number: int
     complete: bool
 
@@ -239,7 +239,7 @@ class Machines(Protocol):
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         """Press its power button, or end it now. Already gone is success; after NOW, this epoch is never started."""
 
-    async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
+    async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
         """What it does now; its end, until that is acknowledged; or ABSENT, and then this epoch is never started.
 
         Raises `Unknown`, also while its start is under way.
@@ -255,7 +255,7 @@ class Machines(Protocol):
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
         """Its end is written down: nothing reports it any more. The start of a higher epoch does the same."""
 
-    def news(self, host: HostId) -> AsyncIterator[Changed]:
+    def news(self, host: HostId) -> AsyncIterator[FactReport]:
         """Every change of every run there, asked for or not, with numbers that only grow. One reader a host.
 
         Raises `Unknown` when the host is lost. What happens before somebody reads again is found by `adopt`; the
@@ -280,11 +280,11 @@ class ByteStream(Protocol):
     async def close(self) -> None: ...
 
 
-class Serial(Value, frozen=True):
+class SerialConsole(Value, frozen=True):
     """The serial console."""
 
 
-class Screen(Value, frozen=True):
+class DisplayConsole(Value, frozen=True):
     """The display at this place in the specification, as an RFB stream."""
 
     index: int
@@ -293,7 +293,7 @@ class Screen(Value, frozen=True):
 class Consoles(Protocol):
     """The consoles of machines. Any number of serial streams may be open at once; the port is drained without them."""
 
-    async def open(self, who: Incarnation, which: Serial | Screen, *, deadline: float) -> ByteStream:
+    async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
         """Open it. Serial begins with the last of what was said in this run. Raises `NotRunning`."""
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:

@@ -23,7 +23,7 @@ async def autostart(keepers: Iterable[Keeper]) -> None:
     async def start(keeper: Keeper) -> None:
         async with slots:
             try:
-                await keeper.ask(Cause.ASK_RUN)
+                await keeper.request_state(Cause.ASK_RUN)
             except Refused as refusal:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
                 keeper.could_not_autostart(refusal.message)

@@ -15,7 +15,7 @@ from velocity.access import rules
 from velocity.access.directory import Directory
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
-from velocity.media.attachments import Attachments, Holder
+from velocity.media.attachments import AttachedVm, Attachments
 
 OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms": Problem.VM_QUOTA}
 
@@ -45,7 +45,7 @@ class Claims:
         self,
         directory: Directory,
         attachments: Attachments,
-        holder: Callable[[UUID, Claim, UUID], Holder],
+        holder: Callable[[UUID, Claim, UUID], AttachedVm],
         blocked: Callable[[UUID], bool],
     ) -> None:
         """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `blocked` whether nobody

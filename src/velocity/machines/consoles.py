@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from velocity.access.sessions import Caller
 from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import ByteStream, Consoles, Incarnation, NotRunning, Screen, Serial, Unknown
+from velocity.hypervisor.port import (
+    ByteStream,
+    Consoles,
+    DisplayConsole,
+    Incarnation,
+    NotRunning,
+    SerialConsole,
+    Unknown,
+)
 from velocity.machines.keeper import Keeper
 from velocity.machines.keyboard import Keyboard, Seat
 from velocity.machines.rules import CALL_DEADLINE
@@ -28,7 +36,7 @@ class Ticket:
     vmid: int
     gid: int
     who: Incarnation
-    which: Serial | Screen
+    which: SerialConsole | DisplayConsole
     expires: float
 
 
@@ -48,7 +56,9 @@ class VmConsoles:
         if len(self._tickets) >= MOST:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are in use: try again in 30 seconds")
         name = secrets.token_urlsafe(24)
-        which = Serial() if request.kind == "serial" else Screen(find_display(keeper, request.display)[0])
+        which = (
+            SerialConsole() if request.kind == "serial" else DisplayConsole(find_display(keeper, request.display)[0])
+        )
         machine = keeper.machine
         self._tickets[name] = Ticket(caller, machine.vmid, machine.gid, keeper.who, which, now + LIFETIME)
         return name
@@ -75,7 +85,7 @@ class VmConsoles:
 
     def sit(self, ticket: Ticket, name: str) -> Seat | None:
         """A seat at the keyboard of a serial console, until `rise`; displays have none."""
-        if not isinstance(ticket.which, Serial):
+        if not isinstance(ticket.which, SerialConsole):
             return None
         return self._keyboards.setdefault(ticket.who, Keyboard(lambda: self.clock())).join(name)
 

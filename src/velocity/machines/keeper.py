@@ -27,9 +27,9 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
-from velocity.machines.letters import Asked, Errand, Letter, StopAgain, answered, nobody
-from velocity.machines.life import MOMENT, House, Life
-from velocity.machines.rules import CALL_DEADLINE, Machine, Progress
+from velocity.machines.inbox import ExclusiveWork, InboxItem, StateRequest, StopRetry, run_and_answer, unawaited
+from velocity.machines.life import MOMENT, KeeperContext, Life
+from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord
 from velocity.machines.states import DOES, Cause, after
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,11 @@ class Keeper(Life):
 
     __slots__ = ("_inbox", "_killing", "_overtaken", "_presses", "_pump", "_timer", "starting")
 
-    def __init__(self, house: House, machine: Machine, progress: Progress) -> None:
-        super().__init__(house, machine, progress)
+    def __init__(self, context: KeeperContext, machine: Machine, progress: RunRecord) -> None:
+        super().__init__(context, machine, progress)
         self.starting = False
         """A start begins, although it is not written down yet: its media count as written to."""
-        self._inbox: deque[Letter] = deque()
+        self._inbox: deque[InboxItem] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[State] | None = None
         self._overtaken = False
@@ -66,18 +66,18 @@ class Keeper(Life):
 
     # Requests
 
-    async def ask(self, cause: Cause) -> State:
+    async def request_state(self, cause: Cause) -> State:
         """Serve a request and return the state that it led to. Raises `Refused`."""
         if cause is Cause.ASK_KILL:
             return await self._kill()
         answer: asyncio.Future[State] = asyncio.get_running_loop().create_future()
-        self._post(Asked(cause, answer, copy_context()))
+        self._enqueue(StateRequest(cause, answer, copy_context()))
         return await answer
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something with the VM that no other request comes between."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._post(Errand(work, answer, copy_context()))
+        self._enqueue(ExclusiveWork(work, answer, copy_context()))
         return await answer
 
     def retire(self) -> None:
@@ -95,10 +95,10 @@ class Keeper(Life):
             await asyncio.wait(tasks)
         await self._record.written(MOMENT)
 
-    def _post(self, letter: Letter) -> None:
-        self._inbox.append(letter)
+    def _enqueue(self, item: InboxItem) -> None:
+        self._inbox.append(item)
         if self._pump is None:
-            # A context of no request: each letter is served in that of its sender.
+            # A context of no request: each item is served in that of its sender.
             self._pump = asyncio.get_running_loop().create_task(self._serve(), context=Context())
 
     async def _serve(self) -> None:
@@ -109,14 +109,14 @@ class Keeper(Life):
             self._pump = None
         self._go_on()
 
-    async def _serve_one(self, letter: Letter) -> None:
-        match letter:
-            case Asked(cause, answer, context):
-                await answered(self._request(cause), answer, context)
-            case Errand(work, answer, context):
-                await answered(work(), answer, context)
+    async def _serve_one(self, item: InboxItem) -> None:
+        match item:
+            case StateRequest(cause, answer, context):
+                await run_and_answer(self._request(cause), answer, context)
+            case ExclusiveWork(work, answer, context):
+                await run_and_answer(work(), answer, context)
                 self._changed()
-            case StopAgain(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
+            case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
                 await self._stop_again()
             case _:
                 pass
@@ -133,7 +133,7 @@ class Keeper(Life):
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
         if following is not State.STARTING:  # a start asks the host first
-            plan.ends()
+            plan.stop_here()
         match following:
             case State.STARTING:
                 return await self._told(self._start(cause))
@@ -157,7 +157,7 @@ class Keeper(Life):
             words = f"VM {name} stopped while this request was waiting; `velocity vm show {shlex.quote(name)}` says why"
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
-            self.doubt(silent=True)
+            self.mark_unknown(silent=True)
             words = (
                 f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, "
                 f"and the VM is shown as {self.state.value} until it responds. To end it now, stop it with force"
@@ -177,22 +177,22 @@ class Keeper(Life):
     async def _start(self, cause: Cause) -> None:
         hold = cause is Cause.ASK_PAUSE
         self._overtaken = False
-        spec = structs.replace(await self._house.prepare(self.machine), held=hold)
+        spec = structs.replace(await self._context.prepare(self.machine), held=hold)
         wanted = State.PAUSED if hold else State.RUNNING
-        plan.ends()
+        plan.stop_here()
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
         self.starting = True
         try:
-            epoch = await self._house.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
+            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
         finally:
             self.starting = False
-        self.progress = Progress(epoch=epoch, wanted=wanted, run=self.machine.spec)
+        self.progress = RunRecord(epoch=epoch, wanted=wanted, run=self.machine.spec)
         self._move(cause)
         try:
-            async with self._house.gate:
+            async with self._context.gate:
                 self._check_not_overtaken()
-                number = await self._house.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
-            await self._house.observer.reached(number)
+                number = await self._context.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
+            await self._context.observer.reached(number)
         except Unknown:
             raise
         except (HypervisorError, Refused) as error:
@@ -204,15 +204,15 @@ class Keeper(Life):
     async def _pause(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.PAUSED)
-        number = await self._house.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
-        await self._house.observer.reached(number)
+        number = await self._context.hypervisor.pause(self.who, deadline=CALL_DEADLINE)
+        await self._context.observer.reached(number)
         self._record.note()  # after it is done: what was asked for, the process itself tells after a crash
 
     async def _resume(self, cause: Cause) -> None:
         self._move(cause)
         self.progress = replace(self.progress, wanted=State.RUNNING)
-        number = await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
-        await self._house.observer.reached(number)
+        number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
+        await self._context.observer.reached(number)
         self._record.note()
 
     async def _stop(self, cause: Cause) -> None:
@@ -234,21 +234,21 @@ class Keeper(Life):
         if asked.forced:
             await self._end_now()
         else:
-            await self._press()
+            await self._press_power_button()
 
-    async def _press(self) -> None:
+    async def _press_power_button(self) -> None:
         """Press the power button, and again later: a guest that still boots does not hear it."""
         self._again_later()
         if self.observed is Fact.PAUSED:
-            number = await self._house.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
-            await self._house.observer.reached(number)
-        await self._house.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
+            number = await self._context.hypervisor.resume(self.who, deadline=CALL_DEADLINE)
+            await self._context.observer.reached(number)
+        await self._context.hypervisor.stop(self.who, Stop.POWER_BUTTON, deadline=CALL_DEADLINE)
 
     def _again_later(self) -> None:
         self._presses += 1
         self._silence()
         loop, epoch = asyncio.get_running_loop(), self.progress.epoch
-        self._timer = loop.call_later(self._house.next_press(self._presses), lambda: self._post(StopAgain(epoch)))
+        self._timer = loop.call_later(self._context.next_press(self._presses), lambda: self._enqueue(StopRetry(epoch)))
 
     async def _stop_again(self) -> None:
         self._silence()
@@ -256,7 +256,7 @@ class Keeper(Life):
             if self.progress.forced or self.observed is Fact.HELD:
                 await asyncio.shield(self._ending())
             else:
-                await self._told(self._press())
+                await self._told(self._press_power_button())
         except Refused as refusal:
             log.warning("vm %d: %s", self.machine.vmid, refusal.message)
 
@@ -267,14 +267,14 @@ class Keeper(Life):
         self._check_there()
         if self.state is not State.STOPPED:
             plan.step("kill", "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
-            plan.ends()
+            plan.stop_here()
         self._overtaken = True
-        for letter in list(self._inbox):
-            if isinstance(letter, Asked):
-                self._inbox.remove(letter)
-                if not letter.answer.done():
-                    letter.answer.set_exception(self._overtaken_by_a_stop())
-                    letter.answer.exception()
+        for item in list(self._inbox):
+            if isinstance(item, StateRequest):
+                self._inbox.remove(item)
+                if not item.answer.done():
+                    item.answer.set_exception(self._overtaken_by_a_stop())
+                    item.answer.exception()
         if self.state is State.STOPPED:
             return self.state
         return await asyncio.shield(self._ending())
@@ -300,8 +300,8 @@ class Keeper(Life):
 
     async def _end_now(self) -> None:
         self._silence()
-        number = await self._house.hypervisor.stop(self.who, Stop.NOW, deadline=CALL_DEADLINE)
-        await self._house.observer.reached(number)
+        number = await self._context.hypervisor.stop(self.who, Stop.NOW, deadline=CALL_DEADLINE)
+        await self._context.observer.reached(number)
 
     def _go_on(self) -> None:
         """What was asked for and was cut short goes on, once a fact says where it stands."""
@@ -310,11 +310,11 @@ class Keeper(Life):
         if self.doubtful or self.retired or self.busy:
             return
         if self.state is State.STOPPING and self._timer is None:
-            self._post(StopAgain(self.progress.epoch))
+            self._enqueue(StopRetry(self.progress.epoch))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
-            self._post(Asked(Cause.ASK_RUN, nobody(), Context()))
+            self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
 
-    # Small hands
+    # Helpers
 
     def _check_there(self) -> None:
         if self.retired:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from velocity.contract.consoles import Holder, Move, Told
+from velocity.contract.consoles import Holder, KeyboardStatus, Move
 
 PATIENCE = 10.0
 """Seconds that the holder has for an answer; then who asked has the keyboard."""
@@ -84,11 +84,11 @@ class Keyboard:
             case _:
                 pass
 
-    def view(self, seat: Seat) -> Told:
+    def view(self, seat: Seat) -> KeyboardStatus:
         """What holds, as this viewer is told it."""
         asks = self._asker.name if self._asker is not None and self._holder is seat else UNSET
         holder = Holder(holder=self._holder.name if self._holder else None, yours=self._holder is seat)
-        return Told(viewers=[one.name for one in self._seats], keyboard=holder, asks=asks)
+        return KeyboardStatus(viewers=[one.name for one in self._seats], keyboard=holder, asks=asks)
 
     def _give_to(self, seat: Seat | None) -> None:
         self._holder, self._asker = seat, None
@@ -112,8 +112,8 @@ class Seat:
         self._refused = True
         self.news.set()
 
-    def fetch(self) -> list[Told]:
+    def fetch(self) -> list[KeyboardStatus]:
         """What is to be told now."""
         self.news.clear()
         refused, self._refused = self._refused, False
-        return [*([Told(refused=True)] if refused else []), self.keyboard.view(self)]
+        return [*([KeyboardStatus(refused=True)] if refused else []), self.keyboard.view(self)]

@@ -12,25 +12,25 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from velocity.contract.machines import Reason, State
-from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, Machines, MachineSpec, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
 from velocity.machines import rules
 from velocity.machines.observer import Observer
 from velocity.machines.port import MachineStore
 from velocity.machines.record import Record
-from velocity.machines.rules import Machine, Progress
+from velocity.machines.rules import Machine, RunRecord
 from velocity.machines.states import Cause, after
 
 log = logging.getLogger(__name__)
 
 MOMENT = 2.0
 """Seconds that an answer waits for the fact that tells how its request ended."""
-BROKEN = frozenset({Why.GUEST_PANICKED, Why.DISK_FULL, Why.DISK_ERROR, Why.INTERNAL_ERROR})
+BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
 LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.STOPPED: State.STOPPING}
 """What was wanted of a run whose end is not known -> the state that is shown until a fact comes."""
 
 
 @dataclass(frozen=True)
-class House:
+class KeeperContext:
     """What every keeper works with.
 
     `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end,
@@ -53,7 +53,7 @@ class Life:
     """The state of one VM, moved by facts. Its `Keeper` adds what is asked of it."""
 
     __slots__ = (
-        "_house",
+        "_context",
         "_known",
         "_number",
         "_record",
@@ -66,8 +66,8 @@ class Life:
         "written",
     )
 
-    def __init__(self, house: House, machine: Machine, progress: Progress) -> None:
-        self._house = house
+    def __init__(self, context: KeeperContext, machine: Machine, progress: RunRecord) -> None:
+        self._context = context
         self.machine = machine
         self.progress = progress
         self.state = State.STOPPED if progress.run is None else LAST_KNOWN[progress.wanted]
@@ -79,14 +79,14 @@ class Life:
         """It, or its host, has not answered since: the state is the last that was known."""
         self.written: frozenset[UUID] | None = None
         """The media that its run was given to write to; None: the run began before this server."""
-        self._record = Record(house.store, house.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
+        self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
         """To be set by the fact that is waited for; None: none is."""
 
     @property
     def who(self) -> Incarnation:
-        return Incarnation(self.machine.uuid, self._house.host, self.progress.epoch)
+        return Incarnation(self.machine.uuid, self._context.host, self.progress.epoch)
 
     @property
     def gid(self) -> int:
@@ -113,18 +113,18 @@ class Life:
         """It is believed to run, or to be about to."""
         return self.state is not State.STOPPED
 
-    def hear(self, news: Changed) -> None:
+    def apply_fact(self, news: FactReport) -> None:
         """Take a fact, if it is newer than what is known. It wins over whatever was kept or thought."""
         if self.retired or news.number <= self._number or news.who.epoch < self.progress.epoch:
             return
         if news.who.epoch > self.progress.epoch:  # the database is an older one
             log.warning("vm %d: run %d was not known", self.machine.vmid, news.who.epoch)
-            self.progress = Progress(epoch=news.who.epoch, wanted=State.RUNNING)
+            self.progress = RunRecord(epoch=news.who.epoch, wanted=State.RUNNING)
             self.written = None
         self._number = news.number
         if news.fact is Fact.SILENT:
             self._live(Cause.RUNS if self.state is State.STOPPED else None)
-            self.doubt(silent=True)
+            self.mark_unknown(silent=True)
             return
         self._sure()
         self.observed = news.fact
@@ -153,7 +153,7 @@ class Life:
         if self.state is State.STOPPED:
             self._note(Reason(cause="autostart-failed", message=message, since=self._now()))
 
-    def _hear_the_end(self, news: Changed) -> None:
+    def _hear_the_end(self, news: FactReport) -> None:
         if self.state is State.STOPPED and self.progress.run is None:
             self._record.note()  # told again: it was not acknowledged
             return
@@ -163,19 +163,23 @@ class Life:
         else:
             self._end(rules.reason(news, self._now(), asked=asked))
 
-    def _hear_it_lives(self, news: Changed) -> None:
+    def _hear_it_lives(self, news: FactReport) -> None:
         before, old = self.state, self.progress.reason
         cause = Cause.RUNS if news.fact is Fact.RUNNING else Cause.HALTED
         self._live(Cause.BROKE if news.why in BROKEN else cause)
         reason = rules.reason(news, self._now(), asked=False)
         if old is not None and self.state is before:
-            stays = Why.GUEST_RESET.value if reason is None and self.state is State.RUNNING else reason and reason.cause
+            stays = (
+                FactCause.GUEST_RESET.value
+                if reason is None and self.state is State.RUNNING
+                else reason and reason.cause
+            )
             reason = old if old.cause == stays else reason
         progress = replace(self.progress, reason=reason)
         if self.state is not State.STOPPING:
             progress = replace(progress, stopping_since=None)
         waits = self.observed is Fact.HELD and progress.wanted is State.RUNNING
-        if news.why is Why.ASKED and progress.wanted is not State.STOPPED and not waits and not self.busy:
+        if news.why is FactCause.ASKED and progress.wanted is not State.STOPPED and not waits and not self.busy:
             progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was written
         if progress != self.progress:
             self.progress = progress
@@ -197,7 +201,7 @@ class Life:
             self._move(Cause.ENDED)
         self._record.note()
         if had:
-            self._house.ended(self.machine)
+            self._context.ended(self.machine)
         self._changed()
 
     def _go_on(self) -> None:
@@ -205,23 +209,23 @@ class Life:
 
     async def _find_out(self) -> None:
         """Wait a moment for the fact that says how it stands; it is asked for until it comes."""
-        self.doubt()
+        self.mark_unknown()
         known = self._known
         if known is not None:
             try:
                 async with asyncio.timeout(MOMENT):
                     await known.wait()
             except TimeoutError:
-                self.doubt(silent=True)
+                self.mark_unknown(silent=True)
 
-    def doubt(self, *, silent: bool = False) -> None:
+    def mark_unknown(self, *, silent: bool = False) -> None:
         """What is known of it may not hold: it is looked at until a fact comes. `silent`: it does not answer."""
         if self._known is None:
             self._known = asyncio.Event()
         if silent and self.unreachable_since is None:
             self.unreachable_since = self._now()
             self._changed()
-        self._house.observer.look(self)
+        self._context.observer.look(self)
 
     def _sure(self) -> None:
         if self._known is not None:
@@ -247,7 +251,7 @@ class Life:
 
     def _changed(self) -> None:
         if not self.retired:
-            self._house.changed(self.machine)
+            self._context.changed(self.machine)
 
     def _now(self) -> int:
-        return int(self._house.clock())
+        return int(self._context.clock())

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from velocity.hypervisor.port import (
-    Changed,
     Fact,
+    FactCause,
+    FactReport,
     HostId,
     HypervisorError,
     Incarnation,
     Listing,
     Machines,
     Unknown,
-    Why,
 )
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ ADOPT_DEADLINE = 2.0
 LOOK_DEADLINE = 1.0
 HEAR_DEADLINE = 10.0
 """Seconds in which the news of a call that is done must have come."""
-AGAIN = (0.1, 0.2, 0.4, 0.8, 1.0)
+RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds until a host or a machine that did not answer is asked again; then the last."""
 
 
@@ -49,7 +49,7 @@ class HostBack:
     host: HostId
 
 
-class Observed(Protocol):
+class FactConsumer(Protocol):
     """What an observer feeds: a keeper."""
 
     @property
@@ -67,10 +67,10 @@ class Observed(Protocol):
     def busy(self) -> bool:
         """Something is being asked of it."""
 
-    def doubt(self) -> None:
+    def mark_unknown(self) -> None:
         """What is known of it may not hold: it is looked at until a fact comes."""
 
-    def hear(self, news: Changed) -> None: ...
+    def apply_fact(self, news: FactReport) -> None: ...
 
     def host_lost(self) -> None: ...
 
@@ -90,9 +90,9 @@ class Observer:
         self,
         host: HostId,
         hypervisor: Machines,
-        keeper: Callable[[UUID], Observed | None],
-        keepers: Callable[[], Iterable[Observed]],
-        heard: Callable[[Changed], None] = lambda news: None,
+        keeper: Callable[[UUID], FactConsumer | None],
+        keepers: Callable[[], Iterable[FactConsumer]],
+        heard: Callable[[FactReport], None] = lambda news: None,
         changed: Callable[[HostLost | HostBack], None] = lambda news: None,
     ) -> None:
         self._host = host
@@ -109,7 +109,7 @@ class Observer:
         self.lost = False
         self.listing: Listing | None = None
         """The last that the host has given."""
-        self.unknown: dict[Incarnation, Changed] = {}
+        self.unknown: dict[Incarnation, FactReport] = {}
         """Runs on the host that belong to no VM, or to an older run of one."""
 
     async def open(self) -> None:
@@ -146,7 +146,7 @@ class Observer:
         except TimeoutError:
             raise Unknown(f"host {self._host} has not reported the result") from None
 
-    def look(self, keeper: Observed) -> None:
+    def look(self, keeper: FactConsumer) -> None:
         """Ask what a machine does, again until a fact comes."""
         if keeper.who not in self._looking:
             self._do(keeper.who, self._look(keeper.who, keeper))
@@ -156,7 +156,7 @@ class Observer:
         self._looking[who] = task
         task.add_done_callback(lambda _: self._looking.pop(who, None))
 
-    async def _look(self, who: Incarnation, keeper: Observed) -> None:
+    async def _look(self, who: Incarnation, keeper: FactConsumer) -> None:
         tries = 0
         while keeper.doubtful and keeper.who == who:
             with contextlib.suppress(HypervisorError):  # a host that is lost tells all when it is back
@@ -212,9 +212,9 @@ class Observer:
                 if not keeper.lives or keeper.who in there:
                     continue
                 if keeper.busy:  # the host may not have been asked yet
-                    keeper.doubt()
+                    keeper.mark_unknown()
                 else:
-                    self._feed(Changed(keeper.who, Fact.ABSENT, Why.UNKNOWN, number=listing.number))
+                    self._feed(FactReport(keeper.who, Fact.ABSENT, FactCause.UNKNOWN, number=listing.number))
         for keeper in list(self._keepers()):
             if keeper.doubtful:
                 self.look(keeper)
@@ -239,13 +239,13 @@ class Observer:
                 keeper.host_lost()
             self._changed(HostLost(self._host, words))
 
-    def _feed(self, news: Changed) -> None:
+    def _feed(self, news: FactReport) -> None:
         keeper = self._keeper(news.who.machine)
         if keeper is None or news.who.epoch < keeper.who.epoch:
             self._set_aside(news)
         else:
             try:
-                keeper.hear(news)
+                keeper.apply_fact(news)
                 self._heard(news)
             except Exception:  # a sick one costs itself, not the facts of the others
                 log.exception("machine %s, run %d: a fact could not be applied", news.who.machine, news.who.epoch)
@@ -261,7 +261,7 @@ class Observer:
             elif not reached.done():
                 reached.set_result(None)
 
-    def _set_aside(self, news: Changed) -> None:
+    def _set_aside(self, news: FactReport) -> None:
         """It is no run that a VM here has now: it is named, and nothing is done to it."""
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             if self.unknown.pop(news.who, None) is not None:
@@ -277,4 +277,4 @@ class Observer:
 
 
 def _pause(tries: int) -> float:
-    return AGAIN[min(tries, len(AGAIN) - 1)]
+    return RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]

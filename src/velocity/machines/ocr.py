@@ -60,13 +60,13 @@ class Ocr:
             self._room += 1
 
     async def _run(self, picture: bytes) -> str:
-        paper = os.memfd_create("picture", os.MFD_CLOEXEC)
+        file = os.memfd_create("picture", os.MFD_CLOEXEC)
         try:
-            os.write(paper, picture)
-            os.lseek(paper, 0, os.SEEK_SET)
-            return await self._say(paper)
+            os.write(file, picture)
+            os.lseek(file, 0, os.SEEK_SET)
+            return await self._say(file)
         finally:
-            os.close(paper)
+            os.close(file)
 
     async def _say(self, picture: int) -> str:
         words = [PROGRAM, "stdin", "stdout", "--psm", "6"]

@@ -9,13 +9,13 @@ from uuid import UUID
 from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HostId
-from velocity.machines.rules import Machine, Progress, Spec, Unreadable
+from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 
 
 class MachineStore(Protocol):
     """Each call is one transaction; what returns is durable. A vmid is never given twice."""
 
-    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, Progress]], Sequence[Unreadable]]:
+    def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
         """The VMs of a host, and what of them cannot be read."""
 
     def discarded(self) -> set[str]:
@@ -32,7 +32,7 @@ class MachineStore(Protocol):
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         """The epoch of a new run with that specification, one more than the last; the old reason goes."""
 
-    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+    async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         """All of it, and only if no run of a higher epoch than `progress.epoch` has begun.
 
         Of its run only the end is kept: its specification goes.

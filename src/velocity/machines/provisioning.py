@@ -14,19 +14,19 @@ from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import rules
+from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.keeper import Keeper
+from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import Machine, Progress, Spec
+from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
-from velocity.machines.strays import forget
-from velocity.machines.withdrawn import WithdrawnVms, check_stopped
 
 
 class Provisioning:
@@ -36,7 +36,7 @@ class Provisioning:
         self,
         store: MachineStore,
         directory: Directory,
-        updates: Updates,
+        updates: DirectoryWriter,
         fleet: Fleet,
         hypervisor: Hypervisor,
         *,
@@ -48,7 +48,7 @@ class Provisioning:
         self._fleet = fleet
         self._hypervisor = hypervisor
         self._host = host
-        self._forget = partial(forget, hypervisor, host)
+        self._forget = partial(remove_machine_data, hypervisor, host)
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
@@ -62,7 +62,7 @@ class Provisioning:
             plan.step("create", "vm", draft.name, gid=draft.gid)
             plan.warns(warnings)
             machine = await self._keep(draft)
-            self._fleet.add(Keeper(self._fleet.house, machine, Progress()))
+            self._fleet.add(Keeper(self._fleet.keeper_context, machine, RunRecord()))
         return machine.vmid, warnings
 
     async def _keep(self, draft: Machine) -> Machine:
@@ -74,7 +74,7 @@ class Provisioning:
             raise
         try:
             self._directory.group(draft.gid)
-        except Refused:  # it came too late to be withdrawn with its group
+        except Refused:  # it came too late to be deletion with its group
             await self._store.remove(vmid)
             raise
         return replace(draft, vmid=vmid)
@@ -113,23 +113,23 @@ class Provisioning:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
-        plan.ends()
-        withdrawn = WithdrawnVms(self._fleet, self._forget)
-        withdrawn.take(keeper)
+        plan.stop_here()
+        deletion = PendingVmDeletion(self._fleet, self._forget)
+        deletion.take(keeper)
         try:
             machine = keeper.machine
             discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid)
             await self._store.remove(vmid, None if purge else discarded)
         except BaseException:
-            await withdrawn.restore()
+            await deletion.restore()
             raise
-        withdrawn.committed()
+        deletion.committed()
         if not purge:
             self._updates.discarded("vm", machine.gid)
-        await withdrawn.finish(purge=purge)
+        await deletion.finish(purge=purge)
 
     @contextlib.contextmanager
-    def returning(self, machines: Sequence[tuple[Machine, Progress]]) -> Iterator[None]:
+    def returning(self, machines: Sequence[tuple[Machine, RunRecord]]) -> Iterator[None]:
         """VMs that come back from the trash, with their names, quota and media. What raises inside undoes it."""
         with contextlib.ExitStack() as undo:
             for machine, _ in machines:
@@ -138,7 +138,9 @@ class Provisioning:
                 undo.enter_context(self._fleet.claims.taken(machine.uuid, self._fleet.builder.claim(machine, None)))
             yield
             for machine, progress in machines:
-                self._fleet.add(Keeper(self._fleet.house, machine, replace(progress, wanted=State.STOPPED, run=None)))
+                self._fleet.add(
+                    Keeper(self._fleet.keeper_context, machine, replace(progress, wanted=State.STOPPED, run=None))
+                )
 
     def _plan_to_remove(self, keeper: Keeper, *, purge: bool) -> None:
         machine = keeper.machine
@@ -160,8 +162,8 @@ class Provisioning:
                 plan.step("kill", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.machine.gid)
             self._plan_to_remove(keeper, purge=purge)
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnVms:
+    async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
         """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
-        withdrawn = WithdrawnVms(self._fleet, self._forget)
-        await withdrawn.end(self._fleet.of_groups(gids), force=force)
-        return withdrawn
+        deletion = PendingVmDeletion(self._fleet, self._forget)
+        await deletion.end(self._fleet.of_groups(gids), force=force)
+        return deletion

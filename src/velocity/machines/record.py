@@ -10,11 +10,11 @@ from contextvars import Context
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HypervisorError, Incarnation, Machines
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import CALL_DEADLINE, Progress
+from velocity.machines.rules import CALL_DEADLINE, RunRecord
 
 log = logging.getLogger(__name__)
 
-AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds until a note that could not be written is tried again; then the last."""
 
 
@@ -28,7 +28,7 @@ class Record:
         store: MachineStore,
         hypervisor: Machines,
         vmid: int,
-        progress: Callable[[], Progress],
+        progress: Callable[[], RunRecord],
         who: Callable[[], Incarnation],
     ) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class Record:
         self._changed = False
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, progress: Progress) -> None:
+    async def write(self, progress: RunRecord) -> None:
         """Write what is about to be done. Raises `Refused`, and then it must not be done."""
         try:
             await self._store.keep_progress(self._vmid, progress)
@@ -79,7 +79,7 @@ class Record:
                         words = error.message if isinstance(error, Refused) else repr(error)
                         log.warning("vm %d: its state is not written yet, retrying: %s", self._vmid, words)
                     self._changed = True
-                    await asyncio.sleep(AGAIN[min(tries, len(AGAIN) - 1)])
+                    await asyncio.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
                     tries += 1
                     continue
                 tries = 0

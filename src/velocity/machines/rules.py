@@ -12,7 +12,7 @@ from velocity.contract import settings
 from velocity.contract.machines import Display, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
-from velocity.hypervisor.port import Changed, Fact, HostFacts, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
 
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
@@ -39,7 +39,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunRecord:
     """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
 
     `run` is what the present run was started with; None: it does not run. `forced`: STOPPED was asked for with force.
@@ -141,33 +141,33 @@ def _or(words: type[MediaMode] | type[NicType]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-SENTENCES: dict[Why, str] = {
-    Why.GUEST_SHUTDOWN: "the guest powered off",
-    Why.GUEST_RESET: "the guest restarted",
-    Why.GUEST_PANICKED: "the guest's kernel panicked: look at its console, then stop it with force or resume it",
-    Why.DISK_FULL: "the guest wrote to a medium whose pool is full: free space there, then resume it",
-    Why.DISK_ERROR: "the host could not read or write one of the media: check the host's disks, then resume it",
-    Why.HOST_SIGNAL: "someone on the host ended its process with a signal",
-    Why.KILLED: "killed by someone on the host or by the kernel's out-of-memory killer",
-    Why.INTERNAL_ERROR: "the accelerator could not run the guest: see `velocity doctor`",
-    Why.UNKNOWN: "it is halted for an unknown reason: look at its console, then resume or stop it",
+SENTENCES: dict[FactCause, str] = {
+    FactCause.GUEST_SHUTDOWN: "the guest powered off",
+    FactCause.GUEST_RESET: "the guest restarted",
+    FactCause.GUEST_PANICKED: "the guest's kernel panicked: look at its console, then stop it with force or resume it",
+    FactCause.DISK_FULL: "the guest wrote to a medium whose pool is full: free space there, then resume it",
+    FactCause.DISK_ERROR: "the host could not read or write one of the media: check the host's disks, then resume it",
+    FactCause.HOST_SIGNAL: "someone on the host ended its process with a signal",
+    FactCause.KILLED: "killed by someone on the host or by the kernel's out-of-memory killer",
+    FactCause.INTERNAL_ERROR: "the accelerator could not run the guest: see `velocity doctor`",
+    FactCause.UNKNOWN: "it is halted for an unknown reason: look at its console, then resume or stop it",
 }
 """Why a VM stands as it does, for people. Causes that are no fault of anything have no entry."""
 
-ENDED: dict[Why, str] = {
-    Why.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
-    Why.UNKNOWN: "its process ended for an unknown reason",
+ENDED: dict[FactCause, str] = {
+    FactCause.GUEST_PANICKED: "the guest's kernel panicked, and its process has ended",
+    FactCause.UNKNOWN: "its process ended for an unknown reason",
 }
 """The sentences that are others where the run has ended."""
 
 
-def reason(news: Changed, now: int, *, asked: bool) -> Reason | None:
+def reason(news: FactReport, now: int, *, asked: bool) -> Reason | None:
     """What is kept of a fact; None for what was simply asked for, and for what runs as it should."""
     ended = news.fact is Fact.ENDED
-    if news.why is Why.ASKED or (news.fact is Fact.RUNNING and news.why is not Why.GUEST_RESET):
+    if news.why is FactCause.ASKED or (news.fact is Fact.RUNNING and news.why is not FactCause.GUEST_RESET):
         return None
     message = ENDED.get(news.why, SENTENCES[news.why]) if ended else SENTENCES[news.why]
-    if news.why is Why.GUEST_SHUTDOWN and asked:
+    if news.why is FactCause.GUEST_SHUTDOWN and asked:
         message = "the guest shut down after its power button was pressed"
     if news.detail:
         message = f"{message} ({news.detail})"

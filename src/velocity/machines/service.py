@@ -16,19 +16,19 @@ from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
 from velocity.contract.machines import State, VmSummary
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import Changed, Confinement, HostId, Hypervisor, Unknown, Why
+from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
 from velocity.machines.autostart import autostart
 from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
-from velocity.machines.forms import Summaries
 from velocity.machines.keeper import Keeper
-from velocity.machines.life import House
+from velocity.machines.life import KeeperContext
 from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.machines.orphans import remove_orphans
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable
 from velocity.machines.states import REQUESTABLE, Cause
-from velocity.machines.strays import forget_strays
-from velocity.media.attachments import Attachments, Holder
+from velocity.machines.summaries import Summaries
+from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.library import Library
 from velocity.media.room import Room
 
@@ -75,7 +75,7 @@ class Fleet:
             heard=self._heard,
             changed=self._host_changed,
         )
-        self.house = House(
+        self.keeper_context = KeeperContext(
             host=host,
             hypervisor=hypervisor.machines,
             observer=self.observer,
@@ -98,7 +98,7 @@ class Fleet:
         """Load the VMs, adopt those that run, and start the ones that want it, in the background."""
         loaded, self.unreadable = self._store.load(self._host)
         for machine, progress in loaded:
-            self.add(Keeper(self.house, machine, progress))
+            self.add(Keeper(self.keeper_context, machine, progress))
             self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
         for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
@@ -111,7 +111,7 @@ class Fleet:
         """The host is heard for the first time: clear what a crash has left, and start what starts by itself."""
         self._welcomed = True
         known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self.unreadable)}
-        await forget_strays(self._hypervisor, self._host, self.observer, known)
+        await remove_orphans(self._hypervisor, self._host, self.observer, known)
         self._do_behind(autostart(list(self._keepers.values())))
 
     async def close(self) -> int:
@@ -139,8 +139,8 @@ class Fleet:
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
-    def _heard(self, news: Changed) -> None:
-        if news.why is Why.DISK_FULL and (keeper := self._by_uuid.get(news.who.machine)) is not None:
+    def _heard(self, news: FactReport) -> None:
+        if news.why is FactCause.DISK_FULL and (keeper := self._by_uuid.get(news.who.machine)) is not None:
             self._do_behind(self._make_room_for(keeper))
 
     def _host_changed(self, news: HostLost | HostBack) -> None:
@@ -169,7 +169,7 @@ class Fleet:
     def listed(self, gid: int) -> Encoded[list[VmSummary]]:
         """The VMs of a group."""
         self._directory.group(gid)
-        return self._summaries.of(gid, self._by_group.get(gid, {}).values())
+        return self._summaries.encoded_list(gid, self._by_group.get(gid, {}).values())
 
     def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
         """The VMs of the groups for which `allowed` says so."""
@@ -201,12 +201,12 @@ class Fleet:
     def of_groups(self, gids: Collection[int]) -> list[Keeper]:
         return [keeper for gid in gids for keeper in self._by_group.get(gid, {}).values()]
 
-    def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> Holder:
+    def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> AttachedVm:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
-            return Holder(claim.line[0], claim.name, False, None)
+            return AttachedVm(claim.line[0], claim.name, False, None)
         writing = (keeper.starting or not keeper.ended) and mid in self._written(keeper, claim)
-        return Holder(claim.line[0], claim.name, writing, keeper.machine.vmid)
+        return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid)
 
     def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
         """What its run may write to: not known of one that began before this server."""
@@ -227,7 +227,7 @@ class Fleet:
                 field="state",
             )
         cause = REQUESTABLE[wanted]
-        return keeper, await keeper.ask(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
+        return keeper, await keeper.request_state(Cause.ASK_KILL if force and cause is Cause.ASK_STOP else cause)
 
     def add(self, keeper: Keeper) -> None:
         """Show a VM (again)."""
@@ -251,7 +251,7 @@ class Fleet:
 
     def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""
-        self._summaries.changed(machine)
-        self._changes.tell("vm", machine.vmid, machine.gid)
+        self._summaries.invalidate(machine)
+        self._changes.note_change("vm", machine.vmid, machine.gid)
         for mid in self.claims.media(machine.uuid):
             self._library.touched(mid)

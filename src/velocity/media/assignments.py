@@ -70,11 +70,11 @@ class Assignments:
         async with self._changing:
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
             parent = self._directory.groups[self._directory.existing(gid)].parent_gid
-            lacking = rules.more_than(wanted, self.of(parent, mpid) if exists else None)
-            if lacking:
+            missing = rules.more_than(wanted, self.of(parent, mpid) if exists else None)
+            if missing:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"the parent of {self._directory.called(caller.uid, gid)} does not have {lacking} in "
+                    f"the parent of {self._directory.called(caller.uid, gid)} does not have {missing} in "
                     f"pool {mpid} and cannot pass it on",
                 )
             self._check_gain(caller, gid, mpid, wanted)
@@ -87,7 +87,7 @@ class Assignments:
             plan.step("assign", "pool", self._pools[mpid].name, id=mpid, gid=gid, changes=changes)
             await self._store.assign(gid, mpid, wanted)
             self._assignments[gid, mpid] = wanted
-            self._changes.tell("assignment", (gid, mpid), gid)
+            self._changes.note_change("assignment", (gid, mpid), gid)
 
     async def revoke(self, caller: Caller, gid: int, mpid: int, named: str | UnsetType) -> None:
         """Media that the group has there stay."""
@@ -110,7 +110,7 @@ class Assignments:
             plan.step("revoke", "pool", pool.name if pool else "", id=mpid, gid=gid)
             await self._store.unassign(gid, mpid)
             del self._assignments[gid, mpid]
-            self._changes.tell("assignment", (gid, mpid), gid)
+            self._changes.note_change("assignment", (gid, mpid), gid)
 
     def _check_gain(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
         """What a group gains is given by those who may assign above it. Raises `Refused(NO_PERMISSION)`."""

@@ -10,7 +10,7 @@ from velocity.media.library import Library
 
 
 @dataclass(frozen=True)
-class Holder:
+class AttachedVm:
     """A machine that a medium is attached to; `writing` says that it runs and may write.
 
     Without a vmid it is not there yet, or no more.
@@ -27,13 +27,13 @@ class Attachments:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._holders: dict[UUID, dict[UUID, Callable[[UUID], Holder]]] = {}
+        self._holders: dict[UUID, dict[UUID, Callable[[UUID], AttachedVm]]] = {}
 
-    def holders(self, mid: UUID) -> list[Holder]:
+    def attached_vms(self, mid: UUID) -> list[AttachedVm]:
         """The machines that a medium is attached to, or is about to be, as they are now."""
         return [describe(mid) for describe in self._holders.get(mid, {}).values()]
 
-    def attach(self, uuid: UUID, media: Collection[UUID], describe: Callable[[UUID], Holder]) -> None:
+    def attach(self, uuid: UUID, media: Collection[UUID], describe: Callable[[UUID], AttachedVm]) -> None:
         """To a machine; `describe` says how it holds one of them, whenever that is asked."""
         for mid in media:
             self._holders.setdefault(mid, {})[uuid] = describe

@@ -68,7 +68,7 @@ class Creation:
         with self._reservations.reserve(medium):
             await self._states.check(medium.mpid)
             plan.step("create", "medium", medium.name, gid=medium.gid)
-            plan.ends()
+            plan.stop_here()
             await self._blobs.create(medium.ref, medium.size, deadline=CALL_DEADLINE)
             await self.keep(medium)
         return medium
@@ -93,7 +93,7 @@ class Creation:
             await self._room.find(medium.mpid, medium.size)
             self._directory.group(medium.gid)  # it may have been deleted meanwhile
             plan.step("create", "medium", medium.name, gid=medium.gid)
-            plan.ends()
+            plan.stop_here()
             incoming = await self._blobs.put(medium.ref, deadline=CALL_DEADLINE)
             try:
                 yield Upload(medium, incoming, request, self.keep)
@@ -115,7 +115,7 @@ class Creation:
             raise
         try:
             self._directory.group(medium.gid)
-        except Refused:  # it is being deleted, and this medium came too late to be withdrawn with it
+        except Refused:  # it is being deleted, and this medium came too late to be deleted with it
             await self._store.remove(medium.mid)
             await self._settle(medium, Belongs.NOWHERE)
             raise

@@ -9,7 +9,7 @@ from functools import partial
 from velocity import plan
 from velocity.access.rules import Discarded
 from velocity.access.sessions import Caller
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.media import DeleteMedium
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
@@ -26,7 +26,7 @@ from velocity.media.usage import DiskUsage
 from velocity.storage.port import Belongs, Trash
 
 
-class WithdrawnMedia:
+class PendingMediaDeletion:
     """Media that are being deleted: out of use, their files out of place."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Deletion:
         self,
         store: MediaStore,
         trash: Trash,
-        updates: Updates,
+        updates: DirectoryWriter,
         library: Library,
         attachments: Attachments,
         assignments: Assignments,
@@ -99,14 +99,14 @@ class Deletion:
         self._library = library
         self._attachments = attachments
         self._states = states
-        self._withdrawn = partial(WithdrawnMedia, trash, library, assignments, quotas, reservations, usage, room)
+        self._withdrawn = partial(PendingMediaDeletion, trash, library, assignments, quotas, reservations, usage, room)
 
     async def delete(self, caller: Caller, request: DeleteMedium, *, purge: bool) -> None:
         """One medium."""
         mid = request.mid
         await self._states.check(self._library.get(mid).mpid)
         medium = self._library.get(mid)
-        holders = self._attachments.holders(mid)
+        holders = self._attachments.attached_vms(mid)
         if holders:
             raise Refused(
                 Problem.MEDIUM_ATTACHED,
@@ -116,23 +116,23 @@ class Deletion:
         self._states.check_declared(medium)
         check(request.revision, medium.revision)
         _plan_to_remove(medium, purge=purge)
-        plan.ends()
-        withdrawn = await self._withdraw([medium])
+        plan.stop_here()
+        deletion = await self._begin_deletion([medium])
         try:
             discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
             await self._store.remove(mid, None if purge else discarded)
         except BaseException:
-            await withdrawn.restore()
+            await deletion.restore()
             raise
-        withdrawn.committed()
+        deletion.committed()
         if not purge:
             self._updates.discarded("medium", medium.gid)
-        await withdrawn.finish(purge=purge)
+        await deletion.finish(purge=purge)
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
         """Keeps `velocity.access.port.Belongings`: no medium of the groups is attached elsewhere."""
         for medium in self._library.of_groups(gids):
-            for holder in self._attachments.holders(medium.mid):
+            for holder in self._attachments.attached_vms(medium.mid):
                 if holder.gid not in gids:
                     raise Refused(
                         Problem.GROUP_MEDIUM_ATTACHED,
@@ -142,25 +142,25 @@ class Deletion:
             self._states.check_last(medium.mpid)
             _plan_to_remove(medium, purge=purge)
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnMedia:
+    async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingMediaDeletion:
         """Keeps `velocity.access.port.Belongings`: the media of groups that are being deleted."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
-        return await self._withdraw(self._library.of_groups(gids), gids)
+        return await self._begin_deletion(self._library.of_groups(gids), gids)
 
-    async def _withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> WithdrawnMedia:
+    async def _begin_deletion(self, media: Sequence[Medium], gids: Collection[int] = ()) -> PendingMediaDeletion:
         for medium in media:
             self._library.remove(medium)  # from here on nobody can attach it
-        withdrawn = self._withdrawn(media, gids)
+        deletion = self._withdrawn(media, gids)
         try:
             for medium in media:
                 if self._states.has(medium.mpid):
                     await self._trash.lift(medium.ref, deadline=CALL_DEADLINE)
         except BaseException:
-            await withdrawn.restore()
+            await deletion.restore()
             raise
-        return withdrawn
+        return deletion
 
 
 def _plan_to_remove(medium: Medium, *, purge: bool) -> None:

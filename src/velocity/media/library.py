@@ -67,9 +67,9 @@ class Library:
     def remove(self, medium: Medium) -> None:
         """Show a medium no more."""
         del self._media[medium.mid]
-        self._changes.tell("medium", medium.mid, medium.gid)
+        self._changes.note_change("medium", medium.mid, medium.gid)
 
     def touched(self, mid: UUID) -> None:
         """Tell that a medium shows otherwise now."""
         if mid in self._media:
-            self._changes.tell("medium", mid, self._media[mid].gid)
+            self._changes.note_change("medium", mid, self._media[mid].gid)

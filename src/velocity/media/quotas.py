@@ -56,7 +56,7 @@ class PoolQuotas:
         for ancestor in line:
             if ancestor in self._directory.groups:
                 self._used[ancestor, mpid] = self.used(ancestor, mpid) + size
-                self._changes.tell("pool", ancestor, ancestor)
+                self._changes.note_change("pool", ancestor, ancestor)
 
     def declared(self, mpid: int) -> int:
         """Bytes that all media there may grow to."""

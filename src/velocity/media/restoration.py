@@ -40,7 +40,7 @@ class Restoration:
                         Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
                     )
                 await self._states.check(medium.mpid)
-                if plan.wanted():
+                if plan.is_plan():
                     plan.step("restore", "medium", medium.name, id=medium.mid, gid=medium.gid)
                     continue
                 await self._trash.restore(medium.ref, deadline=CALL_DEADLINE)

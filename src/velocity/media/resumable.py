@@ -142,7 +142,7 @@ class Resumables:
             plan.step("cancel", "medium", request.name, gid=request.gid)
             plan.consumes(request.gid, {"bytes": -request.length}, mpid=request.mpid)
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> EndedUploads:
+    async def begin_deletion(self, gids: Collection[int], *, force: bool) -> EndedUploads:
         """Keeps `velocity.access.port.Belongings`: uploads into groups that are being deleted are ended."""
         for upload in [one for one in self._uploads.values() if one.request.gid in gids]:
             await self.end(upload)

@@ -36,7 +36,7 @@ class Room:
         if size <= free:
             return
         _check(size, free + await self._trash.held(mpid, None, deadline=CALL_DEADLINE))
-        if plan.wanted():
+        if plan.is_plan():
             plan.warns(
                 [
                     f"the pool has {sizes.size(free)} free: the oldest items of its trash would be removed permanently "

@@ -37,7 +37,7 @@ class Sources:
 
     def check_unwritten(self, medium: Medium) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""
-        writer = next((holder for holder in self._attachments.holders(medium.mid) if holder.writing), None)
+        writer = next((holder for holder in self._attachments.attached_vms(medium.mid) if holder.writing), None)
         if writer is not None:
             raise Refused(
                 Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {medium.name!r}: stop it first", field="mid"
@@ -45,7 +45,7 @@ class Sources:
 
     def check_unused(self, mid: UUID, vmid: int) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a task reads it, or another VM than this one writes to it."""
-        holders = self._attachments.holders(mid)
+        holders = self._attachments.attached_vms(mid)
         writer = next((one for one in holders if one.writing and one.vmid != vmid), None)
         if writer is not None:
             raise Refused(

@@ -63,7 +63,7 @@ class Hold:
     told: bool = False
 
 
-class Watch:
+class LoopWatchdog:
     """Watches the loop that it is opened in; with `stacks`, by a thread too. `clock` gives seconds."""
 
     def __init__(self, lag: Lag, clock: Callable[[], float] = time.monotonic, *, stacks: bool) -> None:

@@ -93,7 +93,7 @@ class Ring:
         return None if isnan(value) else value
 
 
-class Past:
+class MetricsHistory:
     """One machine's hour, point by point, and its day, in means of two minutes."""
 
     def __init__(self) -> None:

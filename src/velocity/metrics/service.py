@@ -14,7 +14,7 @@ from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.machines.slots import Slots
-from velocity.metrics.rules import INTERVAL, Past, Series, point
+from velocity.metrics.rules import INTERVAL, MetricsHistory, Series, point
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Metrics:
         self._fleet = fleet
         self._meters = meters
         self._times = times or Times()
-        self._pasts: dict[UUID, Past] = {}
+        self._pasts: dict[UUID, MetricsHistory] = {}
         self._measured: dict[UUID, Measured] = {}
         self._slots = Slots(AT_ONCE, HOLD)
         self._asked: dict[UUID, asyncio.Task[None]] = {}
@@ -91,8 +91,8 @@ class Metrics:
         measured = self._measured.get(keeper.machine.uuid)
         return measured.usage if measured is not None and _runs(keeper) and measured.who == keeper.who else None
 
-    def _past(self, keeper: Keeper) -> Past:
-        return self._pasts.get(keeper.machine.uuid) or Past()
+    def _past(self, keeper: Keeper) -> MetricsHistory:
+        return self._pasts.get(keeper.machine.uuid) or MetricsHistory()
 
     def known(self) -> set[UUID]:
         """The machines of which something is kept."""
@@ -141,7 +141,7 @@ class Metrics:
             values = point(None, usage, 0)
         else:
             values = point(before.usage, usage, now - before.at)
-        self._pasts.setdefault(uuid, Past()).put(number, values)
+        self._pasts.setdefault(uuid, MetricsHistory()).put(number, values)
         self._measured[uuid] = Measured(who, now, usage)
 
     def _forget_all_but(self, uuids: set[UUID]) -> None:

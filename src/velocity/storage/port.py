@@ -36,7 +36,7 @@ class Value(Struct, frozen=True, tag=True):
     """What crosses a port. Each kind is told by its tag."""
 
 
-class Kind(enum.Enum):
+class ObjectKind(enum.Enum):
     """What an object is. All but media belong to a machine, in no list and with no quota of their own."""
 
     MEDIUM = "medium"
@@ -51,7 +51,7 @@ class MediaRef(Value, frozen=True):
     pool: int
     medium: UUID
     format: str
-    kind: Kind = Kind.MEDIUM
+    kind: ObjectKind = ObjectKind.MEDIUM
 
 
 HOST_POOL = 0
@@ -60,7 +60,7 @@ HOST_POOL = 0
 
 def variables(machine: UUID) -> MediaRef:
     """The firmware variables of a machine: in the host's own pool, so that a machine starts whatever other pools do."""
-    return MediaRef(HOST_POOL, machine, "qcow2", Kind.VARIABLES)
+    return MediaRef(HOST_POOL, machine, "qcow2", ObjectKind.VARIABLES)
 
 
 class PoolState(Value, frozen=True):
@@ -211,7 +211,7 @@ class Prepared(Value, frozen=True):
     takes: int
 
 
-class Progress(Value, frozen=True):
+class JobProgress(Value, frozen=True):
     """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all.
 
     `room`: so many have to be free for that, as if it had no holes; what it has taken so far is not among them.
@@ -245,7 +245,7 @@ class Jobs(Protocol):
     async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
         """It may take so many bytes in all."""
 
-    def watch(self, target: MediaRef) -> AsyncIterator[Progress | Made]:
+    def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
         """How it does; ends with `Made`. Raises `Refused`: nothing of it remains. One reader a job."""
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from velocity.access.port import Kept
-from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Lying, Session, User
+from velocity.access.port import AccessRows
+from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Session, TrashedAccess, User
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
@@ -20,9 +20,9 @@ class SqlAccess:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self) -> Kept:
-        def work(connection: Connection) -> Kept:
-            return Kept(
+    def load(self) -> AccessRows:
+        def work(connection: Connection) -> AccessRows:
+            return AccessRows(
                 users=[User(**row) for row in connection.execute(select(users)).mappings()],
                 groups=[
                     Group(*row) for row in connection.execute(select(groups.c.gid, groups.c.parent_gid, groups.c.name))
@@ -125,9 +125,9 @@ class SqlAccess:
         await self._database.write(work)
 
 
-def _lying(connection: Connection) -> Lying:
+def _lying(connection: Connection) -> TrashedAccess:
     found = [rows for rows in discarded_rows(connection) if rows.get("groups")]
-    return Lying(
+    return TrashedAccess(
         groups=[Group(row["gid"], row["parent_gid"], row["name"]) for rows in found for row in rows["groups"]],
         grants=[(row["uid"], row["gid"], row["pid"]) for rows in found for row in rows.get("grants", ())],
     )

@@ -139,7 +139,7 @@ class Database:
 
     # Work
 
-    def snapshot(self, work: Callable[[Connection], T]) -> T:
+    def read_consistent(self, work: Callable[[Connection], T]) -> T:
         """Run a read that sees one moment of all tables, and holds up nobody. Raises `DatabaseError`."""
         options: dict[str, Any] = {**READS}
         if self._engine.dialect.name == "postgresql":
@@ -167,7 +167,7 @@ class Database:
         Raises what `work` raises; `Refused(UNAVAILABLE)` when the database does not answer (a full disk, a lock):
         nothing has changed. `OutcomeUnknown` when the server ends before it could be found out whether it has.
         """
-        plan.ends()
+        plan.stop_here()
         pending = PENDING.get()
         return await self._queue(work if pending is None or pending.noted else _noting(pending, work))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from velocity.history.rules import Entry
+from velocity.history.rules import HistoryEntry
 from velocity.store.database import Database
 from velocity.store.tables import history
 
@@ -23,7 +23,7 @@ class SqlHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, entries: Sequence[Entry]) -> dict[str, int]:
+    async def add(self, entries: Sequence[HistoryEntry]) -> dict[str, int]:
         rows = [vars(entry) for entry in entries]
         refused = any(entry.is_refusal for entry in entries)
 
@@ -47,7 +47,7 @@ class SqlHistory:
         uid: int | None,
         refused: bool | None,
         vmid: int | None,
-    ) -> list[tuple[int, Entry]]:
+    ) -> list[tuple[int, HistoryEntry]]:
         wanted = select(history).order_by(history.c.hid.desc()).limit(limit)
         if gids is not None:
             wanted = wanted.where(history.c.gid.in_(gids))
@@ -60,8 +60,8 @@ class SqlHistory:
         if vmid is not None:
             wanted = wanted.where(history.c.vmid == vmid)
 
-        def work(connection: Connection) -> list[tuple[int, Entry]]:
-            return [(hid, Entry(*entry)) for hid, *entry in connection.execute(wanted)]
+        def work(connection: Connection) -> list[tuple[int, HistoryEntry]]:
+            return [(hid, HistoryEntry(*entry)) for hid, *entry in connection.execute(wanted)]
 
         return await self._database.look(work)
 

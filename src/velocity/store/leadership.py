@@ -54,7 +54,7 @@ class Busy(Exception):
     """Another server has the leadership."""
 
 
-class Lost(Exception):
+class LeadershipLost(Exception):
     """Another server has taken over: this one may write no more."""
 
 
@@ -93,7 +93,7 @@ class Term:
         self._number += 1
         done = connection.execute(_write, {"mine": self._mine, "number": self._number})
         if done.rowcount != 1:
-            raise Lost
+            raise LeadershipLost
         return self._number
 
     def fence(self, connection: Connection) -> int:
@@ -102,7 +102,7 @@ class Term:
         """
         term, number = connection.execute(_held).one()
         if term != self._mine:
-            raise Lost
+            raise LeadershipLost
         self.prove(connection)
         return int(number)
 
@@ -112,7 +112,7 @@ class Term:
 
 def lock_of(engine: Engine) -> Leadership:
     if engine.dialect.name == "postgresql":
-        return SessionLock(engine)
+        return AdvisoryLock(engine)
     file = file_of(engine.url)
     return FileLock(None if file is None else file.with_name(file.name + ".lock"))
 
@@ -153,7 +153,7 @@ class FileLock:
             self._descriptor = -1
 
 
-class SessionLock:
+class AdvisoryLock:
     """An advisory lock of PostgreSQL, held by a session of its own.
 
     https://www.postgresql.org/docs/current/explicit-locking.html

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
-from velocity.machines.rules import Machine, Progress, Spec, Unreadable
+from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import hosts, machines
@@ -60,8 +60,8 @@ class SqlMachines:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load(self, host: HostId) -> tuple[list[tuple[Machine, Progress]], list[Unreadable]]:
-        def work(connection: Connection) -> tuple[list[tuple[Machine, Progress]], list[Unreadable]]:
+    def load(self, host: HostId) -> tuple[list[tuple[Machine, RunRecord]], list[Unreadable]]:
+        def work(connection: Connection) -> tuple[list[tuple[Machine, RunRecord]], list[Unreadable]]:
             if connection.execute(select(hosts.c.host_id).where(hosts.c.host_id == host)).first() is None:
                 connection.execute(insert(hosts).values(host_id=host, name="this host"))
             loaded, unreadable = [], []
@@ -107,7 +107,7 @@ class SqlMachines:
         values = {"of": vmid, "wanted": wanted.value, "run_spec": msgspec.json.encode(spec).decode()}
         return await self._database.aside(lambda connection: int(connection.execute(_begin_run, values).scalar_one()))
 
-    async def keep_progress(self, vmid: int, progress: Progress) -> None:
+    async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         values = {
             "of": vmid,
             "run": progress.epoch,
@@ -120,7 +120,7 @@ class SqlMachines:
         await self._database.aside(lambda connection: connection.execute(statement, values) and None)
 
 
-def machine_of(row: Mapping[str, Any]) -> tuple[Machine, Progress]:
+def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
     """From a row as the trash keeps it; one of an older version has no `stop_forced`."""
     whole = {"stop_forced": False, **row}
     return _machine(*(whole[name] for name in _NAMES))
@@ -138,10 +138,10 @@ def _machine(
     stopping_since: int | None,
     run_spec: str | None,
     stop_forced: bool | None,
-) -> tuple[Machine, Progress]:
+) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec))
-    progress = Progress(
+    progress = RunRecord(
         epoch=epoch,
         wanted=State(wanted),
         reason=_readable(_reason, reason),

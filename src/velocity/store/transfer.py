@@ -40,7 +40,7 @@ class Row(Struct, frozen=True):
     row: dict[str, Any]
 
 
-class End(Struct, frozen=True):
+class EndRecord(Struct, frozen=True):
     rows: int
 
 
@@ -49,7 +49,7 @@ _encode = msgspec.json.Encoder().encode
 
 def export(database: Database) -> list[bytes]:
     """The lines, as of one moment; a server may be running."""
-    return database.snapshot(lambda connection: list(_lines(connection)))
+    return database.read_consistent(lambda connection: list(_lines(connection)))
 
 
 def _lines(connection: Connection) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ def _lines(connection: Connection) -> Iterator[bytes]:
         for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)):
             yield _encode(Row(f"{table.name}", {f"{name}": value for name, value in row._mapping.items()}))
             count += 1
-    yield _encode(End(count))
+    yield _encode(EndRecord(count))
 
 
 def load(database: Database, lines: Iterable[bytes]) -> int:
@@ -83,7 +83,7 @@ def _load(connection: Connection, lines: Iterator[bytes]) -> int:
             raise TransferError("the database is not empty: choose an empty one")
     for count, line in enumerate(lines):
         if line.startswith(b'{"rows"'):
-            if _decode(line, End).rows != count or next(lines, None) is not None:
+            if _decode(line, EndRecord).rows != count or next(lines, None) is not None:
                 break
             for name in COUNTED:
                 _set_last_id(connection, name, head.last_ids.get(name, 0))

@@ -19,7 +19,7 @@ from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.outcome import Outcome
 from velocity.store import engine
 from velocity.store.engine import READS
-from velocity.store.leadership import Lost, Term
+from velocity.store.leadership import LeadershipLost, Term
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Writer:
                 transaction = held.enter_context(_begun(connection))
                 if not reads:
                     number = self._term.prove(connection)
-            except Lost:
+            except LeadershipLost:
                 self.lose()
                 raise
             except Exception as error:
@@ -202,7 +202,7 @@ class Writer:
                     last = self._term.fence(connection)
                     if found is None:
                         found = last == number
-            except Lost:
+            except LeadershipLost:
                 self.lose()
                 return None
             except Exception as error:
@@ -291,7 +291,7 @@ SILENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, 
 
 
 def _translated(failure: BaseException) -> BaseException:
-    if isinstance(failure, Lost):
+    if isinstance(failure, LeadershipLost):
         return Refused(Problem.UNAVAILABLE, LOST)
     if isinstance(
         failure, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.InternalError | sa.exc.TimeoutError

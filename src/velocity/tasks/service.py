@@ -25,7 +25,7 @@ AGAIN = 5.0
 RESTARTED = "interrupted by a restart of the server; nothing was kept: start it again"
 
 
-class Progress:
+class TaskProgress:
     """How far the work has come; told by the work itself. `changed` is told of each step."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class Progress:
         self._changed()
 
 
-Work = Callable[[Progress], Awaitable[UUID]]
+Work = Callable[[TaskProgress], Awaitable[UUID]]
 """Does it, telling its progress, and gives what it made. When cancelled or failed, nothing of it remains."""
 
 
@@ -67,7 +67,7 @@ class Tasks:
         self._changes = changes
         self._clock = clock
         self._tasks: dict[int, Task] = {}
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[int, TaskProgress] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._frees: dict[int, Callable[[], None]] = {}
         self._behind: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class Tasks:
         tid = await self._store.add(draft, now - KEPT)
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
         self._tasks[tid] = replace(draft, tid=tid, mid=None)
-        self._progress[tid] = Progress(lambda: self._tell(tid, gid))
+        self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid))
         self._frees[tid] = frees
         self._tell(tid, gid)
         self._running[tid] = asyncio.create_task(self._run(tid, work))
@@ -149,7 +149,7 @@ class Tasks:
         running = self._running.get(tid)
         if running is not None:
             self._plan_to_cancel(self._tasks[tid])
-            plan.ends()
+            plan.stop_here()
             running.cancel()
             await asyncio.wait({running})
         return self.get(tid)
@@ -204,11 +204,11 @@ class Tasks:
             if self._tasks[tid].gid in gids:
                 self._plan_to_cancel(self._tasks[tid])
 
-    async def withdraw(self, gids: Collection[int], *, force: bool) -> WithdrawnTasks:
+    async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
         """Keeps `velocity.access.port.Belongings`: what works for groups that are being deleted is cancelled."""
         for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
             await self.cancel(tid)
-        return WithdrawnTasks(self, gids)
+        return PendingTaskDeletion(self, gids)
 
     def forget(self, gids: Collection[int]) -> None:
         self._drop([task for task in self._tasks.values() if task.gid in gids])
@@ -219,10 +219,10 @@ class Tasks:
             self._tell(task.tid, task.gid)
 
     def _tell(self, tid: int, gid: int) -> None:
-        self._changes.tell("task", tid, gid)
+        self._changes.note_change("task", tid, gid)
 
 
-class WithdrawnTasks:
+class PendingTaskDeletion:
     """Tasks of groups that are being deleted."""
 
     def __init__(self, tasks: Tasks, gids: Collection[int]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from velocity.access.rules import Discarded, Group, Limits
-from velocity.machines.rules import Machine, Progress
+from velocity.machines.rules import Machine, RunRecord
 from velocity.media.rules import Assignment, Medium
 
 
@@ -29,7 +29,7 @@ class Contents:
     limits: Mapping[int, Limits]
     assignments: Mapping[tuple[int, int], Assignment]
     media: Sequence[Medium]
-    machines: Sequence[tuple[Machine, Progress]]
+    machines: Sequence[tuple[Machine, RunRecord]]
 
 
 class TrashStore(Protocol):

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from functools import partial
 
 from velocity import plan
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines.strays import forget
+from velocity.machines.orphans import remove_machine_data
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
 from velocity.storage.port import Belongs, Pools, Trash
@@ -34,7 +34,7 @@ class Purging:
     def __init__(
         self,
         store: TrashStore,
-        updates: Updates,
+        updates: DirectoryWriter,
         pools: Pools,
         trash: Trash,
         states: PoolStates,
@@ -49,7 +49,7 @@ class Purging:
         self._pools = pools
         self._trash = trash
         self._states = states
-        self._forget = partial(forget, hypervisor, host)
+        self._forget = partial(remove_machine_data, hypervisor, host)
         self.kept = kept
         self.clock = clock
         self.changing = asyncio.Lock()
@@ -83,7 +83,7 @@ class Purging:
 
         What takes no bytes there stays.
         """
-        if plan.wanted():
+        if plan.is_plan():
             return
         async with self.changing:
             for item in reversed(await self._store.items()):

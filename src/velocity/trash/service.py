@@ -8,7 +8,7 @@ from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.sessions import Caller
-from velocity.access.updates import Updates
+from velocity.access.updates import DirectoryWriter
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.provisioning import Provisioning
@@ -28,7 +28,7 @@ class Trash:
         self,
         store: TrashStore,
         directory: Directory,
-        updates: Updates,
+        updates: DirectoryWriter,
         groups: Groups,
         assignments: Assignments,
         restoration: Restoration,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec, until
-from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, Stop, Unknown, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import CLAIMS
 
@@ -29,7 +29,7 @@ async def begun(qemu: QemuSubject) -> Incarnation:
     return who
 
 
-async def found(qemu: QemuSubject, who: Incarnation, deadline: float = DEADLINE) -> Changed:
+async def found(qemu: QemuSubject, who: Incarnation, deadline: float = DEADLINE) -> FactReport:
     listing = await qemu.driver.machines.adopt(HOST, deadline=deadline)
     assert listing.complete
     (one,) = listing.found
@@ -167,5 +167,5 @@ async def test_one_that_cannot_be_watched_can_be_ended(qemu: QemuSubject) -> Non
         pytest.fail("it was watched with each number of descriptors")
     assert start_time(qemu.pid(who)) is None
     end = await found(qemu, who)
-    assert (end.fact, end.why) == (Fact.ENDED, Why.ASKED)
+    assert (end.fact, end.why) == (Fact.ENDED, FactCause.ASKED)
     await until(lambda: {entry.name for entry in (qemu.root / str(who.machine)).iterdir()} == {"run.json"})

@@ -8,27 +8,35 @@ from uuid import UUID
 import pytest
 
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec
-from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments, escaped
+from velocity.hypervisor.qemu.command import (
+    Files,
+    LaunchSpec,
+    ListeningSockets,
+    NatDevice,
+    TapDevice,
+    arguments,
+    escaped,
+)
 from velocity.storage.port import MediaRef
 
 ID = UUID(int=7)
 
 
-def plan(**more: object) -> Plan:
+def plan(**more: object) -> LaunchSpec:
     spec = MachineSpec("evil,-name=x\n../", 2, 512, "pc-q35-7.2", "0", **more)  # type: ignore[arg-type]
     files = Files(code=3, variables=4, disks=list(range(20, 20 + len(spec.disks))))
     nics = [
         NatDevice("52:54:00:00:00:01") if isinstance(nic, NatSpec) else TapDevice("52:54:00:00:00:02", 9)
         for nic in spec.nics
     ]
-    return Plan("qemu", ID, 1, "tcg", spec, files, Sockets(6), nics, "/run/a,b")
+    return LaunchSpec("qemu", ID, 1, "tcg", spec, files, ListeningSockets(6), nics, "/run/a,b")
 
 
 def disk(bus: Bus, *, readonly: bool = False, cdrom: bool = False, format: str = "raw") -> DiskSpec:
     return DiskSpec(MediaRef(1, ID, format), bus, readonly, cdrom)
 
 
-def options(made: Plan, name: str) -> list[str]:
+def options(made: LaunchSpec, name: str) -> list[str]:
     words = arguments(made)
     return [value for option, value in itertools.pairwise(words) if option == name]
 

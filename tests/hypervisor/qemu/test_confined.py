@@ -20,7 +20,7 @@ import pytest
 from tests.hypervisor.qemu import intruder
 from tests.ports.subjects import HOST, Listener, QemuSubject, machine, spec, until
 from velocity import sandbox
-from velocity.hypervisor.port import Fact, NatSpec, Stop, Why
+from velocity.hypervisor.port import Fact, FactCause, NatSpec, Stop
 from velocity.hypervisor.qemu import resolver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
@@ -143,7 +143,7 @@ async def test_who_fills_the_run_directory_is_ended(qemu: QemuSubject, way: str,
             (own / "more").unlink()
         file.write(bytes(1 << 16))
     ended = await listener.hears(who, Fact.ENDED)
-    assert ended.why is Why.INTERNAL_ERROR
+    assert ended.why is FactCause.INTERNAL_ERROR
     assert "a guest may have broken out" in ended.detail
     await listener.close()
     await until(lambda: not own.exists())

@@ -21,8 +21,8 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
-from velocity.hypervisor.qemu.launch import Place
-from velocity.storage.port import Kind, MediaRef
+from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.storage.port import MediaRef, ObjectKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -99,7 +99,7 @@ class SlowMedia(NoMedia):
         self.asked, self.go_on = threading.Event(), threading.Event()
 
     def open(self, media: MediaRef, *, readonly: bool) -> int:
-        if media.kind is not Kind.MEDIUM:
+        if media.kind is not ObjectKind.MEDIUM:
             return super().open(media, readonly=readonly)
         self.asked.set()
         assert self.go_on.wait(2 * DEADLINE)
@@ -134,7 +134,7 @@ async def test_a_start_that_hangs_before_its_process_is_unknown_then_gone(qemu: 
     await qemu.driver.machines.start(next_run(who), spec(qemu.driver, held=True), deadline=DEADLINE)
 
 
-def _with(qemu: QemuSubject, media: SlowMedia) -> Place:
+def _with(qemu: QemuSubject, media: SlowMedia) -> HostDirectories:
     return replace(qemu.driver.sessions.place, media=media)
 
 

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from tests.ports.subjects import NoMedia
-from velocity.hypervisor.port import Why
-from velocity.hypervisor.qemu.launch import Place
+from velocity.hypervisor.port import FactCause
+from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.processes import start_time, table
-from velocity.hypervisor.qemu.runs import End, Runs, TooLong
+from velocity.hypervisor.qemu.runs import RunEnd, Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds
 
 
@@ -67,14 +67,14 @@ def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> Non
 
 
 def test_of_a_run_that_has_ended_only_the_note_stays(runs: Runs) -> None:
-    run = msgspec.structs.replace(runs.begin(uuid4(), 3, nat=False), end=End(Why.GUEST_PANICKED, "words"))
+    run = msgspec.structs.replace(runs.begin(uuid4(), 3, nat=False), end=RunEnd(FactCause.GUEST_PANICKED, "words"))
     runs.note_end(run)
     for _ in range(2):
         runs.end(run)
         assert [file.name for file in runs.directory(run.machine).iterdir()] == ["run.json"]
     runs.open()  # the next server's
     (found,) = runs.all()
-    assert (found.epoch, found.end, found.pid) == (3, End(Why.GUEST_PANICKED, "words"), 0)
+    assert (found.epoch, found.end, found.pid) == (3, RunEnd(FactCause.GUEST_PANICKED, "words"), 0)
     assert runs.process(found) is None
     runs.end(msgspec.structs.replace(found, end=None))
     assert list(runs.all()) == []
@@ -96,7 +96,9 @@ def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path)
 
 def test_what_is_kept_for_machines_that_do_not_run(runs: Runs, tmp_path: Path) -> None:
     state = tmp_path / "machines"
-    place = Place("qemu", "tcg", tmp_path, state, runs, NoMedia(tmp_path), privileged=False, bounds=bounds(tmp_path))
+    place = HostDirectories(
+        "qemu", "tcg", tmp_path, state, runs, NoMedia(tmp_path), privileged=False, bounds=bounds(tmp_path)
+    )
     assert place.kept() == set()
     kept, running, link = uuid4(), uuid4(), uuid4()
     for name in (str(kept), str(running), str(kept).upper(), "backup of mine", kept.hex):

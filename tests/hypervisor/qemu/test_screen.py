@@ -13,7 +13,15 @@ from PIL import Image
 
 from tests.patience import PATIENCE
 from tests.ports.subjects import HOST, NoMedia
-from velocity.hypervisor.port import DisplaySpec, HypervisorError, Incarnation, MachineSpec, Serial, Stop, Unknown
+from velocity.hypervisor.port import (
+    DisplaySpec,
+    HypervisorError,
+    Incarnation,
+    MachineSpec,
+    SerialConsole,
+    Stop,
+    Unknown,
+)
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.screen import LIMIT, _read
@@ -113,7 +121,7 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
 
 async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
     """Wait for the firmware's own shell."""
-    serial = await driver.consoles.open(who, Serial(), deadline=5)
+    serial = await driver.consoles.open(who, SerialConsole(), deadline=5)
     said = b""
     while b"Shell>" not in said:
         said += await asyncio.wait_for(serial.read(), 60)

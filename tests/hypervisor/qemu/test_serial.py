@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from velocity.hypervisor.port import HypervisorError
-from velocity.hypervisor.qemu import words
+from velocity.hypervisor.qemu import qemu_log
+from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.serial import INPUT, LOST, SerialHub
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog, copy
-from velocity.hypervisor.qemu.spool import CAP, Bounds, Console, Reader, bounds, create
-from velocity.hypervisor.qemu.words import Words
+from velocity.hypervisor.qemu.spool import CAP, SpooledConsole, SpoolRange, SpoolReader, bounds, create
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ RUN = 7
 class Guest:
     """Stands for QEMU: writes to the file that it was given last, and takes another one as it takes commands."""
 
-    def __init__(self, directory: Path, limits: Bounds) -> None:
+    def __init__(self, directory: Path, limits: SpoolRange) -> None:
         self.out = create(directory / "serial.0", limits)
         self.deaf = False
         self.lost = 0
@@ -81,12 +81,12 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def limits(run: Path) -> Bounds:
+def limits(run: Path) -> SpoolRange:
     return bounds(run)
 
 
 @pytest.fixture
-def guest(run: Path, limits: Bounds) -> Iterator[Guest]:
+def guest(run: Path, limits: SpoolRange) -> Iterator[Guest]:
     made = Guest(run, limits)
     yield made
     made.close()
@@ -97,7 +97,7 @@ def kept(tmp_path: Path) -> SerialLog:
     return SerialLog(tmp_path / "machine")
 
 
-def hub(run: Path, limits: Bounds, kept: SerialLog, guest: Guest) -> SerialHub:
+def hub(run: Path, limits: SpoolRange, kept: SerialLog, guest: Guest) -> SerialHub:
     return SerialHub(run, limits, RUN, kept, guest)
 
 
@@ -123,11 +123,11 @@ async def hear(server: SerialHub) -> None:
 
 
 @pytest.mark.holds("BOUND-1")
-def test_a_capped_file_takes_what_it_may_and_no_byte_more(run: Path, limits: Bounds) -> None:
+def test_a_capped_file_takes_what_it_may_and_no_byte_more(run: Path, limits: SpoolRange) -> None:
     assert CAP <= limits.room < CAP + (2 << 20)
-    small = Bounds(limits.begin + limits.room - (1 << 16), 1 << 16)
+    small = SpoolRange(limits.begin + limits.room - (1 << 16), 1 << 16)
     writer = create(run / "out", small)
-    reader = Reader(run / "out", small)
+    reader = SpoolReader(run / "out", small)
     for _ in range(16):
         assert os.write(writer, b"x" * 4096) == 4096
     with pytest.raises(OSError, match=r"large|Invalid"):
@@ -143,7 +143,7 @@ def test_a_capped_file_takes_what_it_may_and_no_byte_more(run: Path, limits: Bou
 
 
 async def test_nothing_is_lost_or_doubled_over_a_server_that_stands_still_and_one_that_is_killed(
-    run: Path, limits: Bounds, guest: Guest, kept: SerialLog
+    run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog
 ) -> None:
     """5 MB of numbered lines: to a server, to one that does nothing meanwhile, to none, and to the next one."""
     first = hub(run, limits, kept, guest)
@@ -182,9 +182,9 @@ async def test_nothing_is_lost_or_doubled_over_a_server_that_stands_still_and_on
 
 @pytest.mark.holds("BOUND-3")
 async def test_what_goes_beyond_the_cap_while_no_server_runs_is_said_to_be_lost(
-    run: Path, limits: Bounds, kept: SerialLog
+    run: Path, limits: SpoolRange, kept: SerialLog
 ) -> None:
-    small = Bounds(limits.begin + limits.room - (2 << 20), 2 << 20)
+    small = SpoolRange(limits.begin + limits.room - (2 << 20), 2 << 20)
     guest = Guest(run, small)
     guest.say(lines(0, 300_000))
     assert guest.lost > 0
@@ -200,7 +200,7 @@ async def test_what_goes_beyond_the_cap_while_no_server_runs_is_said_to_be_lost(
 
 
 async def test_a_server_that_cannot_give_the_next_file_tries_again(
-    run: Path, limits: Bounds, guest: Guest, kept: SerialLog
+    run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog
 ) -> None:
     server = hub(run, limits, kept, guest)
     await server.connect()
@@ -220,7 +220,7 @@ async def test_a_server_that_cannot_give_the_next_file_tries_again(
 
 
 async def test_who_reads_slowly_is_told_what_is_missing(
-    run: Path, limits: Bounds, guest: Guest, kept: SerialLog
+    run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog
 ) -> None:
     server = hub(run, limits, kept, guest)
     await server.connect()
@@ -234,7 +234,7 @@ async def test_who_reads_slowly_is_told_what_is_missing(
     await server.close()
 
 
-async def test_what_is_typed_waits_for_the_guest(run: Path, limits: Bounds, guest: Guest, kept: SerialLog) -> None:
+async def test_what_is_typed_waits_for_the_guest(run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog) -> None:
     ours = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
     server = hub(run, limits, kept, guest)
     await server.connect()
@@ -271,10 +271,10 @@ def test_the_log_begins_each_run_with_a_line_and_ends_with_what_an_earlier_versi
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_the_log_goes_on_where_a_write_broke_off(tmp_path: Path, limits: Bounds, run: Path) -> None:
+def test_the_log_goes_on_where_a_write_broke_off(tmp_path: Path, limits: SpoolRange, run: Path) -> None:
     out = create(run / "serial.0", limits)
     os.write(out, b"0123456789")
-    log, spool = SerialLog(tmp_path), Console(run, limits)
+    log, spool = SerialLog(tmp_path), SpooledConsole(run, limits)
     log.append(RUN, (0, 0), b"0123")
     assert copy(log, RUN, spool) == (0, 10)
     assert copy(log, RUN, spool) == (0, 10)
@@ -284,25 +284,25 @@ def test_the_log_goes_on_where_a_write_broke_off(tmp_path: Path, limits: Bounds,
 
 
 @pytest.mark.holds("BOUND-4")
-def test_the_words_of_qemu_are_kept_once_and_within_bounds(tmp_path: Path, run: Path, limits: Bounds) -> None:
-    log, out = tmp_path / "qemu.log", create(run / words.NAME, limits)
-    words.begin(log, RUN)
-    first = Words(run, limits, RUN, log)
+def test_the_words_of_qemu_are_kept_once_and_within_bounds(tmp_path: Path, run: Path, limits: SpoolRange) -> None:
+    log, out = tmp_path / "qemu.log", create(run / qemu_log.NAME, limits)
+    qemu_log.begin(log, RUN)
+    first = QemuLog(run, limits, RUN, log)
     os.write(out, b"warning: one\n")
     first.copy()
     os.write(out, b"warning: two\n")
-    second = Words(run, limits, RUN, log)  # the first one's server was killed
+    second = QemuLog(run, limits, RUN, log)  # the first one's server was killed
     second.copy()
     second.copy()
-    assert words.said(log, 4096) == b"warning: one\nwarning: two\n"
+    assert qemu_log.said(log, 4096) == b"warning: one\nwarning: two\n"
     for _ in range(5):
         os.write(out, b"a guest makes it say this\n" * 80_000)
         second.copy()
     os.write(out, b"the last one\n")
     second.copy()
-    assert words.said(log, 4096).endswith(b"the last one\n")
+    assert qemu_log.said(log, 4096).endswith(b"the last one\n")
     assert sum(file.stat().st_size for file in tmp_path.glob("qemu.log*")) <= 4 << 20
-    assert (run / words.NAME).stat().st_blocks * 512 < 4 << 20, "it has gone from there"
+    assert (run / qemu_log.NAME).stat().st_blocks * 512 < 4 << 20, "it has gone from there"
     for one in (first, second):
         one.close()
     os.close(out)

@@ -12,7 +12,7 @@ import {
   ObjectStore,
   type Pool,
 } from "./objects";
-import type { Changed, Snapshot } from "./schema";
+import type { Changed, InitialState } from "./schema";
 import { session } from "./session";
 import { Signal, useSignal } from "./signal";
 import { type EventName, RETRY_MS, type StreamMessage } from "./stream";
@@ -82,7 +82,7 @@ class Live {
   }
 
   private dispatch(event: EventName, data: unknown): void {
-    if (event === "snapshot") this.start(data as Snapshot);
+    if (event === "snapshot") this.start(data as InitialState);
     else if (event === "changed") {
       const { kind, gid } = data as Changed;
       for (const listener of this.topics.get(kind) ?? []) listener(gid);
@@ -93,7 +93,7 @@ class Live {
     }
   }
 
-  private start(snapshot: Snapshot): void {
+  private start(snapshot: InitialState): void {
     if (snapshot.me.uid !== session.present?.uid) {
       void this.checkSession();
       return;

@@ -1,5 +1,5 @@
 /** What the stream of events tells of: its objects, and the store of them after a snapshot and all that came after it. */
-import type { Gone, GroupView, MediumView, Snapshot, TaskInfo, UserSummary, VmView } from "./schema";
+import type { Gone, GroupView, InitialState, MediumView, TaskInfo, UserSummary, VmView } from "./schema";
 
 export type {
   GroupView as Group,
@@ -42,7 +42,7 @@ const all = <K extends Kind>(kind: K, objects: Item<K>[]) => new Map(objects.map
 export class ObjectStore {
   readonly objects: Objects;
 
-  constructor(private readonly first: Snapshot) {
+  constructor(private readonly first: InitialState) {
     this.objects = {
       vm: all("vm", first.vms),
       medium: all("medium", first.media),
@@ -59,7 +59,7 @@ export class ObjectStore {
   }
 
   /** What a snapshot would say now. */
-  snapshot(): Snapshot {
+  snapshot(): InitialState {
     const { vm, medium, group, task, user } = this.objects;
     return {
       ...this.first,
@@ -73,7 +73,7 @@ export class ObjectStore {
 }
 
 /** Before the first snapshot has come. */
-export const EMPTY_SNAPSHOT: Snapshot = {
+export const EMPTY_SNAPSHOT: InitialState = {
   me: { uid: -1, name: "" },
   vms: [],
   media: [],

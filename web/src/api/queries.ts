@@ -18,13 +18,13 @@ export function useAnswer<P extends keyof paths, M extends Method>(
 ) {
   const key = [path, method, body];
   const query = useQuery<Answer<P, M>>({ queryKey: key, queryFn: () => call(method, path, body), enabled });
-  const heard = topics.join();
+  const topicKey = topics.join();
   useEffect(() => {
     const again = () => void queries.invalidateQueries({ queryKey: [path] });
-    const ends = (heard ? (heard.split(",") as Topic[]) : []).map((topic) => live.subscribe(topic, again));
+    const ends = (topicKey ? (topicKey.split(",") as Topic[]) : []).map((topic) => live.subscribe(topic, again));
     return () => {
       for (const end of ends) end();
     };
-  }, [path, heard]);
+  }, [path, topicKey]);
   return query;
 }

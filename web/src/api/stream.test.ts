@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SetObject } from "./objects";
-import type { Gone, Snapshot } from "./schema";
+import type { Gone, InitialState } from "./schema";
 import { RETRY_MS, type Server, Stream, type StreamMessage } from "./stream";
 
 const ANN = 1;
@@ -41,7 +41,7 @@ class World implements Server {
 }
 
 const group = (gid: number, name = "") => ({ gid, parent_gid: 0, name, permissions: [] });
-const snapshot = (uid: number, ...groups: number[]): Snapshot => ({
+const snapshot = (uid: number, ...groups: number[]): InitialState => ({
   me: { uid, name: String(uid) },
   vms: [],
   media: [],
@@ -60,7 +60,7 @@ function tab() {
     const told = JSON.parse(one.data);
     if (one.event === "snapshot") {
       groups.clear();
-      for (const { gid, name } of (told as Snapshot).groups) groups.set(gid, name);
+      for (const { gid, name } of (told as InitialState).groups) groups.set(gid, name);
     }
     if (one.event === "set")
       groups.set((told as SetObject<"group">).object.gid, (told as SetObject<"group">).object.name);

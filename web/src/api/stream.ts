@@ -1,6 +1,6 @@
 /** The stream of events, once for all tabs that listen: what it told is held, so that who comes later has it at once. */
 import { type Change, ObjectStore } from "./objects";
-import type { BrowserSession, Snapshot } from "./schema";
+import type { BrowserSession, InitialState } from "./schema";
 
 const EVENT_NAMES = ["snapshot", "set", "gone", "changed"] as const;
 export type EventName = (typeof EVENT_NAMES)[number];
@@ -100,7 +100,7 @@ export class Stream {
     if (lastEventId) this.last = lastEventId;
     if (event === "set" || event === "gone") this.objects?.apply(JSON.parse(data) as Change);
     if (event === "snapshot") {
-      const snapshot = JSON.parse(data) as Snapshot;
+      const snapshot = JSON.parse(data) as InitialState;
       if (snapshot.me.uid !== this.owner) {
         this.end();
         return;

@@ -196,7 +196,7 @@ export function useUpload(id: number | undefined): Upload | undefined {
 export const typeOf = (file: string): "ISO" | "DISK" => (/\.iso$/i.test(file) ? "ISO" : "DISK");
 
 /** One line on how it stands, in words. */
-export function standing(upload: Upload): string {
+export function uploadStatus(upload: Upload): string {
   if (upload.error) return messageOf(upload.error);
   if (upload.note) return upload.note;
   return STANDING[upload.state];

@@ -31,7 +31,7 @@ export function App() {
       <BrowserRouter>
         <Suspense fallback={<Loading />}>
           <Routes>
-            <Route path="*" element={<Way />} />
+            <Route path="*" element={<Root />} />
           </Routes>
         </Suspense>
         <Toasts />
@@ -41,7 +41,7 @@ export function App() {
 }
 
 /** The word of the first sign-in stands behind the #: browsers send that to no server. */
-function Way() {
+function Root() {
   const word = /^#\/welcome\/(.+)$/.exec(useLocation().hash)?.[1];
   return word === undefined ? <SignedIn /> : <Welcome word={word} />;
 }

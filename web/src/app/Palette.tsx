@@ -5,7 +5,7 @@ import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { ForceOff } from "@/ui/ForceOff";
 import { chooseTheme } from "@/ui/theme";
-import { actionsOf, carryOutOn } from "@/ui/vmActions";
+import { actionsOf, runOnVms } from "@/ui/vmActions";
 import { PLACES } from "./places";
 
 interface Entry {
@@ -116,7 +116,7 @@ function useEntries(ask: (vm: Vm) => void): Entry[] {
           title: `${action.verb} ${vm.name}`,
           kind: "action",
           asks: action.danger !== undefined,
-          run: () => (action.danger ? ask(vm) : void carryOutOn([vm], action)),
+          run: () => (action.danger ? ask(vm) : void runOnVms([vm], action)),
         })),
       ]),
       ...media.map((one) => ({

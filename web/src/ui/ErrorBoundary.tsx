@@ -1,4 +1,4 @@
-/** A page that fails says so and leaves the others standing. */
+/** A page that fails says so and leaves the others uploadStatus. */
 import {
   Button,
   EmptyState,

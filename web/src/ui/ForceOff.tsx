@@ -4,7 +4,7 @@ import type { Vm } from "@/api/live";
 import { Confirm } from "./Confirm";
 import { count } from "./format";
 import { useGroupPath } from "./groups";
-import { carryOutOn, KILL } from "./vmActions";
+import { KILL, runOnVms } from "./vmActions";
 import { vmCli } from "./vmCli";
 
 interface Props {
@@ -26,7 +26,7 @@ export function ForceOff({ vms, onDone, onClose }: Props) {
         first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: "STOPPED", force: true } }
       }
       onConfirm={async () => {
-        void carryOutOn(vms, KILL);
+        void runOnVms(vms, KILL);
         onDone?.();
         return true;
       }}

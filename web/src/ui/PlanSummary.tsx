@@ -15,7 +15,7 @@ export interface Change {
   body: object;
 }
 
-/** Asked anew whenever the change is another one. */
+/** PendingAction anew whenever the change is another one. */
 export function usePlan(change: Change | undefined) {
   return useQuery<Plan>({
     queryKey: ["plan", change],

@@ -10,7 +10,7 @@ export interface Toast {
   title: string;
   message?: string;
   request?: string;
-  doing: boolean;
+  busy: boolean;
   /** One line for each of several things that failed. */
   failures?: readonly Failure[];
 }
@@ -23,7 +23,7 @@ export interface Failure {
 
 export interface Action<T> {
   /** "Starting web" */
-  doing: string;
+  pending: string;
   /** "web is RUNNING"; absent: nothing is said of success. */
   done?: string | ((result: T) => string);
   do: () => Promise<T>;
@@ -42,9 +42,9 @@ function dismiss(id: number): void {
   toasts.set(toasts.value.filter((one) => one.id !== id));
 }
 
-export function say(variant: Toast["variant"], title: string, message?: string): void {
+export function showToast(variant: Toast["variant"], title: string, message?: string): void {
   const id = ++last;
-  put({ id, variant, title, message, doing: false });
+  put({ id, variant, title, message, busy: false });
   if (variant !== "danger") setTimeout(() => dismiss(id), SHOWN);
 }
 
@@ -53,32 +53,32 @@ export function toast(): (told: Omit<Toast, "id">) => void {
   const id = ++last;
   return (told) => {
     put({ ...told, id });
-    if (!told.doing && told.variant === "success") setTimeout(() => dismiss(id), SHOWN);
+    if (!told.busy && told.variant === "success") setTimeout(() => dismiss(id), SHOWN);
   };
 }
 
 /** Whether it was done. What failed stays until it is closed, with the request's id to quote. */
-export async function carryOut<T>(action: Action<T>): Promise<boolean> {
+export async function runAction<T>(action: Action<T>): Promise<boolean> {
   const id = ++last;
-  put({ id, variant: "info", title: action.doing, doing: true });
+  put({ id, variant: "info", title: action.pending, busy: true });
   try {
     const result = await action.do();
     const done = typeof action.done === "function" ? action.done(result) : action.done;
     if (done === undefined) dismiss(id);
     else {
-      put({ id, variant: "success", title: done, doing: false });
+      put({ id, variant: "success", title: done, busy: false });
       setTimeout(() => dismiss(id), SHOWN);
     }
     return true;
   } catch (error) {
     const request = error instanceof ApiError ? error.request : undefined;
-    put({ id, variant: "danger", title: `${action.doing}: failed`, message: messageOf(error), request, doing: false });
+    put({ id, variant: "danger", title: `${action.pending}: failed`, message: messageOf(error), request, busy: false });
     return false;
   }
 }
 
 export function useAction(): <T>(action: Action<T>) => Promise<boolean> {
-  return useCallback((action) => carryOut(action), []);
+  return useCallback((action) => runAction(action), []);
 }
 
 export function Toasts() {
@@ -91,8 +91,8 @@ export function Toasts() {
           component="p"
           variant={toast.variant}
           title={toast.title}
-          customIcon={toast.doing ? <Spinner size="md" aria-label="in progress" /> : undefined}
-          actionClose={toast.doing ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
+          customIcon={toast.busy ? <Spinner size="md" aria-label="in progress" /> : undefined}
+          actionClose={toast.busy ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
         >
           {toast.message}
           {toast.failures && <Failures all={toast.failures} />}

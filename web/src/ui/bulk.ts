@@ -11,7 +11,7 @@ const RENDER_INTERVAL_MS = 200;
 
 export interface Bulk<T> {
   /** "Starting" */
-  doing: string;
+  pending: string;
   /** "started", as in "3 VMs: started" */
   done: string;
   noun: string;
@@ -23,7 +23,7 @@ export interface Bulk<T> {
 }
 
 /** Whether all of it was done. */
-export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<boolean> {
+export async function runBulk<T>(all: readonly T[], bulk: Bulk<T>): Promise<boolean> {
   const tell = toast();
   const [only] = all;
   const what = all.length === 1 && only !== undefined ? bulk.name(only) : count(all.length, bulk.noun, bulk.nouns);
@@ -32,7 +32,7 @@ export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<
     if (done > 0 && performance.now() - told < RENDER_INTERVAL_MS) return;
     told = performance.now();
     const far = all.length === 1 ? "" : `: ${done} of ${all.length}`;
-    tell({ variant: "info", title: `${bulk.doing} ${what}${far}`, doing: true });
+    tell({ variant: "info", title: `${bulk.pending} ${what}${far}`, busy: true });
   };
   progress(0);
   const failed = await someAtOnce(all, bulk.inOrder ? 1 : AT_ONCE, bulk.do, progress);
@@ -43,12 +43,12 @@ export async function carryOutAll<T>(all: readonly T[], bulk: Bulk<T>): Promise<
       request: error instanceof ApiError ? error.request : undefined,
     }),
   );
-  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, doing: false });
+  if (failures.length === 0) tell({ variant: "success", title: `${what} ${bulk.done}`, busy: false });
   else
     tell({
       variant: "danger",
       title: `${all.length === 1 ? "" : `${failures.length.toLocaleString()} of `}${what} could not be ${bulk.done}`,
-      doing: false,
+      busy: false,
       failures,
     });
   return failures.length === 0;

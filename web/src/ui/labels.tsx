@@ -33,7 +33,7 @@ export function StateLabel({ state }: { state: State }) {
   );
 }
 
-export { trouble } from "./trouble";
+export { vmProblem } from "./vmProblem";
 
 const TASK = { RUNNING: "blue", DONE: "green", FAILED: "red", CANCELLED: "grey" } as const;
 

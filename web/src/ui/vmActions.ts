@@ -2,8 +2,8 @@
 import { call } from "@/api/call";
 import type { May, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
-import { carryOut } from "./actions";
-import { carryOutAll } from "./bulk";
+import { runAction } from "./actions";
+import { runBulk } from "./bulk";
 
 export interface VmAction {
   verb: "start" | "hold" | "resume" | "pause" | "stop" | "kill";
@@ -62,16 +62,16 @@ export function actionsOfAll(vms: readonly Vm[], may: May): { action: VmAction; 
 const ask = (vm: Vm, { state, force }: VmAction) => call("put", "/v/vm/state", { vmid: vm.vmid, state, force });
 
 /** Whether it was done with all of them; how it goes is shown. Whoever calls has asked before what has a `danger`. */
-export function carryOutOn(vms: readonly Vm[], one: VmAction): Promise<boolean> {
+export function runOnVms(vms: readonly Vm[], one: VmAction): Promise<boolean> {
   const [only] = vms;
   if (only && vms.length === 1)
-    return carryOut({
-      doing: `${one.ongoing} ${only.name}`,
+    return runAction({
+      pending: `${one.ongoing} ${only.name}`,
       done: one === STOP ? `${only.name} was asked to shut down` : `${only.name} is ${one.state}`,
       do: () => ask(only, one),
     });
-  return carryOutAll(vms, {
-    doing: one.ongoing,
+  return runBulk(vms, {
+    pending: one.ongoing,
     done: one.done,
     noun: "VM",
     name: (vm) => vm.name,

@@ -6,9 +6,9 @@ from velocity.contract.operation import Change, Nothing
 
 
 @handles(auth.SIGN_IN)
-async def sign_in(call: Call[auth.SignIn]) -> auth.Session:
+async def sign_in(call: Call[auth.SignIn]) -> auth.IssuedAuthkey:
     begun = await call.services.access.users.sign_in(call.request.name, call.request.password, call.device)
-    return auth.Session(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)
+    return auth.IssuedAuthkey(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)
 
 
 @handles(auth.SIGN_OUT)
@@ -18,6 +18,6 @@ async def sign_out(call: Call[Change]) -> Nothing:
 
 
 @handles(auth.RENEW)
-async def renew(call: Call[Change]) -> auth.Session:
+async def renew(call: Call[Change]) -> auth.IssuedAuthkey:
     begun = await call.services.access.sessions.renew(call.authkey)
-    return auth.Session(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)
+    return auth.IssuedAuthkey(authkey=begun.authkey, expires=begun.expires, warnings=begun.warnings)

@@ -13,7 +13,7 @@ from velocity.access.rules import Device
 from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api.browser import Browser
-from velocity.api.counted import Counts
+from velocity.api.request_counts import RequestCounts
 from velocity.changes import Changes
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
@@ -26,10 +26,10 @@ from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
+from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
 from velocity.media.library import Library
-from velocity.media.making import Making
 from velocity.media.pools import Pools
 from velocity.media.quotas import PoolQuotas
 from velocity.media.reservations import Reservations
@@ -74,7 +74,7 @@ class Services:
     consoles: VmConsoles
     screens: VmScreens
     tasks: Tasks
-    making: Making
+    conversions: Conversions
     resumables: Resumables
     trash: Trash
     purging: Purging
@@ -82,7 +82,7 @@ class Services:
     history: History
     metrics: Metrics
     host: Host
-    counts: Counts
+    counts: RequestCounts
     lag: Lag
     events: Events
     outcome: Outcome

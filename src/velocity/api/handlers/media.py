@@ -56,12 +56,12 @@ async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
 
 @handles(media.IMPORT)
 async def import_medium(call: Call[media.ImportMedium]) -> TaskStarted:
-    return TaskStarted(tid=await call.services.making.import_(call.caller, call.request))
+    return TaskStarted(tid=await call.services.conversions.import_(call.caller, call.request))
 
 
 @handles(media.CLONE)
 async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
-    return TaskStarted(tid=await call.services.making.clone(call.caller, call.request))
+    return TaskStarted(tid=await call.services.conversions.clone(call.caller, call.request))
 
 
 @handles(media.LIST)
@@ -77,7 +77,7 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
                 one,
                 readonly=services.assignments.readonly(one),
                 allocated=services.usage.last(one.mid),
-                used_by=views.users(services.attachments.holders(one.mid), sees),
+                used_by=views.users(services.attachments.attached_vms(one.mid), sees),
             )
             for one in found
         ]

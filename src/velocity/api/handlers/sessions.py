@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from velocity.access.rules import Session
-from velocity.access.sessions import Begun, Caller
+from velocity.access.sessions import Caller, NewSession
 from velocity.api.browser import csrf
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import sessions
@@ -44,7 +44,7 @@ async def end_session(call: Call[sessions.EndSession]) -> Nothing:
     sid = call.request.sid if isinstance(call.request.sid, str) else call.caller.sid
     await call.services.access.sessions.end_one(call.caller, sid)
     if sid == call.caller.sid:
-        call.browser.forget()
+        call.browser.clear_authkey()
     return Nothing()
 
 
@@ -74,8 +74,8 @@ def _given(request: sessions.OpenSession, field: str) -> str:
     return value
 
 
-def _kept(call: Call[Any], begun: Begun) -> sessions.BrowserSession:
-    call.browser.keep(begun.authkey, begun.expires)
+def _kept(call: Call[Any], begun: NewSession) -> sessions.BrowserSession:
+    call.browser.set_authkey(begun.authkey, begun.expires)
     return msgspec.structs.replace(_shown(call, begun.session, begun.authkey), warnings=begun.warnings)
 
 

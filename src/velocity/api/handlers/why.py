@@ -1,10 +1,10 @@
 """Explanations of permission decisions."""
 
-from velocity.access.why import Why
+from velocity.access.why import PermissionExplainer
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import why
 
 
 @handles(why.EXPLAIN)
 async def explain(call: Call[why.Explain]) -> why.Explanation:
-    return Why(call.services.access).explain(call.caller, call.request)
+    return PermissionExplainer(call.services.access).explain(call.caller, call.request)

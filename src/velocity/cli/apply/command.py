@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from velocity.cli import session
+from velocity.cli import connection
 from velocity.cli.apply.file import read
-from velocity.cli.apply.plan import Plan
+from velocity.cli.apply.steps import ApplySteps
 from velocity.cli.output import as_json, json_option, show_json
 
 
@@ -22,7 +22,7 @@ def apply(file: Path, only_plan: bool, yes: bool) -> None:
 
     The plan comes first, then the work; a second run does nothing. What FILE does not name stays as it is.
     """
-    steps = Plan(session.connect(), read(file), file.parent).steps()
+    steps = ApplySteps(connection.connect(), read(file), file.parent).steps()
     if as_json():
         show_json({"steps": [step.text for step in steps]})
     elif not steps:

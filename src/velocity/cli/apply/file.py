@@ -12,17 +12,17 @@ from msgspec import Struct
 from velocity.client import ClientError
 
 
-class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the file."""
 
 
-class QuotaEntry(Entry, frozen=True):
+class QuotaEntry(FileEntry, frozen=True):
     cpus: int | None = None
     memory: str | None = None
     vms: int | None = None
 
 
-class PoolEntry(Entry, frozen=True):
+class PoolEntry(FileEntry, frozen=True):
     """`pool` is an id or a name."""
 
     pool: int | str
@@ -31,7 +31,7 @@ class PoolEntry(Entry, frozen=True):
     manage: bool = False
 
 
-class GroupEntry(Entry, frozen=True):
+class GroupEntry(FileEntry, frozen=True):
     """`path` as `velocity group list` shows it; parents come first."""
 
     path: str
@@ -39,12 +39,12 @@ class GroupEntry(Entry, frozen=True):
     pools: list[PoolEntry] = []
 
 
-class GrantEntry(Entry, frozen=True):
+class GrantEntry(FileEntry, frozen=True):
     group: str
     permissions: list[str]
 
 
-class UserEntry(Entry, frozen=True):
+class UserEntry(FileEntry, frozen=True):
     """A new user gets the password of the file, or one that is made and shown once. `group` is the home."""
 
     name: str
@@ -53,7 +53,7 @@ class UserEntry(Entry, frozen=True):
     grants: list[GrantEntry] = []
 
 
-class MediumEntry(Entry, frozen=True):
+class MediumEntry(FileEntry, frozen=True):
     """Empty with a `size`, uploaded from `file`, or imported from the image `image`."""
 
     name: str
@@ -66,7 +66,7 @@ class MediumEntry(Entry, frozen=True):
     image: str | None = None
 
 
-class VmEntry(Entry, frozen=True):
+class VmEntry(FileEntry, frozen=True):
     """Displays, media and NICs as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is."""
 
     name: str
@@ -81,7 +81,7 @@ class VmEntry(Entry, frozen=True):
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 
-class File(Entry, frozen=True):
+class File(FileEntry, frozen=True):
     groups: list[GroupEntry] = []
     users: list[UserEntry] = []
     media: list[MediumEntry] = []

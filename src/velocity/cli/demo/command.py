@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from velocity.cli import session, where
+from velocity.cli import connection, where
 from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
 from velocity.cli.media import send
 from velocity.cli.where import GROUP
@@ -53,7 +53,7 @@ class Steps:
 @click.option("--remove", is_flag=True, help="Remove the VM and its medium.")
 def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     """Build a small guest from this distribution's kernel, upload it, boot it, and show its console."""
-    client = session.connect()
+    client = connection.connect()
     gid = where.here(client, group)
     if remove:
         _remove(client, gid, name)

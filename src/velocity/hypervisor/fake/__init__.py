@@ -9,23 +9,23 @@ from velocity.hypervisor.fake.faults import Answer as Answer
 from velocity.hypervisor.fake.faults import Faults as Faults
 from velocity.hypervisor.fake.guest import NOTHING as NOTHING
 from velocity.hypervisor.fake.guest import UNCONFINED, painted
+from velocity.hypervisor.fake.guest import FakeRun as FakeRun
 from velocity.hypervisor.fake.guest import FakeStream as FakeStream
-from velocity.hypervisor.fake.guest import Run as Run
 from velocity.hypervisor.fake.machines import FakeMachines as FakeMachines
 from velocity.hypervisor.fake.state import FakeState as FakeState
 from velocity.hypervisor.port import (
     ByteStream,
     Confinement,
+    DisplayConsole,
     Fact,
+    FactCause,
     HostFacts,
     HostId,
     HostNow,
     Incarnation,
-    Screen,
-    Serial,
+    SerialConsole,
     Unknown,
     Usage,
-    Why,
 )
 
 FACTS = HostFacts(
@@ -45,10 +45,10 @@ class FakeConsoles:
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
-    async def open(self, who: Incarnation, which: Serial | Screen, *, deadline: float) -> ByteStream:
+    async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
         run = self._state.running(who)
         stream = FakeStream(run, which)
-        if isinstance(which, Serial):
+        if isinstance(which, SerialConsole):
             stream.feed(bytes(run.said))
         run.streams.append(stream)
         return stream
@@ -145,7 +145,7 @@ class FakeHypervisor:
         self.meters = FakeMeters(self.state)
         self.hosts = FakeHosts(self.state, host_facts)
 
-    def play(self, machine: UUID, fact: Fact, why: Why, *, seen: bool = True) -> None:
+    def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True) -> None:
         """The guest does something by itself; `seen=False`: while no server watches."""
         run = self.runs[machine]
         if fact is Fact.ENDED:

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw, ImageFont
 
-from velocity.hypervisor.port import Confinement, Fact, Incarnation, MachineSpec, Screen, Serial, Usage, Why
+from velocity.hypervisor.port import (
+    Confinement,
+    DisplayConsole,
+    Fact,
+    FactCause,
+    Incarnation,
+    MachineSpec,
+    SerialConsole,
+    Usage,
+)
 
 NOTHING = Usage(cpu=0.0, memory=32 << 20, disk_read=0, disk_written=0, net=None)
 
@@ -29,13 +38,13 @@ UNCONFINED = Confinement(
 
 
 @dataclass
-class Run:
+class FakeRun:
     """One machine in memory. `deaf` guests do not hear the power button; `usage` None: its monitor hangs."""
 
     who: Incarnation
     spec: MachineSpec
     fact: Fact
-    why: Why = Why.ASKED
+    why: FactCause = FactCause.ASKED
     deaf: bool = False
     presses: int = 0
     streams: list[FakeStream] = field(default_factory=list)
@@ -46,14 +55,14 @@ class Run:
         """The guest says something on its serial console."""
         self.said += data
         for stream in self.streams:
-            if stream.which == Serial():
+            if stream.which == SerialConsole():
                 stream.feed(data)
 
 
 class FakeStream:
     """A console that answers each write with the same bytes: a serial one to everybody who listens."""
 
-    def __init__(self, run: Run, which: Serial | Screen) -> None:
+    def __init__(self, run: FakeRun, which: SerialConsole | DisplayConsole) -> None:
         self.which = which
         self._run = run
         self._bytes: asyncio.Queue[bytes] = asyncio.Queue()
@@ -62,7 +71,7 @@ class FakeStream:
         return await self._bytes.get()
 
     async def write(self, data: bytes) -> None:
-        if isinstance(self.which, Serial):
+        if isinstance(self.which, SerialConsole):
             self._run.say(data)
         else:
             self.feed(data)

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from velocity.hypervisor.fake.faults import Faults
-from velocity.hypervisor.fake.guest import Run
+from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import (
-    Changed,
     Fact,
+    FactCause,
+    FactReport,
     HostId,
     HypervisorError,
     Incarnation,
@@ -20,7 +21,6 @@ from velocity.hypervisor.port import (
     MachineSpec,
     Stop,
     Unknown,
-    Why,
 )
 
 
@@ -56,8 +56,8 @@ class FakeMachines:
         self._state.keeps.add(who.machine)
         self.started.append(who)
         fact = Fact.HELD if spec.held else Fact.RUNNING
-        self._state.runs[who.machine] = Run(who, spec, fact, deaf=self._faults.deaf)
-        self._state.tell(who, fact, Why.ASKED)
+        self._state.runs[who.machine] = FakeRun(who, spec, fact, deaf=self._faults.deaf)
+        self._state.tell(who, fact, FactCause.ASKED)
 
     def _check_epoch(self, who: Incarnation) -> None:
         last = self._state.epochs.get(who.machine, 0)
@@ -70,7 +70,7 @@ class FakeMachines:
         def work() -> None:
             run = self._state.running(who)
             if run.fact is Fact.RUNNING:
-                run.fact, run.why = Fact.PAUSED, Why.ASKED
+                run.fact, run.why = Fact.PAUSED, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)
 
         self._state.running(who)
@@ -79,7 +79,7 @@ class FakeMachines:
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         def work() -> None:
             run = self._state.running(who)
-            run.fact, run.why = Fact.RUNNING, Why.ASKED
+            run.fact, run.why = Fact.RUNNING, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)
 
         self._state.running(who)
@@ -99,15 +99,15 @@ class FakeMachines:
         if (start := self._starting.get(who.machine)) is not None:
             start.cancel()
         if self._state.runs_now(who):
-            self._state.end(self._state.runs[who.machine], Why.ASKED)
+            self._state.end(self._state.runs[who.machine], FactCause.ASKED)
 
     def _press(self, who: Incarnation) -> None:
         run = self._state.running(who)
         run.presses += 1
         if not run.deaf and run.fact is Fact.RUNNING:
-            self._state.end(run, Why.GUEST_SHUTDOWN)
+            self._state.end(run, FactCause.GUEST_SHUTDOWN)
 
-    async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
+    async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
         state = self._state
         state.reach(who.host)
         if who.machine in state.silent or who.machine in self._starting:
@@ -118,7 +118,7 @@ class FakeMachines:
         if (end := state.ends.get(who.machine)) is not None and end.who == who:
             return end
         state.spend(who)
-        return state.fact(who, Fact.ABSENT, Why.UNKNOWN)
+        return state.fact(who, Fact.ABSENT, FactCause.UNKNOWN)
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         state = self._state
@@ -137,7 +137,7 @@ class FakeMachines:
             del self._state.ends[who.machine]
         self._state.changed()
 
-    async def news(self, host: HostId) -> AsyncIterator[Changed]:
+    async def news(self, host: HostId) -> AsyncIterator[FactReport]:
         while True:
             self._state.reach(host)
             queue = self._state.news[host]

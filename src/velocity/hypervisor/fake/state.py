@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
-from velocity.hypervisor.fake.guest import Run
-from velocity.hypervisor.port import Changed, Fact, HostId, Incarnation, NotRunning, Unknown, Why
+from velocity.hypervisor.fake.guest import FakeRun
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, NotRunning, Unknown
 
 
 class FakeState:
@@ -20,14 +20,14 @@ class FakeState:
     """
 
     def __init__(self) -> None:
-        self.runs: dict[UUID, Run] = {}
-        self.ends: dict[UUID, Changed] = {}
+        self.runs: dict[UUID, FakeRun] = {}
+        self.ends: dict[UUID, FactReport] = {}
         self.epochs: dict[UUID, int] = {}
         self.keeps: set[UUID] = set()
         self.logs: dict[UUID, bytes] = {}
         self.lost: set[HostId] = set()
         self.silent: set[UUID] = set()
-        self.news: dict[HostId, asyncio.Queue[Changed | None]] = defaultdict(asyncio.Queue)
+        self.news: dict[HostId, asyncio.Queue[FactReport | None]] = defaultdict(asyncio.Queue)
         self.number = self.told = 0
         self.changed: Callable[[], None] = lambda: None
 
@@ -36,7 +36,7 @@ class FakeState:
         if host in self.lost:
             raise Unknown(f"host {host} does not respond")
 
-    def running(self, who: Incarnation) -> Run:
+    def running(self, who: Incarnation) -> FakeRun:
         """This very run. Raises `NotRunning`, `Unknown`."""
         self.reach(who.host)
         run = self.runs.get(who.machine)
@@ -52,26 +52,26 @@ class FakeState:
         """This epoch is never started any more."""
         self.epochs[who.machine] = max(who.epoch, self.epochs.get(who.machine, 0))
 
-    def fact(self, who: Incarnation, fact: Fact, why: Why) -> Changed:
+    def fact(self, who: Incarnation, fact: Fact, why: FactCause) -> FactReport:
         self.number += 1
-        return Changed(who, fact, why, number=self.number)
+        return FactReport(who, fact, why, number=self.number)
 
-    def tell(self, who: Incarnation, fact: Fact, why: Why) -> None:
+    def tell(self, who: Incarnation, fact: Fact, why: FactCause) -> None:
         self._tell(self.fact(who, fact, why))
 
-    def _tell(self, changed: Changed) -> None:
+    def _tell(self, changed: FactReport) -> None:
         if changed.who.host not in self.lost:
             self.told = changed.number
             self.news[changed.who.host].put_nowait(changed)
 
-    def end(self, run: Run, why: Why, *, seen: bool = True) -> None:
+    def end(self, run: FakeRun, why: FactCause, *, seen: bool = True) -> None:
         self.remove(run)
         end = self.ends[run.who.machine] = self.fact(run.who, Fact.ENDED, why)
         self.silent.discard(run.who.machine)
         if seen:
             self._tell(end)
 
-    def remove(self, run: Run) -> None:
+    def remove(self, run: FakeRun) -> None:
         """It is gone, and nothing says so."""
         machine = run.who.machine
         del self.runs[machine]

@@ -12,16 +12,16 @@ from uuid import UUID
 
 import msgspec
 
-from velocity.hypervisor.port import Changed, Fact, HostId, HypervisorError, Incarnation, Listing, Unknown, Why
-from velocity.hypervisor.qemu import words
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, HypervisorError, Incarnation, Listing, Unknown
+from velocity.hypervisor.qemu import qemu_log
 from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
-from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.runs import End, Run, boot_id
-from velocity.hypervisor.qemu.session import Session
-from velocity.hypervisor.qemu.sessions import Sessions, Watched
+from velocity.hypervisor.qemu.runs import Run, RunEnd, boot_id
 from velocity.hypervisor.qemu.starting import Starts
+from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Unwatched:
 class Adoption:
     """What is found on one host."""
 
-    def __init__(self, sessions: Sessions, starts: Starts, news: News) -> None:
+    def __init__(self, sessions: WatchedRuns, starts: Starts, news: FactStream) -> None:
         self._sessions = sessions
         self._starts = starts
         self._news = news
@@ -72,21 +72,21 @@ class Adoption:
         found = [found for one in self._sessions if (found := self._found(one.session)) is not None]
         for machine in self._starts.machines():
             if (start := self._starts.of(machine)) is not None:
-                found.append(self._news.fact(start.who, Fact.SILENT, Why.UNKNOWN, "it is being started"))
+                found.append(self._news.make_fact(start.who, Fact.SILENT, FactCause.UNKNOWN, "it is being started"))
         for unwatched in self._unwatched.values():
-            found.append(self._news.fact(unwatched.who, Fact.SILENT, Why.UNKNOWN, unwatched.why))
+            found.append(self._news.make_fact(unwatched.who, Fact.SILENT, FactCause.UNKNOWN, unwatched.why))
         listed = {one.who.machine for one in found}
         found += [end for machine, end in self._news.ends.items() if machine not in listed]
         return Listing(host, tuple(found), number, self._complete)
 
-    def _found(self, session: Session) -> Changed | None:
+    def _found(self, session: WatchedRun) -> FactReport | None:
         if session.starting:
             return None  # it is among the starts
         if not session.status.answered:
             session.status.note_silence()
         last = session.observed.last
         if last is None:
-            return self._news.fact(session.who, Fact.SILENT, Why.UNKNOWN, "it is ending")
+            return self._news.make_fact(session.who, Fact.SILENT, FactCause.UNKNOWN, "it is ending")
         return msgspec.structs.replace(last, number=self._news.next_number())
 
     async def know(self, host: HostId) -> None:
@@ -99,7 +99,7 @@ class Adoption:
     def unwatched(self, machine: UUID) -> Unwatched | None:
         return self._unwatched.get(machine)
 
-    def running(self, who: Incarnation) -> Watched:
+    def running(self, who: Incarnation) -> RunEntry:
         """This very run. Raises `NotRunning`, `HypervisorError`: it cannot be watched yet."""
         unwatched = self._unwatched.get(who.machine)
         if unwatched is not None and unwatched.who == who:
@@ -122,7 +122,7 @@ class Adoption:
     async def _take(self, who: Incarnation, run: Run, pid: int | None) -> None:
         """`pid` is its process, if that was there when it was looked at."""
         if not self._is_known(who) and (pid is None or not self._watch(who, run)):
-            await self._bury(who, run)
+            await self._record_end(who, run)
 
     def _is_known(self, who: Incarnation) -> bool:
         places = (self._sessions, self._starts.machines(), self._unwatched)
@@ -160,7 +160,7 @@ class Adoption:
             except OSError:
                 continue
             del self._unwatched[run.machine]
-            await self._bury(who, run)
+            await self._record_end(who, run)
             return
 
     async def end(self, unwatched: Unwatched, deadline: float) -> None:
@@ -179,22 +179,22 @@ class Adoption:
             unwatched.task.cancel()
             await asyncio.wait({unwatched.task})
         if self._unwatched.pop(run.machine, None) is not None:
-            await self._bury(unwatched.who, msgspec.structs.replace(run, end=End(Why.ASKED)))
+            await self._record_end(unwatched.who, msgspec.structs.replace(run, end=RunEnd(FactCause.ASKED)))
 
     # Ends that nobody saw
 
-    async def _bury(self, who: Incarnation, run: Run) -> None:
+    async def _record_end(self, who: Incarnation, run: Run) -> None:
         """Its process is gone: keep why, as far as it left a trace, and clear what remains.
 
         What was cleared since it was looked at has been told, or was a start that came to nothing.
         """
         async with self._sessions.turn(run.machine):
             if not self._is_known(who):
-                end = await asyncio.to_thread(self._buried, who, run)
+                end = await asyncio.to_thread(self._end_recorded, who, run)
                 if end is not None:
                     self._news.end(who, end.why, end.detail)
 
-    def _buried(self, who: Incarnation, run: Run) -> End | None:
+    def _end_recorded(self, who: Incarnation, run: Run) -> RunEnd | None:
         end = run.end
         if end is None:
             with contextlib.suppress(OSError):
@@ -202,13 +202,13 @@ class Adoption:
                 if note is None or note.epoch != run.epoch:
                     return None
                 recovered(self._sessions.place, who, run)
-            end = End(self._cause(who, run), "noticed when the server started again")
+            end = RunEnd(self._cause(who, run), "noticed when the server started again")
         self._sessions.clear(msgspec.structs.replace(run, end=end))
         return end
 
-    def _cause(self, who: Incarnation, run: Run) -> Why:
+    def _cause(self, who: Incarnation, run: Run) -> FactCause:
         place = self._sessions.place
         if run.boot != boot_id() or (place.runs.own(run.machine) / "pid").exists():
-            return Why.KILLED
-        signalled = b"terminating on signal" in words.said(place.qemu_log(who), 4096)
-        return Why.HOST_SIGNAL if signalled else Why.GUEST_SHUTDOWN
+            return FactCause.KILLED
+        signalled = b"terminating on signal" in qemu_log.said(place.qemu_log(who), 4096)
+        return FactCause.HOST_SIGNAL if signalled else FactCause.GUEST_SHUTDOWN

@@ -32,7 +32,7 @@ SLOT_XHCI, SLOT_SCSI, SLOT_RNG, SLOT_DISPLAYS, SLOT_NICS, SLOT_BLOCKS = 4, 8, 9,
 
 
 @dataclass(frozen=True)
-class Sockets:
+class ListeningSockets:
     """Descriptors of listening sockets that QEMU inherits."""
 
     qmp: int
@@ -59,7 +59,7 @@ class TapDevice:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchSpec:
     """All that the command line is made of. `own` is the one directory that QEMU may write to."""
 
     binary: str
@@ -68,12 +68,12 @@ class Plan:
     accelerator: str
     spec: MachineSpec
     files: Files
-    sockets: Sockets
+    sockets: ListeningSockets
     nics: Sequence[NatDevice | TapDevice]
     own: str
 
 
-def arguments(plan: Plan) -> list[str]:
+def arguments(plan: LaunchSpec) -> list[str]:
     """QEMU's arguments, the program first. The user's words reach none of them."""
     return [
         plan.binary,
@@ -94,7 +94,7 @@ def escaped(text: str) -> str:
     return text.replace(",", ",,")
 
 
-def _base(plan: Plan) -> list[str]:
+def _base(plan: LaunchSpec) -> list[str]:
     spec = plan.spec
     kvm = plan.accelerator.startswith("kvm")
     return [
@@ -120,7 +120,7 @@ def _base(plan: Plan) -> list[str]:
     ]
 
 
-def _firmware(plan: Plan) -> Iterator[str]:
+def _firmware(plan: LaunchSpec) -> Iterator[str]:
     yield from _fdset(1, plan.files.code)
     yield from ("-blockdev", "driver=raw,node-name=fw,read-only=on,file.driver=file,"
                 "file.filename=/dev/fdset/1,file.read-only=on")  # fmt: skip
@@ -128,7 +128,7 @@ def _firmware(plan: Plan) -> Iterator[str]:
     yield from ("-blockdev", "driver=qcow2,node-name=vars,file.driver=file,file.filename=/dev/fdset/2")
 
 
-def _usb(plan: Plan) -> Iterator[str]:
+def _usb(plan: LaunchSpec) -> Iterator[str]:
     """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
     disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
     inputs = USB_INPUTS if plan.spec.displays else ()
@@ -147,7 +147,7 @@ def _controller(place: int) -> int:
     return 0 if place < USB_FIRST else 1 + (place - USB_FIRST) // USB_NEXT
 
 
-def _disks(plan: Plan) -> Iterator[str]:
+def _disks(plan: LaunchSpec) -> Iterator[str]:
     if any(disk.bus is Bus.VIRTIO for disk in plan.spec.disks):
         yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={SLOT_SCSI:#x}")
     counts = {Bus.USB: 0, Bus.BLOCK: 0, Bus.VIRTIO: 0}
@@ -185,7 +185,7 @@ def _device(disk: DiskSpec, number: int, place: int) -> Iterator[str]:
             yield from ("-device", f"virtio-blk-pci,{_address(SLOT_BLOCKS, place)},{serial},{errors},{common}")
 
 
-def _displays(plan: Plan) -> Iterator[str]:
+def _displays(plan: LaunchSpec) -> Iterator[str]:
     for number, display in enumerate(plan.spec.displays):
         yield from ("-device", _display(display, number))
         path = escaped(f"{plan.own}/{screen_socket(number)}")
@@ -209,7 +209,7 @@ def screen_socket(index: int) -> str:
     return f"display{index}.sock"
 
 
-def _nics(plan: Plan) -> Iterator[str]:
+def _nics(plan: LaunchSpec) -> Iterator[str]:
     for number, nic in enumerate(plan.nics):
         match nic:
             case NatDevice():

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from velocity.hypervisor.port import ByteStream, HostId, Incarnation, NotRunning, Screen, Serial, Unknown
+from velocity.hypervisor.port import ByteStream, DisplayConsole, HostId, Incarnation, NotRunning, SerialConsole, Unknown
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.command import screen_device, screen_socket
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.serial import SocketStream
-from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 
 
 class QemuConsoles:
     """Keeps `velocity.hypervisor.port.Consoles`."""
 
-    def __init__(self, sessions: Sessions, adoption: Adoption) -> None:
+    def __init__(self, sessions: WatchedRuns, adoption: Adoption) -> None:
         self._sessions = sessions
         self._adoption = adoption
 
-    async def open(self, who: Incarnation, which: Serial | Screen, *, deadline: float) -> ByteStream:
+    async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
         session = self._adoption.running(who).session
-        if isinstance(which, Serial):
+        if isinstance(which, SerialConsole):
             return await session.serial.open()
         path = self._sessions.place.runs.own(who.machine) / screen_socket(which.index)
         try:

@@ -11,14 +11,14 @@ from velocity.hypervisor.qemu import facts, firmware, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.host import QemuHosts
-from velocity.hypervisor.qemu.launch import Place
+from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.machines import QemuMachines
-from velocity.hypervisor.qemu.news import News
+from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.runs import Runs, TooLong
-from velocity.hypervisor.qemu.sessions import Sessions
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.usage import QemuMeters
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 from velocity.network import fence
 from velocity.storage.port import MediaFiles
 
@@ -34,8 +34,8 @@ class QemuHypervisor:
     def __init__(self, options: Options, media: MediaFiles) -> None:
         self._options = options
         self._media = media
-        news = News()
-        self.sessions = Sessions(news)
+        news = FactStream()
+        self.sessions = WatchedRuns(news)
         self.starts = Starts(self.sessions)
         self.adoption = Adoption(self.sessions, self.starts, news)
         self.machines = QemuMachines(self.sessions, self.starts, self.adoption, news)
@@ -67,7 +67,7 @@ class QemuHypervisor:
         name = verdict.accelerator.value
         if name == "tcg":
             name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
-        self.sessions.place = Place(
+        self.sessions.place = HostDirectories(
             binary=chosen.binary,
             accelerator=name,
             firmware=chosen.data_dir / "firmware",

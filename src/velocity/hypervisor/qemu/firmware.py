@@ -48,7 +48,7 @@ class Firmware:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FirmwareBuild:
     """A build as it is kept: `code` raw, `vars` the qcow2 template of a machine's own variables."""
 
     code: Path
@@ -74,7 +74,7 @@ def find(directories: Sequence[Path] = DEFAULT_DIRECTORIES) -> Firmware:
     )
 
 
-def keep(firmware: Firmware, store: Path) -> Kept:
+def keep(firmware: Firmware, store: Path) -> FirmwareBuild:
     """Keep a copy, so that machines pinned to this build boot it after the distribution's package has changed."""
     target = store / firmware.build
     if not target.is_dir():
@@ -97,7 +97,7 @@ def keep(firmware: Firmware, store: Path) -> Kept:
     return kept(firmware.build, store)
 
 
-def kept(build: str, store: Path) -> Kept:
+def kept(build: str, store: Path) -> FirmwareBuild:
     """The kept build. Raises `MissingFirmware`."""
     directory = store / build
     if not (directory / "vars.qcow2").is_file():
@@ -105,7 +105,7 @@ def kept(build: str, store: Path) -> Kept:
             f"the firmware build {build} that this VM uses is missing on this host: copy firmware/{build} from the "
             "data directory, or the backup, that the VM comes from to firmware/ in this server's"
         )
-    return Kept(directory / "code.fd", directory / "vars.qcow2", build)
+    return FirmwareBuild(directory / "code.fd", directory / "vars.qcow2", build)
 
 
 def _descriptors(directories: Sequence[Path]) -> list[Path]:

@@ -14,8 +14,8 @@ from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.meter import command
 from velocity.hypervisor.qemu.options import Options
-from velocity.hypervisor.qemu.sessions import Sessions
 from velocity.hypervisor.qemu.starting import Starts
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 from velocity.network import fence
 
 FENCE_LOOK = 10.0
@@ -28,7 +28,7 @@ class QemuHosts:
     known: HostFacts
     """What it can give; given once, before the first question."""
 
-    def __init__(self, options: Options, sessions: Sessions, starts: Starts, adoption: Adoption) -> None:
+    def __init__(self, options: Options, sessions: WatchedRuns, starts: Starts, adoption: Adoption) -> None:
         self._options = options
         self._sessions = sessions
         self._starts = starts

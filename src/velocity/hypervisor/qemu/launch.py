@@ -18,23 +18,23 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, resolver, spool, words
-from velocity.hypervisor.qemu.command import Files, NatDevice, Plan, Sockets, TapDevice, arguments
+from velocity.hypervisor.qemu import confine, qemu_log, resolver, spool
+from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.processes import start_time
+from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.runs import Run, Runs
 from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import SerialLog, copy
-from velocity.hypervisor.qemu.spool import Bounds, Console
-from velocity.hypervisor.qemu.words import Words
-from velocity.network import wire
+from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
+from velocity.network import taps
 from velocity.network.rules import link_name, mac
 from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
 
 
 @dataclass(frozen=True)
-class Place:
+class HostDirectories:
     """Where one host keeps what machines need. `state` has a directory per machine, with its logs."""
 
     binary: str
@@ -44,7 +44,7 @@ class Place:
     runs: Runs
     media: MediaFiles
     privileged: bool
-    bounds: Bounds
+    bounds: SpoolRange
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
@@ -81,7 +81,9 @@ class Place:
 Clear = Callable[[Run], object]
 
 
-def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear, overtaken: threading.Event) -> Run:
+def launch(
+    place: HostDirectories, who: Incarnation, spec: MachineSpec, clear: Clear, overtaken: threading.Event
+) -> Run:
     """Start QEMU, held before its first instruction. What fails raises `HypervisorError` and leaves nothing.
 
     `clear` removes what a failed start has left; what it cannot remove, it has to come back to. `overtaken` is set by
@@ -95,7 +97,7 @@ def launch(place: Place, who: Incarnation, spec: MachineSpec, clear: Clear, over
             run = _launch(place, who, spec, undo, clear, overtaken)
             undo.pop_all()
             return run
-    except (OSError, Refused, wire.CannotConnect, MissingFirmware) as error:
+    except (OSError, Refused, taps.CannotConnect, MissingFirmware) as error:
         raise HypervisorError(_words(error)) from error
 
 
@@ -108,17 +110,17 @@ def cleared(runs: Runs, run: Run) -> None:
     if run.end is not None:
         runs.note_end(run)
     for link in run.links:
-        wire.disconnect(link)
+        taps.disconnect_nic(link)
     runs.end(run)
 
 
-def recovered(place: Place, who: Incarnation, run: Run) -> None:
+def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
     """Keep what a run has said that ended while no server was there. Raises `OSError`."""
     if run.spool is not None:
         directory = place.runs.directory(who.machine)
-        with contextlib.closing(Console(directory, run.spool)) as console:
+        with contextlib.closing(SpooledConsole(directory, run.spool)) as console:
             copy(place.serial_log(who.machine), who.epoch, console)
-        with contextlib.closing(Words(directory, run.spool, who.epoch, place.qemu_log(who))) as own_words:
+        with contextlib.closing(QemuLog(directory, run.spool, who.epoch, place.qemu_log(who))) as own_words:
             own_words.copy()
 
 
@@ -130,7 +132,7 @@ def end(pid: int) -> None:
 
 
 def _launch(
-    place: Place,
+    place: HostDirectories,
     who: Incarnation,
     spec: MachineSpec,
     undo: contextlib.ExitStack,
@@ -150,14 +152,14 @@ def _launch(
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
-        sockets = Sockets(qmp=_listen(place.qmp(who), copies))
+        sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
         bridged = [number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)]
         if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
             run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
             place.runs.write(run)
             undo.callback(clear, run)
         nics = _connect_nics(who, run, spec, copies)
-        plan = Plan(
+        plan = LaunchSpec(
             binary=place.binary,
             uuid=who.machine,
             epoch=who.epoch,
@@ -182,13 +184,13 @@ def _check(overtaken: threading.Event) -> None:
         raise HypervisorError("a stop was requested during its start")
 
 
-def prepare_state(place: Place, who: Incarnation, spec: MachineSpec) -> None:
+def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> None:
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
     with kept(spec.firmware, place.firmware).vars.open("rb") as template:
         place.media.provide(variables(who.machine), template.fileno())
 
 
-def _open_files(place: Place, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
+def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:
     def ours(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
@@ -220,25 +222,25 @@ def _connect_nics(
         if not isinstance(nic, BridgeSpec):
             nics.append(NatDevice(address))
             continue
-        link = wire.connect(nic.identifier, address, link_name("vt", run.uid, number))
+        link = taps.connect_nic(nic.identifier, address, link_name("vt", run.uid, number))
         for descriptor in link.fds:
             copies.callback(os.close, descriptor)
         nics.append(TapDevice(address, link.fds[0]))
     return nics
 
 
-def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run, copies: contextlib.ExitStack) -> int:
+def _spawn(place: HostDirectories, who: Incarnation, plan: LaunchSpec, run: Run, copies: contextlib.ExitStack) -> int:
     def held(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
 
     directory = place.runs.directory(who.machine)
     os.mkfifo(directory / INPUT, 0o600)
-    words.begin(place.qemu_log(who), who.epoch)
+    qemu_log.begin(place.qemu_log(who), who.epoch)
     # QEMU holds the pipe's other end, too, so that what a server types into it finds it open, and none ends it.
     typed = held(os.open(directory / INPUT, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
     said = held(spool.create(directory / "serial.0", place.bounds))
-    own_words = held(spool.create(directory / words.NAME, place.bounds))
+    own_words = held(spool.create(directory / qemu_log.NAME, place.bounds))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
     process = confine.begin(
@@ -255,7 +257,7 @@ def _spawn(place: Place, who: Incarnation, plan: Plan, run: Run, copies: context
     return process.pid
 
 
-def _view(place: Place, plan: Plan, run: Run) -> View | None:
+def _view(place: HostDirectories, plan: LaunchSpec, run: Run) -> View | None:
     """What QEMU sees of the host; None: all that the server does, as there are no namespaces for it."""
     if not place.privileged or sandbox.missing():
         return None

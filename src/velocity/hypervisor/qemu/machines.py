@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from velocity.hypervisor.port import (
-    Changed,
     Fact,
+    FactCause,
+    FactReport,
     HostId,
     HypervisorError,
     Incarnation,
@@ -18,19 +19,18 @@ from velocity.hypervisor.port import (
     NotRunning,
     Stop,
     Unknown,
-    Why,
 )
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
-from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.starting import Starts
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 
 
 class QemuMachines:
     """Keeps `velocity.hypervisor.port.Machines`."""
 
-    def __init__(self, sessions: Sessions, starts: Starts, adoption: Adoption, news: News) -> None:
+    def __init__(self, sessions: WatchedRuns, starts: Starts, adoption: Adoption, news: FactStream) -> None:
         self._sessions = sessions
         self._starts = starts
         self._adoption = adoption
@@ -86,11 +86,11 @@ class QemuMachines:
                 await self._adoption.know(who.host)
         return None
 
-    async def facts(self, who: Incarnation, *, deadline: float) -> Changed:
+    async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
         async with within(deadline, "its state could not be determined in time"):
             return await self._fact(who, deadline)
 
-    async def _fact(self, who: Incarnation, deadline: float) -> Changed:
+    async def _fact(self, who: Incarnation, deadline: float) -> FactReport:
         await self._adoption.know(who.host)
         start = self._starts.of(who.machine)
         if start is not None and start.who == who:
@@ -107,7 +107,7 @@ class QemuMachines:
         if end is not None and end.who == who:
             return end
         self._news.spend(who)
-        return self._news.fact(who, Fact.ABSENT, Why.UNKNOWN)
+        return self._news.make_fact(who, Fact.ABSENT, FactCause.UNKNOWN)
 
     async def adopt(self, host: HostId, *, deadline: float) -> Listing:
         async with within(deadline, "the machines on this host could not be determined in time"):
@@ -122,7 +122,7 @@ class QemuMachines:
                 # Whoever gives up waiting leaves it to its end: a start waits for that.
                 await asyncio.shield(self._sessions.drop(who))
 
-    async def news(self, host: HostId) -> AsyncIterator[Changed]:
+    async def news(self, host: HostId) -> AsyncIterator[FactReport]:
         while True:
             yield await self._news.next()
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from velocity.hypervisor.port import NotRunning, Traffic, Unknown, Usage
 from velocity.hypervisor.qemu.runs import Run
-from velocity.hypervisor.qemu.session import Session
-from velocity.network import wire
+from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.network import taps
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -22,7 +22,7 @@ PATIENCE = 3600.0
 class Meter:
     """Measures the machine of one session."""
 
-    def __init__(self, session: Session, run: Run) -> None:
+    def __init__(self, session: WatchedRun, run: Run) -> None:
         self._session = session
         self._run = run
         self._open: asyncio.Task[Any] | None = None
@@ -77,7 +77,7 @@ def process(pid: int, started: int) -> tuple[float, int]:
 def traffic(links: Sequence[str]) -> Traffic | None:
     """What went over its links; None where there is none, or one has been taken away."""
     try:
-        counted = [wire.traffic(link) for link in links]
+        counted = [taps.traffic(link) for link in links]
     except OSError:
         return None
     if not counted:

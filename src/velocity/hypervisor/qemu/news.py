@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation
 
 
-class News:
+class FactStream:
     """Numbers all facts of one host. `number` is that of the last one, `told` of the last that is news.
 
     What may start is kept in memory: whoever could ask for the start of an older run asks this driver, and a driver
@@ -18,36 +18,36 @@ class News:
     def __init__(self) -> None:
         self.number = 0
         self.told = 0
-        self.ends: dict[UUID, Changed] = {}
+        self.ends: dict[UUID, FactReport] = {}
         self._over: dict[UUID, int] = {}
         self._lowest: dict[UUID, int] = {}
-        self._queue: asyncio.Queue[Changed] = asyncio.Queue()
+        self._queue: asyncio.Queue[FactReport] = asyncio.Queue()
 
-    def fact(self, who: Incarnation, fact: Fact, why: Why, detail: str = "") -> Changed:
+    def make_fact(self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "") -> FactReport:
         """A fact that is an answer, and no news."""
-        return Changed(who, fact, why, detail, self.next_number())
+        return FactReport(who, fact, why, detail, self.next_number())
 
     def next_number(self) -> int:
         self.number += 1
         return self.number
 
-    def tell(self, who: Incarnation, fact: Fact, why: Why, detail: str = "") -> Changed:
-        changed = self.fact(who, fact, why, detail)
+    def publish_fact(self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "") -> FactReport:
+        changed = self.make_fact(who, fact, why, detail)
         self.told = changed.number
         self._queue.put_nowait(changed)
         return changed
 
-    def end(self, who: Incarnation, why: Why, detail: str) -> None:
+    def end(self, who: Incarnation, why: FactCause, detail: str) -> None:
         """It is told, and from here on what is found of it."""
         self.spend(who)
         self._over[who.machine] = who.epoch
-        self.ends[who.machine] = self.tell(who, Fact.ENDED, why, detail)
+        self.ends[who.machine] = self.publish_fact(who, Fact.ENDED, why, detail)
 
     def is_over(self, who: Incarnation) -> bool:
         """Whether its end was told, be it acknowledged or not."""
         return who.epoch <= self._over.get(who.machine, -1)
 
-    async def next(self) -> Changed:
+    async def next(self) -> FactReport:
         return await self._queue.get()
 
     # Epochs

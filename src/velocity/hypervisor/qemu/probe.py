@@ -129,7 +129,7 @@ def _kernel_key(device: Path) -> dict[str, Any]:
 
 def _words(stderr: str, status: int) -> str:
     lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if "KVM internal error" in line or "Suberror" in line] or lines
-    if telling:
-        return telling[0][:200]
+    relevant = [line for line in lines if "KVM internal error" in line or "Suberror" in line] or lines
+    if relevant:
+        return relevant[0][:200]
     return f"QEMU was ended by signal {-status}" if status < 0 else f"QEMU ended with status {status}"

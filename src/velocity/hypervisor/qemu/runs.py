@@ -26,9 +26,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from velocity.hypervisor.port import Why
+from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu.processes import Process, start_time, table
-from velocity.hypervisor.qemu.spool import Bounds, bounds
+from velocity.hypervisor.qemu.spool import SpoolRange, bounds
 from velocity.network.rules import link_name
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class TooLong(Exception):
     """The runtime directory's path is too long for the sockets below it; the message has the cure."""
 
 
-class End(Struct, frozen=True):
+class RunEnd(Struct, frozen=True):
     """How a run ended."""
 
-    why: Why
+    why: FactCause
     detail: str = ""
 
 
@@ -68,9 +68,9 @@ class Run(Struct, frozen=True):
     uid: int = -1
     nat: bool = False
     links: tuple[str, ...] = ()
-    spool: Bounds | None = None
+    spool: SpoolRange | None = None
     """Of the files that its QEMU writes to; None: one that an earlier version started."""
-    end: End | None = None
+    end: RunEnd | None = None
     """It has ended, and nobody has acknowledged that yet."""
 
 
@@ -142,7 +142,7 @@ class Runs:
     def own(self, machine: UUID) -> Path:
         return self.directory(machine) / "own"
 
-    def begin(self, machine: UUID, epoch: int, *, nat: bool, spool: Bounds | None = None) -> Run:
+    def begin(self, machine: UUID, epoch: int, *, nat: bool, spool: SpoolRange | None = None) -> Run:
         """Make the directory of a new run and claim a uid for it. Raises `FileExistsError` while one is there.
 
         After another `OSError` something of it may be left.

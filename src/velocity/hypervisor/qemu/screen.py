@@ -25,7 +25,7 @@ SWEEP_DEADLINE = 2.0
 HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 
 
-class Monitor(Protocol):
+class ScreendumpMonitor(Protocol):
     """What is needed of a session."""
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
@@ -35,7 +35,7 @@ class Monitor(Protocol):
 
 
 @dataclass(frozen=True)
-class Paper:
+class DumpFile:
     """A file in memory, to read and to write, and the set that QEMU knows the latter by.
 
     QEMU's descriptor and ours share their place in the file, so it is ours to go back to its beginning.
@@ -49,10 +49,10 @@ class Paper:
 class Screendumps:
     """Takes the pictures of one machine, one at a time. `left` says that QEMU may still have something of ours."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: ScreendumpMonitor) -> None:
         self.left = False
         self._monitor = monitor
-        self._paper: Paper | None = None
+        self._dump_file: DumpFile | None = None
         self._turn = asyncio.Lock()
 
     async def take(self, device: str, *, deadline: float) -> bytes:
@@ -73,18 +73,18 @@ class Screendumps:
     async def _take(self, device: str, deadline: float) -> bytes:
         self.left = True
         try:
-            paper = self._paper = self._paper or await self._lay(deadline)
-            paper.theirs.seek(0)
-            name = f"/dev/fdset/{paper.fdset}"
+            dump = self._dump_file = self._dump_file or await self._open_dump_file(deadline)
+            dump.theirs.seek(0)
+            name = f"/dev/fdset/{dump.fdset}"
             await self._monitor.execute("screendump", deadline=deadline, filename=name, device=device, head=0)
-            if paper.file.closed:
+            if dump.file.closed:
                 raise NotRunning("QEMU has ended")
-            return await asyncio.to_thread(_read, os.dup(paper.file.fileno()))
+            return await asyncio.to_thread(_read, os.dup(dump.file.fileno()))
         except (Unknown, asyncio.CancelledError):
             self.close()  # QEMU may write to it yet: never again a picture of ours
             raise
 
-    async def _lay(self, deadline: float) -> Paper:
+    async def _open_dump_file(self, deadline: float) -> DumpFile:
         # Of two descriptors that QEMU has not read yet, it gives the second to the first command and loses the first:
         # an answer says that it has read what an attempt before may have sent.
         await self._monitor.execute("query-status", deadline=deadline)
@@ -93,7 +93,7 @@ class Screendumps:
             theirs = undo.enter_context(io.FileIO(f"/proc/self/fd/{file.fileno()}", "w"))
             fdset = await self._monitor.lend(theirs.fileno(), MARK, deadline=deadline)
             undo.pop_all()
-        return Paper(file, theirs, fdset)
+        return DumpFile(file, theirs, fdset)
 
     async def sweep(self) -> None:
         """Take back what QEMU has of ours, if the guest runs. What fails is tried again at the next occasion."""
@@ -112,10 +112,10 @@ class Screendumps:
 
     def close(self) -> None:
         """Let go of our side."""
-        if self._paper is not None:
-            self._paper.file.close()
-            self._paper.theirs.close()
-            self._paper = None
+        if self._dump_file is not None:
+            self._dump_file.file.close()
+            self._dump_file.theirs.close()
+            self._dump_file = None
 
     async def _ours(self) -> list[int]:
         sets = await self._ask("query-fdsets")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
-from velocity.hypervisor.qemu.spool import Bounds, Console
+from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
 
 REPLAY = 64 << 10
@@ -30,7 +30,7 @@ NAME = "serial"
 DEADLINE = 5.0
 
 
-class Monitor(Protocol):
+class SerialMonitor(Protocol):
     """What is needed of a session."""
 
     async def execute(self, command: str, *, deadline: float, **arguments: Any) -> Any: ...
@@ -42,13 +42,13 @@ class Monitor(Protocol):
 class SerialHub:
     """One run's console: its spool, its log, and any number of streams."""
 
-    def __init__(self, directory: Path, bounds: Bounds, run: int, kept: SerialLog, monitor: Monitor) -> None:
+    def __init__(self, directory: Path, bounds: SpoolRange, run: int, kept: SerialLog, monitor: SerialMonitor) -> None:
         """Raises `OSError`. `directory` is the run's."""
         self._directory = directory
         self._run = run
         self._log = kept
         self._monitor = monitor
-        self._spool = Console(directory, bounds)
+        self._spool = SpooledConsole(directory, bounds)
         self._streams: set[SerialStream] = set()
         self._input = -1
         self._kept: Place = (0, 0)
@@ -69,12 +69,12 @@ class SerialHub:
             await self._next()
         self._follower = Follower(f"the console of run {self._run} in {self._directory.name}", self.keep)
         if self._spool.end != self._kept:
-            self._follower.heard()
+            self._follower.wake()
 
     def heard(self) -> None:
         """Something has come."""
         if self._follower is not None:
-            self._follower.heard()
+            self._follower.wake()
         for stream in self._streams:
             stream.wake()
 

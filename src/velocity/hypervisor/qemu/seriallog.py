@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from velocity.hypervisor.qemu.spool import Console
+from velocity.hypervisor.qemu.spool import SpooledConsole
 
 LOG_LIMIT = 1 << 20
 """Bytes of a file, and those that are kept at least; so at most twice as much is."""
@@ -117,7 +117,7 @@ class SerialLog:
                 (self._directory / name).unlink(missing_ok=True)
 
 
-def copy(kept: SerialLog, run: int, spool: Console) -> Place:
+def copy(kept: SerialLog, run: int, spool: SpooledConsole) -> Place:
     """Bring the log up to date, of a long absence only its end; up to where it is. Raises `OSError`."""
     place = kept.place(run)
     if spool.after(place) > 2 * LOG_LIMIT:

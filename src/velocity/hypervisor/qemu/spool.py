@@ -24,7 +24,7 @@ NEARLY = 4096
 LARGEST = (1 << 63) - 1
 
 
-class Bounds(Struct, frozen=True):
+class SpoolRange(Struct, frozen=True):
     """Where in a capped file its first byte stands, and for how many there is room."""
 
     begin: int
@@ -35,7 +35,7 @@ class Bounds(Struct, frozen=True):
         return size >= self.room - NEARLY
 
 
-def bounds(directory: Path) -> Bounds:
+def bounds(directory: Path) -> SpoolRange:
     """Those of capped files in that directory. Raises `OSError`."""
     space = os.statvfs(directory)
     room = max(ALIGNED, min(CAP, space.f_blocks * space.f_frsize // SHARE))
@@ -49,10 +49,10 @@ def bounds(directory: Path) -> Bounds:
             except OSError:  # EFBIG, and EINVAL on some
                 beyond = middle
     begin = (fits - room) // ALIGNED * ALIGNED
-    return Bounds(begin, fits - begin)
+    return SpoolRange(begin, fits - begin)
 
 
-def create(path: Path, bounds: Bounds) -> int:
+def create(path: Path, bounds: SpoolRange) -> int:
     """A new capped file, which is no other's; the descriptor appends to it. Raises `OSError`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -64,10 +64,10 @@ def create(path: Path, bounds: Bounds) -> int:
     return descriptor
 
 
-class Reader:
+class SpoolReader:
     """Reads one capped file, also when its name is gone. Offsets count from its first byte."""
 
-    def __init__(self, path: Path, bounds: Bounds) -> None:
+    def __init__(self, path: Path, bounds: SpoolRange) -> None:
         """Raises `OSError`."""
         self.path = path
         self._begin = bounds.begin
@@ -95,17 +95,17 @@ class Reader:
         os.close(self._descriptor)
 
 
-class Console:
+class SpooledConsole:
     """The spool files `serial.<n>` of one run's serial console, in the order in which QEMU was given them.
 
     One is finished when a later one has a byte. A place is (n, offset); places grow with what is said.
     """
 
-    def __init__(self, directory: Path, bounds: Bounds) -> None:
+    def __init__(self, directory: Path, bounds: SpoolRange) -> None:
         """Raises `OSError`."""
         self._directory = directory
         self.bounds = bounds
-        self._readers: dict[int, Reader] = {}
+        self._readers: dict[int, SpoolReader] = {}
         self.scan()
 
     def scan(self) -> None:
@@ -114,7 +114,7 @@ class Console:
             number = path.suffix[1:]
             if number.isdigit() and int(number) not in self._readers:
                 with contextlib.suppress(FileNotFoundError):
-                    self._readers[int(number)] = Reader(path, self.bounds)
+                    self._readers[int(number)] = SpoolReader(path, self.bounds)
 
     @property
     def numbers(self) -> list[int]:
@@ -180,7 +180,7 @@ class Console:
                 said = self._readers[number].read(begin, end - begin) + said
         return said
 
-    def take(self, numbers: Sequence[int]) -> list[Reader]:
+    def take(self, numbers: Sequence[int]) -> list[SpoolReader]:
         """Finished ones that nobody needs any more, to be removed: here they are no longer."""
         return [self._readers.pop(number) for number in numbers]
 

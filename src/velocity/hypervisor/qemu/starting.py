@@ -11,8 +11,8 @@ from uuid import UUID
 from velocity.hypervisor.port import HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
 from velocity.hypervisor.qemu.launch import end, launch
 from velocity.hypervisor.qemu.runs import Run
-from velocity.hypervisor.qemu.session import Session
-from velocity.hypervisor.qemu.sessions import Sessions
+from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Start:
 
     who: Incarnation
     task: asyncio.Task[None] | None = None
-    session: Session | None = None
+    session: WatchedRun | None = None
     overtaken: threading.Event = field(default_factory=threading.Event)
 
     def overtake(self) -> None:
@@ -40,7 +40,7 @@ class Start:
 class Starts:
     """Those of one host, at most one a machine."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: WatchedRuns) -> None:
         self._sessions = sessions
         self._under_way: dict[UUID, Start] = {}
 

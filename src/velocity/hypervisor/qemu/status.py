@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from velocity.hypervisor.port import Changed, Fact, HypervisorError, NotRunning, Unknown, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.qemu.event_interpreter import STATUS, EventInterpreter
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Monitor
-from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.observed import STATUS, Observed
+from velocity.hypervisor.qemu.news import FactStream
 
 
 class StatusQuery:
@@ -23,8 +23,8 @@ class StatusQuery:
     def __init__(
         self,
         monitor: Monitor,
-        observed: Observed,
-        news: News,
+        observed: EventInterpreter,
+        news: FactStream,
         do: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._monitor = monitor
@@ -38,7 +38,7 @@ class StatusQuery:
         """Whether no question for what it does is open."""
         return self._asking is None or (self._asking.done() and not self._asking.cancelled())
 
-    async def facts(self, *, deadline: float) -> Changed:
+    async def facts(self, *, deadline: float) -> FactReport:
         """What it does now. Raises `NotRunning` when it has ended, `Unknown`."""
         if self._monitor.removed:
             raise Unknown(REMOVED)
@@ -72,21 +72,21 @@ class StatusQuery:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LAST_PAUSE)
                     continue
-                self._observed.answer(before, fact, why)
+                self._observed.on_query_answer(before, fact, why)
                 return
         finally:
             silence.cancel()
 
-    async def _status(self) -> tuple[Fact, Why]:
+    async def _status(self) -> tuple[Fact, FactCause]:
         answer = await self._monitor.execute("query-status", deadline=None)
-        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, Why.UNKNOWN))
-        if why is Why.DISK_ERROR:
+        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, FactCause.UNKNOWN))
+        if why is FactCause.DISK_ERROR:
             devices = await self._monitor.execute("query-block", deadline=None)
             if any(device.get("io-status") == "nospace" for device in devices):
-                why = Why.DISK_FULL
+                why = FactCause.DISK_FULL
         return fact, why
 
     def note_silence(self) -> None:
         """It does not say what it does: that is told, once."""
         if not self._monitor.over and not self._observed.does(Fact.SILENT):
-            self._observed.note(Fact.SILENT, Why.UNKNOWN, self._monitor.trouble or SILENT)
+            self._observed.record_fact(Fact.SILENT, FactCause.UNKNOWN, self._monitor.trouble or SILENT)

@@ -19,12 +19,12 @@ from velocity.hypervisor.port import HypervisorError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PAUSE = 0.005
+DEBOUNCE = 0.005
 """Seconds for which nothing is heard after something was: QEMU writes what a guest says byte by byte, and for each one
 to be a turn of the loop, and a message to whoever watches, would cost the guest its processor."""
-BREATH = 0.05
+MIN_INTERVAL = 0.05
 """Seconds between two pieces of work."""
-AGAIN = 1.0
+RETRY_DELAY = 1.0
 """Seconds until work that failed is tried again."""
 IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
 ANYTHING_NEW = IN_MODIFY | IN_MOVED_TO | IN_CREATE
@@ -38,7 +38,7 @@ class Heard:
     unsure: Callable[[], None]
 
 
-class Watch:
+class DirectoryWatch:
     """The directories of all machines, on one descriptor."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
         self._descriptor = -1
         self._heard: dict[int, Heard] = {}
 
-    def add(
+    def watch_directory(
         self,
         directory: Path,
         heard: Callable[[], None],
@@ -83,7 +83,7 @@ class Watch:
     def _read(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._descriptor)
-        loop.call_later(PAUSE, self._listen)
+        loop.call_later(DEBOUNCE, self._listen)
         try:
             data = os.read(self._descriptor, 64 << 10)
         except BlockingIOError:
@@ -118,7 +118,7 @@ class Follower:
         self._more = asyncio.Event()
         self._task = asyncio.create_task(self._follow())
 
-    def heard(self) -> None:
+    def wake(self) -> None:
         self._more.set()
 
     async def close(self) -> None:
@@ -137,8 +137,8 @@ class Follower:
                     log.warning("%s cannot be stored, retrying: %s", self._what, error)
                 self._fails = True
                 self._more.set()
-                await asyncio.sleep(AGAIN)
-            await asyncio.sleep(BREATH)
+                await asyncio.sleep(RETRY_DELAY)
+            await asyncio.sleep(MIN_INTERVAL)
 
 
 async def to_its_end(work: Callable[[], T]) -> T:

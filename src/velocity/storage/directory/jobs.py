@@ -13,12 +13,12 @@ from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned
 from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import file_name
-from velocity.storage.directory.pool import Directories, Directory
+from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
 from velocity.storage.directory.threads import GIVE_UP
 from velocity.storage.directory.told import told
 from velocity.storage.formats import refused
 from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unknown, Unpack
+from velocity.storage.port import Belongs, Clone, Import, Job, JobProgress, Made, MediaRef, Prepared, Unknown, Unpack
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
@@ -26,10 +26,10 @@ STEP = 256 << 20
 BLOCK = 1 << 16
 
 
-class Making:
+class RunningJob:
     """One job. Whatever goes wrong, nothing of it remains."""
 
-    def __init__(self, job: Job, source: Directory, target: Directory, images: Images) -> None:
+    def __init__(self, job: Job, source: PoolDirectory, target: PoolDirectory, images: Images) -> None:
         self._job = job
         self._source_pool = source
         self._pool = target
@@ -102,13 +102,13 @@ class Making:
         self._allowed, self._wants, self._room = size, 0, 0
         self._more.set()
 
-    async def watch(self) -> AsyncGenerator[Progress | Made, None]:
+    async def watch(self) -> AsyncGenerator[JobProgress | Made, None]:
         assert self._task is not None, "it was started"
-        last: Progress | None = None
+        last: JobProgress | None = None
         while not self._task.done():
             await self._changed.wait()
             self._changed.clear()
-            now = Progress(self._done, self._total, self._wants, self._room)
+            now = JobProgress(self._done, self._total, self._wants, self._room)
             if now != last:
                 last = now
                 yield now
@@ -213,16 +213,16 @@ class Making:
 class DirectoryJobs:
     """Keeps `velocity.storage.port.Jobs`."""
 
-    def __init__(self, directories: Directories, images: Images) -> None:
+    def __init__(self, directories: PoolDirectories, images: Images) -> None:
         self.images = images
         self._directories = directories
-        self._jobs: dict[MediaRef, Making] = {}
+        self._jobs: dict[MediaRef, RunningJob] = {}
         self._ending: set[asyncio.Task[Any]] = set()
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
         source, target = self._directories.get(job.source.pool), self._directories.get(job.target.pool)
-        making = self._jobs[job.target] = Making(job, source, target, self.images)
-        preparing = asyncio.create_task(making.prepare())
+        running = self._jobs[job.target] = RunningJob(job, source, target, self.images)
+        preparing = asyncio.create_task(running.prepare())
         try:
             await asyncio.wait({preparing}, timeout=deadline)
             if not preparing.done():
@@ -240,14 +240,14 @@ class DirectoryJobs:
     async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
         self._get(target).allow(size)
 
-    async def watch(self, target: MediaRef) -> AsyncIterator[Progress | Made]:
+    async def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
         async with aclosing(self._get(target).watch()) as told:
             async for one in told:
                 yield one
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
-        if (making := self._jobs.pop(target, None)) is not None:
-            closing = asyncio.create_task(making.close())
+        if (running := self._jobs.pop(target, None)) is not None:
+            closing = asyncio.create_task(running.close())
             self._end_behind({closing})
             await whole(asyncio.wait({closing}, timeout=deadline))
             self._directories.get(target.pool).retry()
@@ -266,7 +266,7 @@ class DirectoryJobs:
     async def close(self) -> None:
         await asyncio.gather(*(self.cancel(target, deadline=GIVE_UP) for target in list(self._jobs)))
 
-    def _get(self, target: MediaRef) -> Making:
+    def _get(self, target: MediaRef) -> RunningJob:
         try:
             return self._jobs[target]
         except KeyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from velocity.storage.port import HOST_POOL, Kind, MediaRef
+from velocity.storage.port import HOST_POOL, MediaRef, ObjectKind
 
 MARK = Path(".velocity/pool")
 """In a folder of its own, as nothing but objects stands in the pool itself."""
@@ -73,5 +73,5 @@ def host_places(data_dir: Path) -> HostPlaces:
 
 def file_name(ref: MediaRef) -> str:
     """Of our making: nothing that a user sent becomes part of it."""
-    kind = "" if ref.kind is Kind.MEDIUM else f".{ref.kind.value}"
+    kind = "" if ref.kind is ObjectKind.MEDIUM else f".{ref.kind.value}"
     return f"{ref.medium}{kind}.{ref.format}"

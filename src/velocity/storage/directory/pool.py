@@ -19,7 +19,7 @@ AGAIN = 5.0
 """Seconds after which what a file system refused is tried again."""
 
 
-class Directory:
+class PoolDirectory:
     """One pool."""
 
     def __init__(self, places: Places, again: float) -> None:
@@ -55,16 +55,16 @@ class Directory:
         self.presence.close()
 
 
-class Directories:
+class PoolDirectories:
     """The pools of this host, by their mpid."""
 
     def __init__(self, places: Sequence[Places], again: float) -> None:
-        self._pools = {one.mpid: Directory(one, again) for one in places}
+        self._pools = {one.mpid: PoolDirectory(one, again) for one in places}
 
-    def find(self, mpid: int) -> Directory | None:
+    def find(self, mpid: int) -> PoolDirectory | None:
         return self._pools.get(mpid)
 
-    def get(self, mpid: int) -> Directory:
+    def get(self, mpid: int) -> PoolDirectory:
         """Raises `Refused`."""
         if (found := self.find(mpid)) is None:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "the medium's pool is no longer declared", field="mid")

@@ -12,7 +12,7 @@ from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.pool import AGAIN, Directories, Directory
+from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
 from velocity.storage.directory.told import told
 from velocity.storage.port import (
@@ -37,12 +37,12 @@ T = TypeVar("T")
 class DirectoryStorage(Storage):
     """Storage whose directories can be looked at."""
 
-    directories: Directories
+    directories: PoolDirectories
 
 
 def open_directories(places: Sequence[Places], worker: int | None, again: float = AGAIN) -> DirectoryStorage:
     """`worker` is the uid that images are read under, where the server may change it (as root)."""
-    directories = Directories(places, again)
+    directories = PoolDirectories(places, again)
     return DirectoryStorage(
         pools=DirectoryPools(directories),
         blobs=DirectoryBlobs(directories),
@@ -56,7 +56,7 @@ def open_directories(places: Sequence[Places], worker: int | None, again: float 
 class DirectoryFiles:
     """Keeps `velocity.storage.port.MediaFiles`."""
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
 
     def open(self, media: MediaRef, *, readonly: bool) -> int:
@@ -80,7 +80,7 @@ class DirectoryFiles:
         with told(pool.places):
             files.remove(file_name(ref))
 
-    def _host(self, ref: MediaRef) -> tuple[Directory, HostFiles]:
+    def _host(self, ref: MediaRef) -> tuple[PoolDirectory, HostFiles]:
         pool = self._directories.get(ref.pool)
         assert isinstance(pool.files, HostFiles), "objects of other pools are made by a job, and settled"
         return pool, pool.files
@@ -89,7 +89,7 @@ class DirectoryFiles:
 class DirectoryPools:
     """Keeps `velocity.storage.port.Pools`."""
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
 
     async def state(self, pool: int, *, deadline: float) -> PoolState | None:
@@ -103,7 +103,7 @@ class DirectoryPools:
         names = [{file_name(ref) for ref in refs} for refs in (kept, trashed)]
         return await self._look(one, deadline, lambda: one.presence.open(*names))
 
-    async def _look(self, pool: Directory, deadline: float, look: Callable[[], T]) -> T:
+    async def _look(self, pool: PoolDirectory, deadline: float, look: Callable[[], T]) -> T:
         pool.threads.check()
         now = await pool.threads.do(deadline, look)
         pool.retry()
@@ -121,7 +121,7 @@ class DirectoryPools:
 class DirectoryBlobs:
     """Keeps `velocity.storage.port.Blobs`."""
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
 
     async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
@@ -155,7 +155,7 @@ class DirectoryBlobs:
 class DirectoryTrash:
     """Keeps `velocity.storage.port.Trash`."""
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, directories: PoolDirectories) -> None:
         self._directories = directories
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from velocity.contract.media import Content
 from velocity.durable import sync
 from velocity.storage.directory.opened import Opened
-from velocity.storage.directory.pool import Directory
+from velocity.storage.directory.pool import PoolDirectory
 from velocity.storage.directory.threads import GIVE_UP
 from velocity.storage.directory.told import told
 from velocity.storage.inspect import inspect
@@ -26,7 +26,7 @@ SLOW = 0.02
 class FileIncoming:
     """Keeps `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory."""
 
-    def __init__(self, pool: Directory, name: str) -> None:
+    def __init__(self, pool: PoolDirectory, name: str) -> None:
         self._pool = pool
         self._files = pool.files
         self._name = name
@@ -105,7 +105,7 @@ class FileIncoming:
 class FileOutgoing:
     """Keeps `velocity.storage.port.Outgoing`."""
 
-    def __init__(self, pool: Directory, name: str) -> None:
+    def __init__(self, pool: PoolDirectory, name: str) -> None:
         """Opens it; in a thread."""
         self._pool = pool
         with told(pool.places):

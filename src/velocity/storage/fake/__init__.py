@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.jobs import FakeJobs
-from velocity.storage.fake.pools import AGAIN, BLOCK, Bytes, FakeHost, FakePool, Line
+from velocity.storage.fake.pools import AGAIN, BLOCK, FakeContent, FakeDevice, FakeHost, FakePool
 from velocity.storage.inspect import describe
 from velocity.storage.port import (
     ONLINE,
@@ -33,11 +33,11 @@ SECONDS = 60.0
 class FakeStorage(Storage):
     """What one server sees of a host. `line` can be cut."""
 
-    line: Line
+    line: FakeDevice
 
 
 def connect(host: FakeHost, again: float = AGAIN) -> FakeStorage:
-    line = Line(host, again)
+    line = FakeDevice(host, again)
     return FakeStorage(
         pools=FakePools(line),
         blobs=FakeBlobs(line),
@@ -64,14 +64,14 @@ class NoFiles:
 class FakePools:
     """Keeps `velocity.storage.port.Pools`."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: FakeDevice) -> None:
         self._line = line
         self._last = dict.fromkeys(line.host.pools, ONLINE)
 
     async def state(self, pool: int, *, deadline: float) -> PoolState | None:
         self._line.check_answers(pool)
         try:
-            now = await self._line.ask(pool, deadline, self._now, writes=False)
+            now = await self._line.call(pool, deadline, self._now, writes=False)
         except Refused as refused:
             now = self._refused(pool, refused)
         self._last[pool] = now or self._last[pool]
@@ -88,7 +88,7 @@ class FakePools:
 
         self._line.check_answers(pool)
         try:
-            return await self._line.ask(pool, deadline, put_in_order, writes=False)
+            return await self._line.call(pool, deadline, put_in_order, writes=False)
         except Refused as refused:
             return self._refused(pool, refused)
 
@@ -105,7 +105,7 @@ class FakePools:
 
     async def space(self, pool: int, *, deadline: float) -> Space:
         self._line.check_answers(pool)
-        return await self._line.ask(pool, deadline, FakePool.space, writes=False)
+        return await self._line.call(pool, deadline, FakePool.space, writes=False)
 
     async def close(self) -> None:
         await self._line.close()
@@ -114,26 +114,26 @@ class FakePools:
 class FakeBlobs:
     """Keeps `velocity.storage.port.Blobs`."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: FakeDevice) -> None:
         self._line = line
 
     async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
         def make(pool: FakePool) -> None:
-            pool.moving[ref] = Bytes(data=qcow2(size)) if ref.format == "qcow2" else Bytes(size)
+            pool.moving[ref] = FakeContent(data=qcow2(size)) if ref.format == "qcow2" else FakeContent(size)
 
-        await self._line.ask(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
+        await self._line.call(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
 
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming:
-        def make(pool: FakePool) -> Bytes:
+        def make(pool: FakePool) -> FakeContent:
             if ref in pool.moving:
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
-            return pool.moving.setdefault(ref, Bytes())
+            return pool.moving.setdefault(ref, FakeContent())
 
-        made = await self._line.ask(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
+        made = await self._line.call(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
         return FakeIncoming(self._line, ref, made)
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
-        found = await self._line.ask(ref.pool, deadline, lambda pool: pool.get(ref), writes=False)
+        found = await self._line.call(ref.pool, deadline, lambda pool: pool.get(ref), writes=False)
         return FakeOutgoing(self._line, ref.pool, found)
 
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
@@ -141,26 +141,26 @@ class FakeBlobs:
             found = [one.kept.get(ref) or one.moving.get(ref) for ref in refs]
             return tuple(None if each is None else each.stat for each in found)
 
-        return await self._line.ask(pool, deadline, seen, writes=False)
+        return await self._line.call(pool, deadline, seen, writes=False)
 
 
 class FakeIncoming:
     """Keeps `velocity.storage.port.Incoming`."""
 
-    def __init__(self, line: Line, ref: MediaRef, made: Bytes) -> None:
+    def __init__(self, line: FakeDevice, ref: MediaRef, made: FakeContent) -> None:
         self._line = line
         self._ref = ref
         self._made = made
         self._finished = False
 
     async def write(self, piece: bytes) -> None:
-        await self._line.ask(self._ref.pool, SECONDS, lambda _: self._made.append(piece), wanted=len(piece))
+        await self._line.call(self._ref.pool, SECONDS, lambda _: self._made.append(piece), wanted=len(piece))
 
     async def flush(self) -> None:
         return None
 
     async def finish(self) -> Content:
-        content = await self._line.ask(self._ref.pool, SECONDS, lambda _: describe(self._made.read, self._made.size))
+        content = await self._line.call(self._ref.pool, SECONDS, lambda _: describe(self._made.read, self._made.size))
         self._finished = True
         return content
 
@@ -172,14 +172,14 @@ class FakeIncoming:
 class FakeOutgoing:
     """Keeps `velocity.storage.port.Outgoing`."""
 
-    def __init__(self, line: Line, mpid: int, found: Bytes) -> None:
+    def __init__(self, line: FakeDevice, mpid: int, found: FakeContent) -> None:
         self._line = line
         self._mpid = mpid
         self._found = found
         self.stat = found.stat
 
     async def read(self, offset: int, length: int) -> bytes:
-        return await self._line.ask(self._mpid, SECONDS, lambda _: self._found.read(offset, length), writes=False)
+        return await self._line.call(self._mpid, SECONDS, lambda _: self._found.read(offset, length), writes=False)
 
     async def close(self) -> None:
         return None
@@ -188,20 +188,20 @@ class FakeOutgoing:
 class FakeTrash:
     """Keeps `velocity.storage.port.Trash`."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: FakeDevice) -> None:
         self._line = line
 
     async def lift(self, ref: MediaRef, *, deadline: float) -> None:
         def undo(pool: FakePool) -> None:
             pool.settle(ref, Belongs.KEPT)
 
-        await self._line.ask(ref.pool, deadline, lambda pool: pool.lift(ref), undo)
+        await self._line.call(ref.pool, deadline, lambda pool: pool.lift(ref), undo)
 
     async def restore(self, ref: MediaRef, *, deadline: float) -> None:
         def undo(pool: FakePool) -> None:
             pool.settle(ref, Belongs.TRASH)
 
-        await self._line.ask(ref.pool, deadline, lambda pool: pool.bring_back(ref), undo)
+        await self._line.call(ref.pool, deadline, lambda pool: pool.bring_back(ref), undo)
 
     async def settle(self, ref: MediaRef, belongs: Belongs, *, deadline: float) -> None:
         if ref.pool in self._line.host.pools:
@@ -211,7 +211,7 @@ class FakeTrash:
         def sum_up(one: FakePool) -> int:
             return sum(each.stat.allocated for ref, each in one.trash.items() if refs is None or ref in refs)
 
-        return await self._line.ask(pool, deadline, sum_up, writes=False)
+        return await self._line.call(pool, deadline, sum_up, writes=False)
 
 
 def qcow2(size: int) -> bytes:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.fake.pools import Bytes, FakePool, Line
+from velocity.storage.fake.pools import FakeContent, FakeDevice, FakePool
 from velocity.storage.formats import check_alone, refused
 from velocity.storage.inspect import describe
-from velocity.storage.port import Belongs, Clone, Import, Job, Made, MediaRef, Prepared, Progress, Unpack
+from velocity.storage.port import Belongs, Clone, Import, Job, JobProgress, Made, MediaRef, Prepared, Unpack
 
 SECONDS = 60.0
 STEP = 1 << 20
@@ -23,12 +23,12 @@ T = TypeVar("T")
 class FakeJob:
     """One job."""
 
-    def __init__(self, line: Line, job: Job, source: Bytes) -> None:
+    def __init__(self, line: FakeDevice, job: Job, source: FakeContent) -> None:
         self.job = job
         self.source = source
         self._line = line
         self._allowed = 0
-        self._progress = Progress(0, 0)
+        self._progress = JobProgress(0, 0)
         self._changed = asyncio.Event()
         self._more = asyncio.Event()
         self._task: asyncio.Task[Made] | None = None
@@ -56,7 +56,7 @@ class FakeJob:
         self._allowed = size
         self._more.set()
 
-    async def watch(self) -> AsyncIterator[Progress | Made]:
+    async def watch(self) -> AsyncIterator[JobProgress | Made]:
         assert self._task is not None, "it was started"
         while not self._task.done():
             await self._changed.wait()
@@ -77,7 +77,7 @@ class FakeJob:
     async def _make(self, size: int) -> Made:
         target = self.job.target
         try:
-            made = await self._ask(lambda pool: pool.moving.setdefault(target, Bytes()))
+            made = await self._ask(lambda pool: pool.moving.setdefault(target, FakeContent()))
             if isinstance(self.job, Unpack):
                 await self._unpack(self.job.kind, made)
             else:
@@ -88,8 +88,8 @@ class FakeJob:
             raise
         return Made(made.size if isinstance(self.job, Unpack) else size, content)
 
-    async def _copy(self, made: Bytes, size: int) -> None:
-        source = Bytes(size) if isinstance(self.job, Import) else self.source
+    async def _copy(self, made: FakeContent, size: int) -> None:
+        source = FakeContent(size) if isinstance(self.job, Import) else self.source
         data = bytes(source.data)
         for at in range(0, len(data), STEP):
             piece = data[at : at + STEP]
@@ -97,7 +97,7 @@ class FakeJob:
             self._tell(at + len(piece), size)
         made.size = max(made.size, source.size)
 
-    async def _unpack(self, kind: str, made: Bytes) -> None:
+    async def _unpack(self, kind: str, made: FakeContent) -> None:
         if kind != "xz":
             raise refused("storage in memory unpacks xz alone")
         unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ)
@@ -122,29 +122,29 @@ class FakeJob:
             await self._more.wait()
 
     def _tell(self, done: int, total: int, wants: int = 0, room: int = 0) -> None:
-        self._progress = Progress(done, total, wants, room)
+        self._progress = JobProgress(done, total, wants, room)
         self._changed.set()
 
     async def _ask(self, deed: Callable[[FakePool], T], wanted: int = 0) -> T:
-        return await self._line.ask(self.job.target.pool, SECONDS, deed, wanted=wanted)
+        return await self._line.call(self.job.target.pool, SECONDS, deed, wanted=wanted)
 
-    async def _append(self, made: Bytes, piece: bytes) -> None:
+    async def _append(self, made: FakeContent, piece: bytes) -> None:
         await self._ask(lambda _: made.append(piece), len(piece))
 
 
 class FakeJobs:
     """Keeps `velocity.storage.port.Jobs`."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: FakeDevice) -> None:
         self._line = line
         self._jobs: dict[MediaRef, FakeJob] = {}
 
     async def prepare(self, job: Job, *, deadline: float) -> Prepared:
-        source = await self._line.ask(job.source.pool, deadline, lambda pool: pool.get(job.source), writes=False)
+        source = await self._line.call(job.source.pool, deadline, lambda pool: pool.get(job.source), writes=False)
         self._line.pool(job.target.pool)
-        making = FakeJob(self._line, job, source)
-        prepared = making.look()
-        self._jobs[job.target] = making
+        running = FakeJob(self._line, job, source)
+        prepared = running.look()
+        self._jobs[job.target] = running
         return prepared
 
     async def start(self, target: MediaRef, size: int, *, deadline: float) -> None:
@@ -153,13 +153,13 @@ class FakeJobs:
     async def allow(self, target: MediaRef, size: int, *, deadline: float) -> None:
         self._get(target).allow(size)
 
-    async def watch(self, target: MediaRef) -> AsyncIterator[Progress | Made]:
+    async def watch(self, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
         async for one in self._get(target).watch():
             yield one
 
     async def cancel(self, target: MediaRef, *, deadline: float) -> None:
-        if (making := self._jobs.pop(target, None)) is not None:
-            await making.close()
+        if (running := self._jobs.pop(target, None)) is not None:
+            await running.close()
 
     async def close(self) -> None:
         for target in list(self._jobs):

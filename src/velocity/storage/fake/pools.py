@@ -20,7 +20,7 @@ AGAIN = 5.0
 T = TypeVar("T")
 
 
-class Bytes:
+class FakeContent:
     """An object's: zeros but for what was written."""
 
     def __init__(self, size: int = 0, data: bytes = b"") -> None:
@@ -55,7 +55,7 @@ class Late:
 
 
 @dataclass(frozen=True)
-class Lost:
+class CallLost:
     """The call happens, and its answer does not come before its deadline."""
 
 
@@ -64,7 +64,7 @@ class Hangs:
     """From this call on the pool does not answer, until it is woken."""
 
 
-Fault = Fails | Late | Lost | Hangs
+Fault = Fails | Late | CallLost | Hangs
 
 
 @dataclass
@@ -78,9 +78,9 @@ class FakePool:
     name: str
     state: Literal["online", "away", "readonly"] = "online"
     capacity: int = 1 << 40
-    kept: dict[MediaRef, Bytes] = field(default_factory=dict)
-    moving: dict[MediaRef, Bytes] = field(default_factory=dict)
-    trash: dict[MediaRef, Bytes] = field(default_factory=dict)
+    kept: dict[MediaRef, FakeContent] = field(default_factory=dict)
+    moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
+    trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
     left: dict[MediaRef, Belongs] = field(default_factory=dict)
     """What is to be settled."""
     blocked: set[MediaRef] = field(default_factory=set)
@@ -126,7 +126,7 @@ class FakePool:
         if wanted is not None and wanted > self.space().free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def get(self, ref: MediaRef) -> Bytes:
+    def get(self, ref: MediaRef) -> FakeContent:
         """Raises `OSError`."""
         for place in (self.kept, self.moving):
             if ref in place:
@@ -171,7 +171,7 @@ class FakeHost:
         self.pools = {mpid: FakePool(mpid, name) for mpid, name in pools}
 
 
-class Line:
+class FakeDevice:
     """One server's connection to a host. Once it is `cut`, nothing that it asks arrives."""
 
     def __init__(self, host: FakeHost, again: float) -> None:
@@ -195,7 +195,7 @@ class Line:
         if self._overdue[mpid]:
             raise self._unknown(self.pool(mpid))
 
-    async def ask(
+    async def call(
         self,
         mpid: int,
         deadline: float,
@@ -243,7 +243,7 @@ class Line:
             result = deed(pool)
         except OSError as error:
             raise refusal(pool.mpid, pool.name, error, wanted) from None
-        if isinstance(fault, Lost):
+        if isinstance(fault, CallLost):
             await asyncio.sleep(2 * deadline)
         return result
 
@@ -271,7 +271,7 @@ class Line:
                 pool.settle(ref, belongs)
 
         try:
-            await self.ask(ref.pool, deadline, settle)
+            await self.call(ref.pool, deadline, settle)
         except Refused:
             return
 

@@ -3,12 +3,12 @@ import "./create.css";
 import { EmptyState, EmptyStateBody, PageSection, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
 import { useNavigate } from "react-router";
 import { useMay, useReady } from "@/api/live";
-import { say } from "@/ui/actions";
+import { showToast } from "@/ui/actions";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
-import { Carrying } from "./Carrying";
 import { ImageStep } from "./ImageStep";
 import { PlanStep } from "./PlanStep";
+import { RunProgress } from "./RunProgress";
 import { SettingsStep } from "./SettingsStep";
 import { useDraft } from "./useDraft";
 
@@ -46,17 +46,17 @@ function Questions() {
   const it = useDraft();
   const { draft, running } = it;
   const { run, made } = running;
-  const carryOut = async () => {
-    const vmid = await running.carryOut(it.order());
+  const execute = async () => {
+    const vmid = await running.execute(it.order());
     if (vmid === undefined) return;
-    say("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is created`);
+    showToast("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is created`);
     if (!location.pathname.startsWith("/create")) return; // the person has gone elsewhere meanwhile
     void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
   };
   if (run)
     return (
       <PageSection>
-        <Carrying draft={draft} run={run} onAgain={() => void carryOut()} onBack={running.back} undo={running.undo} />
+        <RunProgress draft={draft} run={run} onAgain={() => void execute()} onBack={running.back} undo={running.undo} />
       </PageSection>
     );
   const wrong = Object.keys(it.problems).length > 0;
@@ -101,7 +101,7 @@ function Questions() {
           footer={{
             nextButtonText: draft.start ? "Create and start" : "Create",
             isNextDisabled: wrong || it.refused !== undefined,
-            onNext: () => void carryOut(),
+            onNext: () => void execute(),
           }}
         >
           <PlanStep

@@ -4,6 +4,7 @@ import { useMay } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import { Choose } from "@/ui/Choose";
 import { bytes, count, mib } from "@/ui/format";
+import type { Available } from "./available";
 import {
   DISKS,
   DISPLAYS,
@@ -17,7 +18,6 @@ import {
   sizeOf,
 } from "./draft";
 import { Field, TextField } from "./Field";
-import type { Room } from "./room";
 
 const DISK_WORDS: Record<Disk, string> = {
   new: "A new, empty disk",
@@ -38,7 +38,7 @@ export function SettingsStep({
 }: {
   draft: Draft;
   role: Role;
-  room: Room;
+  room: Available;
   problems: Problems;
   /** What the server would refuse, and is no field's. */
   refused: string | undefined;
@@ -234,7 +234,7 @@ function remains(
   return `${words(left)} left; ${words(Math.max(0, left - (wanted || 0)))} after this`;
 }
 
-function diskHint(pool: Room["pools"][number] | undefined, size: number | undefined): string | undefined {
+function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {
   if (!pool) return undefined;
   const free = pool.free === undefined ? "" : `; ${bytes(pool.free)} free on its disk`;
   if (pool.left === undefined) return pool.free === undefined ? undefined : `No quota${free}`;

@@ -2,7 +2,7 @@
 import { Alert, Button, Flex, FlexItem, Progress } from "@patternfly/react-core";
 import { UploadIcon } from "@patternfly/react-icons";
 import { type DragEvent, useRef, useState } from "react";
-import { standing, typeOf, type Upload, uploads, useUpload } from "@/api/upload";
+import { typeOf, type Upload, uploadStatus, uploads, useUpload } from "@/api/upload";
 import { bytes, duration } from "@/ui/format";
 
 export function UploadHere({
@@ -78,7 +78,7 @@ export function UploadProgress({ upload }: { upload: Upload }) {
         title={upload.wanted.name}
         value={Math.floor((100 * sent) / Math.max(1, size))}
         variant={state === "failed" ? "danger" : state === "done" ? "success" : undefined}
-        helperText={state === "sending" && !upload.note ? facts.join(", ") : standing(upload)}
+        helperText={state === "sending" && !upload.note ? facts.join(", ") : uploadStatus(upload)}
       />
       <Flex className="v-space-above" gap={{ default: "gapSm" }}>
         {(state === "sending" || state === "waiting" || state === "queued") && (

@@ -122,28 +122,28 @@ export interface Known {
 
 export function problems(draft: Draft, known: Known): Problems {
   const found: Problems = {};
-  const say = (field: Field, problem: string | undefined) => {
+  const addProblem = (field: Field, problem: string | undefined) => {
     if (problem) found[field] = problem;
   };
   const { left } = known;
-  if (left.vms !== undefined && left.vms < 1) say("gid", "The quota of this group does not allow another VM.");
-  say("name", freshNameProblem(draft.name, known.vms, "VM"));
+  if (left.vms !== undefined && left.vms < 1) addProblem("gid", "The quota of this group does not allow another VM.");
+  addProblem("name", freshNameProblem(draft.name, known.vms, "VM"));
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
-  if (cpus === undefined || cpus < 1) say("cpus", "Enter a whole number, 1 or more.");
-  else if (left.cpus !== undefined && cpus > left.cpus) say("cpus", `The quota has ${left.cpus} left.`);
+  if (cpus === undefined || cpus < 1) addProblem("cpus", "Enter a whole number, 1 or more.");
+  else if (left.cpus !== undefined && cpus > left.cpus) addProblem("cpus", `The quota has ${left.cpus} left.`);
   const memory = memoryMib(draft);
-  if (memory === undefined || memory < 1) say("memory", "Enter a size such as 2 GiB or 512M.");
+  if (memory === undefined || memory < 1) addProblem("memory", "Enter a size such as 2 GiB or 512M.");
   else if (left.memory_mib !== undefined && memory > left.memory_mib)
-    say("memory", `The quota has ${left.memory_mib} MiB left.`);
-  if (makesDisk(draft)) say("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
+    addProblem("memory", `The quota has ${left.memory_mib} MiB left.`);
+  if (makesDisk(draft)) addProblem("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
     const size = diskBytes(draft);
-    if (size === undefined || size < 1) say("diskSize", "Enter a size such as 20 GiB.");
+    if (size === undefined || size < 1) addProblem("diskSize", "Enter a size such as 20 GiB.");
     else if (known.poolLeft !== undefined && size > known.poolLeft)
-      say("diskSize", "That is more than the quota has left.");
+      addProblem("diskSize", "That is more than the quota has left.");
   }
   if (draft.display !== "none" && !sizeOf(draft.display))
-    say("display", `Enter width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
+    addProblem("display", `Enter width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
   return found;
 }
 

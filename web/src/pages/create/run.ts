@@ -12,7 +12,7 @@ export type StepId = "upload" | "disk" | "vm" | "start";
 
 export interface RunStep {
   id: StepId;
-  state: "todo" | "doing" | "done" | "failed";
+  state: "todo" | "running" | "done" | "failed";
   /** How far it is. */
   note?: string;
 }
@@ -48,14 +48,14 @@ export function useRun() {
     set({ steps: (present.current as Run).steps.map((one) => (one.id === id ? { ...one, ...change } : one)) });
 
   /** The id of the VM, when all is done; nothing if a step failed. */
-  async function carryOut(order: Order): Promise<number | undefined> {
+  async function execute(order: Order): Promise<number | undefined> {
     const old = present.current;
     before.current ??= seen();
     const steps = stepsOf(order).map((id) => ({ id, state: "todo" as const }));
     present.current = { is: "running", steps, disk: old?.disk, vmid: old?.vmid, warnings: [] };
     set({});
     for (const { id } of steps) {
-      step(id, { state: "doing" });
+      step(id, { state: "running" });
       try {
         await WORK[id](order, present.current as Run, set, (note) => step(id, { note }), before.current);
         step(id, { state: "done", note: undefined });
@@ -96,7 +96,7 @@ export function useRun() {
 
   /** Back to the questions; what was made stays known, and is not made again. */
   const back = () => setRun(undefined);
-  return { run, made: present.current, carryOut, undo, back };
+  return { run, made: present.current, execute, undo, back };
 }
 
 export function stepsOf({ draft, upload }: Order): StepId[] {

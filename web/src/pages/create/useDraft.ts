@@ -5,6 +5,7 @@ import { type Medium, useMay, useObjects } from "@/api/live";
 import { uploads, useUpload } from "@/api/upload";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
 import { type Change, usePlan } from "@/ui/PlanSummary";
+import { useAvailable } from "./available";
 import {
   DISKS,
   type Draft,
@@ -20,7 +21,6 @@ import {
   suggestName,
 } from "./draft";
 import { createVm, type Image, makeDisk } from "./requests";
-import { useRoom } from "./room";
 import { type Order, useRun } from "./run";
 import { beginUpload } from "./UploadHere";
 
@@ -37,7 +37,7 @@ const FIELDS: Record<string, Field> = {
 export function useDraft() {
   const groups = useGroupsWhere("vm.create");
   const [gid, setGid] = useState(groups[0]?.gid ?? 0);
-  const room = useRoom(gid);
+  const room = useAvailable(gid);
   const [typed, setTyped] = useState<Partial<Draft>>({});
   const running = useRun();
   const may = useMay();

@@ -12,7 +12,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { useConnection, useMay } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
-import { actionsOf, carryOutOn, START } from "@/ui/vmActions";
+import { actionsOf, runOnVms, START } from "@/ui/vmActions";
 import type { Matter } from "./attention";
 
 const AWAY = "dashboard.away";
@@ -61,7 +61,7 @@ export function Attention({ matters }: { matters: Matter[] }) {
               actionLinks={
                 one.start &&
                 actionsOf(one.start, may).includes(START) && (
-                  <AlertActionLink onClick={() => one.start && void carryOutOn([one.start], START)}>
+                  <AlertActionLink onClick={() => one.start && void runOnVms([one.start], START)}>
                     Start {one.start.name}
                   </AlertActionLink>
                 )

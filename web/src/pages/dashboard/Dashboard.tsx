@@ -14,7 +14,7 @@ import { Host } from "./Host";
 import { Machines } from "./Machines";
 import { PoolBars } from "./Pools";
 import { RecentHistory, RunningTasks } from "./Recent";
-import { useRooms } from "./useRooms";
+import { usePoolUsage } from "./usePoolUsage";
 
 export default function Dashboard() {
   const ready = useReady();
@@ -44,7 +44,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
   const histories = useGroupsWhere("user.view");
   const host = useAnswer("post", "/h/host", {}, { topics: ["pool"], enabled: seesHost });
   useMeasured(seesHost ? host.refetch : undefined);
-  const { rooms, error, more } = useRooms(host.data, seesHost && host.isPending);
+  const { rooms, error, more } = usePoolUsage(host.data, seesHost && host.isPending);
   const all = useMemo(() => matters(vms, tasks, rooms, host.data), [vms, tasks, rooms, host.data]);
   const running = useMemo(() => tasks.filter((task) => task.state === "RUNNING"), [tasks]);
   const first = vms.length === 0 && (mayCreate || mayUpload);

@@ -3,9 +3,9 @@ import { Card, CardBody, CardTitle, Content } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { Failed } from "@/ui/Failed";
 import { Bar } from "./Host";
-import { type Room, share } from "./room";
+import { type PoolUsage, share } from "./poolUsage";
 
-export function PoolBars({ rooms, error, more }: { rooms: readonly Room[]; error: unknown; more: boolean }) {
+export function PoolBars({ rooms, error, more }: { rooms: readonly PoolUsage[]; error: unknown; more: boolean }) {
   return (
     <Card component="section" aria-labelledby="pools">
       <CardTitle component="h2" id="pools">

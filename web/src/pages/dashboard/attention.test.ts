@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Vm } from "@/api/live";
 import type { HostInfo, HostPool, PoolInfo, TaskInfo } from "@/api/schema";
 import { matters } from "./attention";
-import { arranged, ofDisk, ofQuota, ofUse, share } from "./room";
+import { arranged, ofDisk, ofQuota, ofUse, share } from "./poolUsage";
 
 const vm: Vm = {
   vmid: 1,

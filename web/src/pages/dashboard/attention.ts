@@ -2,9 +2,9 @@
 import type { Vm } from "@/api/live";
 import type { HostInfo, TaskInfo } from "@/api/schema";
 import { bytes, mib } from "@/ui/format";
-import { trouble } from "@/ui/trouble";
+import { vmProblem } from "@/ui/vmProblem";
 import { titleOf } from "../tasks/words";
-import { type Room, share } from "./room";
+import { type PoolUsage, share } from "./poolUsage";
 
 export interface Matter {
   key: string;
@@ -25,7 +25,7 @@ const SCARCE_MEMORY = 0.05;
 export function matters(
   vms: readonly Vm[],
   tasks: readonly TaskInfo[],
-  rooms: readonly Room[],
+  rooms: readonly PoolUsage[],
   host?: HostInfo,
 ): Matter[] {
   const all = [
@@ -39,7 +39,7 @@ export function matters(
 
 function ofVm(vm: Vm): Matter[] {
   const to = `/vms/${vm.vmid}`;
-  const why = trouble(vm);
+  const why = vmProblem(vm);
   const missing = vm.wanted === "RUNNING" && vm.state === "STOPPED";
   if (missing)
     return [
@@ -55,14 +55,14 @@ function ofVm(vm: Vm): Matter[] {
   return why ? [{ key: `vm-${vm.vmid}`, danger: true, title: `${vm.name} has a problem`, message: why, to }] : [];
 }
 
-function ofRoom(room: Room): Matter[] {
-  if (room.trouble)
+function ofRoom(room: PoolUsage): Matter[] {
+  if (room.problem)
     return [
       {
         key: `room-${room.key}`,
         danger: true,
         title: `${room.name} has a problem`,
-        message: room.trouble,
+        message: room.problem,
         to: "/media",
       },
     ];

@@ -29,7 +29,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
   const submit = async () => {
     refused.clear();
     return act({
-      doing: `Creating ${name}`,
+      pending: `Creating ${name}`,
       done: `${name} is created`,
       do: async () => {
         try {

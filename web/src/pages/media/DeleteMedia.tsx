@@ -3,7 +3,7 @@ import { Checkbox, Content } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import type { Medium } from "@/api/live";
-import { carryOutAll } from "@/ui/bulk";
+import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { bytes, count } from "@/ui/format";
 import { groupOption, useGroupPath } from "@/ui/groups";
@@ -17,8 +17,8 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
   const only = media.length === 1;
   const body = (medium: Medium) => ({ mid: medium.mid, revision: medium.revision, purge });
   const confirm = async () => {
-    const done = await carryOutAll(media, {
-      doing: "Deleting",
+    const done = await runBulk(media, {
+      pending: "Deleting",
       done: purge ? "deleted permanently" : "moved to the trash",
       noun: "medium",
       nouns: "media",

@@ -40,7 +40,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const submit = async () => {
     refused.clear();
     const done = await act({
-      doing: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
+      pending: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
       done: `${name} is being created: see its task`,
       do: async () => {
         try {

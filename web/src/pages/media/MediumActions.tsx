@@ -3,7 +3,7 @@ import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/rea
 import { EllipsisVIcon } from "@patternfly/react-icons";
 import { useState } from "react";
 import { type Medium, useMay } from "@/api/live";
-import { say } from "@/ui/actions";
+import { showToast } from "@/ui/actions";
 import { Dropdown } from "@/ui/Dropdown";
 import { canImport, writerOf } from "./content";
 
@@ -26,8 +26,8 @@ export function MediumActions({
   const busy = writer && `${writer} is writing to it: stop that VM first`;
   const copy = () =>
     navigator.clipboard.writeText(medium.mid).then(
-      () => say("success", "Id copied"),
-      () => say("warning", "The browser does not allow copying", medium.mid),
+      () => showToast("success", "Id copied"),
+      () => showToast("warning", "The browser does not allow copying", medium.mid),
     );
   return (
     <Dropdown

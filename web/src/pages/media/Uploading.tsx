@@ -12,7 +12,7 @@ import {
 } from "@patternfly/react-core";
 import { useState } from "react";
 import { type Medium, useObject } from "@/api/live";
-import { standing, type Upload, uploads, useUploads } from "@/api/upload";
+import { type Upload, uploadStatus, uploads, useUploads } from "@/api/upload";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { bytes, count, duration } from "@/ui/format";
@@ -26,7 +26,7 @@ export function Uploading({ onImport }: { onImport: (medium: Medium) => void }) 
   const done = all.filter((one) => one.state === "done").length;
   const end = (upload: Upload) =>
     act({
-      doing: `Cancelling the upload of ${upload.wanted.name}`,
+      pending: `Cancelling the upload of ${upload.wanted.name}`,
       done: "Cancelled; nothing was kept",
       do: () => uploads.cancel(upload.id),
     });
@@ -150,5 +150,5 @@ function HowFar({ upload }: { upload: Upload }) {
       </>
     );
   if (upload.state === "done") return <>{upload.content?.warning ?? "Uploaded"}</>;
-  return <>{standing(upload)}</>;
+  return <>{uploadStatus(upload)}</>;
 }

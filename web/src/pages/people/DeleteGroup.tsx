@@ -42,7 +42,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
       request={{ method: "delete", path: "/u/group", body }}
       onSubmit={async () => {
         const done = await act({
-          doing: `Deleting the group ${path}`,
+          pending: `Deleting the group ${path}`,
           done: purge ? `The group ${path} is deleted permanently` : `The group ${path} is in the trash`,
           do: () => call("delete", "/u/group", body),
         });

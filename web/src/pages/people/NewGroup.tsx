@@ -43,7 +43,7 @@ export function NewGroup({
       request={{ method: "put", path: "/u/group", body }}
       onSubmit={() =>
         act({
-          doing: `Creating the group ${name}`,
+          pending: `Creating the group ${name}`,
           done: `The group ${name} is created`,
           do: async () => {
             try {

@@ -42,7 +42,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
       request={{ method: "put", path: "/u/user", body: { name, password: "…" } }}
       onSubmit={async () => {
         await act({
-          doing: `Creating the user ${name}`,
+          pending: `Creating the user ${name}`,
           done: `The user ${name} is created`,
           do: async () => {
             try {

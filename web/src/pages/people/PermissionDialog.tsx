@@ -7,7 +7,7 @@ import { useSignal } from "@/api/signal";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, Hint } from "@/ui/FormDialog";
 import { ROOT, useGroupPath } from "@/ui/groups";
-import { carryOutChanges, linesOf, requestsOf, said, type Whom } from "./grants";
+import { linesOf, requestsOf, runChanges, said, type Whom } from "./grants";
 import { useMembers } from "./members";
 import { Picker } from "./Picker";
 import { changes } from "./permissions";
@@ -143,7 +143,7 @@ function Changing({
       ready={complete && all.length > 0}
       cli={complete ? linesOf(whom, where, all) : []}
       request={complete ? requestsOf(whom, where, all) : []}
-      onSubmit={async () => complete && (await carryOutChanges(whom, where, all))}
+      onSubmit={async () => complete && (await runChanges(whom, where, all))}
       onClose={onClose}
     >
       {choosing}

@@ -73,7 +73,7 @@ export function PoolDialog({
       request={{ method: "put", path: "/m/pool/assign", body }}
       onSubmit={async () => {
         const done = await act({
-          doing: `Assigning ${name} to ${path}`,
+          pending: `Assigning ${name} to ${path}`,
           done: `${name} is assigned to ${path}`,
           do: () =>
             call("put", "/m/pool/assign", body).catch((error: unknown) => {

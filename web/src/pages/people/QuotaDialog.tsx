@@ -63,7 +63,7 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
       request={{ method: "put", path: "/u/group/quota", body }}
       onSubmit={async () => {
         const done = await act({
-          doing: `Setting the quota of ${path}`,
+          pending: `Setting the quota of ${path}`,
           done: `The quota of ${path} is set`,
           do: () =>
             call("put", "/u/group/quota", body).catch((error: unknown) => {

@@ -19,7 +19,7 @@ export function RemoveUser({ whom, onDone, onClose }: { whom: Whom; onDone?: () 
       request={{ method: "delete", path: "/u/user", body }}
       onConfirm={async () => {
         const done = await act({
-          doing: `Removing the user ${whom.name}`,
+          pending: `Removing the user ${whom.name}`,
           done: `The user ${whom.name} is removed`,
           do: () => call("delete", "/u/user", body),
         });

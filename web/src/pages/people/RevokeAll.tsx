@@ -19,7 +19,7 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
       request={{ method: "delete", path: "/u/user/permission", body }}
       onConfirm={async () => {
         const done = await act({
-          doing: `Taking all permissions on ${where.path} away from ${whom.name}`,
+          pending: `Taking all permissions on ${where.path} away from ${whom.name}`,
           done: `${whom.name} no longer has direct permissions on ${where.path}`,
           do: () => call("delete", "/u/user/permission", body),
         });

@@ -27,7 +27,7 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
       request={{ method: "patch", path: "/u/user", body: { uid: whom.uid, password: "…" } }}
       onSubmit={async () => {
         const set = await act({
-          doing: `Setting the password of ${whom.name}`,
+          pending: `Setting the password of ${whom.name}`,
           done: `The password of ${whom.name} is set`,
           do: () =>
             call("patch", "/u/user", { uid: whom.uid, password }).catch((error: unknown) => {

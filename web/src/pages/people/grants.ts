@@ -27,13 +27,13 @@ const send = (whom: Whom, where: Where, { verb, permission }: Change) =>
   });
 
 /** Whether all of it was done. A refusal keeps none of the others back; a silent server ends it. */
-export async function carryOutChanges(whom: Whom, where: Where, all: readonly Change[]): Promise<boolean> {
+export async function runChanges(whom: Whom, where: Where, all: readonly Change[]): Promise<boolean> {
   const tell = toast();
   const failures: Failure[] = [];
   const what = `permissions of ${whom.name} on ${where.path}`;
   let done = 0;
   for (const [index, change] of all.entries()) {
-    tell({ variant: "info", title: `Changing the ${what}: ${index} of ${all.length}`, doing: true });
+    tell({ variant: "info", title: `Changing the ${what}: ${index} of ${all.length}`, busy: true });
     try {
       await send(whom, where, change);
       done += 1;
@@ -53,13 +53,13 @@ export async function carryOutChanges(whom: Whom, where: Where, all: readonly Ch
   }
   await readMembersAgain();
   if (failures.length === 0)
-    tell({ variant: "success", title: `${whom.name}: ${said(all)} on ${where.path}`, doing: false });
+    tell({ variant: "success", title: `${whom.name}: ${said(all)} on ${where.path}`, busy: false });
   else
     tell({
       variant: "danger",
       title: `The ${what}: ${done} of ${count(all.length, "change")} done, ${failures.length} not`,
       failures,
-      doing: false,
+      busy: false,
     });
   return failures.length === 0;
 }

@@ -20,7 +20,7 @@ import { messageOf } from "@/api/http";
 import { CreateUser } from "@/api/limits";
 import type { BrowserSession } from "@/api/schema";
 import { session as store } from "@/api/session";
-import { say } from "@/ui/actions";
+import { showToast } from "@/ui/actions";
 import { passwordProblem } from "@/ui/problems";
 
 export function Password({ session }: { session: BrowserSession }) {
@@ -40,7 +40,7 @@ export function Password({ session }: { session: BrowserSession }) {
     try {
       await call("patch", "/u/user", { password, ...(session.first ? {} : { old_password: old }) });
       await store.signIn({ name: session.name, password });
-      say("success", "Your password was set", "All your other sessions have ended.");
+      showToast("success", "Your password was set", "All your other sessions have ended.");
       setOld("");
       setPassword("");
       setAgain("");

@@ -12,7 +12,7 @@ export function Sessions() {
   const act = useAction();
   const end = async (sid: string) => {
     await act({
-      doing: "Ending the session",
+      pending: "Ending the session",
       done: "The session has ended",
       do: () => call("delete", "/u/session", { sid }),
     });

@@ -19,7 +19,7 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
       request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
       onConfirm={() =>
         act({
-          doing: `Cancelling: ${titleOf(asked)}`,
+          pending: `Cancelling: ${titleOf(asked)}`,
           done: (ended) => (ended.state === "CANCELLED" ? "Cancelled; nothing was kept" : "It had already ended"),
           do: () => call("delete", "/t/task", { tid: asked.tid }),
         })

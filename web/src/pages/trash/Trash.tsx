@@ -12,7 +12,7 @@ import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
-import { type Asked, TrashDialog } from "./TrashDialog";
+import { TrashDialog, type TrashRequest } from "./TrashDialog";
 
 const KINDS = {
   vm: { label: "VM", icon: <ServerIcon /> },
@@ -26,7 +26,7 @@ export default function Trash() {
   const users = useObjects("user");
   const [kind, setKind] = useState("");
   const [gid, setGid] = useState("");
-  const [asked, setAsked] = useState<Asked>();
+  const [asked, setAsked] = useState<TrashRequest>();
   const items = useMemo(() => trash.data?.items ?? [], [trash.data]);
   const shown = useMemo(
     () => items.filter((one) => (!kind || one.kind === kind) && (!gid || String(one.gid) === gid)),

@@ -2,13 +2,13 @@
 import { Content } from "@patternfly/react-core";
 import { call } from "@/api/call";
 import type { TrashItem } from "@/api/schema";
-import { carryOutAll } from "@/ui/bulk";
+import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { order, type Verb } from "./order";
 
-export interface Asked {
+export interface TrashRequest {
   verb: Verb;
   items: TrashItem[];
   title?: string;
@@ -16,11 +16,11 @@ export interface Asked {
 }
 
 const WORDS = {
-  restore: { ask: "Restore", doing: "Restoring", done: "restored", method: "put", cli: "restore" },
-  purge: { ask: "Remove permanently", doing: "Removing", done: "removed permanently", method: "delete", cli: "rm" },
+  restore: { ask: "Restore", pending: "Restoring", done: "restored", method: "put", cli: "restore" },
+  purge: { ask: "Remove permanently", pending: "Removing", done: "removed permanently", method: "delete", cli: "rm" },
 } as const;
 
-export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => void }) {
+export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: () => void }) {
   const { verb, items, after } = asked;
   const words = WORDS[verb];
   const [first] = items;
@@ -28,8 +28,8 @@ export function TrashDialog({ asked, onClose }: { asked: Asked; onClose: () => v
   const only = items.length === 1;
   const request = { method: words.method, path: "/t/trash", body: { trid: first.trid } };
   const confirm = async () => {
-    const done = await carryOutAll(order(items, verb), {
-      doing: words.doing,
+    const done = await runBulk(order(items, verb), {
+      pending: words.pending,
       done: words.done,
       noun: "item",
       name: (item) => item.name,

@@ -22,7 +22,7 @@ import { call } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
 import type { Attachment, VmInfo } from "@/api/schema";
-import { say } from "@/ui/actions";
+import { showToast } from "@/ui/actions";
 import { Failed } from "@/ui/Failed";
 import { count, mib } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
@@ -48,7 +48,7 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
     setFailure(undefined);
     try {
       const { vmid } = await call("put", "/v/vm/efi", body);
-      say("success", `${name} is created`);
+      showToast("success", `${name} is created`);
       onClose();
       void navigate(`/vms/${vmid}/settings`);
     } catch (error) {

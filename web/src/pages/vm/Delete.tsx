@@ -16,7 +16,7 @@ export function Delete({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const body = { vmid: vm.vmid, revision: vm.revision, ...(purge ? { purge } : {}) };
   const remove = async () => {
     const done = await act({
-      doing: `Deleting ${vm.name}`,
+      pending: `Deleting ${vm.name}`,
       done: purge ? `${vm.name} is deleted permanently` : `${vm.name} is in the trash`,
       do: () => call("delete", "/v/vm", body),
     });

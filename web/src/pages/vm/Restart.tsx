@@ -12,7 +12,7 @@ const SHUTDOWN_TIMEOUT_MS = 180_000;
 export function Restart({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const act = useAction();
   const restart = async () => {
-    void act({ doing: `Restarting ${vm.name}`, done: `${vm.name} is RUNNING`, do: () => again(vm) });
+    void act({ pending: `Restarting ${vm.name}`, done: `${vm.name} is RUNNING`, do: () => again(vm) });
     return true;
   };
   return (

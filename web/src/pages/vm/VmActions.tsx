@@ -14,7 +14,7 @@ import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
-import { actionsOf, carryOutOn, HOLD, KILL } from "@/ui/vmActions";
+import { actionsOf, HOLD, KILL, runOnVms } from "@/ui/vmActions";
 import { Copy } from "./Copy";
 import { Delete } from "./Delete";
 import { Restart } from "./Restart";
@@ -50,7 +50,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 <Button
                   variant={one.force ? "danger" : one.state === "RUNNING" ? "primary" : "secondary"}
                   icon={ICONS[one.verb]}
-                  onClick={() => (one.danger ? setDialog("kill") : void carryOutOn([vm], one))}
+                  onClick={() => (one.danger ? setDialog("kill") : void runOnVms([vm], one))}
                 >
                   {one.title}
                 </Button>
@@ -78,7 +78,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                   {mayState && stopped && (
                     <DropdownItem
                       description="Loaded, but paused before its first instruction"
-                      onClick={() => void carryOutOn([vm], HOLD)}
+                      onClick={() => void runOnVms([vm], HOLD)}
                     >
                       {HOLD.title}
                     </DropdownItem>

@@ -3,14 +3,14 @@ import { Alert } from "@patternfly/react-core";
 import { Link } from "react-router";
 import { useMay, useObject, type Vm } from "@/api/live";
 import { ago, moment } from "@/ui/format";
-import { StateLabel, trouble } from "@/ui/labels";
+import { StateLabel, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { waitingWords } from "@/ui/vmSettings";
 import { VmActions } from "./VmActions";
 
 export function VmHead({ vm }: { vm: Vm }) {
   const group = useObject("group", vm.gid);
-  const wrong = trouble(vm) ?? notRunning(vm);
+  const wrong = vmProblem(vm) ?? notRunning(vm);
   return (
     <PageHead
       title={vm.name}
@@ -44,7 +44,7 @@ export function VmHead({ vm }: { vm: Vm }) {
   );
 }
 
-/** Asked for, and not so, for a reason that nobody has told. */
+/** PendingAction for, and not so, for a reason that nobody has told. */
 function notRunning(vm: Vm): string | undefined {
   return vm.state === "STOPPED" && vm.wanted !== "STOPPED" ? `Requested ${vm.wanted}, but not running.` : undefined;
 }

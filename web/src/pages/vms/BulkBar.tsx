@@ -3,12 +3,12 @@ import { DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsOfAll, carryOutOn } from "@/ui/vmActions";
-import type { Asked } from "./ConfirmAction";
+import { actionsOfAll, runOnVms } from "@/ui/vmActions";
+import type { PendingAction } from "./ConfirmAction";
 
 interface Props {
   vms: readonly Vm[];
-  ask: (asked: Asked) => void;
+  ask: (asked: PendingAction) => void;
 }
 
 export function BulkBar({ vms, ask }: Props) {
@@ -42,7 +42,7 @@ export function BulkBar({ vms, ask }: Props) {
             <DropdownItem
               key={action.verb}
               isDanger={action.danger !== undefined}
-              onClick={() => (action.danger ? ask({ action: "kill", vms }) : void carryOutOn(vms, action))}
+              onClick={() => (action.danger ? ask({ action: "kill", vms }) : void runOnVms(vms, action))}
             >
               {words(action.title, vms)}
               {action.danger && "…"}

@@ -3,13 +3,13 @@ import type { Vm } from "@/api/live";
 import { ForceOff } from "@/ui/ForceOff";
 import { DeleteVms } from "./DeleteVms";
 
-export interface Asked {
+export interface PendingAction {
   action: "kill" | "delete";
   vms: readonly Vm[];
 }
 
 interface Props {
-  asked: Asked;
+  asked: PendingAction;
   onDone: () => void;
   onClose: () => void;
 }

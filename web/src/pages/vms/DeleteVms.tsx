@@ -3,7 +3,7 @@ import { Alert, Checkbox, Content } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { useMay, type Vm } from "@/api/live";
-import { carryOutAll } from "@/ui/bulk";
+import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { Names, nameOrCount } from "@/ui/ForceOff";
 import { count } from "@/ui/format";
@@ -89,8 +89,8 @@ export function DeleteVms({ vms, onDone, onClose }: Props) {
 }
 
 function deleteAll(vms: readonly Vm[], how: { force: boolean; purge: boolean }): Promise<boolean> {
-  return carryOutAll(vms, {
-    doing: how.purge ? "Removing" : "Deleting",
+  return runBulk(vms, {
+    pending: how.purge ? "Removing" : "Deleting",
     done: how.purge ? "deleted permanently" : "moved to the trash",
     noun: "VM",
     name: (vm) => vm.name,

@@ -8,12 +8,12 @@ import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsOf, carryOutOn, type VmAction } from "@/ui/vmActions";
-import type { Asked } from "./ConfirmAction";
+import { actionsOf, runOnVms, type VmAction } from "@/ui/vmActions";
+import type { PendingAction } from "./ConfirmAction";
 
 interface Props {
   vm: Vm;
-  ask: (asked: Asked) => void;
+  ask: (asked: PendingAction) => void;
 }
 
 export const RowActions = memo(function RowActions({ vm, ask }: Props) {
@@ -29,7 +29,7 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
           type="button"
           aria-label={`${quick.title} ${vm.name}`}
           title={quick.title}
-          onClick={() => void carryOutOn([vm], quick)}
+          onClick={() => void runOnVms([vm], quick)}
         >
           <PlayIcon set="default" />
         </button>
@@ -97,7 +97,7 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
           <DropdownItem
             key={one.verb}
             isDanger={one.danger !== undefined}
-            onClick={() => (one.danger ? ask({ action: "kill", vms: [vm] }) : void carryOutOn([vm], one))}
+            onClick={() => (one.danger ? ask({ action: "kill", vms: [vm] }) : void runOnVms([vm], one))}
           >
             {one.title}
             {one.danger && "…"}

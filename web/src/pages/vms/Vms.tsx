@@ -18,11 +18,11 @@ import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
 import { useGroupPath } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
-import { trouble } from "@/ui/labels";
+import { vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { DataTable } from "@/ui/table/DataTable";
 import { BulkBar } from "./BulkBar";
-import { type Asked, ConfirmAction } from "./ConfirmAction";
+import { ConfirmAction, type PendingAction } from "./ConfirmAction";
 import { columns } from "./columns";
 import { type Filters, fits, readFilters, subtree, writeFilters } from "./filters";
 import { GroupFilter } from "./GroupFilter";
@@ -35,7 +35,7 @@ import { Wall } from "./Wall";
 const rowKey = (vm: Vm) => vm.vmid;
 const SEARCH_DELAY_MS = 400;
 const rowName = (vm: Vm) => vm.name;
-const isTroubled = (vm: Vm) => trouble(vm) !== undefined;
+const hasProblem = (vm: Vm) => vmProblem(vm) !== undefined;
 
 export default function Vms() {
   const all = useObjects("vm");
@@ -44,7 +44,7 @@ export default function Vms() {
   const may = useMay();
   const path = useGroupPath();
   const [params, setParams] = useSearchParams();
-  const [asked, setAsked] = useState<Asked & { done?: () => void }>();
+  const [asked, setAsked] = useState<PendingAction & { done?: () => void }>();
   const filters = useMemo(() => readFilters(params), [params]);
   const wall = params.get("view") === "wall";
   const within = useMemo(
@@ -53,11 +53,11 @@ export default function Vms() {
   );
   const rows = useMemo(
     () =>
-      filters.facets.length === 0 && !within ? all : all.filter((vm) => fits(vm, filters.facets, within, isTroubled)),
+      filters.facets.length === 0 && !within ? all : all.filter((vm) => fits(vm, filters.facets, within, hasProblem)),
     [all, filters.facets, within],
   );
   const shown = useMemo(() => columns(path), [path]);
-  const ask = useCallback((next: Asked) => setAsked(next), []);
+  const ask = useCallback((next: PendingAction) => setAsked(next), []);
   const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
   const set = useCallback(
     (name: string, value: string | undefined) =>

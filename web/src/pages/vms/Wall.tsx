@@ -14,16 +14,16 @@ import { memo, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { Chosen } from "@/ui/table/DataTable";
-import type { Asked } from "./ConfirmAction";
+import type { PendingAction } from "./ConfirmAction";
 import { State } from "./columns";
 import { RowActions } from "./RowActions";
-import { Screen } from "./Screen";
+import { Thumbnail } from "./Thumbnail";
 
 const MORE = 24;
 
 interface Props extends Chosen {
   vms: readonly Vm[];
-  ask: (asked: Asked) => void;
+  ask: (asked: PendingAction) => void;
 }
 
 export function Wall({ vms, ask, selected, onChoose }: Props) {
@@ -64,7 +64,7 @@ export function Wall({ vms, ask, selected, onChoose }: Props) {
 
 interface OneProps {
   vm: Vm;
-  ask: (asked: Asked) => void;
+  ask: (asked: PendingAction) => void;
   chosen: boolean | undefined;
   onChoose: (key: string | number, on: boolean) => void;
 }
@@ -98,7 +98,7 @@ const One = memo(function One({ vm, ask, chosen, onChoose }: OneProps) {
           aria-label={vm.state === "STOPPED" ? `${vm.name}, stopped` : `Console of ${vm.name}`}
           className="v-wall-screen"
         >
-          <Screen vm={vm} />
+          <Thumbnail vm={vm} />
         </Link>
       </CardBody>
       <CardFooter>

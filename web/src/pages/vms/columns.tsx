@@ -3,10 +3,10 @@ import { ExclamationTriangleIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import { ago, mib } from "@/ui/format";
-import { QuickLabel, StateLabel, trouble } from "@/ui/labels";
+import { QuickLabel, StateLabel, vmProblem } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { waitingWords } from "@/ui/vmSettings";
-import { Screen } from "./Screen";
+import { Thumbnail } from "./Thumbnail";
 
 /** `path` gives a group's path of names. */
 export const columns = (path: (gid: number) => string): Column<Vm>[] => [
@@ -22,7 +22,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     title: "State",
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
-    text: (vm) => `${vm.state} ${trouble(vm) ?? ""}`,
+    text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""}`,
   },
   { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
   { key: "cpus", title: "CPUs", width: "6rem", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
@@ -67,7 +67,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
         to={vm.state === "STOPPED" ? `/vms/${vm.vmid}` : `/vms/${vm.vmid}/console`}
         aria-label={vm.state === "STOPPED" ? `${vm.name}, stopped` : `Console of ${vm.name}`}
       >
-        <Screen vm={vm} />
+        <Thumbnail vm={vm} />
       </Link>
     ),
   },
@@ -92,7 +92,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
 ];
 
 export function State({ vm }: { vm: Vm }) {
-  const why = trouble(vm);
+  const why = vmProblem(vm);
   const since =
     vm.state === "STOPPING" && vm.stopping_since !== undefined
       ? `the power button was pressed ${ago(vm.stopping_since)}`

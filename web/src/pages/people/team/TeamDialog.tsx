@@ -37,9 +37,9 @@ export function TeamDialog({
     onClose();
     if (made.current.gid !== undefined) onDone(made.current.gid);
   };
-  const carryOut = () =>
+  const execute = () =>
     act({
-      doing: `Setting up ${pathOf(team)}`,
+      pending: `Setting up ${pathOf(team)}`,
       done: `${pathOf(team)} is set up`,
       do: async () => {
         let done = progress.done;
@@ -104,7 +104,7 @@ export function TeamDialog({
       <ModalFooter>
         {reviewing ? (
           <Button
-            onClick={() => void carryOut()}
+            onClick={() => void execute()}
             isLoading={busy}
             isDisabled={busy || (!begun && !progress.failed && !planned.ready)}
           >

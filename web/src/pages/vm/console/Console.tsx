@@ -6,7 +6,7 @@ import { useMay, type Vm } from "@/api/live";
 import { Loading } from "@/ui/Loading";
 import { StartButton } from "../StartButton";
 
-const Screen = lazy(() => import("./Screen"));
+const DisplayConsole = lazy(() => import("./DisplayConsole"));
 
 export function Console({ vm }: { vm: Vm }) {
   const may = useMay();
@@ -39,7 +39,7 @@ export function Console({ vm }: { vm: Vm }) {
     );
   return (
     <Suspense fallback={<Loading />}>
-      <Screen vm={vm} />
+      <DisplayConsole vm={vm} />
     </Suspense>
   );
 }

@@ -17,7 +17,7 @@ import { Fragment, type Ref, useState } from "react";
 import type { Display } from "@/api/schema";
 import { Dropdown } from "@/ui/Dropdown";
 import { CHORDS } from "./chords";
-import type { Scaling } from "./useScreen";
+import type { Scaling } from "./useDisplayConsole";
 
 interface Props {
   displays: Display[];

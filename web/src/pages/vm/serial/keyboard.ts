@@ -3,7 +3,7 @@
 export const SUBPROTOCOL = "velocity.serial";
 export type Move = "ask" | "take" | "give" | "keep" | "release";
 
-interface Told {
+interface KeyboardStatus {
   viewers?: string[];
   keyboard?: { holder: string | null; yours: boolean };
   asks?: string;
@@ -23,7 +23,7 @@ export interface Keyboard {
 export const NOBODY: Keyboard = { viewers: [], holder: undefined, yours: false, asks: undefined, asked: "no" };
 
 /** What holds after the server has told this. What is no message of it changes nothing. */
-export function heard(before: Keyboard, frame: string): Keyboard {
+export function afterMessage(before: Keyboard, frame: string): Keyboard {
   const told = read(frame);
   if (!told) return before;
   if (told.refused) return { ...before, asked: "refused" };
@@ -39,10 +39,10 @@ export function heard(before: Keyboard, frame: string): Keyboard {
   };
 }
 
-function read(frame: string): Told | undefined {
+function read(frame: string): KeyboardStatus | undefined {
   try {
     const told: unknown = JSON.parse(frame);
-    return typeof told === "object" && told !== null ? (told as Told) : undefined;
+    return typeof told === "object" && told !== null ? (told as KeyboardStatus) : undefined;
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { call } from "@/api/call";
 import { useSignal } from "@/api/signal";
 import { ConsoleLink, socketTo } from "../console/link";
 import { releaseWatch } from "../console/release";
-import { heard, type Keyboard, type Move, NOBODY, SUBPROTOCOL } from "./keyboard";
+import { afterMessage, type Keyboard, type Move, NOBODY, SUBPROTOCOL } from "./keyboard";
 import { type Console, openTerminal } from "./terminal";
 
 const ENCODER = new TextEncoder();
@@ -37,7 +37,7 @@ export function useSerial(room: RefObject<HTMLDivElement | null>, vmid: number, 
           typed.current = false;
           opened.addEventListener("open", () => shown.current?.terminal.reset());
           opened.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | string>) => {
-            if (typeof data === "string") hold(heard(present.current, data));
+            if (typeof data === "string") hold(afterMessage(present.current, data));
             else shown.current?.terminal.write(new Uint8Array(data));
           });
           return () => {

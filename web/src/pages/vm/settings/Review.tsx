@@ -16,7 +16,7 @@ import { call, plan } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
 import type { Plan, VmInfo } from "@/api/schema";
-import { say } from "@/ui/actions";
+import { showToast } from "@/ui/actions";
 import { mib } from "@/ui/format";
 import { SameAs } from "@/ui/SameAs";
 import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
@@ -61,8 +61,8 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
     try {
       const { waiting, warnings } = await call("patch", "/v/vm", body);
       const later = waiting.length > 0 ? "Changes for the next start are listed at the top of the page." : undefined;
-      say("success", `${changes.name ?? vm.name} was changed`, later);
-      for (const warning of warnings ?? []) say("warning", warning);
+      showToast("success", `${changes.name ?? vm.name} was changed`, later);
+      for (const warning of warnings ?? []) showToast("warning", warning);
       onSaved();
     } catch (error) {
       setBusy(false);

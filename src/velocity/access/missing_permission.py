@@ -21,13 +21,13 @@ SEEN = {On.MEDIUM: Permission.MEDIA_LIST, On.VM: Permission.VM_VIEW, On.TASK: Pe
 """What shows an object of a group."""
 
 
-def sentence(directory: Directory, needs: Holds, uid: int, target: object, places: Sequence[int]) -> str:
+def refusal_message(directory: Directory, needs: Holds, uid: int, target: object, places: Sequence[int]) -> str:
     """`places` are the groups where the permission was looked for."""
     bit = needs.permission.bit
     others = [gid for gid, bits in sorted(directory.held(uid).items()) if bits & bit]
     elsewhere, remedy = "", ""
     if others and needs.on in NAMED:
-        elsewhere = f", and hold it on {several(others, directory.path)}"
+        elsewhere = f", and hold it on {name_some(others, directory.path)}"
         remedy = "name that group, or " if len(others) == 1 else "name one of these groups, or "
     return (
         f"you need {needs.permission.value} {_where(directory, needs.on, uid, target, places)}{elsewhere}: "
@@ -35,7 +35,7 @@ def sentence(directory: Directory, needs: Holds, uid: int, target: object, place
     )
 
 
-def several(gids: Sequence[int], called: Callable[[int], str]) -> str:
+def name_some(gids: Sequence[int], called: Callable[[int], str]) -> str:
     """The first of these groups, as `called` has them, and how many more there are."""
     more = len(gids) - MOST
     return ", ".join(map(called, gids[:MOST])) + (f" and {more} more" if more > 0 else "")

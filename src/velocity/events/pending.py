@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from velocity.changes import What
+from velocity.changes import ChangeKind
 
-Key = tuple[What, object]
+Key = tuple[ChangeKind, object]
 """What it is, and its id."""
 
 
-class Marks:
+class PendingChanges:
     """`pace` is for how many seconds after it was told a thing of that sort waits to be told again."""
 
-    def __init__(self, pace: Mapping[What, float]) -> None:
+    def __init__(self, pace: Mapping[ChangeKind, float]) -> None:
         self._pace = pace
         self._lines: dict[Key, Sequence[int]] = {}
         self._told: dict[Key, float] = {}
 
-    def mark(self, key: Key, line: Sequence[int]) -> None:
+    def add_change(self, key: Key, line: Sequence[int]) -> None:
         """It has changed. `line` is its group and those above, as they are now: the group may go before it is told."""
         self._lines.setdefault(key, line)
 

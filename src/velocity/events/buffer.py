@@ -16,17 +16,17 @@ Grants = Mapping[int, int]
 class Audience(Protocol):
     """Who may hear of something, by the rights of the moment of sending."""
 
-    def hears(self, uid: int, held: Grants) -> bool: ...
+    def may_receive(self, uid: int, held: Grants) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Above:
+class HoldersUpward:
     """Whoever holds one of these permissions on a group, by its line as it was: the group may be gone by now."""
 
     bits: int
     line: Sequence[int]
 
-    def hears(self, uid: int, held: Grants) -> bool:
+    def may_receive(self, uid: int, held: Grants) -> bool:
         for gid in self.line:  # noqa: SIM110 - for each medium of a snapshot: `any` takes three times as long
             if held.get(gid, 0) & self.bits:
                 return True
@@ -34,14 +34,14 @@ class Above:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class HoldersNearby:
     """As `Above`, and whoever holds it on a group further down."""
 
     bits: int
     line: Sequence[int]
     groups: rules.Groups
 
-    def hears(self, uid: int, held: Grants) -> bool:
+    def may_receive(self, uid: int, held: Grants) -> bool:
         if any(held.get(gid, 0) & self.bits for gid in self.line):
             return True
         below = (gid for gid, bits in held.items() if bits & self.bits and gid in self.groups)
@@ -49,26 +49,26 @@ class Around:
 
 
 @dataclass(frozen=True, slots=True)
-class Somewhere:
+class HoldersAnywhere:
     """Whoever holds one of these permissions on any group."""
 
     bits: int
 
-    def hears(self, uid: int, held: Grants) -> bool:
+    def may_receive(self, uid: int, held: Grants) -> bool:
         return any(bits & self.bits for bits in held.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class TheseUsers:
     """These users."""
 
     uids: frozenset[int]
 
-    def hears(self, uid: int, held: Grants) -> bool:
+    def may_receive(self, uid: int, held: Grants) -> bool:
         return uid in self.uids
 
 
-class Body(Protocol):
+class EventBody(Protocol):
     """What is sent."""
 
     @property
@@ -76,7 +76,7 @@ class Body(Protocol):
 
     def frame(self, held: Grants) -> bytes: ...
 
-    def within(self, before: bytes, after: bytes) -> Body:
+    def within(self, before: bytes, after: bytes) -> EventBody:
         """The same between these."""
 
 
@@ -93,7 +93,7 @@ class Same:
     def frame(self, held: Grants) -> bytes:
         return self.data
 
-    def within(self, before: bytes, after: bytes) -> Body:
+    def within(self, before: bytes, after: bytes) -> EventBody:
         return Same(before + self.data + after)
 
 
@@ -113,20 +113,20 @@ class ByReader:
     def frame(self, held: Grants) -> bytes:
         return self.before + self.encoded(held) + self.after
 
-    def within(self, before: bytes, after: bytes) -> Body:
+    def within(self, before: bytes, after: bytes) -> EventBody:
         return replace(self, before=before + self.before, after=self.after + after)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BufferedEvent:
     """One event. Without a body it says that what its audience may see is another now: a snapshot is due."""
 
     seq: int
     audience: Audience
-    body: Body | None
+    body: EventBody | None
 
 
-class Ring:
+class EventBuffer:
     """Numbers the events from 1 and keeps the last ones: `most` of them, or fewer if they are over `most_bytes`.
 
     An event's id is its number after the name of this ring: another server's ids are not known here.
@@ -134,16 +134,16 @@ class Ring:
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._name = secrets.token_hex(4)
-        self._slots: list[Entry | None] = [None] * most
+        self._slots: list[BufferedEvent | None] = [None] * most
         self._most_bytes = most_bytes
         self.bytes = 0
         self.head = 0
         """The number of the newest event."""
         self._oldest = 1
 
-    def append(self, audience: Audience, body: Body | None) -> Entry:
+    def append_event(self, audience: Audience, body: EventBody | None) -> BufferedEvent:
         self.head += 1
-        entry = Entry(self.head, audience, body)
+        entry = BufferedEvent(self.head, audience, body)
         if self.head - self._oldest >= len(self._slots):
             self._drop()
         self._slots[self.head % len(self._slots)] = entry
@@ -167,7 +167,7 @@ class Ring:
         """Whether all that came after that event is still there."""
         return self._oldest - 1 <= cursor <= self.head
 
-    def since(self, cursor: int, most: int) -> list[Entry] | None:
+    def since(self, cursor: int, most: int) -> list[BufferedEvent] | None:
         """The next ones after the cursor; None: some of them are no longer there."""
         if not self.knows(cursor):
             return None

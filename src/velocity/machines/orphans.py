@@ -13,7 +13,7 @@ from velocity.machines.rules import CALL_DEADLINE
 log = logging.getLogger(__name__)
 
 
-async def forget(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
+async def remove_machine_data(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
     """A machine is removed for good: its firmware variables and logs go, now or at the next start."""
     try:
         await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
@@ -21,7 +21,7 @@ async def forget(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
         log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
 
 
-async def forget_strays(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
+async def remove_orphans(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:
     """Remove what is kept for machines that are not among the `known` uuids: a crash came before that was done.
 
     A database without any VM may be the wrong one: then nothing is removed. Nor is it where something may run.

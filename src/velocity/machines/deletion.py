@@ -15,7 +15,7 @@ AT_ONCE = 100
 """VMs that are taken at the same time: of more, other requests come between."""
 
 
-class WithdrawnVms:
+class PendingVmDeletion:
     """VMs that are being deleted: nobody can start them any more."""
 
     size = 0
@@ -40,7 +40,7 @@ class WithdrawnVms:
 
         async def end(keeper: Keeper) -> None:
             if force:
-                await keeper.ask(Cause.ASK_KILL)
+                await keeper.request_state(Cause.ASK_KILL)
             await keeper.alone(lambda: take(keeper))
 
         for begin in range(0, len(keepers), AT_ONCE):

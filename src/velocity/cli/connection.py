@@ -17,18 +17,18 @@ from velocity.config import Settings, load
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 
 
-class Kept(Struct, frozen=True):
+class SavedSessions(Struct, frozen=True):
     """The sessions of `velocity login` and whose they are, by server, and the server last used."""
 
     last: str | None = None
     authkeys: dict[str, str] = {}
     names: dict[str, str] = {}
 
-    def keeping(self, server: str, authkey: str, name: str) -> Kept:
-        return Kept(server, {**self.authkeys, server: authkey}, {**self.names, server: name})
+    def keeping(self, server: str, authkey: str, name: str) -> SavedSessions:
+        return SavedSessions(server, {**self.authkeys, server: authkey}, {**self.names, server: name})
 
-    def without(self, server: str) -> Kept:
-        return Kept(
+    def without(self, server: str) -> SavedSessions:
+        return SavedSessions(
             None, *({at: one for at, one in kept.items() if at != server} for kept in (self.authkeys, self.names))
         )
 
@@ -38,7 +38,7 @@ def connect(*, own: bool = False) -> Client:
 
     `own`: unless another is chosen, of this machine's own, with its key file: no kept session counts.
     """
-    kept = Kept() if own else read()
+    kept = SavedSessions() if own else read()
     chosen = click.get_current_context().find_root().params.get("server")  # there for completions, too
     settings = load()
     server = (chosen or kept.last or settings.base_url).rstrip("/")
@@ -98,14 +98,14 @@ def keeps(client: Client) -> bool:
     return client.authkey is not None and client.authkey == read().authkeys.get(client.server)
 
 
-def read() -> Kept:
+def read() -> SavedSessions:
     try:
-        return msgspec.json.decode(_file().read_bytes(), type=Kept)
+        return msgspec.json.decode(_file().read_bytes(), type=SavedSessions)
     except (OSError, msgspec.DecodeError):
-        return Kept()
+        return SavedSessions()
 
 
-def write(kept: Kept) -> None:
+def write(kept: SavedSessions) -> None:
     """Keep the sessions, readable by the user alone."""
     file = _file()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -20,22 +20,22 @@ MOST = 20_000
 
 
 @dataclass(frozen=True)
-class Measure:
+class RateLimit:
     """So many guesses at once, and then one in so many seconds."""
 
     burst: int
     seconds: float
 
 
-PAIR = Measure(10, 10.0)
+PAIR = RateLimit(10, 10.0)
 """One name from one address."""
-ADDRESS = Measure(50, 2.0)
+ADDRESS = RateLimit(50, 2.0)
 """All names from one address."""
-NAME = Measure(100, 2.0)
+NAME = RateLimit(100, 2.0)
 """One name from all addresses that never signed in with it."""
 
 
-class Guesses:
+class PasswordThrottle:
     """Counts wrong passwords; right ones cost nothing."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,14 +59,14 @@ class Guesses:
             self._known.popitem(last=False)
 
     @contextmanager
-    def guess(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
+    def attempt(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
         """One guess; call what is yielded when it was right. Raises `Refused(TOO_MANY_ATTEMPTS)` before any work.
 
         None: at what bears no name and has too many values to be guessed; so that nobody uses it up for others.
         """
         address = network(address)
         pair = None if name is None else (name, address)
-        measures: list[tuple[Hashable, Measure]] = [(("address", address), ADDRESS)]
+        measures: list[tuple[Hashable, RateLimit]] = [(("address", address), ADDRESS)]
         if pair is not None:
             measures.insert(0, (("pair", pair), PAIR))
             if pair not in self._known:
@@ -89,16 +89,16 @@ class Guesses:
 
         yield right
 
-    def _level(self, key: Hashable, measure: Measure) -> float:
+    def _level(self, key: Hashable, measure: RateLimit) -> float:
         level, then = self._levels.get(key, (0.0, 0.0))
         return max(0.0, level - (self.clock() - then) / measure.seconds)
 
-    def _wait(self, key: Hashable, measure: Measure) -> float:
+    def _wait(self, key: Hashable, measure: RateLimit) -> float:
         """Seconds until one more guess fits."""
         over = self._level(key, measure) + 1 - measure.burst
         return max(0.0, over * measure.seconds)
 
-    def _change(self, key: Hashable, measure: Measure, by: int) -> None:
+    def _change(self, key: Hashable, measure: RateLimit, by: int) -> None:
         self._levels[key] = (max(0.0, self._level(key, measure) + by), self.clock())
         self._levels.move_to_end(key)
         if len(self._levels) > MOST:

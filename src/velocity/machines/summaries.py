@@ -17,12 +17,12 @@ class Summaries:
         self._vms: dict[int, Encoded[VmSummary]] = {}
         self._groups: dict[int, Encoded[list[VmSummary]]] = {}
 
-    def changed(self, machine: Machine) -> None:
+    def invalidate(self, machine: Machine) -> None:
         """It shows otherwise, or no more. To be called in the step in which it does."""
         self._vms.pop(machine.vmid, None)
         self._groups.pop(machine.gid, None)
 
-    def of(self, gid: int, keepers: Collection[Keeper]) -> Encoded[list[VmSummary]]:
+    def encoded_list(self, gid: int, keepers: Collection[Keeper]) -> Encoded[list[VmSummary]]:
         """All VMs of a group."""
         whole = self._groups.get(gid)
         if whole is None:

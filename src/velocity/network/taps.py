@@ -44,7 +44,7 @@ def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
     return "bridge" if (_SYS / identifier / "bridge").is_dir() else "interface"
 
 
-def connect(identifier: str, mac: str, name: str) -> Link:
+def connect_nic(identifier: str, mac: str, name: str) -> Link:
     """Connect to that host NIC under the link name `name`. Raises `CannotConnect`."""
     if (reason := can_connect()) is not None:
         raise CannotConnect(reason)
@@ -57,7 +57,7 @@ def connect(identifier: str, mac: str, name: str) -> Link:
             raise CannotConnect(f"this host has no NIC {identifier!r}: check `ip link` and the setting `nics`")
 
 
-def disconnect(device: str) -> None:
+def disconnect_nic(device: str) -> None:
     """Remove the link; gone already is success."""
     if (_SYS / device).exists():
         with contextlib.suppress(CannotConnect):
@@ -101,7 +101,7 @@ def _macvtap(interface: str, mac: str, name: str) -> Link:
         raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries only one MAC address: use NAT")
     with contextlib.ExitStack() as undo:
         _ip("link", "add", "link", interface, "name", name, "address", mac, "type", "macvtap", "mode", "bridge")
-        undo.callback(disconnect, name)
+        undo.callback(disconnect_nic, name)
         _ip("link", "set", name, "up")
         with tempfile.TemporaryDirectory(prefix="velocity-") as private:
             device = next((_SYS / name / "macvtap").iterdir())

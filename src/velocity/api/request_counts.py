@@ -10,13 +10,13 @@ CUT_OFF = "none"
 
 
 @dataclass
-class Counts:
+class RequestCounts:
     """Since the start of the server. `ended` by (operation, status), `seconds` by operation."""
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def note(self, operation: str, status: int | None, seconds: float) -> None:
+    def count_request(self, operation: str, status: int | None, seconds: float) -> None:
         """None: there was no answer."""
         self.ended[operation, CUT_OFF if status is None else str(status)] += 1
         self.seconds[operation] += seconds

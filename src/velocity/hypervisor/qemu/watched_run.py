@@ -16,16 +16,16 @@ from typing import Any
 
 from qemu.qmp import QMPError
 
-from velocity.hypervisor.port import Changed, Fact, HypervisorError, Incarnation, NotRunning, Unknown, Why
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, NotRunning, Unknown
+from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
-from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.observed import Observed
-from velocity.hypervisor.qemu.runs import End
+from velocity.hypervisor.qemu.news import FactStream
+from velocity.hypervisor.qemu.qemu_log import QemuLog, said
+from velocity.hypervisor.qemu.runs import RunEnd
 from velocity.hypervisor.qemu.screen import Screendumps
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.status import StatusQuery
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
-from velocity.hypervisor.qemu.words import Words, said
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ BREAK_PATIENCE = 1.0
 """Seconds in which a process ends whose monitor has closed its connection, if that is why."""
 
 
-class Session:
+class WatchedRun:
     """The watch over one machine's process. `gone` says that the process is gone.
 
     What it does is told from its start on, or from its adoption. `ended` is set when `on_end` has cleared what
@@ -49,15 +49,17 @@ class Session:
     serial: SerialHub
     """Its console; given once, after the session was made."""
 
-    def __init__(self, who: Incarnation, pid: int, qmp: Path, words: Words | None, qemu_log: Path, news: News) -> None:
+    def __init__(
+        self, who: Incarnation, pid: int, qmp: Path, words: QemuLog | None, qemu_log: Path, news: FactStream
+    ) -> None:
         """`words` is None where QEMU writes to `qemu_log` itself. Raises `OSError`: it cannot be watched."""
         self.who = who
         self.pid = pid
         self.gone = False
         self.ended = asyncio.Event()
-        self.on_end: Callable[[End | None], Awaitable[None]] = _nothing
+        self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
-        self.observed = Observed(self._tell)
+        self.observed = EventInterpreter(self._tell)
         name = f"vm-{str(who.machine)[:8]}"
         self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
         self.lend = self.monitor.lend
@@ -76,17 +78,17 @@ class Session:
         if words is not None:
             self._follower = Follower(f"what the QEMU of {who.machine} says", lambda: to_its_end(words.copy))
             if words.more:
-                self._follower.heard()
+                self._follower.wake()
 
     @property
     def starting(self) -> bool:
         return not self.begun
 
-    def heard(self) -> None:
+    def on_output(self) -> None:
         """QEMU has written to one of its files."""
         self.serial.heard()
         if self._follower is not None:
-            self._follower.heard()
+            self._follower.wake()
 
     # Its beginning here
 
@@ -107,9 +109,9 @@ class Session:
         self.begun = True
         last = self.observed.last
         if last is None:
-            self.observed.note(Fact.HELD if held else Fact.RUNNING, Why.ASKED)
+            self.observed.record_fact(Fact.HELD if held else Fact.RUNNING, FactCause.ASKED)
         else:
-            self.observed.note(last.fact, last.why, last.detail)
+            self.observed.record_fact(last.fact, last.why, last.detail)
 
     def adopt(self) -> None:
         """Go on with one that runs already: whatever does not answer now is tried again."""
@@ -168,7 +170,7 @@ class Session:
         if not self.observed.does(Fact.RUNNING):
             await self._fact(until)
 
-    async def _fact(self, until: float) -> Changed:
+    async def _fact(self, until: float) -> FactReport:
         return await self.status.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
     async def end(self, *, deadline: float) -> None:
@@ -201,13 +203,13 @@ class Session:
 
     # What it does
 
-    def _tell(self, fact: Fact, why: Why, detail: str) -> Changed:
+    def _tell(self, fact: Fact, why: FactCause, detail: str) -> FactReport:
         if self.begun:
-            return self._news.tell(self.who, fact, why, detail)
-        return Changed(self.who, fact, why, detail)  # the end of the start tells
+            return self._news.publish_fact(self.who, fact, why, detail)
+        return FactReport(self.who, fact, why, detail)  # the end of the start tells
 
     def _hear(self, name: str, data: Mapping[str, Any]) -> None:
-        self.observed.hear(name, data)
+        self.observed.on_qmp_event(name, data)
         if not self.begun:
             return
         if self.observed.why_is_open:
@@ -294,19 +296,21 @@ class Session:
             log.exception("machine %s, run %d: its leftovers were not removed", self.who.machine, self.who.epoch)
         self.ended.set()
 
-    async def _cause(self, status: int | None) -> End:
+    async def _cause(self, status: int | None) -> RunEnd:
         if self._trespassed:
-            return End(Why.INTERNAL_ERROR, TRESPASS)
+            return RunEnd(FactCause.INTERNAL_ERROR, TRESPASS)
         if self._asked_to_end:
-            return End(Why.ASKED)
+            return RunEnd(FactCause.ASKED)
         if self.observed.shutdown is not None:
-            return End(self.observed.shutdown)
+            return RunEnd(self.observed.shutdown)
         if status is not None and os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            return End(Why.KILLED if number == signal.SIGKILL else Why.UNKNOWN, signal.Signals(number).name)
+            return RunEnd(
+                FactCause.KILLED if number == signal.SIGKILL else FactCause.UNKNOWN, signal.Signals(number).name
+            )
         if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            return End(Why.UNKNOWN, await self.last_words())
-        return End(Why.KILLED)  # without a last word: no child of ours, so nothing else is known
+            return RunEnd(FactCause.UNKNOWN, await self.last_words())
+        return RunEnd(FactCause.KILLED)  # without a last word: no child of ours, so nothing else is known
 
     async def _ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -315,7 +319,7 @@ class Session:
         return self.ended.is_set()
 
 
-async def _nothing(_end: End | None) -> None:
+async def _nothing(_end: RunEnd | None) -> None:
     """What is to be done at the end, until somebody says."""
 
 

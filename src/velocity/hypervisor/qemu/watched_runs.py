@@ -14,15 +14,15 @@ import msgspec
 
 from velocity.hypervisor.port import Incarnation, NotRunning
 from velocity.hypervisor.qemu import resolver
-from velocity.hypervisor.qemu.launch import Place, cleared
+from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
-from velocity.hypervisor.qemu.news import News
-from velocity.hypervisor.qemu.runs import End, Run, strange
+from velocity.hypervisor.qemu.news import FactStream
+from velocity.hypervisor.qemu.qemu_log import QemuLog
+from velocity.hypervisor.qemu.runs import Run, RunEnd, strange
 from velocity.hypervisor.qemu.serial import SerialHub
-from velocity.hypervisor.qemu.session import Session
-from velocity.hypervisor.qemu.watch import ANYTHING_NEW, Watch
-from velocity.hypervisor.qemu.words import Words
-from velocity.network import wire
+from velocity.hypervisor.qemu.watch import ANYTHING_NEW, DirectoryWatch
+from velocity.hypervisor.qemu.watched_run import WatchedRun
+from velocity.network import taps
 
 log = logging.getLogger(__name__)
 
@@ -31,23 +31,23 @@ CLEAR_AGAIN = 1.0
 
 
 @dataclass(frozen=True)
-class Watched:
+class RunEntry:
     """One run that is watched."""
 
-    session: Session
+    session: WatchedRun
     meter: Meter
     run: Run
 
 
-class Sessions:
+class WatchedRuns:
     """Those of one host, at most one a machine. `place` is given once, before the first."""
 
-    place: Place
+    place: HostDirectories
 
-    def __init__(self, news: News) -> None:
+    def __init__(self, news: FactStream) -> None:
         self._news = news
-        self._watched: dict[UUID, Watched] = {}
-        self._watches = Watch()
+        self._watched: dict[UUID, RunEntry] = {}
+        self._watches = DirectoryWatch()
         self._guards: dict[UUID, int] = {}
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
@@ -70,25 +70,25 @@ class Sessions:
         await asyncio.gather(*(one.session.close() for one in watched.values()))
         self._watches.close()
 
-    def __iter__(self) -> Iterator[Watched]:
+    def __iter__(self) -> Iterator[RunEntry]:
         return iter(list(self._watched.values()))
 
     def __contains__(self, machine: UUID) -> bool:
         return machine in self._watched
 
-    def of(self, machine: UUID) -> Session | None:
+    def of(self, machine: UUID) -> WatchedRun | None:
         """The session of its run, until what that leaves is cleared."""
         watched = self._watched.get(machine)
         return None if watched is None else watched.session
 
-    def running(self, who: Incarnation) -> Watched:
+    def running(self, who: Incarnation) -> RunEntry:
         """This very run, until its process is gone. Raises `NotRunning`."""
         watched = self._watched.get(who.machine)
         if watched is None or watched.session.who != who or watched.session.gone:
             raise NotRunning("this run has ended")
         return watched
 
-    def watch(self, who: Incarnation, run: Run) -> Session:
+    def watch(self, who: Incarnation, run: Run) -> WatchedRun:
         """Begin to watch its process. Raises `OSError`: it cannot be watched."""
         place = self.place
         directory, log_file = place.runs.directory(who.machine), place.qemu_log(who)
@@ -97,13 +97,13 @@ class Sessions:
             own_words = self._words(who, run)
             if own_words is not None:
                 undo.callback(own_words.close)
-            watched = self._watches.add(directory, lambda: session.heard())
+            watched = self._watches.watch_directory(directory, lambda: session.on_output())
             undo.callback(self._watches.remove, watched)
-            session = Session(who, run.pid, place.qmp(who), own_words, log_file, self._news)
+            session = WatchedRun(who, run.pid, place.qmp(who), own_words, log_file, self._news)
             session.serial = SerialHub(directory, bounds, who.epoch, kept, session)
             undo.pop_all()
 
-        async def ended(end: End | None) -> None:
+        async def ended(end: RunEnd | None) -> None:
             self._watches.remove(watched)
             self._watches.remove(self._guards.pop(who.machine, -1))
             self._watched[who.machine].meter.close()
@@ -115,7 +115,7 @@ class Sessions:
                     self._news.end(who, end.why, end.detail)
 
         session.on_end = ended
-        self._watched[who.machine] = Watched(session, Meter(session, run), run)
+        self._watched[who.machine] = RunEntry(session, Meter(session, run), run)
         return session
 
     def adopt(self, who: Incarnation, run: Run) -> None:
@@ -125,7 +125,7 @@ class Sessions:
         with contextlib.suppress(OSError):
             self.guard(session)
 
-    def guard(self, session: Session) -> None:
+    def guard(self, session: WatchedRun) -> None:
         """From here on its QEMU makes no files any more, as it has all that it needs. Raises `OSError`."""
         own = self.place.runs.own(session.who.machine)
 
@@ -134,17 +134,17 @@ class Sessions:
                 session.end_trespass()
 
         with contextlib.suppress(FileNotFoundError):  # somebody has removed it: nothing can be made there then
-            self._guards[session.who.machine] = self._watches.add(
+            self._guards[session.who.machine] = self._watches.watch_directory(
                 own, session.end_trespass, what=ANYTHING_NEW, unsure=check
             )
             check()
 
-    def _words(self, who: Incarnation, run: Run) -> Words | None:
+    def _words(self, who: Incarnation, run: Run) -> QemuLog | None:
         """None: its QEMU writes to the log itself, or somebody has removed the file."""
         if run.spool is None:
             return None
         with contextlib.suppress(FileNotFoundError):
-            return Words(self.place.runs.directory(who.machine), run.spool, who.epoch, self.place.qemu_log(who))
+            return QemuLog(self.place.runs.directory(who.machine), run.spool, who.epoch, self.place.qemu_log(who))
         return None
 
     # What a run leaves
@@ -153,7 +153,7 @@ class Sessions:
         """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
         try:
             cleared(self.place.runs, run)
-        except (OSError, wire.CannotConnect) as error:
+        except (OSError, taps.CannotConnect) as error:
             log.warning("machine %s, run %d: its leftovers cannot be removed yet: %s", run.machine, run.epoch, error)
             self._left[run.machine] = run
             self._loop.call_soon_threadsafe(self._more_left.set)

@@ -15,10 +15,10 @@ from msgspec import UNSET
 from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
 from velocity.cli.media import send, to_bytes
-from velocity.cli.output import Missing
+from velocity.cli.output import NameNotFound
 from velocity.cli.task import follow
 from velocity.cli.user import expanded
-from velocity.cli.vm_settings import Place, read
+from velocity.cli.vm_settings import MediaScope, read
 from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.groups import Quota
@@ -27,14 +27,14 @@ from velocity.contract.media import Assigned
 
 
 @dataclass(frozen=True)
-class Step:
+class ApplyStep:
     """One change, in words and as a call."""
 
     text: str
     do: Callable[[], object]
 
 
-class Plan:
+class ApplySteps:
     """The steps from what is to what should be, in the order in which they can be done."""
 
     def __init__(self, client: Client, file: File, base: Path) -> None:
@@ -44,7 +44,7 @@ class Plan:
         self._gids = {path: gid for gid, path in where.paths(client).items()}
         self._planned: set[str] = set()
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[ApplyStep]:
         """Raises `ClientError` for a group that is neither there nor in the file."""
         return [
             *(step for group in self._file.groups for step in self._group(group)),
@@ -73,13 +73,13 @@ class Plan:
 
     # Groups
 
-    def _group(self, entry: GroupEntry) -> Iterator[Step]:
+    def _group(self, entry: GroupEntry) -> Iterator[ApplyStep]:
         path = entry.path.strip("/")
         parent, _, name = path.rpartition("/")
         if path not in self._gids:
             self._gid(parent)
             self._planned.add(path)
-            yield Step(f"create group {path}", lambda: self._create_group(path, parent, name))
+            yield ApplyStep(f"create group {path}", lambda: self._create_group(path, parent, name))
         gid = self._gids.get(path)
         quota = entry.quota
         if quota is not None:
@@ -88,7 +88,7 @@ class Plan:
             wanted = Quota(**{key: value for key, value in limits.items() if value is not None})
             if gid is None or self._client.show_quota(gid=gid).limits != wanted:
                 words = ", ".join(f"{key} {value}" for key, value in limits.items() if value is not None)
-                yield Step(
+                yield ApplyStep(
                     f"set the quota of {path}: {words or 'no limits'}",
                     lambda: self._client.set_quota(
                         gid=self._now(path), cpus=wanted.cpus, memory_mib=wanted.memory_mib, vms=wanted.vms
@@ -99,7 +99,7 @@ class Plan:
             assigned = Assigned(quota=to_bytes(pool.quota), write=pool.write, manage=pool.manage)
             mpid = self._mpid(pool.pool)
             if mpid not in there or there[mpid].assigned != assigned:
-                yield Step(f"assign pool {clean(pool.pool)} to {path}", self._assigning(path, mpid, assigned))
+                yield ApplyStep(f"assign pool {clean(pool.pool)} to {path}", self._assigning(path, mpid, assigned))
 
     def _create_group(self, path: str, parent: str, name: str) -> None:
         self._gids[path] = self._client.create_group(name=name, parent_gid=self._now(parent)).gid
@@ -109,14 +109,14 @@ class Plan:
 
     # Users
 
-    def _user(self, entry: UserEntry) -> Iterator[Step]:
+    def _user(self, entry: UserEntry) -> Iterator[ApplyStep]:
         known = {one.name: one for one in self._client.list_users().users}
         shown = self._client.show_user(uid=known[entry.name].uid) if entry.name in known else None
         if shown is None:
             at = "" if entry.group is None else f" in {entry.group}"
-            yield Step(f"create user {clean(entry.name)}{at}", lambda: self._create_user(entry))
+            yield ApplyStep(f"create user {clean(entry.name)}{at}", lambda: self._create_user(entry))
         elif entry.group is not None and shown.home != self._gid(entry.group):
-            yield Step(f"move user {clean(entry.name)} to {entry.group}", lambda: self._move_user(entry))
+            yield ApplyStep(f"move user {clean(entry.name)} to {entry.group}", lambda: self._move_user(entry))
         held: dict[int, set[str]] = {}
         for membership in shown.memberships if shown else ():
             held[membership.gid] = {one.name for one in membership.permissions}
@@ -125,7 +125,7 @@ class Plan:
             missing = [one for one in expanded(tuple(grant.permissions)) if gid is None or one not in held.get(gid, ())]
             if missing:
                 words = ", ".join(grant.permissions)
-                yield Step(
+                yield ApplyStep(
                     f"grant {clean(entry.name)} {words} on {grant.group}",
                     self._granting(entry.name, grant.group, missing),
                 )
@@ -154,7 +154,7 @@ class Plan:
 
     # Media
 
-    def _medium(self, entry: MediumEntry) -> Iterator[Step]:
+    def _medium(self, entry: MediumEntry) -> Iterator[ApplyStep]:
         gid = self._gid(entry.group)
         there = [] if gid is None else self._client.list_media(gid=gid).media
         mpid = self._mpid(entry.pool)
@@ -162,7 +162,9 @@ class Plan:
             return
         source = entry.size or entry.file or entry.image
         verb = "create" if entry.size else "upload" if entry.file else "import"
-        yield Step(f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", lambda: self._make_medium(entry))
+        yield ApplyStep(
+            f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", lambda: self._make_medium(entry)
+        )
 
     def _make_medium(self, entry: MediumEntry) -> None:
         gid, mpid = self._now(entry.group), self._mpid(entry.pool)
@@ -188,36 +190,38 @@ class Plan:
 
     # VMs
 
-    def _vm(self, entry: VmEntry) -> Iterator[Step]:
+    def _vm(self, entry: VmEntry) -> Iterator[ApplyStep]:
         gid = self._gid(entry.group)
         there = [] if gid is None else [one for one in self._client.list_vms(gid=gid).vms if one.name == entry.name]
         label = f"VM {clean(entry.name)} in {entry.group}"
         if not there:
-            yield Step(f"create {label}", lambda: self._client.create_vm(**self._wanted(entry), **self._place(entry)))
+            yield ApplyStep(
+                f"create {label}", lambda: self._client.create_vm(**self._wanted(entry), **self._place(entry))
+            )
         else:
             info = self._client.show_vm(vmid=there[0].vmid)
             changes = self._changes(entry, info)
             if changes:
-                yield Step(
+                yield ApplyStep(
                     f"change {label}: {', '.join(changes)}",
                     lambda: self._client.alter_vm(vmid=info.vmid, **changes),
                 )
         state = there[0].state if there else State.STOPPED
         if entry.state is not None and entry.state != state.value:
             verb = "start" if entry.state == "RUNNING" else "stop"
-            yield Step(f"{verb} {label}", lambda: self._set_state(entry))
+            yield ApplyStep(f"{verb} {label}", lambda: self._set_state(entry))
 
     def _place(self, entry: VmEntry) -> dict[str, Any]:
         return {"gid": self._now(entry.group), "name": entry.name}
 
     def _wanted(self, entry: VmEntry) -> dict[str, Any]:
         said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
-        return read(Place(self._client, self._now(entry.group)), said)
+        return read(MediaScope(self._client, self._now(entry.group)), said)
 
     def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
         try:
             wanted = self._wanted(entry)
-        except Missing as error:
+        except NameNotFound as error:
             raise ClientError(f"VM {clean(entry.name)}: {error.message}; apply the media first, then the VM") from None
         return {name: value for name, value in wanted.items() if getattr(info, name) != value}
 

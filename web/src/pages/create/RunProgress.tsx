@@ -13,19 +13,19 @@ import {
 } from "@patternfly/react-core";
 import { ApiError, messageOf } from "@/api/http";
 import { useMay } from "@/api/live";
-import { carryOut } from "@/ui/actions";
+import { runAction } from "@/ui/actions";
 import { LinkButton } from "@/ui/LinkButton";
 import type { Draft } from "./draft";
 import type { Run, RunStep, StepId } from "./run";
 
 const VARIANT: Record<RunStep["state"], ProgressStepProps["variant"]> = {
   todo: "pending",
-  doing: "info",
+  running: "info",
   done: "success",
   failed: "danger",
 };
 
-export function Carrying({
+export function RunProgress({
   draft,
   run,
   onAgain,
@@ -63,9 +63,9 @@ export function Carrying({
               id={`step-${one.id}`}
               titleId={`step-title-${one.id}`}
               variant={VARIANT[one.state]}
-              isCurrent={one.state === "doing"}
+              isCurrent={one.state === "running"}
               description={one.note}
-              aria-label={`${words[one.id]}: ${SAID[one.state]}`}
+              aria-label={`${words[one.id]}: ${STATE_TEXT[one.state]}`}
             >
               {words[one.id]}
             </ProgressStep>
@@ -107,7 +107,7 @@ export function Carrying({
               <Button
                 variant="danger"
                 onClick={() =>
-                  void carryOut({ doing: `Removing ${made.join(" and ")}`, done: "Everything was undone", do: undo })
+                  void runAction({ pending: `Removing ${made.join(" and ")}`, done: "Everything was undone", do: undo })
                 }
               >
                 Undo it
@@ -120,9 +120,9 @@ export function Carrying({
   );
 }
 
-const SAID: Record<RunStep["state"], string> = {
+const STATE_TEXT: Record<RunStep["state"], string> = {
   todo: "pending",
-  doing: "in progress",
+  running: "in progress",
   done: "done",
   failed: "failed",
 };

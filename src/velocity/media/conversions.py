@@ -18,8 +18,8 @@ from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium, described
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
-from velocity.storage.port import Clone, Import, Job, Jobs, Made, Prepared, Progress, Unpack
-from velocity.tasks.service import Progress as TaskProgress
+from velocity.storage.port import Clone, Import, Job, JobProgress, Jobs, Made, Prepared, Unpack
+from velocity.tasks.service import TaskProgress as TaskProgress
 from velocity.tasks.service import Tasks
 from velocity.uninterrupted import whole
 
@@ -28,7 +28,7 @@ IMAGES = frozenset({"qcow2", "vmdk", "vdi", "vhdx"})
 PACKED = frozenset({"xz", "zstd"})
 
 
-class Making:
+class Conversions:
     """Imports and clones."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Making:
         await whole(self._creation.keep(medium))  # from here on the database decides
         return medium.mid
 
-    async def _go_on(self, medium: Medium, now: Progress, reservation: Reservation, progress: TaskProgress) -> None:
+    async def _go_on(self, medium: Medium, now: JobProgress, reservation: Reservation, progress: TaskProgress) -> None:
         if progress.total != now.total:
             progress.total = now.total
         if progress.done != now.done:

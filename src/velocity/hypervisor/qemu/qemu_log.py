@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from velocity.hypervisor.qemu.spool import Bounds, Reader
+from velocity.hypervisor.qemu.spool import SpoolRange, SpoolReader
 
 LOG_LIMIT = 1 << 20
 """Bytes of the log; then it becomes `.1` and begins anew. Also those of the capped file, before it begins anew."""
@@ -16,16 +16,16 @@ MARK = "--- run "
 LOST = b"--- more was said than is kept: here something is missing\n"
 
 
-class Words:
+class QemuLog:
     """QEMU's own words in one run. Its calls touch files: to be made in a thread."""
 
-    def __init__(self, directory: Path, bounds: Bounds, run: int, kept: Path) -> None:
+    def __init__(self, directory: Path, bounds: SpoolRange, run: int, kept: Path) -> None:
         """Raises `OSError`; `FileNotFoundError` for a run whose QEMU writes to the log itself, as it once did."""
         self._bounds = bounds
         self._run = run
         self._kept = kept
         self._turn = threading.Lock()
-        self._out = Reader(directory / NAME, bounds)
+        self._out = SpoolReader(directory / NAME, bounds)
         self._copied = self._overlap()
 
     @property

@@ -2,7 +2,7 @@
 import type { HostInfo, HostPool, PoolInfo } from "@/api/schema";
 import { bytes } from "@/ui/format";
 
-export interface Room {
+export interface PoolUsage {
   key: string;
   name: string;
   /** Bytes. */
@@ -12,15 +12,15 @@ export interface Room {
   quota: boolean;
   words: string;
   /** What is wrong with the pool: it is away, or can only be read. */
-  trouble?: string;
+  problem?: string;
 }
 
-const troubleOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { trouble: pool.message });
+const problemOf = (pool: HostPool | PoolInfo) => (pool.message === undefined ? {} : { problem: pool.message });
 
-export const share = (room: Room): number => (room.size > 0 ? Math.min(1, room.used / room.size) : 0);
+export const share = (room: PoolUsage): number => (room.size > 0 ? Math.min(1, room.used / room.size) : 0);
 
 /** The disk that a pool lies on. Media may grow to more than it has. */
-export function ofDisk(pool: HostPool): Room {
+export function ofDisk(pool: HostPool): PoolUsage {
   const used = Math.max(0, pool.size - pool.free);
   const over = pool.declared - pool.allocated > pool.free;
   return {
@@ -29,7 +29,7 @@ export function ofDisk(pool: HostPool): Room {
     used,
     size: pool.size,
     quota: false,
-    ...troubleOf(pool),
+    ...problemOf(pool),
     words:
       pool.message ??
       `${bytes(pool.free)} free of ${bytes(pool.size)}. Media take ${bytes(pool.allocated)} and may grow to ${bytes(pool.declared)}${
@@ -39,7 +39,7 @@ export function ofDisk(pool: HostPool): Room {
 }
 
 /** What a group may have in a pool; nothing if it has no quota there. */
-export function ofQuota(pool: PoolInfo, gid: number, path: string): Room | undefined {
+export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | undefined {
   const left = pool.left;
   if (left === undefined) return undefined;
   const size = pool.quota > 0 ? pool.quota : pool.used + left;
@@ -57,14 +57,14 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): Room | undef
 }
 
 /** A pool without a quota and without a look at the host: what is free is all that is known. */
-export function ofUse(pool: PoolInfo, gid: number, path: string): Room {
+export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
   return {
     key: `use-${gid}-${pool.mpid}`,
     name: path === "/" ? `Pool ${pool.name}` : `Pool ${pool.name} for ${path}`,
     used: pool.used,
     size: pool.used + pool.free,
     quota: false,
-    ...troubleOf(pool),
+    ...problemOf(pool),
     words: pool.message ?? `${bytes(pool.used)} of media; ${bytes(pool.free)} free on its disk. No quota.`,
   };
 }
@@ -77,7 +77,7 @@ export interface GroupPools {
 }
 
 /** Disks first, then quotas from the top of the tree down. A group that only has its parent's quota is not shown again. */
-export function arranged(host: Pick<HostInfo, "pools"> | undefined, groups: readonly GroupPools[]): Room[] {
+export function arranged(host: Pick<HostInfo, "pools"> | undefined, groups: readonly GroupPools[]): PoolUsage[] {
   const seen = new Set(host?.pools.map((pool) => pool.mpid));
   const quotas = new Map<string, number>();
   const rooms = (host?.pools ?? []).map(ofDisk);

@@ -12,7 +12,7 @@ export type Scaling = "fit" | "real";
 /** Milliseconds between two looks at whether the guest draws. */
 const LOOK = 2000;
 
-export function useScreen(
+export function useDisplayConsole(
   room: RefObject<HTMLDivElement | null>,
   { vmid, display, scaling, onRelease }: { vmid: number; display: string; scaling: Scaling; onRelease: () => void },
 ) {

@@ -2,7 +2,7 @@
 import type { Vm } from "@/api/live";
 
 /** Why a person should look at this VM; nothing if there is no reason to. */
-export function trouble(vm: Vm): string | undefined {
+export function vmProblem(vm: Vm): string | undefined {
   if (vm.unreachable_since !== undefined) return "It does not respond: this is its last known state.";
   if (vm.state === "PAUSED" && vm.reason && vm.reason.cause !== "asked") return vm.reason.message;
   if (vm.state === "STOPPED" && vm.wanted === "RUNNING" && vm.reason)

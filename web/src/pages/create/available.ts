@@ -4,7 +4,7 @@ import { useMay, usePools } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import type { PoolInfo, Quota } from "@/api/schema";
 
-export interface Room {
+export interface Available {
   left: Quota;
   /** Whether the quotas are known: nothing left and nothing known are not the same. */
   known: boolean;
@@ -15,7 +15,7 @@ export interface Room {
 
 const NOTHING: Quota = {};
 
-export function useRoom(gid: number): Room {
+export function useAvailable(gid: number): Available {
   const may = useMay();
   const names = usePools();
   const seesQuota = may("group.view", gid);

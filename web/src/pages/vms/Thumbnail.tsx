@@ -5,12 +5,12 @@ import { useMay, type Vm } from "@/api/live";
 import { useSignal } from "@/api/signal";
 import { thumbnails } from "./thumbnails";
 
-export const hasScreen = (vm: Vm): boolean =>
+export const hasThumbnail = (vm: Vm): boolean =>
   vm.displays.length > 0 && (vm.state === "RUNNING" || vm.state === "PAUSED");
 
-export function Screen({ vm }: { vm: Vm }) {
+export function Thumbnail({ vm }: { vm: Vm }) {
   const may = useMay()("vm.interact", vm.gid);
-  if (may && hasScreen(vm)) return <Picture vm={vm} />;
+  if (may && hasThumbnail(vm)) return <Picture vm={vm} />;
   const why = !may ? "Not visible to you" : vm.displays.length === 0 ? "No display" : undefined;
   return <span className="v-screen v-screen-none">{why ?? (vm.state === "STOPPED" ? <OffIcon /> : "…")}</span>;
 }
@@ -35,7 +35,7 @@ function Picture({ vm }: { vm: Vm }) {
   }, [vm.vmid]);
   return (
     <span ref={place} className="v-screen" title={failed}>
-      {url ? <img src={url} alt={`Screen of ${vm.name}`} /> : <span className="v-screen-none">{failed ?? "…"}</span>}
+      {url ? <img src={url} alt={`Thumbnail of ${vm.name}`} /> : <span className="v-screen-none">{failed ?? "…"}</span>}
     </span>
   );
 }

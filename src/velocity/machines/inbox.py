@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Asked:
+class StateRequest:
     """A request: the cause it is, where its answer goes, and the context that it was made in."""
 
     cause: Cause
@@ -24,14 +24,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class StopAgain:
+class StopRetry:
     """The run has not ended although that was asked for."""
 
     epoch: int
 
 
 @dataclass(frozen=True)
-class Errand:
+class ExclusiveWork:
     """Work that nothing else of this VM may come between, where its result goes, and the context that it is of."""
 
     work: Callable[[], Coroutine[Any, Any, Any]]
@@ -39,11 +39,11 @@ class Errand:
     context: Context
 
 
-Letter = Asked | StopAgain | Errand
+InboxItem = StateRequest | StopRetry | ExclusiveWork
 
 
-async def answered(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:
-    """Do the work in the context of who sent the letter, and answer it."""
+async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:
+    """Do the work in the context of the sender, and answer it."""
     try:
         result = await asyncio.get_running_loop().create_task(work, context=context)
     except Exception as error:
@@ -55,6 +55,6 @@ async def answered(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], cont
             answer.set_result(result)
 
 
-def nobody() -> asyncio.Future[State]:
-    """The answer to a letter that nobody waits for."""
+def unawaited() -> asyncio.Future[State]:
+    """The answer to an item that nobody waits for."""
     return asyncio.get_running_loop().create_future()

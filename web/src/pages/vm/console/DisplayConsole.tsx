@@ -10,7 +10,7 @@ import { keysOf, press } from "./chords";
 import { LinkNotice } from "./LinkNotice";
 import { Paste } from "./Paste";
 import { save } from "./save";
-import { type Scaling, useScreen } from "./useScreen";
+import { type Scaling, useDisplayConsole } from "./useDisplayConsole";
 
 const HINT = {
   placeholder:
@@ -19,7 +19,7 @@ const HINT = {
   drawn: undefined,
 } as const;
 
-export default function Screen({ vm }: { vm: Vm }) {
+export default function DisplayConsole({ vm }: { vm: Vm }) {
   const [search, setSearch] = useSearchParams();
   const display = vm.displays.find((one) => one.name === search.get("display")) ?? vm.displays[0];
   if (!display) return null;
@@ -42,7 +42,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
   const act = useAction();
   const { full, toggle } = useFull(frame);
   const onRelease = useCallback(() => way.current?.focus(), []);
-  const screen = useScreen(room, { vmid: vm.vmid, display, scaling, onRelease });
+  const screen = useDisplayConsole(room, { vmid: vm.vmid, display, scaling, onRelease });
   const connected = screen.state.is === "open";
   const inside = useCallback(() => (full && frame.current) || document.body, [full]);
   const hint = connected ? HINT[screen.seen] : undefined;
@@ -65,7 +65,7 @@ function Connected({ vm, display, onDisplay }: { vm: Vm; display: string; onDisp
         onPaste={() => setPasting(true)}
         onPicture={() =>
           void act({
-            doing: "Taking a screenshot",
+            pending: "Taking a screenshot",
             do: async () => save(await screen.picture(), `${vm.name}-${display}.png`),
           })
         }

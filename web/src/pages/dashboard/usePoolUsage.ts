@@ -6,17 +6,17 @@ import { live, useMay, useObjects } from "@/api/live";
 import { queries } from "@/api/queries";
 import type { HostInfo, Pools } from "@/api/schema";
 import { pathsOf } from "@/ui/groups";
-import { arranged, type Room } from "./room";
+import { arranged, type PoolUsage } from "./poolUsage";
 
 const PATH = "/m/pool/list";
 /** Groups that are asked about. Who sees more looks at the groups themselves. */
 const MOST = 12;
 
 /** `waiting`: the host is being asked, and its disks come before what is known without it. */
-export function useRooms(
+export function usePoolUsage(
   host: HostInfo | undefined,
   waiting: boolean,
-): { rooms: Room[]; error: unknown; more: boolean } {
+): { rooms: PoolUsage[]; error: unknown; more: boolean } {
   const groups = useObjects("group");
   const may = useMay();
   const paths = useMemo(() => pathsOf(groups), [groups]);

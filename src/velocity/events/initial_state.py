@@ -15,21 +15,21 @@ from velocity.contract.permissions import Permission, members
 from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.areas import Areas
-from velocity.events.marks import Key
-from velocity.events.ring import Ring
-from velocity.events.telling import Telling, encode
+from velocity.events.buffer import EventBuffer
+from velocity.events.pending import Key
+from velocity.events.renderer import EventRenderer, encode
 from velocity.events.terms import Terms
 from velocity.events.writer import EventWriter
 
 
-class Snapshots:
+class InitialStates:
     """The first event of each reader. With it goes a look at what media take on the disk."""
 
     def __init__(
         self,
         areas: Areas,
         writer: EventWriter,
-        ring: Ring,
+        ring: EventBuffer,
         terms: Terms,
     ) -> None:
         self._areas = areas
@@ -50,12 +50,12 @@ class Snapshots:
     async def ready(self, uid: int) -> None:
         """Before a snapshot: render what it would have to, in steps that others come between."""
         self._writer.begin()
-        keys = self._sight(uid).unrendered()
+        keys = self._visible_state(uid).unrendered()
         await asyncio.sleep(0)
         for begin in range(0, len(keys), self._terms.rendered):
             await self._writer.settle()
             for key in keys[begin : begin + self._terms.rendered]:
-                self._writer.telling.render(key)
+                self._writer.renderer.render(key)
             await asyncio.sleep(0)
         await self._writer.settle()
 
@@ -65,11 +65,11 @@ class Snapshots:
         self._measure_soon()
         self._writer.flush(whole=True)
         cursor = self._ring.head
-        data = encode(self._sight(uid).snapshot())
+        data = encode(self._visible_state(uid).initial_state())
         return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor)), cursor
 
-    def _sight(self, uid: int) -> Sight:
-        return Sight(self._areas, self._writer.telling, uid)
+    def _visible_state(self, uid: int) -> VisibleState:
+        return VisibleState(self._areas, self._writer.renderer, uid)
 
     def _measure_soon(self) -> None:
         """Look what media take on the disk; nobody waits for it, and what has changed is told."""
@@ -95,16 +95,16 @@ class Snapshots:
             await asyncio.wait({self._measuring})
 
 
-class Sight:
+class VisibleState:
     """What one user sees at this moment. To be used up without an await: nothing of it is true after one."""
 
-    def __init__(self, areas: Areas, telling: Telling, uid: int) -> None:
+    def __init__(self, areas: Areas, renderer: EventRenderer, uid: int) -> None:
         self._areas = areas
         self._directory = areas.directory
         self._library = areas.library
         self._fleet = areas.fleet
         self._tasks = areas.tasks
-        self._telling = telling
+        self._renderer = renderer
         self._uid = uid
         self._held = self._directory.held(uid)
         groups = self._directory.groups
@@ -116,15 +116,15 @@ class Sight:
         vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
         keys: list[Key] = [("vm", one.machine.vmid) for one in self._fleet.all() if one.machine.gid in vms]
         keys += [("medium", one.mid) for one in self._library.all() if one.gid in media]
-        return [key for key in keys if not self._telling.knows(key)]
+        return [key for key in keys if not self._renderer.knows(key)]
 
-    def snapshot(self) -> events.Snapshot:
+    def initial_state(self) -> events.InitialState:
         vms, media = self._where(Permission.VM_VIEW), self._where(Permission.MEDIA_LIST)
-        return events.Snapshot(
+        return events.InitialState(
             me=UserSummary(uid=self._uid, name=self._directory.user(self._uid).name),
             groups=self._groups(),
-            vms=[self._telling.vm(one) for one in self._fleet.all() if one.machine.gid in vms],
-            media=[self._telling.medium(one).to(self._held) for one in self._library.all() if one.gid in media],
+            vms=[self._renderer.vm(one) for one in self._fleet.all() if one.machine.gid in vms],
+            media=[self._renderer.medium(one).to(self._held) for one in self._library.all() if one.gid in media],
             pools=self._pools(),
             tasks=[views.task(one) for one in self._tasks.all() if one.gid in media],
             users=self._users() if rules.holds_somewhere(self._held, Permission.USER_LIST) else UNSET,

@@ -9,45 +9,54 @@ from uuid import UUID
 import msgspec
 
 from velocity.access import rules
-from velocity.changes import What
+from velocity.changes import ChangeKind
 from velocity.contract import events
 from velocity.contract.permissions import ALL, Permission
 from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.areas import Areas
-from velocity.events.marks import Key
-from velocity.events.ring import Above, Around, Audience, Body, ByReader, Only, Same, Somewhere
+from velocity.events.buffer import (
+    Audience,
+    ByReader,
+    EventBody,
+    HoldersAnywhere,
+    HoldersNearby,
+    HoldersUpward,
+    Same,
+    TheseUsers,
+)
+from velocity.events.pending import Key
 from velocity.events.shown import ShownGroup, ShownMedium
 from velocity.machines.keeper import Keeper
 from velocity.media.rules import Medium
 from velocity.trash.service import NEEDED
 
 encode = msgspec.json.Encoder().encode
-Line = Sequence[int]
+GroupPath = Sequence[int]
 K = TypeVar("K")
 V = TypeVar("V")
-Tell = Callable[[Audience, bytes, Body | None], None]
+EmitEvent = Callable[[Audience, bytes, EventBody | None], None]
 """To whom, the name of the event, and what; no body: what these see is another now."""
 
 
-class Telling:
+class EventRenderer:
     """Renders what changed, once for all readers, and gives it to `tell`. What is as it was told last is not told.
 
     Objects are kept as they were rendered last: while nothing is left to be told, that is how they show now. To make
     them anew for each snapshot takes about three times the CPU.
     """
 
-    def __init__(self, areas: Areas, tell: Tell) -> None:
+    def __init__(self, areas: Areas, tell: EmitEvent) -> None:
         self._areas = areas
         self._directory = areas.directory
         self._library = areas.library
         self._fleet = areas.fleet
         self._tasks = areas.tasks
-        self._tell = tell
+        self._emit = tell
         self._vms: dict[object, events.VmView] = {}
         self._media: dict[object, ShownMedium] = {}
         self._last: dict[Key, object] = {}
-        self._tellers: Mapping[What, Callable[[object, Line], None]] = {
+        self._renderers: Mapping[ChangeKind, Callable[[object, GroupPath], None]] = {
             "vm": self._vm,
             "medium": self._medium,
             "task": self._task,
@@ -63,9 +72,9 @@ class Telling:
             "session": self._session,
         }
 
-    def __call__(self, key: Key, line: Line) -> None:
+    def __call__(self, key: Key, line: GroupPath) -> None:
         """Tell one of them. `line` is its group and those above it, as they were when it changed."""
-        self._tellers[key[0]](key[1], line)
+        self._renderers[key[0]](key[1], line)
 
     # Objects
 
@@ -97,8 +106,8 @@ class Telling:
         elif kind == "medium" and (medium := self._library.find(which)) is not None:
             self.medium(medium)
 
-    def _vm(self, vmid: object, line: Line) -> None:
-        audience = Above(Permission.VM_VIEW.bit, line)
+    def _vm(self, vmid: object, line: GroupPath) -> None:
+        audience = HoldersUpward(Permission.VM_VIEW.bit, line)
         keeper = self._fleet.find(vmid)
         if keeper is None:
             self._vms.pop(vmid, None)
@@ -106,18 +115,18 @@ class Telling:
         elif _put(self._vms, vmid, view := views.vm(keeper)):
             self._set(audience, events.SetVm(object=view))
 
-    def _medium(self, mid: object, line: Line) -> None:
-        audience = Above(Permission.MEDIA_LIST.bit, line)
+    def _medium(self, mid: object, line: GroupPath) -> None:
+        audience = HoldersUpward(Permission.MEDIA_LIST.bit, line)
         medium = self._library.find(mid)
         if medium is None:
             self._media.pop(mid, None)
             self._gone("medium", mid, audience)
         elif _put(self._media, mid, shown := self._shown(medium)):
             length = len(encode(shown.view))
-            self._tell(audience, b"set", ByReader(lambda held: encode(events.SetMedium(object=shown.to(held))), length))
+            self._emit(audience, b"set", ByReader(lambda held: encode(events.SetMedium(object=shown.to(held))), length))
 
     def _shown(self, medium: Medium) -> ShownMedium:
-        holders = [one for one in self._areas.attachments.holders(medium.mid) if one.vmid is not None]
+        holders = [one for one in self._areas.attachments.attached_vms(medium.mid) if one.vmid is not None]
         view = views.medium(
             medium,
             readonly=self._areas.assignments.readonly(medium),
@@ -125,18 +134,18 @@ class Telling:
             used_by=list(map(views.user, holders)),
         )
         bit = Permission.VM_VIEW.bit
-        return ShownMedium(view, [Above(bit, tuple(self._directory.line(one.gid))) for one in holders])
+        return ShownMedium(view, [HoldersUpward(bit, tuple(self._directory.line(one.gid))) for one in holders])
 
-    def _task(self, tid: object, line: Line) -> None:
-        audience = Above(Permission.MEDIA_LIST.bit, line)
+    def _task(self, tid: object, line: GroupPath) -> None:
+        audience = HoldersUpward(Permission.MEDIA_LIST.bit, line)
         task = self._tasks.find(tid)
         if task is None:
             self._gone("task", tid, audience)
         elif self._is_new(("task", tid), view := views.task(task)):
             self._set(audience, events.SetTask(object=view))
 
-    def _group(self, gid: object, line: Line) -> None:
-        audience = Above(ALL, line)
+    def _group(self, gid: object, line: GroupPath) -> None:
+        audience = HoldersUpward(ALL, line)
         group = self._directory.groups.get(gid) if isinstance(gid, int) else None
         if group is None or gid in self._directory.leaving:
             self._gone("group", gid, audience)
@@ -145,10 +154,10 @@ class Telling:
         shown = ShownGroup(view, line)
         if self._is_new(("group", gid), shown):
             length = len(encode(view))
-            self._tell(audience, b"set", ByReader(lambda held: encode(events.SetGroup(object=shown.to(held))), length))
+            self._emit(audience, b"set", ByReader(lambda held: encode(events.SetGroup(object=shown.to(held))), length))
 
-    def _user(self, uid: object, line: Line) -> None:
-        audience = Somewhere(Permission.USER_LIST.bit)
+    def _user(self, uid: object, line: GroupPath) -> None:
+        audience = HoldersAnywhere(Permission.USER_LIST.bit)
         user = self._directory.users.get(uid) if isinstance(uid, int) else None
         if user is None:
             self._gone("user", uid, audience)
@@ -157,14 +166,14 @@ class Telling:
 
     # What is not shown whole
 
-    def _rights(self, uid: object, line: Line) -> None:
+    def _rights(self, uid: object, line: GroupPath) -> None:
         if isinstance(uid, int):
-            self._tell(Only(frozenset({uid})), b"", None)
+            self._emit(TheseUsers(frozenset({uid})), b"", None)
 
-    def _limits(self, gid: object, line: Line) -> None:
+    def _limits(self, gid: object, line: GroupPath) -> None:
         self._account("quota", line, Permission.GROUP_VIEW, below=True)
 
-    def _quota(self, gid: object, line: Line) -> None:
+    def _quota(self, gid: object, line: GroupPath) -> None:
         quotas = self._directory.quotas
         limits, used = quotas.limits_of(line[0]), quotas.used_by(line[0])
         if line[0] not in self._directory.groups:
@@ -172,7 +181,7 @@ class Telling:
         elif self._is_new(("quota", gid), (limits, used)):
             self._account("quota", line, Permission.GROUP_VIEW, below=limits != rules.NO_LIMITS)
 
-    def _pool(self, gid: object, line: Line) -> None:
+    def _pool(self, gid: object, line: GroupPath) -> None:
         account = self._areas.quotas.account(line[0])
         if line[0] not in self._directory.groups:
             self._last.pop(("pool", gid), None)
@@ -180,7 +189,7 @@ class Telling:
             below = any(assignment is not None for assignment, _ in account)
             self._account("pool", line, Permission.POOL_LIST, below=below)
 
-    def _assignment(self, which: object, line: Line) -> None:
+    def _assignment(self, which: object, line: GroupPath) -> None:
         """Media of the group and those below may be read-only now, or no more, and the pool may be seen by others."""
         if line[0] not in self._directory.groups:
             return
@@ -195,35 +204,35 @@ class Telling:
             bit = Permission.POOL_LIST.bit
             grants = self._directory.grants.items()
             seers = {uid for uid, held in grants if any(bits & bit and one in below for one, bits in held.items())}
-            self._tell(Only(frozenset(seers)), b"", None)
+            self._emit(TheseUsers(frozenset(seers)), b"", None)
 
-    def _trash(self, which: object, line: Line) -> None:
+    def _trash(self, which: object, line: GroupPath) -> None:
         assert isinstance(which, tuple)
-        self._changed("trash", Above(NEEDED[which[0]].bit, line), line[0])
+        self._changed("trash", HoldersUpward(NEEDED[which[0]].bit, line), line[0])
 
-    def _history(self, gid: object, line: Line) -> None:
-        self._changed("history", Above(Permission.USER_VIEW.bit, line), line[0])
+    def _history(self, gid: object, line: GroupPath) -> None:
+        self._changed("history", HoldersUpward(Permission.USER_VIEW.bit, line), line[0])
 
-    def _session(self, uid: object, line: Line) -> None:
+    def _session(self, uid: object, line: GroupPath) -> None:
         if isinstance(uid, int):
-            self._tell(Only(frozenset({uid})), b"changed", Same(encode(events.Changed(kind="session"))))
+            self._emit(TheseUsers(frozenset({uid})), b"changed", Same(encode(events.Changed(kind="session"))))
 
-    # Small hands
+    # Helpers
 
-    def _account(self, kind: events.ChangedKind, line: Line, permission: Permission, *, below: bool) -> None:
-        above = Above(permission.bit, line)
-        self._changed(kind, Around(permission.bit, line, self._directory.groups) if below else above, line[0])
+    def _account(self, kind: events.ChangedKind, line: GroupPath, permission: Permission, *, below: bool) -> None:
+        above = HoldersUpward(permission.bit, line)
+        self._changed(kind, HoldersNearby(permission.bit, line, self._directory.groups) if below else above, line[0])
 
     def _changed(self, kind: events.ChangedKind, audience: Audience, gid: int) -> None:
-        self._tell(audience, b"changed", Same(encode(events.Changed(kind=kind, gid=gid))))
+        self._emit(audience, b"changed", Same(encode(events.Changed(kind=kind, gid=gid))))
 
     def _set(self, audience: Audience, event: events.Set) -> None:
-        self._tell(audience, b"set", Same(encode(event)))
+        self._emit(audience, b"set", Same(encode(event)))
 
     def _gone(self, kind: events.Kind, which: object, audience: Audience) -> None:
         assert isinstance(which, int | UUID)
         self._last.pop((kind, which), None)
-        self._tell(audience, b"gone", Same(encode(events.Gone(kind=kind, id=which))))
+        self._emit(audience, b"gone", Same(encode(events.Gone(kind=kind, id=which))))
 
     def _is_new(self, key: Key, what: object) -> bool:
         return _put(self._last, key, what)

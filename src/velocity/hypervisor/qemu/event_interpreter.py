@@ -1,0 +1,107 @@
+"""What one machine does, made of its monitor's events and answers: each change is told once, with its cause.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from velocity.hypervisor.port import Fact, FactCause, FactReport
+
+STATUS: dict[str, tuple[Fact, FactCause]] = {
+    "running": (Fact.RUNNING, FactCause.ASKED),
+    "prelaunch": (Fact.HELD, FactCause.ASKED),
+    "paused": (Fact.PAUSED, FactCause.ASKED),
+    "debug": (Fact.PAUSED, FactCause.UNKNOWN),
+    "inmigrate": (Fact.PAUSED, FactCause.ASKED),
+    "postmigrate": (Fact.PAUSED, FactCause.ASKED),
+    "finish-migrate": (Fact.PAUSED, FactCause.ASKED),
+    "save-vm": (Fact.PAUSED, FactCause.ASKED),
+    "restore-vm": (Fact.PAUSED, FactCause.ASKED),
+    "suspended": (Fact.RUNNING, FactCause.ASKED),
+    "watchdog": (Fact.PAUSED, FactCause.UNKNOWN),
+    "shutdown": (Fact.PAUSED, FactCause.GUEST_SHUTDOWN),
+    "guest-panicked": (Fact.PAUSED, FactCause.GUEST_PANICKED),
+    "io-error": (Fact.PAUSED, FactCause.DISK_ERROR),
+    "internal-error": (Fact.PAUSED, FactCause.INTERNAL_ERROR),
+}
+"""QMP's RunState -> what it means here."""
+
+SHUTDOWN: dict[str, FactCause] = {
+    "guest-shutdown": FactCause.GUEST_SHUTDOWN,
+    "guest-reset": FactCause.GUEST_SHUTDOWN,
+    "guest-panic": FactCause.GUEST_PANICKED,
+    "host-signal": FactCause.HOST_SIGNAL,
+    "host-qmp-quit": FactCause.ASKED,
+}
+"""QMP's ShutdownCause -> why the process ended."""
+
+Tell = Callable[[Fact, FactCause, str], FactReport]
+"""Numbers a fact and tells it."""
+
+
+class EventInterpreter:
+    """`last` is what was told last, `shutdown` why QEMU ends. `pausing` is set by whoever asks for a pause."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.last: FactReport | None = None
+        self.shutdown: FactCause | None = None
+        self.pausing = False
+        self._tell = tell
+        self._cause: tuple[FactCause, str] | None = None
+
+    @property
+    def why_is_open(self) -> bool:
+        """It has stopped, and no event said why."""
+        return self.last is not None and self.last.fact is Fact.PAUSED and self.last.why is FactCause.UNKNOWN
+
+    def does(self, *facts: Fact) -> bool:
+        """Whether what was told last is one of these."""
+        return self.last is not None and self.last.fact in facts
+
+    def on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:
+        """Take an event."""
+        match name:
+            case "SHUTDOWN":
+                self.shutdown = SHUTDOWN.get(str(data.get("reason", "")), FactCause.UNKNOWN)
+            case "GUEST_PANICKED":
+                self._cause = FactCause.GUEST_PANICKED, ""
+            case "BLOCK_IO_ERROR" if data.get("action") == "stop":
+                self._cause = (
+                    FactCause.DISK_FULL if data.get("nospace") else FactCause.DISK_ERROR,
+                    str(data.get("reason", "")),
+                )
+            case "STOP":
+                why, detail = self._cause or (FactCause.ASKED if self.pausing else FactCause.UNKNOWN, "")
+                self._cause, self.pausing = None, False
+                self.record_fact(Fact.PAUSED, why, detail)
+            case "RESUME" | "SUSPEND" | "WAKEUP":
+                self._cause, self.pausing = None, False
+                self.record_fact(Fact.RUNNING, FactCause.ASKED)
+            case "RESET" if data.get("guest"):
+                reset = self.record_fact(Fact.RUNNING, FactCause.GUEST_RESET)
+                self.last = msgspec.structs.replace(
+                    reset, why=FactCause.ASKED
+                )  # this happened once; what it does goes on
+            case _:
+                pass
+
+    def on_query_answer(self, before: FactReport | None, fact: Fact, why: FactCause) -> FactReport:
+        """Take what its monitor has answered; `before` is what was told last when it was asked.
+
+        What was told meanwhile came with an event, and is as good; a cause that was told stays.
+        """
+        last = self.last
+        if last is None or last.fact is Fact.SILENT or (last is before and last.fact is not fact):
+            return self.record_fact(fact, why)
+        if last.fact is fact and last.why is FactCause.UNKNOWN and why is not FactCause.UNKNOWN:
+            return self.record_fact(fact, why)
+        return last
+
+    def record_fact(self, fact: Fact, why: FactCause, detail: str = "") -> FactReport:
+        self.last = self._tell(fact, why, detail)
+        return self.last
