@@ -1,0 +1,44 @@
+"""Names that explain nothing to a stranger stay away: docs/glossary.md has the words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("src/velocity", "web/src", "tests", "bench")
+VANISHED = (
+    "House", "Letter", "Errand", "Desk", "Sight", "Telling", "Marks", "Paper", "Way", "Asking", "BREATH", "REST",
+)  # fmt: skip
+FILES = ("letters", "forms", "making", "lacking", "guesses", "counted", "withdrawn", "doing")
+DEFINED = re.compile(
+    rf"^\s*(?:export )?(?:class|def|function|interface|type|const) (?:{'|'.join(VANISHED)})\b|^(?:{'|'.join(VANISHED)}) ="
+)
+
+
+def sources() -> list[Path]:
+    return [
+        file
+        for place in CODE
+        for kind in ("*.py", "*.ts", "*.tsx")
+        for file in (ROOT / place).rglob(kind)
+        if "static" not in file.parts
+    ]
+
+
+def test_no_private_metaphor_is_a_name() -> None:
+    files = sources()
+    assert len(files) > 700
+    found = {
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in files
+        for line in file.read_text().splitlines()
+        if DEFINED.match(line)
+    }
+    assert found == set()
+    assert {str(file.relative_to(ROOT)) for file in files if file.stem in FILES} == set()
+
+
+def test_what_is_looked_for_would_be_found() -> None:
+    for line in ("class House:", "    def Paper(self) -> None:", "BREATH = 0.05", "export function Way() {"):
+        assert DEFINED.match(line), line
