@@ -56,7 +56,7 @@ async def test_a_session_in_memory_ends_like_any_other(w: World) -> None:
 
 @pytest.mark.holds("DUR-35")
 async def test_the_history_waits_until_it_can_be_written(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "AGAIN", 0.05)
+    monkeypatch.setattr(history, "RETRY_DELAY", 0.05)
     await w.written()
     takes_writes(w, False)
     assert (await w.call("PUT", "/u/group", name="refused", parent_gid=0)).status == 503

@@ -92,7 +92,7 @@ LIFE: tuple[tuple[str, list[str], int, list[str]], ...] = (
     ("RUNNING", ["qmp_capabilities", "cont"], 100, ["launch"]),
     ("PAUSED", ["stop"], 37, []),
     ("RUNNING", ["cont"], 37, []),
-    ("STOPPED", ["quit"], 37, ["Sessions.clear", "Sessions.clear"]),
+    ("STOPPED", ["quit"], 37, ["WatchedRuns.clear", "WatchedRuns.clear"]),
 )
 """State that is asked for; the commands that QEMU's monitor gets, their bytes at most, what is done in a thread.
 

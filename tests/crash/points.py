@@ -81,7 +81,7 @@ SEAMS = (
     Seam("bytes of an upload are written", "os:writev", descriptor, r"/\.moving/"),
     Seam("a medium's bytes are flushed", "os:fdatasync", descriptor, r"/\.moving/"),
     Seam("a made medium is flushed", "os:fsync", descriptor, r"/\.moving/."),
-    Seam("an image is read or converted", "asyncio:create_subprocess_exec", words, r"qemu-img"),
+    Seam("an image is read or converted", "subprocess:Popen.__init__", words, r"qemu-img"),
     Seam("a medium is moved into place", "os:rename", paths, r"/\.moving/\S+ -> \S+/media/[^/]+$"),
     Seam("a medium is moved out of place", "os:rename", paths, r"/media/[^/]+ -> \S+/\.moving/"),
     Seam("a medium is moved into the trash", "os:rename", paths, r" -> \S+/\.trash/"),
@@ -110,7 +110,7 @@ SEAMS = (
     Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU),
     Seam("a run's directory is removed", "shutil:rmtree", paths, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
 )
-BRIDGED = Seam("a link is made", "velocity.network.taps:connect", with_=QEMU)
+BRIDGED = Seam("a link is made", "velocity.network.taps:connect_nic", with_=QEMU)
 """Passed where the tests have a network namespace, and so a bridge, of their own."""
 
 

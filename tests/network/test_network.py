@@ -81,22 +81,22 @@ from pathlib import Path
 from velocity.network import taps
 net = Path("/sys/class/net")
 assert (taps.kind("br0"), taps.kind("v0")) == ("bridge", "interface")
-tap = taps.connect("br0", "52:54:00:00:00:01", "vt1n0")
+tap = taps.connect_nic("br0", "52:54:00:00:00:01", "vt1n0")
 assert tap.device is None and (net / "br0/brif/vt1n0").exists()
 os.close(tap.fds[0])
 assert not (net / "vt1n0").exists(), "a tap vanishes with its descriptor"
-macvtap = taps.connect("v0", "52:54:00:00:00:02", "vt1n1")
+macvtap = taps.connect_nic("v0", "52:54:00:00:00:02", "vt1n1")
 assert macvtap.device == "vt1n1" and (net / "vt1n1/address").read_text().strip() == "52:54:00:00:00:02"
 os.close(macvtap.fds[0])
 assert (net / "vt1n1").exists()
 before = sorted(os.listdir(net))
 try:
-    taps.connect("v0", "no address", "vt1n2")
+    taps.connect_nic("v0", "no address", "vt1n2")
 except taps.CannotConnect:
     pass
 assert sorted(os.listdir(net)) == before, "a failure leaves no link"
-taps.disconnect("vt1n1")
-taps.disconnect("vt1n1")
+taps.disconnect_nic("vt1n1")
+taps.disconnect_nic("vt1n1")
 assert not (net / "vt1n1").exists()
 """
     assert within(namespace, program) == 0
@@ -150,7 +150,7 @@ def take(descriptor, wanted):
 
 # What is sent on the bridge reaches the tap; what is sent on the other end of the pair, the macvtap.
 for near, link, host_nic in (("br0", "vt1n0", "br0"), ("v1", "vt1n1", "v0")):
-    opened = taps.connect(host_nic, "52:54:00:00:00:01", link)
+    opened = taps.connect_nic(host_nic, "52:54:00:00:00:01", link)
     for _ in range(20):
         os.write(opened.fds[0], VNET_HEADER + FRAME)
     received, sent = came_to(link, 0, 20_000)
@@ -163,7 +163,7 @@ for near, link, host_nic in (("br0", "vt1n0", "br0"), ("v1", "vt1n1", "v0")):
     assert came_to(link, 20_000, 20_000)[1] < 30_000
     os.close(opened.fds[0])
     if opened.device:
-        taps.disconnect(opened.device)
+        taps.disconnect_nic(opened.device)
 try:
     taps.traffic("vt1n0")
 except OSError:

@@ -278,4 +278,4 @@ def test_the_wire_has_all_of_the_port() -> None:
         assert set(methods(protocol)) == {name for name in dir(protocol) if not name.startswith("_")}
     declared = {name for protocol in PARTS.values() for name in methods(protocol)}
     assert {"start", "news", "adopt", "acknowledge", "open", "shot", "measure", "about"} < declared
-    assert FactReport.__struct_config__.tag == "Changed"
+    assert FactReport.__struct_config__.tag == "FactReport"
