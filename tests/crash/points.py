@@ -118,15 +118,21 @@ class Armed:
     """What the control file says now, and how often its point was passed since."""
 
     def __init__(self, control: Path, passed: Path) -> None:
-        self._control = control
+        self._directory = os.open(control.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._control = control.name
         self._passed = os.open(passed, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         self._turn = threading.Lock()
         self._order = ""
         self._count = 0
 
+    def _read(self) -> str:
+        """By the directory's descriptor: the thread that begins a program may see the host's files no more."""
+        with os.fdopen(os.open(self._control, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)) as file:
+            return file.read()
+
     def passes(self, point: str) -> None:
         with self._turn:
-            order = self._control.read_text()
+            order = self._read()
             if order != self._order:
                 self._order, self._count = order, 0
             number, _, wanted = order.partition(" ")

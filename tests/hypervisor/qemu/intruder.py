@@ -82,7 +82,7 @@ def files(told: dict[str, Any]) -> Iterator[Attempt]:
     own = Path(told["own"])
     yield "remove its own directory", own.rmdir
     yield "rename its own directory", partial(own.rename, own.with_suffix(".other"))
-    yield "give a file away", lambda: os.chown(own / "pid", 0, 0)
+    yield "give a file away", lambda: os.chown(created(own / "given"), 0, 0)
     yield "make a device", lambda: os.mknod(own / "sda", stat.S_IFBLK | 0o600, os.makedev(8, 0))
     yield "run a program of its own", lambda: called("execve", program(own), None, None)
 
@@ -93,8 +93,9 @@ def created(path: Path) -> Path:
 
 
 def program(own: Path) -> bytes:
-    (own / "pid").chmod(0o700)
-    return bytes(own / "pid")
+    path = created(own / "program")
+    path.chmod(0o700)
+    return bytes(path)
 
 
 def processes(told: dict[str, Any]) -> Iterator[Attempt]:
@@ -182,7 +183,7 @@ def memories(told: dict[str, Any]) -> Iterator[Attempt]:
 
 def may(told: dict[str, Any]) -> Iterator[Attempt]:
     """What it needs: else all would fail because the intruder is no more than broken."""
-    yield "read its own pid file", Path(told["own"], "pid").read_bytes
+    yield "write into its own directory", lambda: created(Path(told["own"], "scratch"))
     yield "read a program", Path("/usr/bin/env").stat
     yield "write to /dev/null", lambda: created(Path("/dev/null"))
     yield "signal itself", lambda: os.kill(os.getpid(), 0)

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 
 from tests.hypervisor.qemu import intruder
-from tests.ports.subjects import HOST, Listener, QemuSubject, machine, spec, until
+from tests.ports.subjects import QemuSubject, machine, spec
 from velocity import sandbox
-from velocity.hypervisor.port import Fact, FactCause, NatSpec, Stop
+from velocity.hypervisor.port import NatSpec, Stop
 from velocity.hypervisor.qemu import resolver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
@@ -120,34 +120,6 @@ async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host:
     for one in (who, other):
         await qemu.hypervisor.machines.stop(one, Stop.NOW, deadline=30)
         await qemu.hypervisor.machines.acknowledge(one, deadline=30)
-
-
-@pytest.mark.holds("BOUND-19")
-@pytest.mark.parametrize("adopted", [False, True], ids=["started", "adopted"])
-@pytest.mark.parametrize("way", ["a new file", "its pid file", "one that has no name any more"])
-async def test_who_fills_the_run_directory_is_ended(qemu: QemuSubject, way: str, adopted: bool) -> None:
-    """It lies in the host's memory, and nothing there has a quota."""
-    who = machine()
-    await qemu.hypervisor.machines.start(who, spec(qemu.hypervisor, held=True), deadline=60)
-    if adopted:
-        await qemu.restart()
-        await qemu.hypervisor.machines.adopt(HOST, deadline=60)
-    await asyncio.sleep(0.2)
-    assert (await qemu.hypervisor.machines.facts(who, deadline=60)).fact is Fact.HELD, (
-        "what it made at its start is its"
-    )
-    listener = Listener(qemu.hypervisor)
-    own = qemu.driver.sessions.place.runs.own(who.machine)
-    with (own / ("pid" if way == "its pid file" else "more")).open("ab") as file:
-        if way == "one that has no name any more":
-            (own / "more").unlink()
-        file.write(bytes(1 << 16))
-    ended = await listener.hears(who, Fact.ENDED)
-    assert ended.why is FactCause.INTERNAL_ERROR
-    assert "a guest may have broken out" in ended.detail
-    await listener.close()
-    await until(lambda: not own.exists())
-    await qemu.hypervisor.machines.acknowledge(who, deadline=60)
 
 
 @as_root

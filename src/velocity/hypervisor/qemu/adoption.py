@@ -133,7 +133,7 @@ class Adoption:
         try:
             if start_time(run.pid) != run.started:
                 return False
-            self._sessions.adopt(who, run)
+            self._sessions.watch(who, run).adopt()
         except ProcessLookupError:
             return False
         except OSError as error:
@@ -152,7 +152,7 @@ class Adoption:
             try:
                 if start_time(run.pid) == run.started:
                     await asyncio.to_thread(self._sessions.place.runs.keep, run)
-                    self._sessions.adopt(who, run)
+                    self._sessions.watch(who, run).adopt()
                     del self._unwatched[run.machine]
                     return
             except ProcessLookupError:

@@ -14,9 +14,7 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -37,8 +35,6 @@ UID_COUNT = 10_000
 
 CLAIMS = Path("/run/velocity/uids")
 
-OWN_SOCKET = re.compile(r"display\d+\.sock")
-PID_SIZE = 32
 SOCKET_PATH = 107
 """Bytes that the path of a unix socket may have. unix(7)"""
 
@@ -327,17 +323,6 @@ class Runs:
                 self._turn = self._uids.index(uid) + 1
                 return uid
         raise OSError("all uids for machines are in use: widen the range of uid_base")
-
-
-def strange(own: Path) -> bool:
-    """Whether there is something in a machine's own directory that QEMU makes not: its pid file and sockets it does."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(own) as entries:
-        for entry in entries:
-            facts = entry.stat(follow_symlinks=False)
-            a_pid = entry.name == "pid" and stat.S_ISREG(facts.st_mode) and facts.st_size <= PID_SIZE
-            if not a_pid and not (OWN_SOCKET.fullmatch(entry.name) and stat.S_ISSOCK(facts.st_mode)):
-                return True
-    return False
 
 
 def _take(claim: Path, target: Path) -> bool:

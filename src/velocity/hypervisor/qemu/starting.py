@@ -103,7 +103,6 @@ class Starts:
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
             await session.begin(held=spec.held, deadline=until - loop.time())
-            sessions.guard(session)
         except BaseException as error:
             session.kill()
             await session.ended.wait()

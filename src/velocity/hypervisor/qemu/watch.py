@@ -10,7 +10,6 @@ import logging
 import os
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,16 +25,8 @@ MIN_INTERVAL = 0.05
 """Seconds between two pieces of work."""
 RETRY_DELAY = 1.0
 """Seconds until work that failed is tried again."""
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
-ANYTHING_NEW = IN_MODIFY | IN_MOVED_TO | IN_CREATE
+IN_MODIFY = 0x2
 EVENT = struct.Struct("iIII")
-
-
-@dataclass(frozen=True)
-class Heard:
-    what: int
-    heard: Callable[[], None]
-    unsure: Callable[[], None]
 
 
 class DirectoryWatch:
@@ -44,25 +35,15 @@ class DirectoryWatch:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = -1
-        self._heard: dict[int, Heard] = {}
+        self._heard: dict[int, Callable[[], None]] = {}
 
-    def watch_directory(
-        self,
-        directory: Path,
-        heard: Callable[[], None],
-        *,
-        what: int = IN_MODIFY,
-        unsure: Callable[[], None] | None = None,
-    ) -> int:
-        """Call it whenever a file there was written to; the number is for `remove`. Raises `OSError`.
-
-        `unsure` is called instead where that may have happened: events were lost.
-        """
+    def watch_directory(self, directory: Path, heard: Callable[[], None]) -> int:
+        """Call it whenever a file there was written to; the number is for `remove`. Raises `OSError`."""
         if self._descriptor < 0:
             self._descriptor = self._called(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
             self._listen()
-        number = self._called(self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), what))
-        self._heard[number] = Heard(what, heard, unsure or heard)
+        number = self._called(self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), IN_MODIFY))
+        self._heard[number] = heard
         return number
 
     def remove(self, number: int) -> None:
@@ -90,15 +71,13 @@ class DirectoryWatch:
             return
         numbers, at = set(), 0
         while at < len(data):
-            number, bits, _, length = EVENT.unpack_from(data, at)
-            if number == -1 or ((one := self._heard.get(number)) is not None and bits & one.what):
-                numbers.add(number)
+            number, _, _, length = EVENT.unpack_from(data, at)
+            numbers.add(number)
             at += EVENT.size + length
         # An overflow of the kernel's queue names none: then it may be any of them.
-        lost = -1 in numbers
-        for number in self._heard.copy() if lost else numbers:
-            if (one := self._heard.get(number)) is not None:
-                (one.unsure if lost and number not in numbers else one.heard)()
+        for number in self._heard.copy() if -1 in numbers else numbers:
+            if (heard := self._heard.get(number)) is not None:
+                heard()
 
     def _called(self, result: int) -> int:
         if result < 0:

@@ -31,10 +31,6 @@ log = logging.getLogger(__name__)
 
 QUIT_PATIENCE = 2.0
 """Seconds that QEMU gets to end in order before it is killed."""
-TRESPASS = (
-    "its process made files in its run directory, as QEMU never does while a guest runs, and was ended: "
-    "a guest may have broken out of QEMU"
-)
 BREAK_PATIENCE = 1.0
 """Seconds in which a process ends whose monitor has closed its connection, if that is why."""
 
@@ -72,7 +68,6 @@ class WatchedRun:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._asked_to_end = False
-        self._trespassed = False
         self.begun = False
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
         if words is not None:
@@ -186,18 +181,8 @@ class WatchedRun:
         if not await self._ends_within(until - asyncio.get_running_loop().time()):
             raise Unknown("QEMU's process does not end")
 
-    def end_trespass(self) -> None:
-        """It has made files where QEMU makes none once it runs, and could fill the host's memory so: end it."""
-        if not self.gone and not self._trespassed:
-            log.error("the machine %s: %s", self.who.machine, TRESPASS)
-            self._trespassed = True
-            self._kill()
-
     def kill(self) -> None:
         self._asked_to_end = True
-        self._kill()
-
-    def _kill(self) -> None:
         with contextlib.suppress(OSError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
@@ -297,8 +282,6 @@ class WatchedRun:
         self.ended.set()
 
     async def _cause(self, status: int | None) -> RunEnd:
-        if self._trespassed:
-            return RunEnd(FactCause.INTERNAL_ERROR, TRESPASS)
         if self._asked_to_end:
             return RunEnd(FactCause.ASKED)
         if self.observed.shutdown is not None:

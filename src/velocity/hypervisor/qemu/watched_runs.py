@@ -18,9 +18,9 @@ from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, RunEnd, strange
+from velocity.hypervisor.qemu.runs import Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
-from velocity.hypervisor.qemu.watch import ANYTHING_NEW, DirectoryWatch
+from velocity.hypervisor.qemu.watch import DirectoryWatch
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.network import taps
 
@@ -48,7 +48,6 @@ class WatchedRuns:
         self._news = news
         self._watched: dict[UUID, RunEntry] = {}
         self._watches = DirectoryWatch()
-        self._guards: dict[UUID, int] = {}
         self._left: dict[UUID, Run] = {}
         self._more_left = asyncio.Event()
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -105,7 +104,6 @@ class WatchedRuns:
 
         async def ended(end: RunEnd | None) -> None:
             self._watches.remove(watched)
-            self._watches.remove(self._guards.pop(who.machine, -1))
             self._watched[who.machine].meter.close()
             try:
                 await asyncio.to_thread(self.clear, msgspec.structs.replace(run, end=end))
@@ -117,27 +115,6 @@ class WatchedRuns:
         session.on_end = ended
         self._watched[who.machine] = RunEntry(session, Meter(session, run), run)
         return session
-
-    def adopt(self, who: Incarnation, run: Run) -> None:
-        """Go on with one that runs already. Raises `OSError`: it cannot be watched."""
-        session = self.watch(who, run)
-        session.adopt()
-        with contextlib.suppress(OSError):
-            self.guard(session)
-
-    def guard(self, session: WatchedRun) -> None:
-        """From here on its QEMU makes no files any more, as it has all that it needs. Raises `OSError`."""
-        own = self.place.runs.own(session.who.machine)
-
-        def check() -> None:
-            if strange(own):
-                session.end_trespass()
-
-        with contextlib.suppress(FileNotFoundError):  # somebody has removed it: nothing can be made there then
-            self._guards[session.who.machine] = self._watches.watch_directory(
-                own, session.end_trespass, what=ANYTHING_NEW, unsure=check
-            )
-            check()
 
     def _words(self, who: Incarnation, run: Run) -> QemuLog | None:
         """None: its QEMU writes to the log itself, or somebody has removed the file."""
