@@ -97,7 +97,6 @@ async def running(
             worker, uid, [*_limits(bounds), *words], stdin=stdin, stdout=said, stderr=complained,
             pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
         )  # fmt: skip
-        sandbox.end_sooner(process.pid)
         over = _end(loop, process)
         os.close(said)
         os.close(complained)
@@ -132,9 +131,13 @@ async def _begun(*what: Any, **how: Any) -> subprocess.Popen[bytes]:
 
 def _begin(worker: int | None, uid: int | None, words: list[str], **how: Any) -> subprocess.Popen[bytes]:
     if uid is None or sandbox.missing() is not None:
-        return subprocess.Popen([*_drop(worker, uid), *words], cwd="/", **how)
-    # It may name its descriptors by /proc/self/fd: that is the namespace's own, with nobody else in it.
-    return sandbox.spawn(sandbox.View(), ["unshare", "--mount-proc=/proc", "--", *_drop(worker, uid), *words], **how)
+        process = subprocess.Popen([*_drop(worker, uid), *words], cwd="/", **how)
+    else:
+        # It may name its descriptors by /proc/self/fd: that is the namespace's own, with nobody else in it.
+        inside = ["unshare", "--mount-proc=/proc", "--", *_drop(worker, uid), *words]
+        process = sandbox.spawn(sandbox.View(), inside, **how)
+    sandbox.end_sooner(process.pid)
+    return process
 
 
 def _drop(worker: int | None, uid: int | None) -> list[str]:

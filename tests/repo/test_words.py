@@ -11,9 +11,8 @@ VANISHED = (
     "House", "Letter", "Errand", "Desk", "Sight", "Telling", "Marks", "Paper", "Way", "Asking", "BREATH", "REST",
 )  # fmt: skip
 FILES = ("letters", "forms", "making", "lacking", "guesses", "counted", "withdrawn", "doing")
-DEFINED = re.compile(
-    rf"^\s*(?:export )?(?:class|def|function|interface|type|const) (?:{'|'.join(VANISHED)})\b|^(?:{'|'.join(VANISHED)}) ="
-)
+KINDS, NAMES = "class|def|function|interface|type|const", "|".join(VANISHED)
+DEFINED = re.compile(rf"^\s*(?:export )?(?:{KINDS}) (?:{NAMES})\b|^(?:{NAMES}) =")
 
 
 def sources() -> list[Path]:

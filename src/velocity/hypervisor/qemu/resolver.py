@@ -39,11 +39,11 @@ async def follow(directory: Path, source: Path = RESOLV_CONF, every: float = LOO
     while True:
         await asyncio.sleep(every)
         try:
-            await asyncio.to_thread(_again, directory, source)
+            await asyncio.to_thread(_update, directory, source)
         except OSError as error:
             log.warning("guests with NAT keep the resolvers that they have: %s", error.strerror)
 
 
-def _again(directory: Path, source: Path) -> None:
+def _update(directory: Path, source: Path) -> None:
     if directory.exists():
         copy(directory, source)
