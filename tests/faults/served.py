@@ -59,4 +59,5 @@ class Served(RuleBasedStateMachine):
         server = self.w.server
         await server.database.close()
         server.lock.close()
+        await server.storage.pools.close()  # what it had of a pool's directory ends with its process
         self.dead.append(self.opened)
