@@ -176,3 +176,18 @@ def test_of_an_entry_that_was_lost_nothing_is_told() -> None:
     assert first is not None and refusals.first(refused()) is None
     refusals.lost([first.request])
     assert not refusals.have_grown
+
+
+def test_what_counted_in_an_entry_that_was_lost_waits_for_nothing() -> None:
+    """Else the server would wait for it at its end, for ever."""
+    refusals = Refusals(10)
+    first = refused()
+    assert refusals.first(first) is first
+    assert refusals.first(refused()) is None
+    refusals.lost([first.request])
+    again = refused()
+    assert refusals.first(again) is again, "it is an entry of its own"
+    assert not refusals.have_grown
+    assert refusals.first(refused()) is None
+    refusals.stored({again.request: 7})
+    assert [(one.hid, one.times) for one in refusals.take_grown()] == [(7, 2)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from typing import Any
 
@@ -47,7 +47,7 @@ class RequestRecord:
         self._name = ""
         self._gid = 0
         self.address = address
-        self.request = f"{random.getrandbits(64):016x}"
+        self.request = os.urandom(8).hex()
         self.wanted: Wire | None = None
         self.answer: Wire | None = None
         self.planned = False

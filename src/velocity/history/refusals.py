@@ -17,10 +17,11 @@ OTHERS = "(other addresses)"
 
 @dataclass
 class Counted:
-    """One entry. `hid` is None until it is stored."""
+    """One entry. `hid` is None until it is stored; `lost`: it never will be."""
 
     hid: int | None = None
     times: int = 1
+    lost: bool = False
 
 
 class Refusals:
@@ -47,7 +48,7 @@ class Refusals:
         if key not in self._counted and len(self._counted) >= self._most:
             key, entry = OTHERS, replace(entry, address=OTHERS, name="", target="", uid=None, vmid=None)
         counted = self._counted.get(key)
-        if counted is not None:
+        if counted is not None and not counted.lost:
             counted.times += 1
             self._grown[id(counted)] = counted
             return None
@@ -72,9 +73,10 @@ class Refusals:
         self._grown.update((id(one), one) for one in taken)
 
     def lost(self, requests: Sequence[str]) -> None:
-        """These entries will not be stored: what they counted is told of by none."""
+        """These entries will not be stored: what they counted is in none, and the next ones are entries again."""
         for request in requests:
             if (counted := self._unstored.pop(request, None)) is not None:
+                counted.lost = True
                 self._grown.pop(id(counted), None)
 
 

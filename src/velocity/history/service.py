@@ -120,8 +120,9 @@ class History:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ends.wait(), pause)
                 taken = await self._add()
-                if not taken and self._ends.is_set():
-                    log.error("%d entries of the history could not be written", len(self._waiting))
+                if self._ends.is_set() and not (taken and self._waiting):
+                    if self._waiting:
+                        log.error("%d entries of the history could not be written", len(self._waiting))
                     return
                 again = 0.0 if taken else RETRY_DELAY
         finally:
