@@ -35,7 +35,7 @@ function Picture({ vm }: { vm: Vm }) {
   }, [vm.vmid]);
   return (
     <span ref={place} className="v-screen" title={failed}>
-      {url ? <img src={url} alt={`Thumbnail of ${vm.name}`} /> : <span className="v-screen-none">{failed ?? "…"}</span>}
+      {url ? <img src={url} alt={`Screen of ${vm.name}`} /> : <span className="v-screen-none">{failed ?? "…"}</span>}
     </span>
   );
 }
