@@ -1,4 +1,4 @@
-"""Everything of access that decisions need, in memory: users, groups, grants and quotas. `DirectoryWriter` changes it."""
+"""What decisions of access need, in memory: users, groups, grants and quotas. `DirectoryWriter` changes it."""
 
 from __future__ import annotations
 
