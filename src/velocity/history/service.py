@@ -53,8 +53,7 @@ class History:
         self._refusals = Refusals(APART)
         self._writing: asyncio.Task[None] | None = None
         self._rotating: asyncio.Task[None] | None = None
-        self._ends = False
-        self._hurry = asyncio.Event()
+        self._ends = asyncio.Event()
 
     def open(self) -> None:
         self._rotating = asyncio.create_task(self._rotate_ever())
@@ -63,16 +62,14 @@ class History:
         if self._rotating is not None:
             self._rotating.cancel()
             await asyncio.wait({self._rotating})
-        self._ends = True
-        self._hurry.set()
+        self._ends.set()
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
     async def settle(self) -> None:
-        """Returns when all that was noted is written, which is not put off meanwhile."""
+        """Returns when all that was noted is written."""
         while self._writing is not None:
-            self._hurry.set()
-            await asyncio.wait({self._writing}, timeout=GATHERED)
+            await asyncio.wait({self._writing})
 
     def note(self, entry: HistoryEntry) -> None:
         """Take an entry; it is durable soon after. A refusal that repeats within its minute is counted.
@@ -121,10 +118,9 @@ class History:
             while self._waiting or self._refusals.have_grown:
                 pause = again or (GATHERED if self._waiting else COUNTED)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), pause)
-                self._hurry.clear()
+                    await asyncio.wait_for(self._ends.wait(), pause)
                 taken = await self._add()
-                if self._ends and not (taken and self._waiting):
+                if self._ends.is_set() and not (taken and self._waiting):
                     if self._waiting:
                         log.error("%d entries of the history could not be written", len(self._waiting))
                     return
