@@ -54,6 +54,7 @@ class History:
         self._writing: asyncio.Task[None] | None = None
         self._rotating: asyncio.Task[None] | None = None
         self._ends = asyncio.Event()
+        self._adding = asyncio.Lock()
 
     def open(self) -> None:
         self._rotating = asyncio.create_task(self._rotate_ever())
@@ -129,7 +130,11 @@ class History:
             self._writing = None
 
     async def _add(self) -> bool:
-        """All that waits. False: the database does not take it now."""
+        """All that waits, and what is being written already. False: the database does not take it now."""
+        async with self._adding:
+            return await self._add_waiting()
+
+    async def _add_waiting(self) -> bool:
         while self._waiting:
             entries = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             try:
