@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,11 +15,6 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
     doing = asyncio.ensure_future(work)
     await _end_of(doing)
     return doing.result()
-
-
-async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Do it in a thread. Who is cancelled meanwhile goes when it has ended: it works on a descriptor that he closes."""
-    return await ended(asyncio.ensure_future(asyncio.to_thread(work, *arguments)))
 
 
 async def ended(doing: asyncio.Future[T]) -> T:
