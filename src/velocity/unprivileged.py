@@ -26,6 +26,8 @@ GIVE_UP = 5.0
 WORDS = 8192
 """Bytes that are kept of its complaints."""
 _taken: set[int] = set()
+_hanging: set[int] = set()
+"""Uids of those that were killed and have not ended."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def own_uid(worker: int | None) -> Iterator[int | None]:
     if worker is None:
         yield None
         return
-    uid = next((one for one in range(worker + 1, worker + 1 + UIDS) if one not in _taken), None)
+    uid = next((one for one in range(worker + 1, worker + 1 + UIDS) if one not in _taken | _hanging), None)
     if uid is None:
         raise OSError("too many programs run that read what others made")
     _taken.add(uid)
@@ -106,8 +108,13 @@ async def running(
         finally:
             if not over.done():
                 process.kill()
-            await asyncio.wait({over}, timeout=GIVE_UP)
-            complaints.cancel()
+            try:
+                await asyncio.wait({over}, timeout=GIVE_UP)
+            finally:
+                complaints.cancel()
+                if uid is not None and not over.done():
+                    _hanging.add(uid)
+                    over.add_done_callback(lambda _: _hanging.discard(uid))
 
 
 def _pipe(left: contextlib.ExitStack) -> tuple[int, int]:

@@ -131,6 +131,23 @@ def pool(tmp_path: Path) -> PoolFiles:
     return PoolFiles(places, Identity(places))
 
 
+@pytest.mark.holds("IMAGE-8")
+async def test_who_was_killed_keeps_its_uid_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hang at a disk: nobody else is who it is meanwhile."""
+    monkeypatch.setattr("velocity.unprivileged.GIVE_UP", 0)
+    with own_uid(WORKER) as uid:
+        async with running(WORKER, uid, ["sleep", "1000"], Bounds()):
+            pass
+    with own_uid(WORKER) as other:
+        assert other != uid
+
+    def is_free() -> bool:
+        with own_uid(WORKER) as again:
+            return again == uid
+
+    await eventually(is_free)
+
+
 def owners(file: Path) -> tuple[int, int, int]:
     facts = file.stat()
     return facts.st_uid, facts.st_gid, facts.st_mode & 0o777
