@@ -53,7 +53,8 @@ class History:
         self._refusals = Refusals(APART)
         self._writing: asyncio.Task[None] | None = None
         self._rotating: asyncio.Task[None] | None = None
-        self._ends = asyncio.Event()
+        self._ends = False
+        self._hurry = asyncio.Event()
         self._adding = asyncio.Lock()
 
     def open(self) -> None:
@@ -63,14 +64,16 @@ class History:
         if self._rotating is not None:
             self._rotating.cancel()
             await asyncio.wait({self._rotating})
-        self._ends.set()
+        self._ends = True
+        self._hurry.set()
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
     async def settle(self) -> None:
-        """Returns when all that was noted is written."""
+        """Returns when all that was noted is written, which is not put off meanwhile."""
         while self._writing is not None:
-            await asyncio.wait({self._writing})
+            self._hurry.set()
+            await asyncio.wait({self._writing}, timeout=GATHERED)
 
     def note(self, entry: HistoryEntry) -> None:
         """Take an entry; it is durable soon after. A refusal that repeats within its minute is counted.
@@ -119,9 +122,10 @@ class History:
             while self._waiting or self._refusals.have_grown:
                 pause = again or (GATHERED if self._waiting else COUNTED)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ends.wait(), pause)
+                    await asyncio.wait_for(self._hurry.wait(), pause)
+                self._hurry.clear()
                 taken = await self._add()
-                if self._ends.is_set() and not (taken and self._waiting):
+                if self._ends and not (taken and self._waiting):
                     if self._waiting:
                         log.error("%d entries of the history could not be written", len(self._waiting))
                     return
