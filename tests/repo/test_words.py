@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
+
+import velocity
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("src/velocity", "web/src", "tests", "bench")
@@ -41,3 +44,31 @@ def test_no_private_metaphor_is_a_name() -> None:
 def test_what_is_looked_for_would_be_found() -> None:
     for line in ("class House:", "    def Paper(self) -> None:", "BREATH = 0.05", "export function Way() {"):
         assert DEFINED.match(line), line
+
+
+REFERENCE = re.compile(r"`(velocity(?:\.\w+)+)`")
+SUBPROTOCOL = "velocity.serial"
+
+
+def is_there(reference: str) -> bool:
+    """Whether a module, or something in it, has that name."""
+    found: object = velocity
+    name = "velocity"
+    for part in reference.split(".")[1:]:
+        name = f"{name}.{part}"
+        if hasattr(found, part):
+            found = getattr(found, part)
+        elif part not in getattr(found, "__annotations__", {}):
+            try:
+                found = importlib.import_module(name)
+            except ImportError:
+                return False
+    return True
+
+
+def test_what_docstrings_refer_to_is_there() -> None:
+    """A name that was changed is changed where it is spoken of, too."""
+    told = {one for file in sources() if file.suffix == ".py" for one in REFERENCE.findall(file.read_text())}
+    assert len(told) > 20
+    assert {one for one in told - {SUBPROTOCOL} if not is_there(one)} == set()
+    assert not is_there("velocity.changes.NoSuchName")

@@ -62,7 +62,7 @@ class Directory:
         return lambda gid: bool(own(self.existing(gid)) & permission.bit)
 
     def authority(self, uid: object) -> dict[int, int]:
-        """Where one needs authority over a user, and what he holds there: his groups, and his home.
+        """Where one needs authority over a user, and what they hold there: their groups, and their home.
 
         What lies in the trash with a group counts on the next group above it that is there. Of nobody: group 0.
         """
@@ -91,7 +91,7 @@ class Directory:
         return gid in self.groups and gid not in self.leaving and rules.shows(self.groups, self.held(uid), gid)
 
     def called(self, uid: int, gid: int) -> str:
-        """A group that a request names, for the one who sent it: as `path` where he sees it, else by that id."""
+        """A group that a request names, for the one who sent it: as `path` where they see it, else by that id."""
         return self.path(gid) if self.sees(uid, gid) else f"group {gid}"
 
     def whose(self, gid: int, low: int) -> str:

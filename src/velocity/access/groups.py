@@ -58,7 +58,7 @@ class Groups:
         ]
 
     def shown_to(self, caller: Caller) -> list[tuple[Group, list[Permission]]]:
-        """The part of the tree that the caller sees, and what he holds directly there."""
+        """The part of the tree that the caller sees, and what they hold directly there."""
         directory = self._directory
         held = directory.held(caller.uid)
         shown = rules.shown_groups(directory.groups, held)

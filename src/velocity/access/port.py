@@ -27,12 +27,12 @@ class AccessStore(Protocol):
     def load(self) -> AccessRows: ...
 
     async def add_root(self, name: str, password: str) -> None:
-        """The first start: group 0, user 0 and every permission of his on it."""
+        """The first start: group 0, user 0 and every permission of theirs on it."""
 
     async def add_user(self, name: str, password: str, home: int) -> int: ...
 
     async def remove_user(self, uid: int) -> None:
-        """With his grants and sessions."""
+        """With their grants and sessions."""
 
     async def change_user(self, uid: int, password: str | None, home: int) -> None:
         """Sets the home; a new password (its hash; None: the old one stays) ends every session of the user."""

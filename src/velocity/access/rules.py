@@ -202,7 +202,7 @@ def dominates(groups: Groups, grants: Grants, others: Grants) -> bool:
 
 
 def first_home(grants: Grants) -> int:
-    """Of whoever somebody makes without naming a home: the one group where he holds velocity.user.create directly."""
+    """Of whoever somebody makes without naming a home: the one group where they hold velocity.user.create directly."""
     found = [gid for gid, bits in grants.items() if bits & Permission.USER_CREATE.bit]
     return found[0] if len(found) == 1 else ROOT_GROUP
 

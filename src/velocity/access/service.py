@@ -1,4 +1,4 @@
-"""Access, whole: who is asking, and whether he may. Decisions come from memory, without a query."""
+"""Access, whole: who is asking, and whether they may. Decisions come from memory, without a query."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Access:
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
         if needs.oneself and (target == uid or not isinstance(target, int)):
-            return True  # absent: the caller himself
+            return True  # absent: the caller
         groups, places = self.directory.groups, self.places(needs, target)
         if len(places) == 1:
             return rules.holds(groups, held, needs.permission, places[0])

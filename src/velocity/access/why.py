@@ -1,6 +1,6 @@
 """Why a request is allowed or refused: the same decision as at the edge, with what led to it.
 
-The caller sees no more of it than he may see elsewhere: of groups where he holds nothing, not even that they exist.
+The caller sees no more of it than they may see elsewhere: of groups where they hold nothing, not even that they exist.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Watch(Endpoint):
 
 
 class Stream(Response):
-    """The connection of a reader who was admitted, until he or the server ends it, or he takes too long."""
+    """The connection of a reader who was admitted, until they or the server end it, or they take too long."""
 
     def __init__(self, readers: Readers, caller: Caller, last: str) -> None:
         super().__init__(headers=dict(HEADERS))
@@ -82,7 +82,7 @@ class Stream(Response):
             await _cut(scope, receive)
 
     async def _carry(self, send: Send) -> None:
-        """Raises `TimeoutError` when he takes too long."""
+        """Raises `TimeoutError` when they take too long."""
         reader = self._readers.reader(self._caller, self._last)
         try:
             async with contextlib.aclosing(reader.frames()) as frames:

@@ -1,6 +1,6 @@
 """GET /metrics: what machines, host and server take, as OpenMetrics text. https://prometheus.io/docs/specs/om/
 
-Each caller gets the VMs that he may view; the rest needs velocity.host.view.
+Each caller gets the VMs that they may view; the rest needs velocity.host.view.
 """
 
 from __future__ import annotations

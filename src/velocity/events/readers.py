@@ -35,7 +35,7 @@ class Readers:
         self.directory = directory
         self.sessions = sessions
         self.ring = ring
-        self.snapshots = initial_states
+        self.initial_states = initial_states
         self.wakeups = wakeups
         self.terms = terms
         self.ending = False
@@ -52,7 +52,7 @@ class Readers:
         self.wakeups.now()
 
     def admit(self, caller: Caller) -> None:
-        """Count one more reader, until he leaves. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
+        """Count one more reader, until they leave. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
         if self.ending:
             raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
         if self._counted[caller.uid] >= self.terms.own:
@@ -95,10 +95,10 @@ class StreamReader:
         while (reason := self._over()) is None:
             entries = self._entries()
             if entries is None:
-                async with readers.snapshots.beginning(self._caller.uid):
+                async with readers.initial_states.beginning(self._caller.uid):
                     if self._over() is not None:
                         continue
-                    data, self._cursor = readers.snapshots.take(self._caller.uid)
+                    data, self._cursor = readers.initial_states.take(self._caller.uid)
                 more = True
             else:
                 data, more = self._next(entries)

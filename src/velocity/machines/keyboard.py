@@ -31,7 +31,7 @@ class Keyboard:
         return not self._seats
 
     def join(self, name: str) -> Seat:
-        """A place for one more viewer, who is told what holds, and all others that he is there."""
+        """A place for one more viewer, who is told what holds, and all others that they are there."""
         seat = Seat(self, name)
         self._seats.append(seat)
         self._tell()
@@ -55,7 +55,7 @@ class Keyboard:
         self._tell()
 
     def types(self, seat: Seat) -> bool:
-        """Whether what this viewer types counts; a free keyboard is his with that."""
+        """Whether what this viewer types counts; a free keyboard is theirs with that."""
         self.look()
         if self._holder is None:
             self._give_to(seat)

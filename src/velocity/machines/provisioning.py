@@ -149,7 +149,7 @@ class Provisioning:
         plan.consumes(machine.gid, vars(freed))
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.Belongings`: without force, no VM of the groups runs."""
+        """Keeps `velocity.access.port.GroupContents`: without force, no VM of the groups runs."""
         for one in self._fleet.unreadable:
             if one.gid in gids:
                 raise Refused(
@@ -163,7 +163,7 @@ class Provisioning:
             self._plan_to_remove(keeper, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
-        """Keeps `velocity.access.port.Belongings`: the VMs of groups that are being deleted."""
+        """Keeps `velocity.access.port.GroupContents`: the VMs of groups that are being deleted."""
         deletion = PendingVmDeletion(self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)
         return deletion

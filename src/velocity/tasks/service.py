@@ -199,13 +199,13 @@ class Tasks:
         self._frees[task.tid]()
 
     def examine(self, gids: Collection[int], *, force: bool, purge: bool) -> None:
-        """Keeps `velocity.access.port.Belongings`: tasks keep no group from going."""
+        """Keeps `velocity.access.port.GroupContents`: tasks keep no group from going."""
         for tid in self._running:
             if self._tasks[tid].gid in gids:
                 self._plan_to_cancel(self._tasks[tid])
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingTaskDeletion:
-        """Keeps `velocity.access.port.Belongings`: what works for groups that are being deleted is cancelled."""
+        """Keeps `velocity.access.port.GroupContents`: what works for groups that are being deleted is cancelled."""
         for tid in [tid for tid, task in self._tasks.items() if task.gid in gids]:
             await self.cancel(tid)
         return PendingTaskDeletion(self, gids)

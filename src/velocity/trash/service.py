@@ -45,7 +45,7 @@ class Trash:
         self._purging = purging
 
     async def seen_by(self, caller: Caller) -> list[Item]:
-        """What the caller could have deleted himself; the newest first."""
+        """What the caller could have deleted; the newest first."""
         items = await self._store.items()
         may = {kind: self._directory.holding(caller.uid, permission) for kind, permission in NEEDED.items()}
         return [item for item in items if may[item.what.kind](item.what.gid)]

@@ -123,7 +123,7 @@ class Threads:
             raise
 
     def call(self, deadline: float, work: Callable[..., T], *arguments: Any, undo: Callable[[T], object]) -> T:
-        """The same as `do`, for who is in a thread himself."""
+        """The same as `do`, for callers that are in a thread themselves."""
         doing = self._workers.submit(work, *arguments)
         try:
             return doing.result(deadline)

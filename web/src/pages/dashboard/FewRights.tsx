@@ -1,4 +1,4 @@
-/** For who sees no VM and may make none: what he may do where, and who gives more. */
+/** For who sees no VM and may make none: what they may do where, and who gives more. */
 import {
   Card,
   CardBody,

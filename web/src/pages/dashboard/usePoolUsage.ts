@@ -1,4 +1,4 @@
-/** The pools that the caller sees: their disks, for who may see the host, and what his groups may have of them. */
+/** The pools that the caller sees: their disks, for who may see the host, and what their groups may have of them. */
 import { useQueries } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
 import { call } from "@/api/call";

@@ -122,7 +122,7 @@ export function Members({ gid }: { gid: number }) {
   );
 }
 
-/** All at once needs each of them; and the root user keeps what he has on the root group. */
+/** All at once needs each of them; and the root user keeps what they have on the root group. */
 export function canTakeAll(
   may: (permission: string, gid: number) => boolean,
   gid: number,

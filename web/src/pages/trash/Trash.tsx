@@ -1,4 +1,4 @@
-/** What was deleted: over all groups in which the caller could have deleted it himself, with a way back. */
+/** What was deleted: over all groups in which the caller could have deleted it, with a way back. */
 import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton, ToolbarItem } from "@patternfly/react-core";
 import { FolderIcon, HddIcon, ServerIcon, TrashIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
