@@ -37,6 +37,7 @@ from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
+from velocity.machines.writers import Writers
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
@@ -213,7 +214,8 @@ def compose(
     resumables = Resumables(creation)
     tasks = Tasks(SqlTasks(database), directory, changes)
     nics = {nic.nicid: nic.identifier for nic in settings.nics}
-    builder = Builder(directory, library, assignments, states, sources, driver.hosts, HOST, nics)
+    writers = Writers(directory, library, assignments)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, HOST, nics)
     fleet = Fleet(machines, directory, changes, library, attachments, room, builder, driver, host=HOST)
     provisioning = Provisioning(machines, directory, updates, fleet, driver, host=HOST)
     access = Access(

@@ -123,6 +123,7 @@ async def test_the_host(w: World) -> None:
         "accelerator_reason": "nothing is executed",
         "vms": {"running": 1, "total": 2},
         "unknown_guests": [],
+        "unasked_writers": [],
     }
     assert (pool["mpid"], pool["declared"]) == (1, (3 << 20) + 10_000)
     assert 10_000 <= pool["allocated"] < 3 << 20, "what is sparse takes nothing"

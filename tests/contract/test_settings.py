@@ -15,7 +15,7 @@ SETTINGS = VmSettings.__struct_fields__
     [
         (CreateVm, ["name", "gid"], ["plan"]),
         (AlterVm, ["vmid", "name"], ["revision", "plan"]),
-        (Spec, [], ["machine_type", "firmware"]),
+        (Spec, [], ["machine_type", "firmware", "attached_by", "writes"]),
     ],
 )
 def test_every_setting_stands_among_the_fields(

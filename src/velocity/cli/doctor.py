@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from velocity.cli import connection
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
+from velocity.contract.host import HostInfo, UnaskedWriter
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
@@ -45,7 +46,9 @@ def doctor() -> int:
         settings = load()
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    findings = list(examine(settings, _unknown_guests()))
+    host = _host()
+    unknown = {one.uuid for one in host.unknown_guests} if host else set()
+    findings = [*examine(settings, unknown), *(unasked_writers(host.unasked_writers) if host else ())]
     if as_json():
         show_json(findings)
     else:
@@ -161,9 +164,19 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         yield Finding(f"guest {str(run.machine)[:8]}", "limited" if gaps else "ok", "; ".join([text, *gaps]))
 
 
-def _unknown_guests() -> set[UUID]:
-    """The guests that belong to no VM, if a server runs here and answers."""
+def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
+    """The media of other groups that VMs may write to although nobody was asked for the permission."""
+    for one in told:
+        text = (
+            f"VM {one.vmid} may write to medium {one.mid} of another group: an older version attached it without "
+            "asking for a permission; detach it, or attach it read-only (`velocity vm set --media`)"
+        )
+        yield Finding("media", "limited", text)
+
+
+def _host() -> HostInfo | None:
+    """What the server says, if one runs here and answers."""
     try:
-        return {one.uuid for one in connection.connect(own=True).show_host().unknown_guests}
+        return connection.connect(own=True).show_host()
     except (ClientError, click.ClickException):
-        return set()
+        return None

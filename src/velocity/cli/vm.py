@@ -227,6 +227,8 @@ def _said(label: str, answer: VmState) -> None:
     click.echo(f"{label} is {answer.state.value}")
     if answer.reason:
         click.echo(f"  {clean(answer.reason.message)}", err=True)
+    for warning in answer.warnings or []:
+        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     if answer.unreachable_since:
         click.echo("  it does not respond: this is its last known state", err=True)
 
@@ -261,6 +263,7 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, waiting=True)
+    facts += [("warning", warning) for warning in info.warnings or []]
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
     facts += [*lines(info, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]

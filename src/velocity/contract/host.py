@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Mpid, PoolState
+from velocity.contract.fields import Bytes, Mpid, PoolState, Vmid
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -34,6 +34,11 @@ class UnknownGuest(Wire, frozen=True):
     run: Annotated[int, Meta(description="the number of the machine's run")]
 
 
+class UnaskedWriter(Wire, frozen=True):
+    vmid: Vmid
+    mid: UUID
+
+
 class HostInfo(Wire, frozen=True):
     name: str
     version: Annotated[str, Meta(description="the server's version")]
@@ -54,6 +59,13 @@ class HostInfo(Wire, frozen=True):
         list[UnknownGuest],
         Meta(description="guests that run on the host and belong to no VM here, as after restoring an older database"),
     ]
+    unasked_writers: Annotated[
+        list[UnaskedWriter],
+        Meta(
+            description="VMs, of those that the caller may view, with a writable medium of another group that was "
+            "attached when no right to write to it was asked for"
+        ),
+    ] = []
 
 
 SHOW = Operation(

@@ -170,6 +170,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
+    warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
 
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")
@@ -206,6 +207,7 @@ class VmState(Wire, frozen=True):
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
+    warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
 
 
 class OpenConsole(Wire, frozen=True):

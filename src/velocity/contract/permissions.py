@@ -34,6 +34,7 @@ class Permission(enum.Enum):
     VM_STATE = "velocity.vm.state"
     NIC_LIST = "velocity.nic.list"
     HOST_VIEW = "velocity.host.view"
+    MEDIA_WRITE = "velocity.media.write"
 
     pid: int
     bit: int
@@ -74,6 +75,7 @@ _DESCRIPTIONS = {
     Permission.VM_STATE: "Start, stop, pause and resume virtual machines",
     Permission.NIC_LIST: "List the host NICs that virtual machines can be bridged to",
     Permission.HOST_VIEW: "View the host: its load, memory, pools and hypervisor",
+    Permission.MEDIA_WRITE: "Attach the group's media writable to virtual machines of other groups",
 }
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from velocity.access.directory import Directory
 from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, MediaMode, Nic, NicType
+from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     BridgeSpec,
@@ -24,7 +25,7 @@ from velocity.hypervisor.port import (
 from velocity.machines import rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
-from velocity.media.assignments import Assignments
+from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
 from velocity.media.rules import boot_warning
 from velocity.media.sources import Sources
@@ -38,7 +39,7 @@ class Builder:
         self,
         directory: Directory,
         library: Library,
-        assignments: Assignments,
+        writers: Writers,
         states: PoolStates,
         sources: Sources,
         hosts: Hosts,
@@ -47,26 +48,32 @@ class Builder:
     ) -> None:
         self._directory = directory
         self._library = library
-        self._assignments = assignments
+        self.writers = writers
         self._states = states
         self._sources = sources
         self._hosts = hosts
         self._host = host
         self._nics = nics
 
-    def check(self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None) -> list[str]:
-        """What is linked must be there (what it has already, stays), and the host must be able to have it."""
+    def check(self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None) -> tuple[Spec, list[str]]:
+        """What is linked must be there (what it has already, stays), and the host must be able to have it.
+
+        What is returned has read-only what the caller may not write to; and what will not work as one might expect.
+        """
         had = {one.mid for one in has.media} if has else set()
         media = [
             self._library.get(one.mid) if one.mid in had else self._library.visible(caller, gid, one.mid)
             for one in spec.media
         ]
-        self._check_writable_once(spec)
+        warnings: list[str] = []
+        if has is None or spec.media is not has.media:  # else nothing is attached by this request
+            spec, warnings = self.writers.attached(caller, gid, spec, has)
+        self._check_writable_once(gid, spec)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
         rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
-        return [warning for medium in media if (warning := boot_warning(medium))]
+        return spec, [*warnings, *(warning for medium in media if (warning := boot_warning(medium)))]
 
     def check_disks(self, spec: Spec) -> None:
         """What it may write to must be there. Raises `Refused`."""
@@ -78,17 +85,43 @@ class Builder:
         """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""
         specs = [machine.spec, *([run] if run else [])]
         writable: dict[UUID, int] = {}
+        makers: dict[UUID, int | None] = {}
         for spec in specs:
             for number, attachment in enumerate(spec.media):
-                if not attachment.readonly and not self._never_written(attachment.mid):
+                if not attachment.readonly and not self.writers.never(attachment.mid):
                     writable.setdefault(attachment.mid, number)
+                    makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
             amount=rules.amount(specs),
             media=frozenset(one.mid for spec in specs for one in spec.media),
             writable=writable,
+            attached_by=makers,
         )
+
+    def may_write(self, claim: Claim, mid: UUID) -> bool:
+        """Whether who has that claim would write to one of its `writable`, started now."""
+        return self.writers.may(claim.line[0], mid, claim.attached_by[mid])
+
+    def _may_write(self, gid: int, spec: Spec, mid: UUID) -> bool:
+        return self.writers.may(gid, mid, attached_by(spec, mid))
+
+    def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
+        """What a VM has attached writable, and does not write to: now, or from its next start on."""
+        lost = [
+            f"medium {mid} is read-only from the next start on: whoever attached it writable no longer holds "
+            f"{Permission.MEDIA_WRITE.value} on its group; somebody who does may attach it again"
+            for mid in self.writers.lost(machine)
+        ]
+        if run is None or not isinstance(run.writes, list):
+            return lost
+        return lost + [
+            f"medium {one.mid} is read-only until the next start: the right to write to it was missing when the VM was "
+            "started"
+            for _, one in self._written_by(machine.gid, run)
+            if one.mid not in run.writes
+        ]
 
     async def prepare(self, machine: Machine) -> MachineSpec:
         """The specification of a start. Raises `Refused` when the host cannot have it now."""
@@ -104,11 +137,11 @@ class Builder:
                 "another VM",
             )
         pools: dict[int, bool] = {}
-        for disk in self._disks(spec):
+        for disk in self._disks(machine):
             pools[disk.media.pool] = pools.get(disk.media.pool, False) or not disk.readonly
         for mpid, writes in pools.items():
             await self._states.check(mpid, writes=writes)
-        disks = self._disks(spec)
+        disks = self._disks(machine)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
             if not disk.readonly:
                 self._sources.check_unused(disk.media.medium, machine.vmid)
@@ -123,11 +156,12 @@ class Builder:
             nics=tuple(self._nic(nic) for nic in spec.nics),
         )
 
-    def _disks(self, spec: Spec) -> tuple[DiskSpec, ...]:
-        """As they are at this moment."""
-        return tuple(self._disk(one.mid, one.mode, one.readonly) for one in spec.media)
+    def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:
+        """Writable is what it may write to at this moment."""
+        return tuple(self._disk(machine, one) for one in machine.spec.media)
 
-    def _disk(self, mid: UUID, mode: str, readonly: bool) -> DiskSpec:
+    def _disk(self, machine: Machine, attachment: Attachment) -> DiskSpec:
+        mid, mode = attachment.mid, attachment.mode
         try:
             medium = self._library.get(mid)
         except Refused as refusal:
@@ -135,7 +169,7 @@ class Builder:
         return DiskSpec(
             media=medium.ref,
             bus=Bus(mode),
-            readonly=readonly or self.blocked(mid),
+            readonly=attachment.readonly or not self._may_write(machine.gid, machine.spec, mid),
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
         )
 
@@ -148,15 +182,15 @@ class Builder:
             )
         return BridgeSpec(self._nics[nic.host])
 
-    def _written_by(self, spec: Spec) -> Iterator[tuple[int, Attachment]]:
-        """What it may write to now, with its place in the list."""
+    def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
+        """What it may write to, with its place in the list."""
         for number, attachment in enumerate(spec.media):
-            if not attachment.readonly and not self.blocked(attachment.mid):
+            if not attachment.readonly and self._may_write(gid, spec, attachment.mid):
                 yield number, attachment
 
-    def _check_writable_once(self, spec: Spec) -> None:
+    def _check_writable_once(self, gid: int, spec: Spec) -> None:
         seen: set[UUID] = set()
-        for number, attachment in self._written_by(spec):
+        for number, attachment in self._written_by(gid, spec):
             if attachment.mid in seen:
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
@@ -172,15 +206,3 @@ class Builder:
                 f"there is no host NIC {nic.host}: POST /v/nic/list lists the host NICs",
                 field=f"nics[{number}].host",
             )
-
-    def blocked(self, mid: UUID) -> bool:
-        """Whether writing is blocked now, whatever the attachment says."""
-        return self._never_written(mid) or self._assignments.readonly(self._library.known(mid))
-
-    def _never_written(self, mid: UUID) -> bool:
-        """Whatever its group may do in the pool; an ISO is a CD-ROM or a read-only disk."""
-        try:
-            medium = self._library.known(mid)
-        except Refused:  # it is gone, and only a note of an earlier run still names it
-            return True
-        return medium.is_iso or medium.readonly

@@ -24,7 +24,8 @@ OF_LIMIT = {"cpus": Problem.CPU_LIMIT, "memory_mib": Problem.MEMORY_LIMIT, "vms"
 class Claim:
     """What one VM takes. `line` is its group and the groups above.
 
-    `writable` are the media that it may write to while their pools permit it, with their places in its list.
+    `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
+    `attached_by` is who attached them, see `Writers`.
     """
 
     line: Sequence[int]
@@ -32,6 +33,7 @@ class Claim:
     amount: Amount
     media: frozenset[UUID]
     writable: Mapping[UUID, int]
+    attached_by: Mapping[UUID, int | None]
 
     @property
     def key(self) -> tuple[int, str]:
@@ -46,15 +48,15 @@ class Claims:
         directory: Directory,
         attachments: Attachments,
         holder: Callable[[UUID, Claim, UUID], AttachedVm],
-        blocked: Callable[[UUID], bool],
+        may_write: Callable[[Claim, UUID], bool],
     ) -> None:
-        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `blocked` whether nobody
-        may write to one now."""
+        """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `may_write` whether who
+        has that claim would write to one, started now."""
         self._directory = directory
         self._quotas = directory.quotas
         self._attachments = attachments
         self._holder = holder
-        self._blocked = blocked
+        self._may_write = may_write
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
         self._writers: dict[UUID, set[UUID]] = {}
@@ -133,9 +135,15 @@ class Claims:
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:
         for mid, number in claim.writable.items():
-            if self._writers.get(mid, set()) - {uuid} and not self._blocked(mid):
+            others = self._writers.get(mid, set()) - {uuid}
+            if others and self._may_write(claim, mid) and any(self._writes(one, mid) for one in others):
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
                     f"medium {mid} is already attached writable: attach it with `readonly`, or use another medium",
                     field=f"media[{number}].mid",
                 )
+
+    def _writes(self, uuid: UUID, mid: UUID) -> bool:
+        """Whether a VM writes to it, or would if it were started now."""
+        claim = self._claims[uuid]
+        return self._may_write(claim, mid) or self._holder(uuid, claim, mid).writing

@@ -181,12 +181,13 @@ class Keeper(Life):
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
+        run = structs.replace(self.machine.spec, writes=sorted(self.written))
         self.starting = True
         try:
-            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, self.machine.spec)
+            epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run)
         finally:
             self.starting = False
-        self.progress = RunRecord(epoch=epoch, wanted=wanted, run=self.machine.spec)
+        self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run)
         self._move(cause)
         try:
             async with self._context.gate:

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from uuid import UUID
+
+from msgspec import UNSET
 
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
@@ -77,8 +78,8 @@ class Life:
         """It is being removed, or is: nothing that is asked of it is done any more."""
         self.unreachable_since: int | None = None
         """It, or its host, has not answered since: the state is the last that was known."""
-        self.written: frozenset[UUID] | None = None
-        """The media that its run was given to write to; None: the run began before this server."""
+        self.written = None if progress.run is None or progress.run.writes is UNSET else frozenset(progress.run.writes)
+        """The media that its run was given to write to; None: not known, an older version started it."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()

@@ -55,7 +55,7 @@ class Provisioning:
         self._directory.group(request.gid)
         facts = self._hypervisor.hosts.about(self._host)
         spec = Spec(**settings_of(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
-        warnings = self._fleet.builder.check(caller, request.gid, spec)
+        spec, warnings = self._fleet.builder.check(caller, request.gid, spec)
         draft = Machine(0, uuid4(), request.gid, request.name, spec)
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
@@ -90,8 +90,8 @@ class Provisioning:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request))
         name = request.name if isinstance(request.name, str) else old.name
+        spec, warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec)
         machine = replace(old, name=name, spec=spec)
-        warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec)
         with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)
             check(request.revision, old.revision)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
+
 from velocity.access.rules import Amount
 from velocity.contract import settings
 from velocity.contract.machines import Display, MediaMode, NicType, Reason, State, VmSettings
@@ -17,10 +19,16 @@ from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
 class Spec(VmSettings, frozen=True, kw_only=True):
-    """What a machine is made of, as it is kept. Machine type and firmware build are pinned at its creation."""
+    """What a machine is made of, as it is kept. Machine type and firmware build are pinned at its creation.
+
+    `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
+    `writes`, of a run: the media that it was started writing to; absent: an older version started it.
+    """
 
     machine_type: str
     firmware: str
+    attached_by: dict[UUID, int] | UnsetType = UNSET
+    writes: list[UUID] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ class Fleet:
         self._keepers: dict[int, Keeper] = {}
         self._by_group: dict[int, dict[int, Keeper]] = {}
         self._by_uuid: dict[UUID, Keeper] = {}
+        self.unasked: set[int] = set()
+        """Those that may have something writable that no right was asked for: no VM becomes such."""
         self.observer = Observer(
             host,
             hypervisor.machines,
@@ -82,11 +84,11 @@ class Fleet:
             store=store,
             gate=asyncio.Semaphore(2 * (os.cpu_count() or 1)),
             clock=clock,
-            prepare=self.builder.prepare,
+            prepare=builder.prepare,
             ended=self._run_ended,
             changed=self._changed,
         )
-        self.claims = Claims(directory, attachments, self._holder, builder.blocked)
+        self.claims = Claims(directory, attachments, self._holder, builder.may_write)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False
@@ -102,7 +104,7 @@ class Fleet:
             self.claims.put(machine.uuid, self.builder.claim(machine, progress.run))
         for one in self.unreadable:
             log.warning("vm %d (%r) cannot be loaded; its data stay on the host: %s", one.vmid, one.name, one.why)
-            self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}))
+            self.claims.put(uuid4(), Claim(self._directory.line(one.gid), one.name, NOTHING, frozenset(), {}, {}))
         await self.observer.open()
         if not self.observer.lost:
             await self._welcome()
@@ -212,7 +214,7 @@ class Fleet:
         """What its run may write to: not known of one that began before this server."""
         if keeper.written is not None:
             return keeper.written
-        return [mid for mid in claim.writable if not self.builder.blocked(mid)]
+        return [mid for mid in claim.writable if self.builder.may_write(claim, mid)]
 
     # Changing
 
@@ -235,6 +237,8 @@ class Fleet:
         self._keepers[machine.vmid] = keeper
         self._by_uuid[machine.uuid] = keeper
         self._by_group.setdefault(machine.gid, {})[machine.vmid] = keeper
+        if any(self.builder.writers.unasked(machine)):
+            self.unasked.add(machine.vmid)
         self._changed(machine)
 
     def remove(self, keeper: Keeper) -> None:
@@ -242,6 +246,7 @@ class Fleet:
         machine = keeper.machine
         del self._keepers[machine.vmid]
         del self._by_uuid[machine.uuid]
+        self.unasked.discard(machine.vmid)
         del self._by_group[machine.gid][machine.vmid]
         self._changed(machine)
 

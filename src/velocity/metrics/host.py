@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import UNSET
 
 from velocity import __version__
-from velocity.contract.host import HostInfo, HostPool, UnknownGuest, VmCount
+from velocity.contract.host import HostInfo, HostPool, UnaskedWriter, UnknownGuest, VmCount
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Hosts, Unknown
@@ -23,8 +25,8 @@ class Host:
         self._fleet = fleet
         self._pools = pools
 
-    async def now(self) -> HostInfo:
-        """How it does at this moment."""
+    async def now(self, sees: Callable[[int], bool] = lambda gid: False) -> HostInfo:
+        """How it does at this moment. VMs are named only of the groups for which `sees` says so."""
         facts = self._hosts.about(self._host)
         try:
             now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
@@ -57,4 +59,10 @@ class Host:
                 for one in await self._pools.occupied()
             ],
             unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in self._fleet.observer.unknown],
+            unasked_writers=self._unasked_writers(sees),
         )
+
+    def _unasked_writers(self, sees: Callable[[int], bool]) -> list[UnaskedWriter]:
+        machines = [self._fleet.get(vmid).machine for vmid in sorted(self._fleet.unasked)]
+        unasked = self._fleet.builder.writers.unasked
+        return [UnaskedWriter(vmid=one.vmid, mid=mid) for one in machines if sees(one.gid) for mid in unasked(one)]

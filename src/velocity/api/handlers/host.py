@@ -3,8 +3,9 @@
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import host
 from velocity.contract.operation import Nothing
+from velocity.contract.permissions import Permission
 
 
 @handles(host.SHOW)
 async def show_host(call: Call[Nothing]) -> host.HostInfo:
-    return await call.services.host.now()
+    return await call.services.host.now(call.services.access.holding(call.caller.uid, Permission.VM_VIEW))

@@ -9,6 +9,7 @@ from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import Confinement
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
+from velocity.machines.service import Fleet
 
 
 @handles(machines.CREATE)
@@ -20,19 +21,21 @@ async def create(call: Call[machines.CreateVm]) -> machines.VmCreated:
 @handles(machines.STATE)
 async def vm_state(call: Call[machines.VmRequest]) -> machines.VmState:
     keeper = call.services.fleet.get(call.request.vmid)
-    return _state(keeper, keeper.state)
+    return _state(call.services.fleet, keeper, keeper.state)
 
 
 @handles(machines.SET_STATE)
 async def set_state(call: Call[machines.SetState]) -> machines.VmState:
     request = call.request
-    return _state(*await call.services.fleet.request(request.vmid, request.state, force=request.force))
+    fleet = call.services.fleet
+    return _state(fleet, *await fleet.request(request.vmid, request.state, force=request.force))
 
 
 @handles(machines.SHOW)
 async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
     keeper = call.services.fleet.get(call.request.vmid)
-    return _info(keeper, await call.services.fleet.confinement(keeper))
+    confinement = await call.services.fleet.confinement(keeper)
+    return _info(keeper, confinement, _warnings(call.services.fleet, keeper))
 
 
 @handles(machines.DELETE)
@@ -58,7 +61,11 @@ def _waiting(keeper: Keeper) -> list[str]:
     return rules.waiting(keeper.machine.spec, keeper.progress.run)
 
 
-def _state(keeper: Keeper, state: machines.State) -> machines.VmState:
+def _warnings(fleet: Fleet, keeper: Keeper) -> list[str]:
+    return fleet.builder.warnings(keeper.machine, keeper.progress.run)
+
+
+def _state(fleet: Fleet, keeper: Keeper, state: machines.State) -> machines.VmState:
     progress = keeper.progress
     return machines.VmState(
         vmid=keeper.machine.vmid,
@@ -66,10 +73,11 @@ def _state(keeper: Keeper, state: machines.State) -> machines.VmState:
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
+        warnings=(_warnings(fleet, keeper) or UNSET) if keeper.machine.spec.attached_by else UNSET,
     )
 
 
-def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
+def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) -> machines.VmInfo:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
     return machines.VmInfo(
         vmid=machine.vmid,
@@ -87,6 +95,7 @@ def _info(keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         isolation=UNSET if confinement is None else _isolation(confinement),
+        warnings=warnings or UNSET,
     )
 
 

@@ -47,6 +47,7 @@ export const AREAS: readonly Area[] = [
       one("media.list", "List the group's media and attach them to VMs"),
       one("media.create", "Create and upload media"),
       one("media.remove", "Delete media"),
+      one("media.write", "Attach the group's media writable to VMs of other groups"),
     ],
   },
   {
