@@ -191,6 +191,30 @@ async def test_a_run_writes_to_what_it_was_started_with_over_a_restart(tmp_path:
         await w.ok("PUT", "/v/vm/efi", **owners)
 
 
+@pytest.mark.holds("TEAM-16")
+async def test_isos_of_the_groups_above_are_seen_and_attached_without_a_right_there(w: World) -> None:
+    above = await w.group("above")
+    team = await w.group("team", above)
+    await w.ok("PUT", "/m/pool/assign", gid=above, mpid=1, write=True, manage=True)
+    iso, root = await w.medium("iso", gid=above, type="ISO"), await w.medium("root", type="iso")
+    await w.medium("disk", gid=above)
+    own = await w.medium("own", gid=team, type="ISO")
+    sister = await w.group("sister", above)
+    await w.medium("theirs", gid=sister, type="ISO")
+    key = await w.user("ada", (team, "media.list"), (team, "vm.create"))
+    assert (await w.call("POST", "/m/media/list", key, gid=above)).status == 403
+    listed = await w.ok("POST", "/m/media/list", key, gid=team)
+    assert [one["mid"] for one in listed["media"]] == [own]
+    assert [(one["mid"], one["readonly"], one["used_by"]) for one in listed["shared"]] == [
+        (iso, True, []), (root, True, []),
+    ]  # fmt: skip
+    body = {"name": "vm", "gid": team, "cpus": 1, "memory_mib": 64, "media": [*on(iso), *on(root)]}
+    made = await w.ok("PUT", "/v/vm/efi", key, **body)
+    assert not [one for one in made["warnings"] if "read-only" in one], "as was meant"
+    await start(w, made["vmid"])
+    assert writes(w, made["vmid"]) == [False, False]
+
+
 async def before_the_right(url: str) -> None:
     """As an older version kept VMs: nobody was asked."""
     database = Database(url)

@@ -20,7 +20,7 @@ from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
 from velocity.client import Client
-from velocity.contract.media import MediumCreated
+from velocity.contract.media import Media, MediumCreated
 
 POOL = click.option(
     "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
@@ -36,12 +36,15 @@ def media() -> None:
 
 @media.command("list")
 @GROUP
+@click.option("--shared", is_flag=True, help="List the ISOs of the groups above, which its VMs can use read-only.")
 @listing
-def list_media(group: int | None) -> None:
+def list_media(group: int | None, shared: bool) -> None:
     """List the media of a group."""
     client = connection.connect()
+    answer = client.list_media(gid=where.here(client, group))
+    upload = f"no media: `{program()} media upload FILE{where.option(client, group)}`"
     listed(
-        client.list_media(gid=where.here(client, group)),
+        Media(media=(answer.shared or []) if shared else answer.media),
         "media",
         ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
         lambda one: (
@@ -54,7 +57,7 @@ def list_media(group: int | None) -> None:
             "yes" if one.readonly else "no",
             one.mid,
         ),
-        empty=f"no media: `{program()} media upload FILE{where.option(client, group)}`",
+        empty="no group above has an ISO" if shared else upload,
         noun="medium",
     )
 

@@ -19,6 +19,7 @@ from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
 from velocity.contract.events import InitialState
+from velocity.contract.media import Media
 from velocity.contract.permissions import Permission
 
 Id = TypeVar("Id", int, UUID)
@@ -53,9 +54,17 @@ VM: NamedKind[int] = NamedKind(
 MEDIUM: NamedKind[UUID] = NamedKind(
     "medium",
     "media list",
-    lambda client, gid: [(one.name, one.mid) for one in client.list_media(gid=gid).media],
+    lambda client, gid: _media(client.list_media(gid=gid)),
     lambda seen: [(one.gid, one.name, one.mid) for one in seen.media],
 )
+
+
+def _media(listed: Media) -> list[tuple[str, UUID]]:
+    """The group's own, and those of the groups above whose names it has not itself."""
+    own = {one.name for one in listed.media}
+    return [
+        (one.name, one.mid) for one in [*listed.media, *(one for one in listed.shared or [] if one.name not in own)]
+    ]
 
 
 class UserType(click.ParamType[int]):

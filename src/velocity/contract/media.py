@@ -111,6 +111,8 @@ class MediumInfo(Wire, frozen=True):
 
 class Media(Wire, frozen=True):
     media: list[MediumInfo]
+    shared: list[MediumInfo] | UnsetType = UNSET
+    """The ISOs of the groups above, which the group's VMs may have read-only."""
 
 
 class CreateMedium(Change, frozen=True):

@@ -47,6 +47,11 @@ class Library:
     def of_groups(self, gids: Collection[int]) -> list[Medium]:
         return [medium for medium in self._media.values() if medium.gid in gids]
 
+    def shared_with(self, gid: int) -> list[Medium]:
+        """The ISOs of the groups above, by name: whoever may list the group's media sees them too."""
+        above = {one for one in self._directory.line(gid) if one != gid}
+        return sorted((one for one in self.of_groups(above) if one.is_iso), key=lambda one: one.name)
+
     def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
         """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)

@@ -1,6 +1,6 @@
 """Media pools and media."""
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media
@@ -8,7 +8,7 @@ from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
-from velocity.media.rules import Assignment
+from velocity.media.rules import Assignment, Medium
 
 
 @handles(media.ASSIGN_POOL)
@@ -66,22 +66,22 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
-    services = call.services
-    found = services.library.of_group(call.request.gid)
+    services, gid = call.services, call.request.gid
+    found = services.library.of_group(gid)
     await services.usage.measure(found)
     found = [one for one in found if services.library.find(one.mid)]  # it may have been deleted meanwhile
     sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
-    return media.Media(
-        media=[
-            views.medium_info(
-                one,
-                readonly=services.assignments.readonly(one),
-                allocated=services.usage.last(one.mid),
-                used_by=views.users(services.attachments.attached_vms(one.mid), sees),
-            )
-            for one in found
-        ]
-    )
+
+    def info(one: Medium) -> media.MediumInfo:
+        return views.medium_info(
+            one,
+            readonly=services.assignments.readonly(one),
+            allocated=services.usage.last(one.mid),
+            used_by=views.users(services.attachments.attached_vms(one.mid), sees),
+        )
+
+    shared = [structs.replace(info(one), readonly=True) for one in services.library.shared_with(gid)]
+    return media.Media(media=[info(one) for one in found], shared=shared or UNSET)
 
 
 @handles(media.DELETE)
