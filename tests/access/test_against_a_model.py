@@ -191,7 +191,7 @@ class Comparison(RuleBasedStateMachine):
     def add_user(self, number: int) -> None:
         if len(self.model.grants) > 8:
             return
-        code, made = self.send(0, "PUT", "/u/user", name=f"user {self.steps}", password="password")
+        code, made = self.send(0, "PUT", "/u/user", name=f"user-{self.steps}", password="password")
         assert code == 200
         uid = int(str(made["uid"]))
         assert uid not in self.model.grants

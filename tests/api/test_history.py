@@ -54,7 +54,7 @@ async def test_uploads_are_in_it_in_both_protocols(w: World) -> None:
     assert (await patch(w, place, 0, b"x")).status_code == 204
     found = [one for one in await entries(w) if one["operation"].startswith("upload")]
     assert [(one["operation"], one["name"], one["target"], one.get("code")) for one in found] == [
-        ("upload_resumable", "root", "gid=0 mpid=1 name=in parts", None),
+        ("upload_resumable", "root", 'gid=0 mpid=1 name="in parts"', None),
         ("upload_medium", "bob", "gid=0 mpid=1 name=refused", 9200),
         ("upload_medium", "root", "gid=0 mpid=1 name=whole", None),
     ]

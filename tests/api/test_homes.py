@@ -215,8 +215,8 @@ async def test_who_sees_a_home(w: World) -> None:
     await grant(w, tom, web)
     own = (await w.ok("POST", "/u/auth", "", name="tom", password=PASSWORD))["authkey"]
     seers = {
-        "of lab": await w.user("of lab", (lab, "user.view"), (web, "user.view"), (lab, "user.list")),
-        "of web": await w.user("of web", (web, "user.view"), (web, "user.list")),
+        "of lab": await w.user("of-lab", (lab, "user.view"), (web, "user.view"), (lab, "user.list")),
+        "of web": await w.user("of-web", (web, "user.view"), (web, "user.list")),
         "of all": w.key,
     }
     shown = {name: await home(w, tom, key) for name, key in seers.items()}
@@ -234,8 +234,8 @@ async def test_why_tells_of_a_home_to_whoever_sees_it(w: World) -> None:
     tom = await made(w, "tom", gid=lab)
     await grant(w, tom, web)
     ask = {"operation": "remove_user", "member": tom}
-    of_web = await w.user("of web", (web, "user.view"), (web, "user.remove"), (web, "group.view"))
-    of_both = await w.user("of both", *((gid, f"user.{verb}") for gid in (lab, web) for verb in ("view", "remove")))
+    of_web = await w.user("of-web", (web, "user.view"), (web, "user.remove"), (web, "group.view"))
+    of_both = await w.user("of-both", *((gid, f"user.{verb}") for gid in (lab, web) for verb in ("view", "remove")))
     answer = await w.ok("POST", "/u/why", of_web, **ask)
     assert (answer["allowed"], {place["gid"] for place in answer["line"]}) == (False, {0, web})
     assert "lab" not in str(answer.body)

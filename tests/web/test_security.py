@@ -123,7 +123,7 @@ def test_no_secret_lies_about(host: Host, root: Person) -> None:
 def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
     with Client(host.url, host.key) as client:
         gid = client.create_group(name=EVIL, parent_gid=0).gid
-        uid = client.create_user(name=EVIL, password=PASSWORD).uid
+        uid = client.create_user(name=EVIL.replace(" ", "/"), password=PASSWORD).uid
         client.grant_permission(uid=uid, gid=gid, permission="velocity.vm.view")
         client.create_medium(mpid=1, gid=0, name=EVIL, type=EVIL[:32], size=1 << 20)
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name=EVIL + "2", type="DISK", size=1).mid)

@@ -17,6 +17,7 @@ from velocity.access.sessions import Caller, NewSession, Sessions
 from velocity.access.throttle import PasswordThrottle
 from velocity.access.updates import DirectoryWriter
 from velocity.access.welcome import FirstSignInLink
+from velocity.contract import names
 from velocity.contract.operation import On
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
@@ -56,8 +57,8 @@ class Users:
 
     async def sign_in(self, name: str, password: str, device: Device) -> NewSession:
         """A session, by name and password."""
-        with self.throttle.attempt(name, device.address) as right:
-            user = self._directory.named(name)
+        user = self._directory.named(name) or self._directory.named(names.tidy(name, "user"))
+        with self.throttle.attempt(user.name if user else name, device.address) as right:
             hashed = None if user is None else user.password
             matches = await self._passwords.verify(hashed, password)
             if not matches or user is None or self._directory.users.get(user.uid) is not user:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from velocity.contract import names
 from velocity.contract.operation import Operation, Wire
 from velocity.contract.problems import Problem, Refused
 
@@ -41,6 +42,8 @@ def body(operation: Operation[Request, Any], data: bytes) -> tuple[Request, str 
 
 def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
     """The fields as that request; numbers may come as strings. Raises `Refused(MALFORMED)`, naming the field."""
+    if named := _named(kind):
+        fields = _tidied(fields, named, "")
     try:
         request = msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -58,6 +61,42 @@ def _bounded(kind: type[Wire]) -> tuple[tuple[str, int], ...]:
     """The texts of a request that are bounded by their bytes, which msgspec does not count: `Meta.extra`."""
     extras = [(one.name, meta.extra or {}) for one in msgspec.structs.fields(kind) for meta in _metas(one.type)]
     return tuple((name, extra["bytes"]) for name, extra in extras if "bytes" in extra)
+
+
+Named = tuple[tuple[str, Any], ...]
+
+
+@functools.cache
+def _named(kind: Any) -> Named:
+    """The names of a request: field -> the kind of name, or the names in each object of a list."""
+    found: list[tuple[str, Any]] = []
+    for one in msgspec.structs.fields(kind):
+        found += [(one.name, meta.extra["name"]) for meta in _metas(one.type) if meta.extra and "name" in meta.extra]
+        inner = [element for many in _lists(one.type) for element in typing.get_args(many)]
+        found += [(one.name, deep) for element in inner if issubclass(element, Wire) and (deep := _named(element))]
+    return tuple(found)
+
+
+def _lists(kind: Any) -> Iterator[Any]:
+    for one in (kind, *typing.get_args(kind)):
+        yield from (part for part in (one, *typing.get_args(one)) if typing.get_origin(part) is list)
+
+
+def _tidied(fields: Mapping[str, Any], named: Named, path: str) -> dict[str, Any]:
+    """The fields with their names as they are kept. Raises `Refused(MALFORMED)`."""
+    tidied = dict(fields)
+    for field, kind in named:
+        given = tidied.get(field)
+        if isinstance(kind, str) and isinstance(given, str):
+            tidied[field] = name = names.tidy(given, "user" if kind == "user" else "object")
+            if wrong := names.problem(name, "user" if kind == "user" else "object"):
+                raise Refused(Problem.MALFORMED, f"{path}{field}: {wrong}", field=f"{path}{field}")
+        elif isinstance(given, list):
+            tidied[field] = [
+                _tidied(one, kind, f"{path}{field}[{place}].") if isinstance(one, dict) else one
+                for place, one in enumerate(given)
+            ]
+    return tidied
 
 
 def _metas(kind: Any) -> Iterator[msgspec.Meta]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import click
 import msgspec
 from msgspec import Struct, UnsetType
 
-from velocity.cli.words import clean
+from velocity.cli.words import clean, isolated
 from velocity.client import ApiError, ClientError, Unreachable
 from velocity.contract.permissions import Permission
 from velocity.contract.users import PermissionInfo
@@ -98,12 +99,16 @@ def made(answer: Any, key: object, sentence: str) -> None:
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table on stdout; `empty` is said on stderr when there is nothing."""
     lines = [[clean(cell) for cell in row] for row in rows]
+    terminal = sys.stdout.isatty()
     if not lines:
         click.echo(empty, err=True)
         return
     widths = [max(len(line[column]) for line in [list(headings), *lines]) for column in range(len(headings))]
     for number, line in enumerate([list(headings), *lines]):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        padded = zip(line, widths, strict=True)
+        text = "  ".join(
+            (isolated(cell) if terminal else cell) + " " * (width - len(cell)) for cell, width in padded
+        ).rstrip()
         click.secho(text, bold=number == 0)
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 
 
 def clean(text: object) -> str:
     """Text from elsewhere, without control characters: an escape sequence in a name must not reach the terminal."""
     return "".join(one if one.isprintable() else "\ufffd" for one in str(text))
+
+
+def isolated(text: str) -> str:
+    """For a terminal: a name that is written from the right turns round nothing that stands beside it."""
+    turned = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)
+    return f"\u2068{text}\u2069" if turned else text
 
 
 def program() -> str:

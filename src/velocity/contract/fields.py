@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-_PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
+from velocity.contract import names
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Positive = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
@@ -23,8 +23,21 @@ Name = Annotated[
     Meta(
         min_length=1,
         max_length=128,
-        pattern=_PRINTABLE,
-        description="1 to 128 printable characters, at least one of them visible",
+        pattern=names.PATTERN,
+        extra={"name": "object"},
+        description="1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that "
+        "is never seen or turns text round, but for those inside an emoji or a joining sequence",
+    ),
+]
+UserName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=names.PATTERN,
+        extra={"name": "user"},
+        description="1 to 128 characters: letters and digits of one script, and signs of ASCII, no spaces (RFC 8265, "
+        "UsernameCasePreserved)",
     ),
 ]
 MediaType = Annotated[
@@ -32,7 +45,7 @@ MediaType = Annotated[
     Meta(
         min_length=1,
         max_length=32,
-        pattern=_PRINTABLE,
+        pattern=names.PATTERN,
         description="free text; usually ISO, DISK or IPSW",
     ),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, GivenPassword, Name, Password, Pid, Revision, Uid, Word
+from velocity.contract.fields import Gid, GivenPassword, Password, Pid, Revision, Uid, UserName, Word
 from velocity.contract.operation import Change, Failure, Given, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -54,7 +54,7 @@ class UserInfo(Wire, frozen=True):
 
 
 class CreateUser(Change, frozen=True):
-    name: Name
+    name: UserName
     password: Password
     gid: (
         Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
 from velocity.contract.operation import Wire
@@ -37,10 +39,16 @@ class HistoryEntry:
 
 
 def target(request: Wire) -> str:
-    """What a request is about: its ids and names."""
+    """What a request is about: its ids and names. A text that is no plain word is quoted, as JSON does it: none looks
+    like a field of its own."""
     found = ((name, getattr(request, name, None)) for name in NAMED)
-    named = [f"{name}={value}" for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
-    return short(" ".join(named))
+    told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
+    return short(" ".join(f"{name}={_quoted(value)}" for name, value in told))
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if re.fullmatch(r"[\w.:@+-]+", text) else json.dumps(text, ensure_ascii=False)
 
 
 def vmid(*told: Wire | None) -> int | None:

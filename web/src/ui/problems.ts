@@ -15,7 +15,7 @@ function textProblem(text: string, what: string, { minLength, maxLength, pattern
   if (long(text) > maxLength) return `A ${what} has at most ${maxLength} characters; this has ${long(text)}.`;
   // half a character is refused by whatever reads JSON, so no pattern has to say it
   if (!new RegExp(pattern, "u").test(text) || /\p{Cs}/u.test(text))
-    return `A ${what} can contain only printable characters.`;
+    return `A ${what} can contain only printable characters, and none that is invisible or reverses the text.`;
   return undefined;
 }
 

@@ -18,10 +18,10 @@ export function Happened({ entry, names }: { entry: Entry; names: Names }) {
         if (typeof part === "string") return <Fragment key={key}>{part}</Fragment>;
         return part.to ? (
           <Link key={key} to={part.to}>
-            {part.name}
+            <bdi>{part.name}</bdi>
           </Link>
         ) : (
-          <Fragment key={key}>{part.name}</Fragment>
+          <bdi key={key}>{part.name}</bdi>
         );
       })}
     </span>

@@ -13,6 +13,8 @@ const said = (operation: string, target: string, refused = false) =>
 
 test("a target is read as the server wrote it, whatever a name holds", () => {
   expect(readTarget("vmid=7 name=a state=RUNNING b=c")).toEqual({ vmid: 7, name: "a state=RUNNING b=c" });
+  expect(readTarget('vmid=7 name="a \\"b\\" uid=0"')).toEqual({ vmid: 7, name: 'a "b" uid=0' });
+  expect(readTarget('vmid=7 name="cut o…')).toEqual({ vmid: 7, name: '"cut o…' });
   expect(readTarget("gid=3 mid=0a-1 mpid=1")).toEqual({ gid: 3, mid: "0a-1", mpid: 1 });
   expect(readTarget("")).toEqual({});
   expect(readTarget("something else")).toEqual({});

@@ -23,7 +23,7 @@ export function readTarget(text: string): Target {
   let left = text;
   while (left) {
     if (left.startsWith("name=")) {
-      target.name = left.slice("name=".length);
+      target.name = unquoted(left.slice("name=".length));
       break;
     }
     const match = WORDS.exec(left);
@@ -33,6 +33,16 @@ export function readTarget(text: string): Target {
     left = left.slice(match[0].length);
   }
   return target as Target;
+}
+
+/** A name that is no plain word is quoted, as JSON does it; one that an older server wrote is not. */
+function unquoted(text: string): string {
+  try {
+    const said: unknown = text.startsWith('"') ? JSON.parse(text) : text;
+    return typeof said === "string" ? said : text;
+  } catch {
+    return text;
+  }
 }
 
 /** A part of a sentence: words, or something that has a name and perhaps a page. */

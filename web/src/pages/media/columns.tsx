@@ -62,7 +62,7 @@ export function columnsOf(
 function Named({ medium }: { medium: Medium }) {
   return (
     <div>
-      {medium.name}{" "}
+      <bdi>{medium.name}</bdi>{" "}
       {medium.readonly && (
         <Label isCompact icon={<LockIcon />}>
           Read-only
