@@ -196,7 +196,7 @@ def compose(
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
     media = SqlMedia(database)
     library = Library(directory, changes)
-    attachments = Attachments(library)
+    attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
     quotas = PoolQuotas(pools, directory, changes, assignments)
     reservations = Reservations(directory, quotas)

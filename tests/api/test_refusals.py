@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from tests.api.world import World
+from velocity.contract.permissions import Permission
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +76,68 @@ async def test_a_group_that_is_not_seen_has_no_name_and_none_differs_from_it(w: 
         assert there == nowhere
         assert "group ID" in there
         assert "blue" not in there
+
+
+VIEWS = {"velocity.vm.view", "velocity.media.list", "velocity.user.view", "velocity.user.list", "velocity.group.view"}
+SECRET = "secret"
+
+
+class Blind:
+    """A team with things that bear secret names, and one who holds every right there but those to view."""
+
+    async def make(self, w: World) -> Blind:
+        self.above = await w.group("above")
+        self.gid = await w.group("team", self.above)
+        for gid in (self.above, self.gid):
+            await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+        blind = [one.value.removeprefix("velocity.") for one in Permission if one.value not in VIEWS]
+        self.key = await w.user("blind", *((self.above, one) for one in blind))
+        self.disk = await w.medium(f"{SECRET}-disk", gid=self.gid)
+        self.iso = await w.medium(f"{SECRET}-iso", gid=self.gid, type="ISO")
+        self.lent = await w.medium(f"{SECRET}-lent", gid=self.gid)
+        self.running = await w.vm(f"{SECRET}-vm", self.gid, media=[{"mid": self.disk, "mode": "BLOCK"}])
+        await w.ok("PUT", "/v/vm/state", vmid=self.running, state="RUNNING")
+        self.reads = await w.vm(f"{SECRET}-reads", self.gid, media=[{"mid": self.lent, "mode": "BLOCK"}])
+        self.borrower = await w.vm(f"{SECRET}-borrower", media=[{"mid": self.lent, "mode": "BLOCK", "readonly": True}])
+        self.user = int((await w.ok("PUT", "/u/user", name=f"{SECRET}-user", password="12345678", gid=self.gid))["uid"])
+        await w.ok("PUT", "/u/user/permission", uid=self.user, gid=self.gid, permission="velocity.vm.view")
+        return self
+
+    async def in_trash(self, w: World) -> list[int]:
+        """What lies there, with a namesake that has come since."""
+        await w.ok("DELETE", "/m/media", mid=await w.medium(f"{SECRET}-old", gid=self.gid))
+        await w.medium(f"{SECRET}-old", gid=self.gid)
+        await w.ok("DELETE", "/v/vm", vmid=await w.vm(f"{SECRET}-old", self.gid))
+        await w.vm(f"{SECRET}-old", self.gid)
+        return [int(one["trid"]) for one in (await w.ok("POST", "/t/trash/list"))["items"]]
+
+
+@pytest.mark.holds("TEAM-17")
+async def test_refusals_and_warnings_name_nothing_that_the_caller_may_not_view(w: World) -> None:
+    """All that is refused because of another object than the one that was named, to one who may view none."""
+    b = await Blind().make(w)
+    copy = {"gid": b.gid, "mpid": 1, "name": "copy"}
+    vm = {"name": "new", "gid": b.gid, "cpus": 1, "memory_mib": 64}
+    tried: list[tuple[str, str, dict[str, object], int]] = [
+        ("DELETE", "/m/media", {"mid": b.disk}, 14320),
+        ("PUT", "/m/media/clone", {"mid": b.disk, **copy}, 22223),
+        ("PUT", "/m/media/import", {"mid": b.iso, **copy}, 21222),
+        ("PUT", "/v/vm/efi", {**vm, "media": [{"mid": b.disk, "mode": "BLOCK"}]}, 12228),
+        ("PUT", "/v/vm/efi", {**vm, "media": [{"mid": b.iso, "mode": "USB"}]}, 200),
+        ("DELETE", "/u/group", {"gid": b.gid}, 5321),
+        ("DELETE", "/u/group", {"gid": b.gid, "force": True}, 5322),
+        ("PATCH", "/u/user", {"uid": b.user, "password": "long enough"}, 2400),
+    ]
+    for number, trid in enumerate(await b.in_trash(w)):  # the VM, then the medium
+        tried.append(("PUT", "/t/trash", {"trid": trid}, 25220 + number))
+    with w.server.services.library.sources.reading(w.server.services.library.get(UUID(b.lent))):
+        tried.append(("PUT", "/v/vm/state", {"vmid": b.reads, "state": "RUNNING"}, 13224))
+        answers = [(await w.call(method, path, b.key, **body), expected) for method, path, body, expected in tried]
+        named = [
+            str((await w.call(method, path, **body)).body) for method, path, body, _ in tried if path != "/v/vm/efi"
+        ]
+    for answer, expected in answers:
+        assert answer.body.get("code", 200) == expected, answer
+        assert SECRET not in str(answer.body), answer
+    assert sum("a VM that you may not see" in str(answer.body) for answer, _ in answers) >= 4
+    assert sum(SECRET in one for one in named) >= 5, "those who may view them are told their names"

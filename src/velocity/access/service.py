@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from velocity.access import missing_permission, rules
+from velocity.access import missing_permission, naming, rules
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.passwords import Passwords
@@ -81,6 +81,7 @@ class Access:
 
         Whether the target exists is for the use case to say; one that does not is treated as group 0's.
         """
+        naming.serve(None if caller is None else caller.uid)
         if not isinstance(needs, Holds):
             return
         assert caller is not None

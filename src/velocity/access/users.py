@@ -173,7 +173,7 @@ class Users:
             if not rules.dominates(directory.groups, directory.held(caller.uid), directory.authority(uid)):
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"{user.name!r} holds permissions that you do not have: ask someone who has all of them to set "
+                    f"user {uid} holds permissions that you do not have: ask someone who has all of them to set "
                     "this password",
                 )
         if isinstance(request.gid, int):

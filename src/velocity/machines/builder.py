@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.access.sessions import Caller
 from velocity.contract.machines import Attachment, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
@@ -73,7 +74,9 @@ class Builder:
             self._check_nic(number, nic)
         rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
-        return spec, [*warnings, *(warning for medium in media if (warning := boot_warning(medium)))]
+        names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
+        boots = (boot_warning(medium, name) for medium, name in zip(media, names, strict=True))
+        return spec, [*warnings, *(warning for warning in boots if warning)]
 
     def check_disks(self, spec: Spec) -> None:
         """What it may write to must be there. Raises `Refused`."""

@@ -128,9 +128,7 @@ class Claims:
     def _check_name(self, uuid: UUID, claim: Claim) -> None:
         if self._names.get(claim.key, uuid) != uuid:
             raise Refused(
-                Problem.VM_NAME_TAKEN,
-                f"the group already has a VM named {claim.name!r}: choose another name",
-                field="name",
+                Problem.VM_NAME_TAKEN, "the group already has a VM of that name: choose another name", field="name"
             )
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:

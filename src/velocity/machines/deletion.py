@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
+from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
@@ -20,8 +22,9 @@ class PendingVmDeletion:
 
     size = 0
 
-    def __init__(self, fleet: Fleet, forget: Callable[[UUID], Awaitable[None]]) -> None:
+    def __init__(self, directory: Directory, fleet: Fleet, forget: Callable[[UUID], Awaitable[None]]) -> None:
         """`forget` removes what is kept on the host for one that is deleted for good."""
+        self._directory = directory
         self._fleet = fleet
         self._forget = forget
         self._keepers: list[Keeper] = []
@@ -35,7 +38,7 @@ class PendingVmDeletion:
         """Take them all, with force after killing those that run. Raises `Refused`, and then has taken none."""
 
         async def take(keeper: Keeper) -> None:
-            check_stopped(keeper)
+            check_stopped(self._directory, keeper)
             self.take(keeper)
 
         async def end(keeper: Keeper) -> None:
@@ -66,11 +69,9 @@ class PendingVmDeletion:
             await self._forget(keeper.machine.uuid)
 
 
-def check_stopped(keeper: Keeper) -> None:
+def check_stopped(directory: Directory, keeper: Keeper) -> None:
     """Raises `Refused`: a VM that runs keeps its group from going."""
     if not keeper.ended:
-        raise Refused(
-            Problem.GROUP_BUSY,
-            f"its VM {keeper.machine.name!r} is {keeper.state.value}: stop it first, or send `force`",
-            field="force",
-        )
+        vm = visible_name(directory, "VM", keeper.machine.name, keeper.machine.gid)
+        words = f"{vm} of it is {keeper.state.value}: stop it first, or send `force`"
+        raise Refused(Problem.GROUP_BUSY, words, field="force")

@@ -12,6 +12,7 @@ import msgspec
 
 from velocity import plan
 from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
@@ -114,7 +115,7 @@ class Provisioning:
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
         plan.stop_here()
-        deletion = PendingVmDeletion(self._fleet, self._forget)
+        deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         deletion.take(keeper)
         try:
             machine = keeper.machine
@@ -152,18 +153,17 @@ class Provisioning:
         """Keeps `velocity.access.port.GroupContents`: without force, no VM of the groups runs."""
         for one in self._fleet.unreadable:
             if one.gid in gids:
-                raise Refused(
-                    Problem.GROUP_BUSY, f"its VM {one.name!r} cannot be loaded: see the server's log", field="gid"
-                )
+                vm = visible_name(self._directory, "VM", one.name, one.gid)
+                raise Refused(Problem.GROUP_BUSY, f"{vm} of it cannot be loaded: see the server's log", field="gid")
         for keeper in self._fleet.of_groups(gids):
             if not force:
-                check_stopped(keeper)
+                check_stopped(self._directory, keeper)
             elif keeper.state is not State.STOPPED:
                 plan.step("kill", "vm", keeper.machine.name, id=keeper.machine.vmid, gid=keeper.machine.gid)
             self._plan_to_remove(keeper, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingVmDeletion:
         """Keeps `velocity.access.port.GroupContents`: the VMs of groups that are being deleted."""
-        deletion = PendingVmDeletion(self._fleet, self._forget)
+        deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
         await deletion.end(self._fleet.of_groups(gids), force=force)
         return deletion

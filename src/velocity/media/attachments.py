@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.media.library import Library
 
 
@@ -25,7 +27,8 @@ class AttachedVm:
 class Attachments:
     """The holders of all media."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, directory: Directory, library: Library) -> None:
+        self._directory = directory
         self._library = library
         self._holders: dict[UUID, dict[UUID, Callable[[UUID], AttachedVm]]] = {}
 
@@ -45,3 +48,7 @@ class Attachments:
             if not self._holders[mid]:
                 del self._holders[mid]
             self._library.touched(mid)
+
+    def visible_name(self, vm: AttachedVm) -> str:
+        """What the caller may call it, for a message."""
+        return visible_name(self._directory, "VM", vm.name, vm.gid)

@@ -58,10 +58,11 @@ class Conversions:
         source = await self._look(caller, request.mid, request.gid, request.mpid)
         kind = source.content.format
         if source.format != "raw" or kind not in IMAGES | PACKED:
+            image = self._library.visible_name(source)
             raise Refused(
                 Problem.NOT_AN_IMAGE,
-                f"the image cannot be imported: {source.name!r} is {kind}, and only "
-                f"{', '.join(sorted(IMAGES | PACKED))} can be imported: clone the medium, or attach it as it is",
+                f"the image cannot be imported: {image} is {kind}, and only {', '.join(sorted(IMAGES | PACKED))} "
+                "can be imported: clone the medium, or attach it as it is",
                 field="mid",
             )
         medium = Medium(

@@ -110,7 +110,8 @@ class Deletion:
         if holders:
             raise Refused(
                 Problem.MEDIUM_ATTACHED,
-                f"the medium is attached to VM {holders[0].name!r}: detach it there, or remove that VM first",
+                f"the medium is attached to {self._attachments.visible_name(holders[0])}: detach it there, or remove "
+                "that VM first",
                 field="mid",
             )
         self._states.check_declared(medium)
@@ -136,8 +137,8 @@ class Deletion:
                 if holder.gid not in gids:
                     raise Refused(
                         Problem.GROUP_MEDIUM_ATTACHED,
-                        f"medium {medium.name!r} is attached to VM {holder.name!r}, whose group is not being "
-                        "deleted: detach it there first",
+                        f"{self._library.visible_name(medium)} is attached to {self._attachments.visible_name(holder)}, "
+                        "whose group is not being deleted: detach it there first",
                     )
             self._states.check_last(medium.mpid)
             _plan_to_remove(medium, purge=purge)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
 from velocity.contract.permissions import Permission
@@ -61,6 +62,10 @@ class Library:
         ):
             return medium
         raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field=field)
+
+    def visible_name(self, medium: Medium) -> str:
+        """What the caller may call it, for a message."""
+        return visible_name(self._directory, "medium", medium.name, medium.gid)
 
     # Changing
 

@@ -64,7 +64,7 @@ class Reservations:
             reservation.fit(0)
             raise Refused(
                 Problem.MEDIUM_NAME_TAKEN,
-                f"the group already has a medium named {medium.name!r} in this pool: choose another name",
+                "the group already has a medium of that name in this pool: choose another name",
                 field="name",
             )
         self._names.add(_name(medium))

@@ -36,9 +36,8 @@ class Restoration:
                 self._library.returning[medium.mid] = medium
                 held.callback(self._library.returning.pop, medium.mid)
                 if not self._states.has(medium.mpid):
-                    raise Refused(
-                        Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {medium.name!r} is no longer declared"
-                    )
+                    mine = self._library.visible_name(medium)
+                    raise Refused(Problem.POOL_NOT_FOUND, f"pool {medium.mpid} of {mine} is no longer declared")
                 await self._states.check(medium.mpid)
                 if plan.is_plan():
                     plan.step("restore", "medium", medium.name, id=medium.mid, gid=medium.gid)

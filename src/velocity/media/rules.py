@@ -114,27 +114,25 @@ def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -
     return more_than(replace(wanted, quota=0), now)
 
 
-def boot_warning(medium: Medium) -> str | None:
-    """What a person should know before trying to boot from it here, or None."""
+def boot_warning(medium: Medium, called: str | None = None) -> str | None:
+    """What a person should know before trying to boot from it here, or None. `called`: what the caller may call it."""
+    called = called or repr(medium.name)
     content = medium.content
     if medium.is_iso and content.format != "iso9660":
-        return (
-            f"{medium.name!r} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will "
-            "not boot"
-        )
+        return f"{called} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will not boot"
     if isinstance(content.volume_size, int) and content.volume_size > medium.size:
         return (
-            f"{medium.name!r} is truncated: its file system has {content.volume_size} bytes, the medium only "
+            f"{called} is truncated: its file system has {content.volume_size} bytes, the medium only "
             f"{medium.size}: upload it again"
         )
     if content.format == "iso9660" and content.boots_efi is False:
-        return f"{medium.name!r} does not boot under EFI: use an image made for EFI"
+        return f"{called} does not boot under EFI: use an image made for EFI"
     architectures = content.architectures
     if isinstance(architectures, list) and architectures and "x86_64" not in architectures:
-        return f"{medium.name!r} boots on {', '.join(architectures)} only, not on x86_64"
+        return f"{called} boots on {', '.join(architectures)} only, not on x86_64"
     if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"):
         return (
-            f"{medium.name!r} is a {content.format} image stored as raw bytes, and the guest would see these bytes: "
+            f"{called} is a {content.format} image stored as raw bytes, and the guest would see these bytes: "
             "import it first (`velocity media import`, PUT /m/media/import)"
         )
     return None

@@ -40,7 +40,9 @@ class Sources:
         writer = next((holder for holder in self._attachments.attached_vms(medium.mid) if holder.writing), None)
         if writer is not None:
             raise Refused(
-                Problem.MEDIUM_IN_USE, f"VM {writer.name!r} is writing to {medium.name!r}: stop it first", field="mid"
+                Problem.MEDIUM_IN_USE,
+                f"{self._attachments.visible_name(writer)} is writing to {self._library.visible_name(medium)}: stop it first",
+                field="mid",
             )
 
     def check_unused(self, mid: UUID, vmid: int) -> None:
@@ -50,12 +52,12 @@ class Sources:
         if writer is not None:
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"VM {writer.name!r} is writing to {self._library.get(mid).name!r}: stop it first, or attach the "
-                "medium with `readonly` to one of the two",
+                f"{self._attachments.visible_name(writer)} is writing to {self._library.visible_name(self._library.get(mid))}: stop it first, or attach "
+                "the medium with `readonly` to one of the two",
             )
         if self._readers[mid]:
+            mine = self._library.visible_name(self._library.get(mid))
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"medium {self._library.get(mid).name!r} is being cloned or imported: wait until that task has "
-                "ended, or cancel it",
+                f"{mine} is being cloned or imported: wait until that task has ended, or cancel it",
             )
