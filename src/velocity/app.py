@@ -6,13 +6,14 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from velocity.access import throttle
+from velocity.access.bounds import Bounds
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.service import Access
@@ -190,6 +191,7 @@ def compose(
     terms: Terms | None,
 ) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
+    bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
     changes = Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
@@ -199,7 +201,7 @@ def compose(
     attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
     quotas = PoolQuotas(pools, directory, changes, assignments)
-    reservations = Reservations(directory, quotas)
+    reservations = Reservations(directory, quotas, most=bounds.group_media)
     states = PoolStates(storage.pools, pools, known_objects(media, library))
     sources = Sources(library, attachments, states)
     usage = DiskUsage(storage.blobs, states, library)
@@ -211,12 +213,14 @@ def compose(
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
     )
-    resumables = Resumables(creation)
-    tasks = Tasks(SqlTasks(database), directory, changes)
+    resumables = Resumables(creation, own=bounds.user_uploads)
+    tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     nics = {nic.nicid: nic.identifier for nic in settings.nics}
     writers = Writers(directory, library, assignments)
     builder = Builder(directory, library, writers, states, sources, driver.hosts, HOST, nics)
-    fleet = Fleet(machines, directory, changes, library, attachments, room, builder, driver, host=HOST)
+    fleet = Fleet(
+        machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
+    )
     provisioning = Provisioning(machines, directory, updates, fleet, driver, host=HOST)
     access = Access(
         SqlAccess(database),
@@ -227,6 +231,7 @@ def compose(
         lifetime=settings.authkey_lifetime,
         owned={On.MEDIUM: library.find, On.TASK: tasks.find, On.VM: fleet.find},
         belongings=(provisioning, resumables, deletion, tasks),
+        bounds=bounds,
     )
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
@@ -249,8 +254,8 @@ def compose(
         deletion=deletion,
         fleet=fleet,
         provisioning=provisioning,
-        consoles=VmConsoles(driver.consoles),
-        screens=VmScreens(driver.screens, Ocr(image_uid(settings))),
+        consoles=VmConsoles(driver.consoles, own=bounds.user_tickets),
+        screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
         conversions=Conversions(
             storage.jobs, library, assignments, states, room, sources, reservations, creation, tasks
@@ -261,7 +266,7 @@ def compose(
         ),
         purging=purging,
         outcome=database.outcome,
-        idempotency=Idempotency(SqlIdempotency(database)),
+        idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=History(SqlHistory(database), directory, changes, settings.history_days),
         metrics=Metrics(fleet, driver.meters, times),
         host=Host(driver.hosts, HOST, fleet, overview),

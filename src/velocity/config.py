@@ -104,6 +104,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_stalls: Annotated[
         bool, Meta(description="log, with its stack, whatever blocks the event loop for 50 ms or longer")
     ] = False
+    group_depth: Annotated[int, Meta(ge=1, le=1000, description="levels of groups below the root group")] = 32
+    group_subgroups: Annotated[int, Meta(ge=1, le=10**6, description="subgroups of one group")] = 1000
+    group_vms: Annotated[int, Meta(ge=1, le=10**6, description="VMs of one group, without its subgroups")] = 10_000
+    group_media: Annotated[int, Meta(ge=1, le=10**6, description="media of one group, without its subgroups")] = 10_000
+    user_uploads: Annotated[
+        int, Meta(ge=1, le=1000, description="resumable uploads that one user may have under way at a time")
+    ] = 16
+    user_tickets: Annotated[
+        int, Meta(ge=1, le=10_000, description="unused console tickets that one user may have at a time")
+    ] = 64
+    user_keys: Annotated[
+        int, Meta(ge=1, le=10**6, description="requests with an Idempotency-Key that one user may send in a day")
+    ] = 1000
+    user_tasks: Annotated[int, Meta(ge=1, le=1000, description="tasks that one user may run at a time")] = 32
+    user_pictures: Annotated[
+        int, Meta(ge=1, le=1000, description="pictures and readings of screens that one user may wait for at a time")
+    ] = 8
     body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="the largest JSON body of a request, in bytes")] = (
         1_048_576
     )

@@ -23,7 +23,7 @@ async def test_groups_are_at_most_so_deep(w: World) -> None:
         gid = await w.group(f"at {depth}", gid)
     answer = await w.call("PUT", "/u/group", name="too deep", parent_gid=gid)
     assert (answer.status, answer.code, answer["field"]) == (406, 5221, "parent_gid")
-    assert "32 levels deep" in answer["message"]
+    assert "32 levels deep (group_depth)" in answer["message"]
     assert "'at 32'" in answer["message"]
     assert await w.refused("PUT", "/u/group", name="too deep", parent_gid=gid) == (406, 5221)
     assert await w.refused("PUT", "/u/group", name="too deep", parent_gid=gid + 1) == (404, 5210)

@@ -119,12 +119,18 @@ class Silent:
     async def drop(self, uid: int, key: str) -> None:
         raise Refused(Problem.UNAVAILABLE, "silent")
 
+    async def times(self, uid: int, since: int, most: int) -> list[int]:
+        raise Refused(Problem.UNAVAILABLE, "silent")
+
 
 class Forgetful(Silent):
     """A store that takes nothing."""
 
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
         return None
+
+    async def times(self, uid: int, since: int, most: int) -> list[int]:
+        return []
 
 
 @pytest.mark.holds("DUR-36")
@@ -135,7 +141,7 @@ async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept(
         served.append(1)
         return b"done"
 
-    requests = Idempotency(Forgetful())
+    requests = Idempotency(Forgetful(), most=UNKEPT + 2)
     assert [await requests.once(0, "k", b"", serve) for _ in range(2)] == [(b"done", False), (b"done", True)]
     assert len(served) == 1
     for n in range(UNKEPT):

@@ -11,9 +11,10 @@ from msgspec import UnsetType
 
 from velocity import plan
 from velocity.access import rules
+from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.port import AccessStore, GroupContents, PendingDeletion
-from velocity.access.rules import DEEPEST, LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
+from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group, Limits
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.access.users import Membership
@@ -39,10 +40,16 @@ class Groups:
     """The tree and its quotas."""
 
     def __init__(
-        self, store: AccessStore, directory: Directory, updates: DirectoryWriter, belongings: Sequence[GroupContents]
+        self,
+        store: AccessStore,
+        directory: Directory,
+        updates: DirectoryWriter,
+        belongings: Sequence[GroupContents],
+        bounds: Bounds = BOUNDS,
     ) -> None:
-        """`belongings` keep what groups own; the first of them is deletions first."""
+        """`belongings` keep what groups own; the first is deleted first."""
         self._store = store
+        self._bounds = bounds
         self._directory = directory
         self._updates = updates
         self._belongings = belongings
@@ -68,11 +75,19 @@ class Groups:
         directory = self._directory
         async with self._updates.changing:
             parent = directory.group(parent_gid, field="parent_gid")
-            if len(directory.line(parent_gid)) > DEEPEST:
+            deepest, most = self._bounds.group_depth, self._bounds.group_subgroups
+            if len(directory.line(parent_gid)) > deepest:
                 raise Refused(
                     Problem.GROUP_TOO_DEEP,
-                    f"groups can be nested {DEEPEST} levels deep, and {parent.name!r} is already at that level: "
-                    "choose a parent further up",
+                    f"groups can be nested {deepest} levels deep (group_depth), and {parent.name!r} is already at that "
+                    "level: choose a parent further up",
+                    field="parent_gid",
+                )
+            if sum(one.parent_gid == parent_gid != one.gid for one in directory.groups.values()) >= most:
+                raise Refused(
+                    Problem.TOO_MANY_GROUPS,
+                    f"{parent.name!r} has {most} subgroups, and no more are allowed (group_subgroups): choose another "
+                    "parent, or delete some",
                     field="parent_gid",
                 )
             self._check_name(name, parent_gid)

@@ -10,8 +10,6 @@ from velocity.contract.permissions import Permission, members
 
 ROOT_GROUP = 0
 ROOT_USER = 0
-DEEPEST = 32
-"""How far below the root a new group may be."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from velocity.access import missing_permission, naming, rules
+from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.groups import Groups
 from velocity.access.passwords import Passwords
@@ -48,8 +49,9 @@ class Access:
         lifetime: int,
         owned: Mapping[On, Find],
         belongings: Sequence[GroupContents],
+        bounds: Bounds = BOUNDS,
     ) -> None:
-        """`owned` finds the objects of each kind; `belongings` keep what groups own, the first is withdrawn first."""
+        """`owned` finds the objects of each kind; `belongings` keep what groups own, the first is deleted first."""
         self._store = store
         self._passwords = passwords
         self.directory = directory
@@ -57,7 +59,7 @@ class Access:
         self.sessions = Sessions(store, lifetime, changes)
         self.welcome = FirstSignInLink()
         self.users = Users(store, directory, updates, self.sessions, passwords, PasswordThrottle(), self.welcome)
-        self.groups = Groups(store, directory, updates, belongings)
+        self.groups = Groups(store, directory, updates, belongings, bounds)
         self._owned = owned
 
     async def open(self, root_password: str) -> str | None:

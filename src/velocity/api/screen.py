@@ -29,9 +29,10 @@ class Screen(Endpoint):
         if vmid is None:
             raise Refused(Problem.MALFORMED, "vmid: is missing", field="vmid")
         wanted = screens.ShowScreen(vmid=vmid, display=request.query_params.get("display", UNSET))
-        self.admit(about, carried(request, None), wanted)
+        caller = self.admit(about, carried(request, None), wanted)
         vm_screens = self.services.screens
-        picture = await vm_screens.picture(self.services.fleet.get(vmid), wanted.display)
+        with vm_screens.waiting.of(caller.uid):
+            picture = await vm_screens.picture(self.services.fleet.get(vmid), wanted.display)
         etag = f'"{picture.hash}-{width or picture.width}"'
         headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
         if etag in (known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")):

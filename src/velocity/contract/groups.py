@@ -133,7 +133,8 @@ CREATE = Operation(
         Failure(5200, 403, Problem.NO_PERMISSION, "velocity.group.create is needed on the parent"),
         Failure(5210, 404, Problem.GROUP_NOT_FOUND, "no such parent group"),
         Failure(5220, 409, Problem.GROUP_NAME_TAKEN, "a group of that name exists under that parent"),
-        Failure(5221, 406, Problem.GROUP_TOO_DEEP, "it would be more than 32 levels below the root"),
+        Failure(5221, 406, Problem.GROUP_TOO_DEEP, "it would be too far below the root (group_depth)"),
+        Failure(5222, 406, Problem.TOO_MANY_GROUPS, "the parent has as many subgroups as allowed (group_subgroups)"),
     ),
 )
 

@@ -39,6 +39,7 @@ class Problem(enum.Enum):
     USER_STAYS = "user stays"
     GRANT_STAYS = "grant stays"
     GROUP_TOO_DEEP = "group too deep"
+    TOO_MANY_GROUPS = "too many groups"
     GROUP_STAYS = "group stays"
     GROUP_BUSY = "group busy"
     GROUP_MEDIUM_ATTACHED = "a medium of the group is attached elsewhere"

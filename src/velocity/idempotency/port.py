@@ -35,6 +35,9 @@ class IdempotencyStore(Protocol):
     async def find(self, uid: int, key: str, forget_before: int) -> Noted | None:
         """What was noted before that (unix seconds) is forgotten. Nothing is written."""
 
+    async def times(self, uid: int, since: int, most: int) -> list[int]:
+        """When those of a user were kept that are not older than that, the oldest first; the newest `most` of them."""
+
     async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
         """The answer of a request, noted or not yet. What was noted before that goes."""
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
+from velocity.access.bounds import BOUNDS, check_own
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.idempotency.port import PENDING, IdempotencyStore, Noted, Pending
 
@@ -24,9 +26,15 @@ UNKEPT = 1000
 class Idempotency:
     """The requests that bear a key."""
 
-    def __init__(self, store: IdempotencyStore, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: IdempotencyStore, clock: Callable[[], float] = time.time, most: int = BOUNDS.user_keys
+    ) -> None:
+        """`most` keys of one user are known at a time."""
         self._store = store
         self.clock = clock
+        self._most = most
+        self._times: dict[int, deque[int]] = {}
+        """When a user's keys were kept, the oldest first; of those who used one since the start."""
         self._under_way: dict[tuple[int, str], asyncio.Event] = {}
         self.unkept: dict[tuple[int, str], Noted] = {}
 
@@ -50,6 +58,8 @@ class Idempotency:
         try:
             noted = self.unkept.get(place) or await self._find(uid, key, urgent=urgent)
             if noted is None:
+                if not urgent:
+                    await self._check_room(uid)
                 return await self._serve(Pending(uid, key, fingerprint), serve), False
             if noted.fingerprint != fingerprint:
                 raise Refused(
@@ -73,6 +83,21 @@ class Idempotency:
                 return None
             raise
 
+    async def _check_room(self, uid: int) -> None:
+        """For one more key of a user. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+        since = int(self.clock()) - KEPT
+        if uid not in self._times:
+            kept = deque(await self._store.times(uid, since, self._most))
+            self._times.setdefault(uid, kept)
+        times = self._times[uid]
+        while times and times[0] < since:
+            times.popleft()
+        under_way = sum(place[0] == uid for place in self._under_way) - 1
+        check_own(
+            len(times) + under_way, self._most, "Idempotency-Keys of the past day", "user_keys",
+            "use none where a repeat does no harm, or try again later",
+        )  # fmt: skip
+
     async def _serve(self, pending: Pending, serve: Callable[[], Awaitable[bytes]]) -> bytes:
         token = PENDING.set(pending)
         try:
@@ -91,6 +116,7 @@ class Idempotency:
     async def _keep(self, pending: Pending, answer: bytes) -> None:
         """It was carried out, whether or not the database takes its answer."""
         now = int(self.clock())
+        self._times.setdefault(pending.uid, deque()).append(now)
         try:
             await self._store.keep(pending, answer, now, now - KEPT)
         except (Refused, OutcomeUnknown) as error:

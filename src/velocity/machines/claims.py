@@ -6,12 +6,14 @@ Taken before anything is written down, and given back by whatever way a VM goes:
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
 from velocity.access import rules
+from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
@@ -49,10 +51,13 @@ class Claims:
         attachments: Attachments,
         holder: Callable[[UUID, Claim, UUID], AttachedVm],
         may_write: Callable[[Claim, UUID], bool],
+        most: int = BOUNDS.group_vms,
     ) -> None:
         """`holder` tells how a VM, by its uuid and its claim, holds a medium at the moment; `may_write` whether who
-        has that claim would write to one, started now."""
+        has that claim would write to one, started now. A group may have `most` VMs."""
         self._directory = directory
+        self._most = most
+        self._counts: Counter[int] = Counter()
         self._quotas = directory.quotas
         self._attachments = attachments
         self._holder = holder
@@ -70,6 +75,7 @@ class Claims:
         """Without asking whether it fits: for what is so already."""
         self.drop(uuid)
         self._claims[uuid] = claim
+        self._counts[claim.line[0]] += 1
         self._names[claim.key] = uuid
         for mid in claim.writable:
             self._writers.setdefault(mid, set()).add(uuid)
@@ -84,6 +90,7 @@ class Claims:
         claim = self._claims.pop(uuid, None)
         if claim is None:
             return
+        self._counts[claim.line[0]] -= 1
         del self._names[claim.key]
         for mid in claim.writable:
             self._writers[mid].discard(uuid)
@@ -96,6 +103,11 @@ class Claims:
     def taken(self, uuid: UUID, claim: Claim) -> Iterator[None]:
         """Take it, in the place of what the VM had; on a failure inside, it has again what it had."""
         before = self._claims.get(uuid)
+        if before is None and self._counts[claim.line[0]] >= self._most:
+            raise Refused(
+                Problem.VM_QUOTA,
+                f"the group has {self._most} VMs, and no more are allowed (group_vms): create it in another group",
+            )
         self._check_quotas(claim, before.amount if before else NOTHING)
         self._check_name(uuid, claim)
         self._check_writers(uuid, claim)

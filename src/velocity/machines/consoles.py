@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from velocity.access.bounds import BOUNDS, check_own
 from velocity.access.sessions import Caller
 from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
@@ -43,16 +45,31 @@ class Ticket:
 class VmConsoles:
     """Opens the consoles of VMs, by tickets that it issues; gives their logs, and seats at their keyboards."""
 
-    def __init__(self, consoles: Consoles, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, consoles: Consoles, clock: Callable[[], float] = time.monotonic, own: int = BOUNDS.user_tickets
+    ) -> None:
+        """`own` tickets may be one user's."""
         self._consoles = consoles
         self.clock = clock
+        self._own = own
         self._tickets: dict[str, Ticket] = {}
+        """The oldest first; all live equally long."""
+        self._counts: Counter[int] = Counter()
+        """How many are each user's."""
         self._keyboards: dict[Incarnation, Keyboard] = {}
 
     def issue(self, caller: Caller, keeper: Keeper, request: OpenConsole) -> str:
         check_running(keeper)
         now = self.clock()
-        self._tickets = {name: one for name, one in self._tickets.items() if one.expires > now}
+        while self._tickets and self._tickets[oldest := next(iter(self._tickets))].expires <= now:
+            self._take(oldest)
+        check_own(
+            self._counts[caller.uid],
+            self._own,
+            "console tickets",
+            "user_tickets",
+            "use them, or try again in 30 seconds",
+        )
         if len(self._tickets) >= MOST:
             raise Refused(Problem.TOO_MANY_ATTEMPTS, "too many console tickets are in use: try again in 30 seconds")
         name = secrets.token_urlsafe(24)
@@ -61,7 +78,16 @@ class VmConsoles:
         )
         machine = keeper.machine
         self._tickets[name] = Ticket(caller, machine.vmid, machine.gid, keeper.who, which, now + LIFETIME)
+        self._counts[caller.uid] += 1
         return name
+
+    def _take(self, name: str) -> Ticket | None:
+        ticket = self._tickets.pop(name, None)
+        if ticket is not None:
+            self._counts[ticket.caller.uid] -= 1
+            if not self._counts[ticket.caller.uid]:
+                del self._counts[ticket.caller.uid]
+        return ticket
 
     async def log(self, keeper: Keeper, most: int) -> tuple[str, bool]:
         """The end of its serial log, at most so many bytes, and whether that is all that is kept."""
@@ -73,7 +99,7 @@ class VmConsoles:
 
     def redeem(self, name: str) -> Ticket | None:
         """The ticket, which is then used up; None when there is none (any more)."""
-        ticket = self._tickets.pop(name, None)
+        ticket = self._take(name)
         return ticket if ticket is not None and ticket.expires > self.clock() else None
 
     async def open(self, ticket: Ticket) -> ByteStream | None:

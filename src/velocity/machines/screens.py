@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import UnsetType
 from PIL import Image
 
+from velocity.access.bounds import BOUNDS, Waiting
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.screens import Hit, Hits
@@ -72,8 +73,11 @@ class VmScreens:
         ocr: Ocr,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        own: int = BOUNDS.user_pictures,
     ) -> None:
+        """`own` pictures or readings may one user wait for at a time."""
         self.ocr = ocr
+        self.waiting = Waiting(own, "pictures or readings of screens under way", "user_pictures")
         self.clock = clock
         self._screens = screens
         self._now = now

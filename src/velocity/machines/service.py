@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
@@ -53,8 +54,10 @@ class Fleet:
         hypervisor: Hypervisor,
         *,
         host: HostId,
+        most: int = BOUNDS.group_vms,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """A group may have `most` VMs."""
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -88,7 +91,7 @@ class Fleet:
             ended=self._run_ended,
             changed=self._changed,
         )
-        self.claims = Claims(directory, attachments, self._holder, builder.may_write)
+        self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
         self._welcomed = False

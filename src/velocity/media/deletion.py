@@ -135,10 +135,10 @@ class Deletion:
         for medium in self._library.of_groups(gids):
             for holder in self._attachments.attached_vms(medium.mid):
                 if holder.gid not in gids:
+                    mine, vm = self._library.visible_name(medium), self._attachments.visible_name(holder)
                     raise Refused(
                         Problem.GROUP_MEDIUM_ATTACHED,
-                        f"{self._library.visible_name(medium)} is attached to {self._attachments.visible_name(holder)}, "
-                        "whose group is not being deleted: detach it there first",
+                        f"{mine} is attached to {vm}, whose group is not being deleted: detach it there first",
                     )
             self._states.check_last(medium.mpid)
             _plan_to_remove(medium, purge=purge)

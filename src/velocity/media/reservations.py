@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from velocity import plan
+from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
 from velocity.contract.problems import Problem, Refused
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import Medium
+from velocity.media.taken_names import TakenNames
 
 
 class Reservation:
@@ -40,10 +42,11 @@ class Reservation:
 class Reservations:
     """Of a name, one at a time: two requests for the same one never both get it."""
 
-    def __init__(self, directory: Directory, quotas: PoolQuotas) -> None:
+    def __init__(self, directory: Directory, quotas: PoolQuotas, most: int = BOUNDS.group_media) -> None:
+        """A group may have `most` media."""
         self._directory = directory
         self._quotas = quotas
-        self._names: set[tuple[int, int, str]] = set()
+        self._names = TakenNames(most)
         self._pending: set[UUID] = set()
 
     def load(self, medium: Medium) -> None:
@@ -58,6 +61,7 @@ class Reservations:
     @contextmanager
     def reserve(self, medium: Medium) -> Iterator[Reservation]:
         """The name and the bytes are taken from here on; given back unless they are kept (`keep`)."""
+        self._names.check_room(medium.gid)
         reservation = Reservation(self._quotas, self._directory.line(medium.gid), medium.mpid)
         reservation.take(medium.size)
         if _name(medium) in self._names:

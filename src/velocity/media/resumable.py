@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 
 from velocity import plan
+from velocity.access.bounds import BOUNDS, check_own
 from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
@@ -85,8 +87,11 @@ class Resumable:
 class Resumables:
     """The uploads under way."""
 
-    def __init__(self, creation: Creation) -> None:
+    def __init__(self, creation: Creation, own: int = BOUNDS.user_uploads) -> None:
+        """`own` may be one user's."""
         self._creation = creation
+        self._own = own
+        self._beginning: Counter[int] = Counter()
         self._uploads: dict[str, Resumable] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -101,8 +106,15 @@ class Resumables:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or cancel some of them first"
             )
+        own = sum(one.uid == caller.uid for one in self._uploads.values()) + self._beginning[caller.uid]
+        check_own(own, self._own, "uploads under way", "user_uploads", "finish or cancel one first")
         held = AsyncExitStack()
-        upload = await held.enter_async_context(self._creation.receive(caller, request))
+        self._beginning[caller.uid] += 1
+        try:
+            upload = await held.enter_async_context(self._creation.receive(caller, request))
+        finally:
+            self._beginning[caller.uid] -= 1
+            self._beginning += Counter()  # without those who begin none
         resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
         self._uploads[resumable.name] = resumable
         self._wait(resumable)

@@ -39,24 +39,21 @@ class Sources:
         """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""
         writer = next((holder for holder in self._attachments.attached_vms(medium.mid) if holder.writing), None)
         if writer is not None:
-            raise Refused(
-                Problem.MEDIUM_IN_USE,
-                f"{self._attachments.visible_name(writer)} is writing to {self._library.visible_name(medium)}: stop it first",
-                field="mid",
-            )
+            vm, mine = self._attachments.visible_name(writer), self._library.visible_name(medium)
+            raise Refused(Problem.MEDIUM_IN_USE, f"{vm} is writing to {mine}: stop it first", field="mid")
 
     def check_unused(self, mid: UUID, vmid: int) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a task reads it, or another VM than this one writes to it."""
         holders = self._attachments.attached_vms(mid)
         writer = next((one for one in holders if one.writing and one.vmid != vmid), None)
+        mine = self._library.visible_name(self._library.get(mid))
         if writer is not None:
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"{self._attachments.visible_name(writer)} is writing to {self._library.visible_name(self._library.get(mid))}: stop it first, or attach "
-                "the medium with `readonly` to one of the two",
+                f"{self._attachments.visible_name(writer)} is writing to {mine}: stop it first, or attach the medium "
+                "with `readonly` to one of the two",
             )
         if self._readers[mid]:
-            mine = self._library.visible_name(self._library.get(mid))
             raise Refused(
                 Problem.MEDIUM_IN_USE,
                 f"{mine} is being cloned or imported: wait until that task has ended, or cancel it",

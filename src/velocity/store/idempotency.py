@@ -24,6 +24,14 @@ class SqlIdempotency:
 
         return await self._database.look(work)
 
+    async def times(self, uid: int, since: int, most: int) -> list[int]:
+        def work(connection: Connection) -> list[int]:
+            found = select(repeats.c.at).where((repeats.c.uid == uid) & (repeats.c.at >= since))
+            newest = connection.execute(found.order_by(repeats.c.at.desc()).limit(most)).scalars()
+            return sorted(int(at) for at in newest)
+
+        return await self._database.look(work)
+
     async def keep(self, pending: Pending, answer: bytes, now: int, forget_before: int) -> None:
         def work(connection: Connection) -> None:
             connection.execute(delete(repeats).where(repeats.c.at < forget_before))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from velocity import plan
+from velocity.access.bounds import check_own
 from velocity.access.directory import Directory
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
@@ -60,8 +62,15 @@ class Tasks:
     """The tasks of this server."""
 
     def __init__(
-        self, store: TaskStore, directory: Directory, changes: Changes, clock: Callable[[], float] = time.time
+        self,
+        store: TaskStore,
+        directory: Directory,
+        changes: Changes,
+        clock: Callable[[], float] = time.time,
+        own: int = BOUNDS.user_tasks,
     ) -> None:
+        """`own` may one user run at a time."""
+        self._own = own
         self._store = store
         self._directory = directory
         self._changes = changes
@@ -69,6 +78,7 @@ class Tasks:
         self._tasks: dict[int, Task] = {}
         self._progress: dict[int, TaskProgress] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._beginning: Counter[int] = Counter()
         self._frees: dict[int, Callable[[], None]] = {}
         self._behind: set[asyncio.Task[None]] = set()
         """Ends that are shown, and still to be written."""
@@ -131,9 +141,16 @@ class Tasks:
 
         `frees` tells a plan what would be free again if it were cancelled.
         """
+        running = sum(one.uid == caller.uid for one in map(self._tasks.__getitem__, self._running))
+        words = "wait until one has ended, or cancel one"
+        check_own(running + self._beginning[caller.uid], self._own, "tasks running", "user_tasks", words)
         now = int(self._clock())
         draft = Task(0, kind, caller.uid, gid, name, "bytes", now, mid=mid)
-        tid = await self._store.add(draft, now - KEPT)
+        self._beginning[caller.uid] += 1
+        try:
+            tid = await self._store.add(draft, now - KEPT)
+        finally:
+            self._beginning[caller.uid] -= 1
         self._drop([one for one in self._tasks.values() if one.ended is not None and one.ended < now - KEPT])
         self._tasks[tid] = replace(draft, tid=tid, mid=None)
         self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid))

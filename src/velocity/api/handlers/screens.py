@@ -10,7 +10,9 @@ from velocity.contract.permissions import Permission
 @handles(screens.SCREEN)
 async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
     vm_screens, request = call.services.screens, call.request
-    picture = await vm_screens.picture(call.services.fleet.get(request.vmid), request.display)
+    with vm_screens.waiting.of(call.caller.uid):
+        picture = await vm_screens.picture(call.services.fleet.get(request.vmid), request.display)
+        text = await vm_screens.text(picture) if request.text else UNSET
     return screens.ScreenPicture(
         vmid=request.vmid,
         display=picture.display,
@@ -18,7 +20,7 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
         height=picture.height,
         taken=picture.taken,
         png=picture.png,
-        text=await vm_screens.text(picture) if request.text else UNSET,
+        text=text,
     )
 
 
@@ -26,4 +28,5 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
 async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
     allowed = services.fleet.where(services.directory.holding(uid, Permission.VM_INTERACT))
-    return await services.screens.search(allowed, call.request.text)
+    with services.screens.waiting.of(uid):
+        return await services.screens.search(allowed, call.request.text)

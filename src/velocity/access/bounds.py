@@ -1,0 +1,55 @@
+"""How much of what can be created there may be, of a group and of a user: the rest of the host is for the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from velocity.contract.problems import Problem, Refused
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The settings of these names. What is beyond a bound already stays, and is changed and deleted as any other."""
+
+    group_depth: int = 32
+    group_subgroups: int = 1000
+    group_vms: int = 10_000
+    group_media: int = 10_000
+    user_uploads: int = 16
+    user_tickets: int = 64
+    user_keys: int = 1000
+    user_tasks: int = 32
+    user_pictures: int = 8
+
+
+BOUNDS = Bounds()
+
+
+def check_own(count: int, most: int, what: str, setting: str, cure: str) -> None:
+    """One more of something passing, of one user. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+    if count >= most:
+        raise Refused(Problem.TOO_MANY_ATTEMPTS, f"you have {most} {what}, and no more are allowed ({setting}): {cure}")
+
+
+class Waiting:
+    """Who waits for something that many may ask for; `most` of it may be one user's at a time."""
+
+    def __init__(self, most: int, what: str, setting: str) -> None:
+        self._most = most
+        self._words = (what, setting)
+        self._counts: Counter[int] = Counter()
+
+    @contextmanager
+    def of(self, uid: int) -> Iterator[None]:
+        """One more of that user waits within. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
+        check_own(self._counts[uid], self._most, *self._words, "wait until one is there")
+        self._counts[uid] += 1
+        try:
+            yield
+        finally:
+            self._counts[uid] -= 1
+            if not self._counts[uid]:
+                del self._counts[uid]
