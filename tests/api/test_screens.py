@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from msgspec import UNSET
 from PIL import Image
 
-from tests.api.world import World
+from tests.api.world import World, world
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Incarnation
 from velocity.machines import screens
@@ -22,6 +23,14 @@ from velocity.machines.screens import AT_ONCE, EVERY
 from velocity.unprivileged import MEMORY
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def w(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
+    """In which one user may ask for as many pictures at once as several would."""
+    async with world(tmp_path / "data", user_pictures=100) as made:
+        yield made
+
 
 DISPLAYS = [{"name": "left", "width": 640, "height": 200}, {"name": "right", "width": 320, "height": 100}]
 
