@@ -13,8 +13,12 @@ test("a name as the server takes it", () => {
     expect(nameProblem(one)).toContain("printable");
 });
 
-test("a name that the server takes is not refused by the page: joined emojis, soft hyphens, private letters", () => {
-  for (const one of ["👩‍👩‍👧", "disk\u00ad1", "\ue000"]) expect(nameProblem(one)).toBeUndefined();
+test("a name holds nothing that is never seen or turns text round", () => {
+  for (const one of ["disk\u00ad1", "a\u200bb", "a\u202eb", "\u2800"]) expect(nameProblem(one)).toMatch(/never seen/);
+});
+
+test("a name that the server takes is not refused by the page: joined emojis, private letters", () => {
+  for (const one of ["👩‍👩‍👧", "\ue000"]) expect(nameProblem(one)).toBeUndefined();
 });
 
 test("every named thing has the same rule, so that the page needs only one", () => {
