@@ -11,7 +11,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from velocity import plan
-from velocity.access.bounds import check_own
+from velocity.access.bounds import BOUNDS, check_own
 from velocity.access.directory import Directory
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
