@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Mpid, Revision, UnixTime, UnreachableSince, Vmid
 from velocity.contract.machines import Reason, State
-from velocity.contract.media import MediumInfo
+from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
 from velocity.contract.tasks import TaskInfo
 from velocity.contract.users import UserSummary
@@ -48,12 +48,6 @@ class VmView(Wire, frozen=True):
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
-
-
-class MediumView(MediumInfo, frozen=True, kw_only=True):
-    """A medium as POST /m/media/list shows it, and the group that owns it."""
-
-    gid: Gid
 
 
 class PoolView(Wire, frozen=True):

@@ -109,10 +109,21 @@ class MediumInfo(Wire, frozen=True):
     content: Content | UnsetType = UNSET
 
 
+class MediumView(MediumInfo, frozen=True, kw_only=True):
+    """A medium as POST /m/media/list shows it, and the group that owns it."""
+
+    gid: Gid
+
+
 class Media(Wire, frozen=True):
     media: list[MediumInfo]
-    shared: list[MediumInfo] | UnsetType = UNSET
-    """The ISOs of the groups above, which the group's VMs may have read-only."""
+    shared: (
+        Annotated[
+            list[MediumView],
+            Meta(description="the ISOs of the groups above, which the VMs of the group can use read-only"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class CreateMedium(Change, frozen=True):

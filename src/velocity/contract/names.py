@@ -7,9 +7,12 @@ names that were stored earlier load, and stay as they are until they are changed
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from typing import Literal
+
+from precis_i18n import get_profile
 
 Kind = Literal["object", "user"]
 
@@ -47,11 +50,11 @@ def tidy(name: str, kind: Kind = "object") -> str:
         return name.strip()
     if len(name) > LONGEST:  # it is refused anyway, and to order its combining characters takes long
         return name
+    name = unicodedata.normalize("NFC", name).strip()
     if kind == "user":
-        name = "".join(
-            unicodedata.normalize("NFKC", one) if unicodedata.east_asian_width(one) in "FH" else one for one in name
-        )
-    return unicodedata.normalize("NFC", name).strip()
+        with contextlib.suppress(UnicodeEncodeError):  # `problem` says what is wrong
+            return _USERNAME.enforce(name)
+    return name
 
 
 def problem(name: str, kind: Kind = "object") -> str | None:
@@ -59,7 +62,7 @@ def problem(name: str, kind: Kind = "object") -> str | None:
     if name.isascii() and name.isprintable() and kind == "object":
         return None
     if unseen := _UNSEEN_ANYWHERE.search(_JOINED.sub("", name)):
-        return f"{called(unseen[0])} cannot be seen in a name, or turns its text round: leave it out"
+        return f"{called(unseen[0])} is invisible, or reverses the text of a name: leave it out"
     return _user_problem(name) if kind == "user" else None
 
 
@@ -68,46 +71,23 @@ def called(character: str) -> str:
     return f"U+{ord(character):04X} ({unicodedata.name(character, 'a control character').lower()})"
 
 
-_LETTERS = frozenset({"Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"})
-_ALLOWED = frozenset("\u00df\u03c2\u06fd\u06fe\u0f0b\u3007")
-_HANGUL_JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
+_USERNAME = get_profile("UsernameCasePreserved")
 
 
 def _user_problem(name: str) -> str | None:
-    for place, one in enumerate(name):
-        if not ("!" <= one <= "~" or one in _ALLOWED or _is_letter(one) or _joins(name, place)):
-            word = "a space" if one == " " else f"{one!r}, {called(one)},"
-            return f"{word} cannot stand in a user's name: use letters, digits and signs such as . - _ @"
+    try:
+        _USERNAME.enforce(name)
+    except UnicodeEncodeError as error:
+        if error.reason == "DISALLOWED/bidi_rule":
+            return "a user's name is written in one direction: begin and end it with a letter of its script, or a digit"
+        one = error.object[error.start : error.end]
+        word = "a space" if one == " " else f"{one!r}, {called(one)}," if len(one) == 1 else "what is there"
+        return f"{word} cannot stand in a user's name: use letters, digits and signs such as . - _ @"
     scripts = {script for one in name if (script := _script(one))}
     if len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER):
         found = " and ".join(sorted(scripts))
-        return f"a user's name is of one script, and this one is of {found}: look-alikes are kept out"
-    return _direction_problem(name)
-
-
-def _is_letter(one: str) -> bool:
-    """RFC 8264, 9: letters and digits that are no other character's compatibility form."""
-    return (
-        unicodedata.category(one) in _LETTERS
-        and unicodedata.normalize("NFKC", one) == one
-        and not _HANGUL_JAMO.match(one)
-    )
-
-
-def _joins(name: str, place: int) -> bool:
-    """RFC 8264, 9.6 (CONTEXTO): signs that belong between or beside certain letters."""
-    one, before, after = name[place], name[place - 1 : place], name[place + 1 : place + 2]
-    match one:
-        case "\u00b7":
-            return before == after == "l"
-        case "\u0375":
-            return _script(after) == "Greek"
-        case "\u05f3" | "\u05f4":
-            return _script(before) == "Hebrew"
-        case "\u30fb":
-            return any(_script(other) in ("Hiragana", "Katakana", "Cjk") for other in name)
-        case _:
-            return False
+        return f"a user's name has letters of one script, and this one has {found}: use one of them"
+    return None
 
 
 _TOGETHER = ({"Cjk", "Hiragana", "Katakana"}, {"Cjk", "Hangul"}, {"Cjk", "Bopomofo"})
@@ -120,14 +100,3 @@ def _script(one: str) -> str | None:
         return None
     word = unicodedata.name(one, "UNKNOWN").partition(" ")[0].capitalize()
     return None if word in ("Modifier", "Masculine", "Feminine", "Katakana-hiragana") else word
-
-
-def _direction_problem(name: str) -> str | None:
-    """RFC 5893, 2: nothing of the name turns round what stands beside it."""
-    ways = [unicodedata.bidirectional(one) for one in name]
-    if not {"R", "AL", "AN"} & set(ways):
-        return None
-    last = next((way for way in reversed(ways) if way != "NSM"), "")
-    if ways[0] not in ("R", "AL") or "L" in ways or last not in ("R", "AL", "EN", "AN") or {"EN", "AN"} <= set(ways):
-        return "a user's name is written from one side: begin and end it with a letter of its script, or a digit"
-    return None

@@ -8,7 +8,7 @@ from itertools import compress
 
 import msgspec
 
-from velocity.contract import events
+from velocity.contract import events, media
 from velocity.contract.permissions import members
 from velocity.events.buffer import Grants, HoldersUpward
 
@@ -17,10 +17,10 @@ from velocity.events.buffer import Grants, HoldersUpward
 class ShownMedium:
     """`view` names all VMs that the medium is attached to; `seers` are those who see each of them, in this order."""
 
-    view: events.MediumView
+    view: media.MediumView
     seers: Sequence[HoldersUpward]
 
-    def to(self, held: Grants) -> events.MediumView:
+    def to(self, held: Grants) -> media.MediumView:
         seen = [above.may_receive(0, held) for above in self.seers]
         if all(seen):
             return self.view

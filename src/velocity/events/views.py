@@ -64,9 +64,9 @@ def medium_info(one: Medium, *, readonly: bool, allocated: int, used_by: list[me
     )
 
 
-def medium(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> events.MediumView:
+def medium(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> media.MediumView:
     info = medium_info(one, readonly=readonly, allocated=allocated, used_by=used_by)
-    return events.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
+    return media.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
 
 
 def task(one: Task) -> tasks.TaskInfo:

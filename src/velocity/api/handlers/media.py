@@ -1,6 +1,6 @@
 """Media pools and media."""
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media
@@ -72,16 +72,23 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
     found = [one for one in found if services.library.find(one.mid)]  # it may have been deleted meanwhile
     sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
 
-    def info(one: Medium) -> media.MediumInfo:
-        return views.medium_info(
-            one,
-            readonly=services.assignments.readonly(one),
-            allocated=services.usage.last(one.mid),
-            used_by=views.users(services.attachments.attached_vms(one.mid), sees),
-        )
+    def used_by(one: Medium) -> list[media.MediumUser]:
+        return views.users(services.attachments.attached_vms(one.mid), sees)
 
-    shared = [structs.replace(info(one), readonly=True) for one in services.library.shared_with(gid)]
-    return media.Media(media=[info(one) for one in found], shared=shared or UNSET)
+    last = services.usage.last
+    return media.Media(
+        media=[
+            views.medium_info(
+                one, readonly=services.assignments.readonly(one), allocated=last(one.mid), used_by=used_by(one)
+            )
+            for one in found
+        ],
+        shared=[
+            views.medium(one, readonly=True, allocated=last(one.mid), used_by=used_by(one))
+            for one in services.library.shared_with(gid)
+        ]
+        or UNSET,
+    )
 
 
 @handles(media.DELETE)

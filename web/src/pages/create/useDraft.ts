@@ -3,6 +3,7 @@ import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { type Medium, useMay, useObjects } from "@/api/live";
 import { uploads, useUpload } from "@/api/upload";
+import { useAttachable } from "@/ui/attachable";
 import { pathsOf, useGroupsWhere } from "@/ui/groups";
 import { type Change, usePlan } from "@/ui/PlanSummary";
 import { useAvailable } from "./available";
@@ -42,7 +43,7 @@ export function useDraft() {
   const running = useRun();
   const may = useMay();
   const vms = useObjects("vm");
-  const all = useObjects("medium");
+  const all = useAttachable(gid);
   const media = useUsable(all, gid);
   const upload = useUpload(typed.source?.from === "upload" ? typed.source.id : undefined);
   const mpid = room.pools.find((one) => one.mpid === typed.mpid)?.mpid ?? room.pools[0]?.mpid;
@@ -134,8 +135,9 @@ function useUsable(all: readonly Medium[], gid: number): Medium[] {
   return useMemo(() => {
     const paths = pathsOf(groups);
     const own = (one: Medium) => (one.gid === gid ? 0 : 1);
+    const isShared = (one: Medium) => one.readonly && one.type.toUpperCase() === "ISO";
     return all
-      .filter((one) => one.gid === gid || may("media.list", one.gid) || isAbove(one.gid, gid, paths))
+      .filter((one) => one.gid === gid || may("media.list", one.gid) || isShared(one) || isAbove(one.gid, gid, paths))
       .filter((one) => !(roleOf(one) === "disk" && one.used_by.some((vm) => vm.writing)))
       .filter((one) => one.content?.format !== "blank")
       .sort(

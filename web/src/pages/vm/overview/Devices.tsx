@@ -1,14 +1,14 @@
 /** What is attached to a VM. */
 import { Card, CardBody, CardTitle, DescriptionList, List, ListItem } from "@patternfly/react-core";
 import { Link } from "react-router";
-import { useObjects } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
+import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { MODES } from "../settings/modes";
 import { Fact } from "./Fact";
 
 export function Devices({ info }: { info: VmInfo }) {
-  const media = useObjects("medium");
+  const media = useAttachable(info.gid);
   return (
     <Card isFullHeight>
       <CardTitle component="h2">Devices</CardTitle>

@@ -2,16 +2,17 @@
 import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
-import { type Medium, useObjects } from "@/api/live";
+import type { Medium } from "@/api/live";
+import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { MODES } from "./modes";
 import { Problem } from "./Problem";
 
-export function MediaFields({ draft, change, problems, disabled, vmid }: Fields & { vmid: number }) {
+export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
   const { media } = draft;
-  const known = useObjects("medium");
+  const known = useAttachable(gid);
   const free = known
     .filter((one) => !media.some((it) => it.mid === one.mid))
     .sort((a, b) => a.name.localeCompare(b.name));

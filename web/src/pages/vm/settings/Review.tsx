@@ -17,6 +17,7 @@ import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
 import type { Plan, VmInfo } from "@/api/schema";
 import { showToast } from "@/ui/actions";
+import { useAttachable } from "@/ui/attachable";
 import { mib } from "@/ui/format";
 import { SameAs } from "@/ui/SameAs";
 import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
@@ -38,7 +39,7 @@ interface Props {
 export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale }: Props) {
   const [planned, setPlanned] = useState<Plan>();
   const [busy, setBusy] = useState(false);
-  const words = useWords();
+  const words = useWords(vm.gid);
   const fields = Object.keys(changes) as Field[];
   const body = { vmid: vm.vmid, revision: base.revision, ...changes };
   const fail = (error: unknown) => {
@@ -140,8 +141,8 @@ function Takes({ planned }: { planned: Plan }) {
 }
 
 /** A setting's value in words. */
-function useWords(): (field: Field, value: Settings[Field] | undefined) => string {
-  const media = useObjects("medium");
+function useWords(gid: number): (field: Field, value: Settings[Field] | undefined) => string {
+  const media = useAttachable(gid);
   return (field, value) => {
     if (field === "memory_mib") return mib(value as number);
     if (typeof value === "boolean") return value ? "yes" : "no";

@@ -89,7 +89,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
         </Alert>
       )}
       <GeneralFields {...fields} />
-      <MediaFields {...fields} vmid={vm.vmid} />
+      <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} />
       {refused && (
