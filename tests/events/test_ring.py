@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velocity.access.rules import Group
-from velocity.contract.events import GroupView, MediumView
-from velocity.contract.media import Content, MediumUser
+from velocity.contract.events import GroupView
+from velocity.contract.media import Content, MediumUser, MediumView
 from velocity.events.buffer import (
     ByReader,
     EventBuffer,

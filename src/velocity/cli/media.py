@@ -44,7 +44,7 @@ def list_media(group: int | None, shared: bool) -> None:
     answer = client.list_media(gid=where.here(client, group))
     upload = f"no media: `{program()} media upload FILE{where.option(client, group)}`"
     listed(
-        Media(media=(answer.shared or []) if shared else answer.media),
+        Media(media=list(answer.shared or []) if shared else answer.media),
         "media",
         ("NAME", "TYPE", "SIZE", "ON DISK", "FORMAT", "HOLDS", "READONLY", "MID"),
         lambda one: (

@@ -39,7 +39,7 @@ class Methods(abc.ABC):
     def call(self, operation: Operation[Request, Response], request: Request) -> Response:
         """Any operation of the contract."""
 
-    def sign_in(self, *, name: str, password: str) -> auth.Session:
+    def sign_in(self, *, name: str, password: str) -> auth.IssuedAuthkey:
         """Sign in with a name and a password.
 
         Refused with:
@@ -48,22 +48,22 @@ class Methods(abc.ABC):
         return self.call(auth.SIGN_IN, auth.SignIn(name=name, password=password))
 
     def sign_out(self) -> Nothing:
-        """End the session of the authkey; one that is unknown is no failure."""
+        """End the session of the authkey; an unknown authkey is not an error."""
         return self.call(auth.SIGN_OUT, Change())
 
-    def renew(self) -> auth.Session:
+    def renew(self) -> auth.IssuedAuthkey:
         """Exchange the authkey for a new one; the old one stops working at once.
 
         Refused with:
         403 1400: the authkey is unknown
-        403 1401: the authkey has expired (known for a day)
+        403 1401: the authkey has expired (reported as expired for a day)
         """
         return self.call(auth.RENEW, Change())
 
     def open_session(
         self, *, name: str | UnsetType = UNSET, password: str | UnsetType = UNSET, link: str | UnsetType = UNSET
     ) -> sessions.BrowserSession:
-        """Sign in a browser: the authkey goes into the cookie `velocity`, which no script can read.
+        """Sign in a browser: the authkey is set as the cookie `velocity`, which scripts cannot read.
 
         Refused with:
         403 28200: wrong name, password or link
@@ -71,11 +71,11 @@ class Methods(abc.ABC):
         return self.call(sessions.OPEN, sessions.OpenSession(name=name, password=password, link=link))
 
     def show_session(self) -> sessions.BrowserSession:
-        """Show the present session, and the csrf that its requests need."""
+        """Show the present session and the csrf token for its requests."""
         return self.call(sessions.SHOW, Nothing())
 
     def renew_session(self) -> sessions.BrowserSession:
-        """Exchange the authkey for a new one in a new cookie; the old one and its csrf stop working at once."""
+        """Exchange the authkey for a new one in a new cookie; the old one and its csrf token stop working at once."""
         return self.call(sessions.RENEW, Change())
 
     def end_session(self, *, sid: str | UnsetType = UNSET) -> Nothing:
@@ -87,36 +87,36 @@ class Methods(abc.ABC):
         return self.call(sessions.END, sessions.EndSession(sid=sid))
 
     def list_sessions(self) -> sessions.Sessions:
-        """List the caller's sessions, the newest first."""
+        """List the caller's sessions, newest first."""
         return self.call(sessions.LIST, Nothing())
 
     def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
 
         Refused with:
-        403 2100: velocity.user.view is needed somewhere the user is a member
+        403 2100: velocity.user.view is needed on a group that the user is a member of
         404 2110: no such user
         """
         return self.call(users.SHOW, users.ShowUser(uid=uid))
 
     def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
-        """Create a user, who holds no permission yet.
+        """Create a user, who has no permissions yet.
 
         Refused with:
-        403 2200: velocity.user.create is needed somewhere; with `gid`, on that group
+        403 2200: velocity.user.create is needed on at least one group; with `gid`, on that group
         404 2210: no such group
-        409 2220: a user of that name exists
+        409 2220: a user with that name already exists
         """
         return self.call(users.CREATE, users.CreateUser(name=name, password=password, gid=gid))
 
     def remove_user(self, *, uid: int, revision: str | UnsetType = UNSET) -> Nothing:
-        """Remove a user; every authkey and permission of that user ends.
+        """Remove a user with their authkeys and permissions.
 
         Refused with:
-        403 2300: velocity.user.remove is needed on every group of the user, and on its home
+        403 2300: velocity.user.remove is needed on every group of the user and on the user's home group
         404 2310: no such user
         406 2320: the root user, or oneself
-        409 2321: the object has changed since the revision that the request names
+        409 2321: the object has changed since the revision in the request
         """
         return self.call(users.REMOVE, users.RemoveUser(uid=uid, revision=revision))
 
@@ -129,15 +129,15 @@ class Methods(abc.ABC):
         old_password: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> Nothing:
-        """Set a password, which ends every authkey of that user, or move a user's home.
+        """Set a password, which ends the user's sessions, or change a user's home group.
 
         Refused with:
         403 2400: the old password is wrong; or, for another user: velocity.user.remove is needed on every group of
-            the user and on its home, and every permission that the user holds there; or, for a new home:
-            velocity.user.remove is needed on both
+            the user and on the home group, as is every permission that the user holds there; or, for a new home
+            group: velocity.user.remove is needed on both
         404 2410: no such user
         404 2411: no such group
-        409 2420: the object has changed since the revision that the request names
+        409 2420: the object has changed since the revision in the request
         """
         return self.call(
             users.CHANGE,
@@ -148,12 +148,12 @@ class Methods(abc.ABC):
         """List all users by name.
 
         Refused with:
-        403 3100: velocity.user.list is needed somewhere
+        403 3100: velocity.user.list is needed on at least one group
         """
         return self.call(users.LIST, Nothing())
 
     def grant_permission(self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET) -> Nothing:
-        """Give a user a permission on a group that the caller holds there.
+        """Give a user a permission on a group; the caller must hold it there too.
 
         Refused with:
         403 4200: velocity.user.assign is needed on the group
@@ -161,27 +161,27 @@ class Methods(abc.ABC):
         404 4211: no such group
         404 4212: no such permission
         403 4220: the caller does not hold that permission on the group
-        409 4221: the object has changed since the revision that the request names
+        409 4221: the object has changed since the revision in the request
         """
         return self.call(users.GRANT, users.Grant(uid=uid, gid=gid, permission=permission, revision=revision))
 
     def revoke_permission(
         self, *, uid: int, gid: int, permission: str | UnsetType = UNSET, revision: str | UnsetType = UNSET
     ) -> Nothing:
-        """Take a permission on a group, or all of them, away from a user; one that is not held is no failure.
+        """Take one permission on a group, or all of them, away from a user; no error if they do not hold it.
 
         Refused with:
         403 4300: velocity.user.revoke is needed on the group, and the permission itself
         404 4310: no such user
         404 4311: no such group
         404 4312: no such permission
-        406 4320: the root user's permissions on group 0 stay
-        409 4321: the object has changed since the revision that the request names
+        406 4320: the root user's permissions on group 0 cannot be taken away
+        409 4321: the object has changed since the revision in the request
         """
         return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission, revision=revision))
 
     def show_group(self, *, gid: int) -> groups.GroupInfo:
-        """Show a group with its members and what they hold directly on it.
+        """Show a group with its members and their direct permissions.
 
         Refused with:
         403 5100: velocity.group.view is needed on the group
@@ -190,39 +190,39 @@ class Methods(abc.ABC):
         return self.call(groups.SHOW, groups.GroupRequest(gid=gid))
 
     def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
-        """Create a group under another one.
+        """Create a group under another group.
 
         Refused with:
         403 5200: velocity.group.create is needed on the parent
         404 5210: no such parent group
         409 5220: a group of that name exists under that parent
         406 5221: it would be too far below the root (group_depth)
-        406 5222: the parent has as many subgroups as it may have
+        406 5222: the parent has as many subgroups as allowed (group_subgroups)
         """
         return self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
 
     def delete_group(
         self, *, gid: int, revision: str | UnsetType = UNSET, force: bool = False, purge: bool = False
     ) -> Nothing:
-        """Delete a group with its subgroups, VMs and media, into the trash.
+        """Move a group with its subgroups, VMs and media to the trash.
 
         Refused with:
         403 5300: velocity.group.remove is needed on the parent
         404 5310: no such group
-        406 5320: group 0 stays
+        406 5320: group 0 cannot be deleted
         409 5321: one of its VMs is not STOPPED, and `force` is not true
-        409 5322: one of its media is attached to a VM of a group that remains
-        409 5323: the object has changed since the revision that the request names
-        406 5324: a pool that its media lie in is away, or can only be read
+        409 5322: one of its media is attached to a VM of a group that is not being deleted
+        409 5323: the object has changed since the revision in the request
+        406 5324: the pool of one of its media is away or read-only
         """
         return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
     def list_groups(self) -> groups.Groups:
-        """List the groups where the caller holds a permission, and the ancestors needed to draw the tree."""
+        """List the groups where the caller holds a permission, and their ancestors."""
         return self.call(groups.LIST, Nothing())
 
     def show_quota(self, *, gid: int) -> groups.QuotaInfo:
-        """Show what a group with its subgroups may have, has, and may still add.
+        """Show the quota of a group with its subgroups, what they use, and what is left.
 
         Refused with:
         403 18100: velocity.group.view is needed on the group
@@ -239,13 +239,13 @@ class Methods(abc.ABC):
         vms: int | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> groups.QuotaInfo:
-        """Set what a group with its subgroups may have; a limit that is absent or null is lifted.
+        """Set the quota of a group with its subgroups; a limit that is absent or null is removed.
 
         Refused with:
         403 18200: velocity.group.create is needed on the parent
         404 18210: no such group
-        409 18221: the object has changed since the revision that the request names
-        406 18220: a limit is above an ancestor's, or below one of a subgroup
+        409 18221: the object has changed since the revision in the request
+        406 18220: a limit is above an ancestor's, or below a subgroup's
         """
         return self.call(
             groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, revision=revision)
@@ -261,15 +261,15 @@ class Methods(abc.ABC):
         manage: bool = False,
         revision: str | UnsetType = UNSET,
     ) -> Nothing:
-        """Assign a pool to a group, or change what is assigned.
+        """Assign a pool to a group, or change its assignment.
 
         Refused with:
-        403 6200: velocity.pool.assign is needed on the group, and on its parent for what the group gains; nobody
-            passes on what the parent lacks
+        403 6200: velocity.pool.assign is needed on the group, and on its parent for whatever the group gains; a group
+            cannot be given what its parent lacks
         404 6210: no such group
         404 6211: no such pool
-        406 6220: group 0 has every pool
-        409 6221: the object has changed since the revision that the request names
+        406 6220: group 0 always has every pool
+        409 6221: the object has changed since the revision in the request
         """
         return self.call(
             media.ASSIGN_POOL,
@@ -277,19 +277,19 @@ class Methods(abc.ABC):
         )
 
     def revoke_pool(self, *, gid: int, mpid: int, revision: str | UnsetType = UNSET) -> Nothing:
-        """Take a pool away from a group and its subgroups; their media stay.
+        """Remove a pool's assignment to a group and its subgroups; their media remain.
 
         Refused with:
-        403 6300: velocity.pool.revoke is needed on the group; where it would gain by what it inherits, also
-            velocity.pool.assign on its parent
+        403 6300: velocity.pool.revoke is needed on the group; if the group would gain through inheritance,
+            velocity.pool.assign is needed on its parent as well
         404 6310: no such group
-        404 6311: no such pool is assigned to the group
-        409 6320: the object has changed since the revision that the request names
+        404 6311: the pool is not assigned to the group
+        409 6320: the object has changed since the revision in the request
         """
         return self.call(media.REVOKE_POOL, media.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
     def list_pools(self, *, gid: int) -> media.Pools:
-        """List the media pools that a group sees, with what it may do there and has used.
+        """List the media pools available to a group, with its permissions, quota and usage.
 
         Refused with:
         403 7100: velocity.pool.list is needed on the group
@@ -300,16 +300,16 @@ class Methods(abc.ABC):
     def create_medium(
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
     ) -> media.MediumCreated:
-        """Create an empty medium; space is sparse, its declared size counts.
+        """Create an empty medium; it is stored sparsely, and quotas count its full size.
 
         Refused with:
         403 8200: velocity.media.create is needed on the group
         403 8201: the group may not manage media in this pool
         404 8210: no such group
         404 8211: no such pool for this group
-        409 8220: the group has a medium of that name in this pool
-        406 8221: the quota, or the space of the pool, does not hold it
-        406 8222: the pool is away, or can only be read
+        409 8220: the group already has a medium with that name in this pool
+        406 8221: the quota or the free space of the pool does not suffice
+        406 8222: the pool is away or read-only
         """
         return self.call(
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
@@ -318,7 +318,7 @@ class Methods(abc.ABC):
     def import_medium(
         self, *, mid: UUID, gid: int, mpid: int, name: str, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
     ) -> tasks.TaskStarted:
-        """Make a medium of an uploaded qcow2, VMDK, VDI or VHDX image, or of a raw one packed with xz or zstd.
+        """Import an uploaded qcow2, VMDK, VDI or VHDX image, or a raw image compressed with xz or zstd.
 
         Refused with:
         403 21200: velocity.media.create is needed on the group
@@ -326,11 +326,11 @@ class Methods(abc.ABC):
         404 21210: no such group
         404 21211: no such pool for this group
         404 21212: no such medium for this group
-        409 21220: the group has a medium of that name in this pool
-        406 21221: the quota, or the space of the pool, does not hold it
-        406 21222: the bytes are no image that can be imported, or name other files
+        409 21220: the group already has a medium with that name in this pool
+        406 21221: the quota or the free space of the pool does not suffice
+        406 21222: the bytes are not an image that can be imported, or refer to other files
         409 21223: a VM is writing to it
-        406 21224: the pool is away, or can only be read, or that of the source is away
+        406 21224: the pool is away or read-only, or the source's pool is away
         """
         return self.call(
             media.IMPORT, media.ImportMedium(mid=mid, gid=gid, mpid=mpid, name=name, type=type, format=format)
@@ -347,10 +347,10 @@ class Methods(abc.ABC):
         404 22210: no such group
         404 22211: no such pool for this group
         404 22212: no such medium for this group
-        409 22220: the group has a medium of that name in this pool
-        406 22221: the quota, or the space of the pool, does not hold it
+        409 22220: the group already has a medium with that name in this pool
+        406 22221: the quota or the free space of the pool does not suffice
         409 22223: a VM is writing to it
-        406 22224: the pool is away, or can only be read, or that of the source is away
+        406 22224: the pool is away or read-only, or the source's pool is away
         """
         return self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
 
@@ -364,14 +364,14 @@ class Methods(abc.ABC):
         return self.call(media.LIST, media.ListMedia(gid=gid))
 
     def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
-        """Delete a medium that is attached to no VM, into the trash.
+        """Move a medium that is attached to no VM to the trash.
 
         Refused with:
         403 14300: velocity.media.remove is needed on the medium's group
         404 14310: no such medium
         409 14320: the medium is attached to a VM, running or not
-        409 14321: the object has changed since the revision that the request names
-        406 14322: the pool is away, or can only be read
+        409 14321: the object has changed since the revision in the request
+        406 14322: the pool is away or read-only
         """
         return self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
@@ -379,7 +379,7 @@ class Methods(abc.ABC):
         """List the host NICs available for BRIDGE.
 
         Refused with:
-        403 11100: velocity.nic.list is needed somewhere
+        403 11100: velocity.nic.list is needed on at least one group
         """
         return self.call(nics.LIST, Nothing())
 
@@ -404,15 +404,15 @@ class Methods(abc.ABC):
         404 12210: no such group
         404 12211: no such medium for this group
         404 12214: no such host NIC
-        406 12220: a VM cannot have so many CPUs here, or the group's quota does not hold them
-        406 12221: a VM cannot have this memory here, or the group's quota does not hold it
-        406 12222: a quota on the number of VMs does not hold it
-        406 12225: the media mode is none of USB, BLOCK, VIRTIO
-        406 12226: the NIC type is none of NAT, BRIDGE
-        406 12227: BRIDGE without a host NIC
-        409 12223: the group has a VM of that name
+        406 12220: more CPUs than a VM can have here, or than the group's quota allows
+        406 12221: more or less memory than a VM can have here, or more than the group's quota allows
+        406 12222: a quota on the number of VMs does not allow it
+        406 12225: the media mode is not USB, BLOCK or VIRTIO
+        406 12226: the NIC type is not NAT or BRIDGE
+        406 12227: a BRIDGE NIC without a host NIC
+        409 12223: the group already has a VM with that name
         409 12224: two displays have the same name
-        409 12228: the medium is attached writable to another VM, or twice
+        409 12228: the medium is already attached writable, to another VM or twice to this one
         """
         return self.call(
             machines.CREATE,
@@ -435,7 +435,7 @@ class Methods(abc.ABC):
 
         Refused with:
         403 13100: velocity.vm.view is needed on the VM's group
-        404 13110: no such VM, or none for the caller
+        404 13110: no such VM, or not visible to the caller
         """
         return self.call(machines.STATE, machines.VmRequest(vmid=vmid))
 
@@ -444,13 +444,13 @@ class Methods(abc.ABC):
 
         Refused with:
         403 13200: velocity.vm.state is needed on the VM's group
-        404 13210: no such VM, or none for the caller
-        406 13220: not possible from the present state
+        404 13210: no such VM, or not visible to the caller
+        406 13220: not possible in the VM's present state
         406 13221: not a state that can be requested
-        406 13222: the host has not the memory free now
-        406 13223: a pool of its media is away, or can only be read
-        409 13224: it would write to a medium that a clone or an import reads
-        500 13230: the hypervisor failed, with its own words
+        406 13222: the host does not have enough free memory
+        406 13223: the pool of one of its media is away or read-only
+        409 13224: it would write to a medium that another VM writes to, or that is being cloned or imported
+        500 13230: the hypervisor failed; the message has its own words
         """
         return self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))
 
@@ -458,18 +458,18 @@ class Methods(abc.ABC):
         """Show a virtual machine.
 
         Refused with:
-        404 16110: no such VM, or one that the caller may not view
+        404 16110: no such VM, or not visible to the caller
         """
         return self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
     def delete_vm(self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
-        """Delete a stopped virtual machine with its firmware variables, into the trash; its media stay.
+        """Move a stopped virtual machine with its firmware variables to the trash; its media remain.
 
         Refused with:
         403 16300: velocity.vm.remove is needed on the VM's group
         404 16310: no such VM
         409 16320: the VM is not STOPPED
-        409 16321: the object has changed since the revision that the request names
+        409 16321: the object has changed since the revision in the request
         """
         return self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge))
 
@@ -488,22 +488,22 @@ class Methods(abc.ABC):
         notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
-        """Change a virtual machine; what cannot change while it runs waits for the next start.
+        """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
         Refused with:
         403 16400: velocity.vm.alter is needed on the VM's group
         404 16410: no such VM
         404 16411: no such medium for this group
         404 16414: no such host NIC
-        409 16429: the object has changed since the revision that the request names
-        406 16420: a VM cannot have so many CPUs here, or the group's quota does not hold them
-        406 16421: a VM cannot have this memory here, or the group's quota does not hold it
-        406 16425: the media mode is none of USB, BLOCK, VIRTIO
-        406 16426: the NIC type is none of NAT, BRIDGE
-        406 16427: BRIDGE without a host NIC
-        409 16423: the group has a VM of that name
+        409 16429: the object has changed since the revision in the request
+        406 16420: more CPUs than a VM can have here, or than the group's quota allows
+        406 16421: more or less memory than a VM can have here, or more than the group's quota allows
+        406 16425: the media mode is not USB, BLOCK or VIRTIO
+        406 16426: the NIC type is not NAT or BRIDGE
+        406 16427: a BRIDGE NIC without a host NIC
+        409 16423: the group already has a VM with that name
         409 16424: two displays have the same name
-        409 16428: the medium is attached writable to another VM, or twice
+        409 16428: the medium is already attached writable, to another VM or twice to this one
         """
         return self.call(
             machines.ALTER,
@@ -534,35 +534,35 @@ class Methods(abc.ABC):
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET
     ) -> machines.ConsoleTicket:
-        """Get a ticket for one websocket to the serial console or a display.
+        """Get a ticket for one websocket connection to the serial console or to a display.
 
         Refused with:
         403 19100: velocity.vm.interact is needed on the VM's group
-        404 19110: no such VM, or one that the caller may not view
+        404 19110: no such VM, or not visible to the caller
         406 19120: the VM is STOPPED
         406 19121: the VM has no such display
         """
         return self.call(machines.CONSOLE, machines.OpenConsole(vmid=vmid, kind=kind, display=display))
 
     def read_log(self, *, vmid: int, bytes: int = 65536) -> consoles.SerialLog:
-        """Read the end of what a virtual machine said on its serial console, also when it is STOPPED.
+        """Read the end of a virtual machine's serial console output, also when it is STOPPED.
 
         Refused with:
         403 30100: velocity.vm.interact is needed on the VM's group
-        404 30110: no such VM, or one that the caller may not view
+        404 30110: no such VM, or not visible to the caller
         """
         return self.call(consoles.LOG, consoles.ReadLog(vmid=vmid, bytes=bytes))
 
     def show_screen(self, *, vmid: int, display: str | UnsetType = UNSET, text: bool = False) -> screens.ScreenPicture:
-        """Take a picture of a display; GET with the same fields in the query, and width, gives the PNG itself.
+        """Take a picture of a display; GET with the same fields in the query, and width, returns the PNG itself.
 
         Refused with:
         403 31100: velocity.vm.interact is needed on the VM's group
-        404 31110: no such VM, or one that the caller may not view
+        404 31110: no such VM, or not visible to the caller
         406 31120: the VM is STOPPED
         406 31121: the VM has no such display
-        406 31122: the text was asked for, and tesseract is not installed or fails
-        500 31130: the hypervisor gave no picture, with its own words
+        406 31122: the text was requested, and tesseract is missing or fails
+        500 31130: the hypervisor returned no picture; the message has its own words
         """
         return self.call(screens.SCREEN, screens.ShowScreen(vmid=vmid, display=display, text=text))
 
@@ -575,29 +575,29 @@ class Methods(abc.ABC):
         return self.call(screens.SEARCH, screens.SearchScreens(text=text))
 
     def vm_metrics(self, *, vmid: int, span: Literal["hour", "day"]) -> metrics.VmMetrics:
-        """Show what a virtual machine took over the past hour or day; it is kept in memory while the server runs.
+        """Show the resources that a virtual machine used in the past hour or day, while the server was running.
 
         Refused with:
         403 33100: velocity.vm.view is needed on the VM's group
-        404 33110: no such VM, or none for the caller
+        404 33110: no such VM, or not visible to the caller
         """
         return self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
 
     def vm_command(self, *, vmid: int) -> command.VmCommand:
-        """Show the command that a virtual machine runs with; its media are open descriptors, no paths.
+        """Show the command line that a virtual machine runs with; media appear as open descriptors, not as paths.
 
         Refused with:
         403 34100: velocity.vm.view is needed on the VM's group
-        404 34110: no such VM, or none for the caller
+        404 34110: no such VM, or not visible to the caller
         406 34120: the VM is STOPPED
         """
         return self.call(command.VM, machines.VmRequest(vmid=vmid))
 
     def show_host(self) -> host.HostInfo:
-        """Show the host: its load, memory, pools and hypervisor.
+        """Show the host with its load, memory, pools and hypervisor.
 
         Refused with:
-        403 35100: velocity.host.view is needed somewhere
+        403 35100: velocity.host.view is needed on at least one group
         """
         return self.call(host.SHOW, Nothing())
 
@@ -614,7 +614,7 @@ class Methods(abc.ABC):
         granted: list[why.Supposed] | None = None,
         revoked: list[why.Supposed] | None = None,
     ) -> why.Explanation:
-        """Say why a user may do something or not, or what would be if permissions were given or taken.
+        """Explain why a user may or may not do something, or would if permissions were given or taken away.
 
         Refused with:
         403 20100: velocity.user.view is needed there to ask about another user
@@ -646,7 +646,7 @@ class Methods(abc.ABC):
         refused: bool | UnsetType = UNSET,
         vmid: int | UnsetType = UNSET,
     ) -> history.History:
-        """List what was done, and what was refused, the newest first: changes, sign-ins, and refused requests.
+        """List changes, sign-ins and refused requests, newest first.
 
         Refused with:
         403 27100: velocity.user.view is needed on the group
@@ -666,7 +666,7 @@ class Methods(abc.ABC):
         return self.call(tasks.SHOW, tasks.TaskRequest(tid=tid))
 
     def cancel_task(self, *, tid: int) -> tasks.TaskInfo:
-        """Cancel a task, of which nothing remains then; one that has ended stays as it is.
+        """Cancel a task and remove what it has made so far; a task that has ended stays as it is.
 
         Refused with:
         403 23300: velocity.media.create is needed on the task's group
@@ -675,7 +675,7 @@ class Methods(abc.ABC):
         return self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
 
     def list_tasks(self, *, gid: int) -> tasks.Tasks:
-        """List the tasks of a group, the newest first; those that ended are kept for a day.
+        """List the tasks of a group, newest first; ended tasks are kept for a day.
 
         Refused with:
         403 24100: velocity.media.list is needed on the group
@@ -684,37 +684,37 @@ class Methods(abc.ABC):
         return self.call(tasks.LIST, tasks.ListTasks(gid=gid))
 
     def list_trash(self) -> trash.Trash:
-        """List what was deleted and can be restored, as far as the caller could have deleted it; the newest first."""
+        """List what the caller can restore: deleted objects that the caller could have deleted; newest first."""
         return self.call(trash.LIST, Nothing())
 
     def restore(self, *, trid: int) -> trash.TrashItem:
-        """Restore what was deleted, with its id; it takes its quota again.
+        """Restore a deleted object with its id; it counts against its quotas again.
 
         Refused with:
-        403 25200: what was needed to delete it is needed: velocity.vm.remove, media.remove, or group.remove on the
+        403 25200: the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the
             parent
-        404 25210: no such thing in the trash
-        404 25211: the group that it belonged to is no more
-        404 25212: a medium that the VM has is no more, or is in the trash itself
-        404 25213: the pool that the medium lies in is no longer declared
-        409 25220: the group has a VM of that name now
-        409 25221: the group has a medium of that name now
-        409 25222: the parent has a group of that name now
-        409 25223: another VM writes to a medium of the VM now
-        406 25224: the quota does not hold its CPUs
-        406 25225: the quota does not hold its memory
-        406 25226: the quota does not hold one more VM
-        406 25227: the quota of the pool does not hold it
-        406 25228: the pool that a medium lies in is away, or can only be read
+        404 25210: no such item in the trash
+        404 25211: the group that owned it no longer exists
+        404 25212: one of the VM's media no longer exists, or is in the trash itself
+        404 25213: the medium's pool is no longer declared
+        409 25220: the group now has a VM with that name
+        409 25221: the group now has a medium with that name
+        409 25222: the parent now has a group with that name
+        409 25223: another VM has attached one of the VM's media writable
+        406 25224: the quota does not allow its CPUs
+        406 25225: the quota does not allow its memory
+        406 25226: the quota does not allow another VM
+        406 25227: the quota of the pool does not allow it
+        406 25228: the pool of a medium is away or read-only
         """
         return self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
 
     def purge(self, *, trid: int) -> Nothing:
-        """Remove something in the trash for good.
+        """Remove an item in the trash permanently.
 
         Refused with:
-        403 25300: what was needed to delete it is needed: velocity.vm.remove, media.remove, or group.remove on the
+        403 25300: the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the
             parent
-        404 25310: no such thing in the trash
+        404 25310: no such item in the trash
         """
         return self.call(trash.PURGE, trash.TrashRequest(trid=trid))

@@ -8,4 +8,4 @@ from velocity.contract.permissions import Permission
 
 @handles(host.SHOW)
 async def show_host(call: Call[Nothing]) -> host.HostInfo:
-    return await call.services.host.now(call.services.access.holding(call.caller.uid, Permission.VM_VIEW))
+    return await call.services.host.now(call.services.directory.holding(call.caller.uid, Permission.VM_VIEW))
