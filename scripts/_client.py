@@ -77,6 +77,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.media
     import velocity.contract.metrics
     import velocity.contract.nics
+    import velocity.contract.pools
     import velocity.contract.sessions
     import velocity.contract.tasks
     import velocity.contract.trash

@@ -108,6 +108,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group_subgroups: Annotated[int, Meta(ge=1, le=10**6, description="subgroups of one group")] = 1000
     group_vms: Annotated[int, Meta(ge=1, le=10**6, description="VMs of one group, without its subgroups")] = 10_000
     group_media: Annotated[int, Meta(ge=1, le=10**6, description="media of one group, without its subgroups")] = 10_000
+    group_users: Annotated[int, Meta(ge=1, le=10**6, description="users whose home is one group")] = 10_000
+    user_sessions: Annotated[
+        int, Meta(ge=1, le=10**6, description="sessions of one user: a new one ends the oldest beyond that")
+    ] = 1000
     user_uploads: Annotated[
         int, Meta(ge=1, le=1000, description="resumable uploads that one user may have under way at a time")
     ] = 16

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.world import Answer, World, world
+from tests.api.world import PASSWORD, Answer, World, world
 from velocity.access.bounds import Bounds
 from velocity.access.sessions import Caller
 from velocity.config import Settings
@@ -19,7 +19,7 @@ from velocity.contract.problems import Refused
 
 pytestmark = pytest.mark.anyio
 
-SMALL: dict[str, Any] = {"group_subgroups": 2, "group_vms": 2, "group_media": 2}
+SMALL: dict[str, Any] = {"group_subgroups": 2, "group_vms": 2, "group_media": 2, "group_users": 2}
 ONE: dict[str, Any] = dict.fromkeys(SMALL, 1)
 
 
@@ -40,10 +40,15 @@ def group(name: str, gid: int) -> dict[str, Any]:
     return {"name": name, "parent_gid": gid}
 
 
+def user(name: str, gid: int) -> dict[str, Any]:
+    return {"name": f"{name}-{gid}".replace(" ", "-"), "password": "long enough", "gid": gid}
+
+
 LASTING: list[tuple[str, Callable[[str, int], dict[str, Any]], int, str]] = [
     ("/v/vm/efi", vm, 12222, "group_vms"),
     ("/m/media/create", medium, 8221, "group_media"),
     ("/u/group", group, 5222, "group_subgroups"),
+    ("/u/user", user, 2221, "group_users"),
 ]
 
 
@@ -85,7 +90,7 @@ async def test_what_is_beyond_a_bound_already_loads_and_goes_on(tmp_path: Path) 
         )
         await w.ok("PUT", "/v/vm/state", vmid=vms[0]["vmid"], state="RUNNING")
         await w.ok("DELETE", "/m/media", mid=media[1]["mid"])
-        for path, fields, code, _ in LASTING[:2]:
+        for path, fields, code, _ in (LASTING[0], LASTING[1], LASTING[3]):
             assert await w.refused("PUT", path, **fields("new", gid)) == (406, code)
         assert (await w.call("PUT", "/u/group", **group("new", gid))).status == 406
 
@@ -102,6 +107,16 @@ async def beyond(w: World, setting: str, most: int, ask: Callable[[str], Awaitab
     assert (refused.status, refused.code) == (429, 429)
     assert setting in refused["message"] and str(most) in refused["message"]
     assert (await ask(other)).status == 200, "nobody else feels it"
+
+
+@pytest.mark.holds("BOUND-20")
+async def test_who_signs_in_once_more_than_allowed_ends_their_oldest_session(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", user_sessions=2) as w:
+        first, other = await w.user("first"), await w.user("other")
+        signed_in = [await w.ok("POST", "/u/auth", "", name="first", password=PASSWORD) for _ in range(2)]
+        keys = [first, *(str(one["authkey"]) for one in signed_in)]
+        answers = [(await w.call("POST", "/u/user", key)).status for key in (*keys, other)]
+        assert answers == [401, 200, 200, 200]
 
 
 @pytest.mark.holds("BOUND-20")

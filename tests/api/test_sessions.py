@@ -207,7 +207,7 @@ async def test_no_secret_is_in_the_history_the_log_or_the_database(w: World, cap
     told = [(one["name"], one["operation"], one["target"], one.get("code")) for one in found[:6]]
     assert told == [
         ("", "create_group", "parent_gid=0 name=a", 101),
-        ("root", "end_session", "sid=no such", 28310),
+        ("root", "end_session", 'sid="no such"', 28310),
         ("(nobody's name)", "open_session", "", 28200),
         ("(a link)", "open_session", "", 28200),
         ("root", "renew_session", "", None),

@@ -18,6 +18,8 @@ class Bounds:
     group_subgroups: int = 1000
     group_vms: int = 10_000
     group_media: int = 10_000
+    group_users: int = 10_000
+    user_sessions: int = 1000
     user_uploads: int = 16
     user_tickets: int = 64
     user_keys: int = 1000

@@ -8,18 +8,14 @@ from typing import Literal
 from velocity.access.directory import Directory
 from velocity.contract.permissions import Permission
 
-_caller: ContextVar[int | None] = ContextVar("caller", default=None)
+caller: ContextVar[int | None] = ContextVar("caller", default=None)
+"""The uid of who sent the request that is being served. None: the server itself, whose log names everything."""
 _VIEWS = {"VM": Permission.VM_VIEW, "medium": Permission.MEDIA_LIST}
-
-
-def serve(uid: int | None) -> None:
-    """Set who sent the request that is being served. None: the server itself, whose log names everything."""
-    _caller.set(uid)
 
 
 def visible_name(directory: Directory, what: Literal["VM", "medium"], name: str, gid: int) -> str:
     """An object of that group, as the caller may call it (contract, conventions)."""
-    uid = _caller.get()
+    uid = caller.get()
     if uid is None or directory.holds(uid, _VIEWS[what], gid):
         return f"{what} {name!r}"
     return f"a {what} that you may not see"

@@ -56,9 +56,11 @@ class Access:
         self._passwords = passwords
         self.directory = directory
         self.updates = updates
-        self.sessions = Sessions(store, lifetime, changes)
+        self.sessions = Sessions(store, lifetime, changes, own=bounds.user_sessions)
         self.welcome = FirstSignInLink()
-        self.users = Users(store, directory, updates, self.sessions, passwords, PasswordThrottle(), self.welcome)
+        self.users = Users(
+            store, directory, updates, self.sessions, passwords, PasswordThrottle(), self.welcome, bounds
+        )
         self.groups = Groups(store, directory, updates, belongings, bounds)
         self._owned = owned
 
@@ -83,7 +85,7 @@ class Access:
 
         Whether the target exists is for the use case to say; one that does not is treated as group 0's.
         """
-        naming.serve(None if caller is None else caller.uid)
+        naming.caller.set(None if caller is None else caller.uid)
         if not isinstance(needs, Holds):
             return
         assert caller is not None

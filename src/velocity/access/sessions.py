@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from velocity import plan
+from velocity.access.bounds import BOUNDS
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_USER, Device, Session
 from velocity.changes import Changes
@@ -52,6 +53,10 @@ class NewSession:
         return self.session.expires
 
 
+def _created(session: Session) -> int:
+    return session.created
+
+
 def key_hash(authkey: str) -> bytes:
     """What is kept of an authkey. Authkeys are random, so a fast hash is enough."""
     return hashlib.sha256(authkey.encode("utf-8", "surrogateescape")).digest()
@@ -61,9 +66,16 @@ class Sessions:
     """The sessions of all users. `lifetime` is in seconds."""
 
     def __init__(
-        self, store: AccessStore, lifetime: int, changes: Changes, clock: Callable[[], float] = time.time
+        self,
+        store: AccessStore,
+        lifetime: int,
+        changes: Changes,
+        clock: Callable[[], float] = time.time,
+        own: int = BOUNDS.user_sessions,
     ) -> None:
+        """`own` may one user have: who signs in once more ends the oldest of them, and is not locked out."""
         self._store = store
+        self._own = own
         self._lifetime = lifetime
         self._changes = changes
         self.clock = clock
@@ -134,6 +146,9 @@ class Sessions:
         session = Session(key_hash(authkey), uid, now + self._lifetime, sid, now, device.address, device.agent)
         plan.step("create", "session", "")
         await self._keep(session, None, must=first)
+        signed_in = sorted((one for one in self._by_sid.values() if one.uid == uid and one.expires), key=_created)
+        for oldest in signed_in[: -self._own]:
+            await self._end(oldest)
         if first:
             self._first.add(sid)
         return NewSession(authkey, session, sid not in self._unkept)

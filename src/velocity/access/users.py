@@ -9,6 +9,7 @@ from msgspec import UnsetType
 
 from velocity import plan
 from velocity.access import rules
+from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
@@ -46,6 +47,7 @@ class Users:
         passwords: Passwords,
         throttle: PasswordThrottle,
         welcome: FirstSignInLink,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -54,6 +56,7 @@ class Users:
         self._passwords = passwords
         self.throttle = throttle
         self._welcome = welcome
+        self._bounds = bounds
 
     async def sign_in(self, name: str, password: str, device: Device) -> NewSession:
         """A session, by name and password."""
@@ -91,15 +94,27 @@ class Users:
         """At home in that group; None: where `rules.first_home` says."""
         home = self._home(caller, gid)
         self._free_name(name)
+        self._check_room(home)
         plan.step("create", "user", name, gid=home)
         plan.stop_here()
         hashed = await self._passwords.hash(password)
         async with self._updates.changing:
             home = self._home(caller, gid)
             self._free_name(name)
+            self._check_room(home)
             user = User(await self._store.add_user(name, hashed, home), name, hashed, home)
             self._updates.put_user(user)
         return user
+
+    def _check_room(self, home: int) -> None:
+        most = self._bounds.group_users
+        if sum(one.home == home for one in self._directory.users.values()) >= most:
+            raise Refused(
+                Problem.TOO_MANY_USERS,
+                f"{self._directory.path(home)} is the home of {most} users, and no more are allowed (group_users): "
+                "choose another group, or delete some",
+                field="gid",
+            )
 
     def _home(self, caller: Caller, gid: int | None) -> int:
         directory = self._directory

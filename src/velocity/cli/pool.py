@@ -10,7 +10,7 @@ from velocity.cli.media import to_bytes
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
-from velocity.contract.media import Assigned, PoolInfo
+from velocity.contract.pools import Assigned, PoolInfo
 from velocity.sizes import size
 
 POOL = click.argument("pool", metavar="POOL", type=resolve.PoolType())

@@ -19,6 +19,7 @@ from velocity.contract import (
     media,
     metrics,
     nics,
+    pools,
     screens,
     sessions,
     tasks,
@@ -106,6 +107,7 @@ class AsyncMethods(abc.ABC):
         403 2200: velocity.user.create is needed on at least one group; with `gid`, on that group
         404 2210: no such group
         409 2220: a user with that name already exists
+        406 2221: the group is home to as many users as allowed (group_users)
         """
         return await self.call(users.CREATE, users.CreateUser(name=name, password=password, gid=gid))
 
@@ -276,8 +278,8 @@ class AsyncMethods(abc.ABC):
         409 6221: the object has changed since the revision in the request
         """
         return await self.call(
-            media.ASSIGN_POOL,
-            media.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage, revision=revision),
+            pools.ASSIGN_POOL,
+            pools.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage, revision=revision),
         )
 
     async def revoke_pool(self, *, gid: int, mpid: int, revision: str | UnsetType = UNSET) -> Nothing:
@@ -290,16 +292,16 @@ class AsyncMethods(abc.ABC):
         404 6311: the pool is not assigned to the group
         409 6320: the object has changed since the revision in the request
         """
-        return await self.call(media.REVOKE_POOL, media.RevokePool(gid=gid, mpid=mpid, revision=revision))
+        return await self.call(pools.REVOKE_POOL, pools.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
-    async def list_pools(self, *, gid: int) -> media.Pools:
+    async def list_pools(self, *, gid: int) -> pools.Pools:
         """List the media pools available to a group, with its permissions, quota and usage.
 
         Refused with:
         403 7100: velocity.pool.list is needed on the group
         404 7110: no such group
         """
-        return await self.call(media.LIST_POOLS, media.ListPools(gid=gid))
+        return await self.call(pools.LIST_POOLS, pools.ListPools(gid=gid))
 
     async def create_medium(
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"

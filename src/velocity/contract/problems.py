@@ -40,6 +40,7 @@ class Problem(enum.Enum):
     GRANT_STAYS = "grant stays"
     GROUP_TOO_DEEP = "group too deep"
     TOO_MANY_GROUPS = "too many groups"
+    TOO_MANY_USERS = "too many users"
     GROUP_STAYS = "group stays"
     GROUP_BUSY = "group busy"
     GROUP_MEDIUM_ATTACHED = "a medium of the group is attached elsewhere"

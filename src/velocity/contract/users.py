@@ -160,6 +160,7 @@ CREATE = Operation(
         ),
         Failure(2210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(2220, 409, Problem.USER_NAME_TAKEN, "a user with that name already exists"),
+        Failure(2221, 406, Problem.TOO_MANY_USERS, "the group is home to as many users as allowed (group_users)"),
     ),
 )
 

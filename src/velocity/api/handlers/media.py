@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import media
+from velocity.contract import media, pools
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
@@ -11,25 +11,25 @@ from velocity.events import views
 from velocity.media.rules import Assignment, Medium
 
 
-@handles(media.ASSIGN_POOL)
-async def assign_pool(call: Call[media.AssignPool]) -> Nothing:
+@handles(pools.ASSIGN_POOL)
+async def assign_pool(call: Call[pools.AssignPool]) -> Nothing:
     request = call.request
     assignment = Assignment(request.quota, request.write, request.manage)
     await call.services.assignments.assign(call.caller, request.gid, request.mpid, assignment, request.revision)
     return Nothing()
 
 
-@handles(media.REVOKE_POOL)
-async def revoke_pool(call: Call[media.RevokePool]) -> Nothing:
+@handles(pools.REVOKE_POOL)
+async def revoke_pool(call: Call[pools.RevokePool]) -> Nothing:
     await call.services.assignments.revoke(call.caller, call.request.gid, call.request.mpid, call.request.revision)
     return Nothing()
 
 
-@handles(media.LIST_POOLS)
-async def list_pools(call: Call[media.ListPools]) -> media.Pools:
-    return media.Pools(
+@handles(pools.LIST_POOLS)
+async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
+    return pools.Pools(
         pools=[
-            media.PoolInfo(
+            pools.PoolInfo(
                 mpid=use.pool.mpid,
                 name=use.pool.name,
                 write=use.assignment.write,
@@ -41,7 +41,7 @@ async def list_pools(call: Call[media.ListPools]) -> media.Pools:
                 state=use.now.state,
                 message=use.now.message or UNSET,
                 left=UNSET if use.left is None else use.left,
-                assigned=UNSET if use.own is None else media.Assigned(**vars(use.own)),
+                assigned=UNSET if use.own is None else pools.Assigned(**vars(use.own)),
             )
             for use in await call.services.pools.seen_by(call.request.gid)
         ]

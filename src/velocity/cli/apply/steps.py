@@ -23,7 +23,7 @@ from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.groups import Quota
 from velocity.contract.machines import State, VmInfo
-from velocity.contract.media import Assigned
+from velocity.contract.pools import Assigned
 
 
 @dataclass(frozen=True)
