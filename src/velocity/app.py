@@ -213,7 +213,7 @@ def compose(
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
     )
-    resumables = Resumables(creation, own=bounds.user_uploads)
+    resumables = Resumables(creation, directory, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     nics = {nic.nicid: nic.identifier for nic in settings.nics}
     writers = Writers(directory, library, assignments)
@@ -258,7 +258,7 @@ def compose(
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
         conversions=Conversions(
-            storage.jobs, library, assignments, states, room, sources, reservations, creation, tasks
+            storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, tasks
         ),
         resumables=resumables,
         trash=Trash(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ async def test_a_range_is_answered_as_of_a_file(
         file, headers=HEADERS, media_type="application/octet-stream", filename=name, stat_result=facts
     )
     read = Read(Stat(facts.st_size, 0, facts.st_mtime))
-    ours = download.Content(read, HEADERS, name)
+    held = AsyncExitStack()
+    held.push_async_callback(read.close)
+    ours = download.Content(read, HEADERS, name, lambda: None, held)
     assert ours.raw_headers == theirs.raw_headers
     headers = {"range": asked}
     if condition:

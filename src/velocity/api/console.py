@@ -6,22 +6,25 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from velocity.access.lasting import WhileAllowed
 from velocity.api import errors
 from velocity.api.browser import is_foreign
 from velocity.api.handlers.base import Services
 from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import ByteStream
 from velocity.machines.consoles import Ticket
 from velocity.machines.keyboard import Seat
 
 LOOK = 1.0
-"""Seconds between two looks at whether the authkey and the right still hold, and whether an asker has waited enough."""
+"""Seconds between two looks at whether somebody who asked for the keyboard has waited enough."""
 NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
 """Close codes of ours: no control message; the authkey or the right has ended; the VM has ended."""
 
@@ -51,7 +54,10 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
     line = ConsoleConnection(websocket, stream, seat, control=seat is not None and SUBPROTOCOL in _offered(websocket))
     try:
         await websocket.accept(subprotocol=_chosen(websocket, line))
-        code, reason = await _carry(line, services, ticket)
+        async with WhileAllowed(partial(_check_right, services, ticket)):
+            code, reason = await _carry(line)
+    except Refused as refused:
+        code, reason = FORBIDDEN, refused.message
     finally:
         if seat is not None:
             services.consoles.rise(ticket, seat)
@@ -85,21 +91,23 @@ async def _deny(websocket: WebSocket, status: int, message: str) -> None:
     await websocket.send_denial_response(errors.plain(status, message))
 
 
-async def _carry(line: ConsoleConnection, services: Services, ticket: Ticket) -> tuple[int, str]:
-    """Bytes both ways until one side ends or the right does; why is returned as a close code."""
-    forbidden = (FORBIDDEN, "the authkey or the permission is no longer valid")
+async def _carry(line: ConsoleConnection) -> tuple[int, str]:
+    """Bytes both ways until one side ends; why is returned as a close code."""
     works: list[tuple[Coroutine[Any, Any, None], tuple[int, str]]] = [
         (_out(line), (ENDED, "the VM has stopped")),
         (_in(line), (1000, "")),
-        (_watch(services, ticket, line.seat), forbidden),
     ]
-    if line.control and line.seat is not None:
-        works.append((_tell(line.websocket, line.seat), (1000, "")))
+    if line.seat is not None:
+        works.append((_look_after(line.seat), (1000, "")))
+        if line.control:
+            works.append((_tell(line.websocket, line.seat), (1000, "")))
     tasks = {asyncio.create_task(work): end for work, end in works}
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     failures = [task.exception() for task in done]  # a broken connection is an ordinary end
     if any(isinstance(failure, msgspec.DecodeError) for failure in failures):
         return NOT_SENSE, "not a control message: text frames carry JSON, keyboard input is sent in binary frames"
@@ -135,11 +143,15 @@ async def _tell(websocket: WebSocket, seat: Seat) -> None:
             await websocket.send_text(msgspec.json.encode(told).decode())
 
 
-async def _watch(services: Services, ticket: Ticket, seat: Seat | None) -> None:
-    while _may(services, ticket):  # rights end by time as well, which no event tells
-        if seat is not None:
-            seat.keyboard.look()
+async def _look_after(seat: Seat) -> None:
+    while True:
+        seat.keyboard.look()
         await asyncio.sleep(LOOK)
+
+
+def _check_right(services: Services, ticket: Ticket) -> None:
+    if not _may(services, ticket):
+        raise Refused(Problem.NO_PERMISSION, "the authkey or the permission is no longer valid")
 
 
 def _may(services: Services, ticket: Ticket) -> bool:

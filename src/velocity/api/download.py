@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from email.utils import formatdate
 from secrets import token_hex
 from urllib.parse import quote
@@ -14,26 +16,37 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from velocity.access.lasting import Check, WhileAllowed
 from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.ranges import Malformed, NotSatisfiable, parse
 from velocity.api.request import carried
+from velocity.api.server import cut
 from velocity.contract import media
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import CALL_DEADLINE
 from velocity.storage.port import Outgoing
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 """Each piece costs a walk to a thread and back: pieces of 64 KiB cost four times as much in all."""
 
 
 class Content(StreamingResponse):
-    """The bytes of an object, or the ranges of it that are asked for; lets go of it at the end."""
+    """The bytes of an object, or the ranges of it that are asked for; lets go of it (`held`) at the end.
 
-    def __init__(self, content: Outgoing, headers: dict[str, str], filename: str) -> None:
+    As long as it may be sent (`still`): else the connection is cut, so that the client knows that bytes are missing.
+    """
+
+    def __init__(
+        self, content: Outgoing, headers: dict[str, str], filename: str, still: Check, held: AsyncExitStack
+    ) -> None:
         super().__init__((), headers=headers, media_type="application/octet-stream")
         self._content = content
+        self._still = still
+        self._held = held
         self._size = content.stat.size
         quoted = quote(filename)
         name = f'filename="{filename}"' if quoted == filename else f"filename*=utf-8''{quoted}"
@@ -45,10 +58,13 @@ class Content(StreamingResponse):
         self.headers["etag"] = f'"{hashlib.md5(tag, usedforsecurity=False).hexdigest()}"'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._answer(Headers(scope=scope), scope["method"])(scope, receive, send)
-        finally:
-            await self._content.close()
+        async with self._held:
+            try:
+                async with WhileAllowed(self._still):
+                    await self._answer(Headers(scope=scope), scope["method"])(scope, receive, send)
+            except Refused as refused:
+                log.info("a download ends: %s", refused.message)
+                await cut(scope, receive)
 
     def _answer(self, asked: Headers, method: str) -> ASGIApp:
         wanted, condition = asked.get("range"), asked.get("if-range")
@@ -75,6 +91,7 @@ class Content(StreamingResponse):
 
     async def _pieces(self, at: int, end: int) -> AsyncIterator[bytes]:
         while at < end and (piece := await self._content.read(at, min(CHUNK, end - at))):
+            self._still()
             yield piece
             at += len(piece)
 
@@ -113,12 +130,21 @@ class Download(Endpoint):
             mid = UUID(request.path_params["mid"])
         except ValueError:
             raise Refused(Problem.MALFORMED, "mid: expected a UUID", field="mid") from None
-        self.admit(about, carried(request, None), media.MediumRequest(mid=mid))
+        wanted = media.MediumRequest(mid=mid)
+        caller = self.admit(about, carried(request, None), wanted)
         services, library = self.services, self.services.library
         await services.pool_states.check(library.get(mid).mpid, writes=False)
         medium = library.get(mid)
-        services.sources.check_unwritten(medium)
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-        services.pool_states.check_declared(medium)
-        content = await services.blobs.get(medium.ref, deadline=CALL_DEADLINE)
-        return Content(content, headers, medium.name)
+        async with AsyncExitStack() as held:
+            check_unwritten = held.enter_context(services.sources.downloading(medium))
+            content = await services.blobs.get(medium.ref, deadline=CALL_DEADLINE)
+            held.push_async_callback(content.close)
+
+            def still() -> None:
+                self.check_still(caller, wanted)
+                library.get(mid)
+                check_unwritten()
+
+            still()
+            return Content(content, headers, medium.name, still, held.pop_all())

@@ -18,7 +18,7 @@ from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
-from velocity.api.server import CUT
+from velocity.api.server import cut, left
 from velocity.contract.events import WATCH
 from velocity.contract.operation import Nothing
 from velocity.events.readers import Readers, bye
@@ -67,7 +67,7 @@ class Stream(Response):
             await send({"type": "http.response.body"})
             return
         carrying = asyncio.create_task(self._carry(send))
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         try:
             await asyncio.wait({carrying, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -79,7 +79,7 @@ class Stream(Response):
         try:
             carrying.result()
         except TimeoutError:
-            await _cut(scope, receive)
+            await cut(scope, receive)
 
     async def _carry(self, send: Send) -> None:
         """Raises `TimeoutError` when they take too long."""
@@ -96,17 +96,3 @@ class Stream(Response):
 async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:
     async with asyncio.timeout(patience):
         await send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-async def _left(receive: Receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cut(scope: Scope, receive: Receive) -> None:
-    """What lies in the connection's buffer will never be read: drop it."""
-    cut = scope.get("extensions", {}).get(CUT, {}).get("abort")
-    if cut is not None:
-        cut()
-        await _left(receive)

@@ -17,12 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from velocity.access.lasting import WhileAllowed
+from velocity.access.sessions import Caller
 from velocity.api import errors
 from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
-from velocity.api.upload import fields
+from velocity.api.upload import fields, still_allowed
 from velocity.contract import media
 from velocity.contract.problems import Problem, Refused
 from velocity.media.resumable import IDLE, Resumable
@@ -39,7 +41,7 @@ Serve = Callable[[Request, RequestRecord], Awaitable[Response]]
 
 
 class Tus(Endpoint):
-    """Serves the uploads. Of one that is cut off, what has come is kept: it goes on from there."""
+    """Serves the uploads. Of one that is cut off, or whose right ends, what has come is kept: it goes on from there."""
 
     headers = EVER
 
@@ -88,21 +90,22 @@ class Tus(Endpoint):
         return Response(status_code=201, headers={"location": f"{PATH}/{upload.name}", **_state(upload)})
 
     async def _head(self, request: Request, about: RequestRecord) -> Response:
-        return Response(status_code=200, headers=_state(self._upload(request, about)))
+        return Response(status_code=200, headers=_state(self._upload(request, about)[1]))
 
     async def _patch(self, request: Request, about: RequestRecord) -> Response:
         if request.headers.get("content-type") != CONTENT:
             return errors.plain(415, f"Content-Type must be {CONTENT}")
-        upload = self._upload(request, about)
+        caller, upload = self._upload(request, about)
         offset = request.headers.get("upload-offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) < 20):
             raise Refused(Problem.MALFORMED, "Upload-Offset is missing or not a number", field="upload-offset")
-        try:
-            medium = await upload.write(int(offset), _pieces(request))
-        except Refused as refused:
-            if refused.problem is not Problem.UPLOAD_OFFSET:
-                await self.services.resumables.end(upload)
-            raise
+        async with WhileAllowed(still_allowed(self, caller, upload.request)) as right:
+            try:
+                medium = await upload.write(int(offset), _pieces(request, right), right.settle)
+            except Refused as refused:
+                if refused.problem is not Problem.UPLOAD_OFFSET and refused is not right.refused:
+                    await self.services.resumables.end(upload)
+                raise
         headers = _state(upload)
         if medium is not None:
             headers["x-velocity-mid"] = str(medium.mid)
@@ -112,20 +115,22 @@ class Tus(Endpoint):
         return Response(status_code=204, headers=headers)
 
     async def _delete(self, request: Request, about: RequestRecord) -> Response:
-        await self.services.resumables.end(self._upload(request, about))
+        await self.services.resumables.end(self._upload(request, about)[1])
         return Response(status_code=204)
 
-    def _upload(self, request: Request, about: RequestRecord) -> Resumable:
-        """The caller's own of that name."""
+    def _upload(self, request: Request, about: RequestRecord) -> tuple[Caller, Resumable]:
+        """The caller, and their own of that name."""
         authkey = carried(request, None)
         caller = self.services.access.sessions.caller(authkey)
         upload = self.services.resumables.get(caller, request.path_params["name"])
         self.admit(about, authkey, upload.request)
-        return upload
+        self.services.resumables.wait(upload)
+        return caller, upload
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
+async def _pieces(request: Request, right: WhileAllowed) -> AsyncIterator[bytes]:
     async for piece in request.stream():
+        right.check()
         yield piece
 
 

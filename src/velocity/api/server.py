@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -25,6 +26,20 @@ CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
 LINGER_BYTES, LINGER_SECONDS = 1 << 20, 2.0
 """What is still taken, and dropped, on a connection that was refused."""
+
+
+async def left(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def cut(scope: Scope, receive: Receive) -> None:
+    """End the connection. What lies in its buffer will never be read, and is dropped."""
+    abort = scope.get("extensions", {}).get(CUT, {}).get("abort")
+    if abort is not None:
+        abort()
+        await left(receive)
 
 
 class Together:

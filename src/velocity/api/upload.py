@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from velocity import plan
+from velocity.access.lasting import Check, WhileAllowed
 from velocity.access.sessions import Caller
 from velocity.api import decode
 from velocity.api.about import RequestRecord
@@ -37,7 +38,7 @@ MISSING = {
 
 
 class Upload(Endpoint):
-    """Serves uploads in constant memory. Of one that is cut off, what had come is gone."""
+    """Serves uploads in constant memory. Of one that is cut off, or whose right ends, what had come is gone."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(media.UPLOAD, services, writes=True)
@@ -49,16 +50,28 @@ class Upload(Endpoint):
         if wanted.plan is True:
             about.planned = True
             return Json(msgspec.json.encode(await plan.run_plan(lambda: self._plan(caller, wanted))))
-        async with self.services.creation.receive(caller, wanted) as upload:
+        still = still_allowed(self, caller, wanted)
+        async with self.services.creation.receive(caller, wanted) as upload, WhileAllowed(still) as right:
             async for piece in request.stream():
+                right.check()
                 if piece:
                     await upload.write(piece)
-            medium = await upload.finish()
+            medium = await upload.finish(right.settle)
         return Json(msgspec.json.encode(media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)))
 
     async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
         async with self.services.creation.receive(caller, wanted):
             pass
+
+
+def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> Check:
+    """Of an upload that was admitted."""
+
+    def check() -> None:
+        endpoint.check_still(caller, wanted)
+        endpoint.services.assignments.check_managed(caller, wanted.gid, wanted.mpid)
+
+    return check
 
 
 def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:

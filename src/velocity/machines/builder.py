@@ -52,6 +52,7 @@ class Builder:
         self.writers = writers
         self._states = states
         self._sources = sources
+        self.begin_writing = sources.begin_writing
         self._hosts = hosts
         self._host = host
         self._nics = nics

@@ -183,6 +183,7 @@ class Keeper(Life):
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
         run = structs.replace(self.machine.spec, writes=sorted(self.written))
         self.starting = True
+        self._context.begin_writing(self.written)
         try:
             epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run)
         finally:

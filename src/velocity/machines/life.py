@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET
@@ -34,8 +34,8 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 class KeeperContext:
     """What every keeper works with.
 
-    `prepare` builds the specification of a start, and refuses one that cannot be; `ended` is told of each run's end,
-    `changed` of whatever is shown of a VM.
+    `prepare` builds the specification of a start, and refuses one that cannot be; `begin_writing` is told of each start
+    and what it may write to, `ended` of each run's end, `changed` of whatever is shown of a VM.
     """
 
     host: HostId
@@ -48,6 +48,7 @@ class KeeperContext:
     ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
     changed: Callable[[Machine], None] = lambda machine: None
+    begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
 
 
 class Life:

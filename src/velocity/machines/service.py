@@ -90,6 +90,7 @@ class Fleet:
             prepare=builder.prepare,
             ended=self._run_ended,
             changed=self._changed,
+            begin_writing=builder.begin_writing,
         )
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self._summaries = Summaries()

@@ -7,8 +7,11 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import Check, WhileAllowed
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
+from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.media.assignments import Assignments
 from velocity.media.creation import Creation
@@ -34,6 +37,7 @@ class Conversions:
     def __init__(
         self,
         jobs: Jobs,
+        directory: Directory,
         library: Library,
         assignments: Assignments,
         states: PoolStates,
@@ -44,6 +48,7 @@ class Conversions:
         tasks: Tasks,
     ) -> None:
         self._jobs = jobs
+        self._directory = directory
         self._library = library
         self._assignments = assignments
         self._states = states
@@ -73,7 +78,8 @@ class Conversions:
         async with AsyncExitStack() as held:
             prepared = await self._prepare(source, job, held)
             medium = replace(medium, size=prepared.size)
-            return await self._begin(caller, "import", medium, prepared.takes, held.pop_all())
+            still = self._still_allowed(caller, source, medium)
+            return await self._begin(caller, "import", medium, prepared.takes, still, held.pop_all())
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
@@ -84,7 +90,8 @@ class Conversions:
         )
         async with AsyncExitStack() as held:
             prepared = await self._prepare(source, Clone(source.ref, medium.ref), held)
-            return await self._begin(caller, "clone", medium, prepared.takes, held.pop_all())
+            still = self._still_allowed(caller, source, medium)
+            return await self._begin(caller, "clone", medium, prepared.takes, still, held.pop_all())
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
         """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
@@ -103,12 +110,39 @@ class Conversions:
         held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
         return prepared
 
-    async def _begin(self, caller: Caller, kind: str, medium: Medium, takes: int, held: AsyncExitStack) -> int:
-        """`takes`: bytes of the pool's; `held` is what the task lets go at its end."""
+    def _still_allowed(self, caller: Caller, source: Medium, medium: Medium) -> Check:
+        """Of a task that makes this of that. It outlives the session in which it was begun, not the password."""
+        directory = self._directory
+        user = directory.user(caller.uid)
+
+        def check() -> None:
+            now = directory.users.get(user.uid)
+            if now is None:
+                raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, was removed")
+            if now.password != user.password:
+                raise Refused(Problem.NO_PERMISSION, f"the password of {user.name!r}, who began it, was changed")
+            if not directory.holds(user.uid, Permission.MEDIA_CREATE, medium.gid):
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"{user.name!r}, who began it, no longer has {Permission.MEDIA_CREATE.value} on "
+                    f"{directory.path(medium.gid)}",
+                )
+            if not self._library.is_visible(caller, medium.gid, source):
+                raise Refused(
+                    Problem.NO_PERMISSION, f"{user.name!r}, who began it, may no longer use {source.name!r} for that"
+                )
+            self._assignments.check_managed(caller, medium.gid, medium.mpid)
+
+        return check
+
+    async def _begin(
+        self, caller: Caller, kind: str, medium: Medium, takes: int, still: Check, held: AsyncExitStack
+    ) -> int:
+        """`takes`: bytes of the pool's; `still`: it goes on as long; `held` is what the task lets go at its end."""
 
         async def work(progress: TaskProgress) -> UUID:
-            async with held:
-                return await self._make(medium, reservation, progress)
+            async with held, WhileAllowed(still) as right:
+                return await self._make(medium, reservation, progress, right)
 
         try:
             reservation = held.enter_context(self._reservations.reserve(medium))
@@ -119,16 +153,19 @@ class Conversions:
             await whole(held.aclose())
             raise
 
-    async def _make(self, medium: Medium, reservation: Reservation, progress: TaskProgress) -> UUID:
+    async def _make(
+        self, medium: Medium, reservation: Reservation, progress: TaskProgress, right: WhileAllowed
+    ) -> UUID:
         """Whatever goes wrong, nothing of it remains."""
         await self._jobs.start(medium.ref, reservation.size, deadline=CALL_DEADLINE)
         async for now in self._jobs.watch(medium.ref):
+            right.check()
             if isinstance(now, Made):
                 medium = described(replace(medium, size=now.size), now.content)
             else:
                 await self._go_on(medium, now, reservation, progress)
         reservation.fit(medium.size)
-        await whole(self._creation.keep(medium))  # from here on the database decides
+        await whole(self._creation.keep(medium, right.settle))  # from here on the database decides
         return medium.mid
 
     async def _go_on(self, medium: Medium, now: JobProgress, reservation: Reservation, progress: TaskProgress) -> None:

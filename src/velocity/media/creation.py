@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from velocity import plan
 from velocity.access.directory import Directory
+from velocity.access.lasting import Check
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.problems import OutcomeUnknown, Refused
@@ -100,12 +101,13 @@ class Creation:
             finally:
                 await whole(incoming.close())
 
-    async def keep(self, medium: Medium) -> None:
+    async def keep(self, medium: Medium, settle: Check = lambda: None) -> None:
         """Commit, then show. Its object waits out of sight, and goes when it is known that nothing was committed.
 
-        After the commit nothing is undone or told as failed.
+        `settle` looks at the right to it a last time. After the commit nothing is undone or told as failed.
         """
         try:
+            settle()
             await self._store.add(medium)
         except OutcomeUnknown:
             raise  # the next start asks the database

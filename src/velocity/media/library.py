@@ -56,12 +56,14 @@ class Library:
     def visible(self, caller: Caller, gid: int, mid: UUID, *, field: str = "media") -> Medium:
         """The medium, if the group may attach it: its own, an ancestor's, or one that the caller may list."""
         medium = self._media.get(mid)
-        if medium is not None and (
-            medium.gid in self._directory.line(gid)
-            or self._directory.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
-        ):
+        if medium is not None and self.is_visible(caller, gid, medium):
             return medium
         raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field=field)
+
+    def is_visible(self, caller: Caller, gid: int, medium: Medium) -> bool:
+        """The same, also of one that was deleted."""
+        directory = self._directory
+        return medium.gid in directory.line(gid) or directory.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
 
     def visible_name(self, medium: Medium) -> str:
         """What the caller may call it, for a message."""

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 
 from velocity import plan
 from velocity.access.bounds import BOUNDS, check_own
+from velocity.access.directory import Directory
+from velocity.access.lasting import Check, RightWatch
 from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
@@ -30,6 +32,7 @@ class Resumable:
         self.uid = caller.uid
         self.request = request
         self.timer: asyncio.TimerHandle | None = None
+        self.watch: RightWatch | None = None
         self._upload = upload
         self._held = held
         self._turn = 0
@@ -41,10 +44,16 @@ class Resumable:
         """The bytes that have come."""
         return self._upload.size
 
-    async def write(self, offset: int, pieces: AsyncIterator[bytes]) -> Medium | None:
+    @property
+    def is_written(self) -> bool:
+        """Whether a request is writing to it."""
+        return self._writing.locked()
+
+    async def write(self, offset: int, pieces: AsyncIterator[bytes], settle: Check) -> Medium | None:
         """Take more, from `offset` on; the medium when it is whole. A newer call ends an older one that hangs.
 
-        Raises `Refused(UPLOAD_OFFSET)` when the offset is not where it goes on.
+        `settle` looks at the right to it a last time. Raises `Refused(UPLOAD_OFFSET)` when the offset is not where it
+        goes on.
         """
         self._turn += 1
         turn = self._turn
@@ -68,7 +77,7 @@ class Resumable:
                 await self._upload.flush()
             if self.offset < self.request.length:
                 return None
-            return await self._upload.finish()
+            return await self._upload.finish(settle)
 
     def _check(self, turn: int, offset: int | None) -> None:
         if turn != self._turn or offset not in (None, self.offset):
@@ -80,16 +89,19 @@ class Resumable:
         """Unless it has become a medium, nothing of it remains."""
         if self.timer is not None:
             self.timer.cancel()
+        if self.watch is not None:
+            self.watch.stop()
         self._turn += 1
         await self._held.aclose()
 
 
 class Resumables:
-    """The uploads under way."""
+    """The uploads under way. One waits for a right that comes back, and ends with its user."""
 
-    def __init__(self, creation: Creation, own: int = BOUNDS.user_uploads) -> None:
+    def __init__(self, creation: Creation, directory: Directory, own: int = BOUNDS.user_uploads) -> None:
         """`own` may be one user's."""
         self._creation = creation
+        self._directory = directory
         self._own = own
         self._beginning: Counter[int] = Counter()
         self._uploads: dict[str, Resumable] = {}
@@ -117,7 +129,8 @@ class Resumables:
             self._beginning += Counter()  # without those who begin none
         resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
         self._uploads[resumable.name] = resumable
-        self._wait(resumable)
+        self.wait(resumable)
+        resumable.watch = RightWatch(lambda: self._check_user(resumable), lambda _: self._expire(resumable))
         return resumable
 
     def get(self, caller: Caller, name: str) -> Resumable:
@@ -125,7 +138,6 @@ class Resumables:
         found = self._uploads.get(name)
         if found is None or found.uid != caller.uid:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "there is no such upload: start it again")
-        self._wait(found)
         return found
 
     async def end(self, upload: Resumable) -> None:
@@ -138,10 +150,15 @@ class Resumables:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    def _wait(self, upload: Resumable) -> None:
+    def wait(self, upload: Resumable) -> None:
+        """`IDLE` seconds from now on for more of it."""
         if upload.timer is not None:
             upload.timer.cancel()
         upload.timer = asyncio.get_running_loop().call_later(IDLE, self._expire, upload)
+
+    def _check_user(self, upload: Resumable) -> None:
+        if not upload.is_written:  # that request ends first, by itself
+            self._directory.user(upload.uid)
 
     def _expire(self, upload: Resumable) -> None:
         ending = asyncio.ensure_future(self.end(upload))

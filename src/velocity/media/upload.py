@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from velocity.access.lasting import Check
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
 from velocity.media.rules import Medium, described
@@ -23,7 +24,7 @@ class Upload:
         medium: Medium,
         incoming: Incoming,
         request: UploadMedium,
-        keep: Callable[[Medium], Coroutine[Any, Any, None]],
+        keep: Callable[[Medium, Check], Coroutine[Any, Any, None]],
     ) -> None:
         self._keep = keep
         self._medium = medium
@@ -51,8 +52,11 @@ class Upload:
         """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
         await self._incoming.flush()
 
-    async def finish(self) -> Medium:
-        """The medium, durable. Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`."""
+    async def finish(self, settle: Check) -> Medium:
+        """The medium, durable; `settle` looks at the right to it a last time.
+
+        Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`.
+        """
         if self._size != self._promised:
             raise Refused(
                 Problem.NO_LENGTH,
@@ -65,5 +69,5 @@ class Upload:
                 "the file again",
             )
         medium = described(self._medium, await self._incoming.finish())  # from here on the database decides
-        await whole(self._keep(medium))
+        await whole(self._keep(medium, settle))
         return medium

@@ -1,0 +1,79 @@
+"""What takes long goes on only as long as the right that it stands on: transfers, tasks, consoles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from velocity.contract.problems import Refused
+
+LOOK = 1.0
+"""Seconds between two looks at a right: rights end by time as well, which no event tells."""
+
+Check = Callable[[], None]
+"""Raises `Refused` when the right has ended."""
+
+
+class RightWatch:
+    """Looks at a right until it has ended, which it tells once, or until `stop`."""
+
+    def __init__(self, check: Check, ended: Callable[[Refused], None]) -> None:
+        self._check = check
+        self._ended = ended
+        self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        try:
+            self._check()
+        except Refused as refused:
+            self._ended(refused)
+        else:
+            self._wait()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+class WhileAllowed:
+    """A context. What runs in it is cancelled soon after the right has ended, and leaves it as that refusal."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._is_cancelled = False
+        self.refused: Refused | None = None
+
+    async def __aenter__(self) -> WhileAllowed:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._watch = RightWatch(self._check, self._end)
+        return self
+
+    def _end(self, refused: Refused) -> None:
+        self.refused = refused
+        self._is_cancelled = self._task.cancel()
+
+    def check(self) -> None:
+        """Raises what the last look has found: before each piece of the work, as a cancellation has no effect amid what
+        must be done whole.
+        """
+        if self.refused is not None:
+            raise self.refused
+
+    def settle(self) -> None:
+        """Look a last time: what follows is done, whatever becomes of the right. Raises `Refused`."""
+        self._watch.stop()
+        self._check()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.stop()
+        if self._is_cancelled and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            assert self.refused is not None
+            raise self.refused from error
