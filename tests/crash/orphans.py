@@ -90,6 +90,10 @@ def _as_root(server: Server, guests: dict[int, str], running: set[str]) -> Itera
         links = [one["ifname"] for one in json.loads(_said("ip", "-j", "link")) if one["ifname"].startswith("vt")]
         if len(links) != len(running):
             yield f"links {links} of {len(running)} machines"
+        listed = [one.get("chain", {}) for one in json.loads(_said("nft", "-j", "list", "chains"))["nftables"]]
+        filters = [chain["name"] for chain in listed if chain.get("family") == "netdev"]
+        if sorted(filters) != sorted(links):
+            yield f"packet filters {filters} of the links {links}"
 
 
 def _said(*command: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import shutil
 import socket
 import subprocess
@@ -14,11 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.raw_frames import program
 from tests.journeys.server import Server, Terminal, in_namespace
+from tests.network import frames
 from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
+
+METADATA, WORLD = "169.254.169.254", "192.0.2.1"
 
 
 @pytest.fixture
@@ -33,6 +40,7 @@ def namespace() -> Iterator[str]:
             "link set lo up",
             "link add br0 type bridge",
             "addr add 198.51.100.1/24 dev br0",
+            f"addr add {frames.HOST6}/64 dev br0 nodad",
             "link set br0 up",
             "link add vb0 type veth peer name up0",
             "link set vb0 master br0 up",
@@ -52,7 +60,11 @@ def namespace() -> Iterator[str]:
         shutil.rmtree(directory)
 
 
-def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
+@pytest.mark.holds("ISOLATION-10")
+def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
+    namespace: str, tmp_path: Path, runtime: Path, guest: Guest
+) -> None:
+    """What it tries from inside, it does with busybox's tools, and with a program that sends any frame."""
     nics = '[{nicid=7, identifier="br0", description="a bridge"}, {nicid=8, identifier="up0"}]'
     server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
     try:
@@ -68,7 +80,7 @@ def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runt
             cpus=1,
             memory_mib=256,
             media=[{"mid": mid, "mode": "VIRTIO"}],
-            nics=[{"type": "BRIDGE", "host": "7"}, {"type": "BRIDGE", "host": 8}],
+            nics=[{"type": "BRIDGE", "host": "7"}, {"type": "BRIDGE", "host": 8}, {"type": "NAT"}],
         )["vmid"]
         assert server.ok("POST", "/v/vm", vmid=vmid)["nics"][0] == {"type": "BRIDGE", "host": 7}
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -80,10 +92,16 @@ def test_a_bridged_guest_is_on_the_host_nic(namespace: str, tmp_path: Path, runt
             shown = terminal.run(f"for i in $(seq 20); do ip -4 addr show {nic} | grep inet && break; sleep 1; done")
             assert "inet 198.51.100." in shown, shown
         assert "bytes from" in terminal.run("ping -c 1 -W 3 198.51.100.1")
-        assert server.ok("POST", "/v/vm", vmid=vmid)["isolation"]["gaps"] == []
+        isolation = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
+        assert (isolation["gaps"], isolation["unfiltered_nics"]) == ([], [])
+        assert set(filters(namespace)) == ours
         its_traffic_is_counted(server, namespace, terminal)
+        reaches_no_service_of_the_host_alone(namespace, terminal)
+        says_nothing_in_the_name_of_others(namespace, terminal)
+        takes_no_neighbours_mac(namespace, terminal)
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         assert links(namespace) == {"br0", "vb0", "up0", "lo"}, "no link outlives its VM"
+        assert filters(namespace) == []
     finally:
         server.close()
 
@@ -104,6 +122,90 @@ def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -
     assert server.measured("velocity_vm_network_received_bytes_total") < before["received"] + 200_000
 
 
+def reaches_no_service_of_the_host_alone(namespace: str, terminal: Terminal) -> None:
+    """By its NAT NIC, the third."""
+    for address in (METADATA, WORLD):
+        run("ip", "-n", namespace, "address", "add", f"{address}/32", "dev", "lo")
+    terminal.run("ip route replace default via 10.0.2.2 dev eth2")
+    for address, reached, name in (
+        (WORLD, WORLD, "the world"),
+        (METADATA, METADATA, "metadata"),
+        ("127.0.0.1", "10.0.2.2", "the host's loopback"),
+    ):
+        with in_namespace(namespace, lambda address=address: socket.create_server((address, 0))) as service:  # type: ignore[misc]
+            greeter = threading.Thread(target=greet, args=(service,))
+            greeter.start()
+            heard = terminal.run(f"nc -w 4 {reached} {service.getsockname()[1]} </dev/null")
+            assert ("hello" in heard) is (address == WORLD), name
+            with in_namespace(namespace, lambda: socket.create_connection(service.getsockname(), timeout=5)) as here:
+                assert here.recv(5) == b"hello", f"{name} is there for the host"
+            service.shutdown(socket.SHUT_RDWR)
+            greeter.join()
+
+
+def says_nothing_in_the_name_of_others(namespace: str, terminal: Terminal) -> None:
+    """By its first NIC, on a bridge where the host heeds routers."""
+    run("ip", "netns", "exec", namespace, "sysctl", "-w", "net.ipv6.conf.br0.accept_ra=2")
+    own = bytes.fromhex(terminal.run("cat /sys/class/net/eth0/address").splitlines()[-2].strip().replace(":", ""))
+    index = int(terminal.run("cat /sys/class/net/eth0/ifindex").splitlines()[-2])
+    put(terminal, "/tmp/say", program(index))
+    terminal.run("chmod +x /tmp/say")
+    honest = frames.honest(own)
+    spoken = {**frames.of_the_network(own), **frames.posing(own), **honest}
+    with in_namespace(namespace, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as ear:
+        in_namespace(namespace, lambda: ear.bind(("up0", 0)))
+        ear.send(frames.ether(frames.OTHER, frames.ARP, frames.arp(frames.OTHER)))
+        for some in (tuple(spoken.values())[at : at + 5] for at in range(0, len(spoken), 5)):
+            texts = " ".join(base64.b64encode(frame).decode() for frame in some)
+            said = terminal.run(f"for one in {texts}; do echo $one | base64 -d | /tmp/say && echo SA''ID; done")
+            assert said.count("SAID") == len(some), said
+        ear.settimeout(2)
+        came = {frames.to(frame) for frame in iter(lambda: received(ear), b"")}
+    assert {name for name, frame in spoken.items() if frames.to(frame) in came} == set(honest)
+    assert "2001:db8" not in run("ip", "-n", namespace, "-6", "address", "show", "dev", "br0")
+    assert place_of(namespace, frames.OTHER) == "vb0"
+
+
+def takes_no_neighbours_mac(namespace: str, terminal: Terminal) -> None:
+    """As a guest's administrator would do it. With its own MAC address it is heard again."""
+    own = terminal.run("cat /sys/class/net/eth0/address").splitlines()[-2].strip()
+    for address, answers in ((frames.OTHER.hex(":"), False), (own, True)):
+        change = f"ip link set eth0 down; ip link set eth0 address {address}; ip link set eth0 up"
+        said = terminal.run(f"{change}; ip route replace 198.51.100.0/24 dev eth0; ping -c 2 -W 2 198.51.100.1")
+        assert ("bytes from" in said) is answers, said
+        assert place_of(namespace, frames.OTHER) == "vb0"
+
+
+def put(terminal: Terminal, path: str, data: bytes) -> None:
+    text = base64.b64encode(data).decode()
+    for start in range(0, len(text), 600):
+        terminal.run(f"echo {text[start : start + 600]} >>{path}.txt")
+    terminal.run(f"base64 -d {path}.txt >{path}")
+
+
+def place_of(namespace: str, mac: bytes) -> str:
+    """The port of the bridge where it has heard that address."""
+    known = run("ip", "netns", "exec", namespace, "bridge", "fdb", "show", "br", "br0").splitlines()
+    (place,) = {line.split()[2] for line in known if line.startswith(mac.hex(":")) and "permanent" not in line}
+    return place
+
+
+def received(ear: socket.socket) -> bytes:
+    try:
+        return ear.recv(4096)
+    except TimeoutError:
+        return b""
+
+
+def greet(service: socket.socket) -> None:
+    """Until it is shut down."""
+    with contextlib.suppress(OSError):
+        while True:
+            plug, _ = service.accept()
+            with plug:
+                plug.sendall(b"hello")
+
+
 def take(sink: socket.socket, count: int) -> None:
     plug, _ = sink.accept()
     with plug:
@@ -114,6 +216,12 @@ def take(sink: socket.socket, count: int) -> None:
 def links(namespace: str) -> set[str]:
     done = run("ip", "-n", namespace, "-o", "link", "show")
     return {line.split(": ")[1].split("@")[0] for line in done.splitlines()}
+
+
+def filters(namespace: str) -> list[str]:
+    """The links that have a packet filter."""
+    listed = json.loads(run("ip", "netns", "exec", namespace, "nft", "-j", "list", "table", "netdev", "velocity"))
+    return [one["chain"]["name"] for one in listed["nftables"] if "chain" in one]
 
 
 def run(*command: str) -> str:

@@ -17,7 +17,7 @@ from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.host import HostInfo, UnaskedWriter
-from velocity.hypervisor.qemu import confine, facts, firmware, probe
+from velocity.hypervisor.qemu import confine, facts, firmware, nic_filters, probe
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
@@ -124,9 +124,15 @@ def _network(settings: Settings) -> Iterator[Finding]:
     for nic in settings.nics:
         kind = taps.kind(nic.identifier)
         text = f"{nic.identifier} is {'a Linux bridge (tap)' if kind == 'bridge' else 'an interface (macvtap)'}"
-        if kind == "absent":
+        limited = kind == "absent"
+        if limited:
             text = f"{nic.identifier} is declared, but this host has no such NIC: check `ip link`"
-        yield Finding(f"nic {nic.nicid}", "limited" if kind == "absent" else "ok", text)
+        elif limited := kind == "bridge" and taps.accepts_routers(nic.identifier):
+            text += (
+                ", and the host takes its IPv6 addresses and routes from whoever advertises them there, trusted guests "
+                f"among them: unless it needs that, `sysctl net.ipv6.conf.{nic.identifier}.accept_ra=0`"
+            )
+        yield Finding(f"nic {nic.nicid}", "limited" if limited else "ok", text)
     uids = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base).uids
     if uids is None:
         text = "NAT guests can reach 127.0.0.1 and link-local addresses: run the server as root to prevent that"
@@ -155,7 +161,10 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         if pid is None:
             continue
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
-        holds = confine.read_back(confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+        unfiltered = nic_filters.unfiltered(run)
+        holds = confine.read_back(
+            confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches, unfiltered_nics=unfiltered
+        )
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
         text += f", namespaces {' '.join(holds.namespaces) or 'none'}, oom_score_adj {holds.oom_score_adj}"
         gaps = list(holds.gaps)

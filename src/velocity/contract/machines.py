@@ -151,6 +151,9 @@ class Isolation(Wire, frozen=True):
     sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
     oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
     nat_reaches_host_loopback: bool
+    unfiltered_nics: Annotated[
+        list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
+    ]
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
 
 

@@ -76,9 +76,10 @@ class NatSpec(Value, frozen=True):
 
 
 class BridgeSpec(Value, frozen=True):
-    """A NIC on a host NIC, named as the host names it."""
+    """A NIC on a host NIC, named as the host names it. A `trusted` one may act as a router and as a DHCP server."""
 
     identifier: str
+    trusted: bool = False
 
 
 NicSpec = NatSpec | BridgeSpec
@@ -186,6 +187,7 @@ class Confinement(Value, frozen=True):
     sees_host_files: bool
     oom_score_adj: int
     nat_reaches_loopback: bool
+    unfiltered_nics: tuple[int, ...]
     gaps: tuple[str, ...]
 
 

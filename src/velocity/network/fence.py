@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from velocity.network import nft
 
 CLOSED = tuple(
     map(
@@ -28,10 +29,6 @@ CLOSED = tuple(
         ),
     )
 )
-
-
-class CannotFence(Exception):
-    """The packet filter cannot be set; the message has the cure."""
 
 
 def table(uids: range) -> str:
@@ -52,32 +49,13 @@ def script(uids: range, resolvers: Sequence[str]) -> str:
 
 
 def raise_fence(uids: range) -> None:
-    """Set the filter, in place of an older one for the same range. Raises `CannotFence`."""
-    try:
-        done = subprocess.run(
-            ["nft", "-f", "-"],
-            input=script(uids, closed_resolvers()),
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotFence(f"nft cannot be run ({error}): install nftables") from None
-    if done.returncode:
-        raise CannotFence(f"nft reports: {done.stderr.strip().splitlines()[0]}")
+    """Set the filter, in place of an older one for the same range. Raises `nft.CannotFilter`."""
+    nft.change(script(uids, closed_resolvers()))
 
 
 def holds(uids: range) -> bool:
     """Whether the kernel has the filter for that range, read back from it."""
-    try:
-        done = subprocess.run(
-            ["nft", "-j", "list", "table", "inet", table(uids)], capture_output=True, text=True, timeout=10, check=False
-        )
-        rules = [one["rule"] for one in json.loads(done.stdout)["nftables"] if "rule" in one]
-    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
-        return False
-    text = [json.dumps(rule["expr"]) for rule in rules]
+    text = [json.dumps(one["rule"]["expr"]) for one in nft.read("table", "inet", table(uids)) if "rule" in one]
     span = json.dumps({"range": [uids.start, uids.stop - 1]})
     closed = [one for one in text if span in one and '"reject"' in one]
     return all(any(f'"{net.network_address}"' in one for one in closed) for net in CLOSED)

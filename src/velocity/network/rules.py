@@ -23,3 +23,8 @@ def link_name(prefix: str, uid: int, index: int) -> str:
     name = f"{prefix}{uid}n{index}"
     assert len(name) <= LINK_NAME_LENGTH
     return name
+
+
+def nic_place(link: str) -> int:
+    """Which of its machine's NICs a link is, as `link_name` has it."""
+    return int(link.rpartition("n")[2])

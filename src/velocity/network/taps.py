@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import ipaddress
+import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -16,10 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from velocity.network import nft, nic_filter
+from velocity.network.nic_filter import Address
+
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
 CAP_NET_ADMIN = 12
+
+NEEDS_FILTER = "BRIDGE needs a packet filter, so that no guest poses as others"
 
 _NAME = re.compile(r"[^\s/:]{1,15}\Z")
 _SYS = Path("/sys/class/net")
@@ -44,26 +52,40 @@ def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
     return "bridge" if (_SYS / identifier / "bridge").is_dir() else "interface"
 
 
-def connect_nic(identifier: str, mac: str, name: str) -> Link:
-    """Connect to that host NIC under the link name `name`. Raises `CannotConnect`."""
+def connect_nic(identifier: str, mac: str, name: str, *, trusted: bool = False) -> Link:
+    """Connect to that host NIC under the link name `name`, behind its packet filter. Raises `CannotConnect`."""
     if (reason := can_connect()) is not None:
         raise CannotConnect(reason)
     match kind(identifier):
         case "bridge":
-            return _tap(identifier, name)
+            return _tap(identifier, mac, name, trusted)
         case "interface":
-            return _macvtap(identifier, mac, name)
+            return _macvtap(identifier, mac, name, trusted)
         case _:
             raise CannotConnect(f"this host has no NIC {identifier!r}: check `ip link` and the setting `nics`")
 
 
 def disconnect_nic(device: str) -> None:
-    """Remove the link; gone already is success."""
+    """Remove the link, and its packet filter; gone already is success."""
     if (_SYS / device).exists():
         with contextlib.suppress(CannotConnect):
             _ip("link", "delete", device)
         if (_SYS / device).exists():
             raise CannotConnect(f"the link {device} cannot be removed: ip link delete {device}")
+    with contextlib.suppress(nft.CannotFilter):  # without its link it does nothing: the server's next start tries again
+        nft.change(nic_filter.removal(device))
+
+
+def filter_again(link: str, mac: str, *, trusted: bool) -> None:
+    """Set the packet filter of a link that is in use. Raises `CannotConnect`."""
+    _filter(link, mac, _carrier(link), trusted)
+
+
+def remove_orphans() -> None:
+    """Remove the packet filters whose links are gone."""
+    for link in nic_filter.links():
+        if not (_SYS / link).exists():
+            disconnect_nic(link)
 
 
 def traffic(device: str, links: Path = _SYS) -> tuple[int, int]:
@@ -76,6 +98,20 @@ def traffic(device: str, links: Path = _SYS) -> tuple[int, int]:
     return (came, went) if (links / device / "macvtap").is_dir() else (went, came)
 
 
+def accepts_routers(nic: str, settings: Path = Path("/proc/sys/net/ipv6/conf")) -> bool:
+    """Whether the host heeds IPv6 routers on that NIC.
+
+    https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html
+    """
+    try:
+        off, forwards, accepts = (
+            int((settings / nic / name).read_text()) for name in ("disable_ipv6", "forwarding", "accept_ra")
+        )
+    except OSError:  # the kernel has no IPv6
+        return False
+    return not off and accepts > (1 if forwards else 0)
+
+
 def can_connect() -> str | None:
     """None if this process may connect NICs, else why not, and the cure."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -83,25 +119,30 @@ def can_connect() -> str | None:
             return "BRIDGE needs permission to administer the network: run the server as root, or use NAT"
     if not Path("/dev/net/tun").exists():
         return "this host has no /dev/net/tun: run `modprobe tun`"
+    if shutil.which("nft") is None:
+        return f"{NEEDS_FILTER}: install nftables"
     return None
 
 
-def _tap(bridge: str, name: str) -> Link:
+def _tap(bridge: str, mac: str, name: str, trusted: bool) -> Link:
     with contextlib.ExitStack() as undo:
         descriptor = _open_tap(Path("/dev/net/tun"), name)
+        undo.callback(disconnect_nic, name)
         undo.callback(os.close, descriptor)
+        _filter(name, mac, bridge, trusted)
         mtu = (_SYS / bridge / "mtu").read_text().strip()
         _ip("link", "set", name, "mtu", mtu, "master", bridge, "up")
         undo.pop_all()
     return Link((descriptor,))
 
 
-def _macvtap(interface: str, mac: str, name: str) -> Link:
+def _macvtap(interface: str, mac: str, name: str, trusted: bool) -> Link:
     if (_SYS / interface / "wireless").exists() or (_SYS / interface / "phy80211").exists():
         raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries only one MAC address: use NAT")
     with contextlib.ExitStack() as undo:
         _ip("link", "add", "link", interface, "name", name, "address", mac, "type", "macvtap", "mode", "bridge")
         undo.callback(disconnect_nic, name)
+        _filter(name, mac, interface, trusted)
         _ip("link", "set", name, "up")
         with tempfile.TemporaryDirectory(prefix="velocity-") as private:
             device = next((_SYS / name / "macvtap").iterdir())
@@ -123,10 +164,34 @@ def _open_tap(node: Path, name: str) -> int:
     return descriptor
 
 
-def _ip(*words: str) -> None:
+def _filter(link: str, mac: str, carrier: str | None, trusted: bool) -> None:
+    """Let nothing through of that link but what a guest may say on the host NIC `carrier`."""
+    hosts = [] if carrier is None else addresses(carrier)
+    hook: nic_filter.Hook = "egress" if (_SYS / link / "macvtap").is_dir() else "ingress"
+    try:
+        nft.change(nic_filter.script(link, hook, nic_filter.rules(mac, trusted=trusted, hosts=hosts)))
+    except nft.CannotFilter as error:
+        raise CannotConnect(f"{NEEDS_FILTER}: {error}") from None
+
+
+def _carrier(link: str) -> str | None:
+    """The host NIC that a link of ours is on; None: it has been taken off."""
+    below = [path.name.removeprefix("lower_") for path in (_SYS / link).glob("lower_*")]  # of a macvtap
+    master = _SYS / link / "master"
+    return below[0] if below else master.resolve().name if master.exists() else None
+
+
+def addresses(nic: str) -> list[Address]:
+    """Those that the host has on that NIC."""
+    (about,) = json.loads(_ip("-json", "address", "show", "dev", nic))
+    return [ipaddress.ip_address(one["local"]) for one in about["addr_info"]]
+
+
+def _ip(*words: str) -> str:
     try:
         done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotConnect(f"`ip {' '.join(words[:3])} ...` cannot be run: {error}") from None
     if done.returncode:
         raise CannotConnect(f"`ip {' '.join(words[:3])} ...` says: {done.stderr.strip()}")
+    return done.stdout

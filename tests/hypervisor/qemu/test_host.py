@@ -13,6 +13,13 @@ from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.confine import read_back
 from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
 
+CONFINED = {
+    "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
+    "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "OomScoreAdj": "200",
+    "ServerOomScoreAdj": "0",
+}  # fmt: skip
+"""What is read of a process to which all of it holds."""
+
 
 def script(path: Path, text: str) -> str:
     path.write_text("#!/bin/sh\n" + text)
@@ -149,12 +156,7 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
 
 @pytest.mark.holds("ISOLATION-5")
 def test_what_status_says_of_confinement() -> None:
-    status = {
-        "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
-        "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "OomScoreAdj": "200",
-        "ServerOomScoreAdj": "0",
-    }  # fmt: skip
-    assert read_back(status, server_uid=0, nat_reaches_loopback=False).gaps == ()
+    assert read_back(CONFINED, server_uid=0, nat_reaches_loopback=False).gaps == ()
     loose = {
         "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
         "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "OomScoreAdj": "0", "ServerOomScoreAdj": "0",
@@ -162,5 +164,12 @@ def test_what_status_says_of_confinement() -> None:
     gaps = read_back(loose, server_uid=1000, nat_reaches_loopback=True).gaps
     assert len(gaps) == 7
     for one, instead in (("Namespaces", "mount pid"), ("Root", "rw tmpfs velocity"), ("Root", "ro ext4 /dev/sda1")):
-        (gap,) = read_back(status | {one: instead}, server_uid=0, nat_reaches_loopback=False).gaps
+        (gap,) = read_back(CONFINED | {one: instead}, server_uid=0, nat_reaches_loopback=False).gaps
         assert "it sees the host's files" in gap
+
+
+@pytest.mark.holds("ISOLATION-9")
+def test_the_nics_that_are_not_filtered_are_named() -> None:
+    held = read_back(CONFINED, server_uid=0, nat_reaches_loopback=False, unfiltered_nics=iter((0, 2)))
+    assert held.unfiltered_nics == (0, 2)
+    assert held.gaps == ("no packet filter keeps its NIC 1 and 3 from posing as others: stop it and start it again",)

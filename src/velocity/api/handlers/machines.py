@@ -111,5 +111,6 @@ def _isolation(holds: Confinement) -> machines.Isolation:
         sees_host_files=holds.sees_host_files,
         oom_score_adj=holds.oom_score_adj,
         nat_reaches_host_loopback=holds.nat_reaches_loopback,
+        unfiltered_nics=list(holds.unfiltered_nics),
         gaps=list(holds.gaps),
     )

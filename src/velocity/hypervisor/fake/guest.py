@@ -33,6 +33,7 @@ UNCONFINED = Confinement(
     sees_host_files=True,
     oom_score_adj=0,
     nat_reaches_loopback=False,
+    unfiltered_nics=(),
     gaps=("nothing is executed here, so nothing is confined",),
 )
 

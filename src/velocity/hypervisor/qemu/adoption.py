@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, HypervisorError, Incarnation, Listing, Unknown
-from velocity.hypervisor.qemu import qemu_log
+from velocity.hypervisor.qemu import nic_filters, qemu_log
 from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
 from velocity.hypervisor.qemu.news import FactStream
@@ -113,6 +113,8 @@ class Adoption:
         async with self._turn:
             number = self._news.next_number()
             look = await asyncio.to_thread(self._sessions.place.runs.look)
+            alive = [run for run, pid in look.runs if pid is not None]
+            await asyncio.to_thread(nic_filters.restore, alive)
             for run, pid in look.runs:
                 await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
             self._complete = look.complete

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,11 @@ def sees_host(root: str) -> bool:
     return kind != "tmpfs velocity" or "ro" not in options.split(",")
 
 
-def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback: bool) -> Confinement:
+def read_back(
+    facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback: bool, unfiltered_nics: Iterable[int] = ()
+) -> Confinement:
     """What those facts mean."""
+    unfiltered = tuple(unfiltered_nics)
     uids = {int(uid) for uid in facts["Uid"].split()}
     uid = int(facts["Uid"].split()[0])
     groups = tuple(int(gid) for gid in facts["Groups"].split())
@@ -129,6 +132,9 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
             "its NAT reaches the host's own 127.0.0.1 and link-local addresses, such as a cloud's metadata service: "
             "run the server as root, with nftables, to prevent that"
         )
+    if unfiltered:
+        numbers = " and ".join(str(place + 1) for place in unfiltered)
+        gaps.append(f"no packet filter keeps its NIC {numbers} from posing as others: stop it and start it again")
     return Confinement(
         uid=uid,
         own_uid=own,
@@ -140,5 +146,6 @@ def read_back(facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback
         sees_host_files=sees,
         oom_score_adj=oom,
         nat_reaches_loopback=nat_reaches_loopback,
+        unfiltered_nics=unfiltered,
         gaps=tuple(gaps),
     )

@@ -19,7 +19,7 @@ from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.usage import QemuMeters
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
-from velocity.network import fence
+from velocity.network import fence, nft, taps
 from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
@@ -86,10 +86,12 @@ class QemuHypervisor:
             max_cpus=host.max_cpus,
             memory=host.memory_mib,
         )
+        if taps.can_connect() is None:
+            taps.remove_orphans()
         if chosen.uids is not None:
             try:
                 fence.raise_fence(chosen.uids)
-            except fence.CannotFence as error:
+            except nft.CannotFilter as error:
                 log.warning("NAT guests can reach this host's loopback addresses: %s", error)
             if (why := sandbox.missing()) is not None:
                 log.warning("guests' processes see this host's files: %s", why)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from velocity.hypervisor.port import Confinement, HostFacts, HostId, HostNow, HypervisorError, Incarnation, Unknown
-from velocity.hypervisor.qemu import confine, facts
+from velocity.hypervisor.qemu import confine, facts, nic_filters
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.meter import command
@@ -63,8 +63,11 @@ class QemuHosts:
             watched = self._adoption.running(who)
             async with within(deadline, "the packet filter does not respond"):
                 reaches = watched.run.nat and not await self._fence_holds()
+                unfiltered = await asyncio.to_thread(lambda: tuple(nic_filters.unfiltered(watched.run)))
             status = confine.status(watched.session.pid)
-            return confine.read_back(status, server_uid=os.geteuid(), nat_reaches_loopback=reaches)
+            return confine.read_back(
+                status, server_uid=os.geteuid(), nat_reaches_loopback=reaches, unfiltered_nics=unfiltered
+            )
         except Unknown:
             raise
         except (HypervisorError, OSError, KeyError):

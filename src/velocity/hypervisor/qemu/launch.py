@@ -153,9 +153,12 @@ def _launch(
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
-        bridged = [number for number, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)]
+        bridged = {
+            link_name("vt", run.uid, place): nic for place, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)
+        }
         if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
-            run = msgspec.structs.replace(run, links=tuple(link_name("vt", run.uid, number) for number in bridged))
+            trusted = tuple(link for link, nic in bridged.items() if nic.trusted)
+            run = msgspec.structs.replace(run, links=tuple(bridged), trusted=trusted)
             place.runs.write(run)
             undo.callback(clear, run)
         nics = _connect_nics(who, run, spec, copies)
@@ -222,7 +225,8 @@ def _connect_nics(
         if not isinstance(nic, BridgeSpec):
             nics.append(NatDevice(address))
             continue
-        link = taps.connect_nic(nic.identifier, address, link_name("vt", run.uid, number))
+        name = link_name("vt", run.uid, number)
+        link = taps.connect_nic(nic.identifier, address, name, trusted=nic.trusted)
         for descriptor in link.fds:
             copies.callback(os.close, descriptor)
         nics.append(TapDevice(address, link.fds[0]))

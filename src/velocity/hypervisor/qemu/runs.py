@@ -64,6 +64,8 @@ class Run(Struct, frozen=True):
     uid: int = -1
     nat: bool = False
     links: tuple[str, ...] = ()
+    trusted: tuple[str, ...] | None = None
+    """The links of trusted NICs; None: an earlier version started it, without packet filters, or that is not known."""
     spool: SpoolRange | None = None
     """Of the files that its QEMU writes to; None: one that an earlier version started."""
     end: RunEnd | None = None

@@ -1,0 +1,104 @@
+"""The packet filter of a BRIDGE NIC: what its guest may say to the others on that network.
+
+Each NIC has a chain of its own at its link, where a frame comes from the guest: before the bridge, which would learn
+from it where a MAC address is. What no rule accepts is dropped. nft(8)
+
+- Every frame bears the NIC's own MAC address.
+- It is ARP, IPv4 or IPv6, in no VLAN. What is ARP or neighbour discovery names the NIC's own MAC address, too.
+- It bears none of the host's own addresses on that network.
+- It is no router's (advertisements, redirects) and no DHCP server's.
+
+A trusted NIC is held to the first of these only. The rules accept what they have read, and nothing that could not be
+read, as filters for router advertisements are got round by fragments, extension headers, tags and LLC headers. RFC 7113
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal
+
+from velocity.network import nft
+
+TABLE = "velocity"
+"""One for all servers of the host: no two links have the same name."""
+
+Hook = Literal["ingress", "egress"]
+"""Where frames of a guest come: into the host by a tap, out to the host NIC by a macvtap."""
+Address = IPv4Address | IPv6Address
+
+
+def rules(mac: str, *, trusted: bool, hosts: Sequence[Address]) -> Iterator[str]:
+    """The rules for the frames of one NIC; `hosts` are the addresses that the host has on its network."""
+    yield f"ether saddr != {mac} drop"
+    if trusted:
+        yield "accept"
+        return
+    yield from (f"ether type arp arp saddr ip {one} drop" for one in hosts if one.version == 4)
+    yield f"ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} accept"
+    yield from (f"ether type ip {rule}" for rule in _ipv4(hosts))
+    yield from (f"ether type ip6 {rule}" for rule in _ipv6(hosts))
+    yield from (f"ether type ip6 ip6 nexthdr icmpv6 {rule}" for rule in _neighbours(mac, hosts))
+
+
+def _ipv4(hosts: Sequence[Address]) -> Iterator[str]:
+    yield from (f"ip saddr {one} drop" for one in hosts if one.version == 4)
+    yield "ip frag-off & 0x1fff != 0 accept"  # the first fragment decides
+    yield "meta l4proto != { icmp, udp } accept"
+    yield "udp sport 67 drop"
+    yield "udp dport != 68 accept"  # not in one rule: older versions of nft make one comparison of two like these
+    yield "icmp type != { redirect, router-advertisement } accept"
+
+
+def _ipv6(hosts: Sequence[Address]) -> Iterator[str]:
+    yield from (f"ip6 saddr {one} drop" for one in hosts if one.version == 6)
+    yield "frag nexthdr { 0, 43, 44, 60 } drop"  # more headers: what is behind them could come in a later fragment
+    yield "frag frag-off != 0 accept"
+    yield "meta l4proto != { ipv6-icmp, udp } accept"
+    yield "udp sport 547 drop"
+    yield "udp dport != 546 accept"
+    yield "icmpv6 type != 133-137 accept"
+
+
+def _neighbours(mac: str, hosts: Sequence[Address]) -> Iterator[str]:
+    """Neighbour discovery, in the forms that hosts say it in: without an option, or with one. RFC 4861, 7527"""
+    own = mac.replace(":", "")
+    solicit, neighbours, advert = "icmpv6 type 133", "icmpv6 type { 135, 136 }", "icmpv6 type 136"
+    yield from (f"{advert} @th,64,128 {int(one):#x} drop" for one in hosts if one.version == 6)
+    yield f"{solicit} ip6 length 8 accept"
+    yield f"{solicit} ip6 length 16 @th,64,64 0x0101{own} accept"
+    yield f"{neighbours} ip6 length 24 accept"
+    yield f"icmpv6 type 135 ip6 length 32 @th,192,64 0x0101{own} accept"
+    yield "icmpv6 type 135 ip6 length 32 @th,192,16 0x0e01 accept"  # the nonce with which one looks for a double
+    yield f"{advert} ip6 length 32 @th,192,64 0x0201{own} accept"
+
+
+def script(link: str, hook: Hook, wanted: Iterator[str]) -> str:
+    """The nft script that sets the chain of a link, in place of an older one."""
+    base = f'type filter hook {hook} device "{link}" priority 0; policy drop;'
+    lines = [removal(link), f"table netdev {TABLE} {{", f"chain {link} {{", base, *wanted, "}", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def removal(link: str) -> str:
+    """The nft script that removes the chain of a link; gone already is success."""
+    chain = f"chain netdev {TABLE} {link}"
+    return f"add table netdev {TABLE}\nadd {chain}\nflush {chain}\ndelete {chain}\n"
+
+
+def links() -> list[str]:
+    """Those that have a chain, or had one when they were there."""
+    return [one["name"] for one in _each(nft.read("table", "netdev", TABLE), "chain")]
+
+
+def holds(link: str, mac: str, *, trusted: bool) -> bool:
+    """Whether the kernel holds that NIC to its rules, those of a trusted one or more, read back from it."""
+    listed = nft.read("chain", "netdev", TABLE, link)
+    drops = any(one.get("policy") == "drop" for one in _each(listed, "chain"))
+    first, *others = [json.dumps(one["expr"]) for one in _each(listed, "rule")] or [""]
+    return drops and f'"{mac}"' in first and '"drop"' in first and (trusted or len(others) > 1)
+
+
+def _each(listed: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
+    return (one[kind] for one in listed if kind in one)
