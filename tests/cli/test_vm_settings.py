@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.host import Host
+from tests.host import Host, hosting
 from velocity.cli.vm_settings import WORDS
+from velocity.config import NicSetting
 from velocity.contract.machines import VmSettings
 
 
@@ -36,3 +37,19 @@ def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
 
 def notes(host: Host) -> str:
     return str(json.loads(host.ok("vm", "show", "web", "--json"))["notes"])
+
+
+def test_nics_are_written_and_shown(tmp_path: Path) -> None:
+    with hosting(tmp_path / "data", nics=[NicSetting(nicid=5, identifier="br0", description="office")]) as host:
+        nics = ("nat", "bridge:5", "BRIDGE:5:Trusted")
+        host.ok("vm", "create", "web", "--memory", "64M", *(word for nic in nics for word in ("--nic", nic)))
+        shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        assert [text for label, text in shown if label == "nic"] == [
+            "NAT", "BRIDGE on host NIC 5", "BRIDGE on host NIC 5, trusted",
+        ]  # fmt: skip
+        file = tmp_path / "site.toml"
+        file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["nat", "bridge:5", "bridge:5:trusted"]\n')
+        assert "nothing to do" in host.ok("apply", str(file))
+        for wrong in ("bridge:x", "bridge:5:", "bridge:5:trust", "bridge:5:trusted:no"):
+            refused = host.run("vm", "set", "web", "--nic", wrong)
+            assert refused.exit_code != 0 and f"{wrong!r} is not a NIC" in refused.stderr, wrong

@@ -76,6 +76,7 @@ def test_a_guest_speaks_as_itself_and_as_no_router_nor_dhcp_server(namespace: st
     assert said["left"] == {"links": True, "chains": []}
 
 
+@pytest.mark.holds("ISOLATION-11")
 @pytest.mark.guest
 @pytest.mark.parametrize("host_nic", ["br0", "vb0"], ids=["by a tap", "by a macvtap"])
 def test_a_trusted_guest_says_everything_but_in_its_own_name(namespace: str, host_nic: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from msgspec import UNSET
 
 from velocity.cli import resolve
 from velocity.cli.media import to_bytes
@@ -107,17 +108,16 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
 
 
 def to_nic(text: str) -> Nic:
-    kind, _, host = text.partition(":")
-    if not host:
-        return Nic(type=kind.upper())
-    if not host.isdigit():
-        raise click.BadParameter(f"{text!r} is not a NIC: write nat, or bridge:NICID")
-    return Nic(type=kind.upper(), host=int(host))
+    kind, *rest = text.split(":")
+    host, *trusted = rest or [""]
+    if (host and not host.isdigit()) or [word.lower() for word in trusted] not in ([], ["trusted"]):
+        raise click.BadParameter(f"{text!r} is not a NIC: write nat, bridge:NICID, or bridge:NICID:trusted")
+    return Nic(type=kind.upper(), host=int(host) if host else UNSET, trusted=True if trusted else UNSET)
 
 
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
-_NIC: Options = {"multiple": True, "metavar": "nat|bridge:NICID"}
+_NIC: Options = {"multiple": True, "metavar": "nat|bridge:NICID[:trusted]"}
 _MEMORY: Options = {"metavar": "SIZE", "help": "Such as 512M or 4G."}
 
 WORDS = (
@@ -169,7 +169,10 @@ WORDS = (
         read=lambda _, texts: [to_nic(text) for text in texts],
         label="nic",
         show=lambda nics: [
-            one.type + (f" on host NIC {one.host}" if isinstance(one.host, int) else "") for one in nics
+            one.type
+            + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")
+            + (", trusted" if one.trusted is True else "")
+            for one in nics
         ],
     ),
     Word(

@@ -402,7 +402,7 @@ class Methods(abc.ABC):
         """Create an EFI virtual machine.
 
         Refused with:
-        401 12200: velocity.vm.create is needed on the group
+        401 12200: velocity.vm.create is needed on the group, and velocity.nic.trust for trusted NICs
         404 12210: no such group
         404 12211: no such medium for this group
         404 12214: no such host NIC
@@ -493,7 +493,7 @@ class Methods(abc.ABC):
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
         Refused with:
-        403 16400: velocity.vm.alter is needed on the VM's group
+        403 16400: velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted
         404 16410: no such VM
         404 16411: no such medium for this group
         404 16414: no such host NIC

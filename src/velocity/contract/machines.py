@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Name, Nicid, Notes, Positive, Revision, UnixTime, UnreachableSince, Vmid, Word
+from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -62,6 +63,16 @@ class Nic(Wire, frozen=True):
     type: Annotated[Word, Meta(description="NAT or BRIDGE")]
     host: Nicid | UnsetType = UNSET
     """The host NIC to bridge (BRIDGE only)."""
+    trusted: (
+        Annotated[
+            bool,
+            Meta(
+                description="may act as a router and as a DHCP server, and speak in VLANs (BRIDGE only); needs "
+                "velocity.nic.trust on the VM's group; absent: false"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
@@ -136,25 +147,6 @@ class Reason(Wire, frozen=True):
     ]
     message: Annotated[str, Meta(description="a sentence for people")]
     since: UnixTime
-
-
-class Isolation(Wire, frozen=True):
-    """How the VM's process is isolated, read back from /proc while it runs."""
-
-    uid: int
-    own_uid: bool
-    supplementary_groups: list[int]
-    capability_bounding_set: Annotated[str, Meta(description="hexadecimal, as in /proc/PID/status")]
-    no_new_privileges: bool
-    seccomp: bool
-    namespaces: Annotated[list[str], Meta(description="those of its own, of mount, ipc and pid")]
-    sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
-    oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
-    nat_reaches_host_loopback: bool
-    unfiltered_nics: Annotated[
-        list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
-    ]
-    gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
 
 
 @with_settings(VmSettings, Form.SHOWN, after="state")
@@ -237,7 +229,12 @@ CREATE = Operation(
     response=VmCreated,
     needs=Holds(Permission.VM_CREATE, On.GROUP),
     failures=(
-        Failure(12200, 401, Problem.NO_PERMISSION, "velocity.vm.create is needed on the group"),
+        Failure(
+            12200,
+            401,
+            Problem.NO_PERMISSION,
+            "velocity.vm.create is needed on the group, and velocity.nic.trust for trusted NICs",
+        ),
         Failure(12210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(12211, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(12214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
@@ -345,7 +342,12 @@ ALTER = Operation(
     response=VmAltered,
     needs=Holds(Permission.VM_ALTER, On.VM),
     failures=(
-        Failure(16400, 403, Problem.NO_PERMISSION, "velocity.vm.alter is needed on the VM's group"),
+        Failure(
+            16400,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted",
+        ),
         Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),

@@ -35,6 +35,7 @@ class Permission(enum.Enum):
     NIC_LIST = "velocity.nic.list"
     HOST_VIEW = "velocity.host.view"
     MEDIA_WRITE = "velocity.media.write"
+    NIC_TRUST = "velocity.nic.trust"
 
     pid: int
     bit: int
@@ -76,6 +77,7 @@ _DESCRIPTIONS = {
     Permission.NIC_LIST: "List the host NICs that virtual machines can be bridged to",
     Permission.HOST_VIEW: "View the host: its load, memory, pools and hypervisor",
     Permission.MEDIA_WRITE: "Attach the group's media writable to virtual machines of other groups",
+    Permission.NIC_TRUST: "Let virtual machines be routers and DHCP servers of the networks that they are bridged to",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
@@ -73,6 +74,7 @@ class Builder:
         self._check_writable_once(gid, spec)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
+        self._check_trusted(caller, gid, spec, has)
         rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
@@ -184,7 +186,7 @@ class Builder:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
             )
-        return BridgeSpec(self._nics[nic.host])
+        return BridgeSpec(self._nics[nic.host], trusted=nic.trusted is True)
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
         """What it may write to, with its place in the list."""
@@ -210,3 +212,19 @@ class Builder:
                 f"there is no host NIC {nic.host}: POST /v/nic/list lists the host NICs",
                 field=f"nics[{number}].host",
             )
+
+    def _check_trusted(self, caller: Caller, gid: int, spec: Spec, has: Spec | None) -> None:
+        """As many NICs on a host NIC as were trusted there before stay so without being asked about."""
+        before = Counter((nic.type, nic.host) for nic in has.nics if nic.trusted is True) if has else Counter()
+        for number, nic in enumerate(spec.nics):
+            if nic.trusted is not True:
+                continue
+            before[nic.type, nic.host] -= 1
+            if before[nic.type, nic.host] < 0 and not self._directory.holds(caller.uid, Permission.NIC_TRUST, gid):
+                there = self._directory.called(caller.uid, gid)
+                raise Refused(
+                    Problem.NO_PERMISSION,
+                    f"a trusted NIC needs {Permission.NIC_TRUST.value} on {there}: ask someone who can assign it there "
+                    "(`velocity why`, POST /u/why, lists them), or leave out `trusted`",
+                    field=f"nics[{number}].trusted",
+                )

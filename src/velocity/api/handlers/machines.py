@@ -4,6 +4,7 @@ from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import machines
+from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import Confinement
@@ -99,8 +100,8 @@ def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) 
     )
 
 
-def _isolation(holds: Confinement) -> machines.Isolation:
-    return machines.Isolation(
+def _isolation(holds: Confinement) -> Isolation:
+    return Isolation(
         uid=holds.uid,
         own_uid=holds.own_uid,
         supplementary_groups=list(holds.groups),

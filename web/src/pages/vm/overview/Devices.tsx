@@ -5,6 +5,7 @@ import type { VmInfo } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { MODES } from "../settings/modes";
+import { nicText } from "../settings/nicText";
 import { Fact } from "./Fact";
 
 export function Devices({ info }: { info: VmInfo }) {
@@ -42,13 +43,7 @@ export function Devices({ info }: { info: VmInfo }) {
               ? "none"
               : info.displays.map((one) => `${one.name}: ${one.width}×${one.height}`).join(", ")}
           </Fact>
-          <Fact name="NICs">
-            {info.nics.length === 0
-              ? "none"
-              : info.nics
-                  .map((one) => (one.type === "BRIDGE" ? `bridge on host NIC ${one.host}` : one.type))
-                  .join(", ")}
-          </Fact>
+          <Fact name="NICs">{info.nics.length === 0 ? "none" : info.nics.map(nicText).join(", ")}</Fact>
         </DescriptionList>
       </CardBody>
     </Card>

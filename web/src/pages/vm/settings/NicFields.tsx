@@ -1,5 +1,5 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
-import { Button, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
+import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
@@ -7,7 +7,7 @@ import { useAnswer } from "@/api/queries";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
-export function NicFields({ draft, change, problems, disabled }: Fields) {
+export function NicFields({ draft, change, problems, disabled, gid }: Fields & { gid: number }) {
   const { nics } = draft;
   const may = useMay();
   const mayList = useObjects("group").some((group) => may("nic.list", group.gid));
@@ -66,6 +66,18 @@ export function NicFields({ draft, change, problems, disabled }: Fields) {
                 </FormSelect>
                 <Problem text={problems[`${field}.host`]} />
               </FormGroup>
+            )}
+            {nic.type === "BRIDGE" && (
+              <div>
+                <Checkbox
+                  id={`nic-${index}-trusted`}
+                  label="Trusted: may be a router and a DHCP server"
+                  isChecked={nic.trusted ?? false}
+                  isDisabled={disabled || (!nic.trusted && !may("nic.trust", gid))}
+                  onChange={(_event, trusted) => change({ nics: replaced(nics, index, { trusted }) })}
+                />
+                <Problem text={problems[`${field}.trusted`]} />
+              </div>
             )}
             {!disabled && (
               <Button

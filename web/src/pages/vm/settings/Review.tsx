@@ -22,6 +22,7 @@ import { mib } from "@/ui/format";
 import { SameAs } from "@/ui/SameAs";
 import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
+import { nicText } from "./nicText";
 
 /** The object has changed since the revision that the request names. */
 const OLD_REVISION = 16429;
@@ -154,7 +155,7 @@ function useWords(gid: number): (field: Field, value: Settings[Field] | undefine
           const name = media.find((it) => it.mid === one.mid)?.name ?? one.mid;
           return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""})`;
         }
-        if ("type" in one) return one.type === "BRIDGE" ? `bridge on host NIC ${one.host}` : one.type;
+        if ("type" in one) return nicText(one);
         return `${one.name} ${one.width}×${one.height}`;
       })
       .join(", ");

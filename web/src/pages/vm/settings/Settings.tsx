@@ -91,7 +91,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <GeneralFields {...fields} />
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
-      <NicFields {...fields} />
+      <NicFields {...fields} gid={vm.gid} />
       {refused && (
         <FormAlert>
           <Alert isInline variant="danger" title="It was not saved" component="p">

@@ -88,6 +88,10 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
     "velocity vm set web --media a:block --media b:virtio:ro --nic none --group 3",
   );
+  const nics = [{ type: "NAT" }, { type: "BRIDGE", host: 2 }, { type: "BRIDGE", host: 3, trusted: true }];
+  expect(cliOf({ name: "web", gid: 0 }, { nics })?.join(" ")).toBe(
+    "velocity vm set web --nic nat --nic bridge:2 --nic bridge:3:trusted",
+  );
   expect(cliOf({ name: "web", gid: 0 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
     "velocity vm set web --cpus 4 --autostart",
   );

@@ -53,7 +53,7 @@ function canonical(value: Settings[Field]): string {
   return JSON.stringify(
     value.map((one) => {
       if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false];
-      if ("type" in one) return [one.type, one.host ?? null];
+      if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
   );
@@ -121,7 +121,9 @@ export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settin
   );
   add(
     "--nic",
-    changes.nics?.map((one) => (one.type === "BRIDGE" ? `bridge:${one.host}` : one.type.toLowerCase())),
+    changes.nics?.map((one) =>
+      one.type === "BRIDGE" ? `bridge:${one.host}${one.trusted ? ":trusted" : ""}` : one.type.toLowerCase(),
+    ),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);

@@ -1,0 +1,28 @@
+"""How the process of a virtual machine is kept from the host, from other machines and from their network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from velocity.contract.operation import Wire
+
+
+class Isolation(Wire, frozen=True):
+    """How the VM's process is isolated, read back from /proc while it runs."""
+
+    uid: int
+    own_uid: bool
+    supplementary_groups: list[int]
+    capability_bounding_set: Annotated[str, Meta(description="hexadecimal, as in /proc/PID/status")]
+    no_new_privileges: bool
+    seccomp: bool
+    namespaces: Annotated[list[str], Meta(description="those of its own, of mount, ipc and pid")]
+    sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
+    oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
+    nat_reaches_host_loopback: bool
+    unfiltered_nics: Annotated[
+        list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
+    ]
+    gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
