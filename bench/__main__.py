@@ -7,7 +7,7 @@ import sys
 import traceback
 
 BENCHES = (
-    "start", "fifty", "create", "restart", "memory", "state", "scale", "mixed", "upload", "signin", "web",
+    "start", "fifty", "create", "restart", "memory", "overhead", "state", "scale", "mixed", "upload", "signin", "web",
 )  # fmt: skip
 """In the order of the table in docs/performance.md. Each is a module with a `main`."""
 

@@ -1,4 +1,6 @@
-"""A systemd of the test's own: a user manager that touches no unit of the host, and ends with all that it started."""
+"""A systemd of the test's own, with a message bus: a user manager that touches no unit of the host, and ends with all
+that it started.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,13 @@ from pathlib import Path
 from tests.patience import PATIENCE
 
 SYSTEMD = "/usr/lib/systemd/systemd"
+BUS = {
+    "dbus.socket": "[Socket]\nListenStream=%t/bus\n",
+    "dbus.service": (
+        "[Unit]\nRequires=dbus.socket\n[Service]\nExecStart=dbus-daemon --session --address=systemd: --nofork\n"
+    ),
+}
+"""The message bus, which systemd looks for by these names."""
 INSIDE = """
 set -e
 mount --make-rprivate /
@@ -44,6 +53,8 @@ class Manager:
         self.units.mkdir(parents=True)
         for target in ("default", "basic", "shutdown"):
             (self.units / f"{target}.target").write_text("[Unit]\n")
+        for unit, text in BUS.items():
+            (self.units / unit).write_text(text)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -60,6 +71,7 @@ class Manager:
                     assert process.poll() is None and time.monotonic() < end, self.log.read_text()
                     self._inside = children.read_text().strip()
                     time.sleep(0.05)
+                self.ok("start", "dbus.service")
                 yield
             finally:
                 process.kill()

@@ -17,7 +17,7 @@ from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.host import HostInfo, UnaskedWriter
-from velocity.hypervisor.qemu import confine, facts, firmware, nic_filters, probe
+from velocity.hypervisor.qemu import confine, facts, firmware, nic_filters, probe, scopes
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
@@ -153,8 +153,13 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
     else:
         text = f"each guest gets its own uid, starting at {chosen.uids.start}, and namespaces in which it sees /usr"
         yield Finding("isolation", "ok", text)
-    if shutil.which("setpriv") is None:
-        yield Finding("setpriv", "missing", "install util-linux")
+    if why := scopes.lacking():
+        yield Finding("bounds", "limited", f"nothing bounds the memory that a guest's process takes: {why}")
+    else:
+        yield Finding("bounds", "ok", "a guest's process gets bounds from systemd: memory, threads, processors")
+    for program in ("setpriv", "prlimit"):
+        if shutil.which(program) is None:
+            yield Finding(program, "missing", "install util-linux")
     runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
     for run in runs.all() if (chosen.runtime_dir / chosen.instance).is_dir() else ():
         pid = runs.process(run)
@@ -163,14 +168,23 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
         unfiltered = nic_filters.unfiltered(run)
         holds = confine.read_back(
-            confine.status(pid), server_uid=os.geteuid(), nat_reaches_loopback=reaches, unfiltered_nics=unfiltered
+            confine.status(pid),
+            server_uid=os.geteuid(),
+            nat=run.nat,
+            nat_reaches_loopback=reaches,
+            unfiltered_nics=unfiltered,
         )
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"
         text += f", namespaces {' '.join(holds.namespaces) or 'none'}, oom_score_adj {holds.oom_score_adj}"
+        text += f", MiB of memory {_most(holds.memory_limit)}, threads {_most(holds.thread_limit)}"
         gaps = list(holds.gaps)
         if run.machine in unknown:
             gaps.append(f"belongs to no VM, as after restoring an older database: `kill {pid}` ends it")
         yield Finding(f"guest {str(run.machine)[:8]}", "limited" if gaps else "ok", "; ".join([text, *gaps]))
+
+
+def _most(bound: int | None) -> str:
+    return "without bound" if bound is None else f"at most {bound}"
 
 
 def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:

@@ -271,5 +271,7 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         holds = info.isolation
         own = f"namespaces {' '.join(holds.namespaces) or 'none'}"
         facts.append(("isolation", f"uid {holds.uid}, {own}, seccomp {'on' if holds.seccomp else 'off'}"))
+        if holds.memory_limit_mib:
+            facts.append(("", f"at most {holds.memory_limit_mib} MiB of memory and {holds.thread_limit} threads"))
         facts += [("", f"gap: {gap}") for gap in holds.gaps]
     return facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.operation import Wire
 
@@ -21,8 +21,12 @@ class Isolation(Wire, frozen=True):
     namespaces: Annotated[list[str], Meta(description="those of its own, of mount, ipc and pid")]
     sees_host_files: Annotated[bool, Meta(description="whether it sees more of them than /usr and its own directory")]
     oom_score_adj: Annotated[int, Meta(description="the higher, the sooner it is ended when the host lacks memory")]
+    core_dumps: Annotated[bool, Meta(description="whether a crash may write what it has in memory to a disk")]
     nat_reaches_host_loopback: bool
     unfiltered_nics: Annotated[
         list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
     ]
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
+    memory_limit_mib: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET
+    thread_limit: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET
+    cpu_weight: Annotated[int, Meta(description="its share of processors that are scarce")] | UnsetType = UNSET

@@ -186,6 +186,11 @@ class Confinement(Value, frozen=True):
     namespaces: tuple[str, ...]
     sees_host_files: bool
     oom_score_adj: int
+    memory_limit: int | None
+    """MiB that the process may take, its guest's memory among them; None: no bound of its own, as with the next two."""
+    thread_limit: int | None
+    cpu_weight: int | None
+    core_dumps: bool
     nat_reaches_loopback: bool
     unfiltered_nics: tuple[int, ...]
     gaps: tuple[str, ...]

@@ -136,6 +136,9 @@ def privileges(_told: dict[str, Any]) -> Iterator[Attempt]:
     yield "restart the host", lambda: called("reboot", 0)  # CAD off, if it could
     yield "use swap", lambda: called("swapon", b"/usr", 0)
     yield "open more files than it may", lambda: raised("NOFILE")
+    yield "have a core written", lambda: raised("CORE")
+    yield "raise the bound of its threads", lambda: raised("NPROC")
+    yield "begin more threads than it may", crowd
     yield "open a file by its handle", lambda: called("open_by_handle_at", 0, ctypes.create_string_buffer(64), 0)
 
 
@@ -143,6 +146,23 @@ def raised(name: str) -> None:
     kind = getattr(resource, f"RLIMIT_{name}")
     hard = resource.getrlimit(kind)[1]
     resource.setrlimit(kind, (hard, hard + 1))
+
+
+def crowd() -> None:
+    """More than any bound that a guest's process has."""
+    over = threading.Event()
+    begun: list[threading.Thread] = []
+    try:
+        for _ in range(1100):
+            one = threading.Thread(target=over.wait, daemon=True)
+            one.start()
+            begun.append(one)
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
+    finally:
+        over.set()
+        for one in begun:
+            one.join()
 
 
 def network(told: dict[str, Any]) -> Iterator[Attempt]:

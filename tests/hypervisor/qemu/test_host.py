@@ -15,8 +15,9 @@ from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, faul
 
 CONFINED = {
     "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
-    "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "OomScoreAdj": "200",
-    "ServerOomScoreAdj": "0",
+    "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "Network": "own",
+    "OomScoreAdj": "200", "ServerOomScoreAdj": "0", "CoreMax": "0", "ProcessesMax": "1024", "MemoryMax": "2048",
+    "ThreadsMax": "", "CpuWeight": "100",
 }  # fmt: skip
 """What is read of a process to which all of it holds."""
 
@@ -156,20 +157,47 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
 
 @pytest.mark.holds("ISOLATION-5")
 def test_what_status_says_of_confinement() -> None:
-    assert read_back(CONFINED, server_uid=0, nat_reaches_loopback=False).gaps == ()
+    whole = read_back(CONFINED, server_uid=0, nat=False, nat_reaches_loopback=False)
+    assert whole.gaps == ()
+    assert (whole.memory_limit, whole.thread_limit, whole.cpu_weight, whole.core_dumps) == (2048, 1024, 100, False)
+    fewer = read_back(CONFINED | {"ThreadsMax": "900"}, server_uid=0, nat=False, nat_reaches_loopback=False)
+    assert fewer.thread_limit == 900
     loose = {
         "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
-        "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "OomScoreAdj": "0", "ServerOomScoreAdj": "0",
+        "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "Network": "host",
+        "OomScoreAdj": "0", "ServerOomScoreAdj": "0", "CoreMax": "unlimited", "ProcessesMax": "1024", "MemoryMax": "",
+        "ThreadsMax": "", "CpuWeight": "",
     }  # fmt: skip
-    gaps = read_back(loose, server_uid=1000, nat_reaches_loopback=True).gaps
-    assert len(gaps) == 7
-    for one, instead in (("Namespaces", "mount pid"), ("Root", "rw tmpfs velocity"), ("Root", "ro ext4 /dev/sda1")):
-        (gap,) = read_back(CONFINED | {one: instead}, server_uid=0, nat_reaches_loopback=False).gaps
-        assert "it sees the host's files" in gap
+    nothing = read_back(loose, server_uid=1000, nat=True, nat_reaches_loopback=True)
+    assert len(nothing.gaps) == 10
+    assert nothing.thread_limit is None, "all processes of that user are counted together"
 
 
 @pytest.mark.holds("ISOLATION-9")
 def test_the_nics_that_are_not_filtered_are_named() -> None:
-    held = read_back(CONFINED, server_uid=0, nat_reaches_loopback=False, unfiltered_nics=iter((0, 2)))
+    held = read_back(CONFINED, server_uid=0, nat=False, nat_reaches_loopback=False, unfiltered_nics=iter((0, 2)))
     assert held.unfiltered_nics == (0, 2)
     assert held.gaps == ("no packet filter keeps its NIC 1 and 3 from posing as others: stop it and start it again",)
+
+
+@pytest.mark.holds("ISOLATION-13")
+@pytest.mark.parametrize(
+    ("fact", "instead", "gap"),
+    [
+        ("Namespaces", "mount pid", "it sees the host's files"),
+        ("Root", "rw tmpfs velocity", "it sees the host's files"),
+        ("Root", "ro ext4 /dev/sda1", "it sees the host's files"),
+        ("Network", "host", "it is in this host's network"),
+        ("Groups", "27", "it has supplementary groups"),
+        ("CapBnd", "1", "its capability bounding set"),
+        ("NoNewPrivs", "0", "it can gain new privileges"),
+        ("Seccomp", "0", "it has no system call filter"),
+        ("OomScoreAdj", "0", "the kernel may end the server before it"),
+        ("MemoryMax", "", "nothing bounds the memory"),
+        ("ProcessesMax", "unlimited", "nothing bounds how many threads"),
+        ("CoreMax", "unlimited", "a crash may write"),
+    ],
+)
+def test_each_thing_that_does_not_hold_is_named_alone(fact: str, instead: str, gap: str) -> None:
+    (named,) = read_back(CONFINED | {fact: instead}, server_uid=0, nat=False, nat_reaches_loopback=False).gaps
+    assert gap in named

@@ -111,7 +111,11 @@ def _isolation(holds: Confinement) -> Isolation:
         namespaces=list(holds.namespaces),
         sees_host_files=holds.sees_host_files,
         oom_score_adj=holds.oom_score_adj,
+        core_dumps=holds.core_dumps,
         nat_reaches_host_loopback=holds.nat_reaches_loopback,
         unfiltered_nics=list(holds.unfiltered_nics),
         gaps=list(holds.gaps),
+        memory_limit_mib=UNSET if holds.memory_limit is None else holds.memory_limit,
+        thread_limit=UNSET if holds.thread_limit is None else holds.thread_limit,
+        cpu_weight=UNSET if holds.cpu_weight is None else holds.cpu_weight,
     )

@@ -1,31 +1,40 @@
 """How little a machine's process may do: what it is started with, and what holds of it when one looks.
 
-setpriv(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html; proc_pid_mountinfo(5)
+setpriv(1), prlimit(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html; proc_pid_mountinfo(5)
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from velocity import sandbox
 from velocity.hypervisor.port import Confinement
+from velocity.hypervisor.qemu import scopes
+from velocity.hypervisor.qemu.processes import limit
 from velocity.hypervisor.qemu.resolver import RESOLV_CONF
 from velocity.sandbox import Lent, View
 
 KVM = Path("/dev/kvm")
+EARLIER = "it was started by an earlier version: stop it and start it again"
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
 
 
 def prefix(uid: int | None) -> list[str]:
-    """The command that gives privileges up and becomes QEMU. None: an ordinary user, who has none to give up."""
+    """The command that gives privileges up and becomes QEMU. None: an ordinary user, who has none to give up.
+
+    Threads are counted for each uid, so only one of its own can have a bound. prlimit(1)
+    """
     if uid is None:
-        return ["setpriv", "--no-new-privs", "--"]
+        return ["prlimit", "--core=0", "--", "setpriv", "--no-new-privs", "--"]
     return [
+        *("prlimit", "--core=0", f"--nproc={scopes.THREADS}", "--"),
         "setpriv",
         f"--reuid={uid}",
         f"--regid={uid}",
@@ -76,13 +85,20 @@ def status(pid: int) -> dict[str, str]:
     lines = (process / "status").read_text().splitlines()
     facts = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     own = [name for kind, name in NAMESPACES.items() if _is_own(process, kind)]
+    bounds = scopes.held(pid)
     root = [line.split() for line in (process / "mountinfo").read_text().splitlines() if line.split()[4] == "/"]
     return {
         **facts,
         "Namespaces": " ".join(own),
         "Root": " ".join(one[5] + " " + " ".join(one[one.index("-") + 1 :][:2]) for one in root),
+        "Network": "own" if _is_own(process, "net") else "host",
         "OomScoreAdj": (process / "oom_score_adj").read_text().strip(),
         "ServerOomScoreAdj": Path("/proc/self/oom_score_adj").read_text().strip(),
+        "CoreMax": limit(pid, "Max core file size"),
+        "ProcessesMax": limit(pid, "Max processes"),
+        "MemoryMax": str(bounds.memory or ""),
+        "ThreadsMax": str(bounds.threads or ""),
+        "CpuWeight": str(bounds.weight or ""),
     }
 
 
@@ -97,55 +113,72 @@ def sees_host(root: str) -> bool:
 
 
 def read_back(
-    facts: Mapping[str, str], *, server_uid: int, nat_reaches_loopback: bool, unfiltered_nics: Iterable[int] = ()
+    facts: Mapping[str, str],
+    *,
+    server_uid: int,
+    nat: bool,
+    nat_reaches_loopback: bool,
+    unfiltered_nics: Iterable[int] = (),
 ) -> Confinement:
     """What those facts mean."""
-    unfiltered = tuple(unfiltered_nics)
     uids = {int(uid) for uid in facts["Uid"].split()}
     uid = int(facts["Uid"].split()[0])
-    groups = tuple(int(gid) for gid in facts["Groups"].split())
     own = len(uids) == 1 and uid not in (0, server_uid)
-    bounding = facts["CapBnd"]
-    privileges = facts["NoNewPrivs"] == "1"
-    seccomp = facts["Seccomp"] == "2"
-    namespaces = tuple(facts["Namespaces"].split())
-    sees = sees_host(facts["Root"])
-    oom = int(facts["OomScoreAdj"])
-    gaps = []
-    if not own:
-        gaps.append("it runs with the server's uid: run the server as root to give each VM its own")
-    if own and groups:
-        gaps.append("it has supplementary groups")
-    if int(bounding, 16):
-        gaps.append("its capability bounding set is not empty: run the server as root to empty it")
-    if not privileges:
-        gaps.append("it can gain new privileges")
-    if not seccomp:
-        gaps.append("it has no system call filter: QEMU was built without seccomp")
-    if sees or set(namespaces) != set(NAMESPACES.values()):
-        cure = sandbox.missing() or "it was started by an earlier version: stop it and start it again"
-        gaps.append(f"it sees the host's files, shared memory or processes: {cure}")
-    if oom <= int(facts["ServerOomScoreAdj"]):
+    memory, weight = (int(facts[name]) if facts[name] else None for name in ("MemoryMax", "CpuWeight"))
+    # Those of a uid are counted together, so that only of its own it is a bound.
+    threads = [facts["ThreadsMax"], facts["ProcessesMax"] if own else ""]
+    holds = Confinement(
+        uid=uid,
+        own_uid=own,
+        groups=tuple(int(gid) for gid in facts["Groups"].split()),
+        bounding_set=facts["CapBnd"],
+        no_new_privileges=facts["NoNewPrivs"] == "1",
+        seccomp=facts["Seccomp"] == "2",
+        namespaces=tuple(facts["Namespaces"].split()),
+        sees_host_files=sees_host(facts["Root"]),
+        oom_score_adj=int(facts["OomScoreAdj"]),
+        memory_limit=memory,
+        thread_limit=min((int(most) for most in threads if most.isdigit()), default=None),
+        cpu_weight=weight,
+        core_dumps=facts["CoreMax"] != "0",
+        nat_reaches_loopback=nat_reaches_loopback,
+        unfiltered_nics=tuple(unfiltered_nics),
+        gaps=(),
+    )
+    gaps = list(_gaps(holds))
+    if holds.oom_score_adj <= int(facts["ServerOomScoreAdj"]):
         gaps.append("for want of memory the kernel may end the server before it: its oom_score_adj is no higher")
-    if nat_reaches_loopback:
-        gaps.append(
+    if facts["Network"] == "host" and not nat:
+        gaps.append(f"it is in this host's network, of which it needs nothing: {sandbox.missing() or EARLIER}")
+    return replace(holds, gaps=tuple(gaps))
+
+
+def _gaps(holds: Confinement) -> Iterator[str]:
+    """What does not hold, with the cure."""
+    if not holds.own_uid:
+        yield "it runs with the server's uid: run the server as root to give each VM its own"
+    elif holds.groups:
+        yield "it has supplementary groups"
+    if int(holds.bounding_set, 16):
+        yield "its capability bounding set is not empty: run the server as root to empty it"
+    if not holds.no_new_privileges:
+        yield "it can gain new privileges"
+    if not holds.seccomp:
+        yield "it has no system call filter: QEMU was built without seccomp"
+    if holds.sees_host_files or set(holds.namespaces) != set(NAMESPACES.values()):
+        yield f"it sees the host's files, shared memory or processes: {sandbox.missing() or EARLIER}"
+    if holds.memory_limit is None:
+        cure = scopes.lacking() or f"systemd gave it no scope, as the server's log says, or {EARLIER}"
+        yield f"nothing bounds the memory that it takes: {cure}"
+    if holds.thread_limit is None:
+        yield f"nothing bounds how many threads it begins: {EARLIER if holds.own_uid else 'run the server as root'}"
+    if holds.core_dumps:
+        yield f"a crash may write what it has in memory to the host's disk: {EARLIER}"
+    if holds.nat_reaches_loopback:
+        yield (
             "its NAT reaches the host's own 127.0.0.1 and link-local addresses, such as a cloud's metadata service: "
             "run the server as root, with nftables, to prevent that"
         )
-    if unfiltered:
-        numbers = " and ".join(str(place + 1) for place in unfiltered)
-        gaps.append(f"no packet filter keeps its NIC {numbers} from posing as others: stop it and start it again")
-    return Confinement(
-        uid=uid,
-        own_uid=own,
-        groups=groups,
-        bounding_set=bounding,
-        no_new_privileges=privileges,
-        seccomp=seccomp,
-        namespaces=namespaces,
-        sees_host_files=sees,
-        oom_score_adj=oom,
-        nat_reaches_loopback=nat_reaches_loopback,
-        unfiltered_nics=unfiltered,
-        gaps=tuple(gaps),
-    )
+    if holds.unfiltered_nics:
+        numbers = " and ".join(str(place + 1) for place in holds.unfiltered_nics)
+        yield f"no packet filter keeps its NIC {numbers} from posing as others: stop it and start it again"

@@ -66,7 +66,11 @@ class QemuHosts:
                 unfiltered = await asyncio.to_thread(lambda: tuple(nic_filters.unfiltered(watched.run)))
             status = confine.status(watched.session.pid)
             return confine.read_back(
-                status, server_uid=os.geteuid(), nat_reaches_loopback=reaches, unfiltered_nics=unfiltered
+                status,
+                server_uid=os.geteuid(),
+                nat=watched.run.nat,
+                nat_reaches_loopback=reaches,
+                unfiltered_nics=unfiltered,
             )
         except Unknown:
             raise

@@ -18,7 +18,7 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, qemu_log, resolver, spool
+from velocity.hypervisor.qemu import confine, qemu_log, resolver, scopes, spool
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.processes import start_time
@@ -178,6 +178,7 @@ def _launch(
         undo.callback(end, pid)
     run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
+    scopes.enter(pid, who, spec)
     _check(overtaken)
     return run
 

@@ -42,6 +42,12 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def limit(pid: int, name: str) -> str:
+    """A hard limit of it, as /proc/PID/limits names it: a number, or `unlimited`. Raises `OSError`: it has ended."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(line.removeprefix(name).split()[1] for line in lines if line.startswith(name))
+
+
 def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
     """The machines' processes with their run directories below `root`, each with one of these uids.
 
