@@ -12,7 +12,6 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from velocity.access import throttle
 from velocity.access.bounds import Bounds
 from velocity.access.directory import Directory
 from velocity.access.passwords import Passwords
@@ -283,7 +282,6 @@ def compose(
         await load_media(media, assignments, library, reservations, states)
         await tasks.open(library.find)
         await fleet.open()
-        access.users.throttle.remember(reversed(await services.history.signed_in(throttle.MOST)))
         return password
 
     return services, load

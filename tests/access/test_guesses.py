@@ -57,6 +57,17 @@ def test_strangers_do_not_lock_a_user_out() -> None:
         right(guesses, "bob", "203.0.113.1")
 
 
+@pytest.mark.holds("TEAM-9")
+def test_a_user_of_many_addresses_takes_nobody_elses_good_one() -> None:
+    guesses = PasswordThrottle(Clock())
+    right(guesses, "bob", "192.0.2.1")
+    for number in range(MOST + 100):
+        right(guesses, "greedy", f"address {number}")
+    for number in range(NAME.burst):
+        wrong(guesses, "bob", f"198.51.100.{number}")
+    right(guesses, "bob", "192.0.2.1")
+
+
 def test_right_ones_cost_nothing() -> None:
     guesses = PasswordThrottle(Clock())
     for _ in range(1000):

@@ -144,6 +144,26 @@ async def test_refusals_are_rotated_by_themselves(store: SqlHistory) -> None:
     assert await names() == []
 
 
+@pytest.mark.holds("BOUND-17")
+@pytest.mark.parametrize("code", [None, 403])
+async def test_a_user_who_does_much_pushes_out_nothing_of_others(store: SqlHistory, code: int | None) -> None:
+    def entry(uid: int) -> HistoryEntry:
+        return refused(uid=uid, name=f"{uid}", status=code or 200, code=code)
+
+    async def count(uid: int) -> int:
+        return len(await store.newest(None, None, 100, uid, None, None))
+
+    await store.add([entry(1) for _ in range(4)])
+    await store.add([entry(2) for _ in range(20)])
+    await store.rotate(0, 10, 10)
+    assert (await count(1), await count(2)) == (4, 6)
+    await store.add([entry(3) for _ in range(5)])
+    await store.rotate(0, 10, 10)
+    assert (await count(1), await count(2), await count(3)) == (4, 5, 5)
+    await store.rotate(0, 10, 10)
+    assert (await count(1), await count(2), await count(3)) == (0, 5, 5), "the oldest, as nobody has more than half"
+
+
 async def test_the_store_tells_under_which_ids_refusals_are(store: SqlHistory) -> None:
     one, two = refused(), refused()
     done = refused(uid=1, status=200, code=None)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.api.world import world
 from velocity.access.sessions import key_hash
 from velocity.contract.permissions import Permission
+from velocity.store.access import SqlAccess
 from velocity.store.database import Database, migrate
 
 pytestmark = pytest.mark.anyio
@@ -121,3 +122,36 @@ async def test_users_of_older_installations_get_a_home_and_keep_what_they_hold(
         for uid, gids in HELD.items():
             shown = await w.ok("POST", "/u/user", "root's", uid=uid)
             assert [one["gid"] for one in shown["memberships"]] == sorted(gids)
+
+
+async def test_where_users_have_signed_in_is_taken_from_the_history(database_url: str) -> None:
+    database = Database(database_url)
+    entries = [
+        (1, "bob", "192.0.2.1", "sign_in", None),
+        (2, "bob", "2001:db8::1", "open_session", None),
+        (3, "bob", "2001:db8::2", "sign_in", None),
+        (4, "bob", "192.0.2.9", "sign_in", 1100),
+        (5, "gone", "192.0.2.1", "sign_in", None),
+        (6, "root", "local", "create_vm", None),
+        (7, "root", "192.0.2.7", "sign_in", None),
+        (8, "bob", "192.0.2.1", "sign_in", None),
+    ]
+
+    def work(connection: sa.Connection) -> None:
+        migrate(connection, "0011")
+        connection.exec_driver_sql("insert into groups (gid, parent_gid, name) values (0, 0, 'root')")
+        connection.exec_driver_sql("insert into users (uid, name, password) values (0, 'root', 'x'), (1, 'bob', 'x')")
+        statement = sa.text(
+            "insert into history (at, name, address, request, operation, gid, target, status, code) "
+            "values (:at, :name, :address, '', :operation, 0, '', 200, :code)"
+        )
+        names = ("at", "name", "address", "operation", "code")
+        connection.execute(statement, [dict(zip(names, entry, strict=True)) for entry in entries])
+
+    database.read(work)
+    await database.close()
+    database = Database(database_url)
+    database.open()
+    found = SqlAccess(database).load().good_addresses
+    await database.close()
+    assert found == [("bob", "2001:db8::/64"), ("root", "192.0.2.7"), ("bob", "192.0.2.1")]

@@ -11,7 +11,10 @@ from velocity.access.rules import Discarded, Group, Limits, Session, TrashedAcce
 
 @dataclass(frozen=True)
 class AccessRows:
-    """Everything of access that is in the store. `grants` are (uid, gid, pid), `limits` are by gid."""
+    """Everything of access that is in the store. `grants` are (uid, gid, pid), `limits` are by gid.
+
+    `good_addresses` are (name, address) of those who have signed in, the latest last.
+    """
 
     users: Sequence[User]
     groups: Sequence[Group]
@@ -19,6 +22,7 @@ class AccessRows:
     sessions: Sequence[Session]
     limits: Mapping[int, Limits]
     lying: TrashedAccess
+    good_addresses: Sequence[tuple[str, str]]
 
 
 class AccessStore(Protocol):
@@ -54,7 +58,10 @@ class AccessStore(Protocol):
         """Not held is success."""
 
     async def add_session(self, session: Session, replaces: bytes | None, forget_before: int) -> None:
-        """Adds it, removes the hash that it replaces, and the sessions that expired before `forget_before`."""
+        """Adds it, removes the hash that it replaces, and the sessions that expired before `forget_before`.
+
+        Of one that replaces none, the address is good for its user from here on.
+        """
 
     async def remove_session(self, sid: str) -> None: ...
 

@@ -78,6 +78,7 @@ class Access:
             kept = self._store.load()
         self.updates.load(kept)
         self.sessions.load(kept.sessions)
+        self.users.throttle.remember(kept.good_addresses)
         return made
 
     def admit(self, needs: Needs, caller: Caller | None, target: object) -> None:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from velocity.contract.problems import Problem, Refused
 
 MOST = 20_000
-"""Measures that are kept; the ones longest unused go first."""
+"""Measures, and names with good addresses, that are kept; the ones longest unused go first."""
+OWN = 64
+"""Addresses from which one name has signed in; the ones longest unused go first."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class PasswordThrottle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._good: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+        """From where each name has signed in."""
 
     def __len__(self) -> int:
         """How many levels are kept."""
@@ -50,13 +53,17 @@ class PasswordThrottle:
     def remember(self, pairs: Iterable[tuple[str, str]]) -> None:
         """These names have signed in from these addresses, the latest last."""
         for name, address in pairs:
-            self._remember((name, network(address)))
+            self._remember(name, network(address))
 
-    def _remember(self, pair: tuple[str, str]) -> None:
-        self._known[pair] = None
-        self._known.move_to_end(pair)
-        if len(self._known) > MOST:
-            self._known.popitem(last=False)
+    def _remember(self, name: str, address: str) -> None:
+        good = self._good.setdefault(name, OrderedDict())
+        good[address] = None
+        good.move_to_end(address)
+        if len(good) > OWN:
+            good.popitem(last=False)
+        self._good.move_to_end(name)
+        if len(self._good) > MOST:
+            self._good.popitem(last=False)
 
     @contextmanager
     def attempt(self, name: str | None, address: str) -> Iterator[Callable[[], None]]:
@@ -65,11 +72,10 @@ class PasswordThrottle:
         None: at what bears no name and has too many values to be guessed; so that nobody uses it up for others.
         """
         address = network(address)
-        pair = None if name is None else (name, address)
         measures: list[tuple[Hashable, RateLimit]] = [(("address", address), ADDRESS)]
-        if pair is not None:
-            measures.insert(0, (("pair", pair), PAIR))
-            if pair not in self._known:
+        if name is not None:
+            measures.insert(0, (("pair", (name, address)), PAIR))
+            if address not in self._good.get(name, ()):
                 measures.append((("name", name), NAME))
         for key, measure in measures:
             wait = self._wait(key, measure)
@@ -84,8 +90,8 @@ class PasswordThrottle:
         def right() -> None:
             for key, measure in measures:
                 self._change(key, measure, -1)
-            if pair is not None:
-                self._remember(pair)
+            if name is not None:
+                self._remember(name, address)
 
         yield right
 

@@ -28,14 +28,9 @@ class HistoryStore(Protocol):
     ) -> Sequence[tuple[int, HistoryEntry]]:
         """(hid, entry), the newest first. `gids` None: of all groups, also of those that are no more."""
 
-    async def signed_in(self, operations: Collection[str], within: int, limit: int) -> Sequence[tuple[str, str]]:
-        """(name, address) of those who signed in by these operations, the latest first.
-
-        Looked for `within` the last so many entries.
-        """
-
     async def rotate(self, before: int, most: int, refusals: int) -> None:
         """Remove what is older than `before` (unix seconds), and the oldest beyond so many.
 
-        Refusals have a number of their own: however many there are, nothing that was done goes for them.
+        Refusals have a number of their own: however many there are, nothing that was done goes for them. Nor does what
+        others did for a user who has more than half: that user's own goes first.
         """

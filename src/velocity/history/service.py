@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from velocity.access import rules as access_rules
 from velocity.access.directory import Directory
 from velocity.changes import Changes
-from velocity.contract import auth, sessions
 from velocity.contract.history import ListHistory
 from velocity.contract.problems import Refused
 from velocity.history.port import HistoryStore
@@ -35,9 +34,6 @@ MOST, REFUSALS = 1_000_000, 200_000
 APART = 10_000
 """Refusals of one minute that have an entry of their own."""
 LOOK = 3600.0
-RECENT = 200_000
-"""Entries among which sign-ins are looked for at the start, which takes a fraction of a second."""
-SIGN_INS = (auth.SIGN_IN.name, sessions.OPEN.name)
 
 
 class History:
@@ -111,10 +107,6 @@ class History:
             request.refused if isinstance(request.refused, bool) else None,
             request.vmid if isinstance(request.vmid, int) else None,
         )
-
-    async def signed_in(self, limit: int) -> Sequence[tuple[str, str]]:
-        """(name, address) of those who have signed in, the latest first."""
-        return await self._store.signed_in(SIGN_INS, RECENT, limit)
 
     async def _write(self) -> None:
         again = 0.0

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from velocity.access.port import AccessRows
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Discarded, Group, Limits, Session, TrashedAccess, User
+from velocity.access.throttle import OWN, network
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
-from velocity.store.tables import assignments, authkeys, grants, groups, machines, media, quotas, users
+from velocity.store.tables import assignments, authkeys, good_addresses, grants, groups, machines, media, quotas, users
 
 
 class SqlAccess:
@@ -33,6 +34,7 @@ class SqlAccess:
                     row.gid: Limits(row.cpus, row.memory_mib, row.vms) for row in connection.execute(select(quotas))
                 },
                 lying=_lying(connection),
+                good_addresses=[tuple(row) for row in connection.execute(_good_addresses)],
             )
 
         return self._database.read(work)
@@ -114,6 +116,8 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.expires < forget_before))
             if replaces is not None:
                 connection.execute(delete(authkeys).where(authkeys.c.hash == replaces))
+            elif session.address:
+                _note_address(connection, session.uid, network(session.address), session.created)
             connection.execute(insert(authkeys), vars(session))
 
         await self._database.write(work)
@@ -123,6 +127,21 @@ class SqlAccess:
             connection.execute(delete(authkeys).where(authkeys.c.sid == sid))
 
         await self._database.write(work)
+
+
+_good_addresses = (
+    select(users.c.name, good_addresses.c.address).join_from(good_addresses, users).order_by(good_addresses.c.at)
+)
+
+
+def _note_address(connection: Connection, uid: int, address: str, at: int) -> None:
+    """The user has signed in from there; of many addresses the latest are kept."""
+    own = good_addresses.c.uid == uid
+    connection.execute(delete(good_addresses).where(own, good_addresses.c.address == address))
+    connection.execute(insert(good_addresses).values(uid=uid, address=address, at=at))
+    latest = select(good_addresses.c.address).where(own).order_by(good_addresses.c.at.desc())
+    if oldest := connection.scalars(latest.offset(OWN)).all():
+        connection.execute(delete(good_addresses).where(own, good_addresses.c.address.in_(oldest)))
 
 
 def _lying(connection: Connection) -> TrashedAccess:

@@ -65,33 +65,32 @@ class SqlHistory:
 
         return await self._database.look(work)
 
-    async def signed_in(self, operations: Collection[str], within: int, limit: int) -> list[tuple[str, str]]:
-        last = select(func.max(history.c.hid)).scalar_subquery()
-        who = history.c.name, history.c.address
-        wanted = (
-            select(*who)
-            .where(history.c.hid > last - within, history.c.operation.in_(operations), history.c.code.is_(None))
-            .group_by(*who)
-            .order_by(func.max(history.c.hid).desc())
-            .limit(limit)
-        )
-
-        def work(connection: Connection) -> list[tuple[str, str]]:
-            return [(name, address) for name, address in connection.execute(wanted)]
-
-        return await self._database.look(work)
-
     async def rotate(self, before: int, most: int, refusals: int) -> None:
         def look(connection: Connection) -> list[ColumnElement[bool]]:
             first, last = connection.execute(select(func.min(history.c.hid), func.max(history.c.hid))).one()
             if first is None or last - first < min(most, refusals):
                 return []
             kinds = ((history.c.code.is_(None), most), (history.c.code.is_not(None), refusals))
-            oldest = select(history.c.hid).order_by(history.c.hid.desc()).limit(1)
-            found = [(kind, connection.scalar(oldest.where(kind).offset(number))) for kind, number in kinds]
-            return [and_(kind, history.c.hid <= hid) for kind, hid in found if hid is not None]
+            found = (_beyond(connection, kind, number) for kind, number in kinds)
+            return [where for where in found if where is not None]
 
         too_many = await self._database.look(look)
         await self._database.write(
             lambda connection: connection.execute(delete(history).where(or_(history.c.at < before, *too_many))) and None
         )
+
+
+def _beyond(connection: Connection, kind: ColumnElement[bool], most: int) -> ColumnElement[bool] | None:
+    """The oldest entries beyond so many: those of one user who has more than half, as far as that helps, else any."""
+    count = func.count()
+    counts = select(history.c.uid, count).where(kind).group_by(history.c.uid).order_by(count.desc())
+    found = connection.execute(counts).all()
+    excess = sum(number for _, number in found) - most
+    if excess <= 0:
+        return None
+    uid, own = found[0]
+    if own > most // 2:
+        kind = and_(kind, history.c.uid.is_not_distinct_from(uid))
+        excess = min(excess, own - most // 2)
+    oldest = select(history.c.hid).where(kind).order_by(history.c.hid).offset(excess - 1).limit(1)
+    return and_(kind, history.c.hid <= connection.scalar(oldest))

@@ -93,6 +93,14 @@ authkeys = Table(
     Column("agent", Text, nullable=False),
 )
 
+good_addresses = Table(
+    "good_addresses",
+    metadata,
+    Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 assignments = Table(
     "assignments",
     metadata,
