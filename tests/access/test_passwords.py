@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Literal
 
 import pytest
 from argon2 import PasswordHasher
 
-from velocity.access.passwords import QUEUE, Passwords
+from velocity.access.passwords import OWN, QUEUE, Passwords
 from velocity.contract.problems import Problem, Refused
 
 pytestmark = pytest.mark.anyio
@@ -29,22 +30,42 @@ class Counting(PasswordHasher):
 async def test_right_wrong_and_nobody_cost_one_verification_each() -> None:
     hasher = Counting()
     passwords = Passwords(hasher)
-    hashed = await passwords.hash("secret 123")
+    hashed = await passwords.hash("secret 123", 0)
     assert hashed.startswith("$argon2id$")
-    assert await passwords.verify(hashed, "secret 123")
-    assert not await passwords.verify(hashed, "secret 124")
-    assert not await passwords.verify(None, "secret 123")
-    assert not await passwords.verify("damaged", "secret 123")
+    assert await passwords.verify(hashed, "secret 123", "a")
+    assert not await passwords.verify(hashed, "secret 124", "a")
+    assert not await passwords.verify(None, "secret 123", "a")
+    assert not await passwords.verify("damaged", "secret 123", "a")
     assert hasher.verified == 4
 
 
 @pytest.mark.holds("BOUND-13")
 async def test_too_many_at_once_are_told_to_come_back() -> None:
     passwords = Passwords(Counting())
-    hashed = await passwords.hash("secret 123")
-    crowd = [asyncio.ensure_future(passwords.verify(hashed, "x")) for _ in range(QUEUE)]
+    hashed = await passwords.hash("secret 123", 0)
+    crowd = [asyncio.ensure_future(passwords.verify(hashed, "x", number)) for number in range(QUEUE)]
     await asyncio.sleep(0)
     with pytest.raises(Refused) as refused:
-        await passwords.verify(hashed, "x")
+        await passwords.verify(hashed, "x", "another")
     assert refused.value.problem is Problem.TOO_MANY_ATTEMPTS
     await asyncio.gather(*crowd)
+
+
+@pytest.mark.holds("BOUND-21")
+async def test_one_address_takes_neither_the_queue_nor_the_cores_from_others() -> None:
+    passwords = Passwords(Counting())
+    hashed = await passwords.hash("secret 123", 0)
+    done: list[str] = []
+
+    async def sign_in(who: str) -> None:
+        await passwords.verify(hashed, "x", who)
+        done.append(who)
+
+    crowd = [asyncio.ensure_future(sign_in("greedy")) for _ in range(OWN)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused, match=f"{OWN} sign-ins from your address"):
+        await sign_in("greedy")
+    await sign_in("other")
+    assert done.index("other") <= 2 * (os.cpu_count() or 1)
+    await asyncio.gather(*crowd)
+    await sign_in("greedy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,10 @@ async def test_rights_that_come_while_a_password_is_hashed_count(w: World, monke
     hashing, go_on = asyncio.Event(), asyncio.Event()
     hashed = Passwords.hash
 
-    async def wait(passwords: Passwords, password: str) -> str:
+    async def wait(passwords: Passwords, password: str, who: Hashable) -> str:
         hashing.set()
         await asyncio.wait_for(go_on.wait(), PATIENCE)
-        return await hashed(passwords, password)
+        return await hashed(passwords, password, who)
 
     monkeypatch.setattr(Passwords, "hash", wait)
     changing = asyncio.create_task(set_password(w, tom, ben))

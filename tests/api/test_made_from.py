@@ -14,7 +14,8 @@ import pytest
 
 from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World
-from tests.patience import PATIENCE, eventually
+from tests.patience import eventually
+from velocity.media.conversions import OWN
 from velocity.storage.directory.images import AT_ONCE
 from velocity.store.machines import SqlMachines
 
@@ -31,22 +32,20 @@ class Turn(asyncio.Semaphore):
         return await super().acquire()
 
 
-@asynccontextmanager
-async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-    """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
+async def taken(w: World) -> Turn:
+    """All turns are."""
     turn = Turn(AT_ONCE)
     w.images.turns = defaultdict(lambda: turn)
     for _ in range(AT_ONCE):
         await turn.acquire()
-    asked = asyncio.create_task(w.call("PUT", path, **fields))
-    # an import looks at its image first, in a turn of its own; a clone has begun at once
-    await eventually(lambda: turn.wanted > AT_ONCE or asked.done())
-    if not asked.done():
-        again = asyncio.create_task(turn.acquire())
-        await asyncio.sleep(0)
-        turn.release()
-        await asyncio.wait_for(again, PATIENCE)
-    answer = await asked
+    return turn
+
+
+@asynccontextmanager
+async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    """Begin a task that waits for its turn, as the others are taken, until this is left: what began it is given."""
+    turn = await taken(w)
+    answer = await w.call("PUT", path, **fields)
     assert answer.status == 200, answer
     try:
         yield answer.body
@@ -133,3 +132,24 @@ async def test_what_a_task_reads_may_be_deleted(w: World, tmp_path: Path) -> Non
     assert task["state"] == "DONE", task
     qemu_img("convert", "-f", "qcow2", "-O", "raw", w.data / "media" / f"{task['mid']}.qcow2", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == raw.read_bytes()
+
+
+@pytest.mark.holds("BOUND-21")
+async def test_one_users_tasks_leave_a_turn_to_others(w: World, tmp_path: Path) -> None:
+    """Whatever they are: what packs takes no turn of `qemu-img`, but the host has only so many uids for programs."""
+    mid = await upload(w, disk(tmp_path))
+    rights = [(0, "media.create"), (0, "media.list")]
+    greedy, other = await w.user("greedy", *rights), await w.user("other", *rights)
+    turn = await taken(w)
+    clones = [
+        await w.ok("PUT", "/m/media/clone", key, **body(mid, name=f"clone {number}", format="qcow2"))
+        for number, key in enumerate([greedy] * 5 + [other])
+    ]
+    await eventually(lambda: turn.wanted >= AT_ONCE + OWN + 1)
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+    assert turn.wanted == AT_ONCE + OWN + 1, "two of the one, and the one of the other"
+    for _ in range(AT_ONCE):
+        turn.release()
+    for clone in clones:
+        assert (await wait(w, clone))["state"] == "DONE"

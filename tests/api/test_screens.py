@@ -18,8 +18,8 @@ from tests.api.world import World, world
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Incarnation
 from velocity.machines import screens
-from velocity.machines.ocr import Ocr
-from velocity.machines.screens import AT_ONCE, EVERY
+from velocity.machines.ocr import OWN, Ocr
+from velocity.machines.screens import AT_ONCE, EVERY, TOGETHER
 from velocity.unprivileged import MEMORY
 
 pytestmark = pytest.mark.anyio
@@ -248,12 +248,59 @@ async def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     for impatient in (Ocr(None, seconds=0.2), Ocr(None, waiting=0)):
         with pytest.raises(Refused) as refused:
-            await impatient.read(picture)
+            await impatient.read(picture, 0)
         assert refused.value.problem is Problem.TOO_MANY_ATTEMPTS
     slow.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(Refused) as refused:
-        await Ocr(None).read(picture)
+        await Ocr(None).read(picture, 0)
     assert refused.value.problem is Problem.NO_READER, "a failure is not taken for an empty screen"
+
+
+@pytest.mark.holds("BOUND-21")
+async def test_the_queue_of_readings_is_fair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, w: World) -> None:
+    """One user's many are read one by one, with another's between them, and never take all of the queue."""
+    reader = tmp_path / "tesseract"
+    reader.write_text("#!/bin/sh\nexec sleep 0.05\n")
+    reader.chmod(0o755)
+    picture = base64.b64decode((await w.ok("POST", "/v/vm/screen", vmid=await running(w)))["png"])
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    ocr, done = Ocr(None), list[int]()
+
+    async def read(uid: int) -> None:
+        await ocr.read(picture, uid)
+        done.append(uid)
+
+    greedy = [asyncio.create_task(read(1)) for _ in range(OWN)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused, match=f"{OWN} screens .* as many as one user may have"):
+        await read(1)
+    await read(2)
+    assert done.index(2) <= 2
+    for task in greedy:
+        task.cancel()
+    await asyncio.gather(*greedy, return_exceptions=True)
+
+
+@pytest.mark.holds("BOUND-21")
+async def test_a_search_of_many_screens_leaves_room_for_anothers(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    displays = [{"name": str(number), "width": 16, "height": 16} for number in range(8)]
+    for number in range(OWN // 8 + 1):
+        vmid = await w.vm(f"vm{number}", displays=displays)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    ocr, most, waiting = w.server.services.screens.ocr, 0, 0
+
+    async def read(_png: bytes, _uid: int) -> str:
+        nonlocal most, waiting
+        waiting += 1
+        most = max(most, waiting)
+        await asyncio.sleep(0.05)
+        waiting -= 1
+        return "penguin"
+
+    monkeypatch.setattr(ocr, "read", read)
+    found = await w.ok("POST", "/v/vm/screen/search", text="penguin")
+    assert (len(found["hits"]), found["complete"]) == (OWN + 8, True)
+    assert most <= TOGETHER
 
 
 async def test_a_reader_has_no_privileges_and_no_room(
@@ -265,4 +312,4 @@ async def test_a_reader_has_no_privileges_and_no_room(
     tmp_path.chmod(0o755)
     picture = base64.b64decode((await w.ok("POST", "/v/vm/screen", vmid=await running(w)))["png"])
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert (await Ocr(None).read(picture)).split() == ["NoNewPrivs:", "1", "0", str(MEMORY // 1024)]
+    assert (await Ocr(None).read(picture, 0)).split() == ["NoNewPrivs:", "1", "0", str(MEMORY // 1024)]

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
+from collections.abc import Hashable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from velocity.contract.problems import Problem, Refused
+from velocity.fair import FairGate
 
-QUEUE = 64
-"""Sign-ins that may wait for a core; more are told to come back."""
+QUEUE, OWN = 64, 16
+"""Sign-ins that may wait for a core, in all and from one address; more are told to come back."""
 
 
 class Passwords:
@@ -22,32 +25,40 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._cores = asyncio.Semaphore(os.cpu_count() or 1)
-        self._waiting = 0
+        self._cores = FairGate(os.cpu_count() or 1)
+        self._verifying: Counter[Hashable] = Counter()
         self._nobody: str | None = None
 
-    async def hash(self, password: str) -> str:
-        """The PHC string of the password."""
-        async with self._cores:
+    async def hash(self, password: str, who: Hashable) -> str:
+        """The PHC string of the password. Those of one who asks wait for each other, not others for them."""
+        async with self._cores.place(who):
             return await asyncio.to_thread(self._hasher.hash, password)
 
-    async def verify(self, hashed: str | None, password: str) -> bool:
+    async def verify(self, hashed: str | None, password: str, who: Hashable) -> bool:
         """Whether the password is the one of that hash; None stands for a user that does not exist.
 
-        Raises `Refused(TOO_MANY_ATTEMPTS)` when too many wait already.
+        `who`: from which address. Raises `Refused(TOO_MANY_ATTEMPTS)` when too many wait already.
         """
-        if self._waiting >= QUEUE:
+        if self._verifying[who] >= OWN:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"{OWN} sign-ins from your address are under way, as many as one address may have: try again in a few "
+                "seconds",
+            )
+        if self._verifying.total() >= QUEUE:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS, "too many users are signing in at the same time: try again in a few seconds"
             )
-        self._waiting += 1
+        self._verifying[who] += 1
         try:
-            async with self._cores:
+            async with self._cores.place(who):
                 if self._nobody is None:
                     self._nobody = await asyncio.to_thread(self._hasher.hash, os.urandom(16).hex())
                 return await asyncio.to_thread(self._matches, hashed or self._nobody, password) and hashed is not None
         finally:
-            self._waiting -= 1
+            self._verifying[who] -= 1
+            if not self._verifying[who]:
+                del self._verifying[who]
 
     def _matches(self, hashed: str, password: str) -> bool:
         """For want of memory or threads it raises: no password is told to be wrong that was not compared."""

@@ -70,7 +70,7 @@ class Access:
         made = None
         if not kept.users:
             made = None if root_password else secrets.token_urlsafe(12)
-            await self._store.add_root("root", await self._passwords.hash(root_password or made or ""))
+            await self._store.add_root("root", await self._passwords.hash(root_password or made or "", ROOT_USER))
             kept = self._store.load()
         if missing := _missing(kept):
             for permission in missing:

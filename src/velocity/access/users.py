@@ -15,7 +15,7 @@ from velocity.access.passwords import Passwords
 from velocity.access.port import AccessStore
 from velocity.access.rules import ROOT_GROUP, ROOT_USER, Device, Group, User
 from velocity.access.sessions import Caller, NewSession, Sessions
-from velocity.access.throttle import PasswordThrottle
+from velocity.access.throttle import PasswordThrottle, network
 from velocity.access.updates import DirectoryWriter
 from velocity.access.welcome import FirstSignInLink
 from velocity.contract import names
@@ -63,7 +63,7 @@ class Users:
         user = self._directory.named(name) or self._directory.named(names.tidy(name, "user"))
         with self.throttle.attempt(user.name if user else name, device.address) as right:
             hashed = None if user is None else user.password
-            matches = await self._passwords.verify(hashed, password)
+            matches = await self._passwords.verify(hashed, password, network(device.address))
             if not matches or user is None or self._directory.users.get(user.uid) is not user:
                 raise Refused(Problem.WRONG_CREDENTIALS, "wrong name or password")
             right()
@@ -72,7 +72,7 @@ class Users:
     async def sign_in_by_link(self, word: str, device: Device) -> NewSession:
         """A session of root, by the link of the first sign-in. It takes as long as by a password."""
         with self.throttle.attempt(None, device.address) as right:
-            await self._passwords.verify(None, word)
+            await self._passwords.verify(None, word, network(device.address))
             with self._welcome.used(word):
                 right()
                 return await self._sessions.begin(ROOT_USER, device, first=True)
@@ -97,7 +97,7 @@ class Users:
         self._check_room(home)
         plan.step("create", "user", name, gid=home)
         plan.stop_here()
-        hashed = await self._passwords.hash(password)
+        hashed = await self._passwords.hash(password, caller.uid)
         async with self._updates.changing:
             home = self._home(caller, gid)
             self._free_name(name)
@@ -167,7 +167,7 @@ class Users:
             changes["home"] = (user.home, request.gid)
         plan.step("change", "user", user.name, id=uid, changes=changes)
         plan.stop_here()
-        hashed = await self._passwords.hash(request.password) if isinstance(request.password, str) else None
+        hashed = await self._passwords.hash(request.password, caller.uid) if isinstance(request.password, str) else None
         async with self._updates.changing:
             user = self._checked(caller, uid, request)
             check(request.revision, self.revision(user))
@@ -223,7 +223,7 @@ class Users:
                 field="old_password",
             )
         with self.throttle.attempt(user.name, address) as right:
-            if not await self._passwords.verify(user.password, old_password):
+            if not await self._passwords.verify(user.password, old_password, network(address)):
                 raise Refused(Problem.NO_PERMISSION, "the old password is wrong", field="old_password")
             right()
 

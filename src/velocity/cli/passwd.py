@@ -44,7 +44,7 @@ async def _set(settings: Settings, name: str, chosen: str) -> None:
         found = [user for user in store.load().users if user.name == name]
         if not found:
             raise click.ClickException(f"there is no user named {clean(name)!r}")
-        await store.change_user(found[0].uid, await Passwords().hash(chosen), found[0].home)
+        await store.change_user(found[0].uid, await Passwords().hash(chosen, name), found[0].home)
     finally:
         await database.close()
         lock.close()

@@ -14,14 +14,15 @@ import shutil
 from PIL import Image, ImageOps
 
 from velocity.contract.problems import Problem, Refused
+from velocity.fair import FairGate
 from velocity.unprivileged import Bounds, own_uid, running
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "tesseract"
 AT_ONCE = 1
-WAITING = 256
-"""Pictures that may wait for their turn; who comes then is asked to come again."""
+WAITING, OWN = 256, 64
+"""Pictures that may wait for their turn, in all and of one user; who comes then is asked to come again."""
 SECONDS = 20.0
 SMALL = 1600
 """Pixels of width below which letters are too small to be read well, and the picture is doubled."""
@@ -33,8 +34,8 @@ class Ocr:
     def __init__(self, worker: int | None, *, seconds: float = SECONDS, waiting: int = WAITING) -> None:
         self._worker = worker
         self._seconds = seconds
-        self._room = waiting
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._most = waiting
+        self._gate = FairGate(AT_ONCE)
 
     def check(self) -> None:
         """Raises `Refused(NO_READER)` while the program is not installed."""
@@ -45,19 +46,20 @@ class Ocr:
                 field="text",
             )
 
-    async def read(self, png: bytes) -> str:
-        """The lines that could be read; empty where nothing could. Raises `Refused`."""
+    async def read(self, png: bytes, uid: int) -> str:
+        """The lines that could be read, for that user; empty where nothing could. Raises `Refused`."""
         self.check()
-        if self._room == 0:
+        if self._gate.count(uid) >= OWN:
+            raise Refused(
+                Problem.TOO_MANY_ATTEMPTS,
+                f"{OWN} screens are waiting to be read for you, as many as one user may have: try again in a minute",
+            )
+        if self._gate.waiting >= self._most:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS, "too many screens are waiting to be read: try again in a few seconds"
             )
-        self._room -= 1
-        try:
-            async with self._turn:
-                return tidy(await self._run(await asyncio.to_thread(prepared, png)))
-        finally:
-            self._room += 1
+        async with self._gate.place(uid):
+            return tidy(await self._run(await asyncio.to_thread(prepared, png)))
 
     async def _run(self, picture: bytes) -> str:
         file = os.memfd_create("picture", os.MFD_CLOEXEC)

@@ -35,9 +35,9 @@ KEPT_SECONDS = 60.0
 """Displays whose last picture is kept, and how long after somebody asked for it."""
 WIDTHS = 4
 """Scaled copies that are kept of a picture."""
-SEARCHED = 256
+SEARCHED, TOGETHER = 256, 8
 SEARCH_SECONDS = 30.0
-"""Displays that a search looks at, and how long."""
+"""Displays that a search looks at, so many at a time, and how long."""
 
 
 @dataclass(eq=False)
@@ -117,11 +117,11 @@ class VmScreens:
         except HypervisorError as error:
             raise Refused(Problem.HYPERVISOR, f"VM {keeper.machine.vmid}: no picture of its display: {error}") from None
 
-    async def text(self, picture: Picture) -> str:
-        """The lines on it. Raises `Refused(NO_READER)`."""
+    async def text(self, picture: Picture, uid: int) -> str:
+        """The lines on it, for that user. Raises `Refused`."""
         self.ocr.check()
         if picture.reading is None:
-            picture.reading = asyncio.create_task(self.ocr.read(picture.png))
+            picture.reading = asyncio.create_task(self.ocr.read(picture.png, uid))
         try:
             return await asyncio.shield(picture.reading)
         except Exception:
@@ -139,12 +139,13 @@ class VmScreens:
                 picture.scaled.popitem(last=False)
         return picture.scaled[width]
 
-    async def search(self, keepers: Iterable[Keeper], text: str) -> Hits:
+    async def search(self, keepers: Iterable[Keeper], text: str, uid: int) -> Hits:
         """The lines that hold the text, in capitals or not, as far as there was time. Raises `Refused(NO_READER)`."""
         self.ocr.check()
         every = [(keeper, name) for keeper in keepers if _runs(keeper) for name in _names(keeper)]
         looked = every[:SEARCHED]
-        tasks = [asyncio.create_task(self._lines(keeper, name, text.casefold())) for keeper, name in looked]
+        turn = asyncio.Semaphore(TOGETHER)
+        tasks = [asyncio.create_task(self._lines(keeper, name, text.casefold(), uid, turn)) for keeper, name in looked]
         try:
             if tasks:
                 await asyncio.wait(tasks, timeout=SEARCH_SECONDS)
@@ -161,10 +162,13 @@ class VmScreens:
                 complete = complete and not _runs(keeper)
         return Hits(hits=hits, complete=complete)
 
-    async def _lines(self, keeper: Keeper, display: str, wanted: str) -> list[str] | None:
+    async def _lines(
+        self, keeper: Keeper, display: str, wanted: str, uid: int, turn: asyncio.Semaphore
+    ) -> list[str] | None:
         """None: there was no picture, or nobody to read it."""
         try:
-            said = await self.text(await self.picture(keeper, display))
+            async with turn:
+                said = await self.text(await self.picture(keeper, display), uid)
         except Refused:
             return None
         return [line for line in said.splitlines() if wanted in line.casefold()]

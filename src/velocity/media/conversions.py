@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.fair import FairGate
 from velocity.media.assignments import Assignments
 from velocity.media.creation import Creation
 from velocity.media.library import Library
@@ -29,6 +31,8 @@ from velocity.uninterrupted import whole
 IMAGES = frozenset({"qcow2", "vmdk", "vdi", "vhdx"})
 """What is imported as the disk in it; the names are QEMU's own."""
 PACKED = frozenset({"xz", "zstd"})
+AT_ONCE, OWN = 3, 2
+"""Tasks under way that read in one pool and write in another: in all, and of one user. The others wait in turn."""
 
 
 class Conversions:
@@ -57,6 +61,7 @@ class Conversions:
         self._reservations = reservations
         self._creation = creation
         self._tasks = tasks
+        self._turns: defaultdict[tuple[int, int], FairGate] = defaultdict(lambda: FairGate(AT_ONCE, OWN))
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
         """The task that makes a medium of what the bytes of another one are. Raises `Refused`, before it begins."""
@@ -78,8 +83,7 @@ class Conversions:
         async with AsyncExitStack() as held:
             prepared = await self._prepare(source, job, held)
             medium = replace(medium, size=prepared.size)
-            still = self._still_allowed(caller, source, medium)
-            return await self._begin(caller, "import", medium, prepared.takes, still, held.pop_all())
+            return await self._begin(caller, "import", source, medium, prepared.takes, held.pop_all())
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
@@ -90,8 +94,7 @@ class Conversions:
         )
         async with AsyncExitStack() as held:
             prepared = await self._prepare(source, Clone(source.ref, medium.ref), held)
-            still = self._still_allowed(caller, source, medium)
-            return await self._begin(caller, "clone", medium, prepared.takes, still, held.pop_all())
+            return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
         """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
@@ -136,12 +139,15 @@ class Conversions:
         return check
 
     async def _begin(
-        self, caller: Caller, kind: str, medium: Medium, takes: int, still: Check, held: AsyncExitStack
+        self, caller: Caller, kind: str, source: Medium, medium: Medium, takes: int, held: AsyncExitStack
     ) -> int:
-        """`takes`: bytes of the pool's; `still`: it goes on as long; `held` is what the task lets go at its end."""
+        """`takes`: bytes of the pool's; `held` is what the task lets go at its end."""
+
+        still = self._still_allowed(caller, source, medium)
+        turn = self._turns[source.mpid, medium.mpid].place(caller.uid)
 
         async def work(progress: TaskProgress) -> UUID:
-            async with held, WhileAllowed(still) as right:
+            async with held, WhileAllowed(still) as right, turn:
                 return await self._make(medium, reservation, progress, right)
 
         try:

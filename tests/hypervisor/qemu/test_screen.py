@@ -42,7 +42,7 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
             colours = opened.convert("L").getcolors(256)
         assert colours is not None
         assert len(colours) > 1, "something stands on it"
-        text = await Ocr(None).read(encoded(picture)[2])
+        text = await Ocr(None).read(encoded(picture)[2], 0)
         assert "Shell" in text, text
         assert lent(pid) == 0
 

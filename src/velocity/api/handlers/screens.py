@@ -12,7 +12,7 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
     vm_screens, request = call.services.screens, call.request
     with vm_screens.waiting.of(call.caller.uid):
         picture = await vm_screens.picture(call.services.fleet.get(request.vmid), request.display)
-        text = await vm_screens.text(picture) if request.text else UNSET
+        text = await vm_screens.text(picture, call.caller.uid) if request.text else UNSET
     return screens.ScreenPicture(
         vmid=request.vmid,
         display=picture.display,
@@ -29,4 +29,4 @@ async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
     allowed = services.fleet.where(services.directory.holding(uid, Permission.VM_INTERACT))
     with services.screens.waiting.of(uid):
-        return await services.screens.search(allowed, call.request.text)
+        return await services.screens.search(allowed, call.request.text, uid)
