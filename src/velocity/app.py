@@ -20,6 +20,7 @@ from velocity.access.updates import DirectoryWriter
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.api.request_counts import RequestCounts
+from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
@@ -265,6 +266,7 @@ def compose(
         ),
         purging=purging,
         outcome=database.outcome,
+        turns=Turns(),
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=History(SqlHistory(database), directory, changes, settings.history_days),
         metrics=Metrics(fleet, driver.meters, times),

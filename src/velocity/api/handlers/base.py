@@ -14,6 +14,7 @@ from velocity.access.service import Access
 from velocity.access.sessions import Caller
 from velocity.api.browser import Browser
 from velocity.api.request_counts import RequestCounts
+from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import NicSetting
 from velocity.contract.operation import Operation, Wire
@@ -86,6 +87,7 @@ class Services:
     lag: Lag
     events: Events
     outcome: Outcome
+    turns: Turns
     nics: Sequence[NicSetting]
 
 
