@@ -37,12 +37,11 @@ async def listening(
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     config = uvicorn.Config(
         w.server.asgi,
-        http=Protocol,
         lifespan="off",
         log_level="error",
         ws=WebSocketProtocol,
         timeout_graceful_shutdown=5,
-        **more,
+        **{"http": Protocol, **more},
     )
     server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.knows, bounds)
     task = asyncio.create_task(server.serve(sockets=[listener]))

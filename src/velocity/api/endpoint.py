@@ -21,15 +21,15 @@ from velocity.access.sessions import Caller
 from velocity.api import errors
 from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.handlers.base import Services
-from velocity.api.request import address
+from velocity.api.request import STRANGER, address
 from velocity.contract.operation import Anyone, Holds, Needs, Operation, Wire
 from velocity.contract.problems import OutcomeUnknown, Refused
 
 log = logging.getLogger(__name__)
 
-LINGER_BYTES = 64 << 20
+LINGER_BYTES, STRANGERS = 64 << 20, 1 << 20
 LINGER_SECONDS = 5.0
-"""How much of a refused body is still taken, so that the client reads the answer."""
+"""How much of a refused body is still taken, so that the client reads the answer; less of one who is not known."""
 
 
 class RequestBody:
@@ -87,7 +87,7 @@ class Endpoint(abc.ABC):
         if body.ended or response.status_code < LEAST_REFUSAL:
             await response(scope, receive, send)
         else:
-            await _refuse(response, body, send)
+            await _refuse(response, body, send, STRANGERS if STRANGER in scope else LINGER_BYTES)
 
     def is_notable(self, about: RequestRecord, response: Response) -> bool:
         """Whether what is history by its operation and status is noted."""
@@ -144,15 +144,14 @@ def _field(needs: Needs) -> str | None:
     return needs.on.field if isinstance(needs, Holds) else None
 
 
-async def _refuse(response: Response, body: RequestBody, send: Send) -> None:
-    """Answer at once, then let a bounded rest of the body run out.
+async def _refuse(response: Response, body: RequestBody, send: Send, left: int) -> None:
+    """Answer at once, then let the rest of the body run out, of which so many bytes are taken.
 
     A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
     """
     response.headers["connection"] = "close"
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    left = LINGER_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             while left > 0 and not body.ended:

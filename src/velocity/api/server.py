@@ -95,6 +95,8 @@ class Protocol(HttpToolsProtocol):
         """When what is awaited within `Bounds.seconds` began (the loop's time); 0: nothing is."""
         self._looked = False
         """Whether the body under way was looked at: one that comes with its head in one piece never is."""
+        self._unread = 0
+        """Bytes of a body that came behind its answer."""
         self._dropped: int | None = None
         """Bytes that came after a refusal; None: nothing was refused."""
 
@@ -161,7 +163,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = self._looked = False
-        self._unfinished = 0
+        self._unfinished = self._unread = 0
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -170,6 +172,10 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
         super().on_body(body)
+        if self.cycle.response_complete and STRANGER in self.scope:
+            self._unread += len(body)
+            if self._unread > LINGER_BYTES:
+                self._plain.abort()
 
     def on_message_complete(self) -> None:
         self._in_head = True
