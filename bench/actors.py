@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bench.files import medium, put
 from bench.harness import timed
@@ -31,11 +31,14 @@ WARM = 3
 class Actor:
     """Acts as long as the `with` block lasts; then `ms` has what each turn took."""
 
+    module = "bench.actors"
+
     def __init__(self, kind: str, **fields: object) -> None:
         self._words = [kind, json.dumps(fields)]
-        self.ms: list[float] = []
+        self.found: Any = []
+        """What the process has told at its end."""
 
-    def __enter__(self) -> Actor:
+    def __enter__(self) -> Self:
         self.prepare()
         self.tell("go")
         return self
@@ -46,7 +49,7 @@ class Actor:
 
     def launch(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.actors", *self._words],
+            [sys.executable, "-m", self.module, *self._words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,7 +72,11 @@ class Actor:
 
     def end(self) -> None:
         answer, _ = self._process.communicate()
-        self.ms = json.loads(answer)
+        self.found = json.loads(answer)
+
+    @property
+    def ms(self) -> list[float]:
+        return list(self.found)
 
     @property
     def p99(self) -> float:
