@@ -52,7 +52,7 @@ LASTING: list[tuple[str, Callable[[str, int], dict[str, Any]], int, str]] = [
 ]
 
 
-@pytest.mark.holds("BOUND-19")
+@pytest.mark.holds("BOUND-22")
 async def test_a_group_has_so_many_vms_media_and_subgroups(tmp_path: Path) -> None:
     async with world(tmp_path / "data", **SMALL) as w:
         one, other = await w.group("one"), await w.group("other")
@@ -73,7 +73,7 @@ async def test_a_group_has_so_many_vms_media_and_subgroups(tmp_path: Path) -> No
         assert await w.refused("PUT", "/t/trash", trid=item["trid"]) == (406, 25226), "a restore is held to it, too"
 
 
-@pytest.mark.holds("BOUND-19")
+@pytest.mark.holds("BOUND-22")
 async def test_what_is_beyond_a_bound_already_loads_and_goes_on(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         gid = await w.group("group")
@@ -109,7 +109,7 @@ async def beyond(w: World, setting: str, most: int, ask: Callable[[str], Awaitab
     assert (await ask(other)).status == 200, "nobody else feels it"
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_who_signs_in_once_more_than_allowed_ends_their_oldest_session(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_sessions=2) as w:
         first, other = await w.user("first"), await w.user("other")
@@ -119,7 +119,7 @@ async def test_who_signs_in_once_more_than_allowed_ends_their_oldest_session(tmp
         assert answers == [401, 200, 200, 200]
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_a_user_has_so_many_console_tickets(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_tickets=3) as w:
         vmid = await w.vm()
@@ -134,7 +134,7 @@ async def test_a_user_has_so_many_console_tickets(tmp_path: Path) -> None:
         assert consoles.redeem(opened["ticket"]) is not None, "those that have expired count no more"
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_a_user_has_so_many_idempotency_keys_over_a_restart(tmp_path: Path) -> None:
     numbers = iter(range(100))
 
@@ -153,7 +153,7 @@ async def test_a_user_has_so_many_idempotency_keys_over_a_restart(tmp_path: Path
         assert (await ask(key)).status == 200, "a day later"
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_a_user_has_so_many_uploads_under_way(tmp_path: Path) -> None:
     numbers = iter(range(100))
 
@@ -168,7 +168,7 @@ async def test_a_user_has_so_many_uploads_under_way(tmp_path: Path) -> None:
         await beyond(w, "user_uploads", 3, ask)
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_a_user_waits_for_so_many_pictures(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_pictures=2) as w:
         vmid = await w.vm(displays=[{"name": "a", "width": 64, "height": 64}])
@@ -184,7 +184,7 @@ async def test_a_user_waits_for_so_many_pictures(tmp_path: Path) -> None:
         await w.ok("POST", "/v/vm/screen", key, vmid=vmid)
 
 
-@pytest.mark.holds("BOUND-20")
+@pytest.mark.holds("BOUND-23")
 async def test_a_user_has_so_many_tasks_running(tmp_path: Path) -> None:
     async with world(tmp_path / "data", user_tasks=2) as w:
         going = asyncio.Event()
