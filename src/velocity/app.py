@@ -207,8 +207,10 @@ def compose(
     usage = DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
     kept = settings.trash_days * 86_400
-    purging = Purging(SqlTrash(database), updates, storage.pools, trash, states, driver, host=HOST, kept=kept)
-    room = Room(storage.pools, trash, states, purging.make_room)
+    purging = Purging(
+        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, driver, host=HOST, kept=kept
+    )
+    room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(media, blobs, trash, directory, library, assignments, reservations, states, room, usage)
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room

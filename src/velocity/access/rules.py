@@ -123,6 +123,15 @@ def line(groups: Groups, gid: int) -> Iterator[int]:
         gid = groups[gid].parent_gid
 
 
+def lineage(groups: Groups, above: Mapping[int, int], gid: int) -> list[int]:
+    """The same, also of a group that lies in the trash; `above` has the parents there. Of no group: the root."""
+    lying = []
+    while gid in above:
+        lying.append(gid)
+        gid = above[gid]
+    return [*lying, *line(groups, gid if gid in groups else ROOT_GROUP)]
+
+
 def subtree(groups: Groups, gid: int) -> list[int]:
     """The group and all that is below it, parents before their children."""
     children: dict[int, list[int]] = {}

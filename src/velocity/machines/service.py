@@ -157,7 +157,7 @@ class Fleet:
         """A guest that stands still for want of space: what lies in the trash of its pools goes first."""
         try:
             media = {one.mid for one in keeper.machine.spec.media}
-            await self._room.relieve({self._library.get(mid).mpid for mid in media})
+            await self._room.relieve({(keeper.gid, self._library.get(mid).mpid) for mid in media})
         except Refused as refused:
             log.warning("vm %d: no space could be freed: %s", keeper.machine.vmid, refused.message)
 

@@ -152,7 +152,7 @@ class Conversions:
 
         try:
             reservation = held.enter_context(self._reservations.reserve(medium))
-            await self._room.find(medium.mpid, takes)
+            await self._room.find(medium.gid, medium.mpid, takes)
             plan.step("create", "medium", medium.name, gid=medium.gid)
             return await self._tasks.begin(caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees)
         except BaseException:
@@ -181,5 +181,5 @@ class Conversions:
             progress.done = now.done
         if now.wants > reservation.size:
             reservation.take(now.wants - reservation.size)
-            await self._room.find(medium.mpid, now.room)
+            await self._room.find(medium.gid, medium.mpid, now.room)
             await self._jobs.allow(medium.ref, now.wants, deadline=CALL_DEADLINE)

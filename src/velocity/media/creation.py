@@ -91,7 +91,7 @@ class Creation:
         self._assignments.check_managed(caller, medium.gid, medium.mpid)
         with self._reservations.reserve(medium):
             await self._states.check(medium.mpid)
-            await self._room.find(medium.mpid, medium.size)
+            await self._room.find(medium.gid, medium.mpid, medium.size)
             self._directory.group(medium.gid)  # it may have been deleted meanwhile
             plan.step("create", "medium", medium.name, gid=medium.gid)
             plan.stop_here()

@@ -70,7 +70,7 @@ class PendingMediaDeletion:
             await self._settle(medium, Belongs.NOWHERE if purge else Belongs.TRASH)
         if not purge:
             with contextlib.suppress(Refused, OSError):  # they are deleted, whether or not room can be made
-                await self._room.relieve({medium.mpid for medium in self._media})
+                await self._room.limit_trash({(medium.gid, medium.mpid) for medium in self._media})
 
     async def _settle(self, medium: Medium, belongs: Belongs) -> None:
         await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)

@@ -35,7 +35,7 @@ class PoolQuotas:
 
     def left(self, gid: int, mpid: int) -> int | None:
         """Bytes that the group may still take; None: no quota limits it."""
-        quotas = [(self._quota(one, mpid), self.used(one, mpid)) for one in self._directory.line(gid)]
+        quotas = [(self.quota(one, mpid), self.used(one, mpid)) for one in self._directory.line(gid)]
         return min((max(0, quota - used) for quota, used in quotas if quota), default=None)
 
     def account(self, gid: int) -> list[tuple[Assignment | None, int]]:
@@ -45,7 +45,7 @@ class PoolQuotas:
     def take(self, line: Sequence[int], mpid: int, size: int) -> None:
         """Count bytes for a group and all above it, if every quota on the way holds them."""
         for ancestor in line:
-            quota, used = self._quota(ancestor, mpid), self.used(ancestor, mpid)
+            quota, used = self.quota(ancestor, mpid), self.used(ancestor, mpid)
             if quota and used + size > quota:
                 raise self._full(line[0], ancestor, mpid, max(0, quota - used), size)
         self.count(line, mpid, size)
@@ -66,14 +66,15 @@ class PoolQuotas:
         """The group is no more."""
         self._used = {key: used for key, used in self._used.items() if key[0] != gid}
 
-    def _quota(self, gid: int, mpid: int) -> int:
+    def quota(self, gid: int, mpid: int) -> int:
+        """What is assigned to the group itself; 0: no limit."""
         assignment = self._assignments.own(gid, mpid)
         return assignment.quota if assignment else 0
 
     def _full(self, gid: int, ancestor: int, mpid: int, left: int, wanted: int) -> Refused:
         whose = self._directory.whose(ancestor, gid)
         pool = self._pools[mpid].name if mpid in self._pools else mpid
-        quota = sizes.size(self._quota(ancestor, mpid))
+        quota = sizes.size(self.quota(ancestor, mpid))
         return Refused(
             Problem.POOL_QUOTA,
             f"the quota of {whose} in pool {pool} is {quota}, with {sizes.size(left)} left; this needs "

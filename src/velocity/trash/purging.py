@@ -1,4 +1,4 @@
-"""What leaves the trash for good: on demand, by age, and the oldest when a pool runs short."""
+"""What leaves the trash for good: on demand, by age, and the oldest when a pool runs short, or a quota."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from velocity import plan
+from velocity.access import rules
+from velocity.access.directory import Directory
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines.orphans import remove_machine_data
+from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
 from velocity.storage.port import Belongs, Pools, Trash
@@ -34,7 +37,9 @@ class Purging:
     def __init__(
         self,
         store: TrashStore,
+        directory: Directory,
         updates: DirectoryWriter,
+        quotas: PoolQuotas,
         pools: Pools,
         trash: Trash,
         states: PoolStates,
@@ -45,7 +50,9 @@ class Purging:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._directory = directory
         self._updates = updates
+        self._quotas = quotas
         self._pools = pools
         self._trash = trash
         self._states = states
@@ -78,23 +85,93 @@ class Purging:
         for machine, _ in contents.machines:
             await self._forget(machine.uuid)
 
-    async def make_room(self, mpid: int, size: int) -> None:
+    async def make_room(self, gid: int, mpid: int, size: int) -> None:
         """Remove what is oldest until the pool has so many bytes free, or nothing is left to remove; not for a plan.
 
-        What takes no bytes there stays.
+        What was deleted in that group goes first, then what was in the one above it, and so on up to the root. What
+        takes no bytes there stays.
         """
         if plan.is_plan():
             return
         async with self.changing:
-            for item in reversed(await self._store.items()):
+            away = self._distances(gid)
+            for item in sorted(await self._store.items(), key=lambda one: (away(one.what.gid), one.trid)):
                 if not self._states.has(mpid) or await self._free(mpid) >= size:
                     return
-                contents = await self._store.contents(item.trid)
+                contents = await self._contents(item)
                 if contents is not None and await self._holds(mpid, contents) > 0:
                     log.info(
                         "pool %d is short of space: removing %s %r from the trash", mpid, item.what.kind, item.what.name
                     )
                     await self.purge(item, contents)
+
+    def _distances(self, gid: int) -> Callable[[int], int]:
+        """How many groups one goes up from that one to reach what another, by its gid, is in too."""
+        up = {one: steps for steps, one in enumerate(self._lineage(gid))}
+        return lambda other: next(up[one] for one in self._lineage(other) if one in up)
+
+    def _lineage(self, gid: int) -> list[int]:
+        return rules.lineage(self._directory.groups, self._directory.above, gid)
+
+    async def trim(self, places: Collection[tuple[int, int]]) -> None:
+        """No group has more in the trash of a pool, with what is of those below it, than its quota there.
+
+        To be called when something of these, by (gid, mpid), was deleted. It stays, also where a quota has become less
+        than that; the oldest of its own group goes first.
+        """
+        limited = [
+            (gid, above, mpid, quota)
+            for gid, mpid in {(self._highest_deleted(gid), mpid) for gid, mpid in places}
+            for above in self._lineage(gid)
+            if (quota := self._quotas.quota(above, mpid))
+        ]
+        if limited:
+            async with self.changing:
+                await self._purge_lost()
+                for one in limited:
+                    await self._trim(*one)
+
+    def _highest_deleted(self, gid: int) -> int:
+        """Of the groups in the trash that one lies in; itself, if it is there."""
+        above = self._directory.above
+        while above.get(gid) in above:
+            gid = above[gid]
+        return gid
+
+    async def _trim(self, own: int, gid: int, mpid: int, quota: int) -> None:
+        within, away = self._distances(gid), self._distances(own)
+        items = [item for item in await self._store.items() if item.what.size and not within(item.what.gid)]
+        if sum(item.what.size for item in items) <= quota:
+            return
+        found: list[tuple[Item, Contents, int]] = []
+        for item in items:
+            if (contents := await self._contents(item)) is not None:
+                size = sum(medium.size for medium in contents.media if medium.mpid == mpid)
+                found += [(item, contents, size)] if size else []
+        excess = sum(size for *_, size in found) - quota
+        for item, contents, size in sorted(found[1:], key=lambda one: (away(one[0].what.gid), one[0].trid)):
+            if excess <= 0:
+                return
+            log.info("the trash of group %d is over its quota: removing %s %r", gid, item.what.kind, item.what.name)
+            await self.purge(item, contents)
+            excess -= size
+
+    async def _purge_lost(self) -> None:
+        """What was of a group that is gone for good cannot come back, and counts for no quota."""
+        for item in await self._store.items():
+            if self._is_lost(item) and (contents := await self._contents(item)) is not None:
+                await self.purge(item, contents)
+
+    def _is_lost(self, item: Item) -> bool:
+        return item.what.gid not in self._directory.groups and item.what.gid not in self._directory.above
+
+    async def _contents(self, item: Item) -> Contents | None:
+        """None: it is gone, or cannot be read. That one stays, and holds up no other."""
+        try:
+            return await self._store.contents(item.trid)
+        except ValueError as error:
+            log.warning("trash: %s %r cannot be read: %s", item.what.kind, item.what.name, error)
+            return None
 
     async def _free(self, mpid: int) -> int:
         return (await self._pools.space(mpid, deadline=CALL_DEADLINE)).free
@@ -105,17 +182,13 @@ class Purging:
         return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
     async def sweep(self) -> None:
-        """Remove what is too old."""
+        """Remove what is too old, and what cannot come back."""
         async with self.changing:
+            await self._purge_lost()
             now = self.clock()
             for item in await self._store.items():
-                if self.expires(item) > now:
-                    continue
-                try:
-                    if (contents := await self._store.contents(item.trid)) is not None:
-                        await self.purge(item, contents)
-                except ValueError as error:  # it stays, and holds up no other
-                    log.warning("trash: %s %r cannot be read: %s", item.what.kind, item.what.name, error)
+                if self.expires(item) <= now and (contents := await self._contents(item)) is not None:
+                    await self.purge(item, contents)
 
     async def _sweep_ever(self) -> None:
         while True:
