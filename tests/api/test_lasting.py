@@ -268,7 +268,7 @@ async def test_a_resumable_upload_waits_for_its_right(w: World, team: Team, end:
     ("end", "words"),
     [
         (Team.may_make_no_more, "'bob', who began it, no longer has velocity.media.create on a"),
-        (Team.may_list_the_source_no_more, "'bob', who began it, may no longer use 'image' for that"),
+        (Team.may_list_the_source_no_more, "'bob', who began it, may no longer use its source"),
         (Team.pool_is_not_managed, "may not manage media in pool 1"),
         (Team.new_password, "the password of 'bob', who began it, was changed"),
         (Team.remove_user, "'bob', who began it, was removed"),

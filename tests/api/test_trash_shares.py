@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from tests.api.test_transfers import TUS, metadata, send
 from tests.api.world import World, world
 from velocity.config import PoolSetting
+from velocity.storage.directory.images import Images
 
 pytestmark = pytest.mark.anyio
 
@@ -123,3 +126,35 @@ async def test_room_is_made_of_ones_own_trash_first(w: World) -> None:
         await uploaded(w, f"new {number}", one)
         files.free = free  # type: ignore[method-assign]
         assert await left(w) == rest
+
+
+@pytest.mark.holds("DUR-59")
+async def test_a_bound_of_the_caller_holds_before_others_lose_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of tasks, of uploads over several requests, of media in a group."""
+
+    async def forever(self: Images, *_: object, **__: object) -> None:
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr(Images, "convert", forever)
+    async with world(tmp_path / "data", user_tasks=1, user_uploads=1, group_media=3) as w:
+        gid, other, full = await group(w, "a"), await group(w, "b"), await group(w, "full")
+        mid = await uploaded(w, "source", gid)
+        clone = {"mid": mid, "mpid": 1, "gid": other, "format": "qcow2"}
+        await w.ok("PUT", "/m/media/clone", **clone, name="first")
+        await discard(w, "of others", gid, 1 << 20)
+        for name in ("one", "two", "three"):
+            await uploaded(w, name, full)
+        tus = {"tus_resumable": "1.0.0", "authorization": f"Bearer {w.key}", "upload_length": str(SIZE)}
+        await send(w, "POST", TUS, upload_length=SIZE, upload_metadata=metadata(gid=other, name="first upload"))
+        files = w.directory(1)
+        free = files.free
+        files.free = lambda: 10  # type: ignore[method-assign]
+        assert (await w.call("PUT", "/m/media/clone", **clone, name="second")).status == 429
+        again = await w.raw("POST", TUS, **tus, upload_metadata=metadata(gid=other, name="second upload"))
+        assert again.status == 429
+        headers = {"x_velocity_name": "four", "x_velocity_gid": str(full)}
+        assert (await w.upload(b"x" * SIZE, **headers)).status == 406
+        files.free = free  # type: ignore[method-assign]
+        assert await left(w) == ["of others"]

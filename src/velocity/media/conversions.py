@@ -131,9 +131,7 @@ class Conversions:
                     f"{directory.path(medium.gid)}",
                 )
             if not self._library.is_visible(caller, medium.gid, source):
-                raise Refused(
-                    Problem.NO_PERMISSION, f"{user.name!r}, who began it, may no longer use {source.name!r} for that"
-                )
+                raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, may no longer use its source")
             self._assignments.check_managed(caller, medium.gid, medium.mpid)
 
         return check
@@ -150,11 +148,15 @@ class Conversions:
             async with held, WhileAllowed(still) as right, turn:
                 return await self._make(medium, reservation, progress, right)
 
-        try:
-            reservation = held.enter_context(self._reservations.reserve(medium))
+        async def prepare() -> None:
             await self._room.find(medium.gid, medium.mpid, takes)
             plan.step("create", "medium", medium.name, gid=medium.gid)
-            return await self._tasks.begin(caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees)
+
+        try:
+            reservation = held.enter_context(self._reservations.reserve(medium))
+            return await self._tasks.begin(
+                caller, kind, medium.gid, medium.name, medium.mid, work, reservation.frees, prepare
+            )
         except BaseException:
             await whole(held.aclose())
             raise

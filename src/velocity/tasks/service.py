@@ -58,6 +58,10 @@ Work = Callable[[TaskProgress], Awaitable[UUID]]
 """Does it, telling its progress, and gives what it made. When cancelled or failed, nothing of it remains."""
 
 
+async def _nothing() -> None:
+    """What is to be done before a task that needs nothing of others."""
+
+
 class Tasks:
     """The tasks of this server."""
 
@@ -135,19 +139,29 @@ class Tasks:
     # Doing
 
     async def begin(
-        self, caller: Caller, kind: str, gid: int, name: str, mid: UUID, work: Work, frees: Callable[[], None]
+        self,
+        caller: Caller,
+        kind: str,
+        gid: int,
+        name: str,
+        mid: UUID,
+        work: Work,
+        frees: Callable[[], None],
+        prepare: Callable[[], Awaitable[None]] = _nothing,
     ) -> int:
         """Begin it; its tid. `work` makes the medium `mid`: it is called in any case, or never was when this raises.
 
-        `frees` tells a plan what would be free again if it were cancelled.
+        `frees` tells a plan what would be free again if it were cancelled. `prepare` is done before: what others have
+        may be touched in it, as the caller may have one more task.
         """
         running = sum(one.uid == caller.uid for one in map(self._tasks.__getitem__, self._running))
         words = "wait until one has ended, or cancel one"
         check_own(running + self._beginning[caller.uid], self._own, "tasks running", "user_tasks", words)
-        now = int(self._clock())
-        draft = Task(0, kind, caller.uid, gid, name, "bytes", now, mid=mid)
         self._beginning[caller.uid] += 1
         try:
+            await prepare()
+            now = int(self._clock())
+            draft = Task(0, kind, caller.uid, gid, name, "bytes", now, mid=mid)
             tid = await self._store.add(draft, now - KEPT)
         finally:
             self._beginning[caller.uid] -= 1
