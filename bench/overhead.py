@@ -24,13 +24,13 @@ from velocity.storage.port import MediaRef
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velocity-tests"
 DISK = 256 << 20
 WORK = (
-    "mkdir -p /all; mount -t tmpfs -o size=90% all /all",
+    "mkdir -p /all; mount -t tmpfs -o size=50% all /all",
     "dd if=/dev/zero of=/all/zero bs=1M 2>/dev/null; md5sum /all/zero",
     "for one in a b c; do md5sum /all/zero & done; wait",
-    "for disk in /dev/vd?; do dd if=/dev/zero of=$disk bs=1M conv=fsync 2>/dev/null; done",
-    "dd if=/dev/urandom of=/dev/fb0 bs=1M 2>/dev/null; wget -T 2 -O - http://10.0.2.2/ 2>/dev/null",
+    "for disk in /dev/vd?; do [ -b $disk ] && dd if=/dev/zero of=$disk bs=1M conv=fsync 2>/dev/null; done",
+    "[ -e /dev/fb0 ] && dd if=/dev/urandom of=/dev/fb0 bs=1M 2>/dev/null; wget -T 2 -O - http://10.0.2.2/ 2>/dev/null",
 )
-"""All of its memory, read by as many processes at a time as find room; disks, displays and NAT."""
+"""Most of its memory, read by as many processes at a time as find room; disks, displays and NAT."""
 
 
 class Guest(NamedTuple):
@@ -84,7 +84,7 @@ def measured(bench: Bench, server: Server, guest: Guest, medium: str) -> None:
     terminal.boot()
     took = 0.0
     for work in WORK:
-        terminal.run(work, 600)
+        terminal.run(work, 300)
         took = max(took, memory_mib(pid, "Rss") - guests_own(pid, guest.memory))
     terminal.close()
     server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)

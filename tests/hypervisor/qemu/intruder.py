@@ -82,9 +82,18 @@ def files(told: dict[str, Any]) -> Iterator[Attempt]:
     own = Path(told["own"])
     yield "remove its own directory", own.rmdir
     yield "rename its own directory", partial(own.rename, own.with_suffix(".other"))
+    yield "write a file of a terabyte", partial(vast, own / "vast", 1 << 40)
+    yield "make a file of a terabyte", lambda: os.truncate(created(own / "vast"), 1 << 40)
     yield "give a file away", lambda: os.chown(created(own / "given"), 0, 0)
     yield "make a device", lambda: os.mknod(own / "sda", stat.S_IFBLK | 0o600, os.makedev(8, 0))
     yield "run a program of its own", lambda: called("execve", program(own), None, None)
+
+
+def vast(path: Path, size: int) -> None:
+    """Nothing but its last byte."""
+    with path.open("wb") as file:
+        file.seek(size)
+        file.write(b"x")
 
 
 def created(path: Path) -> Path:
@@ -137,6 +146,7 @@ def privileges(_told: dict[str, Any]) -> Iterator[Attempt]:
     yield "use swap", lambda: called("swapon", b"/usr", 0)
     yield "open more files than it may", lambda: raised("NOFILE")
     yield "have a core written", lambda: raised("CORE")
+    yield "have larger files", lambda: raised("FSIZE")
     yield "raise the bound of its threads", lambda: raised("NPROC")
     yield "begin more threads than it may", crowd
     yield "open a file by its handle", lambda: called("open_by_handle_at", 0, ctypes.create_string_buffer(64), 0)

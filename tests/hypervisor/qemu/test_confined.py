@@ -95,7 +95,7 @@ def told(qemu: QemuSubject, host: Host, own: Path, other: Path, pid: int, *, nat
 
 @as_root
 @pytest.mark.parametrize("nat", [True, False], ids=["with NAT", "without"])
-@pytest.mark.holds("ISOLATION-6")
+@pytest.mark.holds("ISOLATION-6", "BOUND-24")
 async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host: Host, nat: bool) -> None:
     who, other = machine(), machine()
     wanted = spec(qemu.hypervisor, held=True)

@@ -16,7 +16,8 @@ from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, faul
 CONFINED = {
     "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
     "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "Network": "own",
-    "OomScoreAdj": "200", "ServerOomScoreAdj": "0", "CoreMax": "0", "ProcessesMax": "1024", "MemoryMax": "2048",
+    "OomScoreAdj": "200", "ServerOomScoreAdj": "0", "CoreMax": "0", "FileMax": "1073741824",
+    "ProcessesMax": "1024", "MemoryMax": "2048",
     "ThreadsMax": "", "CpuWeight": "100",
 }  # fmt: skip
 """What is read of a process to which all of it holds."""
@@ -139,12 +140,12 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
     confine.KVM.chmod(0o600)
 
     def opened(uid: int) -> bytes:
-        process = confine.begin(seen, [*confine.prefix(uid), *look], stdout=subprocess.PIPE)
+        process = confine.begin(seen, [*confine.prefix(uid, 1 << 30), *look], stdout=subprocess.PIPE)
         return process.communicate(timeout=30)[0]
 
     try:
         assert not confine.is_open_to_all(confine.KVM)
-        alone = subprocess.run([*confine.prefix(40000), *look], capture_output=True, text=True, check=False)
+        alone = subprocess.run([*confine.prefix(40000, 1 << 30), *look], capture_output=True, text=True, check=False)
         assert alone.returncode != 0
         seen = confine.view(40000, tmp_path, "qemu-system-x86_64", None, kvm=True)
         assert opened(40000).split() == [b"40000"]
@@ -165,11 +166,11 @@ def test_what_status_says_of_confinement() -> None:
     loose = {
         "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
         "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "Network": "host",
-        "OomScoreAdj": "0", "ServerOomScoreAdj": "0", "CoreMax": "unlimited", "ProcessesMax": "1024", "MemoryMax": "",
-        "ThreadsMax": "", "CpuWeight": "",
+        "OomScoreAdj": "0", "ServerOomScoreAdj": "0", "CoreMax": "unlimited", "FileMax": "unlimited",
+        "ProcessesMax": "1024", "MemoryMax": "", "ThreadsMax": "", "CpuWeight": "",
     }  # fmt: skip
     nothing = read_back(loose, server_uid=1000, nat=True, nat_reaches_loopback=True)
-    assert len(nothing.gaps) == 10
+    assert len(nothing.gaps) == 11
     assert nothing.thread_limit is None, "all processes of that user are counted together"
 
 
@@ -196,6 +197,7 @@ def test_the_nics_that_are_not_filtered_are_named() -> None:
         ("MemoryMax", "", "nothing bounds the memory"),
         ("ProcessesMax", "unlimited", "nothing bounds how many threads"),
         ("CoreMax", "unlimited", "a crash may write"),
+        ("FileMax", "unlimited", "nothing bounds how large its media"),
     ],
 )
 def test_each_thing_that_does_not_hold_is_named_alone(fact: str, instead: str, gap: str) -> None:

@@ -99,7 +99,7 @@ def test_systemd_is_asked_for_a_scope_with_all_bounds(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.delenv("MANAGERPID", raising=False)
-    scopes.enter(4711, WHO, SPEC, booted=tmp_path)
+    scopes.enter(4711, WHO, scopes.most_memory(SPEC), booted=tmp_path)
     words = asked.read_text().splitlines()
     assert words[0] == "--system"
     name = words.index(f"velocity-{WHO.machine}-3.scope")
@@ -113,7 +113,7 @@ def test_systemd_is_asked_for_a_scope_with_all_bounds(tmp_path: Path, monkeypatc
     ):
         assert property_ in " ".join(words)
     monkeypatch.setenv("MANAGERPID", "1")
-    scopes.enter(4711, WHO, SPEC, booted=tmp_path)
+    scopes.enter(4711, WHO, scopes.most_memory(SPEC), booted=tmp_path)
     assert asked.read_text().startswith("--user\n"), "of the manager that has begun the server"
 
 
@@ -123,14 +123,14 @@ def test_a_start_goes_on_without_systemd_or_when_it_refuses(
     asked = program(tmp_path, "echo 'Call failed: no' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with caplog.at_level(logging.WARNING):
-        scopes.enter(4711, WHO, SPEC, booted=tmp_path / "no systemd")
+        scopes.enter(4711, WHO, scopes.most_memory(SPEC), booted=tmp_path / "no systemd")
         assert not asked.exists() and not caplog.records
-        scopes.enter(4711, WHO, SPEC, booted=tmp_path)
+        scopes.enter(4711, WHO, scopes.most_memory(SPEC), booted=tmp_path)
         assert "Call failed: no" in caplog.text and str(WHO.machine) in caplog.text
         caplog.clear()
         (tmp_path / "busctl").unlink()
         monkeypatch.setenv("PATH", str(tmp_path))
-        scopes.enter(4711, WHO, SPEC, booted=tmp_path)
+        scopes.enter(4711, WHO, scopes.most_memory(SPEC), booted=tmp_path)
         assert "busctl" in caplog.text
 
 

@@ -26,15 +26,19 @@ NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
 
 
-def prefix(uid: int | None) -> list[str]:
+def prefix(uid: int | None, largest: int) -> list[str]:
     """The command that gives privileges up and becomes QEMU. None: an ordinary user, who has none to give up.
 
-    Threads are counted for each uid, so only one of its own can have a bound. prlimit(1)
+    `largest` is how many bytes a file may have that it writes. Threads are counted for each uid: only one of its own
+    can have a bound. prlimit(1)
     """
+    limits = ["prlimit", "--core=0", f"--fsize={largest}"]
     if uid is None:
-        return ["prlimit", "--core=0", "--", "setpriv", "--no-new-privs", "--"]
+        return [*limits, "--", "setpriv", "--no-new-privs", "--"]
     return [
-        *("prlimit", "--core=0", f"--nproc={scopes.THREADS}", "--"),
+        *limits,
+        f"--nproc={scopes.THREADS}",
+        "--",
         "setpriv",
         f"--reuid={uid}",
         f"--regid={uid}",
@@ -94,6 +98,7 @@ def status(pid: int) -> dict[str, str]:
         "Network": "own" if _is_own(process, "net") else "host",
         "OomScoreAdj": (process / "oom_score_adj").read_text().strip(),
         "ServerOomScoreAdj": Path("/proc/self/oom_score_adj").read_text().strip(),
+        "FileMax": limit(pid, "Max file size"),
         "CoreMax": limit(pid, "Max core file size"),
         "ProcessesMax": limit(pid, "Max processes"),
         "MemoryMax": str(bounds.memory or ""),
@@ -148,6 +153,8 @@ def read_back(
     gaps = list(_gaps(holds))
     if holds.oom_score_adj <= int(facts["ServerOomScoreAdj"]):
         gaps.append("for want of memory the kernel may end the server before it: its oom_score_adj is no higher")
+    if not facts["FileMax"].isdigit():
+        gaps.append(f"nothing bounds how large its media and other files grow: {EARLIER}")
     if facts["Network"] == "host" and not nat:
         gaps.append(f"it is in this host's network, of which it needs nothing: {sandbox.missing() or EARLIER}")
     return replace(holds, gaps=tuple(gaps))

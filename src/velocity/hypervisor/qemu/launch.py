@@ -18,7 +18,7 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, qemu_log, resolver, scopes, spool
+from velocity.hypervisor.qemu import confine, filesizes, qemu_log, resolver, scopes, spool
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
 from velocity.hypervisor.qemu.processes import start_time
@@ -152,6 +152,11 @@ def _launch(
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
+        writable = [file for file, disk in zip(files.disks, spec.disks, strict=True) if not disk.readonly]
+        largest = filesizes.largest(writable)
+        most_memory = scopes.most_memory(spec) + (filesizes.in_memory(writable) >> 20)
+        run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds))
+        place.runs.write(run)  # before there is a process that writes so
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
         bridged = {
             link_name("vt", run.uid, place): nic for place, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)
@@ -174,11 +179,11 @@ def _launch(
             own=str(place.runs.own(who.machine)),
         )
         _check(overtaken)
-        pid = _spawn(place, who, plan, run, copies)
+        pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
     run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
-    scopes.enter(pid, who, spec)
+    scopes.enter(pid, who, most_memory)
     _check(overtaken)
     return run
 
@@ -234,7 +239,14 @@ def _connect_nics(
     return nics
 
 
-def _spawn(place: HostDirectories, who: Incarnation, plan: LaunchSpec, run: Run, copies: contextlib.ExitStack) -> int:
+def _spawn(
+    place: HostDirectories,
+    who: Incarnation,
+    plan: LaunchSpec,
+    run: Run,
+    largest: int,
+    copies: contextlib.ExitStack,
+) -> int:
     def held(descriptor: int) -> int:
         copies.callback(os.close, descriptor)
         return descriptor
@@ -244,18 +256,20 @@ def _spawn(place: HostDirectories, who: Incarnation, plan: LaunchSpec, run: Run,
     qemu_log.begin(place.qemu_log(who), who.epoch)
     # QEMU holds the pipe's other end, too, so that what a server types into it finds it open, and none ends it.
     typed = held(os.open(directory / INPUT, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
-    said = held(spool.create(directory / "serial.0", place.bounds))
-    own_words = held(spool.create(directory / qemu_log.NAME, place.bounds))
+    assert run.spool is not None
+    said = held(spool.create(directory / "serial.0", run.spool))
+    own_words = held(spool.create(directory / qemu_log.NAME, run.spool))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
     process = confine.begin(
         _view(place, plan, run),
-        [*confine.prefix(run.uid if place.privileged else None), *arguments(plan)],
+        [*confine.prefix(run.uid if place.privileged else None, largest), *arguments(plan)],
         stdin=typed,
         stdout=said,
         stderr=own_words,
         pass_fds=descriptors,
         start_new_session=True,
+        restore_signals=False,  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )
     process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here

@@ -25,8 +25,9 @@ import msgspec
 from msgspec import Struct
 
 from velocity.hypervisor.port import FactCause
+from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.processes import Process, start_time, table
-from velocity.hypervisor.qemu.spool import SpoolRange, bounds
+from velocity.hypervisor.qemu.spool import SpoolRange, below, bounds
 from velocity.network.rules import link_name
 
 log = logging.getLogger(__name__)
@@ -289,7 +290,9 @@ class Runs:
             uid=process.uid,
             nat=process.nat,
             links=tuple(link_name("vt", process.uid, number) for number in process.taps),
-            spool=bounds(self._root) if (self.directory(process.machine) / "serial.0").exists() else None,
+            spool=spool_range(self._root, process.pid)
+            if (self.directory(process.machine) / "serial.0").exists()
+            else None,
         )
         log.warning("machine %s is running, but the record of its run was lost: creating it again", run.machine)
         self.keep(run)
@@ -325,6 +328,12 @@ class Runs:
                 self._turn = self._uids.index(uid) + 1
                 return uid
         raise OSError("all uids for machines are in use: widen the range of uid_base")
+
+
+def spool_range(root: Path, pid: int) -> SpoolRange:
+    """Where in files below `root` that process's output begins, or would, as it tells itself. Raises `OSError`."""
+    largest = filesizes.of_process(pid)
+    return bounds(root) if largest is None else below(largest, bounds(root))
 
 
 def _take(claim: Path, target: Path) -> bool:

@@ -56,13 +56,16 @@ def most_memory(spec: MachineSpec) -> int:
     return spec.memory + spec.memory // 4 + own
 
 
-def enter(pid: int, who: Incarnation, spec: MachineSpec, booted: Path = BOOTED) -> None:
-    """Have systemd put it into a scope. What fails is logged, and `isolation` says what does not hold then."""
+def enter(pid: int, who: Incarnation, memory: int, booted: Path = BOOTED) -> None:
+    """Have systemd put it into a scope, with so many MiB.
+
+    What fails is logged, and `isolation` says what does not hold then.
+    """
     if not booted.is_dir():
         return
     try:
         done = subprocess.run(
-            _command(pid, who, most_memory(spec)),
+            _command(pid, who, memory),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         trouble = done.stderr.strip() if done.returncode else ""

@@ -1,8 +1,9 @@
 """The files that QEMU writes its output to by itself, each with a hard cap, and reading behind it.
 
 QEMU writes to a file as to nothing else without ever waiting for a reader. What bounds such a file is the largest size
-that its file system has: it begins, sparse, just so far below it as it may grow, and a write beyond fails with EFBIG,
-which QEMU takes as lost output. write(2); https://docs.kernel.org/filesystems/tmpfs.html
+that its file system has, or that the process may write (`filesizes.py`): it begins, sparse, just so far below that as
+it may grow, and a write beyond fails with EFBIG, which QEMU takes as lost output. write(2);
+https://docs.kernel.org/filesystems/tmpfs.html
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ def bounds(directory: Path) -> SpoolRange:
                 beyond = middle
     begin = (fits - room) // ALIGNED * ALIGNED
     return SpoolRange(begin, fits - begin)
+
+
+def below(largest: int, bounds: SpoolRange) -> SpoolRange:
+    """The same room, where the process that writes may have no larger files than that."""
+    begin = (largest - bounds.room) // ALIGNED * ALIGNED
+    return bounds if bounds.begin < begin else SpoolRange(begin, largest - begin)
 
 
 def create(path: Path, bounds: SpoolRange) -> int:

@@ -18,7 +18,7 @@ from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, RunEnd
+from velocity.hypervisor.qemu.runs import Run, RunEnd, spool_range
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.watch import DirectoryWatch
 from velocity.hypervisor.qemu.watched_run import WatchedRun
@@ -91,7 +91,7 @@ class WatchedRuns:
         """Begin to watch its process. Raises `OSError`: it cannot be watched."""
         place = self.place
         directory, log_file = place.runs.directory(who.machine), place.qemu_log(who)
-        kept, bounds = place.serial_log(who.machine), run.spool or place.bounds
+        kept, bounds = place.serial_log(who.machine), run.spool or spool_range(place.runs.root, run.pid)
         with contextlib.ExitStack() as undo:
             own_words = self._words(who, run)
             if own_words is not None:
