@@ -70,8 +70,13 @@ OPERATIONS: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("PUT", "/v/vm/state", {"vmid": 1, "state": "STOPPED", "force": True}, ["UPDATE machines"] * 2),
     ("DELETE", "/v/vm", {"vmid": 1}, ["DELETE machines", "INSERT trash", "SELECT machines"]),
     ("PUT", "/m/media/create", {"mpid": 1, "gid": 0, "name": "new", "size": 1 << 20}, ["INSERT media"]),
-    # The DELETE is of authkeys that have expired.
-    ("POST", "/u/auth", {"name": "root", "password": PASSWORD}, ["DELETE authkeys", "INSERT authkeys"]),
+    # What is deleted are authkeys that have expired, and addresses from long ago.
+    (
+        "POST",
+        "/u/auth",
+        {"name": "root", "password": PASSWORD},
+        ["DELETE authkeys", "INSERT authkeys", "DELETE good_addresses", "INSERT good_addresses"],
+    ),
 ]
 """In this order, over a world with VM 1: a request, and what it costs beside its entry in the history."""
 

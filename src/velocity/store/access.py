@@ -136,12 +136,10 @@ _good_addresses = (
 
 def _note_address(connection: Connection, uid: int, address: str, at: int) -> None:
     """The user has signed in from there; of many addresses the latest are kept."""
-    own = good_addresses.c.uid == uid
-    connection.execute(delete(good_addresses).where(own, good_addresses.c.address == address))
-    connection.execute(insert(good_addresses).values(uid=uid, address=address, at=at))
-    latest = select(good_addresses.c.address).where(own).order_by(good_addresses.c.at.desc())
-    if oldest := connection.scalars(latest.offset(OWN)).all():
-        connection.execute(delete(good_addresses).where(own, good_addresses.c.address.in_(oldest)))
+    own, one = good_addresses.c.uid == uid, good_addresses.c.address
+    others = select(one).where(own, one != address).order_by(good_addresses.c.at.desc()).limit(OWN - 1)
+    connection.execute(delete(good_addresses).where(own, one.not_in(others)))
+    connection.execute(insert(good_addresses), {"uid": uid, "address": address, "at": at})
 
 
 def _lying(connection: Connection) -> TrashedAccess:
