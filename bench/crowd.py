@@ -144,7 +144,7 @@ class Hostile(Connection):
         super().connection_lost(exc)
 
 
-class Asking(Connection):
+class Requesting(Connection):
     """Asks the same again and again, each time as soon as it has its answer; a stream is left with its first event."""
 
     def __init__(self, among: Connections, method: str, path: str, headers: dict[str, str], body: str = "") -> None:
@@ -179,7 +179,7 @@ class Asking(Connection):
             self.transport.close()
 
 
-KINDS = {"hostile": Hostile, "asking": Asking}
+KINDS = {"hostile": Hostile, "requests": Requesting}
 
 
 async def crowd(kind: str, port: int, connections: int, **fields: object) -> None:

@@ -54,7 +54,7 @@ def main() -> None:
         def turn(name: str, fields: dict[str, Any]) -> Callable[[], None]:
             def run() -> None:
                 with (
-                    Crowd("asking", port=server.port, connections=CONNECTIONS, **fields) as crowd,
+                    Crowd("requests", port=server.port, connections=CONNECTIONS, **fields) as crowd,
                     Pulse(server, other) as meanwhile,
                 ):
                     time.sleep(SECONDS)
@@ -84,7 +84,7 @@ def running(greedy: Client) -> list[int]:
 
 
 def kinds(vmids: list[int]) -> dict[str, dict[str, Any]]:
-    """The fields of `Asking` for each storm."""
+    """The fields of `Requesting` for each storm."""
     bearer = {"authorization": f"Bearer {key(USER)}"}
     vm = {"gid": GID, "cpus": 1, "memory_mib": 64}
 
