@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -100,6 +101,7 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         reaches_no_service_of_the_host_alone(namespace, terminal)
         says_nothing_in_the_name_of_others(namespace, terminal)
         takes_no_neighbours_mac(namespace, terminal)
+        has_its_filters_again_after_a_restart(namespace, server, vmid, ours)
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         assert links(namespace) == {"br0", "vb0", "up0", "lo"}, "no link outlives its VM"
         assert filters(namespace) == []
@@ -175,6 +177,29 @@ def takes_no_neighbours_mac(namespace: str, terminal: Terminal) -> None:
         said = terminal.run(f"{change}; ip route replace 198.51.100.0/24 dev eth0; ping -c 2 -W 2 198.51.100.1")
         assert ("bytes from" in said) is answers, said
         assert place_of(namespace, frames.OTHER) == "vb0"
+
+
+def has_its_filters_again_after_a_restart(namespace: str, server: Server, vmid: int, links: set[str]) -> None:
+    """They are gone, as when somebody loads another packet filter; the server's and the guest's own views say so."""
+    found = doctor(namespace, server)
+    assert "packet filter" not in found["guest"]["text"]
+    assert "accept_ra=0" in found["nic 7"]["text"]
+    run("ip", "netns", "exec", namespace, "nft", "flush", "ruleset")
+    assert server.ok("POST", "/v/vm", vmid=vmid)["isolation"]["unfiltered_nics"] == [0, 1]
+    assert "its NIC 1 and 2" in doctor(namespace, server)["guest"]["text"]
+    server.kill()
+    server.start()
+    assert server.ok("POST", "/v/vm", vmid=vmid)["isolation"]["unfiltered_nics"] == []
+    assert set(filters(namespace)) == links
+
+
+def doctor(namespace: str, server: Server) -> dict[str, dict[str, str]]:
+    """What it finds, by what it has looked at; there is one guest."""
+    settings = {"data_dir": str(server.data), **server.settings}
+    words = [f"VELOCITY_{name.upper()}={value}" for name, value in settings.items()]
+    command = ["ip", "netns", "exec", namespace, "env", *words, sys.executable, "-m", "velocity", "doctor", "--json"]
+    found = json.loads(run(*command))
+    return {"guest" if one["what"].startswith("guest ") else one["what"]: one for one in found}
 
 
 def put(terminal: Terminal, path: str, data: bytes) -> None:
