@@ -126,9 +126,10 @@ def test_a_filter_that_was_taken_away_is_seen_and_set_again(namespace: str) -> N
     prepare(namespace, "br0")
     program = """
 import os, subprocess
+import msgspec
 from velocity.hypervisor.qemu import nic_filters
 from velocity.hypervisor.qemu.runs import Run
-from velocity.network import nic_filter, nft, taps
+from velocity.network import fence, nic_filter, nft, taps
 from velocity.network.rules import mac
 from uuid import UUID
 
@@ -154,11 +155,23 @@ subprocess.run(["nft", "flush", "chain", "netdev", nic_filter.TABLE, names[0]], 
 assert list(nic_filters.unfiltered(run)) == [0]
 nft.change(nic_filter.script(names[0], "ingress", nic_filter.rules(mac(machine, 0), trusted=True, hosts=())))
 assert list(nic_filters.unfiltered(run)) == [0], "a filter for a trusted one is not enough"
+uids = range(51000, 52000)
+nic_filters.look([older], uids)
+assert not fence.holds(uids), "it has no NAT NIC"
+nic_filters.look([older, msgspec.structs.replace(run, nat=True)], uids)
+assert fence.holds(uids)
+assert list(nic_filters.unfiltered(run)) == [0], "what stands there is replaced at a start of the server only"
+subprocess.run(["nft", "flush", "ruleset"], check=True)
+nic_filters.look([msgspec.structs.replace(run, nat=True)], uids)
+assert fence.holds(uids)
+assert list(nic_filters.unfiltered(run)) == []
 taps.remove_orphans()
 assert sorted(nic_filter.links()) == sorted(names), "none of them is an orphan"
 os.close(open_[names[1]].fds[0])
 taps.remove_orphans()
 assert sorted(nic_filter.links()) == [names[0], names[2]]
+nic_filters.look([run], uids)
+assert sorted(nic_filter.links()) == [names[0], names[2]], "what is gone needs no filter"
 """
     done = inside(namespace, sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr

@@ -89,7 +89,8 @@ def removal(link: str) -> str:
 
 def links() -> list[str]:
     """Those that have a chain, or had one when they were there."""
-    return [one["name"] for one in _each(nft.read("table", "netdev", TABLE), "chain")]
+    listed = nft.read("chains", "netdev")
+    return [one["name"] for one in _each(listed, "chain") if one["table"] == TABLE]
 
 
 def holds(link: str, mac: str, *, trusted: bool) -> bool:

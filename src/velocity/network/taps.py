@@ -77,8 +77,9 @@ def disconnect_nic(device: str) -> None:
 
 
 def filter_again(link: str, mac: str, *, trusted: bool) -> None:
-    """Set the packet filter of a link that is in use. Raises `CannotConnect`."""
-    _filter(link, mac, _carrier(link), trusted)
+    """Set the packet filter of a link that is in use; one that is gone needs none. Raises `CannotConnect`."""
+    if (_SYS / link).exists():
+        _filter(link, mac, _carrier(link), trusted)
 
 
 def remove_orphans() -> None:

@@ -47,7 +47,7 @@ class QemuHypervisor:
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""
         await asyncio.to_thread(self._prepare)
-        self.sessions.open()
+        self.sessions.open(self._options.uids)
 
     def _prepare(self) -> None:
         chosen = self._options

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from velocity.hypervisor.port import Incarnation, NotRunning
-from velocity.hypervisor.qemu import resolver
+from velocity.hypervisor.qemu import nic_filters, resolver
 from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.news import FactStream
@@ -53,10 +53,12 @@ class WatchedRuns:
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open(self) -> None:
+    def open(self, uids: range | None = None) -> None:
+        """`uids` are those of guests, if they have any of their own."""
         self._loop = asyncio.get_running_loop()
         followed = resolver.follow(self.place.resolver)
-        self._tasks = [self._loop.create_task(work) for work in (self._clear_what_is_left(), followed)]
+        filtered = nic_filters.keep(lambda: [one.run for one in self], uids)
+        self._tasks = [self._loop.create_task(work) for work in (self._clear_what_is_left(), followed, filtered)]
 
     async def close(self) -> None:
         for task in self._tasks:
