@@ -18,6 +18,7 @@ from tests.listening import Listening, listening
 from tests.patience import PATIENCE, eventually
 from velocity.access import lasting
 from velocity.storage.directory.images import Images
+from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 
@@ -354,3 +355,42 @@ async def test_a_vm_that_starts_while_a_download_is_opened_ends_it(
     monkeypatch.setattr(w.server.storage.blobs, "get", slow)
     async with listening(w) as server, asked(server, "GET", f"/m/media/content/{mid}", team.key) as (reader, _):
         assert await answered(reader) == (409, 14120)
+
+
+@pytest.mark.holds("TEAM-21")
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "refusal"),
+    [
+        ("PUT", "/v/vm/state", {"state": "PAUSED"}, (403, 13200)),
+        ("PATCH", "/v/vm", {"name": "other"}, (403, 16400)),
+        ("DELETE", "/v/vm", {}, (403, 16300)),
+    ],
+)
+async def test_what_waits_for_its_turn_at_a_vm_is_done_only_with_the_right(
+    w: World, team: Team, monkeypatch: pytest.MonkeyPatch, method: str, path: str, fields: Any, refusal: tuple[int, int]
+) -> None:
+    """Requests for one VM are served one at a time: rights may end meanwhile."""
+    vmid = await w.vm(gid=team.gid)
+    for permission in ("vm.view", "vm.state", "vm.alter", "vm.remove"):
+        await team.grant(permission)
+    begin_run, begun, on = SqlMachines.begin_run, asyncio.Event(), asyncio.Event()
+
+    async def slow(store: SqlMachines, *what: Any) -> int:
+        begun.set()
+        await on.wait()
+        return await begin_run(store, *what)
+
+    monkeypatch.setattr(SqlMachines, "begin_run", slow)
+    starting = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    await begun.wait()
+    waiting = asyncio.create_task(w.call(method, path, team.key, vmid=vmid, **fields))
+    await asyncio.sleep(0.1)
+    for permission in ("vm.state", "vm.alter", "vm.remove"):
+        await team.revoke(permission)
+    assert not waiting.done()
+    on.set()
+    await starting
+    answer = await waiting
+    assert (answer.status, answer.code) == refusal
+    shown = await w.ok("POST", "/v/vm", vmid=vmid)
+    assert (shown["name"], shown["state"]) == ("vm", "RUNNING")

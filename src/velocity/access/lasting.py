@@ -1,9 +1,10 @@
-"""What takes long goes on only as long as the right that it stands on: transfers, tasks, consoles."""
+"""What takes long, or waits, goes on only as long as the right that it stands on: transfers, tasks, consoles."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 
 from velocity.contract.problems import Refused
@@ -13,6 +14,22 @@ LOOK = 1.0
 
 Check = Callable[[], None]
 """Raises `Refused` when the right has ended."""
+
+
+_ADMITTED: ContextVar[Check | None] = ContextVar("admitted", default=None)
+"""Of the present request."""
+
+
+def admitted(check: Check) -> None:
+    """The present request was admitted by this right."""
+    _ADMITTED.set(check)
+
+
+def check_admitted() -> None:
+    """To be called where a request has waited for others. Raises `Refused` when its right has ended meanwhile."""
+    check = _ADMITTED.get()
+    if check is not None:
+        check()
 
 
 class RightWatch:

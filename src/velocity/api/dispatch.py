@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from velocity import plan
+from velocity.access import lasting
 from velocity.api import decode
 from velocity.api.about import RequestRecord
 from velocity.api.answer import Json
@@ -64,6 +66,8 @@ class Dispatch(Endpoint):
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)
+            if self.writes and caller is not None:
+                lasting.admitted(partial(self.check_still, caller, needs, target))
             if self.writes and operation.name not in WITHOUT_DATABASE:
                 await services.outcome.check()
             about.answer = await self._handler(Call(services, wanted, authkey, caller, about.address, browser))

@@ -130,8 +130,7 @@ class Download(Endpoint):
             mid = UUID(request.path_params["mid"])
         except ValueError:
             raise Refused(Problem.MALFORMED, "mid: expected a UUID", field="mid") from None
-        wanted = media.MediumRequest(mid=mid)
-        caller = self.admit(about, carried(request, None), wanted)
+        caller = self.admit(about, carried(request, None), media.MediumRequest(mid=mid))
         services, library = self.services, self.services.library
         await services.pool_states.check(library.get(mid).mpid, writes=False)
         medium = library.get(mid)
@@ -142,7 +141,7 @@ class Download(Endpoint):
             held.push_async_callback(content.close)
 
             def still() -> None:
-                self.check_still(caller, wanted)
+                self.check_still(caller, self.operation.needs, mid)
                 library.get(mid)
                 check_unwritten()
 

@@ -117,14 +117,14 @@ class Endpoint(abc.ABC):
         self.services.access.admit(needs, caller, target)
         return caller
 
-    def check_still(self, caller: Caller, wanted: Wire) -> None:
-        """Raises `Refused` when the session was ended meanwhile, or that would not be admitted any more.
+    def check_still(self, caller: Caller, needs: Needs, target: object) -> None:
+        """Raises `Refused` when the session was ended meanwhile, or what was admitted would not be admitted any more.
 
         Time ends no session for what was begun in it: a long transfer outlives its authkey.
         """
         access = self.services.access
         access.sessions.present(caller)
-        access.admit(self.operation.needs, caller, None if self._field is None else getattr(wanted, self._field))
+        access.admit(needs, caller, target)
 
     def _refusal(self, refused: Refused, about: RequestRecord) -> Response:
         try:

@@ -68,7 +68,7 @@ def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> C
     """Of an upload that was admitted."""
 
     def check() -> None:
-        endpoint.check_still(caller, wanted)
+        endpoint.check_still(caller, endpoint.operation.needs, wanted.gid)
         endpoint.services.assignments.check_managed(caller, wanted.gid, wanted.mpid)
 
     return check

@@ -8,6 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from velocity.access.lasting import check_admitted
 from velocity.contract.machines import State
 from velocity.machines.states import Cause
 
@@ -43,10 +44,12 @@ InboxItem = StateRequest | StopRetry | ExclusiveWork
 
 
 async def run_and_answer(work: Coroutine[Any, Any, T], answer: asyncio.Future[T], context: Context) -> None:
-    """Do the work in the context of the sender, and answer it."""
+    """Do the work in the context of the sender, if they may still have it done, and answer it."""
     try:
+        context.run(check_admitted)
         result = await asyncio.get_running_loop().create_task(work, context=context)
     except Exception as error:
+        work.close()
         if not answer.done():
             answer.set_exception(error)
             answer.exception()  # whoever asked may be gone: that is no fault
