@@ -14,11 +14,11 @@ from velocity.hypervisor.qemu.confine import read_back
 from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
 
 CONFINED = {
-    "Uid": "20000 20000 20000 20000", "Groups": "", "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2",
+    "Uid": "20000 20000 20000 20000", "Gid": "20000 20000 20000 20000", "Groups": "", "NoNewPrivs": "1", "Seccomp": "2",
+    **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16),
     "Namespaces": "mount ipc pid", "Root": "ro,nosuid,noexec tmpfs velocity", "Network": "own",
     "OomScoreAdj": "200", "ServerOomScoreAdj": "0", "CoreMax": "0", "FileMax": "1073741824",
-    "ProcessesMax": "1024", "MemoryMax": "2048",
-    "ThreadsMax": "", "CpuWeight": "100",
+    "ProcessesMax": "1024", "MemoryMax": "2048", "ThreadsMax": "", "CpuWeight": "100",
 }  # fmt: skip
 """What is read of a process to which all of it holds."""
 
@@ -164,7 +164,7 @@ def test_what_status_says_of_confinement() -> None:
     fewer = read_back(CONFINED | {"ThreadsMax": "900"}, server_uid=0, nat=False, nat_reaches_loopback=False)
     assert fewer.thread_limit == 900
     loose = {
-        "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
+        **CONFINED, "Uid": "1000 1000 1000 1000", "Groups": "27", "CapBnd": "ff", "NoNewPrivs": "0", "Seccomp": "0",
         "Namespaces": "", "Root": "rw,relatime ext4 /dev/sda1", "Network": "host",
         "OomScoreAdj": "0", "ServerOomScoreAdj": "0", "CoreMax": "unlimited", "FileMax": "unlimited",
         "ProcessesMax": "1024", "MemoryMax": "", "ThreadsMax": "", "CpuWeight": "",
@@ -189,8 +189,10 @@ def test_the_nics_that_are_not_filtered_are_named() -> None:
         ("Root", "rw tmpfs velocity", "it sees the host's files"),
         ("Root", "ro ext4 /dev/sda1", "it sees the host's files"),
         ("Network", "host", "it is in this host's network"),
-        ("Groups", "27", "it has supplementary groups"),
+        ("Groups", "27", "it has other groups than its own"),
+        ("Gid", "20000 27 20000 20000", "it has other groups than its own"),
         ("CapBnd", "1", "its capability bounding set"),
+        *((kind, "1", "it has capabilities") for kind in confine.CAPABILITIES),
         ("NoNewPrivs", "0", "it can gain new privileges"),
         ("Seccomp", "0", "it has no system call filter"),
         ("OomScoreAdj", "0", "the kernel may end the server before it"),

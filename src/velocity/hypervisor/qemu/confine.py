@@ -24,6 +24,8 @@ KVM = Path("/dev/kvm")
 EARLIER = "it was started by an earlier version: stop it and start it again"
 NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+"""The sets that /proc/PID/status names, beside the one that bounds them."""
 
 
 def prefix(uid: int | None, largest: int) -> list[str]:
@@ -150,37 +152,32 @@ def read_back(
         unfiltered_nics=tuple(unfiltered_nics),
         gaps=(),
     )
-    gaps = list(_gaps(holds))
-    if holds.oom_score_adj <= int(facts["ServerOomScoreAdj"]):
-        gaps.append("for want of memory the kernel may end the server before it: its oom_score_adj is no higher")
-    if not facts["FileMax"].isdigit():
-        gaps.append(f"nothing bounds how large its media and other files grow: {EARLIER}")
-    if facts["Network"] == "host" and not nat:
-        gaps.append(f"it is in this host's network, of which it needs nothing: {sandbox.missing() or EARLIER}")
-    return replace(holds, gaps=tuple(gaps))
+    sight = _sight(holds, host_network=facts["Network"] == "host" and not nat)
+    return replace(holds, gaps=(*_privileges(holds, facts), *sight, *_bounds(holds, facts)))
 
 
-def _gaps(holds: Confinement) -> Iterator[str]:
-    """What does not hold, with the cure."""
+def _privileges(holds: Confinement, facts: Mapping[str, str]) -> Iterator[str]:
+    """What it may that it should not, with the cure."""
     if not holds.own_uid:
         yield "it runs with the server's uid: run the server as root to give each VM its own"
-    elif holds.groups:
-        yield "it has supplementary groups"
+    elif set(facts["Gid"].split()) != {str(holds.uid)} or holds.groups:
+        yield "it has other groups than its own"
     if int(holds.bounding_set, 16):
         yield "its capability bounding set is not empty: run the server as root to empty it"
+    if any(int(facts[kind], 16) for kind in CAPABILITIES):
+        yield "it has capabilities"
     if not holds.no_new_privileges:
         yield "it can gain new privileges"
     if not holds.seccomp:
         yield "it has no system call filter: QEMU was built without seccomp"
+
+
+def _sight(holds: Confinement, *, host_network: bool) -> Iterator[str]:
+    """What it sees or reaches that it should not, with the cure."""
     if holds.sees_host_files or set(holds.namespaces) != set(NAMESPACES.values()):
         yield f"it sees the host's files, shared memory or processes: {sandbox.missing() or EARLIER}"
-    if holds.memory_limit is None:
-        cure = scopes.lacking() or f"systemd gave it no scope, as the server's log says, or {EARLIER}"
-        yield f"nothing bounds the memory that it takes: {cure}"
-    if holds.thread_limit is None:
-        yield f"nothing bounds how many threads it begins: {EARLIER if holds.own_uid else 'run the server as root'}"
-    if holds.core_dumps:
-        yield f"a crash may write what it has in memory to the host's disk: {EARLIER}"
+    if host_network:
+        yield f"it is in this host's network, of which it needs nothing: {sandbox.missing() or EARLIER}"
     if holds.nat_reaches_loopback:
         yield (
             "its NAT reaches the host's own 127.0.0.1 and link-local addresses, such as a cloud's metadata service: "
@@ -189,3 +186,18 @@ def _gaps(holds: Confinement) -> Iterator[str]:
     if holds.unfiltered_nics:
         numbers = " and ".join(str(place + 1) for place in holds.unfiltered_nics)
         yield f"no packet filter keeps its NIC {numbers} from posing as others: stop it and start it again"
+
+
+def _bounds(holds: Confinement, facts: Mapping[str, str]) -> Iterator[str]:
+    """What it may take without a bound, with the cure."""
+    if holds.oom_score_adj <= int(facts["ServerOomScoreAdj"]):
+        yield "for want of memory the kernel may end the server before it: its oom_score_adj is no higher"
+    if holds.memory_limit is None:
+        cure = scopes.lacking() or f"systemd gave it no scope, as the server's log says, or {EARLIER}"
+        yield f"nothing bounds the memory that it takes: {cure}"
+    if holds.thread_limit is None:
+        yield f"nothing bounds how many threads it begins: {EARLIER if holds.own_uid else 'run the server as root'}"
+    if not facts["FileMax"].isdigit():
+        yield f"nothing bounds how large its media and other files grow: {EARLIER}"
+    if holds.core_dumps:
+        yield f"a crash may write what it has in memory to the host's disk: {EARLIER}"
