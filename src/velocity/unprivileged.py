@@ -21,6 +21,8 @@ UIDS = 31
 """How many such programs run at a time, each under another uid: those after the worker's."""
 MEMORY = 1 << 30
 """Bytes of address space that one gets."""
+PROCESSES = 128
+"""Processes and threads that one may have where it has a uid of its own, which they are counted for."""
 GIVE_UP = 5.0
 """Seconds for which one that was killed is waited for: at a disk that does not answer it ends when that does."""
 WORDS = 8192
@@ -96,7 +98,7 @@ async def running(
     with contextlib.ExitStack() as left:
         (stdout, said), (stderr, complained) = _pipe(left), _pipe(left)
         process = await _begun(
-            worker, uid, [*_limits(bounds), *words], stdin=stdin, stdout=said, stderr=complained,
+            worker, uid, [*_limits(bounds, uid), *words], stdin=stdin, stdout=said, stderr=complained,
             pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
         )  # fmt: skip
         over = _end(loop, process)
@@ -152,9 +154,10 @@ def _drop(worker: int | None, uid: int | None) -> list[str]:
     return ["setpriv", *(drop if uid is not None else []), "--no-new-privs", "--"]
 
 
-def _limits(bounds: Bounds) -> list[str]:
-    time = [] if bounds.seconds is None else [f"--cpu={bounds.seconds}"]
-    return ["prlimit", f"--as={bounds.memory}", "--core=0", f"--fsize={bounds.file}", *time, "--"]
+def _limits(bounds: Bounds, uid: int | None) -> list[str]:
+    more = [] if bounds.seconds is None else [f"--cpu={bounds.seconds}"]
+    more += [] if uid is None else [f"--nproc={PROCESSES}"]
+    return ["prlimit", f"--as={bounds.memory}", "--core=0", f"--fsize={bounds.file}", *more, "--"]
 
 
 def _end(loop: asyncio.AbstractEventLoop, process: subprocess.Popen[bytes]) -> asyncio.Future[int]:

@@ -18,7 +18,7 @@ from velocity.storage.directory.images import Conversion, ImageFile, Images
 from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.threads import Threads
-from velocity.unprivileged import UIDS, Bounds, own_uid, running
+from velocity.unprivileged import PROCESSES, UIDS, Bounds, own_uid, running
 
 pytestmark = [
     pytest.mark.anyio,
@@ -32,6 +32,20 @@ echo /proc/[0-9]*
 grep -c : /proc/net/dev
 echo $(grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status)
 ulimit -f; ulimit -v
+"""
+CROWD = """
+import os, time
+begun = 0
+while begun < 300:
+    try:
+        child = os.fork()
+    except OSError:
+        break
+    if not child:
+        time.sleep(1000)
+    begun += 1
+print(begun, flush=True)
+time.sleep(1000)
 """
 
 
@@ -101,6 +115,14 @@ async def test_what_reads_an_image_sees_nothing_of_the_host() -> None:
     assert int(links) <= 1, "a loopback that is down at most"
     assert privileges.split() == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
     assert (int(file), int(memory)) == ((1 << 20) // 512, (1 << 30) // 1024)
+
+
+@pytest.mark.holds("IMAGE-8")
+async def test_who_takes_a_program_over_begins_so_many_processes() -> None:
+    with own_uid(WORKER) as uid:
+        async with running(WORKER, uid, ["python3", "-I", "-c", CROWD], Bounds()) as program:
+            said = (await program.stdout.readline()).decode()
+            assert 70 <= int(said) <= PROCESSES, "qemu-img has up to 64 threads that wait for disks, and a few"
 
 
 async def test_who_is_left_is_ended() -> None:
