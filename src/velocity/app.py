@@ -26,8 +26,8 @@ from velocity.config import Settings
 from velocity.contract.operation import On
 from velocity.durable import sync
 from velocity.events.areas import Areas
+from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
-from velocity.events.terms import Terms
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
@@ -147,7 +147,7 @@ async def build(
     *,
     passwords: Passwords | None = None,
     times: Times | None = None,
-    terms: Terms | None = None,
+    stream_limits: StreamLimits | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
     storage: StorageFactory = directories,
 ) -> App:
@@ -161,7 +161,7 @@ async def build(
         stored = storage(settings)
         driver = await hypervisor(stored.files)
         services, load = compose(
-            settings, database, stored, driver, machines(database), passwords or Passwords(), times, terms
+            settings, database, stored, driver, machines(database), passwords or Passwords(), times, stream_limits
         )
         root_password = await load()
     except BaseException:
@@ -188,7 +188,7 @@ def compose(
     machines: MachineStore,
     passwords: Passwords,
     times: Times | None,
-    terms: Terms | None,
+    stream_limits: StreamLimits | None,
 ) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
@@ -275,7 +275,7 @@ def compose(
         host=Host(driver.hosts, HOST, fleet, overview),
         counts=RequestCounts(),
         lag=Lag(),
-        events=Events(areas, access.sessions, changes, terms or Terms(own=settings.event_streams)),
+        events=Events(areas, access.sessions, changes, stream_limits or StreamLimits(own=settings.event_streams)),
         nics=settings.nics,
     )
 

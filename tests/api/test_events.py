@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Stream, is_changed, is_gone, is_set, opened
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ QUICK: Any = {"pace": {}, "wake": 0.0, "own": 100}
 
 @pytest.fixture
 async def w(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
-    async with world(tmp_path / "data", terms=Terms(**QUICK)) as made:
+    async with world(tmp_path / "data", limits=StreamLimits(**QUICK)) as made:
         yield made
 
 
@@ -49,7 +49,7 @@ async def test_it_needs_an_authkey_and_room(w: World, tmp_path: Path) -> None:
         assert stream.status == 401
         body = await stream.sent.get()
         assert json.loads(body or b"")["code"] == 100
-    async with world(tmp_path / "other", terms=Terms(own=2, readers=3)) as full:
+    async with world(tmp_path / "other", limits=StreamLimits(own=2, readers=3)) as full:
         bob, ann = await full.user("bob"), await full.user("ann")
         opened = [Stream(full, bob), Stream(full, bob)]
         await opened[0].next()

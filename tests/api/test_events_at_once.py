@@ -13,8 +13,8 @@ from tests.api.world import world
 from tests.events.page import Stream
 from tests.patience import PATIENCE, eventually
 from velocity.config import Settings
+from velocity.events.limits import StreamLimits
 from velocity.events.renderer import EventRenderer
-from velocity.events.terms import Terms
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
 ) -> None:
     """Otherwise a user's streams hold up all requests for as long as all their snapshots take."""
     each, vms = 5, 60
-    async with world(tmp_path / "data", terms=Terms(rendered=each, own=OWN)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(rendered=each, own=OWN)) as w:
         for number in range(vms):
             await w.vm(f"vm{number}")
         events, steps = w.server.services.events, Steps()

@@ -13,7 +13,7 @@ from tests.api.test_events import w as w
 from tests.api.world import World, world
 from tests.events.page import Page, Stream, is_set, opened
 from tests.patience import PATIENCE
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_it_goes_on_after_a_cut_exactly(w: World) -> None:
 
 
 async def test_what_cannot_be_gone_on_from_begins_anew(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(most=10, **QUICK)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(most=10, **QUICK)) as w:
         stream, page = await opened(w, w.key)
         await stream.leave()
         instance = page.last.split("-")[0]
@@ -54,7 +54,7 @@ async def test_what_cannot_be_gone_on_from_begins_anew(tmp_path: Path) -> None:
 
 
 async def test_who_lags_out_of_the_ring_gets_a_snapshot(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(most=10, **QUICK)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(most=10, **QUICK)) as w:
         stream, page = await opened(w, w.key)
         stream.unstuck.clear()
         for number in range(30):
@@ -82,7 +82,7 @@ async def test_rights_that_changed_over_a_cut(w: World) -> None:
 
 
 async def test_a_sign_of_life_carries_the_place(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(life=0.05, **QUICK)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(life=0.05, **QUICK)) as w:
         bob = await w.user("bob")
         stream, page = await opened(w, bob)
         for number in range(5):
@@ -122,7 +122,7 @@ async def test_a_new_password_and_removal_end_it(w: World) -> None:
 
 
 async def test_it_ends_with_the_session(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(life=0.05, **QUICK)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(life=0.05, **QUICK)) as w:
         bob = await w.user("bob")
         stream, page = await opened(w, bob)
         now = w.server.services.access.sessions.clock()
@@ -142,7 +142,7 @@ async def test_the_end_of_the_server_is_said(w: World) -> None:
 
 
 async def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(patience=0.05, farewell=0.05, **QUICK)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(patience=0.05, farewell=0.05, **QUICK)) as w:
         stuck, _ = await opened(w, w.key)
         slow, page = await opened(w, w.key)
         for stream in (stuck, slow):

@@ -19,7 +19,7 @@ from tests.patience import PATIENCE, eventually
 from velocity.client import ApiError, AsyncClient
 from velocity.client.events import Decoder
 from velocity.contract.events import Bye, Event, InitialState, SetGroup, SetVm
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ async def test_the_end_says_goodbye_and_waits_for_no_stream(w: World) -> None:
 
 @pytest.mark.holds("EVENT-5")
 async def test_who_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path: Path) -> None:
-    async with world(tmp_path / "data", terms=Terms(patience=0.3)) as w, listening(w) as server:
+    async with world(tmp_path / "data", limits=StreamLimits(patience=0.3)) as w, listening(w) as server:
         stuck = socket.socket()
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.setblocking(False)

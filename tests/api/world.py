@@ -21,7 +21,7 @@ from velocity import app
 from velocity.access.passwords import Passwords
 from velocity.app import HypervisorFactory, StorageFactory
 from velocity.config import NicSetting, Settings
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore
@@ -180,7 +180,7 @@ def prepare(settings: Settings) -> None:
 async def world(
     data: Path,
     hypervisor: FakeHypervisor | None = None,
-    terms: Terms | None = None,
+    limits: StreamLimits | None = None,
     *,
     times: Times | None = None,
     signs_in: bool = True,
@@ -199,7 +199,13 @@ async def world(
     chosen = Settings(**{"data_dir": data, "root_password": PASSWORD, "nics": nics, **settings})
     prepare(chosen)
     server = await app.build(
-        chosen, factory, passwords=quick_passwords(), times=times, terms=terms, machines=machines, storage=storage
+        chosen,
+        factory,
+        passwords=quick_passwords(),
+        times=times,
+        stream_limits=limits,
+        machines=machines,
+        storage=storage,
     )
     server.asgi = noting(server.asgi)
     try:

@@ -29,7 +29,7 @@ from tests.listening import listening
 from tests.patience import PATIENCE
 from velocity.contract.events import VmView
 from velocity.events import views
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 from velocity.machines.keeper import Keeper
 
 
@@ -196,7 +196,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(
     tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted from one step of the loop to the next; what changes between two is in it, and is told to who reads."""
-    async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(rendered=5)) as w:
         vmids = [await w.vm(f"vm{number}") for number in range(30)]
         events, view, rendered = w.server.services.events, views.vm, 0
 
@@ -234,7 +234,7 @@ async def test_a_first_snapshot_is_rendered_in_parts(
 
 
 async def test_many_changes_are_told_in_parts(tmp_path: Path, anyio_backend: str) -> None:
-    async with world(tmp_path / "data", terms=Terms(rendered=5)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(rendered=5)) as w:
         await asyncio.gather(*(w.vm(f"vm{number}") for number in range(30)))
         fleet, events = w.server.services.fleet, w.server.services.events
         await w.written()

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Page, Stream
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 from velocity.hypervisor.port import Fact, FactCause
 
 T = TypeVar("T")
@@ -80,8 +80,8 @@ class Comparison(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
-        terms = Terms(wake=0.0, pace={}, most=25, rendered=2)
-        self.opened = world(Path(self.directory.name) / "data", terms=terms)
+        limits = StreamLimits(wake=0.0, pace={}, most=25, rendered=2)
+        self.opened = world(Path(self.directory.name) / "data", limits=limits)
         self.w: World = self.run(self.opened.__aenter__())
         self.keys = {"root": self.w.key}
         self.number = 0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.world import world
 from tests.events.page import opened
-from velocity.events.terms import Terms
+from velocity.events.limits import StreamLimits
 from velocity.hypervisor.port import Fact, FactCause
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ VMS = 12
 
 async def test_nothing_is_left_to_serve_or_to_tell_when_it_has_settled(tmp_path: Path) -> None:
     """Of more than is told in one step of the loop: what guests did, and a task with what it made."""
-    async with world(tmp_path / "data", terms=Terms(wake=0.0, pace={}, rendered=2)) as w:
+    async with world(tmp_path / "data", limits=StreamLimits(wake=0.0, pace={}, rendered=2)) as w:
         for number in range(VMS):
             await w.ok("PUT", "/v/vm/state", vmid=await w.vm(f"vm{number}"), state="RUNNING")
         mid = await w.medium()

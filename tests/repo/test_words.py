@@ -72,3 +72,18 @@ def test_what_docstrings_refer_to_is_there() -> None:
     assert len(told) > 20
     assert {one for one in told - {SUBPROTOCOL} if not is_there(one)} == set()
     assert not is_there("velocity.changes.NoSuchName")
+
+
+FILE = re.compile(r"`(?:[\w./]*/)?(\w+\.(?:py|tsx?))(?:[: ][^`]*)?`")
+
+
+def test_files_that_the_documents_name_are_there() -> None:
+    """A file that was moved is called otherwise where it is spoken of, too."""
+    root = Path(velocity.__file__).parents[2]
+    documents = [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    named = {one for file in documents if file.name != "CHANGELOG.md" for one in FILE.findall(file.read_text())}
+    there = {
+        file.name for place in ("src", "tests", "scripts", "bench", "web/src") for file in root.glob(f"{place}/**/*")
+    }
+    assert len(named) > 60
+    assert named - there == set()

@@ -23,8 +23,8 @@ Open = Callable[..., DirectoryStorage]
 OTHER_SERVER = """
 import sys
 from pathlib import Path
-from velocity.storage.directory.claim import Claim
-claim = Claim()
+from velocity.storage.directory.directory_claim import DirectoryClaim
+claim = DirectoryClaim()
 print(claim.take(Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

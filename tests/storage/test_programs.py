@@ -15,8 +15,8 @@ from tests.patience import eventually
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.images import Conversion, ImageFile, Images
-from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import Places
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 from velocity.unprivileged import PROCESSES, UIDS, Bounds, own_uid, running
 
@@ -63,7 +63,7 @@ def ours() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def image(descriptor: int) -> ImageFile:
-    return ImageFile(Opened(descriptor), Threads("pool", 2))
+    return ImageFile(SharedDescriptor(descriptor), Threads("pool", 2))
 
 
 @asynccontextmanager

@@ -16,13 +16,13 @@ from starlette.types import Scope
 from velocity import plan
 from velocity.access import lasting
 from velocity.api import decode
-from velocity.api.about import RequestRecord
 from velocity.api.answer import Json
 from velocity.api.browser import Browser
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
 from velocity.api.request import ANONYMOUS_LIMIT, STRANGER, bears_authkey, carried, idempotency_key, read
+from velocity.api.request_record import RequestRecord
 from velocity.contract import auth, machines, sessions
 from velocity.contract.machines import State
 from velocity.contract.operation import Anyone, Change, Method, Operation

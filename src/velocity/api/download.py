@@ -17,11 +17,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from velocity.access.lasting import Check, WhileAllowed
-from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.ranges import Malformed, NotSatisfiable, parse
 from velocity.api.request import carried
+from velocity.api.request_record import RequestRecord
 from velocity.api.server import cut
 from velocity.contract import media
 from velocity.contract.problems import Problem, Refused

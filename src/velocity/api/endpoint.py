@@ -19,9 +19,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.handlers.base import Services
 from velocity.api.request import STRANGER, address
+from velocity.api.request_record import LEAST_REFUSAL, RequestRecord
 from velocity.contract.operation import Anyone, Holds, Needs, Operation, Wire
 from velocity.contract.problems import OutcomeUnknown, Refused
 

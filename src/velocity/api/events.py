@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from velocity.access.sessions import Caller
-from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
+from velocity.api.request_record import RequestRecord
 from velocity.api.server import cut, left
 from velocity.contract.events import WATCH
 from velocity.contract.operation import Nothing
@@ -87,10 +87,10 @@ class Stream(Response):
         try:
             async with contextlib.aclosing(reader.frames()) as frames:
                 async for data in frames:
-                    await _sent(send, data, self._readers.terms.patience)
+                    await _sent(send, data, self._readers.limits.patience)
         except TimeoutError:
-            await _sent(send, bye("slow"), self._readers.terms.farewell)
-        await _sent(send, b"", self._readers.terms.farewell, more=False)
+            await _sent(send, bye("slow"), self._readers.limits.farewell)
+        await _sent(send, b"", self._readers.limits.farewell, more=False)
 
 
 async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:

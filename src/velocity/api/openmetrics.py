@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from velocity.access.sessions import Caller
-from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
 from velocity.api.request_counts import RequestCounts
+from velocity.api.request_record import RequestRecord
 from velocity.contract import host
 from velocity.contract.fields import PoolState
 from velocity.contract.host import HostInfo

@@ -20,10 +20,10 @@ from starlette.routing import Route
 from velocity.access.lasting import WhileAllowed
 from velocity.access.sessions import Caller
 from velocity.api import errors
-from velocity.api.about import LEAST_REFUSAL, RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
+from velocity.api.request_record import LEAST_REFUSAL, RequestRecord
 from velocity.api.upload import fields, still_allowed
 from velocity.contract import media
 from velocity.contract.problems import Problem, Refused

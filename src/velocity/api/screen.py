@@ -7,10 +7,10 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from velocity.api.about import RequestRecord
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
+from velocity.api.request_record import RequestRecord
 from velocity.contract import screens
 from velocity.contract.problems import Problem, Refused
 

@@ -15,11 +15,11 @@ from velocity import plan
 from velocity.access.lasting import Check, WhileAllowed
 from velocity.access.sessions import Caller
 from velocity.api import decode
-from velocity.api.about import RequestRecord
 from velocity.api.answer import Json
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
+from velocity.api.request_record import RequestRecord
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused

@@ -16,9 +16,9 @@ from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.areas import Areas
 from velocity.events.buffer import EventBuffer
+from velocity.events.limits import StreamLimits
 from velocity.events.pending import Key
 from velocity.events.renderer import EventRenderer, encode
-from velocity.events.terms import Terms
 from velocity.events.writer import EventWriter
 
 
@@ -30,12 +30,12 @@ class InitialStates:
         areas: Areas,
         writer: EventWriter,
         ring: EventBuffer,
-        terms: Terms,
+        limits: StreamLimits,
     ) -> None:
         self._areas = areas
         self._writer = writer
         self._ring = ring
-        self._terms = terms
+        self._limits = limits
         self._beginning = asyncio.Lock()
         self._measuring: asyncio.Task[None] | None = None
         self._measured = float("-inf")
@@ -52,9 +52,9 @@ class InitialStates:
         self._writer.begin()
         keys = self._visible_state(uid).unrendered()
         await asyncio.sleep(0)
-        for begin in range(0, len(keys), self._terms.rendered):
+        for begin in range(0, len(keys), self._limits.rendered):
             await self._writer.settle()
-            for key in keys[begin : begin + self._terms.rendered]:
+            for key in keys[begin : begin + self._limits.rendered]:
                 self._writer.renderer.render(key)
             await asyncio.sleep(0)
         await self._writer.settle()
@@ -74,7 +74,7 @@ class InitialStates:
     def _measure_soon(self) -> None:
         """Look what media take on the disk; nobody waits for it, and what has changed is told."""
         now = asyncio.get_running_loop().time()
-        if self._measuring is None and now >= self._measured + self._terms.measure:
+        if self._measuring is None and now >= self._measured + self._limits.measure:
             self._measured = now
             self._measuring = asyncio.create_task(self._measure(), context=Context())
 

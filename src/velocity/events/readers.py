@@ -12,8 +12,8 @@ from velocity.contract import events
 from velocity.contract.problems import Problem, Refused
 from velocity.events.buffer import BufferedEvent, EventBuffer
 from velocity.events.initial_state import InitialStates
+from velocity.events.limits import StreamLimits
 from velocity.events.renderer import encode
-from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 
 AT_ONCE = 500
@@ -30,14 +30,14 @@ class Readers:
         ring: EventBuffer,
         initial_states: InitialStates,
         wakeups: Wakeups,
-        terms: Terms,
+        limits: StreamLimits,
     ) -> None:
         self.directory = directory
         self.sessions = sessions
         self.ring = ring
         self.initial_states = initial_states
         self.wakeups = wakeups
-        self.terms = terms
+        self.limits = limits
         self.ending = False
         self._counted: Counter[int] = Counter()
 
@@ -55,16 +55,16 @@ class Readers:
         """Count one more reader, until they leave. Raises `Refused(UNAVAILABLE)`, `Refused(TOO_MANY_ATTEMPTS)`."""
         if self.ending:
             raise Refused(Problem.UNAVAILABLE, "the server is shutting down: connect again in a moment")
-        if self._counted[caller.uid] >= self.terms.own:
+        if self._counted[caller.uid] >= self.limits.own:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS,
-                f"you have {self.terms.own} event streams open, the most that one user may have (event_streams): "
+                f"you have {self.limits.own} event streams open, the most that one user may have (event_streams): "
                 "close one first",
             )
-        if self.count >= self.terms.readers:
+        if self.count >= self.limits.readers:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS,
-                f"all {self.terms.readers} event streams of this server are in use: try again later",
+                f"all {self.limits.readers} event streams of this server are in use: try again later",
             )
         self._counted[caller.uid] += 1
 
@@ -107,7 +107,7 @@ class StreamReader:
                 sent = loop.time()
             if more:
                 continue
-            if not await readers.wakeups.wait(until=sent + readers.terms.life):
+            if not await readers.wakeups.wait(until=sent + readers.limits.life):
                 yield self._sign_of_life()
                 sent = loop.time()
         yield bye(reason)

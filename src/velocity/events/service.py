@@ -11,8 +11,8 @@ from velocity.changes import Changes
 from velocity.events.areas import Areas
 from velocity.events.buffer import EventBuffer
 from velocity.events.initial_state import InitialStates
+from velocity.events.limits import StreamLimits
 from velocity.events.readers import Readers
-from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 from velocity.events.writer import EventWriter
 
@@ -25,14 +25,14 @@ class Events:
         areas: Areas,
         sessions: Sessions,
         changes: Changes,
-        terms: Terms | None = None,
+        limits: StreamLimits | None = None,
     ) -> None:
-        terms = terms or Terms()
-        self.ring = EventBuffer(terms.most, terms.most_bytes)
-        self.wakeups = Wakeups(terms.wake)
-        self.writer = EventWriter(areas, changes, self.ring, self.wakeups, terms)
-        self.initial_states = InitialStates(areas, self.writer, self.ring, terms)
-        self.readers = Readers(areas.directory, sessions, self.ring, self.initial_states, self.wakeups, terms)
+        limits = limits or StreamLimits()
+        self.ring = EventBuffer(limits.most, limits.most_bytes)
+        self.wakeups = Wakeups(limits.wake)
+        self.writer = EventWriter(areas, changes, self.ring, self.wakeups, limits)
+        self.initial_states = InitialStates(areas, self.writer, self.ring, limits)
+        self.readers = Readers(areas.directory, sessions, self.ring, self.initial_states, self.wakeups, limits)
 
     async def settle(self) -> None:
         """Returns when what has changed is told, but for what waits for its pace, and no look at the disk is taken."""

@@ -8,9 +8,9 @@ from contextvars import Context
 from velocity.changes import ChangeKind, Changes
 from velocity.events.areas import Areas
 from velocity.events.buffer import Audience, EventBody, EventBuffer
+from velocity.events.limits import StreamLimits
 from velocity.events.pending import PendingChanges
 from velocity.events.renderer import EventRenderer
-from velocity.events.terms import Terms
 from velocity.events.wakeups import Wakeups
 
 
@@ -23,14 +23,14 @@ class EventWriter:
         changes: Changes,
         ring: EventBuffer,
         wakeups: Wakeups,
-        terms: Terms,
+        limits: StreamLimits,
     ) -> None:
         self.renderer = EventRenderer(areas, self._append)
         self._directory = areas.directory
         self._ring = ring
         self._wakeups = wakeups
-        self._rendered = terms.rendered
-        self._pending = PendingChanges(terms.pace)
+        self._rendered = limits.rendered
+        self._pending = PendingChanges(limits.pace)
         self._read = False
         self._flushing: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None

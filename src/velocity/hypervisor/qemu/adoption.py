@@ -14,9 +14,9 @@ import msgspec
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, HypervisorError, Incarnation, Listing, Unknown
 from velocity.hypervisor.qemu import nic_filters, qemu_log
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
-from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Run, RunEnd, boot_id
 from velocity.hypervisor.qemu.starting import Starts

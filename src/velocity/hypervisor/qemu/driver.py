@@ -10,10 +10,10 @@ from velocity.hypervisor.port import HostFacts, HypervisorError
 from velocity.hypervisor.qemu import facts, firmware, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.machines import QemuMachines
-from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts

@@ -22,7 +22,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
-from velocity.hypervisor.qemu.news import FactStream
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 

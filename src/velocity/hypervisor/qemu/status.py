@@ -13,8 +13,8 @@ import msgspec
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu.event_interpreter import STATUS, EventInterpreter
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, REMOVED, SILENT, SILENT_AFTER, Monitor
-from velocity.hypervisor.qemu.news import FactStream
 
 
 class StatusQuery:

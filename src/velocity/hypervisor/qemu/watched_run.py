@@ -18,8 +18,8 @@ from qemu.qmp import QMPError
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, NotRunning, Unknown
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
-from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.qemu_log import QemuLog, said
 from velocity.hypervisor.qemu.runs import RunEnd
 from velocity.hypervisor.qemu.screen import Screendumps

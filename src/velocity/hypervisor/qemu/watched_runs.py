@@ -14,9 +14,9 @@ import msgspec
 
 from velocity.hypervisor.port import Incarnation, NotRunning
 from velocity.hypervisor.qemu import nic_filters, resolver
+from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
-from velocity.hypervisor.qemu.news import FactStream
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.runs import Run, RunEnd, spool_range
 from velocity.hypervisor.qemu.serial import SerialHub

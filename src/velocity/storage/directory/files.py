@@ -18,11 +18,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from velocity.durable import sync
+from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.fullness import Fullness
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.images import take_back
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.told import told
 from velocity.storage.port import Belongs, Space, Stat
 
 log = logging.getLogger(__name__)
@@ -110,13 +110,13 @@ class PoolFiles:
         return facts.f_bavail * facts.f_frsize
 
     def space(self) -> Space:
-        with told(self.places):
+        with as_refusals(self.places):
             facts = os.statvfs(self._path)
             return Space(facts.f_blocks * facts.f_frsize, self.free())
 
     def trashed(self, names: Collection[str] | None) -> int:
         """Bytes that would be free without the trash (None), or without these files of it."""
-        with told(self.places):
+        with as_refusals(self.places):
             files = [file for file in self._trash.iterdir() if names is None or file.name in names]
             return sum(file.stat().st_blocks * 512 for file in files)
 
@@ -124,7 +124,7 @@ class PoolFiles:
         """An empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` when the file system cannot have it."""
         target = self.moving(name)
         try:
-            with told(self.places, size, self.fullness.heard):
+            with as_refusals(self.places, size, self.fullness.heard):
                 if format_ == "qcow2":
                     _qcow2(target, size)
                 descriptor = os.open(target, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -142,14 +142,14 @@ class PoolFiles:
 
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""
-        with self._turn, told(self.places):
+        with self._turn, as_refusals(self.places):
             if (kept := self.places.kept(name)).is_file():
                 kept.rename(self.moving(name))
             self._left.pop(name, None)
 
     def bring_back(self, name: str) -> None:
         """From the trash to `.moving`, before the database has it again."""
-        with self._turn, told(self.places):
+        with self._turn, as_refusals(self.places):
             if not self.moving(name).exists():
                 (self._trash / name).rename(self.moving(name))
             self._left.pop(name, None)

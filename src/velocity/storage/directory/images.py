@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from velocity.storage.directory.opened import Opened
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 from velocity.storage.formats import check_alone, refused
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
@@ -41,7 +41,7 @@ Told = Callable[[int], None]
 class ImageFile:
     """An open file of an image, and the threads of the pool that it lies in."""
 
-    def __init__(self, file: Opened, threads: Threads) -> None:
+    def __init__(self, file: SharedDescriptor, threads: Threads) -> None:
         self.file = file
         self._threads = threads
 

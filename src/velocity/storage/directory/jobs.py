@@ -9,13 +9,13 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned
-from velocity.storage.directory.opened import Opened
 from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import GIVE_UP
-from velocity.storage.directory.told import told
 from velocity.storage.formats import refused
 from velocity.storage.inspect import inspect
 from velocity.storage.port import Belongs, Clone, Import, Job, JobProgress, Made, MediaRef, Prepared, Unknown, Unpack
@@ -36,7 +36,7 @@ class RunningJob:
         self._files = target.files
         self._images = images
         self._name = file_name(job.target)
-        self._source: Opened | None = None
+        self._source: SharedDescriptor | None = None
         self._size = 0
         self._allowed = 0
         self._done = 0
@@ -51,15 +51,15 @@ class RunningJob:
     def _open(self) -> None:
         """Open the source; in a thread."""
         files = self._source_pool.files
-        with told(files.places):
+        with as_refusals(files.places):
             path = files.path(file_name(self._job.source))
-            self._source = Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            self._source = SharedDescriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     async def prepare(self) -> Prepared:
         """Open the source and look at it."""
         await self._source_pool.threads.run(self._open, undo=lambda _: self.let_go())
         job, source = self._job, self._image()
-        with told(self._source_pool.places):
+        with as_refusals(self._source_pool.places):
             facts = await source.do(os.fstat)
             takes = facts.st_blocks * 512
             if isinstance(job, Unpack):
@@ -139,7 +139,7 @@ class RunningJob:
 
     async def _make(self) -> Made:
         try:
-            with told(self._files.places, self._size, self._files.fullness.heard):
+            with as_refusals(self._files.places, self._size, self._files.fullness.heard):
                 size = await self._fill()
                 content = await self._pool.threads.run(inspect, self._files.moving(self._name))
         except BaseException:
@@ -162,11 +162,11 @@ class RunningJob:
     async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
         """What is made, open."""
 
-        def create() -> Opened:
+        def create() -> SharedDescriptor:
             self._files.create(self._name, size, format_)
-            return Opened(os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC))
+            return SharedDescriptor(os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC))
 
-        def undo(created: Opened) -> None:
+        def undo(created: SharedDescriptor) -> None:
             created.close()
             self._remove()
 
@@ -275,7 +275,7 @@ class DirectoryJobs:
 
 def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None:
     """Blocks of zeros stay holes. Raises `Refused(POOL_QUOTA)` when the disk is full."""
-    with told(files.places, offset + len(piece), files.fullness.heard):
+    with as_refusals(files.places, offset + len(piece), files.fullness.heard):
         for at in range(0, len(piece), BLOCK):
             block = piece[at : at + BLOCK]
             if block.strip(b"\0"):
@@ -283,6 +283,6 @@ def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None
 
 
 def _finish(descriptor: int, files: PoolFiles, size: int) -> None:
-    with told(files.places, size, files.fullness.heard):
+    with as_refusals(files.places, size, files.fullness.heard):
         os.ftruncate(descriptor, size)
         os.fsync(descriptor)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.directory.claim import Claim
+from velocity.storage.directory.directory_claim import DirectoryClaim
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.identity import Identity, NotThePool
 from velocity.storage.directory.places import HostPlaces, Places
@@ -35,7 +35,7 @@ class Presence:
         self._in_order = False
         self._looking = threading.Lock()
         self._last = ONLINE
-        self._claim = Claim()
+        self._claim = DirectoryClaim()
 
     def state(self) -> PoolState | None:
         """None: it is known only with the names of its files."""

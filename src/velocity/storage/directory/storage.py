@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
-from velocity.storage.directory.told import told
 from velocity.storage.port import (
     Belongs,
     Incoming,
@@ -64,7 +64,7 @@ class DirectoryFiles:
 
         def opened() -> int:
             pool.presence.check(name)
-            with told(pool.places):
+            with as_refusals(pool.places):
                 return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
 
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
@@ -72,12 +72,12 @@ class DirectoryFiles:
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)
         pool.presence.open((), ())  # the first time, what a crash left goes
-        with told(pool.places):
+        with as_refusals(pool.places):
             files.provide(file_name(ref), template)
 
     def remove(self, ref: MediaRef) -> None:
         pool, files = self._host(ref)
-        with told(pool.places):
+        with as_refusals(pool.places):
             files.remove(file_name(ref))
 
     def _host(self, ref: MediaRef) -> tuple[PoolDirectory, HostFiles]:

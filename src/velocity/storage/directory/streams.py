@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 
 from velocity.contract.media import Content
 from velocity.durable import sync
-from velocity.storage.directory.opened import Opened
+from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.pool import PoolDirectory
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import GIVE_UP
-from velocity.storage.directory.told import told
 from velocity.storage.inspect import inspect
 from velocity.storage.port import Belongs, Stat, Unknown
 from velocity.uninterrupted import whole
@@ -30,7 +30,7 @@ class FileIncoming:
         self._pool = pool
         self._files = pool.files
         self._name = name
-        self._file: Opened | None = None
+        self._file: SharedDescriptor | None = None
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._size = 0
@@ -40,8 +40,8 @@ class FileIncoming:
     def open(self) -> None:
         """Make the file. In a thread."""
         moving = self._files.moving(self._name)
-        with told(self._files.places, 0, self._files.fullness.heard):
-            self._file = Opened(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with as_refusals(self._files.places, 0, self._files.fullness.heard):
+            self._file = SharedDescriptor(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
     async def write(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -91,13 +91,13 @@ class FileIncoming:
         with self._writing(), self._opened().use() as descriptor:
             os.fdatasync(descriptor)
             sync(moving.parent)
-        with told(self._files.places):
+        with as_refusals(self._files.places):
             return inspect(moving)
 
     def _writing(self) -> AbstractContextManager[None]:
-        return told(self._files.places, self._size, self._files.fullness.heard)
+        return as_refusals(self._files.places, self._size, self._files.fullness.heard)
 
-    def _opened(self) -> Opened:
+    def _opened(self) -> SharedDescriptor:
         assert self._file is not None, "it was opened"
         return self._file
 
@@ -108,9 +108,9 @@ class FileOutgoing:
     def __init__(self, pool: PoolDirectory, name: str) -> None:
         """Opens it; in a thread."""
         self._pool = pool
-        with told(pool.places):
+        with as_refusals(pool.places):
             descriptor = os.open(pool.files.path(name), os.O_RDONLY | os.O_CLOEXEC)
-            self._file = Opened(descriptor)
+            self._file = SharedDescriptor(descriptor)
             facts = os.fstat(descriptor)
         self.stat = Stat(facts.st_size, facts.st_blocks * 512, facts.st_mtime)
 
@@ -118,7 +118,7 @@ class FileOutgoing:
         return await self._pool.threads.run(self._read, offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
-        with told(self._pool.places), self._file.use() as descriptor:
+        with as_refusals(self._pool.places), self._file.use() as descriptor:
             return os.pread(descriptor, length, offset)
 
     async def close(self) -> None:

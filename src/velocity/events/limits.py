@@ -9,7 +9,7 @@ from velocity.changes import ChangeKind
 
 
 @dataclass(frozen=True)
-class Terms:
+class StreamLimits:
     """The measures of the stream. Times are in seconds.
 
     `wake` is between two wakings of the readers, `life` from one sign of life to the next, `patience` what one send may

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 
-class Claim:
+class DirectoryClaim:
     """One pool's claim of its directory, by whatever path.
 
     It is a name of a unix socket without a file (unix(7), "Abstract sockets"): it ends with its process, needs nothing

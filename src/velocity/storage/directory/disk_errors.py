@@ -11,7 +11,7 @@ from velocity.storage.errors import refusal
 
 
 @contextlib.contextmanager
-def told(
+def as_refusals(
     places: Places, wanted: int | None = None, heard: Callable[[OSError], object] = lambda _: None
 ) -> Iterator[None]:
     """What is refused within, as `Refused`; `wanted` are the bytes that it was to take, where it was to take some.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 
-class Opened:
+class SharedDescriptor:
     """A descriptor. It is closed when nobody uses it any more, however late that is."""
 
     def __init__(self, descriptor: int) -> None:
