@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +395,36 @@ async def test_what_waits_for_its_turn_at_a_vm_is_done_only_with_the_right(
     assert (answer.status, answer.code) == refusal
     shown = await w.ok("POST", "/v/vm", vmid=vmid)
     assert (shown["name"], shown["state"]) == ("vm", "RUNNING")
+
+
+@pytest.mark.holds("TEAM-21")
+async def test_what_waits_for_a_disk_is_done_only_with_the_right(
+    w: World, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A medium that is created, and one that is deleted."""
+    mid = await w.medium(gid=team.gid)
+    await team.grant("media.remove")
+    before = w.files()
+    storage = w.server.storage
+    create, state, on, waiting = storage.blobs.create, storage.pools.state, asyncio.Event(), 0
+
+    async def slow(work: Any, *what: Any, **more: Any) -> Any:
+        nonlocal waiting
+        waiting += 1
+        await on.wait()
+        return await work(*what, **more)
+
+    monkeypatch.setattr(storage.blobs, "create", partial(slow, create))
+    fields = {"mpid": 1, "gid": team.gid, "name": "late", "size": 1 << 20}
+    creating = asyncio.create_task(w.call("PUT", "/m/media/create", team.key, **fields))
+    await eventually(lambda: waiting == 1)
+    monkeypatch.setattr(storage.pools, "state", partial(slow, state))
+    deleting = asyncio.create_task(w.call("DELETE", "/m/media", team.key, mid=mid))
+    await eventually(lambda: waiting == 2)
+    await team.may_make_no_more()
+    await team.revoke("media.remove")
+    on.set()
+    answers = await asyncio.gather(creating, deleting)
+    assert [(one.status, one.code) for one in answers] == [(403, 8200), (403, 14300)]
+    assert w.files() == before
+    assert (await w.ok("POST", "/m/pool/list", gid=team.gid))["pools"][0]["used"] == 1 << 20

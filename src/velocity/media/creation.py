@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check
+from velocity.access.lasting import Check, check_admitted
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.problems import OutcomeUnknown, Refused
@@ -71,7 +71,7 @@ class Creation:
             plan.step("create", "medium", medium.name, gid=medium.gid)
             plan.stop_here()
             await self._blobs.create(medium.ref, medium.size, deadline=CALL_DEADLINE)
-            await self.keep(medium)
+            await self.keep(medium, check_admitted)
         return medium
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from velocity import plan
+from velocity.access.lasting import check_admitted
 from velocity.access.rules import Discarded
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
@@ -105,6 +106,7 @@ class Deletion:
         """One medium."""
         mid = request.mid
         await self._states.check(self._library.get(mid).mpid)
+        check_admitted()
         medium = self._library.get(mid)
         holders = self._attachments.attached_vms(mid)
         if holders:
