@@ -157,3 +157,20 @@ def test_the_first_team(fresh: Host, owner: Person, person: NewPerson) -> None:
     ann.enter("ann", "/", "ann's password")
     first_steps(ann.page)
     expect(ann.page.get_by_role("button", name="Upload an image")).to_be_visible()
+
+
+@pytest.mark.holds("TEAM-16")
+def test_a_team_boots_from_an_iso_of_the_group_above_that_it_may_not_list(
+    fresh: Host, owner: Person, person: NewPerson, tmp_path: Path
+) -> None:
+    image = tmp_path / "shared.iso"
+    image.write_bytes(bytes(32768) + b"\x01CD001\x01".ljust(4096, b"\0"))
+    fresh.ok("media", "upload", str(image), "--group", "0")
+    fresh.ok("group", "create", "web")
+    fresh.ok("user", "create", "ann", typed=f"{OWN}\n{OWN}\n")
+    for right in ("vm.create", "vm.view", "vm.alter", "media.list"):
+        fresh.ok("user", "grant", "ann", right, "--group", "web")
+    ann = person(fresh.url)
+    ann.enter("ann", "/create", OWN)
+    ann.page.get_by_role("radio", name="shared.iso").check()
+    expect(ann.page.get_by_role("list", name="About shared.iso")).to_contain_text("Installation image")
