@@ -208,8 +208,9 @@ def compose(
     blobs, trash = storage.blobs, storage.trash
     kept = settings.trash_days * 86_400
     purging = Purging(
-        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, driver, host=HOST, kept=kept
-    )
+        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, driver,
+        host=HOST, kept=kept, bounds=bounds,
+    )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(media, blobs, trash, directory, library, assignments, reservations, states, room, usage)
     deletion = Deletion(

@@ -158,3 +158,20 @@ async def test_a_bound_of_the_caller_holds_before_others_lose_anything(
         assert (await w.upload(b"x" * SIZE, **headers)).status == 406
         files.free = free  # type: ignore[method-assign]
         assert await left(w) == ["of others"]
+
+
+@pytest.mark.holds("DUR-60")
+async def test_a_group_has_no_more_in_the_trash_than_it_may_have(tmp_path: Path) -> None:
+    """Be it ever so small, as each is a row and a file."""
+    async with world(tmp_path / "data", group_media=2, group_vms=2, group_subgroups=2) as w:
+        gid = await w.group("a")
+        await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+        for number in range(4):
+            await discard(w, f"medium {number}", gid, 1)
+            await w.ok("DELETE", "/v/vm", vmid=await w.vm(f"vm {number}", gid))
+            await w.ok("DELETE", "/u/group", gid=await w.group(f"group {number}", gid))
+        await discard(w, "of another", 0, 1)
+        await w.server.services.purging.sweep()
+        kept = [f"{kind} {number}" for kind in ("group", "medium", "vm") for number in (2, 3)]
+        assert sorted(await left(w)) == sorted([*kept, "of another"])
+        assert len(w.files()) == 3

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 
 from velocity import plan
 from velocity.access import rules
+from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.problems import Refused
@@ -24,12 +26,14 @@ from velocity.trash.port import Contents, Item, TrashStore
 
 log = logging.getLogger(__name__)
 
-LOOK = 3600.0
-"""Seconds between two looks for what is too old."""
+LOOK = 60.0
+"""Seconds between two looks for what is too old, or too much."""
 
 
 class Purging:
     """Removes for good. Things stay in the trash for `kept` seconds; 0: there is no trash.
+
+    Of a group as many VMs, media and subgroups stay there as it may have.
 
     Whoever takes something out of the trash holds `changing`.
     """
@@ -47,6 +51,7 @@ class Purging:
         *,
         host: HostId,
         kept: int,
+        bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -56,6 +61,7 @@ class Purging:
         self._pools = pools
         self._trash = trash
         self._states = states
+        self._most = {"medium": bounds.group_media, "vm": bounds.group_vms, "group": bounds.group_subgroups}
         self._forget = partial(remove_machine_data, hypervisor, host)
         self.kept = kept
         self.clock = clock
@@ -182,13 +188,16 @@ class Purging:
         return await self._trash.held(mpid, refs, deadline=CALL_DEADLINE)
 
     async def sweep(self) -> None:
-        """Remove what is too old, and what cannot come back."""
+        """Remove what is too old, what cannot come back, and the oldest of what is more than a group may have."""
         async with self.changing:
             await self._purge_lost()
-            now = self.clock()
-            for item in await self._store.items():
-                if self.expires(item) <= now and (contents := await self._contents(item)) is not None:
-                    await self.purge(item, contents)
+        now, counts = self.clock(), Counter[tuple[str, int]]()
+        for item in await self._store.items():
+            counts[item.what.kind, item.what.gid] += 1
+            if self.expires(item) <= now or counts[item.what.kind, item.what.gid] > self._most[item.what.kind]:
+                async with self.changing:
+                    if (contents := await self._contents(item)) is not None:
+                        await self.purge(item, contents)
 
     async def _sweep_ever(self) -> None:
         while True:
