@@ -30,6 +30,14 @@ SILENT = "its monitor does not respond"
 HANGS_AFTER = 0.2
 """Seconds without an answer after which QEMU is ended without a word."""
 
+LONGEST = 1 << 20
+"""Bytes of a message: the longest answers, of VMs at every limit, have a tenth of that."""
+UNASKED, AT_ONCE = 100.0, 200
+"""Messages a second that nobody asked for, and how many of them at once.
+
+Whoever has taken a QEMU over and sends more is heard later, and holds up nobody but itself.
+"""
+
 log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.quiet")
 quiet.setLevel(logging.CRITICAL + 1)
@@ -47,10 +55,12 @@ class _Client(QMPClient):
     """
 
     def __init__(self, name: str, heard: Heard, answered: Callable[[], None]) -> None:
-        super().__init__(name)
+        super().__init__(name, readbuflen=LONGEST)
         self.logger = quiet  # it tells of each attempt to connect; what matters is told here
         self._heard = heard
         self._answered = answered
+        self._unasked = 0.0
+        self._counted = asyncio.get_running_loop().time()
 
     def _cb_outbound(self, msg: Message) -> Message:
         return msg
@@ -66,11 +76,21 @@ class _Client(QMPClient):
             log.exception("unknown QEMU event: %s", msg["event"])
 
     async def _on_message(self, msg: Message) -> None:
-        if "event" not in msg:
+        if "event" in msg:
+            await self._slow_down()
+        else:
             self._answered()
             if "id" in msg and msg["id"] not in self._pending:
+                await self._slow_down()
                 return  # nobody waits for it any more
         await super()._on_message(msg)
+
+    async def _slow_down(self) -> None:
+        """Count one that nobody asked for; nothing more is read until its time has come."""
+        now = asyncio.get_running_loop().time()
+        self._unasked = max(0.0, self._unasked - (now - self._counted) * UNASKED) + 1
+        self._counted = now
+        await asyncio.sleep(max(0.0, self._unasked - AT_ONCE) / UNASKED)
 
 
 class Monitor:

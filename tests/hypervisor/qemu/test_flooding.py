@@ -1,0 +1,79 @@
+"""A QEMU that whoever broke out of it has taken over: however much it says, the server hears others meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hypervisor.qemu.test_connecting import AGREED, GREETING
+from tests.patience import PATIENCE, eventually
+from velocity.hypervisor.qemu.monitor import AT_ONCE, LONGEST, UNASKED, Monitor
+
+pytestmark = pytest.mark.anyio
+
+EVENT = b'{"event": "RESET", "timestamp": {"seconds": 1, "microseconds": 1}, "data": {"guest": true}}\r\n'
+UNKNOWN = b'{"return": {}, "id": "nobody"}\r\n'
+
+
+@asynccontextmanager
+async def said(place: Path, words: bytes, heard: Callable[[str, Mapping[str, Any]], None]) -> AsyncIterator[Monitor]:
+    """A monitor that hears all of that as soon as it is connected to."""
+
+    async def qemu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(GREETING)
+            await reader.read(1)
+            writer.write(AGREED + words)
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(qemu, place / "qmp")
+    monitor = Monitor("vm", place / "qmp", heard, lambda: None, lambda: None)
+    await monitor.connect()
+    try:
+        yield monitor
+    finally:
+        await monitor.close()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.holds("BOUND-25")
+@pytest.mark.parametrize("word", [EVENT, UNKNOWN], ids=["events", "answers that nobody asked for"])
+async def test_a_flood_of_messages_is_heard_at_its_pace_and_others_come_between(runtime: Path, word: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    taken = most = 0
+
+    def heard(*_: object) -> None:
+        nonlocal taken
+        taken += 1
+
+    begun = loop.time()
+    async with said(runtime, (word + EVENT) * 20_000, heard):
+        while loop.time() - begun < 1:
+            before = taken
+            await asyncio.sleep(0)
+            most = max(most, taken - before)
+        assert 0 < taken <= AT_ONCE + UNASKED * (loop.time() - begun) + 1
+    assert most <= 1, "whoever else is there has a turn between two of them"
+
+
+@pytest.mark.holds("BOUND-25")
+async def test_a_message_without_end_ends_the_connection(runtime: Path) -> None:
+    async with said(runtime, b"x" * (2 * LONGEST), lambda *_: None) as monitor:
+        monitor.keep()
+        client = monitor.client
+        async with asyncio.timeout(PATIENCE):
+            await eventually(lambda: monitor.client is not client)
+
+
+async def test_what_an_honest_one_says_at_once_is_heard_at_once(runtime: Path) -> None:
+    taken: list[str] = []
+    async with said(runtime, EVENT * AT_ONCE, lambda name, _: taken.append(name)):
+        await eventually(lambda: len(taken) == AT_ONCE)
