@@ -17,6 +17,8 @@ AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = ["color-contrast", "link-in-text-block"]
 """All that another theme can change."""
+SIZES = ["target-size", "scrollable-region-focusable", "meta-viewport", "region"]
+"""All that another width can change."""
 FIND = """({within, rules}) => axe.run(within, {runOnly: rules}).then(({violations}) =>
     violations.map(({id, help, nodes}) => (
     {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""

@@ -21,8 +21,10 @@ def test_each_dialog_in_the_sources_is_in_the_table() -> None:
 
 
 @pytest.mark.holds("PAGE-2")
+@pytest.mark.whole
 @pytest.mark.parametrize("opening", OPENINGS, ids=NAMES)
-def test_what_opens(somebody: Person, opening: Opening) -> None:
+def test_what_opens(somebody: Person, opening: Opening, whole: bool) -> None:
+    """The short form leaves the page behind it to `test_every_page`."""
     page = somebody.page
     somebody.go("/history")
     title = page.get_by_role("heading", level=1)
@@ -35,9 +37,10 @@ def test_what_opens(somebody: Person, opening: Opening) -> None:
     expect(over).to_have_count(1 if opening.over else 0)
     expect(page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
     be_still(page)
-    wrong = somebody.violations()
+    within = OVER if opening.over else "main"
+    wrong = somebody.violations("html" if whole else within)
     page.emulate_media(color_scheme="dark")
-    wrong += [f"in the dark: {told}" for told in somebody.violations(OVER if opening.over else "main", COLOURS)]
+    wrong += [f"in the dark: {told}" for told in somebody.violations(within, COLOURS)]
     page.emulate_media(color_scheme="light")
     if page.locator(".pf-v6-c-modal-box").count() > 0:
         wrong += walk(page, page.locator(".pf-v6-c-modal-box"))[1]

@@ -30,12 +30,17 @@ def shown(one: Person, path: str) -> None:
     expect(one.page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
 
 
+SHORT = ["/", "/vms", f"/vms/{WEB}/settings", "/create", "/media", f"/users/{ANN}"]
+"""The pages that differ most at another width."""
+
+
+@pytest.mark.whole
 @pytest.mark.parametrize("width", [1280, 375])
-def test_tab_reaches_everything_and_is_seen_there(furnished: Host, person: NewPerson, width: int) -> None:
+def test_tab_reaches_everything_and_is_seen_there(furnished: Host, person: NewPerson, width: int, whole: bool) -> None:
     one = person(furnished.url, width=width)
     one.enter("root")
     wrong: dict[str, list[str]] = {}
-    for path in PAGES:
+    for path in PAGES if whole or width == 1280 else SHORT:
         shown(one, path)
         reached, wrong[path] = walk(one.page)
         assert reached[0] == "a Skip to content", path

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.host import Host
 from tests.web.conftest import NewPerson
-from tests.web.person import COLOURS, Person
+from tests.web.person import COLOURS, SIZES, Person
 from tests.web.walk import be_still
 
 PAGES = {
@@ -42,8 +42,10 @@ def furnish(host: Host) -> None:
 
 
 @pytest.mark.holds("PAGE-1")
+@pytest.mark.whole
 @pytest.mark.parametrize("width", [1280, 375])
-def test_every_page(host: Host, person: NewPerson, width: int) -> None:
+def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> None:
+    """The short form looks at what another width changes only at that width: what fits, and the targets' size."""
     furnish(host)
     one = person(host.url, width=width)
     one.sign_in("root")
@@ -54,10 +56,13 @@ def test_every_page(host: Host, person: NewPerson, width: int) -> None:
         expect(one.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(one.page.locator("[class*=skeleton], [aria-label=Loading]")).to_have_count(0)
         one.page.wait_for_timeout(300)  # what is asked when it is shown
-        found[path] = one.violations()
-        one.page.emulate_media(color_scheme="dark")
-        found[path] += [f"in the dark: {told}" for told in one.violations(rules=COLOURS)]
-        one.page.emulate_media(color_scheme="light")
+        if width == 375 and not whole:
+            found[path] = one.violations(rules=SIZES)
+        else:
+            found[path] = one.violations()
+            one.page.emulate_media(color_scheme="dark")
+            found[path] += [f"in the dark: {told}" for told in one.violations(rules=COLOURS)]
+            one.page.emulate_media(color_scheme="light")
         wide = one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             found[path].append(f"it is {wide} px wider than the screen")
