@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -48,10 +48,13 @@ def limit(pid: int, name: str) -> str:
     return next(line.removeprefix(name).split()[1] for line in lines if line.startswith(name))
 
 
-def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
+def table(
+    root: Path, uids: Container[int], may_be: Callable[[UUID, int], bool] = lambda machine, uid: True
+) -> dict[UUID, Process]:
     """The machines' processes with their run directories below `root`, each with one of these uids.
 
-    Any user may give a process such arguments, hence the uids. Raises `OSError`: not all could be looked at.
+    Any user may give a process such arguments, hence the uids; and a machine's process may change its own, hence
+    `may_be`: whether one of that uid may be that machine's. Raises `OSError`: not all could be looked at.
     """
     mark = re.compile(rf"-pidfile\0{re.escape(escaped(str(root)))}/({UUID_TEXT})/own/pid\0".encode())
     found: dict[UUID, Process] = {}
@@ -65,7 +68,7 @@ def table(root: Path, uids: Container[int]) -> dict[UUID, Process]:
             process = _process(UUID(ours[1].decode()), int(name), line)
         except GONE:
             continue
-        if process is None or process.uid not in uids:
+        if process is None or process.uid not in uids or not may_be(process.machine, process.uid):
             continue
         other = found.setdefault(process.machine, process)
         if (process.started, process.pid) < (other.started, other.pid):  # that one is a child which has not begun yet

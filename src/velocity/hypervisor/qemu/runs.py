@@ -269,7 +269,16 @@ class Runs:
         return self._process(run, self._table().get(run.machine) if lost else None)
 
     def _table(self) -> dict[UUID, Process]:
-        return table(self._root, {os.geteuid(), *(self._uids or ())})
+        return table(self._root, {os.geteuid(), *(self._uids or ())}, self._may_have)
+
+    def _may_have(self, machine: UUID, uid: int) -> bool:
+        """Whether no other machine has that uid. Where nobody knows, as claims were removed, it may be this one's."""
+        if self._uids is None or uid not in self._uids:
+            return True
+        try:
+            return (self._claims / str(uid)).readlink() == self.directory(machine)
+        except OSError:
+            return True
 
     def _process(self, run: Run, found: Process | None) -> int | None:
         if run.boot != self._boot or run.end is not None:
