@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 from tests.hypervisor.qemu.test_connecting import AGREED, GREETING
 from tests.patience import PATIENCE, eventually
+from tests.ports.subjects import machine
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError
+from velocity.hypervisor.qemu.event_interpreter import WORDS, EventInterpreter
 from velocity.hypervisor.qemu.monitor import AT_ONCE, LONGEST, UNASKED, Monitor
 
 pytestmark = pytest.mark.anyio
@@ -22,14 +26,18 @@ UNKNOWN = b'{"return": {}, "id": "nobody"}\r\n'
 
 
 @asynccontextmanager
-async def said(place: Path, words: bytes, heard: Callable[[str, Mapping[str, Any]], None]) -> AsyncIterator[Monitor]:
-    """A monitor that hears all of that as soon as it is connected to."""
+async def said(
+    place: Path, words: bytes, heard: Callable[[str, Mapping[str, Any]], None], then: bytes = b""
+) -> AsyncIterator[Monitor]:
+    """A monitor that hears all of that as soon as it is connected to, and the rest when it asks."""
 
     async def qemu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             writer.write(GREETING)
-            await reader.read(1)
+            await reader.read(4096)
             writer.write(AGREED + words)
+            asked = re.search(rb'"id": ?"([^"]+)"', await reader.read(4096))
+            writer.write(then.replace(b"ID", asked[1] if asked else b""))
             await reader.read()
         writer.close()
 
@@ -71,6 +79,28 @@ async def test_a_message_without_end_ends_the_connection(runtime: Path) -> None:
         client = monitor.client
         async with asyncio.timeout(PATIENCE):
             await eventually(lambda: monitor.client is not client)
+
+
+def test_what_it_says_of_a_fault_is_kept_in_few_words() -> None:
+    """They are told to all who view the VM, and written down."""
+    told: list[FactReport] = []
+
+    def tell(fact: Fact, why: FactCause, detail: str) -> FactReport:
+        told.append(FactReport(machine(), fact, why, detail))
+        return told[-1]
+
+    observed = EventInterpreter(tell)
+    observed.on_qmp_event("BLOCK_IO_ERROR", {"action": "stop", "reason": "x" * LONGEST})
+    observed.on_qmp_event("STOP", {})
+    assert (told[-1].why, told[-1].detail) == (FactCause.DISK_ERROR, "x" * WORDS)
+
+
+async def test_what_it_answers_is_a_refusal_of_few_words(runtime: Path) -> None:
+    refusal = b'{"error": {"class": "GenericError", "desc": "%s"}, "id": "ID"}\r\n' % (b"x" * (LONGEST // 2))
+    async with said(runtime, b"", lambda *_: None, then=refusal) as monitor:
+        with pytest.raises(HypervisorError) as refused:
+            await monitor.execute("stop", deadline=10)
+    assert str(refused.value) == "x" * WORDS
 
 
 async def test_what_an_honest_one_says_at_once_is_heard_at_once(runtime: Path) -> None:

@@ -40,6 +40,9 @@ SHUTDOWN: dict[str, FactCause] = {
 }
 """QMP's ShutdownCause -> why the process ended."""
 
+WORDS = 500
+"""Characters that are kept of what QEMU says of a fault."""
+
 Tell = Callable[[Fact, FactCause, str], FactReport]
 """Numbers a fact and tells it."""
 
@@ -73,7 +76,7 @@ class EventInterpreter:
             case "BLOCK_IO_ERROR" if data.get("action") == "stop":
                 self._cause = (
                     FactCause.DISK_FULL if data.get("nospace") else FactCause.DISK_ERROR,
-                    str(data.get("reason", "")),
+                    str(data.get("reason", ""))[:WORDS],
                 )
             case "STOP":
                 why, detail = self._cause or (FactCause.ASKED if self.pausing else FactCause.UNKNOWN, "")

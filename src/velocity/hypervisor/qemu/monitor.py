@@ -18,6 +18,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
 
 from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.qemu.event_interpreter import WORDS
 
 FIRST_PAUSE = 0.1
 LAST_PAUSE = 0.8
@@ -169,7 +170,7 @@ class Monitor:
                 raise HypervisorError(f"{self.trouble or SILENT}: the request was not sent") from None
             raise Unknown(f"QEMU did not answer {command}") from None
         except ExecuteError as error:
-            raise HypervisorError(str(error)) from None
+            raise HypervisorError(str(error)[:WORDS]) from None
         except (QMPError, OSError, EOFError) as error:
             raise Broken(f"QEMU's monitor failed: {error}") from None
 
