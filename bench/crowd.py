@@ -16,7 +16,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -96,8 +96,7 @@ class Connection(asyncio.Protocol):
         self.came = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:

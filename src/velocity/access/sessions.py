@@ -104,8 +104,12 @@ class Sessions:
 
     def knows(self, authkey: str) -> bool:
         """Whether it is somebody's, and has not expired."""
+        return self.uid_of(authkey) is not None
+
+    def uid_of(self, authkey: str) -> int | None:
+        """Whose it is; None: nobody's, or it has expired."""
         session = self._by_key.get(key_hash(authkey))
-        return session is not None and not self._expired(session)
+        return None if session is None or self._expired(session) else session.uid
 
     def still_signed_in(self, caller: Caller) -> bool:
         """Whether the session goes on, be it with another authkey than the one that it was asked with."""

@@ -28,6 +28,7 @@ from velocity.api.handlers.base import Services
 from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.openmetrics import OpenMetrics
 from velocity.api.page import Page
+from velocity.api.request import sender
 from velocity.api.resumable import Tus
 from velocity.api.screen import Screen
 from velocity.api.upload import Upload
@@ -45,6 +46,7 @@ class Edge:
         self._rest = rest
         self._proxies = proxies
         self._counts = services.counts
+        self._services = services
         self.table: dict[str, dict[str, tuple[str, ASGIApp]]] = {}
         """Path -> method -> what it is counted as ("": not at all), and who serves it."""
         for operation in OPERATIONS:
@@ -92,6 +94,8 @@ class Edge:
         else:
             name, served = methods.get(scope["method"]) or ("", errors.not_allowed(path, methods, scope["method"]))
         begun = time.perf_counter()
+        if not isinstance(served, Dispatch):  # which reads the body before
+            await self._services.turns.take(sender(scope, self._services.access.sessions.uid_of))
         try:
             await served(scope, receive, careful)
         except Exception:  # what an answer needs is not there either: memory, threads

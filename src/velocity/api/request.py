@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope
 
+from velocity.access.throttle import network
 from velocity.api.browser import COOKIE, from_cookie
 from velocity.contract.operation import Cookie
 from velocity.contract.problems import Problem, Refused
@@ -55,6 +56,14 @@ def bears_authkey(headers: Headers) -> bool:
 def is_known(headers: Headers, knows: Callable[[str], bool]) -> bool:
     """Whether a header brings an authkey that is somebody's."""
     return any(knows(str(one, "latin-1")) for one in _authkeys(headers))
+
+
+def sender(scope: Scope, uid_of: Callable[[str], int | None]) -> Hashable:
+    """Whose request it is, as far as its headers tell: a user, else an address."""
+    for one in _authkeys(scope["headers"]):
+        if (uid := uid_of(str(one, "latin-1"))) is not None:
+            return uid
+    return network(address(scope))
 
 
 def _authkeys(headers: Headers) -> Iterator[bytes]:

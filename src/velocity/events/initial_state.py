@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -20,6 +21,10 @@ from velocity.events.limits import StreamLimits
 from velocity.events.pending import Key
 from velocity.events.renderer import EventRenderer, encode
 from velocity.events.writer import EventWriter
+from velocity.fair import FairGate
+
+KEPT = 1.0
+"""Seconds for which a snapshot is kept for another stream of the same user."""
 
 
 class InitialStates:
@@ -36,20 +41,29 @@ class InitialStates:
         self._writer = writer
         self._ring = ring
         self._limits = limits
-        self._beginning = asyncio.Lock()
+        self._beginning = FairGate(1)
         self._measuring: asyncio.Task[None] | None = None
         self._measured = float("-inf")
+        self._last: tuple[int, int, bytes] | None = None
+        """The last one taken: of whom, the cursor, the event. As long as the ring says nothing more, it is true."""
 
     @asynccontextmanager
     async def beginning(self, uid: int) -> AsyncIterator[None]:
-        """Within, a snapshot can be taken. One after the other, each in a step of its own: requests come between."""
-        async with self._beginning:
+        """Within, a snapshot can be taken. One after the other, each in a step of its own, users in turn.
+
+        After each, requests have as long as it took.
+        """
+        async with self._beginning.place(uid):
             await self.ready(uid)
+            begun = time.perf_counter()
             yield
+            await asyncio.sleep(time.perf_counter() - begun)
 
     async def ready(self, uid: int) -> None:
         """Before a snapshot: render what it would have to, in steps that others come between."""
         self._writer.begin()
+        if self._taken(uid) is not None:
+            return
         keys = self._visible_state(uid).unrendered()
         await asyncio.sleep(0)
         for begin in range(0, len(keys), self._limits.rendered):
@@ -65,8 +79,22 @@ class InitialStates:
         self._measure_soon()
         self._writer.flush(whole=True)
         cursor = self._ring.head
-        data = encode(self._visible_state(uid).initial_state())
-        return b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor)), cursor
+        event = self._taken(uid)
+        if event is None:
+            data = encode(self._visible_state(uid).initial_state())
+            event = b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor))
+            self._last = uid, cursor, event
+            asyncio.get_running_loop().call_later(KEPT, self._forget, event, context=Context())
+        return event, cursor
+
+    def _taken(self, uid: int) -> bytes | None:
+        """The event that was made for the user last, if it says how things are."""
+        last = self._last
+        return last[2] if last is not None and last[:2] == (uid, self._ring.head) else None
+
+    def _forget(self, event: bytes) -> None:
+        if self._last is not None and self._last[2] is event:
+            self._last = None
 
     def _visible_state(self, uid: int) -> VisibleState:
         return VisibleState(self._areas, self._writer.renderer, uid)
