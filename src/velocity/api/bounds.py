@@ -18,6 +18,8 @@ class RequestLimits:
 
     head: int = 64 << 10
     """Bytes."""
+    lines: int = 256
+    """Of the head and a trailer: each line takes the parser as long as thousands of bytes."""
     seconds: float = 10
     """From the first byte, or from the opening of a new connection, to the end of the head; as many for the body."""
     connections: int = 256

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,8 @@ from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, is_known
 from velocity.contract.problems import Problem, Refused
 
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)  # else whoever sends no valid request writes a line each time
 CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
 LINGER_BYTES, LINGER_SECONDS = 1 << 20, 2.0
@@ -75,6 +78,10 @@ class Together:
         self._transport.close()
 
 
+class TooManyLines(Exception):
+    """Ends the parser's work on a head."""
+
+
 class Protocol(HttpToolsProtocol):
     """One connection, until it becomes a websocket.
 
@@ -84,6 +91,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, config: uvicorn.Config, server_state: State, *more: Any, **named: Any) -> None:
         super().__init__(config, server_state, *more, **named)
+        self.logger = log
         self._bounds = server_state.bounds
         self._addresses = server_state.addresses
         self._knows = server_state.knows
@@ -161,6 +169,15 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"abort": self.transport.abort}}
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """uvicorn's, which is called often."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        if len(self.headers) > self._bounds.lines:
+            raise TooManyLines
+
     def on_headers_complete(self) -> None:
         self._in_head = self._looked = False
         self._unfinished = self._unread = 0
@@ -223,10 +240,14 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _too_large(self) -> None:
-        self._refuse(Problem.HEAD_TOO_LARGE, f"the headers of a request can have at most {self._bounds.head} bytes")
+        most = f"{self._bounds.head} bytes in {self._bounds.lines} lines"
+        self._refuse(Problem.HEAD_TOO_LARGE, f"the headers of a request can have at most {most}")
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's is no JSON."""
+        if self.headers is not None and len(self.headers) > self._bounds.lines:
+            self._too_large()
+            return
         self._refuse(Problem.MALFORMED, f"this is not a valid HTTP request ({msg.rstrip('.')}): send it again")
 
     def _refuse(self, problem: Problem, message: str) -> None:
@@ -235,7 +256,7 @@ class Protocol(HttpToolsProtocol):
         What still comes of a head that is too large is dropped for a moment: a connection that is closed with bytes
         unread is reset, and the client would lose the answer. RFC 9112, 9.6
         """
-        if self._plain.is_closing():
+        if self._plain.is_closing() or self._dropped is not None:
             return
         if self.pipeline or not (self._is_answered() if self._in_head else not self.cycle.response_started):
             self._plain.abort()

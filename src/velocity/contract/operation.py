@@ -166,7 +166,7 @@ COMMON = (
     ),
     Failure(413, 413, Problem.BODY_TOO_LARGE, "the body is larger than the limit"),
     Failure(429, 429, Problem.TOO_MANY_ATTEMPTS, "too many attempts, or too many connections from one address"),
-    Failure(431, 431, Problem.HEAD_TOO_LARGE, "the headers are larger than 64 KiB"),
+    Failure(431, 431, Problem.HEAD_TOO_LARGE, "the headers are larger than 64 KiB, or have more than 256 lines"),
     Failure(
         503,
         503,
