@@ -43,7 +43,7 @@ class Work:
         await task
 
 
-@pytest.mark.holds("BOUND-23")
+@pytest.mark.holds("BOUND-20")
 async def test_what_takes_long_is_begun_once_a_step_and_others_come_between() -> None:
     work = Work()
     await work.all(*(work.one(GREEDY, number, 10 * SHARE) for number in range(20)), work.one(OTHER, 0, SHARE / 10))
@@ -79,7 +79,7 @@ async def test_who_goes_while_waiting_takes_no_turn() -> None:
     await work.one(GREEDY, 4, 0)
 
 
-@pytest.mark.holds("BOUND-23")
+@pytest.mark.holds("BOUND-20")
 async def test_a_users_many_requests_let_another_users_come_between(w: World) -> None:
     await w.vm("seen")
     key = await w.user("greedy", (0, "vm.view"))
