@@ -105,3 +105,27 @@ async def test_snapshots_that_are_wanted_at_once_are_made_in_steps_of_their_own(
         assert len(set(made)) == OWN, "a step of the loop for each"
         assert max(rendered.values()) <= each
         assert sum(rendered.values()) == vms, "each is rendered once, for all"
+
+
+@pytest.mark.holds("BOUND-8")
+async def test_first_events_are_made_for_users_in_turn_and_not_again_while_nothing_has_changed(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        bob, ann = await w.user("bob"), await w.user("ann")
+        states = w.server.services.events.initial_states
+        take, order, events = states.take, list[int](), list[bytes]()
+
+        def note(uid: int) -> tuple[bytes, int]:
+            event, cursor = take(uid)
+            order.append(uid)
+            events.append(event)
+            return event, cursor
+
+        states.take = note  # type: ignore[method-assign]
+        streams = [Stream(w, key) for key in [bob] * 10 + [ann]]
+        await asyncio.wait_for(asyncio.gather(*(stream.next() for stream in streams)), PATIENCE)
+        assert order.index(await w.uid("ann")) <= 2, "although ann came last"
+        assert len({id(event) for event in events}) <= 4, "those of bob are one and the same, before ann's and behind"
+        await w.ok("PUT", "/u/user/permission", uid=await w.uid("bob"), gid=0, permission="velocity.vm.view")
+        await streams[0].leave()
+        event = await asyncio.wait_for(Stream(w, bob).next(), PATIENCE)
+        assert event is not None and "velocity.vm.view" in event[2]["groups"][0]["permissions"]
