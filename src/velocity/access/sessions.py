@@ -98,18 +98,14 @@ class Sessions:
         session = self._by_key.get(key_hash(authkey))
         if session is None:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey is unknown: sign in with POST /u/auth")
-        if self._expired(session):
+        if session.expires is not None and session.expires <= self.clock():  # asked for each request
             raise Refused(Problem.UNAUTHENTICATED, "this authkey has expired: sign in with POST /u/auth")
         return Caller(session.uid, session.sid)
 
     def knows(self, authkey: str) -> bool:
         """Whether it is somebody's, and has not expired."""
-        return self.uid_of(authkey) is not None
-
-    def uid_of(self, authkey: str) -> int | None:
-        """Whose it is; None: nobody's, or it has expired."""
         session = self._by_key.get(key_hash(authkey))
-        return None if session is None or self._expired(session) else session.uid
+        return session is not None and not self._expired(session)
 
     def still_signed_in(self, caller: Caller) -> bool:
         """Whether the session goes on, be it with another authkey than the one that it was asked with."""

@@ -21,7 +21,7 @@ from velocity.api.browser import Browser
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
-from velocity.api.request import STRANGER, bears_authkey, carried, idempotency_key, read, sender
+from velocity.api.request import ANONYMOUS_LIMIT, STRANGER, bears_authkey, carried, idempotency_key, read
 from velocity.api.request_record import RequestRecord
 from velocity.contract import auth, machines, sessions
 from velocity.contract.machines import State
@@ -55,12 +55,14 @@ class Dispatch(Endpoint):
             if self._judges(scope):
                 services.access.sessions.caller(carried(request, None, operation.cookie))  # says what is wrong with it
             raise
-        await services.turns.take(sender(scope, services.access.sessions.uid_of))
+        if len(sent) > ANONYMOUS_LIMIT:  # to decode it takes a while
+            await services.turns.take(about.address)
         wanted, in_body = decode.body(operation, sent)
         about.wanted = wanted
         authkey = carried(request, in_body, operation.cookie)
         browser = Browser(request)
         caller, (needs, target) = self.identify(about, authkey, wanted)
+        await services.turns.take(about.address if caller is None else caller.uid)
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)

@@ -95,7 +95,7 @@ class Edge:
             name, served = methods.get(scope["method"]) or ("", errors.not_allowed(path, methods, scope["method"]))
         begun = time.perf_counter()
         if not isinstance(served, Dispatch):  # which reads the body before
-            await self._services.turns.take(sender(scope, self._services.access.sessions.uid_of))
+            await self._services.turns.take(sender(scope, self._services.access.sessions))
         try:
             await served(scope, receive, careful)
         except Exception:  # what an answer needs is not there either: memory, threads

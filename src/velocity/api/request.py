@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope
 
+from velocity.access.sessions import Sessions
 from velocity.access.throttle import network
 from velocity.api.browser import COOKIE, from_cookie
 from velocity.contract.operation import Cookie
@@ -58,12 +59,11 @@ def is_known(headers: Headers, knows: Callable[[str], bool]) -> bool:
     return any(knows(str(one, "latin-1")) for one in _authkeys(headers))
 
 
-def sender(scope: Scope, uid_of: Callable[[str], int | None]) -> Hashable:
+def sender(scope: Scope, sessions: Sessions) -> Hashable:
     """Whose request it is, as far as its headers tell: a user, else an address."""
-    for one in _authkeys(scope["headers"]):
-        if (uid := uid_of(str(one, "latin-1"))) is not None:
-            return uid
-    return network(address(scope))
+    keys = (str(one, "latin-1") for one in _authkeys(scope["headers"]))
+    known = next(filter(sessions.knows, keys), None)
+    return network(address(scope)) if known is None else sessions.caller(known).uid
 
 
 def _authkeys(headers: Headers) -> Iterator[bytes]:
