@@ -145,8 +145,12 @@ async def test_what_was_done_is_told_as_done_although_its_answer_cannot_be_kept(
     assert [await requests.once(0, "k", b"", serve) for _ in range(2)] == [(b"done", False), (b"done", True)]
     assert len(served) == 1
     for n in range(UNKEPT):
-        await requests.once(0, f"k{n}", b"", serve)
-    assert len(requests.unkept) == UNKEPT, "memory has a bound"
+        await requests.once(1, f"k{n}", b"", serve)
+    await requests.once(1, "one more", b"", serve)
+    assert len(requests.unkept) == 1 + UNKEPT, "memory has a bound"
+    assert await requests.once(0, "k", b"", serve) == (b"done", True), (
+        "and what one user has done pushes out no other's"
+    )
 
 
 async def test_what_is_urgent_waits_for_no_note() -> None:

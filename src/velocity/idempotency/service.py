@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 KEPT = 24 * 3600
 """Seconds for which a key is known."""
-UNKEPT = 1000
-"""Answers that are held in memory because the database did not take them; then the oldest goes."""
+UNKEPT, OF_ALL = 1000, 10_000
+"""Answers that are held in memory because the database did not take them, of a user and in all; then the oldest of that
+user goes."""
 
 
 class Idempotency:
@@ -122,8 +123,9 @@ class Idempotency:
         except (Refused, OutcomeUnknown) as error:
             log.warning("the response to a request with an Idempotency-Key is kept in memory only: %s", error)
             self.unkept[pending.uid, pending.key] = Noted(pending.fingerprint, answer)
-            if len(self.unkept) > UNKEPT:
-                del self.unkept[next(iter(self.unkept))]
+            own = [place for place in self.unkept if place[0] == pending.uid]
+            if len(own) > UNKEPT or len(self.unkept) > OF_ALL:
+                del self.unkept[own[0]]
 
     async def _drop(self, pending: Pending) -> None:
         """A note that stays although its request was refused is told as an answer that is lost."""
