@@ -39,6 +39,23 @@ def granted(uid: int, gid: int, permission: str) -> dict[str, Any]:
     return {"uid": uid, "gid": gid, "permission": f"velocity.{permission}"}
 
 
+async def test_a_right_that_is_gone_is_gone_from_the_next_snapshot_of_the_same_user(w: World) -> None:
+    """Whatever was made for another stream of theirs a moment before."""
+    gid = await w.group("one")
+    await w.ok("PUT", "/v/vm/efi", name="vm", gid=gid, cpus=1, memory_mib=64)
+    key = await w.user("ann", (gid, "vm.view"))
+    uid = await w.uid("ann")
+    await w.settle()
+    for _ in range(2):
+        assert [one["name"] for one in (await snapshot(w, key))["vms"]] == ["vm"]
+    await w.ok("DELETE", "/u/user/permission", **granted(uid, gid, "vm.view"))
+    assert (await snapshot(w, key))["vms"] == []
+    await w.ok("PUT", "/u/user/permission", **granted(uid, gid, "vm.view"))
+    assert len((await snapshot(w, key))["vms"]) == 1
+    await w.ok("DELETE", "/u/group", gid=gid, force=True)
+    assert (await snapshot(w, key))["vms"] == []
+
+
 # Refusals
 
 
