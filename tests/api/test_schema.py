@@ -24,7 +24,7 @@ from tests.host import Host
 from velocity.contract.events import WATCH
 from velocity.contract.openapi import build
 
-SHORT, WHOLE = 8, 60
+SHORT, WHOLE = 13, 60
 """Requests for each operation."""
 ENDLESS = ("DELETE /u/auth", "PATCH /u/auth", "DELETE /u/session", "PATCH /u/session", f"GET {WATCH.path}")
 CHECKS: list[CheckFunction] = [
