@@ -110,7 +110,7 @@ def hosting(
             noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=WebSocketProtocol,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
-        server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows)
+        server = Server(config, built.services.events.readers.end, built.services.access.sessions.find)
         begun.append((server, built, look, loop))
         ready.set()
         await server.serve(sockets=[listener])

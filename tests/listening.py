@@ -43,7 +43,7 @@ async def listening(
         timeout_graceful_shutdown=5,
         **{"http": Protocol, **more},
     )
-    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.knows, bounds)
+    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.find, bounds)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)

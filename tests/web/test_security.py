@@ -123,7 +123,8 @@ def test_no_secret_lies_about(host: Host, root: Person) -> None:
 def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
     with Client(host.url, host.key) as client:
         gid = client.create_group(name=EVIL, parent_gid=0).gid
-        uid = client.create_user(name=EVIL.replace(" ", "/"), password=PASSWORD).uid
+        user = EVIL.replace(" ", "/")
+        uid = client.create_user(name=user, password=PASSWORD).uid
         client.grant_permission(uid=uid, gid=gid, permission="velocity.vm.view")
         client.create_medium(mpid=1, gid=0, name=EVIL, type=EVIL[:32], size=1 << 20)
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name=EVIL + "2", type="DISK", size=1).mid)
@@ -133,7 +134,7 @@ def test_names_that_people_chose_are_text(host: Host, root: Person) -> None:
     run.say(f"\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;javascript:ran=1\x07{EVIL}\x1b]8;;\x07\r\n".encode())
     seen = 0
     places = {path: EVIL if title == "web" else title for path, title in PAGES.items()}
-    for path, title in (places | {f"/groups/{gid}": "Groups", f"/users/{uid}": EVIL, "/vms/1/serial": EVIL}).items():
+    for path, title in (places | {f"/groups/{gid}": "Groups", f"/users/{uid}": user, "/vms/1/serial": EVIL}).items():
         root.go(path)
         expect(root.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(root.page.get_by_label("Loading")).to_have_count(0)

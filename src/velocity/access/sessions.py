@@ -102,10 +102,10 @@ class Sessions:
             raise Refused(Problem.UNAUTHENTICATED, "this authkey has expired: sign in with POST /u/auth")
         return Caller(session.uid, session.sid)
 
-    def knows(self, authkey: str) -> bool:
-        """Whether it is somebody's, and has not expired."""
+    def find(self, authkey: str) -> Session | None:
+        """The session of an authkey that is somebody's and has not expired."""
         session = self._by_key.get(key_hash(authkey))
-        return session is not None and not self._expired(session)
+        return None if session is None or self._expired(session) else session
 
     def still_signed_in(self, caller: Caller) -> bool:
         """Whether the session goes on, be it with another authkey than the one that it was asked with."""

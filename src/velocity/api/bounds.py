@@ -81,7 +81,7 @@ def is_local(address: str) -> bool:
 class State(ServerState):
     """uvicorn's, with what the connections share of ours."""
 
-    def __init__(self, bounds: RequestLimits, knows: Callable[[str], bool]) -> None:
+    def __init__(self, bounds: RequestLimits, knows: Callable[[str], object]) -> None:
         super().__init__()
         self.bounds = bounds
         self.knows = knows

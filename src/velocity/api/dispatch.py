@@ -48,7 +48,7 @@ class Dispatch(Endpoint):
     async def answer(self, request: Request, about: RequestRecord) -> Response:
         operation, services = self.operation, self.services
         scope = request.scope
-        body = read(scope, request.receive, self._limit, services.access.sessions.knows)
+        body = read(scope, request.receive, self._limit, services.access.sessions.find)
         try:
             sent = await (self._in_time(scope, body) if STRANGER in scope else body)
         except (TimeoutError, Refused):

@@ -94,9 +94,9 @@ class Edge:
         else:
             name, served = methods.get(scope["method"]) or ("", errors.not_allowed(path, methods, scope["method"]))
         begun = time.perf_counter()
-        if not isinstance(served, Dispatch):  # which reads the body before
-            await self._services.turns.take(sender(scope, self._services.access.sessions))
         try:
+            if not isinstance(served, Dispatch):  # which reads the body before
+                await self._services.turns.take(sender(scope, self._services.access.sessions))
             await served(scope, receive, careful)
         except Exception:  # what an answer needs is not there either: memory, threads
             log.exception("a request failed")

@@ -54,16 +54,17 @@ def bears_authkey(headers: Headers) -> bool:
     )
 
 
-def is_known(headers: Headers, knows: Callable[[str], bool]) -> bool:
+def is_known(headers: Headers, knows: Callable[[str], object]) -> bool:
     """Whether a header brings an authkey that is somebody's."""
     return any(knows(str(one, "latin-1")) for one in _authkeys(headers))
 
 
 def sender(scope: Scope, sessions: Sessions) -> Hashable:
     """Whose request it is, as far as its headers tell: a user, else an address."""
-    keys = (str(one, "latin-1") for one in _authkeys(scope["headers"]))
-    known = next(filter(sessions.knows, keys), None)
-    return network(address(scope)) if known is None else sessions.caller(known).uid
+    for one in _authkeys(scope["headers"]):
+        if session := sessions.find(str(one, "latin-1")):
+            return session.uid
+    return network(address(scope))
 
 
 def _authkeys(headers: Headers) -> Iterator[bytes]:
@@ -91,7 +92,7 @@ def idempotency_key(scope: Scope) -> str | None:
     return key
 
 
-async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str], bool]) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str], object]) -> bytes:
     """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
     length = header(scope, b"content-length") or ""
     little = min(limit, ANONYMOUS_LIMIT)
@@ -112,7 +113,7 @@ async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str]
     return b"".join(pieces)
 
 
-def _check_size(scope: Scope, size: int, limit: int, knows: Callable[[str], bool]) -> None:
+def _check_size(scope: Scope, size: int, limit: int, knows: Callable[[str], object]) -> None:
     if size > limit:
         raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more; the limit is {limit}")
     if size > ANONYMOUS_LIMIT and not is_known(scope["headers"], knows):

@@ -304,7 +304,7 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         ending: Callable[[], None],
-        knows: Callable[[str], bool],
+        knows: Callable[[str], object],
         bounds: RequestLimits | None = None,
     ) -> None:
         config.proxy_headers = False  # uvicorn believes any process of this host: `forwarded` knows whom to believe

@@ -118,7 +118,7 @@ async def _serve(settings: Settings) -> None:
         ssl_keyfile=settings.tls_key or None,
     )
     bounds = RequestLimits(trusted=tuple(settings.proxies))
-    server = Server(config, built.services.events.readers.end, built.services.access.sessions.knows, bounds)
+    server = Server(config, built.services.events.readers.end, built.services.access.sessions.find, bounds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
