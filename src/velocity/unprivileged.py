@@ -23,8 +23,6 @@ MEMORY = 1 << 30
 """Bytes of address space that one gets."""
 PROCESSES = 128
 """Processes and threads that one may have where it has a uid of its own, which they are counted for."""
-GIVE_UP = 5.0
-"""Seconds for which one that was killed is waited for: at a disk that does not answer it ends when that does."""
 WORDS = 8192
 """Bytes that are kept of its complaints."""
 _taken: set[int] = set()
@@ -34,11 +32,15 @@ _hanging: set[int] = set()
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a program may take: bytes that a file may have which it writes, seconds of computing (None: any)."""
+    """What a program may take: bytes that a file may have which it writes, seconds of computing (None: any).
+
+    One that was killed is waited for `give_up` seconds: at a disk that does not answer it ends when that does.
+    """
 
     file: int = 0
     seconds: int | None = None
     memory: int = MEMORY
+    give_up: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ async def running(
             if not over.done():
                 process.kill()
             try:
-                await asyncio.wait({over}, timeout=GIVE_UP)
+                await asyncio.wait({over}, timeout=bounds.give_up)
             finally:
                 complaints.cancel()
                 if uid is not None and not over.done():

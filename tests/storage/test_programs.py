@@ -154,11 +154,10 @@ def pool(tmp_path: Path) -> PoolFiles:
 
 
 @pytest.mark.holds("IMAGE-8")
-async def test_who_was_killed_keeps_its_uid_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_was_killed_keeps_its_uid_until_it_has_ended() -> None:
     """It may hang at a disk: nobody else is who it is meanwhile."""
-    monkeypatch.setattr("velocity.unprivileged.GIVE_UP", 0)
     with own_uid(WORKER) as uid:
-        async with running(WORKER, uid, ["sleep", "1000"], Bounds()):
+        async with running(WORKER, uid, ["sleep", "1000"], Bounds(give_up=0)):
             pass
     with own_uid(WORKER) as other:
         assert other != uid
