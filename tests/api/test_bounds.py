@@ -7,25 +7,21 @@ import contextlib
 import gc
 import json
 import logging
-import socket
 import ssl
 import subprocess
-import uuid
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
 
 from tests.answers import ANY, note
 from tests.api.world import World
-from tests.journeys.server import in_namespace
 from tests.listening import Listening, listening
 from tests.patience import PATIENCE
-from velocity.api.bounds import RequestLimits, is_local
+from velocity.api.bounds import RequestLimits
 from velocity.api.server import LINGER_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -356,70 +352,3 @@ async def test_it_holds_with_tls_and_for_its_handshake(w: World, tmp_path: Path)
         await refused(silent, 408)
         async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b"", "no word of a handshake, and it has ended"
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[str]:
-    """A network namespace with an address that is not loopback's."""
-    name = f"vb{uuid.uuid4().hex[:8]}"
-    for words in (f"netns add {name}", f"-n {name} link set lo up", f"-n {name} addr add 192.0.2.1/24 dev lo"):
-        subprocess.run(["ip", *words.split()], check=True)
-    yield name
-    subprocess.run(["ip", "netns", "delete", name], check=True)
-
-
-@pytest.mark.holds("BOUND-12")
-async def test_an_address_has_so_many_connections_at_a_time(w: World, elsewhere: str) -> None:
-    listener = in_namespace(elsewhere, lambda: socket.create_server(("0.0.0.0", 0)))
-    port = listener.getsockname()[1]
-
-    async def come(host: str = "192.0.2.1") -> Connection:
-        opened = in_namespace(elsewhere, lambda: socket.create_connection((host, port)))
-        return await asyncio.open_connection(sock=opened)
-
-    async def is_full() -> bool:
-        one = await come()
-        one[1].write(GET + b"\r\n")
-        try:
-            status, body, _ = await answered(one[0])
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return True
-        one[1].close()
-        assert status in (200, 429)
-        assert status == 200 or "3 connections from 192.0.2.1" in body["message"]
-        return status == 429
-
-    async with listening(w, RequestLimits(connections=3), listener):
-        first = [await come() for _ in range(2)]
-        ticket = await w.ok("POST", "/v/vm/console", vmid=await running(w), kind="serial")
-        opened = in_namespace(elsewhere, lambda: socket.create_connection(("192.0.2.1", port)))
-        async with connect(f"ws://192.0.2.1:{port}{ticket['path']}", sock=opened, proxy=None, compression=None):
-            assert await is_full(), "a websocket counts like any other"
-            local = await come("127.0.0.1")
-            local[1].write(GET + b"\r\n")
-            assert (await answered(local[0]))[0] == 200, "loopback has no bound"
-            local[1].close()
-        async with asyncio.timeout(PATIENCE):
-            while await is_full():
-                await asyncio.sleep(0.05)
-        for _, writer in first:
-            writer.close()
-        for _ in range(5):
-            async with asyncio.timeout(PATIENCE):
-                while await is_full():
-                    await asyncio.sleep(0.05)
-
-
-async def running(w: World) -> int:
-    vmid = await w.vm()
-    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-    return vmid
-
-
-@pytest.mark.parametrize(
-    ("address", "local"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("::ffff:127.0.0.1", True), ("", True),
-     ("192.0.2.1", False), ("::ffff:192.0.2.1", False), ("2001:db8::127.0.0.1", False)],
-)  # fmt: skip
-def test_what_is_loopback(address: str, local: bool) -> None:
-    assert is_local(address) is local
