@@ -12,23 +12,23 @@ import errno
 import functools
 import os
 import stat
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from velocity import spawning
+from velocity.system_calls import call, libc, system_call
+
 T = TypeVar("T")
 
-CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x08000000, 0x20000000, 0x40000000
+CLONE_FS, CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x200, 0x20000, 0x08000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
     0x1, 0x2, 0x4, 0x8, 0x20, 0x1000, 0x4000, 0x40000,
 )  # fmt: skip
 MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
-MOUNT_SETATTR = 442
-PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 STAGE = "/sys"
 """Where the root is laid before it becomes one: a directory that every host has, and that nothing is taken from."""
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -65,18 +65,19 @@ class View:
     """Whether it has the host's network; else it has none, nor the host's abstract sockets. unix(7)"""
 
 
-def spawn(view: View, command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
-    """Begin it as root, as pid 1 of its namespace. `how` is for Popen. Raises `OSError`.
+def spawn(view: View | None, command: Sequence[str], **how: Any) -> int:
+    """Begin it as pid 1 of its namespace, as root; its pid here. `how` is `spawning.spawn`'s. Raises `OSError`.
+
+    None: in no namespace.
 
     A first process of a namespace gets no signal from the host that it does not handle, but for SIGKILL and SIGSTOP.
     """
-    network = None if view.network else _no_network()
 
-    def begin() -> subprocess.Popen[bytes]:
-        _enter(view, network)
-        return subprocess.Popen(command, cwd="/", **how)
+    def begin() -> int:
+        enter(view)
+        return spawning.spawn(command, **how)
 
-    return _aside(begin)
+    return aside(begin)
 
 
 def end_sooner(pid: int) -> None:
@@ -92,16 +93,18 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "only root can make namespaces for it: run the server as root"
     try:
-        process = spawn(View(), ["true"], stdin=subprocess.DEVNULL)
+        with Path(os.devnull).open("r+b") as null:
+            nothing = null.fileno()
+            pid = spawn(View(), ["true"], stdin=nothing, stdout=nothing, stderr=nothing, env=os.environ)
     except OSError as error:
         if error.errno not in REFUSED:
             raise
         return f"this host allows no namespaces ({error.strerror}): the server needs CAP_SYS_ADMIN and CAP_MKNOD"
-    return None if process.wait() == 0 else "programs do not run in it: /usr alone is not enough for them"
+    return None if os.waitpid(pid, 0)[1] == 0 else "programs do not run in it: /usr alone is not enough for them"
 
 
-def _aside(work: Callable[[], T]) -> T:
-    """Do it in a thread of its own, which may enter namespaces: it ends with this, and no other ever runs there."""
+def aside(work: Callable[[], T]) -> T:
+    """Do it in a thread of its own, which may enter namespaces and give privileges up: it ends with this."""
     done: list[T] = []
     failed: list[BaseException] = []
 
@@ -124,17 +127,24 @@ def _no_network() -> int:
     """A descriptor of a network namespace with nothing in it, for all that have no network: to make one takes long."""
 
     def make() -> int:
-        _call(_libc().unshare, CLONE_NEWNET)
+        call(libc().unshare, CLONE_NEWNET)
         return os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
-    return _aside(make)
+    return aside(make)
 
 
-def _enter(view: View, network: int | None) -> None:
-    """Take the calling thread, and what it begins, into namespaces with a root that shows just that."""
-    if network is not None:
-        _call(_libc().setns, network, CLONE_NEWNET)
-    _call(_libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
+def enter(view: View | None) -> None:
+    """Take the calling thread, and what it begins, into namespaces whose root shows just that. Raises `OSError`.
+
+    None: into none; its working directory is the root, in any case.
+    """
+    if view is None:
+        call(libc().unshare, CLONE_FS)
+        os.chdir("/")
+        return
+    if not view.network:
+        call(libc().setns, _no_network(), CLONE_NEWNET)
+    call(libc().unshare, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID)
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("velocity", STAGE, "tmpfs", MS_NOSUID | MS_NOEXEC, SIZE)
     _lay_system()
@@ -148,8 +158,8 @@ def _enter(view: View, network: int | None) -> None:
         _directory(Path(STAGE + str(link.parent)))
         Path(STAGE + str(link)).symlink_to(leads)
     os.chdir(STAGE)
-    _syscall(PIVOT_ROOT.get(os.uname().machine, -1), b".", b".")
-    _call(_libc().umount2, b".", MNT_DETACH)
+    system_call("pivot_root", b".", b".")
+    call(libc().umount2, b".", MNT_DETACH)
     os.chdir("/")
     _mount(None, "/", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
 
@@ -189,7 +199,7 @@ def _show(path: Path, attributes: int) -> None:
     # struct mount_attr: set, clear, propagation, user namespace. mount_setattr(2)
     wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
     where = os.fsencode(at)
-    _syscall(MOUNT_SETATTR, AT_FDCWD, where, AT_RECURSIVE, wanted, ctypes.c_size_t(ctypes.sizeof(wanted)))
+    system_call("mount_setattr", AT_FDCWD, where, AT_RECURSIVE, wanted, ctypes.c_size_t(ctypes.sizeof(wanted)))
 
 
 def _directory(path: Path) -> None:
@@ -202,19 +212,4 @@ def _directory(path: Path) -> None:
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind, options)]
-    _call(_libc().mount, *words[:3], ctypes.c_ulong(flags), words[3])
-
-
-def _syscall(number: int, *arguments: Any) -> None:
-    _call(_libc().syscall, ctypes.c_long(number), *arguments)
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _call(function: Any, *arguments: Any) -> None:
-    if function(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    call(libc().mount, *words[:3], ctypes.c_ulong(flags), words[3])

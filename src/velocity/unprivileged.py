@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
-import subprocess
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,24 +86,28 @@ async def running(
     words: Sequence[str],
     bounds: Bounds,
     *,
-    stdin: int = subprocess.DEVNULL,
+    stdin: int | None = None,
     files: tuple[int, ...] = (),
     **environment: str,
 ) -> AsyncIterator[Running]:
     """Run a program; what of it still runs when this is left is killed. Raises `OSError`, as when it is not there.
 
-    `worker` is the group that a `uid` of `own_uid` has, None as an ordinary user. `files` it gets by their numbers.
+    `worker` is the group that a `uid` of `own_uid` has, None as an ordinary user. `files` it gets by their numbers;
+    without `stdin` it reads nothing.
     """
     if shutil.which(words[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as left:
         (stdout, said), (stderr, complained) = _pipe(left), _pipe(left)
-        process = await _begun(
+        if stdin is None:
+            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            left.callback(os.close, stdin)
+        pid = await _begun(
             worker, uid, [*_limits(bounds, uid), *words], stdin=stdin, stdout=said, stderr=complained,
-            pass_fds=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
+            files=files, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **environment},
         )  # fmt: skip
-        over = _end(loop, process)
+        over = _end(loop, pid)
         os.close(said)
         os.close(complained)
         complaints = asyncio.create_task(_last(await _reader(loop, stderr, left)))
@@ -111,7 +115,7 @@ async def running(
             yield Running(await _reader(loop, stdout, left), complaints, over)
         finally:
             if not over.done():
-                process.kill()
+                os.kill(pid, signal.SIGKILL)
             try:
                 await asyncio.wait({over}, timeout=bounds.give_up)
             finally:
@@ -128,27 +132,27 @@ def _pipe(left: contextlib.ExitStack) -> tuple[int, int]:
     return read, write
 
 
-async def _begun(*what: Any, **how: Any) -> subprocess.Popen[bytes]:
+async def _begun(*what: Any, **how: Any) -> int:
     """Begin it in a thread; who is cancelled meanwhile leaves nothing that runs."""
     beginning = asyncio.ensure_future(asyncio.to_thread(_begin, *what, **how))
     try:
         return await ended(beginning)
     except asyncio.CancelledError:
         if beginning.exception() is None:
-            beginning.result().kill()
-            beginning.result().wait()
+            os.kill(beginning.result(), signal.SIGKILL)
+            await asyncio.to_thread(os.waitpid, beginning.result(), 0)
         raise
 
 
-def _begin(worker: int | None, uid: int | None, words: list[str], **how: Any) -> subprocess.Popen[bytes]:
+def _begin(worker: int | None, uid: int | None, words: list[str], **how: Any) -> int:
     if uid is None or sandbox.missing() is not None:
-        process = subprocess.Popen([*_drop(worker, uid), *words], cwd="/", **how)
+        pid = sandbox.spawn(None, [*_drop(worker, uid), *words], **how)
     else:
         # It may name its descriptors by /proc/self/fd: that is the namespace's own, with nobody else in it.
         inside = ["unshare", "--mount-proc=/proc", "--", *_drop(worker, uid), *words]
-        process = sandbox.spawn(sandbox.View(), inside, **how)
-    sandbox.end_sooner(process.pid)
-    return process
+        pid = sandbox.spawn(sandbox.View(), inside, **how)
+    sandbox.end_sooner(pid)
+    return pid
 
 
 def _drop(worker: int | None, uid: int | None) -> list[str]:
@@ -162,15 +166,15 @@ def _limits(bounds: Bounds, uid: int | None) -> list[str]:
     return ["prlimit", f"--as={bounds.memory}", "--core=0", f"--fsize={bounds.file}", *more, "--"]
 
 
-def _end(loop: asyncio.AbstractEventLoop, process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+def _end(loop: asyncio.AbstractEventLoop, pid: int) -> asyncio.Future[int]:
     """Done when it has ended. pidfd_open(2)"""
     over: asyncio.Future[int] = loop.create_future()
-    descriptor = os.pidfd_open(process.pid)
+    descriptor = os.pidfd_open(pid)
 
     def gone() -> None:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-        over.set_result(process.wait())
+        over.set_result(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
     loop.add_reader(descriptor, gone)
     return over

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from velocity.hypervisor.qemu import confine, facts, firmware, probe
 from velocity.hypervisor.qemu.confine import read_back
 from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
+from velocity.sandbox import View
 
 CONFINED = {
     "Uid": "20000 20000 20000 20000", "Gid": "20000 20000 20000 20000", "Groups": "", "NoNewPrivs": "1", "Seccomp": "2",
@@ -139,17 +140,20 @@ def test_a_machine_may_open_kvm_although_its_uid_may_not(tmp_path: Path) -> None
     mode = confine.KVM.stat().st_mode & 0o777
     confine.KVM.chmod(0o600)
 
-    def opened(uid: int) -> bytes:
-        process = confine.begin(seen, [*confine.prefix(uid, 1 << 30), *look], stdout=subprocess.PIPE)
-        return process.communicate(timeout=30)[0]
+    def opened(view: View | None, uid: int) -> bytes:
+        with Path(os.devnull).open("r+b") as null, tempfile.TemporaryFile() as said:
+            nothing, env = null.fileno(), {"PATH": os.defpath}
+            pid = confine.begin(view, uid, 1 << 30, look, stdin=nothing, stdout=said.fileno(), stderr=nothing, env=env)
+            os.waitpid(pid, 0)
+            said.seek(0)
+            return said.read()
 
     try:
         assert not confine.is_open_to_all(confine.KVM)
-        alone = subprocess.run([*confine.prefix(40000, 1 << 30), *look], capture_output=True, text=True, check=False)
-        assert alone.returncode != 0
+        assert opened(None, 40000) == b""
         seen = confine.view(40000, tmp_path, "qemu-system-x86_64", None, kvm=True)
-        assert opened(40000).split() == [b"40000"]
-        assert opened(40001) == b"", "nobody else's"
+        assert opened(seen, 40000).split() == [b"40000"]
+        assert opened(seen, 40001) == b"", "nobody else's"
         assert list(tmp_path.iterdir()) == [], "nothing of it is seen outside"
         assert confine.KVM.stat().st_uid == 0
     finally:

@@ -1,21 +1,23 @@
 """How little a machine's process may do: what it is started with, and what holds of it when one looks.
 
-setpriv(1), prlimit(1); https://www.kernel.org/doc/html/latest/userspace-api/no_new_privs.html; proc_pid_mountinfo(5)
+proc_pid_status(5), proc_pid_mountinfo(5)
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
-import subprocess
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
-from velocity import sandbox
+from velocity import sandbox, spawning
 from velocity.hypervisor.port import Confinement
-from velocity.hypervisor.qemu import scopes
+from velocity.hypervisor.qemu import privileges, scopes
 from velocity.hypervisor.qemu.processes import limit
 from velocity.hypervisor.qemu.resolver import RESOLV_CONF
 from velocity.sandbox import Lent, View
@@ -26,31 +28,6 @@ NAMESPACES = {"mnt": "mount", "ipc": "ipc", "pid": "pid"}
 """Those that a process should have for its own, as /proc names them."""
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 """The sets that /proc/PID/status names, beside the one that bounds them."""
-
-
-def prefix(uid: int | None, largest: int) -> list[str]:
-    """The command that gives privileges up and becomes QEMU. None: an ordinary user, who has none to give up.
-
-    `largest` is how many bytes a file may have that it writes. Threads are counted for each uid: only one of its own
-    can have a bound. prlimit(1)
-    """
-    limits = ["prlimit", "--core=0", f"--fsize={largest}"]
-    if uid is None:
-        return [*limits, "--", "setpriv", "--no-new-privs", "--"]
-    return [
-        *limits,
-        f"--nproc={scopes.THREADS}",
-        "--",
-        "setpriv",
-        f"--reuid={uid}",
-        f"--regid={uid}",
-        "--clear-groups",
-        "--no-new-privs",
-        "--inh-caps=-all",
-        "--ambient-caps=-all",
-        "--bounding-set=-all",
-        "--",
-    ]
 
 
 def is_open_to_all(device: Path) -> bool:
@@ -75,14 +52,40 @@ def view(uid: int, own: Path, binary: str, resolver: Path | None, *, kvm: bool) 
     )
 
 
-def begin(seen: View | None, command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
-    """Begin it, seeing just that; None: as the server itself. The kernel ends it before the server for want of memory.
+def begin(seen: View | None, uid: int | None, largest: int, command: Sequence[str], **how: Any) -> int:
+    """Begin it as that uid, seeing just that; its pid. `how` is `spawning.spawn`'s. Raises `OSError`.
 
-    Raises `OSError`.
+    `seen` None: it sees what the server does; `uid` None: it runs as the server itself. `largest` is how many bytes a
+    file may have that it writes. For want of memory the kernel ends it before the server.
     """
-    process = subprocess.Popen(command, cwd="/", **how) if seen is None else sandbox.spawn(seen, command, **how)
-    sandbox.end_sooner(process.pid)
-    return process
+
+    def begun() -> int:
+        sandbox.enter(seen)
+        privileges.give_up(uid)
+        pid = spawning.spawn(command, session=True, **how)
+        try:
+            _bound(pid, uid, largest)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        return pid
+
+    pid = sandbox.aside(begun)
+    sandbox.end_sooner(pid)
+    return pid
+
+
+def _bound(pid: int, uid: int | None, largest: int) -> None:
+    """What it may take: before the guest's first instruction, and for good, as only root could raise it. prlimit(2)
+
+    The calling thread has that process's uid, so that it may do it without a capability.
+    """
+    bounds = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: largest}
+    if uid is not None:  # threads are counted for each uid: only one of its own can have a bound
+        bounds[resource.RLIMIT_NPROC] = scopes.THREADS
+    for kind, most in bounds.items():
+        resource.prlimit(pid, kind, (most, most))
 
 
 def status(pid: int) -> dict[str, str]:

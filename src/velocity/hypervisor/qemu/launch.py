@@ -261,19 +261,18 @@ def _spawn(
     own_words = held(spool.create(directory / qemu_log.NAME, run.spool))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
     descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
-    process = confine.begin(
+    return confine.begin(
         _view(place, plan, run),
-        [*confine.prefix(run.uid if place.privileged else None, largest), *arguments(plan)],
+        run.uid if place.privileged else None,
+        largest,
+        arguments(plan),
         stdin=typed,
         stdout=said,
         stderr=own_words,
-        pass_fds=descriptors,
-        start_new_session=True,
-        restore_signals=False,  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
+        files=descriptors,
+        reset=(),  # Python's ignoring of SIGXFSZ stays: it is QEMU's, too
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )
-    process.returncode = 0  # the session reaps it, by its pidfd: Popen's own bookkeeping ends here
-    return process.pid
 
 
 def _view(place: HostDirectories, plan: LaunchSpec, run: Run) -> View | None:
