@@ -20,7 +20,7 @@ from velocity.events.limits import StreamLimits
 from velocity.hypervisor.port import Fact, FactCause
 
 T = TypeVar("T")
-EXAMPLES, SHORT, WHOLE = 14, 50, 150
+EXAMPLES, SHORT, WHOLE = 14, 38, 150
 """How many times how many steps."""
 EACH = 5
 """Steps from one comparison to the next."""

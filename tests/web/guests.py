@@ -57,13 +57,21 @@ def shot(server: Server, vmid: int) -> bytes:
     return out.getvalue()
 
 
-def firmware(server: Server) -> tuple[bytes, bytes]:
-    """The firmware's shell, and its setup."""
-    vmid = _vm(server, "bare", 128, [])
+def in_shell(server: Server, name: str) -> int:
+    """A VM without media, in its firmware's shell: its id."""
+    vmid = _vm(server, name, 128, [])
     terminal = server.console(vmid)
     terminal.until(b"any other key", PATIENCE)
     terminal.type("\x1b")
     terminal.until(b"Shell>", PATIENCE)
+    terminal.close()
+    return vmid
+
+
+def firmware(server: Server) -> tuple[bytes, bytes]:
+    """The firmware's shell, and its setup."""
+    vmid = in_shell(server, "bare")
+    terminal = server.console(vmid)
     terminal.type("ver\r")
     terminal.until(b"UEFI v2", PATIENCE)
     shell = shot(server, vmid)

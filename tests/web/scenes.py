@@ -162,7 +162,7 @@ SCENES = (
 def console(one: Person, vmid: int) -> None:
     one.open(f"/vms/{vmid}/console")
     expect(one.page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
-    drawn = "() => [...document.querySelectorAll('canvas')].some(one => one.width === 1024)"
+    drawn = "() => [...document.querySelectorAll('canvas')].some(one => one.width >= 640)"
     one.page.wait_for_function(drawn)
 
 
