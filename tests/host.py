@@ -20,7 +20,9 @@ from tests.api.world import PASSWORD, prepare, quick_passwords
 from tests.metrics.times import Hands
 from tests.patience import PATIENCE
 from velocity import app
+from velocity.api import tls
 from velocity.api.server import Protocol, Server, WebSocketProtocol
+from velocity.cli import own_server
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import Client, ClientError
@@ -110,10 +112,14 @@ def hosting(
             noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=WebSocketProtocol,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
-        server = Server(config, built.services.events.readers.end, built.services.access.sessions.find)
+        secure = tls.context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        services = built.services
+        server = Server(config, services.events.readers.end, services.access.sessions.find, tls=secure)
         begun.append((server, built, look, loop))
+        own = own_server.listen(settings)
         ready.set()
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[listener, own])
+        own_server.withdraw(settings)
         await built.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
@@ -126,7 +132,7 @@ def hosting(
     }
     key = settings.key_file.read_text().strip()
     if root_password:
-        with Client(settings.base_url) as client:
+        with own_server.way(settings) as way, Client(settings.base_url, uds=way) as client:
             key = client.sign_in(name="root", password=root_password).authkey
         environment |= {"VELOCITY_SERVER": settings.base_url, "VELOCITY_AUTHKEY": key}
     else:

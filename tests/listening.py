@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +31,11 @@ class Listening:
 
 @asynccontextmanager
 async def listening(
-    w: World, bounds: RequestLimits | None = None, listener: socket.socket | None = None, **more: Any
+    w: World,
+    bounds: RequestLimits | None = None,
+    listener: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
+    **more: Any,
 ) -> AsyncIterator[Listening]:
     """`more`: of uvicorn's settings."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
@@ -43,7 +48,7 @@ async def listening(
         timeout_graceful_shutdown=5,
         **{"http": Protocol, **more},
     )
-    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.find, bounds)
+    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.find, bounds, tls)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)

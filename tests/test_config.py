@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from velocity.config import ConfigError, load
+from velocity.config import ConfigError, Settings, foreign, load
 
 
 def test_with_nothing_at_all_it_serves() -> None:
@@ -47,7 +47,6 @@ def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("VELOCITY_COLOUR", "red"),
         ("VELOCITY_LISTEN", "nowhere"),
         ("VELOCITY_LISTEN", "127.0.0.1:70000"),
         ("VELOCITY_AUTHKEY_LIFETIME", "soon"),
@@ -67,3 +66,39 @@ def test_the_environment_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(environ={name: value})
     assert name.removeprefix("VELOCITY_").lower() in str(refused.value).lower()
+
+
+KUBERNETES = {
+    "VELOCITY_PORT": "tcp://10.0.0.1:8090",
+    "VELOCITY_PORT_8090_TCP": "tcp://10.0.0.1:8090",
+    "VELOCITY_PORT_8090_TCP_ADDR": "10.0.0.1",
+    "VELOCITY_SERVICE_HOST": "10.0.0.1",
+    "VELOCITY_SERVICE_PORT": "8090",
+    "VELOCITY_SERVICE_PORT_HTTP": "8090",
+}
+"""What every container gets beside a service of our name."""
+
+
+@pytest.mark.holds("CLI-70")
+def test_variables_of_others_with_our_prefix_end_nothing() -> None:
+    others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
+    assert load(environ=others) == load(environ={})
+    assert foreign(others) == sorted(set(others) - {"velocity_listen"})
+
+
+@pytest.mark.holds("CLI-70")
+def test_all_variables_of_our_own_work(tmp_path: Path) -> None:
+    """Those that are no settings, too, set to nothing or to something."""
+    for value in ("", "1"):
+        assert load(environ={f"VELOCITY_{name}": value for name in ("SERVER", "AUTHKEY", "CA", "TRACEBACK")}).listen
+    texts = {
+        "pools": '[{mpid=3, name="p", path="/p"}]', "nics": '[{nicid=1, identifier="br0"}]', "log_stalls": "true",
+        "cors_origins": '["https://a.example"]', "trusted_proxies": '["10.0.0.0/8"]', "accelerator": "tcg",
+        "listen": "[::]:1", "database": "postgresql://a/b", "root_password": "12345678", "trash_days": "0",
+    }  # fmt: skip
+    settings = [one for one in Settings.__struct_fields__ if one not in texts]
+    texts |= {name: str(getattr(load(environ={}), name)) for name in settings if "tls" not in name}
+    texts |= {"tls_cert": "a.pem", "tls_key": "b.pem", "runtime_dir": "run", "data_dir": str(tmp_path)}
+    made = load(environ={f"VELOCITY_{name.upper()}": text for name, text in texts.items()})
+    assert (made.tls_cert, made.runtime_dir) == (str(Path.cwd() / "a.pem"), str(Path.cwd() / "run"))
+    assert (made.root_password, made.trash_days, made.log_stalls, made.data_dir) == ("12345678", 0, True, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -62,7 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trusted_proxies: Annotated[
         list[str],
         Meta(
-            description="reverse proxies (addresses, networks) whose X-Forwarded-For and X-Forwarded-Proto are believed"
+            description="reverse proxies (addresses, networks) whose X-Forwarded-For, -Proto, -Host and -Port are "
+            "believed"
         ),
     ] = []
     authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds until an authkey expires")] = 3600
@@ -203,8 +205,11 @@ def _from_file(file: Path) -> dict[str, Any]:
             _convert({name: value}, str(file))
         except ConfigError as error:
             raise ConfigError(f"{file}, line {_line(text, name)}: {error}") from None
-    base = file.parent
-    for key in ("data_dir", "tls_cert", "tls_key"):
+    return _whole_paths(values, file.parent.absolute())
+
+
+def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    for key in ("data_dir", "tls_cert", "tls_key", "runtime_dir"):
         if values.get(key):
             values[key] = str(base / Path(values[key]).expanduser())
     for pool in values.get("pools", []):
@@ -215,12 +220,10 @@ def _from_file(file: Path) -> dict[str, Any]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in environ.items():
-        name = variable.removeprefix(PREFIX).lower()
-        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
+        if not is_setting(variable):
             continue
-        field = _FIELDS.get(name)
-        if field is None:
-            raise ConfigError(f"{variable}: there is no such setting; the settings are: {', '.join(_FIELDS)}")
+        name = variable.removeprefix(PREFIX).lower()
+        field = _FIELDS[name]
         value: Any = text
         if field.type is not str and not isinstance(field.default, str | Path):
             try:
@@ -232,12 +235,31 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         except ConfigError as error:
             raise ConfigError(f"{variable}: {error}") from None
         values[name] = value
-    return values
+    return _whole_paths(values, Path.cwd())
+
+
+def is_setting(variable: str) -> bool:
+    return variable.startswith(PREFIX) and variable == variable.upper() and variable[len(PREFIX) :].lower() in _FIELDS
+
+
+def foreign(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like ours and are none: others use the same prefix, as Kubernetes for each service, so they
+    end nothing."""
+    known = {*_OTHER_VARIABLES, *(PREFIX + name.upper() for name in _FIELDS)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def toml(pools: list[PoolSetting]) -> str:
+    """As VELOCITY_POOLS has them."""
+    quoted = [
+        (pool.mpid, *(json.dumps(text, ensure_ascii=False) for text in (pool.name, str(pool.path)))) for pool in pools
+    ]
+    return "[" + ", ".join(f"{{mpid={mpid}, name={name}, path={path}}}" for mpid, name, path in quoted) + "]"
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
-_OTHER_VARIABLES = {PREFIX + "CONFIG", PREFIX + "SERVER", PREFIX + "AUTHKEY"}
-"""Variables of ours that are no settings: where the file is, and what the client reads."""
+_OTHER_VARIABLES = {PREFIX + name for name in ("CONFIG", "SERVER", "AUTHKEY", "CA", "TRACEBACK")}
+"""Variables of ours that are no settings: where the file is, and what the command line reads."""
 
 
 def _convert(values: dict[str, Any], where: str) -> Settings:

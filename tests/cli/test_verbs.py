@@ -79,7 +79,7 @@ def test_exit_statuses(host: Host) -> None:
 
 
 def test_login_keeps_a_session_for_this_account_alone(host: Host, tmp_path: Path) -> None:
-    without = {**host.environment}
+    without = {**host.environment, "VELOCITY_DATA_DIR": str(tmp_path / "another account's")}
     del without["VELOCITY_AUTHKEY"]
     host.environment = without
     assert host.run("whoami").exit_code == 3

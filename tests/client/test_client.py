@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import ssl
 from pathlib import Path
 
-import certifi
 import httpx
 import pytest
 
@@ -99,13 +99,13 @@ def test_no_server_is_said_with_the_cure() -> None:
 
 def test_authorities_are_read_only_for_what_they_prove(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[None] = []
-    kept = certifi.where()
+    kept = ssl.create_default_context
 
-    def where() -> str:
+    def counted() -> ssl.SSLContext:
         read.append(None)
-        return kept
+        return kept()
 
-    monkeypatch.setattr(certifi, "where", where)
+    monkeypatch.setattr(ssl, "create_default_context", counted)
 
     async def both(url: str) -> None:
         Client(url).close()
@@ -117,10 +117,30 @@ def test_authorities_are_read_only_for_what_they_prove(monkeypatch: pytest.Monke
     assert len(read) == 2
 
 
-def test_an_answer_that_is_not_ours() -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<html>a proxy</html>"))
-    with Client("http://x", transport=transport) as client, pytest.raises(ApiError, match="not from a Velocity server"):
+@pytest.mark.holds("TLS-74")
+@pytest.mark.parametrize(
+    ("status", "content", "words"),
+    [
+        (502, "<html>a proxy</html>", "502 a proxy"),
+        (502, "<html><head><title>502 Bad Gateway</title></head></html>", "does not reach it.*[(]502 Bad Gateway[)]"),
+        (503, "", "does not reach it.*status 503"),
+        (504, "Gateway Timeout", "gave up waiting.*504 Gateway Timeout"),
+        (413, "<title>413 Request Entity Too Large</title>", "client_max_body_size"),
+        (401, "<title>401 Authorization Required</title>", "a sign-in of its own"),
+        (403, '{"error": "forbidden"}', "403"),
+        (301, "", "redirection to https://x/: use that address"),
+        (200, "<html><title>\nWelcome\n to nginx!</title></html>", "200 Welcome to nginx!; look at the address"),
+        (200, "", "status 200"),
+        (200, "[]", "not from a Velocity server"),
+    ],
+)
+def test_an_answer_that_is_not_ours_has_words(status: int, content: str, words: str) -> None:
+    headers = {"location": "https://x/"} if status == 301 else {}
+    transport = httpx.MockTransport(lambda request: httpx.Response(status, text=content, headers=headers))
+    with Client("http://x", transport=transport) as client, pytest.raises(ClientError, match=words) as told:
         client.list_nics()
+    assert "the response is not from a Velocity server" in str(told.value)
+    assert isinstance(told.value, ApiError) is (status != 200)
 
 
 def test_the_same_for_asyncio(host: Host) -> None:

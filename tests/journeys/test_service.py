@@ -22,6 +22,7 @@ from tests.host import Host
 from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server
 from tests.patience import PATIENCE
+from velocity.cli import own_server
 from velocity.cli.main import velocity
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,7 @@ def test_the_guests_unit_reaches_the_server_of_its_settings(host: Host, tmp_path
 
 def certificate(directory: Path, name: str) -> None:
     """The server's certificate, anew."""
+    directory.mkdir(exist_ok=True)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
          "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(directory / "key.pem"),
@@ -162,19 +164,27 @@ def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, t
 
 
 def check_own_server_is_known(server: Server, place: Path) -> None:
-    """On the server's host the command line knows it by its certificate: by no other, and under whatever name."""
+    """On the server's host the command line needs no certificate; where the server's notes are missing, as those of an
+    earlier version are, it knows it by its very certificate: by no other, and under whatever name."""
     own = {"VELOCITY_LISTEN": f"localhost:{server.port}", "VELOCITY_DATA_DIR": str(server.data),
            "VELOCITY_TLS_CERT": str(place / "cert.pem"), "VELOCITY_TLS_KEY": str(place / "key.pem")}  # fmt: skip
     environment = {"PATH": os.environ["PATH"], "HOME": str(place), **own}
-    stop = [str(VELOCITY), "service", "stop-guests"]
-    done = subprocess.run(stop, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    (place / "other").mkdir()
+
+    def ask(**more: str) -> subprocess.CompletedProcess[str]:
+        words = [str(VELOCITY), "service", "stop-guests", "--timeout", "0"]
+        every = environment | more
+        return subprocess.run(words, env=every, capture_output=True, text=True, timeout=60, check=False)
+
     certificate(place / "other", "other")
-    other = environment | {"VELOCITY_TLS_CERT": str(place / "other" / "cert.pem")}
-    done = subprocess.run(stop, env=other, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 5
-    assert "certificate" in done.stderr
+    other = str(place / "other" / "cert.pem")
+    assert ask(VELOCITY_TLS_CERT=other).returncode == 0
+    for name in (own_server.SOCKET, own_server.ADDRESS):
+        (server.data / name).unlink()
+    known = ask()
+    assert known.returncode == 0, known.stderr
+    refused = ask(VELOCITY_TLS_CERT=other)
+    assert refused.returncode == 6
+    assert "certificate" in refused.stderr
 
 
 @pytest.mark.guest

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -297,7 +298,7 @@ class Server(uvicorn.Server):
     """Ends at `end` without raising the signal again: what the end means is ours to tell.
 
     `ending` is called before it waits for what is under way: streams end by themselves then. `knows` says whether an
-    authkey is somebody's.
+    authkey is somebody's. `tls` is for all sockets but those of this host's file system.
     """
 
     def __init__(
@@ -306,10 +307,12 @@ class Server(uvicorn.Server):
         ending: Callable[[], None],
         knows: Callable[[str], object],
         bounds: RequestLimits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         config.proxy_headers = False  # uvicorn believes any process of this host: `forwarded` knows whom to believe
         super().__init__(config)
         self._ending = ending
+        self._tls = tls
         self.server_state: State = State(bounds or RequestLimits(), knows)
 
     def end(self) -> None:
@@ -318,18 +321,21 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's, with a time for the TLS handshake too: before it is over there is no `Protocol` to be swept."""
         config, loop = self.config, asyncio.get_running_loop()
+        self.servers: list[asyncio.base_events.Server] = []
 
         def connection() -> asyncio.Protocol:
             kind = config.http_protocol_class
             return kind(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
 
-        seconds = self.server_state.bounds.seconds if config.ssl else None
-        self.servers = [
-            await loop.create_server(
-                connection, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog
-            )
-            for one in sockets or []
-        ]
+        seconds = self.server_state.bounds.seconds if self._tls else None
+        for one in sockets or []:
+            if one.family == socket.AF_UNIX:
+                opened = await loop.create_unix_server(connection, sock=one, backlog=config.backlog)
+            else:
+                opened = await loop.create_server(
+                    connection, sock=one, ssl=self._tls, ssl_handshake_timeout=seconds, backlog=config.backlog
+                )
+            self.servers.append(opened)
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:

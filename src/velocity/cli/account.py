@@ -9,9 +9,9 @@ from velocity.cli.output import as_json, done, held, json_option, show_json, tab
 from velocity.cli.words import clean
 
 
-def _choose(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:
-    if url is not None:
-        context.find_root().params["server"] = url
+def _choose(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.find_root().params[parameter.name] = value
 
 
 SERVER = click.option(
@@ -21,11 +21,19 @@ SERVER = click.option(
     callback=_choose,
     help="The server, as with --server before the command.",
 )
+CA = click.option(
+    "--ca",
+    metavar="FILE",
+    expose_value=False,
+    callback=_choose,
+    help="The certificates to trust there, as with --ca before the command; they are kept with the session.",
+)
 
 
 @click.command()
 @click.argument("name", required=False)
 @SERVER
+@CA
 @password.STDIN
 @json_option
 def login(name: str | None, password_stdin: bool) -> None:

@@ -11,58 +11,85 @@ import click
 import msgspec
 from msgspec import Struct
 
+from velocity.cli import own_server
 from velocity.client import Client
+from velocity.client.trust import CERTIFICATE, authority, certificates
 from velocity.config import Settings, load
-
-_CERTIFICATE = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 
 
 class SavedSessions(Struct, frozen=True):
-    """The sessions of `velocity login` and whose they are, by server, and the server last used."""
+    """The sessions of `velocity login`, by server: whose they are, and the certificates (PEM) that are trusted there
+    where one was named. And the server last used."""
 
     last: str | None = None
     authkeys: dict[str, str] = {}
     names: dict[str, str] = {}
+    authorities: dict[str, str] = {}
 
-    def keeping(self, server: str, authkey: str, name: str) -> SavedSessions:
-        return SavedSessions(server, {**self.authkeys, server: authkey}, {**self.names, server: name})
-
-    def without(self, server: str) -> SavedSessions:
+    def keeping(self, server: str, authkey: str, name: str, authority: str | None) -> SavedSessions:
+        kept = self.without(server)
+        trusted = {} if authority is None else {server: authority}
         return SavedSessions(
-            None, *({at: one for at, one in kept.items() if at != server} for kept in (self.authkeys, self.names))
+            server,
+            {**kept.authkeys, server: authkey},
+            {**kept.names, server: name},
+            {**kept.authorities, **trusted},
         )
 
+    def without(self, server: str) -> SavedSessions:
+        every = (self.authkeys, self.names, self.authorities)
+        return SavedSessions(None, *({at: one for at, one in kept.items() if at != server} for kept in every))
 
-def connect(*, own: bool = False) -> Client:
+
+def connect(*, own: Settings | None = None) -> Client:
     """A client of the chosen server, signed in as far as one can be.
 
-    `own`: unless another is chosen, of this machine's own, with its key file: no kept session counts.
+    `own`: unless another is chosen, of this machine's own with these settings, with its key file: no kept session
+    counts.
     """
     kept = SavedSessions() if own else read()
     chosen = click.get_current_context().find_root().params.get("server")  # there for completions, too
-    settings = load()
-    server = (chosen or kept.last or settings.base_url).rstrip("/")
+    settings = own or load()
+    here = own_server.address(settings)
+    server = (chosen or kept.last or here).rstrip("/")
     authkey = os.environ.get("VELOCITY_AUTHKEY") or kept.authkeys.get(server)
-    if authkey is None and server == settings.base_url:
-        authkey = _key_file(settings)
-    client = Client(server, authkey, verify=_trust(settings) if server == settings.base_url else True)
+    uds, verify = None, _authority(kept, server)
+    if server == here:
+        authkey = authkey or _key_file(settings)
+        uds = click.get_current_context().with_resource(own_server.way(settings))
+        verify = verify or _own_certificate(settings)
+    client = Client(server, authkey, verify=verify or True, uds=uds)
     client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
 
 
-def _trust(settings: Settings) -> bool | ssl.SSLContext:
-    """This machine's own server is known by its very certificate, whatever name that is for, and whoever signed it."""
+def named_authority() -> Path | None:
+    """The file of `--ca` or VELOCITY_CA."""
+    named: str | None = click.get_current_context().find_root().params.get("ca")
+    return Path(named) if named else None
+
+
+def _authority(kept: SavedSessions, server: str) -> ssl.SSLContext | Path | None:
+    """What is trusted for that server instead of this machine's store: as named now, or at the login."""
+    if file := named_authority():
+        return file
+    return authority(kept.authorities[server]) if server in kept.authorities else None
+
+
+def _own_certificate(settings: Settings) -> ssl.SSLContext | None:
+    """Where its socket is missing, this machine's own server is known by its very certificate, whatever name that is
+    for, and whoever signed it."""
+    if not settings.tls_cert:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        found = re.search(
-            r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", Path(settings.tls_cert).read_text(), re.S
-        )
+        found = re.search(CERTIFICATE, Path(settings.tls_cert).read_text(), re.S)
         context.load_verify_locations(cadata=found[0] if found else "")
     except (OSError, ValueError):  # there is none, or it is not to be read: as any other server
-        return True
+        return None
     return context
 
 
@@ -89,8 +116,10 @@ def _key_file(settings: Settings) -> str | None:
 
 
 def keep(client: Client, authkey: str, name: str) -> None:
-    """Go on as that user of the client's server."""
-    write(read().keeping(client.server, authkey, name))
+    """Go on as that user of the client's server, and trust there what is trusted now."""
+    kept, file = read(), named_authority()
+    trusted = certificates(file) if file else kept.authorities.get(client.server)
+    write(kept.keeping(client.server, authkey, name, trusted))
 
 
 def keeps(client: Client) -> bool:

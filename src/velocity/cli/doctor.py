@@ -46,7 +46,7 @@ def doctor() -> int:
         settings = load()
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    host = _host()
+    host = _host(settings)
     unknown = {one.uuid for one in host.unknown_guests} if host else set()
     findings = [*examine(settings, unknown), *(unasked_writers(host.unasked_writers) if host else ())]
     if as_json():
@@ -197,9 +197,9 @@ def unasked_writers(told: Sequence[UnaskedWriter]) -> Iterator[Finding]:
         yield Finding("media", "limited", text)
 
 
-def _host() -> HostInfo | None:
+def _host(settings: Settings) -> HostInfo | None:
     """What the server says, if one runs here and answers."""
     try:
-        return connection.connect(own=True).show_host()
+        return connection.connect(own=settings).show_host()
     except (ClientError, click.ClickException):
         return None

@@ -50,6 +50,7 @@ Exit status:
   3    not signed in, or not allowed
   4    not found
   5    no server responds
+  6    the server is not trusted, or TLS fails
   130  interrupted
 """
 
@@ -94,9 +95,15 @@ class Lazy(click.Group):
     metavar="URL",
     help="The server to use (default: that of the last login, or this machine's).",
 )
+@click.option(
+    "--ca",
+    envvar="VELOCITY_CA",
+    metavar="FILE",
+    help="Certificates (PEM) to trust instead of this machine's: the server's authority, or the server's own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the API.")
 @click.pass_context
-def velocity(context: click.Context, server: str | None, as_json: bool) -> None:
+def velocity(context: click.Context, server: str | None, ca: str | None, as_json: bool) -> None:
     """Virtual machines for small teams and homelabs."""
     context.obj = {"json": as_json}  # the server is asked for where it is needed: `session.connect`
 

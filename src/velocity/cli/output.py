@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, UnsetType
 
 from velocity.cli.words import clean, isolated
-from velocity.client import ApiError, ClientError, Unreachable
+from velocity.client import ApiError, ClientError, Unreachable, Untrusted
 from velocity.contract.permissions import Permission
 from velocity.contract.users import PermissionInfo
 from velocity.sizes import size
@@ -55,6 +55,8 @@ def complain(error: Exception) -> int:
         click.echo(hint, err=True)
     if isinstance(error, Unreachable):
         return 5
+    if isinstance(error, Untrusted):
+        return 6
     if isinstance(error, ApiError):
         if error.status == 404:
             return 4

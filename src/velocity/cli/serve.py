@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import gc
 import ipaddress
 import logging
 import mmap
 import os
 import queue
+import shlex
 import signal
 import socket
 import ssl
@@ -28,10 +30,13 @@ import uvloop
 from argon2.exceptions import HashingError
 
 from velocity import app, priority
+from velocity.api import tls
 from velocity.api.bounds import RequestLimits
+from velocity.api.page import INDEX, STATIC
 from velocity.api.server import Protocol, Server, WebSocketProtocol
-from velocity.cli.words import program
-from velocity.config import ConfigError, Settings, load
+from velocity.cli import hints, own_server
+from velocity.cli.words import clean, program
+from velocity.config import PREFIX, ConfigError, Settings, default_data_dir, foreign, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -53,6 +58,14 @@ STACK = 8 << 20
 """Bytes of address space that a thread takes."""
 HEADROOM = 64 << 20
 
+OF_KUBERNETES = (f"{PREFIX}PORT", f"{PREFIX}SERVICE_")
+"""What every container beside a service called velocity gets."""
+LISTEN_CURES = {
+    errno.EADDRINUSE: "stop the program that uses this address",
+    errno.EADDRNOTAVAIL: "this host has no such address",
+    errno.EACCES: "ports below 1024 need root",
+}
+
 NO_ROOM = (
     "the server needs more threads (about twenty, and eight for each pool) or more memory (a few hundred MiB): raise "
     "the limits of its user (ulimit -u and -v; with systemd LimitNPROC=, TasksMax= and MemoryMax=; in a container its "
@@ -68,7 +81,9 @@ def serve(file: Path | None) -> None:
         settings = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until `_reload` listens: a reload never ends the server
+    _warn_of_foreign()
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs that we start would inherit
     _keep_memory()
     try:
         with logging_to_stderr():
@@ -79,6 +94,14 @@ def serve(file: Path | None) -> None:
         if isinstance(error, RuntimeError) and "start new thread" not in str(error):
             raise
         raise click.ClickException(NO_ROOM) from None
+
+
+def _warn_of_foreign() -> None:
+    """One of them may be a setting that is spelled wrong."""
+    for name in foreign():
+        near = hints.meant(name.removeprefix(PREFIX).lower(), Settings.__struct_fields__)
+        if near or not name.startswith(OF_KUBERNETES):
+            click.secho(f"warning: {clean(name)} is no setting, and is ignored{near}", fg="yellow", err=True)
 
 
 class StartError(Exception):
@@ -92,6 +115,10 @@ async def _serve(settings: Settings) -> None:
         await driver.prepare()
         return driver
 
+    try:
+        certificate = tls.context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+    except tls.BadCertificate as error:
+        raise StartError(str(error)) from None
     listener = _listen(settings)
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
@@ -114,26 +141,27 @@ async def _serve(settings: Settings) -> None:
         ws=WebSocketProtocol,
         ws_max_size=1 << 20,
         timeout_graceful_shutdown=GRACE,
-        ssl_certfile=settings.tls_cert or None,
-        ssl_keyfile=settings.tls_key or None,
     )
     bounds = RequestLimits(trusted=tuple(settings.proxies))
-    server = Server(config, built.services.events.readers.end, built.services.access.sessions.find, bounds)
+    services = built.services
+    server = Server(config, services.events.readers.end, services.access.sessions.find, bounds, certificate)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, server.end)
-    loop.add_signal_handler(signal.SIGHUP, _reload, config, settings)
+    loop.add_signal_handler(signal.SIGHUP, _reload, certificate, settings)
     loop.call_soon(greet, settings, built)
     watch = LoopWatchdog(built.services.lag, stacks=settings.log_stalls)
     try:
         watch.open()
         built.database.watch(server.end)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[listener, *_own_sockets(settings)])
     finally:
         watch.close()
+        own_server.withdraw(settings)
         running = await built.close()
         what = "no guest is running" if not running else f"{running} guest{'s' if running > 1 else ''} still running"
-        click.echo(f"\nThe server has ended; {what}.", err=True)
+        with contextlib.suppress(OSError):  # nobody reads there any more
+            click.echo(f"\nThe server has ended; {what}.", err=True)
     if built.database.lost:
         raise StartError(
             "another server has taken over the database: stop one of the two, or give it a database of its own"
@@ -167,21 +195,14 @@ def work_threads(of_pools: int) -> ThreadPoolExecutor:
     return threads
 
 
-def _reload(config: uvicorn.Config, settings: Settings) -> None:
-    """Read again what can be read while the server runs: the certificate."""
-    if settings.tls_cert:
-        _renew_tls(config, settings)
-    else:
+def _reload(certificate: ssl.SSLContext | None, settings: Settings) -> None:
+    """Read again what can be read while the server runs: the certificate. One that is wrong changes nothing."""
+    if certificate is None:
         log.info("SIGHUP: nothing to reload, as there is no certificate; all other settings are read at the start")
-
-
-def _renew_tls(config: uvicorn.Config, settings: Settings) -> None:
-    """Read the certificate again, for the connections to come. One that is wrong changes nothing."""
+        return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
-        assert config.ssl is not None
-        config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
+        tls.renew(certificate, settings.tls_cert, settings.tls_key)
+    except tls.BadCertificate as error:
         log.error("the certificate was not renewed: %s", error)
     else:
         log.info("the certificate was renewed")
@@ -244,9 +265,10 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind(address)
         listener.listen(2048)
     except OSError as error:
+        cure = LISTEN_CURES.get(error.errno or 0, "correct it")
         raise StartError(
-            f"cannot listen on {settings.listen} ({error.strerror}): stop the program that uses this address, or "
-            "choose another with VELOCITY_LISTEN"
+            f"cannot listen on {settings.listen} ({error.strerror}): {cure}, or choose another address (`listen`, "
+            "VELOCITY_LISTEN)"
         ) from None
     with contextlib.suppress(ValueError):
         if not ipaddress.ip_address(address[0]).is_loopback and not settings.tls_cert:
@@ -259,6 +281,15 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _own_sockets(settings: Settings) -> list[socket.socket]:
+    """For the command line of this machine and account; none where the file system has no sockets."""
+    try:
+        return [own_server.listen(settings)]
+    except OSError as error:
+        log.warning("the command line of this machine has to come by %s: %s", settings.base_url, error)
+        return []
+
+
 def greet(settings: Settings, built: app.App) -> None:
     facts = built.hypervisor.hosts.about(app.HOST)
     lines = [f"Velocity serves on {settings.base_url}   (data: {settings.data_dir})"]
@@ -266,16 +297,31 @@ def greet(settings: Settings, built: app.App) -> None:
         lines.append(f"User root, password {built.root_password}   (it is not shown again; `passwd` sets another)")
         lines.append(f"Or open {settings.base_url}/#/welcome/{built.welcome}   (works once, within a day)")
     lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
-    lines.append(f"Next, in a second terminal: {_hint(program())} demo")
-    click.echo("\n".join(lines))
-    sys.stdout.flush()
+    if not (STATIC / INDEX).exists():
+        lines.append("The web page is not built: `make web` says why. The API and the command line need none.")
+    lines.append(f"Next, in a second terminal: {_hint(settings)} demo")
+    with contextlib.suppress(OSError):  # whoever read there has gone
+        click.echo("\n".join(lines))
+        sys.stdout.flush()
+    _tell_systemd("READY=1")
 
 
-def _hint(program: str) -> str:
-    """The command as it can be typed from where the user stands."""
+def _tell_systemd(state: str) -> None:
+    """Where it has started us. sd_notify(3)"""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if place.startswith(("/", "@")):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.sendto(state.encode(), place.replace("@", "\0", 1) if place.startswith("@") else place)
+
+
+def _hint(settings: Settings) -> str:
+    """The command as it can be typed from where the user stands, in a terminal that has none of our variables."""
+    called = program()
     with contextlib.suppress(ValueError):
-        return str(Path(program).absolute().relative_to(Path.cwd()))
-    return program
+        called = str(Path(called).absolute().relative_to(Path.cwd()))
+    if settings.data_dir == default_data_dir():
+        return called
+    return f"VELOCITY_DATA_DIR={shlex.quote(str(settings.data_dir))} {called}"
 
 
 def _keep_memory() -> None:

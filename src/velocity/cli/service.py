@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
 import click
 
-from velocity.cli import connection, where
-from velocity.cli.words import clean
-from velocity.client import ApiError, Client
-from velocity.config import ConfigError, load
-from velocity.contract.machines import State, VmSummary
+from velocity.cli.stop_guests import stop_guests
+from velocity.config import ConfigError, Settings, is_setting, load, toml
 
 SERVER, GUESTS = "velocity.service", "velocity-guests.service"
 
@@ -22,10 +18,14 @@ SERVER_UNIT = """\
 [Unit]
 Description=Velocity, virtual machines
 Wants=network-online.target
-After=network-online.target local-fs.target
+After=network-online.target local-fs.target remote-fs.target postgresql.service
+# It is tried again for as long as what it needs, such as its database, is missing.
+StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+# Started is a server that serves.
+Type=notify
+TimeoutStartSec=10min
 ExecStart={command} serve{option}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}
@@ -34,7 +34,7 @@ KillMode=process
 # A guest that the out-of-memory killer ends is not a failure of the server.
 OOMPolicy=continue
 {hardening}Restart=on-failure
-RestartSec=1
+RestartSec=2
 LimitNOFILE=65536
 TasksMax=infinity
 
@@ -119,6 +119,9 @@ def service() -> None:
     """The server as a systemd service."""
 
 
+service.add_command(stop_guests)
+
+
 @service.command()
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The settings file.")
 @click.option("--user", is_flag=True, help="For this account only, without root.")
@@ -133,13 +136,11 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         raise click.ClickException(str(error)) from None
     named = config or os.environ.get("VELOCITY_CONFIG")
     file = Path(named).absolute() if named else None
-    environment = [_word(f"VELOCITY_DATA_DIR={settings.data_dir}")]
-    if file:
-        environment.append(_word(f"VELOCITY_CONFIG={file}"))
+    option = f" --config {_word(str(file))}" if file else ""
     words = {
-        "command": _word(str(Path(sys.argv[0]).absolute())),
-        "option": f" --config {_word(str(file))}" if file else "",
-        "environment": "\n".join(f"Environment={one}" for one in environment),
+        "command": _command(option),
+        "option": option,
+        "environment": "\n".join(f"Environment={_word(one)}" for one in _environment(settings, file)),
         "target": "default.target" if user else "multi-user.target",
         "hardening": "" if user else HARDENING,
         "guests_hardening": "" if user else GUESTS_HARDENING,
@@ -155,7 +156,9 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
     for name, text in units.items():
         try:
             place.mkdir(parents=True, exist_ok=True)
-            (place / name).write_text(text)
+            (place / name).write_text(text, "utf-8")
+        except UnicodeEncodeError:
+            raise click.ClickException("units are UTF-8, and one of the paths is not: rename it") from None
         except OSError as error:
             raise click.ClickException(
                 f"{place / name} cannot be written ({error.strerror}): run this as root, or with --user"
@@ -167,62 +170,60 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         click.echo("loginctl enable-linger   (to keep it running after you sign out)")
 
 
+def _command(option: str) -> str:
+    """What runs us, wherever one stands. Nothing in it or the option is a variable. systemd.service(5), `:`"""
+    called = Path(sys.argv[0]).absolute()
+    command = f"{_word(sys.executable)} -m velocity" if called.name == "__main__.py" else _word(str(called))
+    return f":{command}" if "$" in command + option else command
+
+
+def _environment(settings: Settings, file: Path | None) -> list[str]:
+    """All that the settings are made of now, but secrets: everybody can read what is in a unit."""
+    own = {name: value for name, value in os.environ.items() if is_setting(name)}
+    if own.pop("VELOCITY_ROOT_PASSWORD", ""):
+        click.echo("VELOCITY_ROOT_PASSWORD is left out: everybody can read units; set it for the first start", err=True)
+    if re.search(r"://[^/@]*:[^/@]*@|password=", own.get("VELOCITY_DATABASE", "")):
+        raise click.ClickException(
+            "VELOCITY_DATABASE has a password, and everybody can read units: write `database` into a settings file "
+            "that only the server's account can read, and name it with --config"
+        )
+    for name in ("VELOCITY_TLS_CERT", "VELOCITY_TLS_KEY", "VELOCITY_RUNTIME_DIR"):
+        if own.get(name):
+            own[name] = getattr(settings, name.removeprefix("VELOCITY_").lower())
+    if "VELOCITY_POOLS" in own:
+        own["VELOCITY_POOLS"] = toml(settings.pools)
+    own |= {"VELOCITY_DATA_DIR": str(settings.data_dir)} | ({"VELOCITY_CONFIG": str(file)} if file else {})
+    return [f"{name}={value}" for name, value in sorted(own.items())]
+
+
 def _word(text: str) -> str:
     """One word of a unit, whatever is in it. systemd.syntax(7)"""
     text = text.replace("%", "%%")
     if re.fullmatch(r"[\w./=:@%+,-]+", text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return '"' + "".join(one if one >= " " else f"\\x{ord(one):02x}" for one in escaped) + '"'
 
 
 @service.command()
 @click.option("--user", is_flag=True, help="The units of this account.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory of the units.")
 def uninstall(user: bool, directory: Path | None) -> None:
-    """Remove the units. Guests and data remain."""
+    """Remove the units, and print how to stop what still runs. Guests and data remain."""
+    place = directory or _place(user)
     for name in (SERVER, GUESTS):
-        file = (directory or _place(user)) / name
-        if file.exists():
-            file.unlink()
-            click.echo(f"removed {file}", err=True)
-
-
-@service.command("stop-guests")
-@click.option(
-    "--timeout",
-    type=float,
-    default=90,
-    show_default=True,
-    help="Seconds until guests that are still running are ended.",
-)
-def stop_guests(timeout: float) -> None:
-    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
-
-    The guests of this host's own server, as its settings tell it, whatever server one is signed in to.
-    """
-    client = connection.connect(own=True)
-    running = _running(client)
-    for _, vm in running:
-        client.set_vm_state(vmid=vm.vmid, state="STOPPED")
-        click.echo(f"asked {clean(vm.name)} to shut down", err=True)
-    end = time.monotonic() + timeout
-    while (running := _running(client)) and time.monotonic() < end:
-        time.sleep(0.5)
-    for _, vm in running:
-        client.set_vm_state(vmid=vm.vmid, state="STOPPED", force=True)
-        click.echo(f"ended {clean(vm.name)}, which did not shut down within {timeout:.0f} s", err=True)
-
-
-def _running(client: Client) -> list[tuple[int, VmSummary]]:
-    found: list[tuple[int, VmSummary]] = []
-    for gid in where.paths(client):
-        try:
-            found += [(vm.vmid, vm) for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED]
-        except ApiError as error:
-            if error.status != 401:
-                raise
-    return sorted(found, key=lambda one: one[0], reverse=True)
+        for file in (place / name, *place.glob(f"*.wants/{name}")):
+            if file.is_symlink() or file.exists():
+                try:
+                    file.unlink()
+                except OSError as error:
+                    raise click.ClickException(
+                        f"{file} cannot be removed ({error.strerror}): run this as root"
+                    ) from None
+                click.echo(f"removed {file}", err=True)
+    systemctl = "systemctl --user" if user else "systemctl"
+    click.echo(f"{systemctl} stop {SERVER}; {systemctl} daemon-reload   (guests keep running)")
+    click.echo(f"{systemctl} stop {GUESTS}   (before that, if the guests are to be shut down)")
 
 
 def _place(user: bool) -> Path:

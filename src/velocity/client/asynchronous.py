@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -13,8 +13,9 @@ import msgspec
 
 from velocity.client import events as following
 from velocity.client.async_methods import AsyncMethods
-from velocity.client.client import AGENT, TIMEOUT, trusted
-from velocity.client.errors import ApiError, ClientError, Unreachable, api_error
+from velocity.client.client import AGENT, LOCAL, TIMEOUT
+from velocity.client.errors import ApiError, ClientError, api_error, decoded, no_answer
+from velocity.client.trust import Verify, trusted
 from velocity.contract.events import WATCH, Event
 from velocity.contract.operation import Operation, Wire
 from velocity.contract.plan import Plan
@@ -26,7 +27,8 @@ Response = TypeVar("Response", bound=Wire)
 class AsyncClient(AsyncMethods):
     """A server, and who one is there. Any number of tasks may use it at once.
 
-    Every method raises `ApiError` when the server refuses and `Unreachable` when none answers.
+    Every method raises `ApiError` when the server refuses, `Unreachable` when none answers and `Untrusted` when TLS
+    fails. `verify` and `uds`: as for `Client`.
     """
 
     def __init__(
@@ -34,16 +36,20 @@ class AsyncClient(AsyncMethods):
         server: str,
         authkey: str | None = None,
         *,
-        verify: bool | ssl.SSLContext = True,
+        verify: Verify = True,
+        uds: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server.rstrip("/")
         self.authkey = authkey
+        trust = trusted(LOCAL if uds else server, verify)
+        if uds is not None:
+            transport = httpx.AsyncHTTPTransport(verify=trust, uds=str(uds))
         self._http = httpx.AsyncClient(
-            base_url=self.server,
+            base_url=LOCAL if uds else self.server,
             headers={"user-agent": AGENT},
             timeout=TIMEOUT,
-            verify=trusted(server, verify),
+            verify=trust,
             transport=transport,
             trust_env=False,
         )
@@ -65,12 +71,12 @@ class AsyncClient(AsyncMethods):
         """Any operation of the contract; with a key, a change is safe to repeat."""
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = await self._send(operation, msgspec.json.encode(request), headers)
-        return msgspec.json.decode(answer, type=operation.response)
+        return decoded(answer, operation.response)
 
     async def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
-        return msgspec.json.decode(await self._send(operation, content, {}), type=Plan)
+        return decoded(await self._send(operation, content, {}), Plan)
 
     async def events(self, *, patience: float = 60.0) -> AsyncGenerator[Event, None]:
         """What the caller may see, and then each change of it, without an end: see docs/events.md.
@@ -104,7 +110,8 @@ class AsyncClient(AsyncMethods):
         try:
             response = await self._http.request(operation.method.name, operation.path, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"no answer from {self.server}: {error or type(error).__name__}") from None
+            told = f"no answer from {self.server}: {error or type(error).__name__}"
+            raise no_answer(self.server, error, told) from None
         if not response.is_success:
             raise api_error(response)
         return response.content

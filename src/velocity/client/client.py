@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,8 +16,9 @@ import msgspec
 from velocity import __version__
 from velocity.client import events as following
 from velocity.client.console import Console
-from velocity.client.errors import ApiError, ClientError, PlanOnly, Unreachable, api_error
+from velocity.client.errors import ApiError, ClientError, PlanOnly, api_error, decoded, no_answer
 from velocity.client.methods import Methods
+from velocity.client.trust import Verify, trusted
 from velocity.client.upload import PIECE, Progress, Upload
 from velocity.contract import media
 from velocity.contract.events import WATCH, Event
@@ -28,25 +28,21 @@ from velocity.contract.plan import Plan
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
+LOCAL = "http://localhost"
+"""How a server is called in what goes through a socket of this machine."""
 AGENT = f"velocity/{__version__} python-httpx/{httpx.__version__}"
 """What the list of sessions calls us."""
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 """Seconds. A start waits for its turn when many come at once; everything else answers far sooner."""
 
 
-def trusted(server: str, verify: bool | ssl.SSLContext) -> bool | ssl.SSLContext:
-    """What proves who the server is. Over plain HTTP nothing can, and nothing is read that could: it takes longer than
-    a request."""
-    if verify is True and server.lower().startswith("http://"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return verify
-
-
 class Client(Methods):
     """A server, and who one is there. Not for use by several threads at once.
 
-    Every method raises `ApiError` when the server refuses and `Unreachable` when none answers; while `plans` is a
-    list, nothing is done: the plan of each change is added to it, and one whose answer is needed raises `Planned`.
+    Every method raises `ApiError` when the server refuses, `Unreachable` when none answers and `Untrusted` when TLS
+    fails; while `plans` is a list, nothing is done: the plan of each change is added to it, and one whose answer is
+    needed raises `PlanOnly`. `verify`: see `velocity.client.trust`. With `uds` the server is spoken to by that socket
+    of this machine, without TLS, and `server` is only how it is called.
     """
 
     def __init__(
@@ -54,17 +50,22 @@ class Client(Methods):
         server: str,
         authkey: str | None = None,
         *,
-        verify: bool | ssl.SSLContext = True,
+        verify: Verify = True,
+        uds: Path | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = server.rstrip("/")
         self.authkey = authkey
         self.plans: list[Plan] | None = None
+        self._uds = uds
+        self._trust = trusted(LOCAL if uds else server, verify)
+        if uds is not None:
+            transport = httpx.HTTPTransport(verify=self._trust, uds=str(uds))
         self._http = httpx.Client(
-            base_url=self.server,
+            base_url=LOCAL if uds else self.server,
             headers={"user-agent": AGENT},
             timeout=TIMEOUT,
-            verify=trusted(server, verify),
+            verify=self._trust,
             transport=transport,
             trust_env=False,
         )
@@ -92,12 +93,12 @@ class Client(Methods):
         content = msgspec.json.encode(request)
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = self.send(operation.method.name, operation.path, content, headers)
-        return msgspec.json.decode(answer, type=operation.response)
+        return decoded(answer, operation.response)
 
     def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
-        return msgspec.json.decode(self.send(operation.method.name, operation.path, content), type=Plan)
+        return decoded(self.send(operation.method.name, operation.path, content), Plan)
 
     def send(self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """A raw request; the answer's body is returned."""
@@ -133,7 +134,7 @@ class Client(Methods):
         told = {"plan": "true", "readonly": "true" if readonly else "false", "name": quote(name), **fields}
         headers = {f"x-velocity-{key}": str(value) for key, value in told.items()}
         headers["x-velocity-length"] = str(file.stat().st_size)
-        return msgspec.json.decode(self._exchange("PUT", media.UPLOAD.path, b"", headers), type=Plan)
+        return decoded(self._exchange("PUT", media.UPLOAD.path, b"", headers), Plan)
 
     def download(self, mid: UUID, file: Path, *, progress: Progress = lambda done, total: None) -> None:
         """Download a medium into a new file; what a broken connection leaves of it is removed."""
@@ -158,11 +159,11 @@ class Client(Methods):
                     target.write(piece)
                     progress(target.tell(), total)
         except httpx.HTTPError as error:
-            raise Unreachable(f"the connection to {self.server} was lost: {error or type(error).__name__}") from None
+            raise self._lost(error) from None
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
-        return Console(self.server, ticket.path, control=control)
+        return Console(self.server, ticket.path, control=control, trust=self._trust, uds=self._uds)
 
     def events(self, *, patience: float = 60.0) -> Generator[Event, None, None]:
         """What the caller may see, and then each change of it, without an end: see docs/events.md.
@@ -200,12 +201,15 @@ class Client(Methods):
         try:
             response = self._http.request(method, path, content=content, headers=headers)
         except httpx.ConnectError as error:
-            raise Unreachable(
-                f"no server responds at {self.server} ({error}): start one with `velocity serve`, or specify "
-                "another with --server"
-            ) from None
+            nobody = f"no server responds at {self.server} ({error}): start one with `velocity serve`, or specify "
+            raise no_answer(self.server, error, nobody + "another with --server") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"the connection to {self.server} was lost: {error or type(error).__name__}") from None
+            raise self._lost(error) from None
         if response.is_success:
             return response
         raise api_error(response)
+
+    def _lost(self, error: Exception) -> ClientError:
+        return no_answer(
+            self.server, error, f"the connection to {self.server} was lost: {error or type(error).__name__}"
+        )

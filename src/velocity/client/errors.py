@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import ssl
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
+
+Response = TypeVar("Response")
+
+FOREIGN = "the response is not from a Velocity server"
+NAMES = frozenset({62, 64})
+"""OpenSSL's codes for a certificate of another host. X509_STORE_CTX_get_error(3)"""
+TIMES = {9: "is not valid yet: check the clocks of both machines", 10: "has expired: renew it on the server"}
+PROXIES = {
+    401: "but from a reverse proxy that asks for a sign-in of its own: let it pass on requests with an authkey",
+    413: "but from a reverse proxy that takes no body of this size: raise its limit (nginx: client_max_body_size 0)",
+    502: "but from a reverse proxy that does not reach it: start the server, or correct the address in the proxy",
+    503: "but from a reverse proxy that does not reach it: start the server, or correct the address in the proxy",
+    504: "but from a reverse proxy that gave up waiting for it: raise its timeout (nginx: proxy_read_timeout)",
+}
+"""Status -> who answers so, and the cure."""
+TITLE = re.compile(r"<(?:title|h1)>(.*?)</", re.S | re.I)
+TAG = re.compile(r"<[^>]*>")
 
 
 class ClientError(Exception):
@@ -13,6 +33,10 @@ class ClientError(Exception):
 
 class Unreachable(ClientError):
     """No server answers there; the message has the cure."""
+
+
+class Untrusted(ClientError):
+    """Somebody answers, and does not prove to be that server, or speaks no TLS; the message has the cure."""
 
 
 class PlanOnly(Exception):
@@ -32,12 +56,64 @@ class ApiError(ClientError):
 
 def api_error(response: httpx.Response) -> ApiError:
     """What an answer that is no success says."""
+    return refusal(response.status_code, response.content, response.headers.get("location"))
+
+
+def refusal(status: int, content: bytes, location: str | None = None) -> ApiError:
+    """Of the server itself, or of a proxy before it, whose words are HTML, plain text or none."""
     try:
-        body: dict[str, Any] = response.json()
-        return ApiError(response.status_code, int(body["code"]), str(body["message"]), body.get("field"))
+        body: dict[str, Any] = msgspec.json.decode(content)
+        return ApiError(status, int(body["code"]), str(body["message"]), body.get("field"))
     except (ValueError, KeyError, TypeError):
-        return ApiError(
-            response.status_code,
-            response.status_code,
-            f"the response is not from a Velocity server: {response.text[:200]}",
+        return ApiError(status, status, _foreign(status, content, location))
+
+
+def _foreign(status: int, content: bytes, location: str | None) -> str:
+    text = content.decode("utf-8", "replace")
+    title = TITLE.search(text)
+    said = " ".join(TAG.sub(" ", title[1] if title else text).split())[:200]
+    if 300 <= status < 400 and location:
+        return f"{FOREIGN}, but a redirection to {location}: use that address, as with --server"
+    told = f"{status} {said}" if said and not said.startswith(str(status)) else said or f"status {status}"
+    cure = PROXIES.get(status)
+    return f"{FOREIGN}, {cure} ({told})" if cure else f"{FOREIGN}: {told}"
+
+
+def decoded(content: bytes, kind: type[Response]) -> Response:
+    """The answer of an operation. Raises `ClientError`: a success that is none of ours, such as a proxy's own page."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError:
+        raise ClientError(
+            f"{_foreign(200, content, None)}; look at the address, its path included, and whether a proxy answers there"
+        ) from None
+
+
+def no_answer(server: str, error: Exception, otherwise: str) -> ClientError:
+    """A request that got no answer. `otherwise` is said where TLS is not the reason."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, ssl.SSLError):
+        reason = reason.__cause__ or reason.__context__
+    if reason is None:
+        lost = isinstance(error, httpx.RemoteProtocolError) and server.startswith("http://")
+        return Unreachable(otherwise + (" (if it serves TLS, its address begins with https://)" if lost else ""))
+    return Untrusted(_tls(server, reason))
+
+
+def _tls(server: str, error: ssl.SSLError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"TLS with {server} fails ({error.reason or error}): if it serves without TLS, its address begins with "
+            "http://"
         )
+    if error.verify_code in NAMES:
+        return (
+            f"the certificate of {server} is for another name ({error.verify_message.rstrip('.')}): use a name that "
+            "stands in it, or have one made for this one"
+        )
+    if error.verify_code in TIMES:
+        return f"the certificate of {server} {TIMES[error.verify_code]}"
+    return (
+        f"nobody whom this machine trusts has signed the certificate of {server} ({error.verify_message}): name its "
+        "authority, or the certificate itself, with --ca FILE or VELOCITY_CA (in Python: verify=Path(FILE))"
+    )

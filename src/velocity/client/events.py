@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import msgspec
 
-from velocity.client.errors import ApiError, ClientError, Unreachable
+from velocity.client.errors import ApiError, ClientError, Unreachable, no_answer
 from velocity.contract.events import EVENTS, Bye, Event
 
 SILENCE = 45.0
@@ -89,5 +89,6 @@ class Following:
         return pause
 
 
-def broken(server: str, error: Exception) -> Unreachable:
-    return Unreachable(f"the event stream of {server} was interrupted: {error or type(error).__name__}")
+def broken(server: str, error: Exception) -> ClientError:
+    told = f"the event stream of {server} was interrupted: {error or type(error).__name__}"
+    return no_answer(server, error, told)

@@ -1,0 +1,211 @@
+"""`velocity service stop-guests`: every guest is asked to shut down, through the server or, where none runs, directly.
+
+A server that was stopped leaves its guests running, and the host is shut down all the same. QMP:
+https://www.qemu.org/docs/master/interop/qmp-spec.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+
+from velocity.cli import connection, where
+from velocity.cli.words import clean
+from velocity.client import ApiError, Client, Unreachable, Untrusted
+from velocity.config import ConfigError, Settings, is_setting, load
+from velocity.contract.machines import State, VmSummary
+from velocity.hypervisor.qemu.options import options
+from velocity.hypervisor.qemu.runs import Run, Runs
+
+AT_ONCE = 32
+"""Guests that are asked at a time: one that hangs holds up no other."""
+PAUSE = 0.5
+ANSWER = 5.0
+"""Seconds that a monitor has."""
+
+
+@click.command("stop-guests")
+@click.option(
+    "--timeout",
+    type=float,
+    default=90,
+    show_default=True,
+    help="Seconds until guests that are still running are ended.",
+)
+def stop_guests(timeout: float) -> None:
+    """Press the power button of every guest, the youngest first, and wait; end those that do not hear it.
+
+    The guests of this host's own server, as its settings tell it, whatever server one is signed in to. Where none runs,
+    the guests are asked directly.
+    """
+    settings = _settings()
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            _through_server(connection.connect(own=settings), end, timeout)
+            return
+        except (Unreachable, Untrusted) as error:
+            with _no_server(settings) as none:
+                if none:
+                    _directly(settings, end)
+                    return
+            if time.monotonic() > end:
+                raise
+            click.echo(f"waiting for the server: {clean(error)}", err=True)
+            time.sleep(PAUSE)
+
+
+def _settings() -> Settings:
+    """What the server was started with. What is wrong since is no reason to ask no guest: where its data is will do."""
+    try:
+        return load()
+    except ConfigError as error:
+        click.echo(f"warning: {clean(error)}", err=True)
+    own = {name: value for name, value in os.environ.items() if is_setting(name)}
+    with contextlib.suppress(ConfigError):
+        return load(environ=own)
+    return load(environ={name: value for name, value in own.items() if name == "VELOCITY_DATA_DIR"})
+
+
+@contextlib.contextmanager
+def _no_server(settings: Settings) -> Iterator[bool]:
+    """Whether none works on the data; while that is used, none can begin to. To read is enough: flock(2)"""
+    try:
+        lock = os.open(settings.data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
+
+
+def _through_server(client: Client, end: float, timeout: float) -> None:
+    def ask(vm: VmSummary) -> str:
+        client.set_vm_state(vmid=vm.vmid, state="STOPPED")
+        return f"asked {clean(vm.name)} to shut down"
+
+    def kill(vm: VmSummary) -> str:
+        client.set_vm_state(vmid=vm.vmid, state="STOPPED", force=True)
+        return f"ended {clean(vm.name)}, which did not shut down within {timeout:.0f} s"
+
+    _each(ask, _running(client))
+    while (running := _running(client)) and time.monotonic() < end:
+        time.sleep(PAUSE)
+    _each(kill, running)
+
+
+def _each(deed: Callable[[VmSummary], str], vms: list[VmSummary]) -> None:
+    """Of all at once, begun in that order. One that fails keeps no other from it."""
+
+    def tried(vm: VmSummary) -> str:
+        try:
+            return deed(vm)
+        except ApiError as error:
+            return f"{clean(vm.name)}: {clean(error.message)}"
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for said in threads.map(tried, vms):
+            click.echo(said, err=True)
+
+
+def _running(client: Client) -> list[VmSummary]:
+    """The youngest first."""
+    found: list[VmSummary] = []
+    for gid in where.paths(client):
+        try:
+            found += [vm for vm in client.list_vms(gid=gid).vms if vm.state is not State.STOPPED]
+        except ApiError as error:
+            if error.status not in (401, 404):
+                raise
+    return sorted(found, key=lambda vm: vm.vmid, reverse=True)
+
+
+def _directly(settings: Settings, end: float) -> None:
+    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
+    try:
+        found = sorted((run for run in runs.all() if run.end is None), key=lambda run: run.started, reverse=True)
+    except FileNotFoundError:
+        return
+    with ThreadPoolExecutor(max(1, len(found))) as threads:
+        for said in threads.map(lambda run: _ask(run, runs.directory(run.machine) / "qmp.sock", end), found):
+            if said:
+                click.echo(said, err=True)
+
+
+def _ask(run: Run, path: Path, end: float) -> str:
+    """Empty: it does not run."""
+    try:
+        monitor = _Monitor(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return ""
+    except OSError as error:
+        return f"machine {run.machine} cannot be asked: {error}"
+    with contextlib.closing(monitor), contextlib.suppress(OSError):
+        if monitor.execute("query-status").get("status") == "prelaunch":
+            monitor.execute("quit")
+            return f"ended machine {run.machine}, which had not begun to run"
+        monitor.execute("system_powerdown")
+        monitor.execute("cont")
+        if monitor.ends(max(0.0, end - time.monotonic())):
+            return f"asked machine {run.machine} to shut down"
+        monitor.execute("quit")
+        monitor.ends(ANSWER)
+    return f"ended machine {run.machine}, which did not shut down"
+
+
+class _Monitor:
+    """That of one QEMU, which serves one client at a time: there is no other, as no server runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(ANSWER)
+            self._socket.connect(str(path))
+            self._lines = self._socket.makefile("rb")
+            self.execute("qmp_capabilities")
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def execute(self, command: str) -> dict[str, Any]:
+        """What it returned; empty where it refused. Raises `OSError`."""
+        self._socket.settimeout(ANSWER)
+        self._socket.sendall(json.dumps({"execute": command}).encode() + b"\n")
+        while line := self._lines.readline():
+            answer = json.loads(line)
+            if "return" in answer or "error" in answer:
+                found = answer.get("return", {})
+                return found if isinstance(found, dict) else {}
+        raise ConnectionResetError
+
+    def ends(self, seconds: float) -> bool:
+        """Whether it does within so many seconds."""
+        end = time.monotonic() + seconds
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self._socket.settimeout(max(0.01, end - time.monotonic()))
+                try:
+                    if not self._socket.recv(1 << 16):
+                        break
+                except TimeoutError:
+                    return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()

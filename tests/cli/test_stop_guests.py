@@ -1,0 +1,145 @@
+"""`velocity service stop-guests` where no server runs: the guests' monitors are asked."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.patience import PATIENCE
+from velocity.cli.main import velocity
+from velocity.cli.output import complain
+from velocity.client import ClientError
+from velocity.hypervisor.qemu.options import options
+from velocity.hypervisor.qemu.runs import Run, Runs
+
+
+class Monitor:
+    """A QEMU's, as far as one can tell from outside: what it was asked, and its end. QMP"""
+
+    def __init__(self, path: Path, *, status: str = "running", deaf: bool = False) -> None:
+        self.asked: list[str] = []
+        self._status, self._deaf = status, deaf
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            plug, _ = self._socket.accept()
+            with plug, plug.makefile("rwb") as lines:
+                self._say(lines, {"QMP": {"version": {}, "capabilities": []}})
+                for line in lines:
+                    self.asked.append(json.loads(line)["execute"])
+                    self._say(lines, {"event": "POWERDOWN"})
+                    status = {"status": self._status} if self.asked[-1] == "query-status" else {}
+                    self._say(lines, {"return": status})
+                    if self.asked[-1] == "quit" or (self.asked[-1] == "cont" and not self._deaf):
+                        return
+
+    @staticmethod
+    def _say(lines: object, words: dict[str, object]) -> None:
+        lines.write(json.dumps(words).encode() + b"\r\n")  # type: ignore[attr-defined]
+        lines.flush()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(PATIENCE)
+
+
+class Installation:
+    """A data directory whose server has ended, with machines that run."""
+
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self.data, self.runtime = data, runtime
+        data.mkdir()
+        (data / "lock").touch()
+        chosen = options(data, str(runtime), "auto", 20_000)
+        self.runs = Runs(chosen.runtime_dir, chosen.instance, None)
+        self.runs.open()
+        self.monitors: list[Monitor] = []
+
+    def machine(self, started: int, **how: object) -> tuple[UUID, Monitor]:
+        machine = uuid4()
+        self.runs.directory(machine).mkdir()
+        self.runs.write(Run(machine=machine, epoch=1, boot="this", pid=1, started=started))
+        made = Monitor(self.runs.directory(machine) / "qmp.sock", **how)  # type: ignore[arg-type]
+        self.monitors.append(made)
+        return machine, made
+
+    def stop_guests(self, *words: str, **environment: str) -> Result:
+        settings = {"VELOCITY_DATA_DIR": str(self.data), "VELOCITY_RUNTIME_DIR": str(self.runtime), **environment}
+        settings = {"VELOCITY_LISTEN": "127.0.0.1:9", "XDG_CONFIG_HOME": str(self.data), **settings}
+        result = CliRunner().invoke(velocity, ["service", "stop-guests", *words], env=settings)
+        if isinstance(result.exception, ClientError):
+            result.exit_code = complain(result.exception)
+        return result
+
+
+@pytest.fixture
+def installation(tmp_path: Path, runtime: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path / "data", runtime)
+    yield made
+    for monitor in made.monitors:
+        monitor.close()
+
+
+@pytest.mark.holds("GUEST-70")
+def test_guests_of_a_server_that_was_stopped_are_asked_directly(installation: Installation) -> None:
+    """The youngest first; those that are paused, do not hear it, or have ended, too."""
+    old, heard = installation.machine(100)
+    young, paused = installation.machine(200, status="paused")
+    deaf, unheard = installation.machine(50, deaf=True)
+    unborn, prelaunch = installation.machine(10, status="prelaunch")
+    _, gone = installation.machine(5)
+    gone.close()
+    ended = installation.stop_guests("--timeout", "1")
+    assert ended.exit_code == 0, (ended.stderr, ended.exception)
+    assert ended.stderr.splitlines() == [
+        f"asked machine {young} to shut down",
+        f"asked machine {old} to shut down",
+        f"ended machine {deaf}, which did not shut down",
+        f"ended machine {unborn}, which had not begun to run",
+    ]
+    button = ["qmp_capabilities", "query-status", "system_powerdown", "cont"]
+    assert heard.asked == paused.asked == button
+    assert unheard.asked == [*button, "quit"]
+    assert prelaunch.asked == ["qmp_capabilities", "query-status", "quit"]
+
+
+@pytest.mark.holds("GUEST-70")
+def test_a_server_that_is_starting_is_waited_for(installation: Installation) -> None:
+    """Whoever has the data will answer, and has the monitors."""
+    _, monitor = installation.machine(1)
+    lock = os.open(installation.data / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waited = installation.stop_guests("--timeout", "1")
+    os.close(lock)
+    assert waited.exit_code == 5
+    assert waited.stderr.count("waiting for the server") >= 2
+    assert monitor.asked == []
+
+
+@pytest.mark.holds("GUEST-70")
+def test_settings_that_are_wrong_since_the_start_keep_no_guest_from_being_asked(
+    installation: Installation, tmp_path: Path
+) -> None:
+    config = tmp_path / "velocity.toml"
+    config.write_text("listen = nonsense\n")
+    ended = installation.stop_guests(VELOCITY_CONFIG=str(config))
+    assert ended.exit_code == 0
+    assert ended.stderr.startswith(f"warning: {config}")
+    assert installation.stop_guests(VELOCITY_UID_BASE="x").exit_code == 0
