@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -185,3 +186,68 @@ def test_what_is_among_networks() -> None:
     assert [is_among(one, networks) for one in (PROXY, f"::ffff:{PROXY}", "2001:db8::9", "", "local", OTHER)] == [
         True, True, True, False, False, False,
     ]  # fmt: skip
+
+
+ORIGIN = "https://vm.example.org:8443"
+WHO = {"x-forwarded-for": CLIENT}
+SECURE = {**WHO, "x-forwarded-proto": "https"}
+
+
+async def sign_in(w: World, peer: str, origin: str, headers: dict[str, str]) -> tuple[int, str]:
+    """As a browser does that is at `origin`; the status, and why."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(w.server.asgi, client=(peer, 1))) as http:
+        body = {"name": "root", "password": PASSWORD}
+        response = await http.put("http://x/u/session", json=body, headers={"origin": origin, **headers})
+    return response.status_code, response.json().get("message", "")
+
+
+@pytest.mark.holds("TLS-75")
+async def test_a_page_is_our_own_however_a_proxy_that_is_believed_tells_its_host(tmp_path: Path) -> None:
+    plain = {"host": "vm.example.org", **SECURE}
+    async with behind(tmp_path, PROXY) as w:
+        for origin, headers in (
+            (ORIGIN, {**SECURE, "host": "vm.example.org:8443"}),
+            (ORIGIN, {**SECURE, "host": "VM.Example.org:8443"}),
+            (ORIGIN, {**plain, "x-forwarded-port": "8443"}),
+            (ORIGIN, {**plain, "x-forwarded-host": "vm.example.org:8443"}),
+            (ORIGIN, {**plain, "x-forwarded-host": "spoofed.example, vm.example.org:8443"}),
+            (ORIGIN, {**SECURE, "host": "127.0.0.1:8090", "x-forwarded-host": "vm.example.org:8443"}),
+            (ORIGIN, {**SECURE, "host": "x", "x-forwarded-host": "vm.example.org", "x-forwarded-port": "80,8443"}),
+            ("https://vm.example.org", plain),
+            ("https://vm.example.org", {**plain, "x-forwarded-port": "443"}),
+            ("https://vm.example.org", {**plain, "x-forwarded-port": "8443"}),
+            ("https://vm.example.org", {**plain, "host": "vm.example.org:443"}),
+            ("http://vm.example.org", {**WHO, "host": "vm.example.org:80"}),
+        ):
+            assert await sign_in(w, PROXY, origin, headers) == (200, ""), (origin, headers)
+
+
+@pytest.mark.holds("TLS-75")
+async def test_what_a_proxy_leaves_out_is_refused_with_both_sides_and_the_cure(tmp_path: Path) -> None:
+    host, portless = {"host": "vm.example.org:8443"}, {"host": "vm.example.org"}
+    cases: list[tuple[str, str, dict[str, str], str]] = [
+        (OTHER, ORIGIN, {**SECURE, **host}, f"{OTHER} sends X-Forwarded headers: .* add it to `trusted_proxies`"),
+        (OTHER, ORIGIN, {**host}, "must send `X-Forwarded-Proto: https`"),
+        (PROXY, ORIGIN, {**WHO, **host}, "must send `X-Forwarded-Proto: https`"),
+        (PROXY, ORIGIN, {**SECURE, **portless}, "pass on Host with its port"),
+        (OTHER, "http://vm.example.org:8080", {**portless}, "pass on Host with its port"),
+        (PROXY, ORIGIN, {**SECURE, **portless, "x-forwarded-port": "no"}, "pass on Host with its port"),
+        (PROXY, ORIGIN, {**SECURE, "host": "127.0.0.1:8090"}, "pass on Host as the browser sent it"),
+        (PROXY, "https://evil.example", {**SECURE, **host}, "pass on Host as the browser sent it"),
+        (PROXY, "null", {**SECURE, "host": "null"}, "another origin"),
+    ]
+    async with behind(tmp_path, PROXY) as w:
+        for peer, origin, headers, words in cases:
+            status, message = await sign_in(w, peer, origin, headers)
+            assert status == 403, (origin, headers)
+            assert re.search(words, message), message
+            reached = "https" if peer == PROXY and "x-forwarded-proto" in headers else "http"
+            assert f"{origin} by its Origin, while this server was asked as {reached}://{headers['host']}" in message
+
+
+@pytest.mark.holds("TLS-75")
+async def test_a_websocket_that_comes_without_its_upgrade_is_told_so(w: World) -> None:
+    response = await w.http.get("http://velocity/v/vm/console/a-ticket")
+    assert (response.status_code, response.json()["code"]) == (426, 426)
+    assert response.headers["upgrade"] == "websocket"
+    assert "a reverse proxy on the way must speak HTTP/1.1 to the server and pass on Upgrade" in response.text

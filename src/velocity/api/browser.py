@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
+from velocity.api.forwarded import HOSTS
 from velocity.contract.operation import Cookie
 from velocity.contract.problems import Problem, Refused
 
@@ -57,23 +58,56 @@ def from_cookie(connection: HTTPConnection, cookie: Cookie = Cookie.GUARDED) -> 
 def is_foreign(connection: HTTPConnection) -> bool:
     """Whether a browser says that a page of another origin sent this. What is no browser sends no origin. RFC 6454"""
     origin = connection.headers.get("origin")
-    return origin is not None and origin.lower() != own_origin(connection)
+    if origin is None:
+        return False
+    scheme = _scheme(connection)
+    theirs, _, host = origin.lower().partition("://")
+    return theirs != scheme or _port_left_out(scheme, host) not in {
+        _port_left_out(scheme, own.lower()) for own in own_hosts(connection)
+    }
 
 
 def check_origin(connection: HTTPConnection) -> None:
     """Raises `Refused(FOREIGN_PAGE)`."""
     if is_foreign(connection):
-        raise Refused(
-            Problem.FOREIGN_PAGE,
-            "the request comes from the page of another origin (a reverse proxy must pass on Host and "
-            "X-Forwarded-Proto, and be named in `trusted_proxies`)",
+        raise Refused(Problem.FOREIGN_PAGE, why_foreign(connection))
+
+
+def own_hosts(connection: HTTPConnection) -> list[str]:
+    """As what a browser may know us: by Host, or by what a reverse proxy that is believed says of it."""
+    return list(connection.scope.get(HOSTS, ())) or [connection.headers.get("host", "")]
+
+
+def why_foreign(connection: HTTPConnection) -> str:
+    """Both sides, and what to mend where it is our own page, behind a reverse proxy that says too little."""
+    origin, host = (connection.headers.get(name, "")[:MOST_AGENT] for name in ("origin", "host"))
+    scheme = _scheme(connection)
+    theirs, _, their_host = origin.lower().partition("://")
+    peer = connection.client.host if connection.client else "this machine"
+    if HOSTS not in connection.scope and any(name.startswith("x-forwarded-") for name in connection.headers):
+        cure = f"{peer} sends X-Forwarded headers: if it is your reverse proxy, add it to `trusted_proxies`"
+    elif theirs == "https" and scheme == "http":
+        cure = "a reverse proxy with TLS must send `X-Forwarded-Proto: https`, and be named in `trusted_proxies`"
+    elif their_host.rpartition(":")[0] == host.lower():
+        cure = (
+            "a reverse proxy must pass on Host with its port (nginx: proxy_set_header Host $http_host), or send "
+            "X-Forwarded-Host or X-Forwarded-Port and be named in `trusted_proxies`"
         )
+    else:
+        cure = "a reverse proxy must pass on Host as the browser sent it (nginx: proxy_set_header Host $http_host)"
+    return (
+        f"the request comes from the page of another origin: {origin} by its Origin, while this server was asked as "
+        f"{scheme}://{host}; {cure}"
+    )
 
 
-def own_origin(connection: HTTPConnection) -> str:
-    """Scheme and host as the browser knows us."""
-    scheme = "https" if is_secure(connection) else "http"
-    return f"{scheme}://{connection.headers.get('host', '')}".lower()
+def _scheme(connection: HTTPConnection) -> str:
+    return "https" if is_secure(connection) else "http"
+
+
+def _port_left_out(scheme: str, host: str) -> str:
+    """Where it is the scheme's own: browsers leave it out, and some proxies do not."""
+    return host.removesuffix(":443" if scheme == "https" else ":80")
 
 
 def is_secure(connection: HTTPConnection) -> bool:

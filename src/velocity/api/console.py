@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from velocity.access.lasting import WhileAllowed
 from velocity.api import errors
-from velocity.api.browser import is_foreign
+from velocity.api.browser import is_foreign, why_foreign
 from velocity.api.handlers.base import Services
 from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove
 from velocity.contract.permissions import Permission
@@ -32,11 +32,8 @@ NOT_SENSE, FORBIDDEN, ENDED = 4400, 4403, 4410
 async def console(websocket: WebSocket, services: Services, origins: Collection[str]) -> None:
     """Serve one console. `origins` are other sites whose pages may open it."""
     if is_foreign(websocket) and websocket.headers["origin"] not in origins:
-        await _deny(
-            websocket,
-            403,
-            "the request comes from the page of another site: if it is trusted, add it to `cors_origins`",
-        )
+        told = f"{why_foreign(websocket)}; a trusted site of others is named in `cors_origins`"
+        await _deny(websocket, 403, told)
         return
     ticket = services.consoles.redeem(websocket.path_params["ticket"])
     if ticket is None:

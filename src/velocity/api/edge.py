@@ -144,12 +144,19 @@ def application(
     async def open_console(websocket: WebSocket) -> None:
         await console(websocket, services, cors_origins)
 
+    async def no_upgrade(_request: Request) -> Response:
+        return errors.upgrade_required(
+            "a console is a websocket, and this request has no `Upgrade: websocket`: a reverse proxy on the way must "
+            "speak HTTP/1.1 to the server and pass on Upgrade and Connection (docs/tls-and-proxies.md)"
+        )
+
     rest = Starlette(
         routes=[
             Route("/openapi.json", openapi, methods=["GET"]),
             Route(media.DOWNLOAD.path + "/{mid}", Download(services), methods=["GET"]),
             *Tus(services).routes(),
             WebSocketRoute(CONSOLE_PATH + "{ticket}", open_console),
+            Route(CONSOLE_PATH + "{ticket}", no_upgrade, methods=["GET"]),
         ],
         exception_handlers={404: not_found, 405: method, Exception: failed},
         **starlette,

@@ -65,6 +65,13 @@ def plain(status: int, message: str) -> Response:
     return Response(_encode(body), status, media_type="application/json")
 
 
+def upgrade_required(message: str) -> Response:
+    """RFC 9110, 15.5.22"""
+    response = plain(426, message)
+    response.headers.update({"upgrade": "websocket", "connection": "upgrade"})
+    return response
+
+
 def internal() -> Response:
     """Our own fault. The log knows more; the client is told nothing of the inside."""
     return plain(INTERNAL, "an internal error: see the server's log")

@@ -1,4 +1,4 @@
-"""Where a request comes from, when a reverse proxy passes it on: X-Forwarded-For and X-Forwarded-Proto.
+"""Where a request comes from, when a reverse proxy passes it on: X-Forwarded-For, -Proto, -Host and -Port.
 
 Anybody can send these headers, so they count only from the proxies that the settings name, `trusted_proxies`.
 """
@@ -17,6 +17,8 @@ from velocity.api.bounds import Addresses, RequestLimits, is_among
 log = logging.getLogger(__name__)
 
 Network = IPv4Network | IPv6Network
+HOSTS = "velocity.hosts"
+"""In the scope of a request that a believed proxy passes on: as what host its browser may know us, beside Host."""
 
 
 class Proxies:
@@ -43,7 +45,7 @@ class Proxies:
             return None
         address = self._client(peer, [str(value, "latin-1") for name, value in told if name == b"x-forwarded-for"])
         schemes = [str(value, "latin-1").strip() for name, value in told if name == b"x-forwarded-proto"]
-        return {**scope, "client": (address, 0), "scheme": _scheme(scope, schemes)}
+        return {**scope, "client": (address, 0), "scheme": _scheme(scope, schemes), HOSTS: _hosts(scope, told)}
 
     def _client(self, peer: str, headers: Sequence[str]) -> str:
         """Each proxy adds whom it heard at the end: the last that is no proxy of ours is the client.
@@ -76,6 +78,15 @@ def _without_port(entry: str) -> str:
         return entry[1:].partition("]")[0]
     host, _, _ = entry.partition(":")
     return host if entry.count(":") == 1 else entry
+
+
+def _hosts(scope: Scope, told: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """What the last proxy was asked for, and that with the port that it listens on: many pass on Host without it."""
+    named = [value for name, value in scope["headers"] if name == b"host"]
+    named += [value.rpartition(b",")[2] for name, value in told if name == b"x-forwarded-host"]
+    hosts = [str(value, "latin-1").strip() for value in named]
+    ports = [str(value, "latin-1").rpartition(",")[2].strip() for name, value in told if name == b"x-forwarded-port"]
+    return hosts + [f"{host}:{port}" for host in hosts for port in ports if port.isdecimal()]
 
 
 def _scheme(scope: Scope, told: Sequence[str]) -> str:

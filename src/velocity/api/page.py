@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from velocity.api.browser import SAFE, is_secure
+from velocity.api.browser import SAFE, is_secure, own_hosts
 
 STATIC = Path(__file__).with_name("static")
 """Where the build puts the files; the wheel has them."""
@@ -103,6 +103,6 @@ def _accepted(header: str) -> set[str]:
 
 
 def _policy(request: Request) -> str:
-    host = request.headers.get("host", "")
     scheme = "wss" if is_secure(request) else "ws"
-    return POLICY.format(socket=f" {scheme}://{host}" if HOST.fullmatch(host) else "")
+    hosts = (host for host in dict.fromkeys(own_hosts(request)) if HOST.fullmatch(host))
+    return POLICY.format(socket="".join(f" {scheme}://{host}" for host in hosts))
