@@ -79,14 +79,14 @@ KUBERNETES = {
 """What every container gets beside a service of our name."""
 
 
-@pytest.mark.holds("CLI-70")
+@pytest.mark.holds("CLI-3")
 def test_variables_of_others_with_our_prefix_end_nothing() -> None:
     others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
     assert load(environ=others) == load(environ={})
     assert foreign(others) == sorted(set(others) - {"velocity_listen"})
 
 
-@pytest.mark.holds("CLI-70")
+@pytest.mark.holds("CLI-3")
 def test_all_variables_of_our_own_work(tmp_path: Path) -> None:
     """Those that are no settings, too, set to nothing or to something."""
     for value in ("", "1"):

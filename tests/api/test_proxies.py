@@ -201,7 +201,7 @@ async def sign_in(w: World, peer: str, origin: str, headers: dict[str, str]) -> 
     return response.status_code, response.json().get("message", "")
 
 
-@pytest.mark.holds("TLS-75")
+@pytest.mark.holds("TLS-6")
 async def test_a_page_is_our_own_however_a_proxy_that_is_believed_tells_its_host(tmp_path: Path) -> None:
     plain = {"host": "vm.example.org", **SECURE}
     async with behind(tmp_path, PROXY) as w:
@@ -222,7 +222,7 @@ async def test_a_page_is_our_own_however_a_proxy_that_is_believed_tells_its_host
             assert await sign_in(w, PROXY, origin, headers) == (200, ""), (origin, headers)
 
 
-@pytest.mark.holds("TLS-75")
+@pytest.mark.holds("TLS-6")
 async def test_what_a_proxy_leaves_out_is_refused_with_both_sides_and_the_cure(tmp_path: Path) -> None:
     host, portless = {"host": "vm.example.org:8443"}, {"host": "vm.example.org"}
     cases: list[tuple[str, str, dict[str, str], str]] = [
@@ -245,7 +245,7 @@ async def test_what_a_proxy_leaves_out_is_refused_with_both_sides_and_the_cure(t
             assert f"{origin} by its Origin, while this server was asked as {reached}://{headers['host']}" in message
 
 
-@pytest.mark.holds("TLS-75")
+@pytest.mark.holds("TLS-6")
 async def test_a_websocket_that_comes_without_its_upgrade_is_told_so(w: World) -> None:
     response = await w.http.get("http://velocity/v/vm/console/a-ticket")
     assert (response.status_code, response.json()["code"]) == (426, 426)

@@ -60,7 +60,7 @@ def wrong_pairs(place: Path) -> dict[str, tuple[Path, Path, str]]:
     }
 
 
-@pytest.mark.holds("TLS-70")
+@pytest.mark.holds("TLS-1")
 def test_a_key_that_cannot_be_used_is_refused_with_setting_and_file(tmp_path: Path) -> None:
     weak_ones_are_refused = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).security_level > 1
     for what, (cert, key, words) in wrong_pairs(tmp_path).items():
@@ -71,7 +71,7 @@ def test_a_key_that_cannot_be_used_is_refused_with_setting_and_file(tmp_path: Pa
         assert words.format(cert=cert, key=key) in str(refused.value), what
 
 
-@pytest.mark.holds("TLS-70")
+@pytest.mark.holds("TLS-1")
 def test_a_server_whose_key_cannot_be_used_serves_nobody(tmp_path: Path) -> None:
     cert, _ = certificate("localhost").write(tmp_path)
     settings = {
@@ -98,7 +98,7 @@ def test_what_clients_will_not_trust_is_logged(tmp_path: Path, caplog: pytest.Lo
     assert f"tls_cert: the certificate in {cert} has expired: renew it" in caplog.text
 
 
-@pytest.mark.holds("TLS-70")
+@pytest.mark.holds("TLS-1")
 def test_a_renewal_that_is_wrong_changes_nothing(tmp_path: Path) -> None:
     cert, key = certificate("first").write(tmp_path)
     used = tls.context(str(cert), str(key))

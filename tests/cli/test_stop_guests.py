@@ -97,7 +97,7 @@ def installation(tmp_path: Path, runtime: Path) -> Iterator[Installation]:
         monitor.close()
 
 
-@pytest.mark.holds("GUEST-70")
+@pytest.mark.holds("GUEST-26")
 def test_guests_of_a_server_that_was_stopped_are_asked_directly(installation: Installation) -> None:
     """The youngest first; those that are paused, do not hear it, or have ended, too."""
     old, heard = installation.machine(100)
@@ -120,7 +120,7 @@ def test_guests_of_a_server_that_was_stopped_are_asked_directly(installation: In
     assert prelaunch.asked == ["qmp_capabilities", "query-status", "quit"]
 
 
-@pytest.mark.holds("GUEST-70")
+@pytest.mark.holds("GUEST-26")
 def test_a_server_that_is_starting_is_waited_for(installation: Installation) -> None:
     """Whoever has the data will answer, and has the monitors."""
     _, monitor = installation.machine(1)
@@ -133,7 +133,7 @@ def test_a_server_that_is_starting_is_waited_for(installation: Installation) -> 
     assert monitor.asked == []
 
 
-@pytest.mark.holds("GUEST-70")
+@pytest.mark.holds("GUEST-26")
 def test_settings_that_are_wrong_since_the_start_keep_no_guest_from_being_asked(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -117,7 +117,7 @@ def test_authorities_are_read_only_for_what_they_prove(monkeypatch: pytest.Monke
     assert len(read) == 2
 
 
-@pytest.mark.holds("TLS-74")
+@pytest.mark.holds("TLS-5")
 @pytest.mark.parametrize(
     ("status", "content", "words"),
     [

@@ -32,7 +32,7 @@ def by_name(host: Host) -> str:
     return f"https://localhost:{host.settings.address[1]}"
 
 
-@pytest.mark.holds("TLS-71")
+@pytest.mark.holds("TLS-2")
 def test_a_server_is_trusted_by_what_the_system_or_the_caller_names(secure: Host, tmp_path: Path) -> None:
     ca, url = str(tmp_path / "ca.pem"), by_name(secure)
     refused = secure.run("--server", url, "vm", "list")
@@ -52,7 +52,7 @@ def test_a_server_is_trusted_by_what_the_system_or_the_caller_names(secure: Host
         assert done.exit_code == 0, (words, environment, done.output)
 
 
-@pytest.mark.holds("TLS-71")
+@pytest.mark.holds("TLS-2")
 def test_what_was_named_at_the_login_is_kept_with_it(secure: Host, tmp_path: Path) -> None:
     """Not the file's place, and not a key that stands in it."""
     ca = tmp_path / "ca.pem"
@@ -69,7 +69,7 @@ def test_what_was_named_at_the_login_is_kept_with_it(secure: Host, tmp_path: Pat
     assert json.loads((tmp_path / "config" / "velocity" / "session.json").read_text())["authorities"] == {}
 
 
-@pytest.mark.holds("TLS-72")
+@pytest.mark.holds("TLS-3")
 def test_each_failure_of_tls_has_its_own_words(secure: Host, tmp_path: Path) -> None:
     port = secure.settings.address[1]
     ca = tmp_path / "ca.pem"
@@ -98,7 +98,7 @@ def test_each_failure_of_tls_has_its_own_words(secure: Host, tmp_path: Path) -> 
             Client(by_name(secure), verify=tmp_path / file)
 
 
-@pytest.mark.holds("TLS-72")
+@pytest.mark.holds("TLS-3")
 def test_a_certificate_that_has_expired_is_said_to_have(tmp_path: Path) -> None:
     cert, key = certificate("localhost", days=-1).write(tmp_path)
     with (
@@ -136,7 +136,7 @@ def test_consoles_streams_and_downloads_go_by_tls_and_by_the_socket(secure: Host
         asyncio.run(follow())
 
 
-@pytest.mark.holds("TLS-73")
+@pytest.mark.holds("TLS-4")
 def test_the_own_server_is_found_by_its_data_whatever_it_listens_on(tmp_path: Path) -> None:
     """With TLS for another name, in a directory whose path no socket's address could hold: no setting is told."""
     cert, key = certificate("vm.example.org").write(tmp_path)

@@ -38,7 +38,7 @@ def http(proxy: Proxy, path: str = "") -> httpx.Client:
     return httpx.Client(base_url=proxy.url + path, transport=transport, timeout=PATIENCE, trust_env=False)
 
 
-@pytest.mark.holds("TLS-76")
+@pytest.mark.holds("TLS-7")
 @pytest.mark.whole
 @EVERY
 def test_all_goes_through_a_proxy_as_the_document_has_it(name: str, behind: Host, tmp_path: Path, whole: bool) -> None:
@@ -48,7 +48,7 @@ def test_all_goes_through_a_proxy_as_the_document_has_it(name: str, behind: Host
         check_transfers(proxy, "", name, behind, tmp_path, 300 << 20 if whole else 3 << 20, IDLE if whole else 0.2)
 
 
-@pytest.mark.holds("TLS-76")
+@pytest.mark.holds("TLS-7")
 @EVERY
 def test_all_goes_through_a_proxy_under_a_path(name: str, behind: Host, tmp_path: Path) -> None:
     with running(name, tmp_path / name, behind.settings.address[1], *UNDER_A_PATH[name]) as proxy:
@@ -106,7 +106,7 @@ def check_transfers(proxy: Proxy, path: str, name: str, host: Host, place: Path,
         client.set_vm_state(vmid=vmid, state="STOPPED", force=True)
 
 
-@pytest.mark.holds("TLS-74")
+@pytest.mark.holds("TLS-5")
 def test_what_a_proxy_says_itself_has_words_in_the_command_line(behind: Host, tmp_path: Path) -> None:
     port = behind.settings.address[1]
     image = tmp_path / "image"
@@ -136,7 +136,7 @@ WORDS = {
 }
 
 
-@pytest.mark.holds("TLS-75")
+@pytest.mark.holds("TLS-6")
 def test_a_proxy_as_people_copy_it_is_refused_with_the_cure(behind: Host, tmp_path: Path) -> None:
     port = behind.settings.address[1]
     body = {"name": "root", "password": PASSWORD}
