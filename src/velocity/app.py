@@ -220,7 +220,7 @@ def compose(
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     nics = {nic.nicid: nic.identifier for nic in settings.nics}
     writers = Writers(directory, library, assignments)
-    builder = Builder(directory, library, writers, states, sources, driver.hosts, HOST, nics)
+    builder = Builder(directory, library, writers, states, sources, driver.hosts, HOST, nics, usage.last)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )

@@ -23,7 +23,6 @@ from velocity.storage.port import (
     ObjectKind,
     Storage,
     Unknown,
-    Unpack,
 )
 
 pytestmark = pytest.mark.anyio
@@ -309,9 +308,9 @@ async def test_an_import(subject: Subject, tmp_path: Path) -> None:
     storage, source, target = subject.storage, ref(), ref()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "image", "3M"], check=True)
     await put(storage, source, (tmp_path / "image").read_bytes())
-    assert (await storage.jobs.prepare(Import(source, "qcow2", target), deadline=DEADLINE)).size == 3 << 20
+    assert (await storage.jobs.prepare(Import(source, target), deadline=DEADLINE)).size == 3 << 20
     await storage.jobs.cancel(target, deadline=DEADLINE)
-    assert (await made(storage, Import(source, "qcow2", target))).content.format == "blank"
+    assert (await made(storage, Import(source, target))).content.format == "blank"
     assert await content(storage, target) == bytes(3 << 20)
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", "-b", tmp_path / "image", "-F", "qcow2", tmp_path / "on it"],
@@ -319,16 +318,16 @@ async def test_an_import(subject: Subject, tmp_path: Path) -> None:
     )
     await put(storage, source := ref(), (tmp_path / "on it").read_bytes())
     with pytest.raises(Refused, match="backing file"):
-        await storage.jobs.prepare(Import(source, "qcow2", ref()), deadline=DEADLINE)
+        await storage.jobs.prepare(Import(source, ref()), deadline=DEADLINE)
 
 
 async def test_what_is_unpacked_takes_what_it_is_allowed(subject: Subject) -> None:
     storage, packed, target, data = subject.storage, ref(), ref(), os.urandom(100_000) * 20
     image = lzma.compress(data, preset=0)
     await put(storage, packed, image)
-    assert (await made(storage, Unpack(packed, "xz", target), grows=1)).size == len(data)
+    assert (await made(storage, Import(packed, target), grows=1)).size == len(data)
     assert await content(storage, target) == data
-    await storage.jobs.prepare(Unpack(packed, "xz", target := ref()), deadline=DEADLINE)
+    await storage.jobs.prepare(Import(packed, target := ref()), deadline=DEADLINE)
     await storage.jobs.start(target, 0, deadline=DEADLINE)
     wanted = [now async for now in _until_it_wants(storage, target)]
     assert isinstance(wanted[-1], JobProgress)
@@ -336,7 +335,7 @@ async def test_what_is_unpacked_takes_what_it_is_allowed(subject: Subject) -> No
     assert not await exists(storage, target)
     await put(storage, broken := ref(), image[:-1000])
     with pytest.raises(Refused, match="truncated"):
-        await made(storage, Unpack(broken, "xz", target), grows=1)
+        await made(storage, Import(broken, target), grows=1)
     assert not await exists(storage, target)
 
 

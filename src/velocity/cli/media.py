@@ -26,6 +26,7 @@ POOL = click.option(
     "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
 )
 
+ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
 
@@ -108,7 +109,7 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 @POOL
 @changing
 def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
-    """Make a disk from an image: qcow2, VMDK, VDI, VHDX, or raw compressed with xz or zstd.
+    """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
 
     A FILE is uploaded first, and that upload removed again in the end (but with --detach).
     """
@@ -223,7 +224,7 @@ def _label(name: str) -> str:
 
 def _stem(name: str) -> str:
     """Without the endings of images and packers."""
-    return re.sub(r"(\.(qcow2|vmdk|vdi|vhdx|raw|img|xz|zst))+$", "", name, flags=re.IGNORECASE) or name
+    return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
 
 
 def to_bytes(text: str) -> int:

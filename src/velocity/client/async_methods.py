@@ -324,7 +324,7 @@ class AsyncMethods(abc.ABC):
     async def import_medium(
         self, *, mid: UUID, gid: int, mpid: int, name: str, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
     ) -> tasks.TaskStarted:
-        """Import an uploaded qcow2, VMDK, VDI or VHDX image, or a raw image compressed with xz or zstd.
+        """Import the disk in an uploaded image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA.
 
         Refused with:
         403 21200: velocity.media.create is needed on the group

@@ -22,9 +22,17 @@ class ListMedia(Wire, frozen=True):
 class Content(Wire, frozen=True):
     """What the server recognized in the bytes of a medium; for information only."""
 
-    format: Annotated[str, Meta(description="iso9660, gpt, mbr, qcow2, vmdk, vdi, vhdx, xz, zstd, blank or unknown")]
+    format: Annotated[
+        str,
+        Meta(
+            description="such as iso9660, gpt, mbr, fat, qcow2, vmdk, vdi, vhdx, vhd, xz, zstd, gzip, bzip2, tar, zip, "
+            "blank or unknown"
+        ),
+    ]
     label: str | UnsetType = UNSET
-    volume_size: Annotated[int, Meta(description="the size in bytes that its file system states")] | UnsetType = UNSET
+    volume_size: (
+        Annotated[int, Meta(description="the size in bytes that its file system or partition table states")] | UnsetType
+    ) = UNSET
     boots_efi: bool | UnsetType = UNSET
     architectures: list[str] | UnsetType = UNSET
     warning: Annotated[str, Meta(description="what to know before attaching it")] | UnsetType = UNSET
@@ -99,7 +107,7 @@ class MediumCreated(Wire, frozen=True):
 
 
 class ImportMedium(Change, frozen=True):
-    """Makes a new medium from the bytes of `mid`, an uploaded disk image or compressed file."""
+    """Makes a new medium from the bytes of `mid`: an uploaded disk image, as it is or packed."""
 
     mid: UUID
     gid: Gid
@@ -107,7 +115,6 @@ class ImportMedium(Change, frozen=True):
     name: Name
     type: MediaType = "DISK"
     format: Literal["raw", "qcow2"] = "raw"
-    """Packed files become raw."""
 
 
 class CloneMedium(Change, frozen=True):
@@ -247,7 +254,7 @@ def _making(route: int, *more: tuple[int, int, Problem, str]) -> tuple[Failure, 
 
 IMPORT = Operation(
     name="import_medium",
-    summary="Import an uploaded qcow2, VMDK, VDI or VHDX image, or a raw image compressed with xz or zstd",
+    summary="Import the disk in an uploaded image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA",
     method=Method.PUT,
     path="/m/media/import",
     route=21,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
 from velocity.access.directory import Directory
@@ -29,13 +29,16 @@ from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
 from velocity.media.library import Library
-from velocity.media.rules import boot_warning
+from velocity.media.rules import boot_warnings
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 
 
 class Builder:
-    """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier."""
+    """Looks at a specification beside what there is. `nics` are the declared host NICs: nicid -> identifier.
+
+    `takes`: the bytes that a medium was last found to take on the disk.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,9 @@ class Builder:
         hosts: Hosts,
         host: HostId,
         nics: Mapping[int, str],
+        takes: Callable[[UUID], int],
     ) -> None:
+        self._takes = takes
         self._directory = directory
         self._library = library
         self.writers = writers
@@ -78,8 +83,7 @@ class Builder:
         rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
-        boots = (boot_warning(medium, name) for medium, name in zip(media, names, strict=True))
-        return spec, [*warnings, *(warning for warning in boots if warning)]
+        return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
     def check_disks(self, spec: Spec) -> None:
         """What it may write to must be there. Raises `Refused`."""

@@ -1,4 +1,4 @@
-"""Media made out of others, as tasks: imports of images and of packed files, and clones."""
+"""Media made out of others, as tasks: imports and clones."""
 
 from __future__ import annotations
 
@@ -23,14 +23,12 @@ from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium, described
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
-from velocity.storage.port import Clone, Import, Job, JobProgress, Jobs, Made, Prepared, Unpack
+from velocity.storage.formats import refused
+from velocity.storage.port import Clone, Import, Job, JobProgress, Jobs, Made, Prepared
 from velocity.tasks.service import TaskProgress as TaskProgress
 from velocity.tasks.service import Tasks
 from velocity.uninterrupted import whole
 
-IMAGES = frozenset({"qcow2", "vmdk", "vdi", "vhdx"})
-"""What is imported as the disk in it; the names are QEMU's own."""
-PACKED = frozenset({"xz", "zstd"})
 AT_ONCE, OWN = 3, 2
 """Tasks under way that read in one pool and write in another: in all, and of one user. The others wait in turn."""
 
@@ -64,22 +62,18 @@ class Conversions:
         self._turns: defaultdict[tuple[int, int], FairGate] = defaultdict(lambda: FairGate(AT_ONCE, OWN))
 
     async def import_(self, caller: Caller, request: ImportMedium) -> int:
-        """The task that makes a medium of what the bytes of another one are. Raises `Refused`, before it begins."""
+        """The task that makes a medium of the disk that the bytes of another one hold.
+
+        Raises `Refused`, before it begins; what is packed is known when it is unpacked.
+        """
         source = await self._look(caller, request.mid, request.gid, request.mpid)
-        kind = source.content.format
-        if source.format != "raw" or kind not in IMAGES | PACKED:
-            image = self._library.visible_name(source)
-            raise Refused(
-                Problem.NOT_AN_IMAGE,
-                f"the image cannot be imported: {image} is {kind}, and only {', '.join(sorted(IMAGES | PACKED))} "
-                "can be imported: clone the medium, or attach it as it is",
-                field="mid",
-            )
+        if source.format != "raw":
+            raise refused(f"it is a medium of the format {source.format} already: clone it, or attach it as it is")
         medium = Medium(
             mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
-            readonly=False, format="raw" if kind in PACKED else request.format, content=Content(format="unknown"),
+            readonly=False, format=request.format, content=Content(format="unknown"),
         )  # fmt: skip
-        job: Job = (Unpack if kind in PACKED else Import)(source.ref, kind, medium.ref)
+        job = Import(source.ref, medium.ref)
         async with AsyncExitStack() as held:
             prepared = await self._prepare(source, job, held)
             medium = replace(medium, size=prepared.size)
@@ -182,6 +176,13 @@ class Conversions:
         if progress.done != now.done:
             progress.done = now.done
         if now.wants > reservation.size:
-            reservation.take(now.wants - reservation.size)
-            await self._room.find(medium.gid, medium.mpid, now.room)
-            await self._jobs.allow(medium.ref, now.wants, deadline=CALL_DEADLINE)
+            wants = now.wants
+            try:
+                reservation.take(wants - reservation.size)
+            except Refused:
+                if not reservation.size < now.needs < wants:
+                    raise
+                wants = now.needs
+                reservation.take(wants - reservation.size)
+            await self._room.find(medium.gid, medium.mpid, max(0, now.room - (now.wants - wants)))
+            await self._jobs.allow(medium.ref, wants, deadline=CALL_DEADLINE)

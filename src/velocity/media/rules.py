@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
@@ -12,10 +12,13 @@ import msgspec
 from velocity import sizes
 from velocity.contract.media import Content
 from velocity.contract.revision import revision
+from velocity.storage.formats import IMAGES, PACKED, REFUSED
 from velocity.storage.port import MediaRef
 
 CALL_DEADLINE = 60.0
 """Seconds for which an answer of a pool is waited for."""
+WRITTEN = 1 << 20
+"""Bytes on the disk from which on a medium is not blank any more, whatever its format needs for itself."""
 
 
 @dataclass(frozen=True)
@@ -117,24 +120,60 @@ def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -
 def boot_warning(medium: Medium, called: str | None = None) -> str | None:
     """What a person should know before trying to boot from it here, or None. `called`: what the caller may call it."""
     called = called or repr(medium.name)
+    return _unfit(medium, called) or _boots_not(medium, called)
+
+
+def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]) -> list[str]:
+    """The same of all that is attached to a VM. That something does not boot is said if nothing else may, and once.
+
+    `takes`: the bytes that a medium has on the disk. A blank one that has some was written to, and may boot.
+    """
+    warnings: list[str] = []
+    boots_not: list[str] = []
+    may_boot = False
+    for medium, called in zip(media, names, strict=True):
+        if (unfit := _unfit(medium, called)) is not None:
+            warnings.append(unfit)
+        elif (why := _boots_not(medium, called)) is not None:
+            boots_not.append(why)
+        elif medium.content.boots_efi is False:
+            boots_not.append(f"{called} does not boot under EFI: none of its partitions has a loader for EFI")
+        elif medium.content.format != "blank" or takes(medium.mid) > WRITTEN:
+            may_boot = True
+    if boots_not and not may_boot:
+        warnings.append(boots_not[0] if len(boots_not) == 1 else f"nothing attached boots: {'; '.join(boots_not)}")
+    return warnings
+
+
+def _unfit(medium: Medium, called: str) -> str | None:
+    """What is wrong with it whatever it is used for."""
     content = medium.content
-    if medium.is_iso and content.format != "iso9660":
-        return f"{called} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will not boot"
     if isinstance(content.volume_size, int) and content.volume_size > medium.size:
+        what = "partition table" if content.format in ("gpt", "mbr") else "file system"
         return (
-            f"{called} is truncated: its file system has {content.volume_size} bytes, the medium only "
+            f"{called} is truncated: its {what} has {content.volume_size} bytes, the medium only "
             f"{medium.size}: upload it again"
         )
+    if medium.format == "raw" and (content.format in IMAGES or content.format in PACKED):
+        return (
+            f"{called} is a {content.format} image stored as raw bytes, and the guest would see these bytes: "
+            "import it first (`velocity media import`, PUT /m/media/import)"
+        )
+    if medium.format == "raw" and content.format in REFUSED:
+        return f"{called} is no disk, and the guest would see its bytes: {REFUSED[content.format]}"
+    return None
+
+
+def _boots_not(medium: Medium, called: str) -> str | None:
+    """Of what is made to be booted from."""
+    content = medium.content
+    if medium.is_iso and content.format != "iso9660" and content.boots_efi is not True:
+        return f"{called} has the type ISO, but contains no ISO 9660 file system ({content.format}): it will not boot"
     if content.format == "iso9660" and content.boots_efi is False:
         return f"{called} does not boot under EFI: use an image made for EFI"
     architectures = content.architectures
     if isinstance(architectures, list) and architectures and "x86_64" not in architectures:
         return f"{called} boots on {', '.join(architectures)} only, not on x86_64"
-    if medium.format == "raw" and content.format in ("qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"):
-        return (
-            f"{called} is a {content.format} image stored as raw bytes, and the guest would see these bytes: "
-            "import it first (`velocity media import`, PUT /m/media/import)"
-        )
     return None
 
 

@@ -179,18 +179,12 @@ class Trash(Protocol):
 
 
 class Import(Value, frozen=True):
-    """Make an object of the disk in an image, whose format is `kind`. The image is not trusted."""
+    """Make an object of the disk that the bytes of another hold: as they are, in an image, or packed.
+
+    They are not trusted; what they are is found by the host. What is packed is looked at again when it is unpacked.
+    """
 
     source: MediaRef
-    kind: str
-    target: MediaRef
-
-
-class Unpack(Value, frozen=True):
-    """Make a raw object of what is packed, as `kind`. It is not known before how much that is."""
-
-    source: MediaRef
-    kind: str
     target: MediaRef
 
 
@@ -201,18 +195,21 @@ class Clone(Value, frozen=True):
     target: MediaRef
 
 
-Job = Import | Unpack | Clone
+Job = Import | Clone
 
 
 class Prepared(Value, frozen=True):
-    """`size`: the bytes that it will be, 0 where that is not known; `takes`: those of the pool's that it will need."""
+    """`size`: the bytes that it will be, 0 where that is not known, as of what is packed.
+
+    `takes`: those of the pool's that it will need.
+    """
 
     size: int
     takes: int
 
 
 class JobProgress(Value, frozen=True):
-    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all.
+    """Of `total` bytes, `done` are done. `wants`: it waits until it may take so many bytes in all, or `needs`.
 
     `room`: so many have to be free for that, as if it had no holes; what it has taken so far is not among them.
     """
@@ -221,6 +218,7 @@ class JobProgress(Value, frozen=True):
     total: int
     wants: int = 0
     room: int = 0
+    needs: int = 0
 
 
 class Made(Value, frozen=True):

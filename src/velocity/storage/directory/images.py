@@ -11,24 +11,37 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from velocity.storage.archives import Member
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
-from velocity.storage.formats import check_alone, refused
+from velocity.storage.directory.unpackers import command, failure, program
+from velocity.storage.formats import IMAGES, check_alone, refused
+from velocity.storage.whole import AGAIN, check_qcow2, check_whole
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
 AT_ONCE, LOOKS = 3, 2
 INFO_SECONDS = 20.0
 PIECE = 1 << 20
-UNPACK = {
-    "xz": ["xz", "-dcq", f"--memlimit-decompress={MEMORY}"],
-    "zstd": ["zstd", "-dcq", f"--memory={MEMORY >> 20}MB"],
-}
-"""From standard input to standard output."""
+CHECKED = frozenset({"qcow2", "vmdk", "vhdx"})
+"""Images that qemu-img can look through, whether all that they refer to is there."""
+LOOKED = (0, 2, 3, 63)
+"""What `qemu-img check` ends with if it has looked: all is well, damaged, with space lost, not of this format."""
+WORDS = (
+    ("log that needs to be replayed",
+     "it was not closed cleanly, and its log is to be written back first: `qemu-img check -r all IMAGE`"),
+    ("after EOF|end of file|truncated", f"it is cut short: {AGAIN}"),
+    ("error while reading|Input/output error", f"it is cut short or damaged: {AGAIN}"),
+    ("not supported",
+     "it uses features that are not supported here, or needs its parent: convert or merge it in the program that made "
+     "it"),
+)  # fmt: skip
+"""Of qemu-img, and what they mean."""
 ARENAS = "1"
 """Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
 FICLONE = 0x40049409
@@ -90,6 +103,7 @@ class Images:
 
     async def _look(self, source: ImageFile, kind: str, uid: int | None) -> int:
         await source.do(_check_alone, kind)
+        await source.do(_check_whole, kind)
         with source.file.use() as descriptor:
             words = ["info", "--output=json", _image(descriptor, kind)]
             facts = json.loads(await self._run(uid, words, (descriptor,), 0, None))
@@ -114,8 +128,10 @@ class Images:
         self, source: ImageFile, target: ImageFile, conversion: Conversion, uid: int | None, told: Told
     ) -> None:
         kind, format_, size = conversion.kind, conversion.format, conversion.size
-        if conversion.foreign and await self._look(source, kind, uid) != size:
-            raise refused("it has changed since it was inspected: import it again")
+        if conversion.foreign:
+            if await self._look(source, kind, uid) != size:
+                raise refused("it has changed since it was inspected: import it again")
+            await self._check(source, kind, uid)
         with source.file.use() as read:
             if kind == format_ and await target.do(lambda write: cloned(read, write)):
                 if conversion.foreign:
@@ -128,6 +144,19 @@ class Images:
                 await self._run(uid, [*words, _name(write)], (read, write), size, told)
         if kind == format_ == "raw":  # qemu-img counts in sectors
             await target.do(os.ftruncate, size)
+
+    async def _check(self, source: ImageFile, kind: str, uid: int | None) -> None:
+        """Whether all that it refers to is in it. Raises `Refused`."""
+        if kind not in CHECKED:
+            return
+        with source.file.use() as descriptor:
+            words = ["check", "--output=json", _image(descriptor, kind)]
+            said = await self._run(uid, words, (descriptor,), 0, lambda _: None, fine=LOOKED)
+        found = json.loads(said) if said.strip() else {}
+        if kind == "qcow2":
+            await source.do(_check_qcow2, found)
+        elif found.get("corruptions") or found.get("check-errors"):
+            raise refused(f"it is cut short or damaged: {AGAIN}")
 
     @contextlib.asynccontextmanager
     async def _lent(self, source: ImageFile) -> AsyncIterator[None]:
@@ -155,48 +184,63 @@ class Images:
         os.fsync(target)
 
     async def _run(
-        self, uid: int | None, words: list[str], files: tuple[int, ...], size: int, told: Told | None
+        self,
+        uid: int | None,
+        words: list[str],
+        files: tuple[int, ...],
+        size: int,
+        told: Told | None,
+        fine: tuple[int, ...] = (0,),
     ) -> str:
-        """qemu-img without privileges. What it printed; raises `Refused`."""
+        """qemu-img without privileges. What it printed; raises `Refused`, unless it ends as is `fine`.
+
+        `told` hears the bytes done; without it, it has to be done in seconds.
+        """
         bounds = Bounds(file=size + size // 64 + (64 << 20))
         try:
             async with running(
                 self._worker, uid, ["qemu-img", *words], bounds, files=files, MALLOC_ARENA_MAX=ARENAS
-            ) as program:
+            ) as process:
                 async with asyncio.timeout(INFO_SECONDS if told is None else None):
-                    said = await _listen(program.stdout, size, told)
-                    status = await program.wait()
-                if status:
-                    raise refused(_clean(await program.complaints()))
+                    said = await _listen(process.stdout, size, told)
+                    status = await process.wait()
+                if status not in fine:
+                    raise refused(_clean(await process.complaints()))
                 return said
         except FileNotFoundError:
             raise refused("a required program is missing on the server: run `velocity doctor` there") from None
         except TimeoutError:
             raise refused("it could not be read in time") from None
 
-    async def unpacked(self, source: ImageFile, kind: str, told: Told) -> AsyncGenerator[bytes, None]:
-        """The content of a packed file, in pieces; `told` hears the bytes that were read of it. Raises `Refused`."""
-        words = UNPACK[kind]
-        try:
-            with source.file.use() as descriptor, own_uid(self._worker) as uid:
-                bounds = Bounds(memory=2 * MEMORY)
-                async with running(self._worker, uid, words, bounds, stdin=descriptor) as program:
-                    while piece := await program.stdout.read(PIECE):
-                        told(os.lseek(descriptor, 0, os.SEEK_CUR))
-                        yield piece
-                    if await program.wait():
-                        raise refused(_broken(kind, await program.complaints()))
-        except FileNotFoundError:
-            raise refused(f"`{words[0]}` is not installed on the server") from None
+    async def unpacked(
+        self, source: ImageFile, kind: str, told: Told, member: Member | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The content of a packed file, or of a member of an archive, in pieces. Raises `Refused`.
+
+        `told` hears the bytes that were read of it.
+        """
+        needed = program(kind, member)
+        if shutil.which(needed) is None:
+            raise refused(f"`{needed}` is not installed on the server")
+        with source.file.use() as descriptor, own_uid(self._worker) as uid:
+            bounds = Bounds(memory=2 * MEMORY)
+            async with running(self._worker, uid, command(kind, member), bounds, stdin=descriptor) as process:
+                while piece := await process.stdout.read(PIECE):
+                    told(os.lseek(descriptor, 0, os.SEEK_CUR))
+                    yield piece
+                status = await process.wait()
+                if (why := failure(kind, member, status, await process.complaints())) is not None:
+                    raise refused(why)
 
 
 async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) -> str:
+    """What it printed, but for its progress, which is told."""
     said = b""
     while piece := await stream.read(4096):
-        if told is None:
-            said += piece
-        elif percents := re.findall(rb"\((\d+\.\d+)/100%\)", piece):
+        if size and told is not None and (percents := re.findall(rb"\((\d+\.\d+)/100%\)", piece)):
             told(int(size * float(percents[-1]) / 100))
+        elif len(said) < PIECE:
+            said += piece
     return said.decode(errors="replace")
 
 
@@ -225,9 +269,22 @@ def _check_alone(descriptor: int, kind: str) -> None:
     check_alone(kind, lambda offset, length: os.pread(descriptor, length, offset))
 
 
+def _check_whole(descriptor: int, kind: str) -> None:
+    size = os.fstat(descriptor).st_size
+    check_whole(kind, lambda offset, length: os.pread(descriptor, length, offset), size)
+
+
+def _check_qcow2(descriptor: int, found: dict[str, Any]) -> None:
+    size = os.fstat(descriptor).st_size
+    check_qcow2(lambda offset, length: os.pread(descriptor, length, min(offset, size)), size, found)
+
+
 def _image(descriptor: int, kind: str) -> str:
     """The image with its format stated, and without a backing file whatever it says."""
-    node = {"driver": kind, "backing": None, "file": {"driver": "file", "filename": _name(descriptor)}}
+    file = {"driver": "file", "filename": _name(descriptor)}
+    node: dict[str, Any] = {"driver": IMAGES.get(kind, kind), "backing": None, "file": file}
+    if kind == "vhd":  # its disk is as large as its footer says, not as the geometry for a BIOS does
+        node["force_size_calc"] = "current_size"
     return "json:" + json.dumps(node)
 
 
@@ -236,14 +293,9 @@ def _name(descriptor: int) -> str:
 
 
 def _clean(words: str) -> str:
-    """qemu-img's own words, without the paths of the host."""
-    last = words.strip().splitlines()[-1] if words.strip() else "it is damaged"
-    return re.sub(r"json:\{.*\}|/proc/self/fd/\d+", "the image", last)
-
-
-def _broken(kind: str, words: str) -> str:
-    """What is wrong with a packed file, as its program says."""
-    if re.search("unexpected end|premature end", words, re.IGNORECASE):
-        return f"the {kind} file is truncated"
-    last = words.strip().splitlines()[-1] if words.strip() else "it is damaged"
-    return f"the {kind} file cannot be unpacked ({last.rpartition(' : ' if kind == 'zstd' else ': ')[2].strip()})"
+    """What qemu-img means, or all its own words, without the paths of the host."""
+    for pattern, meaning in WORDS:
+        if re.search(pattern, words):
+            return meaning
+    lines = [line.strip().removeprefix("qemu-img: ") for line in words.strip().splitlines()]
+    return re.sub(r"json:\{.*?\}\}|/proc/self/fd/\d+", "the image", "; ".join(lines))[:500] or "it is damaged"

@@ -1,14 +1,16 @@
-"""Objects made of others, each in a task: imports of images, unpacking, and clones."""
+"""Objects made of others, each in a task: imports and clones."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.archives import Member, disk_member
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.files import PoolFiles
 from velocity.storage.directory.images import Conversion, ImageFile, Images, cloned
@@ -16,14 +18,16 @@ from velocity.storage.directory.places import file_name
 from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import GIVE_UP
-from velocity.storage.formats import refused
-from velocity.storage.inspect import inspect
-from velocity.storage.port import Belongs, Clone, Import, Job, JobProgress, Made, MediaRef, Prepared, Unknown, Unpack
+from velocity.storage.formats import PACKED, importable, refused
+from velocity.storage.inspect import inspect, inspect_open
+from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaRef, Prepared, Unknown
 from velocity.uninterrupted import whole
 
 STEP = 256 << 20
-"""Bytes that unpacking asks for at a time, as nobody knows how much it will be."""
+"""Bytes that unpacking asks for at a time, as nobody knows how much it will be; fewer where these were not there."""
 BLOCK = 1 << 16
+LAYERS = 5
+"""So often may an image be packed, and archives be in others."""
 
 
 class RunningJob:
@@ -37,12 +41,16 @@ class RunningJob:
         self._images = images
         self._name = file_name(job.target)
         self._source: SharedDescriptor | None = None
+        self._kind = ""
+        """What the source is, of an import."""
         self._size = 0
         self._allowed = 0
         self._done = 0
         self._total = 0
         self._wants = 0
         self._room = 0
+        self._needs = 0
+        self._step = STEP
         self._changed = asyncio.Event()
         self._more = asyncio.Event()
         self._task: asyncio.Task[Made] | None = None
@@ -62,15 +70,24 @@ class RunningJob:
         with as_refusals(self._source_pool.places):
             facts = await source.do(os.fstat)
             takes = facts.st_blocks * 512
-            if isinstance(job, Unpack):
-                return Prepared(0, takes)
             if isinstance(job, Clone):
                 beside = ImageFile(source.file, self._pool.threads)
                 return Prepared(facts.st_size, 0 if await beside.do(self._is_shared) else takes)
-            size = await self._images.virtual_size(source, job.kind, self._pools)
+            self._kind = await source.do(_kind, None)
+            if self._kind in ("tar", "zip"):
+                await source.do(_member, self._kind)
+            if self._kind in PACKED:
+                return Prepared(0, takes)
+            size = await self._disk_size(source, self._kind)
+        return Prepared(size, takes)
+
+    async def _disk_size(self, image: ImageFile, kind: str) -> int:
+        if kind == "raw":
+            return (await image.do(os.fstat)).st_size
+        size = await self._images.virtual_size(image, kind, self._pools)
         if size < 1:
             raise refused("its disk has no size")
-        return Prepared(size, takes)
+        return size
 
     def _image(self) -> ImageFile:
         assert self._source is not None, "it was opened"
@@ -99,7 +116,9 @@ class RunningJob:
         self._task.add_done_callback(lambda _: self._changed.set())
 
     def allow(self, size: int) -> None:
-        self._allowed, self._wants, self._room = size, 0, 0
+        if size < self._wants:
+            self._step = max(BLOCK, self._step // 4)
+        self._allowed, self._wants, self._room, self._needs = size, 0, 0, 0
         self._more.set()
 
     async def watch(self) -> AsyncGenerator[JobProgress | Made, None]:
@@ -108,7 +127,7 @@ class RunningJob:
         while not self._task.done():
             await self._changed.wait()
             self._changed.clear()
-            now = JobProgress(self._done, self._total, self._wants, self._room)
+            now = JobProgress(self._done, self._total, self._wants, self._room, self._needs)
             if now != last:
                 last = now
                 yield now
@@ -141,22 +160,57 @@ class RunningJob:
         try:
             with as_refusals(self._files.places, self._size, self._files.fullness.heard):
                 size = await self._fill()
-                content = await self._pool.threads.run(inspect, self._files.moving(self._name))
+                made = self._files.moving(self._name)
+                content = await self._pool.threads.run(inspect, made, self._job.target.format)
         except BaseException:
             await self._drop()
             raise
         return Made(size, content)
 
     async def _fill(self) -> int:
-        job = self._job
-        if isinstance(job, Unpack):
-            return await self._unpack(job)
-        self._total = self._size
-        foreign, kind = (True, job.kind) if isinstance(job, Import) else (False, job.source.format)
-        conversion = Conversion(kind, job.target.format, self._size, foreign)
-        async with self._target(self._size, job.target.format) as target:
-            await self._images.convert(self._image(), target, conversion, self._pools, self._tell)
+        if isinstance(self._job, Clone):
+            return await self._convert(self._image(), self._job.source.format, foreign=False)
+        layer, kind = self._image(), self._kind
+        async with AsyncExitStack() as held:
+            for _ in range(LAYERS):
+                if kind not in PACKED:
+                    break
+                async with self._target(0, "raw") as target:
+                    packed_in = kind
+                    size = await self._unpack(layer, packed_in, target)
+                    kind = await target.do(_kind, packed_in)
+                    if kind == self._job.target.format == "raw":
+                        await target.do(_sync, self._files, size)
+                        return size
+                    unpacked = await self._pool.threads.run(self._take_out, undo=SharedDescriptor.close)
+                    held.callback(unpacked.close)
+                    layer = ImageFile(unpacked, self._pool.threads)
+            if kind in PACKED:
+                raise refused(f"it is packed more than {LAYERS} times: unpack it first")
+            if layer.file is not self._source:
+                self._size = await self._disk_size(layer, kind)
+                await self._ask(self._size, self._size, (await layer.do(os.fstat)).st_blocks * 512)
+            return await self._convert(layer, kind, foreign=kind != "raw")
+
+    async def _convert(self, image: ImageFile, kind: str, *, foreign: bool) -> int:
+        self._done, self._total = 0, self._size
+        format_ = self._job.target.format
+        conversion = Conversion(kind, format_, self._size, foreign)
+        async with self._target(self._size, format_) as target:
+            await self._images.convert(image, target, conversion, self._pools, self._tell)
         return self._size
+
+    def _take_out(self) -> SharedDescriptor:
+        """What was unpacked, to be read; as a file it is no more."""
+        made = self._files.moving(self._name)
+        with as_refusals(self._files.places):
+            descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                made.unlink()
+            except BaseException:
+                os.close(descriptor)
+                raise
+        return SharedDescriptor(descriptor)
 
     @asynccontextmanager
     async def _target(self, size: int, format_: str) -> AsyncIterator[ImageFile]:
@@ -176,31 +230,33 @@ class RunningJob:
         finally:
             created.close()
 
-    async def _unpack(self, job: Unpack) -> int:
+    async def _unpack(self, layer: ImageFile, kind: str, target: ImageFile) -> int:
         """It may be no more than is allowed."""
-        self._total = (await self._image().do(os.fstat)).st_size
-        size = 0
-        async with (
-            self._target(0, "raw") as target,
-            aclosing(self._images.unpacked(self._image(), job.kind, self._tell)) as pieces,
-        ):
+        member = await layer.do(_member, kind) if kind in ("tar", "zip") else None
+        self._done, self._total = 0, (await layer.do(os.fstat)).st_size
+        size = sum_ = 0
+        async with aclosing(self._images.unpacked(layer, kind, self._tell, member)) as pieces:
             async for piece in pieces:
                 if size + len(piece) > self._allowed:
-                    await self._ask(size + len(piece), target)
+                    taken = (await target.do(os.fstat)).st_blocks * 512
+                    most = taken + await self._pool.threads.run(self._files.free)
+                    wants = max(size + len(piece), min(self._allowed + self._step, most))
+                    await self._ask(size + len(piece), wants, max(0, wants - taken))
                 await target.do(_write, self._files, piece, size)
                 size += len(piece)
-            if not size:
-                raise refused("it unpacks to an empty file")
-            await target.do(_finish, self._files, size)
+                if member is not None:
+                    sum_ = zlib.crc32(piece, sum_)
+        if member is not None and member.size is not None and (size, sum_) != (member.size, member.crc):
+            raise refused(f"the {kind} file is damaged: copy or download it again")
+        if not size:
+            raise refused("it unpacks to an empty file")
+        await target.do(_end_at, self._files, size)
         return size
 
-    async def _ask(self, size: int, target: ImageFile) -> None:
-        """Wait until it may take so many bytes in all; it asks for more at once if the pool has them free."""
-        taken = (await target.do(os.fstat)).st_blocks * 512
-        most = taken + await self._pool.threads.run(self._files.free)
-        wants = max(size, min(self._allowed + STEP, most))
-        self._wants, self._room = wants, max(0, wants - taken)
+    async def _ask(self, size: int, wants: int, room: int) -> None:
+        """Wait until it may take so many bytes in all; it `wants` more at once, and `room` that is free for it."""
         while self._allowed < size:
+            self._wants, self._room, self._needs = wants, room, size
             self._more.clear()
             self._changed.set()
             await self._more.wait()
@@ -282,7 +338,21 @@ def _write(descriptor: int, files: PoolFiles, piece: bytes, offset: int) -> None
                 os.pwrite(descriptor, block, offset + at)
 
 
-def _finish(descriptor: int, files: PoolFiles, size: int) -> None:
+def _end_at(descriptor: int, files: PoolFiles, size: int) -> None:
     with as_refusals(files.places, size, files.fullness.heard):
         os.ftruncate(descriptor, size)
+
+
+def _sync(descriptor: int, files: PoolFiles, size: int) -> None:
+    with as_refusals(files.places, size, files.fullness.heard):
         os.fsync(descriptor)
+
+
+def _kind(descriptor: int, packed_in: str | None) -> str:
+    """How these bytes are imported. Raises `Refused(NOT_AN_IMAGE)`."""
+    return importable(inspect_open(descriptor), os.fstat(descriptor).st_size, packed_in)
+
+
+def _member(descriptor: int, kind: str) -> Member:
+    size = os.fstat(descriptor).st_size
+    return disk_member(kind, lambda offset, length: os.pread(descriptor, length, offset), size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from contextlib import AbstractContextManager
@@ -24,7 +25,10 @@ SLOW = 0.02
 
 
 class FileIncoming:
-    """Keeps `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory."""
+    """Keeps `velocity.storage.port.Incoming`: gathers what comes and writes it in large pieces. Constant memory.
+
+    Pieces of zeros become holes.
+    """
 
     def __init__(self, pool: PoolDirectory, name: str) -> None:
         self._pool = pool
@@ -77,12 +81,12 @@ class FileIncoming:
         begun = time.monotonic()
         pieces, self._pieces, self._gathered = self._pieces, [], 0
         with self._writing(), self._opened().use() as descriptor:
-            while pieces:
-                written = os.writev(descriptor, pieces)
-                while pieces and written >= len(pieces[0]):
-                    written -= len(pieces.pop(0))
-                if pieces and written:
-                    pieces[0] = pieces[0][written:]
+            for hole, run in itertools.groupby(pieces, _is_zero):
+                if hole:
+                    end = os.lseek(descriptor, sum(map(len, run)), os.SEEK_CUR)
+                    os.ftruncate(descriptor, end)
+                else:
+                    _write_all(descriptor, list(run))
         self._slow = time.monotonic() - begun > SLOW
 
     def _sync(self) -> Content:
@@ -100,6 +104,20 @@ class FileIncoming:
     def _opened(self) -> SharedDescriptor:
         assert self._file is not None, "it was opened"
         return self._file
+
+
+def _is_zero(piece: bytes) -> bool:
+    """Told by its ends, nearly always."""
+    return not piece or (piece[0] == piece[-1] == 0 and not piece.strip(b"\0"))
+
+
+def _write_all(descriptor: int, pieces: list[bytes]) -> None:
+    while pieces:
+        written = os.writev(descriptor, pieces)
+        while pieces and written >= len(pieces[0]):
+            written -= len(pieces.pop(0))
+        if pieces and written:
+            pieces[0] = pieces[0][written:]
 
 
 class FileOutgoing:

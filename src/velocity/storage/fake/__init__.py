@@ -160,7 +160,10 @@ class FakeIncoming:
         return None
 
     async def finish(self) -> Content:
-        content = await self._line.call(self._ref.pool, SECONDS, lambda _: describe(self._made.read, self._made.size))
+        made = self._made
+        content = await self._line.call(
+            self._ref.pool, SECONDS, lambda _: describe(made.read, made.size, made.next_data)
+        )
         self._finished = True
         return content
 

@@ -1,4 +1,4 @@
-"""Jobs in memory. No image is read: its disk is taken to be empty, and of the size that its header says."""
+"""Jobs in memory. Of images qcow2 alone, and none is read: its disk is taken to be empty, and as large as it says."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.fake.pools import FakeContent, FakeDevice, FakePool
-from velocity.storage.formats import check_alone, refused
+from velocity.storage.formats import PACKED, check_alone, importable, refused
 from velocity.storage.inspect import describe
-from velocity.storage.port import Belongs, Clone, Import, Job, JobProgress, Made, MediaRef, Prepared, Unpack
+from velocity.storage.port import Belongs, Clone, Job, JobProgress, Made, MediaRef, Prepared
 
 SECONDS = 60.0
 STEP = 1 << 20
@@ -39,17 +39,12 @@ class FakeJob:
         takes = self.source.stat.allocated
         if isinstance(self.job, Clone):
             return Prepared(self.source.size, takes)
-        if isinstance(self.job, Unpack):
-            return Prepared(0, takes)
-        check_alone(self.job.kind, self.source.read)
-        (size,) = struct.unpack(">Q", self.source.read(24, 8).ljust(8, b"\0"))
-        if self.job.kind != "qcow2" or size < 1:
-            raise refused("its disk has no size")
-        return Prepared(size, takes)
+        kind = _kind(self.source, None)
+        return Prepared(0 if kind in PACKED else _disk_size(self.source, kind), takes)
 
     def start(self, size: int) -> None:
         self._allowed = size
-        self._task = asyncio.create_task(self._make(size))
+        self._task = asyncio.create_task(self._make())
         self._task.add_done_callback(lambda _: self._changed.set())
 
     def allow(self, size: int) -> None:
@@ -74,22 +69,29 @@ class FakeJob:
         if not self._task.cancelled() and self._task.exception() is None and not self._told:
             await self._line.settle(self.job.target, Belongs.NOWHERE, SECONDS)
 
-    async def _make(self, size: int) -> Made:
+    async def _make(self) -> Made:
         target = self.job.target
         try:
             made = await self._ask(lambda pool: pool.moving.setdefault(target, FakeContent()))
-            if isinstance(self.job, Unpack):
-                await self._unpack(self.job.kind, made)
-            else:
-                await self._copy(made, size)
-            content = await self._ask(lambda _: describe(made.read, made.size))
+            source, kind = self.source, "raw" if isinstance(self.job, Clone) else _kind(self.source, None)
+            if kind in PACKED:
+                await self._unpack(kind, made)
+                source, kind = made, _kind(made, kind)
+            if kind in PACKED:
+                raise refused("storage in memory unpacks once")
+            if kind != "raw":
+                source = FakeContent(_disk_size(source, kind))
+                await self._wait_for(source.size, 0)
+                made.size, made.data = 0, bytearray()
+            if source is not made:
+                await self._copy(source, made, source.size)
+            content = await self._ask(lambda _: describe(made.read, made.size, made.next_data))
         except BaseException:
             await self._line.settle(target, Belongs.NOWHERE, SECONDS)
             raise
-        return Made(made.size if isinstance(self.job, Unpack) else size, content)
+        return Made(made.size, content)
 
-    async def _copy(self, made: FakeContent, size: int) -> None:
-        source = FakeContent(size) if isinstance(self.job, Import) else self.source
+    async def _copy(self, source: FakeContent, made: FakeContent, size: int) -> None:
         data = bytes(source.data)
         for at in range(0, len(data), STEP):
             piece = data[at : at + STEP]
@@ -100,16 +102,18 @@ class FakeJob:
     async def _unpack(self, kind: str, made: FakeContent) -> None:
         if kind != "xz":
             raise refused("storage in memory unpacks xz alone")
-        unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        packed = bytes(self.source.data)
+        packed = bytes(self.source.data).ljust(self.source.size, b"\0")
         try:
-            while not unpack.eof:
-                piece = unpack.decompress(packed, STEP)
-                packed = b""
-                if not piece and unpack.needs_input:
-                    raise refused("the xz file is truncated")
-                await self._wait_for(made.size + len(piece), made.stat.allocated)
-                await self._append(made, piece)
+            while packed:
+                unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+                while not unpack.eof:
+                    piece = unpack.decompress(packed, STEP)
+                    packed = b""
+                    if not piece and unpack.needs_input:
+                        raise refused("the xz file is truncated")
+                    await self._wait_for(made.size + len(piece), made.stat.allocated)
+                    await self._append(made, piece)
+                packed = unpack.unused_data.lstrip(b"\0")
         except lzma.LZMAError as error:
             raise refused(f"the xz file cannot be unpacked ({error})") from None
         if not made.size:
@@ -130,6 +134,21 @@ class FakeJob:
 
     async def _append(self, made: FakeContent, piece: bytes) -> None:
         await self._ask(lambda _: made.append(piece), len(piece))
+
+
+def _kind(content: FakeContent, packed_in: str | None) -> str:
+    described = describe(content.read, content.size, content.next_data)
+    return importable(described, content.size, packed_in)
+
+
+def _disk_size(content: FakeContent, kind: str) -> int:
+    if kind == "raw":
+        return content.size
+    check_alone(kind, content.read)
+    (size,) = struct.unpack(">Q", content.read(24, 8).ljust(8, b"\0"))
+    if kind != "qcow2" or size < 1:
+        raise refused("its disk has no size")
+    return int(size)
 
 
 class FakeJobs:

@@ -31,6 +31,10 @@ class FakeContent:
         length = max(0, min(length, self.size - offset))
         return bytes(self.data[offset : offset + length]).ljust(length, b"\0")
 
+    def next_data(self, offset: int) -> int:
+        """Where the next byte may lie that is not zero."""
+        return offset if offset < len(self.data) else self.size
+
     def append(self, piece: bytes) -> None:
         self.data = self.data.ljust(self.size, b"\0") + piece
         self.size = len(self.data)
