@@ -38,6 +38,8 @@ def check_qcow2(read: Read, size: int, found: Mapping[str, Any]) -> None:
     """
     head = read(0, 104).ljust(104, b"\0")
     bits, disk, _, entries, table = struct.unpack_from(">IQIIQ", head, 20)
+    if not 9 <= bits <= 21:
+        raise refused("its header is invalid")
     snapshots, listed = struct.unpack_from(">IQ", head, 60)
     features, _, extras = struct.unpack_from(">QQQ", head, 72) if head[7] == 3 else (0, 0, 0)
     least = end = int(found.get("image-end-offset", 0))
