@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 VM = {"name": "vm", "gid": 0, "cpus": 1, "memory_mib": 64}
 
 
-@pytest.mark.holds("IMAGE-95")
+@pytest.mark.holds("IMAGE-16")
 async def test_that_nothing_boots_is_said_once_and_only_if_nothing_attached_may(w: World) -> None:
     mbr = bytes(510) + b"\x55\xaa" + bytes(1 << 20)
     uploads = {

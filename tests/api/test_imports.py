@@ -35,7 +35,7 @@ async def import_(w: World, data: bytes, name: str, **more: Any) -> dict[str, An
     return task
 
 
-@pytest.mark.holds("IMAGE-90")
+@pytest.mark.holds("IMAGE-11")
 async def test_each_format_of_the_table_is_imported_as_the_disk_in_it(w: World, tmp_path: Path) -> None:
     table, uploads, found = rows("Imported"), Uploads(tmp_path), set()
     whole = {"mbr", "fat", "ext4", "other"}
@@ -53,7 +53,7 @@ async def test_each_format_of_the_table_is_imported_as_the_disk_in_it(w: World, 
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
 
 
-@pytest.mark.holds("IMAGE-91")
+@pytest.mark.holds("IMAGE-12")
 async def test_each_format_that_is_refused_says_the_reason_of_the_table_and_leaves_nothing(
     w: World, tmp_path: Path
 ) -> None:
@@ -69,7 +69,7 @@ async def test_each_format_that_is_refused_says_the_reason_of_the_table_and_leav
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
 
 
-@pytest.mark.holds("IMAGE-90")
+@pytest.mark.holds("IMAGE-11")
 async def test_what_is_packed_becomes_the_format_that_is_asked_for_and_says_what_it_holds(
     w: World, tmp_path: Path
 ) -> None:
@@ -89,7 +89,7 @@ async def test_what_is_packed_becomes_the_format_that_is_asked_for_and_says_what
     assert {(one["format"], one["content"]["format"]) for one in media} == {("qcow2", "gpt")}
 
 
-@pytest.mark.holds("IMAGE-92")
+@pytest.mark.holds("IMAGE-13")
 async def test_a_packed_image_takes_no_more_than_the_quota_at_any_layer(w: World, tmp_path: Path) -> None:
     """A small file whose inner image declares a large disk, and one that unpacks to much."""
     gid, uploads = await w.group("a"), Uploads(tmp_path)
@@ -114,7 +114,7 @@ async def test_a_packed_image_takes_no_more_than_the_quota_at_any_layer(w: World
     assert task["state"] == "DONE", "what fits into the quota is imported, however small that is"
 
 
-@pytest.mark.holds("IMAGE-93")
+@pytest.mark.holds("IMAGE-14")
 async def test_zeros_that_are_uploaded_become_holes(w: World, tmp_path: Path) -> None:
     disk = Uploads(tmp_path).disk
     for number, data in enumerate((bytes(8 << 20), disk + bytes(6 << 20) + disk, bytes(6 << 20) + b"x", disk)):

@@ -39,7 +39,7 @@ def read(data: bytes) -> Content:
     return describe(lambda offset, length: data[offset : offset + length], len(data))
 
 
-@pytest.mark.holds("IMAGE-94")
+@pytest.mark.holds("IMAGE-15")
 def test_a_stick_of_fat_is_no_disk_with_partitions_and_boots_by_its_loader(tmp_path: Path) -> None:
     for how in (("-f", "1440"), ("-T", "65536"), ("-F", "-T", "200000")):
         found = read(stick(tmp_path, *how))
@@ -51,7 +51,7 @@ def test_a_stick_of_fat_is_no_disk_with_partitions_and_boots_by_its_loader(tmp_p
     assert cut.volume_size == 32 * MIB, "more than there is"
 
 
-@pytest.mark.holds("IMAGE-94")
+@pytest.mark.holds("IMAGE-15")
 def test_a_disk_with_partitions_boots_by_the_loader_in_one_of_them(tmp_path: Path) -> None:
     boots, without = stick(tmp_path, "-T", "4096"), stick(tmp_path, "-T", "4096", folder="x")
     for system, expected in ((boots, True), (without, UNSET), (bytes(2 * MIB), UNSET)):
@@ -68,7 +68,7 @@ def test_a_disk_with_partitions_boots_by_the_loader_in_one_of_them(tmp_path: Pat
     assert read(bytes(large)).format == "gpt", "of sectors of 4 KiB"
 
 
-@pytest.mark.holds("IMAGE-94")
+@pytest.mark.holds("IMAGE-15")
 def test_a_disk_that_begins_with_zeros_is_not_blank(tmp_path: Path) -> None:
     file = tmp_path / "disk"
     for place, expected in ((None, "blank"), (5 * MIB, "unknown"), (3 << 30, "unknown")):
@@ -83,7 +83,7 @@ def test_a_disk_that_begins_with_zeros_is_not_blank(tmp_path: Path) -> None:
         assert inspect(tmp_path / "image").format == "qcow2", "as raw bytes"
 
 
-@pytest.mark.holds("IMAGE-94")
+@pytest.mark.holds("IMAGE-15")
 def test_of_a_qcow2_medium_it_is_the_disk_in_it(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.write_bytes(gpt(bytearray(MIB) + stick(tmp_path, "-T", "4096") + bytes(MIB)))

@@ -66,7 +66,7 @@ async def imported(image: Path, kind: str) -> bytes | str:
 
 
 @pytest.mark.whole
-@pytest.mark.holds("IMAGE-96")
+@pytest.mark.holds("IMAGE-17")
 async def test_an_image_that_is_cut_is_refused_or_has_the_same_disk_and_a_whole_one_is_imported(
     tmp_path: Path, whole: bool
 ) -> None:
