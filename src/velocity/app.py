@@ -56,6 +56,7 @@ from velocity.media.room import Room
 from velocity.media.rules import Pool
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
+from velocity.media.under_way import UploadsUnderWay
 from velocity.media.usage import DiskUsage
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
@@ -73,6 +74,7 @@ from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
+from velocity.store.uploads import SqlUploads
 from velocity.tasks.service import Tasks
 from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
@@ -196,13 +198,14 @@ def compose(
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
     pools = {pool.mpid: Pool(pool.mpid, pool.name) for pool in settings.media_pools}
-    media = SqlMedia(database)
+    media, stored_uploads = SqlMedia(database), SqlUploads(database)
     library = Library(directory, changes)
     attachments = Attachments(directory, library)
     assignments = Assignments(media, pools, directory, changes)
     quotas = PoolQuotas(pools, directory, changes, assignments)
-    reservations = Reservations(directory, quotas, most=bounds.group_media)
-    states = PoolStates(storage.pools, pools, known_objects(media, library))
+    uploads = UploadsUnderWay(directory)
+    reservations = Reservations(directory, quotas, uploads, most=bounds.group_media)
+    states = PoolStates(storage.pools, pools, known_objects(media, stored_uploads, library))
     sources = Sources(library, attachments, states)
     usage = DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
@@ -212,11 +215,13 @@ def compose(
         host=HOST, kept=kept, bounds=bounds,
     )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
-    creation = Creation(media, blobs, trash, directory, library, assignments, reservations, states, room, usage)
+    creation = Creation(
+        media, blobs, trash, directory, library, assignments, reservations, states, room, usage, uploads
+    )
     deletion = Deletion(
         media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
     )
-    resumables = Resumables(creation, directory, own=bounds.user_uploads)
+    resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
     nics = {nic.nicid: nic.identifier for nic in settings.nics}
     writers = Writers(directory, library, assignments)
@@ -232,7 +237,11 @@ def compose(
         changes,
         passwords,
         lifetime=settings.authkey_lifetime,
-        owned={On.MEDIUM: library.find, On.TASK: tasks.find, On.VM: fleet.find},
+        owned={
+            On.MEDIUM: lambda mid: library.find(mid) or uploads.group_of(mid),
+            On.TASK: tasks.find,
+            On.VM: fleet.find,
+        },
         belongings=(provisioning, resumables, deletion, tasks),
         bounds=bounds,
     )
@@ -261,9 +270,20 @@ def compose(
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
         conversions=Conversions(
-            storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, tasks
+            storage.jobs,
+            directory,
+            library,
+            assignments,
+            states,
+            room,
+            sources,
+            reservations,
+            creation,
+            resumables,
+            tasks,
         ),
         resumables=resumables,
+        uploads=uploads,
         trash=Trash(
             SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
         ),
@@ -285,6 +305,7 @@ def compose(
         password = await access.open(settings.root_password)
         access.sessions.accept_key(local_key(settings.key_file))
         await load_media(media, assignments, library, reservations, states)
+        await resumables.load(library)
         await tasks.open(library.find)
         await fleet.open()
         return password

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.api.images import disk, qemu_img, upload, wait
 from tests.api.test_idempotency import VM
+from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
 from tests.api.world import PASSWORD, World
 from velocity.contract.operation import Change, Operation
@@ -213,6 +214,14 @@ async def upload_medium(_: World) -> Case:
     headers = {"x_velocity_name": "an%20image", "x_velocity_length": "1000"}
     steps = [("create", "medium", "an image")]
     return Case(headers, steps, [{"gid": 0, "mpid": 1, "bytes": 1000}], content=b"x" * 1000)
+
+
+@of("end_upload")
+async def end_upload(w: World) -> Case:
+    await begin(w, 1000)
+    (upload,) = w.server.services.uploads.all()
+    steps = [("cancel", "medium", upload.request.name)]
+    return Case({"mid": str(upload.mid)}, steps, [{"gid": 0, "mpid": 1, "bytes": -1000}])
 
 
 @of("import_medium")

@@ -276,6 +276,7 @@ async def test_a_download_ends_when_a_vm_starts_to_write(w: World, team: Team) -
             await stream.readuntil(b"\r\n\r\n")
             await stream.readexactly(1 << 16)
             await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
+            await w.ok("PUT", "/v/vm/state", vmid=reader, state="STOPPED", force=True)
             await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING", plan=True)
             await asyncio.sleep(0.2)
             assert connections, "neither one that reads nor a plan ends it"

@@ -93,8 +93,11 @@ async def test_what_a_task_reads_is_written_to_by_no_vm(
     async with waiting(w, path, **body(mid, **more)) as started:
         assert await w.refused("PUT", "/v/vm/state", vmid=writer, state="RUNNING") == (409, 13224)
         answer = await w.call("PUT", "/v/vm/state", vmid=writer, state="PAUSED")
-        assert "'image' is being cloned or imported" in answer["message"]
+        assert (
+            f"'image' is being {'cloned to' if 'clone' in path else 'imported as'} medium 'made'" in answer["message"]
+        )
         await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
+        await w.ok("PUT", "/v/vm/state", vmid=reader, state="STOPPED", force=True)
     assert (await wait(w, started))["state"] == "DONE"
     await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
     assert await w.refused("PUT", path, **body(mid, name="again")) == in_use

@@ -130,7 +130,8 @@ async def test_refusals_and_warnings_name_nothing_that_the_caller_may_not_view(w
     ]
     for number, trid in enumerate(await b.in_trash(w)):  # the VM, then the medium
         tried.append(("PUT", "/t/trash", {"trid": trid}, 25220 + number))
-    with w.server.services.sources.reading(w.server.services.library.get(UUID(b.lent))):
+    lent = w.server.services.library.get(UUID(b.lent))
+    with w.server.services.sources.reading(lent, "cloned to", lent):
         tried.append(("PUT", "/v/vm/state", {"vmid": b.reads, "state": "RUNNING"}, 13224))
         answers = [(await w.call(method, path, b.key, **body), expected) for method, path, body, expected in tried]
         named = [

@@ -85,6 +85,8 @@ async def test_to_list_a_medium_or_to_know_it_is_not_to_write_it(w: World, knows
         assert "warnings" not in (await start(w, vmid)).body
         assert writes(w, vmid) == [False]
     owner = await w.vm("own", teams.web if knows == "it may list it" else 0, media=on(teams.disk))
+    for vmid in (made["vmid"], other):  # while they read it, nobody writes
+        await stop(w, vmid)
     await start(w, owner)
     assert writes(w, owner) == [True], "nobody locks the owner out"
 
@@ -122,11 +124,12 @@ async def test_who_may_write_attaches_writable_until_the_right_is_lost(w: World)
     (used,) = (await w.ok("POST", "/m/media/list", gid=teams.web))["media"][0]["used_by"]
     assert not used["writing"]
     owner = int((await w.ok("PUT", "/v/vm/efi", **owners))["vmid"])
+    assert await w.refused("PUT", "/v/vm/state", vmid=owner, state="RUNNING") == (409, 13224), "it is read"
+    await stop(w, vmid)
     await start(w, owner)
     assert writes(w, owner) == [True]
 
     await teams.grant(w)
-    await stop(w, vmid)
     assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (409, 13224), "never two"
     for one in (vmid, owner):
         await stop(w, one)

@@ -43,10 +43,12 @@ async def test_a_pool_that_gets_write_gives_each_medium_one_writer(w: World) -> 
     assert not await is_written(w, mid), "as it was when it started"
     new = {"name": "new", "cpus": 1, "memory_mib": 64, **disk}
     assert await w.refused("PUT", "/v/vm/efi", **new) == (409, 12228), "others are attached to write to it"
+    refused = await w.call("PUT", "/v/vm/state", vmid=two, state="RUNNING")
+    assert (refused.code, "'one' is reading" in refused["message"]) == (13224, True)
+    await state(w, one, "STOPPED")
     await state(w, two, "RUNNING")
     assert await is_written(w, mid)
     assert await w.refused("PUT", "/m/media/clone", **body(mid)) == (409, 22223)
-    await state(w, one, "STOPPED")
     assert await w.refused("PUT", "/v/vm/state", vmid=one, state="RUNNING") == (409, 13224)
     refused = await w.call("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     assert "'two'" in refused["message"]

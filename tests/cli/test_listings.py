@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 
+from tests.api.test_transfers import metadata
 from tests.api.world import PASSWORD
 from tests.host import Host, hosting
 from velocity.cli.main import velocity
@@ -52,6 +53,10 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             host.ok("vm", "create", name, "--memory", memory, "--display", "z=320x100", "--display", "a=320x100")
         host.ok("vm", "start", "penguin")
         with Client(host.url) as client:
+            client.authkey = host.key
+            for name, length in (("walrus", 300), ("seal", 90), ("orca", 7000)):
+                about = {"upload-metadata": metadata(name=name), "upload-length": str(length)}
+                client.exchange("POST", "/m/media/tus", b"", {"tus-resumable": "1.0.0", **about})
             for _ in range(9):  # their ids are random: so many are in their order once in a million times
                 client.sign_in(name="root", password=PASSWORD)
         yield host

@@ -12,7 +12,7 @@ from velocity.cli.main import velocity
 from velocity.storage.directory.places import MARK
 
 AREAS = ("user", "group", "vm", "media", "pool", "trash", "task")
-READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command"}
+READING = {"list", "show", "wait", "console", "download", "screen", "log", "find", "metrics", "command", "uploads"}
 
 
 def planned(host: Host, *words: str, typed: str | None = None) -> list[str]:

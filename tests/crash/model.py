@@ -77,6 +77,8 @@ class Watcher:
     def look(self) -> State:
         self.wrong, self.busy = [], False
         server, state = self._server, empty()
+        for upload in server.ok("POST", "/m/media/upload", gid=0)["uploads"]:  # it would go on: nothing remains of it
+            server.ok("DELETE", "/m/media/upload", mid=upload["mid"])
         groups = server.ok("POST", "/u/group/list")["groups"]
         names = {group["gid"]: group["name"] for group in groups}
         state["users"] = {

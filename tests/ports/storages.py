@@ -29,11 +29,11 @@ def ref(pool: int = 2, format_: str = "raw", kind: ObjectKind = ObjectKind.MEDIU
 
 
 class Subject(Protocol):
-    """A host with two pools. `storage` is what the server has now that knows these `kept` and `trashed` objects."""
+    """A host with two pools. `storage` is what the server has now that knows these objects."""
 
     storage: Storage
 
-    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
         """The server is killed, and the next one comes and opens the pools."""
 
     def go_away(self) -> None:
@@ -54,10 +54,10 @@ class Subject(Protocol):
     async def close(self) -> None: ...
 
 
-async def opened(storage: Storage, kept: Refs, trashed: Refs) -> None:
+async def opened(storage: Storage, *known: Refs) -> None:
     for mpid, _ in POOLS:
-        known = [tuple(one for one in refs if one.pool == mpid) for refs in (kept, trashed)]
-        await storage.pools.open(mpid, *known, deadline=DEADLINE)
+        kept, trashed, coming = (tuple(one for one in refs if one.pool == mpid) for refs in known)
+        await storage.pools.open(mpid, kept, trashed, coming, deadline=DEADLINE)
 
 
 class FakeSubject:
@@ -67,12 +67,12 @@ class FakeSubject:
         self._pool = self._host.pools[2]
         self._made: Storage | None = None
 
-    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
         if self._made is not None:
             await self._made.pools.close()  # without the jobs' order
         made = self._made = connect(self._host, AGAIN)
         self.storage: Storage = wired(made) if self._wired else made
-        await opened(self.storage, kept, trashed)
+        await opened(self.storage, kept, trashed, coming)
 
     def go_away(self) -> None:
         self._pool.state = "away"
@@ -105,12 +105,12 @@ class DirectorySubject:
         self._made: Storage | None = None
         self._places = [Places(mpid, name, path / name, path / "records") for mpid, name in POOLS]
 
-    async def restart(self, kept: Refs = (), trashed: Refs = ()) -> None:
+    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
         if self._made is not None:
             await self._made.pools.close()  # without the jobs' order
         made = self._made = open_directories(self._places, None, AGAIN)
         self.storage: Storage = wired(made) if self._wired else made
-        await opened(self.storage, kept, trashed)
+        await opened(self.storage, kept, trashed, coming)
 
     def go_away(self) -> None:
         (self._path / "usb").rename(self._path / "aside")

@@ -113,6 +113,33 @@ async def test_a_life_of_an_object_of_each_kind(subject: Subject, kind: ObjectKi
     await storage.trash.lift(one, deadline=DEADLINE)  # it is not there: no failure
 
 
+@pytest.mark.holds("DUR-82")
+async def test_what_was_left_goes_on_after_a_restart_behind_what_is_known_of_it(subject: Subject) -> None:
+    left, closed, unknown = ref(), ref(), ref()
+    for one in (left, closed, unknown):
+        incoming = await subject.storage.blobs.put(one, deadline=DEADLINE)
+        await incoming.write(b"what has come")
+        await incoming.sync()
+        if one is closed:
+            await incoming.close()
+        else:
+            await incoming.leave()
+            await incoming.close()
+    await subject.restart(coming=(left, closed))
+    for one in (closed, unknown):
+        with pytest.raises(Refused) as refused:
+            await subject.storage.blobs.resume(one, 4, deadline=DEADLINE)
+        assert refused.value.problem is Problem.MEDIUM_NOT_FOUND
+    with pytest.raises(Refused):
+        await subject.storage.blobs.resume(left, 14, deadline=DEADLINE)
+    incoming = await subject.storage.blobs.resume(left, 4, deadline=DEADLINE)
+    await incoming.write(b" more")
+    await incoming.finish()
+    await incoming.close()
+    await subject.storage.trash.settle(left, Belongs.KEPT, deadline=DEADLINE)
+    assert await content(subject.storage, left) == b"what more"
+
+
 async def test_bytes_come_and_go(subject: Subject) -> None:
     storage, one, data = subject.storage, ref(), os.urandom(3_000_001)
     incoming = await storage.blobs.put(one, deadline=DEADLINE)
@@ -166,7 +193,7 @@ async def test_to_open_a_pool_again_removes_nothing(subject: Subject) -> None:
     """What is under way is not in the database yet, and who asks may know less than is true by now."""
     storage, one = subject.storage, ref()
     await storage.blobs.create(one, 100, deadline=DEADLINE)
-    now = await storage.pools.open(one.pool, (), (), deadline=DEADLINE)
+    now = await storage.pools.open(one.pool, (), (), (), deadline=DEADLINE)
     assert now.state == "online"
     await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
     assert await content(storage, one) == bytes(100)
@@ -181,7 +208,7 @@ async def test_a_pool_that_is_away_costs_its_own_objects_only(subject: Subject) 
 
     async def state() -> str:
         now = await storage.pools.state(2, deadline=DEADLINE)
-        now = now or await storage.pools.open(2, (there,), (), deadline=DEADLINE)
+        now = now or await storage.pools.open(2, (there,), (), (), deadline=DEADLINE)
         assert (now.message == "") == (now.state == "online")
         return now.state
 
@@ -228,7 +255,7 @@ async def test_a_pool_that_hangs_is_unknown_and_holds_up_no_other(subject: Subje
             now = await storage.pools.state(2, deadline=DEADLINE)
         except Unknown:
             return False
-        return (now or await storage.pools.open(2, (there,), (), deadline=DEADLINE)).state == "online"
+        return (now or await storage.pools.open(2, (there,), (), (), deadline=DEADLINE)).state == "online"
 
     await until(online)
     assert await content(storage, there) == DATA

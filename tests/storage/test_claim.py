@@ -44,7 +44,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
 
 
 async def look(storage: DirectoryStorage, pool: int = 1) -> PoolState:
-    return await storage.pools.open(pool, (), (), deadline=DEADLINE)
+    return await storage.pools.open(pool, (), (), (), deadline=DEADLINE)
 
 
 @pytest.mark.holds("DUR-55")

@@ -80,7 +80,7 @@ def test_a_write_says_it_and_a_quota_of_the_file_system_is_believed_for_a_while(
 @pytest.mark.holds("DUR-56")
 async def test_a_full_pool_is_told_and_does_what_takes_no_bytes(tmp_path: Path, disk: Disk) -> None:
     storage = open_directories([Places(2, "usb", tmp_path / "usb", tmp_path / "records")], None)
-    assert (await storage.pools.open(2, (), (), deadline=DEADLINE)).state == "online"
+    assert (await storage.pools.open(2, (), (), (), deadline=DEADLINE)).state == "online"
     disk.free = 0
     now = await storage.pools.state(2, deadline=DEADLINE)
     assert now is not None
@@ -99,7 +99,7 @@ async def test_a_write_that_finds_no_room_makes_its_pool_full(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = open_directories([Places(2, "usb", tmp_path / "usb", tmp_path / "records")], None)
-    await storage.pools.open(2, (), (), deadline=DEADLINE)
+    await storage.pools.open(2, (), (), (), deadline=DEADLINE)
     disk.free = AGAIN - BLOCK
     incoming = await storage.blobs.put(ref(), deadline=DEADLINE)
     await incoming.write(b"more")

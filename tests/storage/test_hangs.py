@@ -83,7 +83,7 @@ async def storage(tmp_path: Path, disk: Disk) -> AsyncIterator[DirectoryStorage]
     places = [Places(mpid, name, tmp_path / name, tmp_path / "records") for mpid, name in ((1, "good"), (2, "usb"))]
     made = open_directories(places, None)
     for mpid in (1, 2):
-        await made.pools.open(mpid, (), (), deadline=DEADLINE)
+        await made.pools.open(mpid, (), (), (), deadline=DEADLINE)
     yield made
     disk.wake()
     await made.close()

@@ -25,7 +25,7 @@ TEMPLATE = b"what the firmware begins with" * 1000
 async def storage(tmp_path: Path) -> AsyncIterator[DirectoryStorage]:
     usb = Places(2, "usb", tmp_path / "usb", tmp_path / "pools")
     made = open_directories([host_places(tmp_path), usb], None)
-    await made.pools.open(2, (), (), deadline=DEADLINE)
+    await made.pools.open(2, (), (), (), deadline=DEADLINE)
     yield made
     await made.close()
 

@@ -68,10 +68,11 @@ class WhileAllowed:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._watch = RightWatch(self._check, self._end)
+        self._watch = RightWatch(self._check, self.end)
         return self
 
-    def _end(self, refused: Refused) -> None:
+    def end(self, refused: Refused) -> None:
+        """As if the right had ended so."""
         self.refused = refused
         self._is_cancelled = self._task.cancel()
 

@@ -81,6 +81,8 @@ class Endpoint(abc.ABC):
             response = self._failure(about)
         if self.headers:
             response.headers.update(self.headers)
+        if response.status_code >= LEAST_REFUSAL and scope["method"] == "HEAD":
+            errors.tell_in_headers(response)
         response.raw_headers.append((b"x-request-id", about.request.encode()))
         if about.is_history(response.status_code) and self.is_notable(about, response):
             self.services.history.note(about.entry(response.status_code))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from starlette.responses import Response
@@ -57,6 +58,14 @@ def not_allowed(path: str, allowed: Iterable[str], method: str) -> Response:
     response = refusal(Refused(Problem.METHOD_NOT_ALLOWED, f"{path} supports {known}, not {method}"))
     response.headers["allow"] = known
     return response
+
+
+def tell_in_headers(response: Response) -> None:
+    """The words of a refusal, for a HEAD: its answer has no body."""
+    told = msgspec.json.decode(response.body) if response.body else {}
+    if isinstance(told, dict) and "message" in told:
+        response.headers["x-velocity-code"] = str(told["code"])
+        response.headers["x-velocity-message"] = quote(told["message"])
 
 
 def plain(status: int, message: str) -> Response:

@@ -24,10 +24,12 @@ from velocity.api.endpoint import Endpoint
 from velocity.api.handlers.base import Services
 from velocity.api.request import carried
 from velocity.api.request_record import LEAST_REFUSAL, RequestRecord
-from velocity.api.upload import fields, still_allowed
+from velocity.api.upload import created, fields, still_allowed
 from velocity.contract import media
+from velocity.contract.media import ResumableUpload
 from velocity.contract.problems import Problem, Refused
-from velocity.media.resumable import IDLE, Resumable
+from velocity.media.resumable import IDLE
+from velocity.media.resumable_upload import Resumable
 
 PATH = "/m/media/tus"
 VERSION = "1.0.0"
@@ -83,7 +85,7 @@ class Tus(Endpoint):
         authkey = carried(request, None)
         sent = _metadata(request.headers.get("upload-metadata", ""))
         sent["content-length"] = request.headers.get("upload-length", "")
-        wanted = about.wanted = fields(sent, authkey)
+        wanted = about.wanted = fields(sent, authkey, ResumableUpload)
         if wanted.plan is True:
             raise Refused(Problem.MALFORMED, f"to plan an upload, use PUT {media.UPLOAD.path}", field="plan")
         upload = await self.services.resumables.begin(self.admit(about, authkey, wanted), wanted)
@@ -103,15 +105,20 @@ class Tus(Endpoint):
             try:
                 medium = await upload.write(int(offset), _pieces(request, right), right.settle)
             except Refused as refused:
-                if refused.problem is not Problem.UPLOAD_OFFSET and refused is not right.refused:
+                waits = refused.problem is Problem.POOL_AWAY and not upload.is_open
+                if refused.problem is not Problem.UPLOAD_OFFSET and refused is not right.refused and not waits:
                     await self.services.resumables.end(upload)
                 raise
         headers = _state(upload)
         if medium is not None:
             headers["x-velocity-mid"] = str(medium.mid)
+            headers["x-velocity-size"] = str(medium.size)
             headers["x-velocity-content"] = quote(msgspec.json.encode(medium.content))
-            await self.services.resumables.end(upload)
-            about.answer = media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)
+            if upload.unwrapped:
+                headers["x-velocity-unwrapped"] = "true"
+            about.answer = created(medium, unwrapped=upload.unwrapped)
+            if upload.complete is None:
+                await self.services.resumables.end(upload)
         return Response(status_code=204, headers=headers)
 
     async def _delete(self, request: Request, about: RequestRecord) -> Response:
@@ -136,7 +143,7 @@ async def _pieces(request: Request, right: WhileAllowed) -> AsyncIterator[bytes]
 
 def _state(upload: Resumable) -> dict[str, str]:
     return {
-        "upload-offset": str(upload.offset),
+        "upload-offset": str(upload.size),
         "upload-length": str(upload.request.length),
         "upload-expires": formatdate(time.time() + IDLE, usegmt=True),
     }

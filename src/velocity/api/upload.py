@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -23,7 +23,10 @@ from velocity.api.request_record import RequestRecord
 from velocity.contract import media
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
+from velocity.media import form
+from velocity.media.rules import Medium
 
+Fields = TypeVar("Fields", bound=UploadMedium)
 PREFIX = "x-velocity-"
 MISSING = {
     "length": Problem.NO_LENGTH,
@@ -34,7 +37,10 @@ MISSING = {
     "type": Problem.NO_TYPE,
     "readonly": Problem.NO_READONLY,
     "sha256": Problem.MALFORMED,
+    "fingerprint": Problem.MALFORMED,
+    "for_import": Problem.MALFORMED,
 }
+FLAGS = {"true": True, "false": False}
 
 
 class Upload(Endpoint):
@@ -45,23 +51,43 @@ class Upload(Endpoint):
 
     async def answer(self, request: Request, about: RequestRecord) -> Response:
         authkey = carried(request, None)
-        wanted = about.wanted = fields(request.headers, authkey)
+        wanted = about.wanted = fields(request.headers, authkey, UploadMedium)
         caller = self.admit(about, authkey, wanted)
         if wanted.plan is True:
             about.planned = True
             return Json(msgspec.json.encode(await plan.run_plan(lambda: self._plan(caller, wanted))))
         still = still_allowed(self, caller, wanted)
-        async with self.services.creation.receive(caller, wanted) as upload, WhileAllowed(still) as right:
-            async for piece in request.stream():
+        pieces = request.stream()
+        async with WhileAllowed(still):
+            opening = await _opening(pieces)
+        async with self.services.creation.receive(caller, wanted, opening) as upload, WhileAllowed(still) as right:
+            upload.end_request = right.end
+            if opening:
+                await upload.write(opening)
+            async for piece in pieces:
                 right.check()
                 if piece:
                     await upload.write(piece)
             medium = await upload.finish(right.settle)
-        return Json(msgspec.json.encode(media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content)))
+        return Json(msgspec.json.encode(created(medium, unwrapped=upload.unwrapped)))
 
     async def _plan(self, caller: Caller, wanted: UploadMedium) -> None:
         async with self.services.creation.receive(caller, wanted):
             pass
+
+
+async def _opening(pieces: AsyncIterator[bytes]) -> bytes:
+    """As much of a body as tells whether it is a form: what of it the quota counts is known before it is taken."""
+    opening = b""
+    async for piece in pieces:
+        opening += piece
+        if opening and not form.is_undecided(opening):
+            break
+    return opening
+
+
+def created(medium: Medium, *, unwrapped: bool) -> media.MediumCreated:
+    return media.MediumCreated(mid=medium.mid, size=medium.size, content=medium.content, unwrapped=unwrapped or UNSET)
 
 
 def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> Check:
@@ -74,15 +100,15 @@ def still_allowed(endpoint: Endpoint, caller: Caller, wanted: UploadMedium) -> C
     return check
 
 
-def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
-    """The request that the headers make. Raises `Refused` with the problem of the first header that is wrong."""
+def fields(headers: Mapping[str, str], authkey: str | None, kind: type[Fields]) -> Fields:
+    """The request of that kind that the headers make. Raises `Refused` with the problem of the first wrong header."""
     planned = headers.get(PREFIX + "plan", "false")
     if planned not in ("true", "false"):
         raise Refused(Problem.MALFORMED, f"{_header('plan')} must be true or false", field=_header("plan"))
     # The file is not sent for a plan, so that Content-Length is not its length.
     length = (None if planned == "true" else headers.get("content-length")) or headers.get(PREFIX + "length")
     sent: dict[str, Any] = {"length": length, "authkey": authkey}
-    for name in ("mpid", "gid", "name", "type", "readonly", "sha256"):
+    for name in [one for one in kind.__struct_fields__ if one not in ("length", "plan")]:
         sent[name] = headers.get(PREFIX + name)
     for name in ("length", "authkey", "mpid", "gid", "name", "type", "readonly"):
         if sent[name] is None:
@@ -90,14 +116,14 @@ def fields(headers: Mapping[str, str], authkey: str | None) -> UploadMedium:
     for name in ("length", "mpid", "gid"):
         sent[name] = _number(name, sent[name])
     sent["name"] = _name(sent["name"])
-    if sent["readonly"] not in ("true", "false"):
-        raise Refused(Problem.NO_READONLY, f"{_header('readonly')} must be true or false", field=_header("readonly"))
-    sent["readonly"] = sent["readonly"] == "true"
-    sent["plan"] = planned == "true" or UNSET
-    if sent["sha256"] is None:
-        sent["sha256"] = UNSET
+    for name in ("readonly", "for_import"):
+        if sent.get(name) is not None:
+            if sent[name] not in FLAGS:
+                raise Refused(MISSING[name], f"{_header(name)} must be true or false", field=_header(name))
+            sent[name] = FLAGS[sent[name]]
+    sent["plan"] = True if planned == "true" else None
     try:
-        return decode.convert(UploadMedium, {key: value for key, value in sent.items() if value is not UNSET})
+        return decode.convert(kind, {key: value for key, value in sent.items() if value is not None})
     except Refused as refused:
         name = refused.field or "length"
         raise Refused(MISSING[name], f"{_header(name)}: {refused.message}", field=_header(name)) from None

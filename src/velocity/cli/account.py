@@ -42,7 +42,7 @@ def login(name: str | None, password_stdin: bool) -> None:
     name = name or click.prompt("Name", default="root")
     given = password.line() if password_stdin else _ask()
     answer = client.sign_in(name=name, password=given)
-    connection.keep(client, answer.authkey, name)
+    connection.keep(client, answer, name)
     done(f"signed in to {client.server} as {clean(name)}")
 
 

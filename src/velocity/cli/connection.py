@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -13,32 +17,69 @@ from msgspec import Struct
 
 from velocity.cli import own_server
 from velocity.client import Client
+from velocity.client.renewal import HeldSession
 from velocity.client.trust import CERTIFICATE, authority, certificates
 from velocity.config import Settings, load
+from velocity.contract.auth import IssuedAuthkey
 
 
 class SavedSessions(Struct, frozen=True):
     """The sessions of `velocity login`, by server: whose they are, and the certificates (PEM) that are trusted there
-    where one was named. And the server last used."""
+    where one was named. And the server last used.
+
+    `times`: when each authkey was issued, by this machine's clock, and when it expires.
+    """
 
     last: str | None = None
     authkeys: dict[str, str] = {}
     names: dict[str, str] = {}
     authorities: dict[str, str] = {}
+    times: dict[str, tuple[int, int]] = {}
 
-    def keeping(self, server: str, authkey: str, name: str, authority: str | None) -> SavedSessions:
+    def keeping(self, server: str, session: HeldSession, name: str, authority: str | None) -> SavedSessions:
         kept = self.without(server)
         trusted = {} if authority is None else {server: authority}
         return SavedSessions(
             server,
-            {**kept.authkeys, server: authkey},
+            {**kept.authkeys, server: session.authkey},
             {**kept.names, server: name},
             {**kept.authorities, **trusted},
+            {**kept.times, server: (session.issued, session.expires)},
         )
 
     def without(self, server: str) -> SavedSessions:
-        every = (self.authkeys, self.names, self.authorities)
+        every: tuple[dict[str, Any], ...] = (self.authkeys, self.names, self.authorities, self.times)
         return SavedSessions(None, *({at: one for at, one in kept.items() if at != server} for kept in every))
+
+    def held(self, server: str) -> HeldSession | None:
+        if server not in self.authkeys or server not in self.times:
+            return None
+        return HeldSession(self.authkeys[server], *self.times[server])
+
+
+class SavedSession:
+    """Keeps `velocity.client.renewal.SessionStore`: the one of a server, which all commands of this account share."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        file = _file().with_suffix(".lock")
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def read(self) -> HeldSession | None:
+        return read().held(self._server)
+
+    def write(self, session: HeldSession) -> None:
+        kept = read()
+        if self._server in kept.names:  # else it was signed out meanwhile
+            trusted = kept.authorities.get(self._server)
+            renewed = kept.keeping(self._server, session, kept.names[self._server], trusted)
+            write(msgspec.structs.replace(renewed, last=kept.last))
 
 
 def connect(*, own: Settings | None = None) -> Client:
@@ -59,6 +100,9 @@ def connect(*, own: Settings | None = None) -> Client:
         uds = click.get_current_context().with_resource(own_server.way(settings))
         verify = verify or _own_certificate(settings)
     client = Client(server, authkey, verify=verify or True, uds=uds)
+    held = kept.held(server)
+    if held is not None and held.authkey == authkey:
+        client.stay_signed_in(held, SavedSession(server))
     client.plans = (click.get_current_context().find_root().obj or {}).get("plans")
     click.get_current_context().call_on_close(client.close)
     return client
@@ -115,11 +159,11 @@ def _key_file(settings: Settings) -> str | None:
         return None
 
 
-def keep(client: Client, authkey: str, name: str) -> None:
+def keep(client: Client, issued: IssuedAuthkey, name: str) -> None:
     """Go on as that user of the client's server, and trust there what is trusted now."""
     kept, file = read(), named_authority()
     trusted = certificates(file) if file else kept.authorities.get(client.server)
-    write(kept.keeping(client.server, authkey, name, trusted))
+    write(kept.keeping(client.server, HeldSession.of(issued), name, trusted))
 
 
 def keeps(client: Client) -> bool:

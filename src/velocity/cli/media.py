@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +13,14 @@ from msgspec import UNSET, UnsetType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from velocity import sizes
 from velocity.cli import connection, resolve, where
-from velocity.cli.output import SizeCell, as_json, done, listed, listing, made, planning
+from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
-from velocity.client import Client
+from velocity.client import ApiError, Client
 from velocity.contract.media import Media, MediumCreated
 
 POOL = click.option(
@@ -81,8 +82,55 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
     made(answer, answer.mid, f"uploaded {clean(name)} (mid {answer.mid}) into {where.path(client, gid)}")
     if as_json():
         return
+    if answer.unwrapped is True:
+        _warn(f"the file is a form with a file in it, and that file of {sizes.size(answer.size)} was stored")
     if answer.content and isinstance(answer.content.warning, str):
-        click.secho(f"warning: {clean(answer.content.warning)}", fg="yellow", err=True)
+        _warn(clean(answer.content.warning))
+
+
+@media.command()
+@GROUP
+@listing
+def uploads(group: int | None) -> None:
+    """List the uploads under way, into the group and all below it.
+
+    What was interrupted waits for a day, and the same command goes on.
+    """
+    client = connection.connect()
+    listed(
+        client.list_uploads(gid=where.here(client, group)),
+        "uploads",
+        ("NAME", "TYPE", "SIZE", "RECEIVED", "STATE", "BY", "BEGUN", "MID"),
+        lambda one: (
+            one.name,
+            one.type,
+            SizeCell(one.size),
+            SizeCell(one.received),
+            "sending" if one.sending else "waiting",
+            one.uid,
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(one.begun)),
+            one.mid,
+        ),
+        empty="no uploads are under way",
+        noun="upload",
+    )
+
+
+@media.command()
+@click.argument("upload")
+@GROUP
+@changing
+def cancel(upload: str, group: int | None) -> None:
+    """End UPLOAD, an upload under way (its name or MID), and remove what has come of it."""
+    client = connection.connect()
+    found = [
+        one for one in client.list_uploads(gid=where.here(client, group)).uploads if upload in (one.name, str(one.mid))
+    ]
+    if len(found) != 1:
+        why = "no upload" if not found else "several uploads"
+        raise NameNotFound(f"{why} of that name: choose one by its MID (`{program()} media uploads`)")
+    client.end_upload(mid=found[0].mid)
+    done(f"ended the upload of {clean(found[0].name)}")
 
 
 @media.command()
@@ -111,31 +159,23 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
     """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
 
-    A FILE is uploaded first, and that upload removed again in the end (but with --detach).
+    A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on.
     """
     client = connection.connect()
     gid = where.here(client, group)
     file = Path(source)
-    uploaded = None
+    made_of = name or _stem(file.name)
+    disk: Literal["raw", "qcow2"] = "qcow2" if format_ == "qcow2" else "raw"
     if file.is_file():
         if planning():
             unplanned(
                 f"{clean(file.name)} would be imported after the upload: the size of its disk is not known before"
             )
-        uploaded = send(client, file, f"import of {file.name} {os.getpid()}", "DISK", gid, pool, readonly=True).mid
-    found = uploaded or resolve.medium(client, gid, source, beyond=True).id
-    try:
-        started = client.import_medium(
-            mid=found,
-            gid=gid,
-            mpid=pool,
-            name=name or _stem(file.name),
-            format="qcow2" if format_ == "qcow2" else "raw",
-        )
-        follow(client, started.tid, detach)
-    finally:
-        if uploaded is not None and not detach:
-            client.delete_medium(mid=uploaded, purge=True)
+        tid = import_file(client, file, made_of, gid=gid, mpid=pool, format=disk)
+    else:
+        found = resolve.medium(client, gid, source, beyond=True).id
+        tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=made_of, format=disk).tid
+    follow(client, tid, detach)
 
 
 @media.command()
@@ -191,7 +231,28 @@ def rm(medium: str, purge: bool, group: int | None) -> None:
     done(f"removed {found.label}")
 
 
-def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int, readonly: bool) -> MediumCreated:
+def import_file(
+    client: Client, file: Path, name: str, *, gid: int, mpid: int, format: Literal["raw", "qcow2"], type: str = "DISK"
+) -> int:
+    """Upload an image and begin its import: the task. The upload makes no medium, and ends with the task."""
+    uploaded = send(client, file, f"import of {file.name}", "DISK", gid, mpid, readonly=True, for_import=True).mid
+    try:
+        return client.import_medium(upload=uploaded, gid=gid, mpid=mpid, name=name, type=type, format=format).tid
+    except ApiError:
+        client.end_upload(mid=uploaded)
+        raise
+
+
+def send(
+    client: Client,
+    file: Path,
+    name: str,
+    type_: str,
+    gid: int,
+    mpid: int,
+    readonly: bool,
+    for_import: bool = False,
+) -> MediumCreated:
     """Upload with a progress bar on stderr."""
     with _bar("uploading", shown=not planning()) as bar:
         task = bar.add_task(_label(name), total=file.stat().st_size)
@@ -202,8 +263,13 @@ def send(client: Client, file: Path, name: str, type_: str, gid: int, mpid: int,
             name=name,
             type=type_,
             readonly=readonly,
+            for_import=for_import,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def _warn(words: str) -> None:
+    click.secho(f"warning: {words}", fg="yellow", err=True)
 
 
 def _bar(verb: str, *, shown: bool = True) -> Progress:

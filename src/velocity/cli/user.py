@@ -140,7 +140,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 def _signs_in(client: Client, name: str, given: str) -> bool:
     """A session in the place of the one that was kept and has ended."""
     try:
-        connection.keep(client, client.sign_in(name=name, password=given).authkey, name)
+        connection.keep(client, client.sign_in(name=name, password=given), name)
     except ClientError:
         return False
     return True

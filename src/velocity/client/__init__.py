@@ -4,5 +4,9 @@ from velocity.client.asynchronous import AsyncClient
 from velocity.client.client import Client
 from velocity.client.console import Console
 from velocity.client.errors import ApiError, ClientError, PlanOnly, Unreachable, Untrusted
+from velocity.client.renewal import HeldSession
 
-__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "Console", "PlanOnly", "Unreachable", "Untrusted"]
+__all__ = [
+    "ApiError", "AsyncClient", "Client", "ClientError", "Console", "HeldSession", "PlanOnly", "Unreachable",
+    "Untrusted",
+]  # fmt: skip

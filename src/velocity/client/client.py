@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,11 +17,13 @@ import msgspec
 from velocity import __version__
 from velocity.client import events as following
 from velocity.client.console import Console
+from velocity.client.download import Download
 from velocity.client.errors import ApiError, ClientError, PlanOnly, api_error, decoded, no_answer
 from velocity.client.methods import Methods
+from velocity.client.renewal import HeldSession, OwnSession, Renewal, SessionStore
 from velocity.client.trust import Verify, trusted
-from velocity.client.upload import PIECE, Progress, Upload
-from velocity.contract import media
+from velocity.client.upload import Progress, Upload
+from velocity.contract import auth, media
 from velocity.contract.events import WATCH, Event
 from velocity.contract.machines import ConsoleTicket
 from velocity.contract.operation import Change, Nothing, Operation, Wire
@@ -57,6 +60,7 @@ class Client(Methods):
         self.server = server.rstrip("/")
         self.authkey = authkey
         self.plans: list[Plan] | None = None
+        self._renewal: Renewal | None = None
         self._uds = uds
         self._trust = trusted(LOCAL if uds else server, verify)
         if uds is not None:
@@ -79,7 +83,28 @@ class Client(Methods):
         self.close()
 
     def close(self) -> None:
+        if self._renewal is not None:
+            self._renewal.stop()
         self._http.close()
+
+    def stay_signed_in(self, session: HeldSession, store: SessionStore | None = None) -> None:
+        """Go on with that session, and renew it whenever half of its life is over, as long as this client is open.
+
+        `store`: where others find the new authkey, as the old one stops working at once.
+        """
+        self.authkey = session.authkey
+        self._renewal = Renewal(session, store or OwnSession(session), self._renew, self._use)
+
+    def _renew(self, authkey: str) -> auth.IssuedAuthkey:
+        headers = {"authorization": f"Bearer {authkey}", "content-type": "application/json"}
+        return msgspec.json.decode(self._ask("PATCH", auth.RENEW.path, b"{}", headers).content, type=auth.IssuedAuthkey)
+
+    def _use(self, authkey: str) -> None:
+        self.authkey = authkey
+
+    def may_ask_again(self, used: str | None, error: ApiError) -> bool:
+        """Whether that was refused for an authkey that was renewed meanwhile."""
+        return error.status == 401 and used is not None and self._renewal is not None and self._renewal.other(used)
 
     def call(
         self, operation: Operation[Request, Response], request: Request, *, idempotency_key: str | None = None
@@ -114,13 +139,15 @@ class Client(Methods):
         type: str,
         readonly: bool = False,
         sha256: str | None = None,
+        for_import: bool = False,
         progress: Progress = lambda done, total: None,
         patience: float = 60.0,
     ) -> media.MediumCreated:
         """Upload a file in constant memory; `progress` is told the bytes sent and the bytes in all.
 
         A connection that breaks is made again, and the upload goes on where it broke off, until nothing has come
-        through for `patience` seconds.
+        through for `patience` seconds. So does one that was begun by another process, for the same file and name.
+        `for_import`: it becomes no medium; what is returned is for `import_medium(upload=...)`, or for `end_upload`.
         """
         if self.plans is not None:
             self.plans.append(self._plan_upload(file, mpid=mpid, gid=gid, name=name, type=type, readonly=readonly))
@@ -128,6 +155,7 @@ class Client(Methods):
         return Upload(self.exchange, file, progress, patience).run(
             {"mpid": mpid, "gid": gid, "name": name, "type": type, "readonly": "true" if readonly else "false"}
             | ({} if sha256 is None else {"sha256": sha256})
+            | ({"for_import": "true"} if for_import else {})
         )
 
     def _plan_upload(self, file: Path, *, readonly: bool, name: str, **fields: object) -> Plan:
@@ -136,30 +164,25 @@ class Client(Methods):
         headers["x-velocity-length"] = str(file.stat().st_size)
         return decoded(self._exchange("PUT", media.UPLOAD.path, b"", headers), Plan)
 
-    def download(self, mid: UUID, file: Path, *, progress: Progress = lambda done, total: None) -> None:
-        """Download a medium into a new file; what a broken connection leaves of it is removed."""
+    def download(
+        self,
+        mid: UUID,
+        file: Path,
+        *,
+        progress: Progress = lambda done, total: None,
+        patience: float = 60.0,
+    ) -> None:
+        """Download a medium into a new file. A connection that breaks is made again, until nothing has come for
+        `patience` seconds; what then is there of it is removed. It begins again if the medium has changed meanwhile.
+        """
         try:
             with file.open("xb") as target:
-                self._download(mid, target, progress)
+                Download(self, mid, target, progress, patience).run()
         except FileExistsError:
             raise ClientError(f"{file} already exists: choose another name, or remove it") from None
         except BaseException:
             file.unlink(missing_ok=True)
             raise
-
-    def _download(self, mid: UUID, target: BinaryIO, progress: Progress) -> None:
-        headers = {"authorization": f"Bearer {self.authkey}"} if self.authkey else {}
-        try:
-            with self._http.stream("GET", f"/m/media/content/{mid}", headers=headers) as response:
-                if not response.is_success:
-                    response.read()
-                    raise api_error(response)
-                total = int(response.headers.get("content-length", "0"))
-                for piece in response.iter_raw(PIECE):
-                    target.write(piece)
-                    progress(target.tell(), total)
-        except httpx.HTTPError as error:
-            raise self._lost(error) from None
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
@@ -189,6 +212,12 @@ class Client(Methods):
                 error = refused
             time.sleep(stream.broke(error))
 
+    def stream(self, path: str, headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
+        """A GET whose answer is read as it comes, with the authkey."""
+        if self.authkey is not None:
+            headers = {"authorization": f"Bearer {self.authkey}", **headers}
+        return self._http.stream("GET", path, headers=headers)
+
     def _exchange(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> bytes:
         return self.exchange(method, path, content, headers).content
 
@@ -196,8 +225,16 @@ class Client(Methods):
         self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]
     ) -> httpx.Response:
         """A request of any protocol, with the authkey; the answer to one that was granted."""
-        if self.authkey is not None:
-            headers = {"authorization": f"Bearer {self.authkey}", **headers}
+        used = self.authkey
+        signed = headers if used is None else {"authorization": f"Bearer {used}", **headers}
+        try:
+            return self._ask(method, path, content, signed)
+        except ApiError as error:
+            if not self.may_ask_again(used, error) or not isinstance(content, bytes):
+                raise
+        return self.exchange(method, path, content, headers)
+
+    def _ask(self, method: str, path: str, content: bytes | Iterator[bytes], headers: dict[str, str]) -> httpx.Response:
         try:
             response = self._http.request(method, path, content=content, headers=headers)
         except httpx.ConnectError as error:

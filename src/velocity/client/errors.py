@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import httpx
 import msgspec
@@ -55,8 +56,12 @@ class ApiError(ClientError):
 
 
 def api_error(response: httpx.Response) -> ApiError:
-    """What an answer that is no success says."""
-    return refusal(response.status_code, response.content, response.headers.get("location"))
+    """What an answer that is no success says: in its body, or, of a HEAD, in its headers."""
+    headers = response.headers
+    if "x-velocity-message" in headers:
+        code = int(headers["x-velocity-code"])
+        return ApiError(response.status_code, code, unquote(headers["x-velocity-message"]))
+    return refusal(response.status_code, response.content, headers.get("location"))
 
 
 def refusal(status: int, content: bytes, location: str | None = None) -> ApiError:

@@ -317,8 +317,34 @@ class Methods(abc.ABC):
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
         )
 
+    def list_uploads(self, *, gid: int) -> media.Uploads:
+        """List the uploads under way into a group and all below it, oldest first.
+
+        Refused with:
+        403 9100: velocity.media.list is needed on the group
+        404 9110: no such group
+        """
+        return self.call(media.LIST_UPLOADS, media.ListMedia(gid=gid))
+
+    def end_upload(self, *, mid: UUID) -> Nothing:
+        """End an upload under way and remove what has come of it.
+
+        Refused with:
+        403 9300: velocity.media.create is needed on the group
+        404 9310: no such upload under way
+        """
+        return self.call(media.END_UPLOAD, media.EndUpload(mid=mid))
+
     def import_medium(
-        self, *, mid: UUID, gid: int, mpid: int, name: str, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
+        self,
+        *,
+        mid: UUID | UnsetType = UNSET,
+        upload: UUID | UnsetType = UNSET,
+        gid: int,
+        mpid: int,
+        name: str,
+        type: str = "DISK",
+        format: Literal["raw", "qcow2"] = "raw",
     ) -> tasks.TaskStarted:
         """Import the disk in an uploaded image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA.
 
@@ -335,7 +361,8 @@ class Methods(abc.ABC):
         406 21224: the pool is away or read-only, or the source's pool is away
         """
         return self.call(
-            media.IMPORT, media.ImportMedium(mid=mid, gid=gid, mpid=mpid, name=name, type=type, format=format)
+            media.IMPORT,
+            media.ImportMedium(mid=mid, upload=upload, gid=gid, mpid=mpid, name=name, type=type, format=format),
         )
 
     def clone_medium(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import httpx
 import msgspec
+from msgspec import UNSET
 
 from velocity.client.errors import ApiError, Unreachable
 from velocity.contract import media
@@ -20,7 +22,9 @@ Progress = Callable[[int, int], None]
 PIECE = 1 << 20
 VERSION = {"tus-resumable": "1.0.0"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
-GONE, ELSEWHERE = 404, 409
+GONE, WRONG_OFFSET = (404, 9219), (409, 9224)
+"""The status and the code of what is no failure."""
+UNKNOWN_AUTHKEY = 401
 
 
 class Exchange(Protocol):
@@ -61,27 +65,33 @@ class Upload:
                 time.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             except ApiError as error:
-                if error.status == GONE and error.code == 9219:
-                    place = None  # the server was restarted: from the beginning
-                elif error.status != ELSEWHERE or error.code != 9224:
+                told = error.status, error.code
+                if told == GONE:
+                    place = None  # from the beginning
+                elif told != WRONG_OFFSET:
                     raise
                 if time.monotonic() - self._last > self._patience:
                     raise
             else:
-                return media.MediumCreated(
-                    mid=UUID(answer.headers["x-velocity-mid"]),
-                    size=self._size,
-                    content=msgspec.json.decode(unquote(answer.headers["x-velocity-content"]), type=media.Content),
-                )
+                if answer is not None:
+                    return _created(answer.headers, self._size)
 
     def _begin(self, fields: Mapping[str, object]) -> str:
+        fields = {**fields, "fingerprint": self._fingerprint()}
         pairs = (f"{key} {base64.b64encode(str(value).encode()).decode()}" for key, value in fields.items())
         headers = {**VERSION, "upload-length": str(self._size), "upload-metadata": ",".join(pairs)}
         place = str(self._exchange("POST", media.RESUMABLE.path, b"", headers).headers["location"])
         self._begun = True
         return place
 
-    def _go_on(self, place: str) -> httpx.Response:
+    def _fingerprint(self) -> str:
+        """What stands for this very file, so that another process goes on with it."""
+        facts = self._file.stat()
+        about = f"{self._file.resolve()} {facts.st_dev} {facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
+        return hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _go_on(self, place: str) -> httpx.Response | None:
+        """The answer to the last byte; None: the authkey was renewed meanwhile, so that it is tried again."""
         offset = int(self._exchange("HEAD", place, b"", dict(VERSION)).headers["upload-offset"])
         if offset > self._arrived:
             self._arrived, self._last = offset, time.monotonic()
@@ -93,9 +103,23 @@ class Upload:
         }
         with self._file.open("rb") as source:
             source.seek(offset)
-            return self._exchange("PATCH", place, self._pieces(source), headers)
+            try:
+                return self._exchange("PATCH", place, self._pieces(source), headers)
+            except ApiError as error:
+                if error.status != UNKNOWN_AUTHKEY or time.monotonic() - self._last > self._patience:
+                    raise
+                return None  # asked again with HEAD, which finds out
 
     def _pieces(self, source: BinaryIO) -> Iterator[bytes]:
         while piece := source.read(PIECE):
             yield piece
             self._progress(source.tell(), self._size)
+
+
+def _created(headers: httpx.Headers, size: int) -> media.MediumCreated:
+    return media.MediumCreated(
+        mid=UUID(headers["x-velocity-mid"]),
+        size=int(headers.get("x-velocity-size", size)),
+        content=msgspec.json.decode(unquote(headers["x-velocity-content"]), type=media.Content),
+        unwrapped="x-velocity-unwrapped" in headers or UNSET,
+    )

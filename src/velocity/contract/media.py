@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, Vmid
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, UnixTime, Vmid
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -100,16 +100,59 @@ class UploadMedium(Change, frozen=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | UnsetType = UNSET
 
 
+class ResumableUpload(UploadMedium, frozen=True):
+    """The same as Upload-Metadata of tus, whose keys have no prefix."""
+
+    fingerprint: Annotated[str, Meta(max_length=256)] | UnsetType = UNSET
+    """What stands for the file: the caller's own upload of the same name, size and fingerprint goes on."""
+    for_import: bool | UnsetType = UNSET
+    """It becomes no medium, but waits for PUT /m/media/import, which names it as `upload`."""
+
+
 class MediumCreated(Wire, frozen=True):
     mid: UUID
     size: Bytes
     content: Content | UnsetType = UNSET
+    unwrapped: (
+        Annotated[bool, Meta(description="true: the body was a form, and the medium is the file in it")] | UnsetType
+    ) = UNSET
 
 
-class ImportMedium(Change, frozen=True):
-    """Makes a new medium from the bytes of `mid`: an uploaded disk image, as it is or packed."""
+class UploadInfo(Wire, frozen=True):
+    """An upload that has not become a medium yet."""
 
+    mid: Annotated[UUID, Meta(description="the medium that it becomes")]
+    mpid: Mpid
+    gid: Gid
+    name: str
+    type: str
+    size: Annotated[int, Meta(description="the bytes that were announced")]
+    received: Annotated[int, Meta(description="the bytes that have come")]
+    uid: Annotated[int, Meta(description="the user who uploads it")]
+    sending: Annotated[bool, Meta(description="whether bytes come at present")]
+    begun: UnixTime
+    heard: Annotated[int, Meta(description="when the last bytes came, in seconds since 1970-01-01 UTC")]
+    expires: (
+        Annotated[int, Meta(description="until when more of it is waited for, of one over several requests")]
+        | UnsetType
+    ) = UNSET
+
+
+class Uploads(Wire, frozen=True):
+    uploads: list[UploadInfo]
+
+
+class EndUpload(Change, frozen=True):
     mid: UUID
+
+
+class ImportMedium(Change, frozen=True, kw_only=True):
+    """Makes a new medium from the bytes of `mid`, an uploaded disk image, as it is or packed, or from `upload`'s."""
+
+    mid: UUID | UnsetType = UNSET
+    upload: (
+        Annotated[UUID, Meta(description="in the place of `mid`: an upload that waits for its import")] | UnsetType
+    ) = UNSET
     gid: Gid
     mpid: Mpid
     name: Name
@@ -183,14 +226,53 @@ UPLOAD = Operation(
         Failure(9222, 413, Problem.MORE_THAN_PROMISED, "the body is longer than announced"),
         Failure(9223, 406, Problem.WRONG_CHECKSUM, "the bytes do not match the SHA-256 sent with them"),
         Failure(9225, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
+        Failure(
+            9226,
+            410,
+            Problem.UPLOAD_ENDED,
+            "the upload was ended by request, or replaced by a newer one of the same name",
+        ),
     ),
     streams=True,
+)
+
+LIST_UPLOADS = Operation(
+    name="list_uploads",
+    summary="List the uploads under way into a group and all below it, oldest first",
+    method=Method.POST,
+    path="/m/media/upload",
+    route=9,
+    request=ListMedia,
+    response=Uploads,
+    needs=Holds(Permission.MEDIA_LIST, On.GROUP),
+    failures=(
+        Failure(9100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),
+        Failure(9110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+    ),
+    ours=True,
+)
+
+END_UPLOAD = Operation(
+    name="end_upload",
+    summary="End an upload under way and remove what has come of it",
+    method=Method.DELETE,
+    path="/m/media/upload",
+    route=9,
+    request=EndUpload,
+    response=Nothing,
+    needs=Holds(Permission.MEDIA_CREATE, On.MEDIUM),
+    failures=(
+        Failure(9300, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
+        Failure(9310, 404, Problem.MEDIUM_NOT_FOUND, "no such upload under way"),
+    ),
+    ours=True,
 )
 
 RESUMABLE = replace(
     UPLOAD,
     name="upload_resumable",
     path="/m/media/tus",
+    request=ResumableUpload,
     failures=(
         *UPLOAD.failures,
         Failure(9219, 404, Problem.MEDIUM_NOT_FOUND, "no such upload, or not the caller's"),
@@ -300,4 +382,4 @@ DELETE = Operation(
     ),
 )
 
-OPERATIONS = (CREATE, UPLOAD, IMPORT, CLONE, LIST, DELETE)
+OPERATIONS = (CREATE, UPLOAD, LIST_UPLOADS, END_UPLOAD, IMPORT, CLONE, LIST, DELETE)

@@ -65,6 +65,7 @@ class Problem(enum.Enum):
     MORE_THAN_PROMISED = "more bytes than promised"
     NOT_AN_IMAGE = "not an image that can be imported"
     UPLOAD_OFFSET = "not where the upload goes on"
+    UPLOAD_ENDED = "the upload was ended"
     WRONG_CHECKSUM = "wrong checksum"
 
     TASK_NOT_FOUND = "task not found"

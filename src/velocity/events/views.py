@@ -12,6 +12,7 @@ from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium
+from velocity.media.under_way import UnderWay
 from velocity.tasks.rules import Task
 
 
@@ -67,6 +68,24 @@ def medium_info(one: Medium, *, readonly: bool, allocated: int, used_by: list[me
 def medium(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> media.MediumView:
     info = medium_info(one, readonly=readonly, allocated=allocated, used_by=used_by)
     return media.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
+
+
+def upload(one: UnderWay) -> media.UploadInfo:
+    wanted = one.request
+    return media.UploadInfo(
+        mid=one.mid,
+        mpid=wanted.mpid,
+        gid=wanted.gid,
+        name=wanted.name,
+        type=wanted.type,
+        size=wanted.length,
+        received=one.size,
+        uid=one.uid,
+        sending=one.is_live,
+        begun=one.begun,
+        heard=int(one.heard),
+        expires=UNSET if one.expires is None else one.expires,
+    )
 
 
 def task(one: Task) -> tasks.TaskInfo:

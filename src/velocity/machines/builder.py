@@ -63,7 +63,9 @@ class Builder:
         self._host = host
         self._nics = nics
 
-    def check(self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None) -> tuple[Spec, list[str]]:
+    def check(
+        self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None, vmid: int | None = None
+    ) -> tuple[Spec, list[str]]:
         """What is linked must be there (what it has already, stays), and the host must be able to have it.
 
         What is returned has read-only what the caller may not write to; and what will not work as one might expect.
@@ -76,7 +78,8 @@ class Builder:
         warnings: list[str] = []
         if has is None or spec.media is not has.media:  # else nothing is attached by this request
             spec, warnings = self.writers.attached(caller, gid, spec, has)
-        self._check_writable_once(gid, spec)
+            self._check_once(gid, spec)
+            warnings += self._sharing(gid, spec, vmid)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
         self._check_trusted(caller, gid, spec, has)
@@ -153,8 +156,8 @@ class Builder:
             await self._states.check(mpid, writes=writes)
         disks = self._disks(machine)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
-            if not disk.readonly:
-                self._sources.check_unused(disk.media.medium, machine.vmid)
+            if not self.writers.never(disk.media.medium):
+                self._sources.check_startable(disk.media.medium, machine.vmid, writes=not disk.readonly)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,
@@ -198,16 +201,26 @@ class Builder:
             if not attachment.readonly and self._may_write(gid, spec, attachment.mid):
                 yield number, attachment
 
-    def _check_writable_once(self, gid: int, spec: Spec) -> None:
+    def _check_once(self, gid: int, spec: Spec) -> None:
+        """What it writes to stands in its list once: QEMU refuses to open it twice."""
+        written = {one.mid for _, one in self._written_by(gid, spec)}
         seen: set[UUID] = set()
-        for number, attachment in self._written_by(gid, spec):
-            if attachment.mid in seen:
+        for number, attachment in enumerate(spec.media):
+            if attachment.mid in seen & written:
+                mine = self._library.visible_name(self._library.get(attachment.mid))
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
-                    f"medium {attachment.mid} is attached writable twice: attach it once",
+                    f"{mine} is attached twice, and writable: attach it once",
                     field=f"media[{number}].mid",
                 )
             seen.add(attachment.mid)
+
+    def _sharing(self, gid: int, spec: Spec, vmid: int | None) -> Iterator[str]:
+        """Which media keep it and other VMs from running at the same time."""
+        written = {one.mid for _, one in self._written_by(gid, spec)}
+        for mid in dict.fromkeys(one.mid for one in spec.media if not self.writers.never(one.mid)):
+            if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
+                yield words
 
     def _check_nic(self, number: int, nic: Nic) -> None:
         if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:

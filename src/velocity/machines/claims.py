@@ -146,10 +146,13 @@ class Claims:
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:
         for mid, number in claim.writable.items():
             others = self._writers.get(mid, set()) - {uuid}
-            if others and self._may_write(claim, mid) and any(self._writes(one, mid) for one in others):
+            other = next((one for one in others if self._writes(one, mid)), None)
+            if other is not None and self._may_write(claim, mid):
+                vm = self._attachments.visible_name(self._holder(other, self._claims[other], mid))
                 raise Refused(
                     Problem.MEDIUM_IN_USE,
-                    f"medium {mid} is already attached writable: attach it with `readonly`, or use another medium",
+                    f"{self._attachments.medium_name(mid)} is already attached writable to {vm}: attach it with "
+                    "`readonly`, or use another medium",
                     field=f"media[{number}].mid",
                 )
 

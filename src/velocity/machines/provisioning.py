@@ -91,7 +91,7 @@ class Provisioning:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request))
         name = request.name if isinstance(request.name, str) else old.name
-        spec, warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec)
+        spec, warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec, vmid=old.vmid)
         machine = replace(old, name=name, spec=spec)
         with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)

@@ -210,9 +210,12 @@ class Fleet:
     def _holder(self, uuid: UUID, claim: Claim, mid: UUID) -> AttachedVm:
         keeper = self._by_uuid.get(uuid)
         if keeper is None:
-            return AttachedVm(claim.line[0], claim.name, False, None)
-        writing = (keeper.starting or not keeper.ended) and mid in self._written(keeper, claim)
-        return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid)
+            return AttachedVm(claim.line[0], claim.name, False, None, writable=mid in claim.writable)
+        runs = keeper.starting or not keeper.ended
+        writing = runs and mid in self._written(keeper, claim)
+        run = keeper.progress.run or keeper.machine.spec
+        reading = runs and not writing and any(one.mid == mid for one in run.media)
+        return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid, reading, mid in claim.writable)
 
     def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
         """What its run may write to: not known of one that began before this server."""

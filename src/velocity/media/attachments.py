@@ -13,7 +13,8 @@ from velocity.media.library import Library
 
 @dataclass(frozen=True)
 class AttachedVm:
-    """A machine that a medium is attached to; `writing` says that it runs and may write.
+    """A machine that a medium is attached to; `writing` says that it runs and may write, `reading` that it runs with it
+    and may not, `writable` that it is attached so.
 
     Without a vmid it is not there yet, or no more.
     """
@@ -22,6 +23,8 @@ class AttachedVm:
     name: str
     writing: bool
     vmid: int | None
+    reading: bool = False
+    writable: bool = False
 
 
 class Attachments:
@@ -52,3 +55,7 @@ class Attachments:
     def visible_name(self, vm: AttachedVm) -> str:
         """What the caller may call it, for a message."""
         return visible_name(self._directory, "VM", vm.name, vm.gid)
+
+    def medium_name(self, mid: UUID) -> str:
+        """The same of a medium."""
+        return self._library.visible_name(self._library.known(mid))

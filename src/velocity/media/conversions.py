@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Literal
 from uuid import UUID, uuid4
+
+from msgspec import UNSET
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -19,6 +22,8 @@ from velocity.media.assignments import Assignments
 from velocity.media.creation import Creation
 from velocity.media.library import Library
 from velocity.media.reservations import Reservation, Reservations
+from velocity.media.resumable import Resumables
+from velocity.media.resumable_upload import Resumable
 from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium, described
 from velocity.media.sources import Sources
@@ -47,6 +52,7 @@ class Conversions:
         sources: Sources,
         reservations: Reservations,
         creation: Creation,
+        resumables: Resumables,
         tasks: Tasks,
     ) -> None:
         self._jobs = jobs
@@ -58,6 +64,7 @@ class Conversions:
         self._sources = sources
         self._reservations = reservations
         self._creation = creation
+        self._resumables = resumables
         self._tasks = tasks
         self._turns: defaultdict[tuple[int, int], FairGate] = defaultdict(lambda: FairGate(AT_ONCE, OWN))
 
@@ -66,7 +73,7 @@ class Conversions:
 
         Raises `Refused`, before it begins; what is packed is known when it is unpacked.
         """
-        source = await self._look(caller, request.mid, request.gid, request.mpid)
+        upload, source = await self._source_of(caller, request)
         if source.format != "raw":
             raise refused(f"it is a medium of the format {source.format} already: clone it, or attach it as it is")
         medium = Medium(
@@ -75,9 +82,12 @@ class Conversions:
         )  # fmt: skip
         job = Import(source.ref, medium.ref)
         async with AsyncExitStack() as held:
-            prepared = await self._prepare(source, job, held)
+            if upload is not None:
+                held.callback(setattr, upload, "is_used", False)
+                upload.is_used = True
+            prepared = await self._prepare(source, job, held, "imported as", medium)
             medium = replace(medium, size=prepared.size)
-            return await self._begin(caller, "import", source, medium, prepared.takes, held.pop_all())
+            return await self._begin(caller, "import", source, medium, prepared.takes, held.pop_all(), upload)
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
@@ -87,8 +97,19 @@ class Conversions:
             source, mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, readonly=False, format=format_
         )
         async with AsyncExitStack() as held:
-            prepared = await self._prepare(source, Clone(source.ref, medium.ref), held)
+            prepared = await self._prepare(source, Clone(source.ref, medium.ref), held, "cloned to", medium)
             return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
+
+    async def _source_of(self, caller: Caller, request: ImportMedium) -> tuple[Resumable | None, Medium]:
+        """What is imported: a medium, or an upload that waits for that, and ends with the task."""
+        if isinstance(request.mid, UUID) and request.upload is UNSET:
+            return None, await self._look(caller, request.mid, request.gid, request.mpid)
+        if not isinstance(request.upload, UUID) or request.mid is not UNSET:
+            words = "name either `mid`, a medium, or `upload`, an upload that waits for its import"
+            raise Refused(Problem.MALFORMED, words, field="mid")
+        self._assignments.check_managed(caller, request.gid, request.mpid)
+        await self._states.check(request.mpid)
+        return self._resumables.source(caller, request.upload)
 
     async def _look(self, caller: Caller, mid: UUID, gid: int, mpid: int) -> Medium:
         """The source. Raises `Refused`, also if nothing can be made in the pool that the new medium goes to."""
@@ -100,9 +121,16 @@ class Conversions:
         self._assignments.check_managed(caller, gid, mpid)
         return source
 
-    async def _prepare(self, source: Medium, job: Job, held: AsyncExitStack) -> Prepared:
+    async def _prepare(
+        self,
+        source: Medium,
+        job: Job,
+        held: AsyncExitStack,
+        does: Literal["cloned to", "imported as"],
+        made: Medium,
+    ) -> Prepared:
         """`held` lets go of the source, and of the job with what it has not made."""
-        held.enter_context(self._sources.reading(source))
+        held.enter_context(self._sources.reading(source, does, made))
         prepared = await self._jobs.prepare(job, deadline=CALL_DEADLINE)
         held.push_async_callback(self._jobs.cancel, job.target, deadline=CALL_DEADLINE)
         return prepared
@@ -131,16 +159,27 @@ class Conversions:
         return check
 
     async def _begin(
-        self, caller: Caller, kind: str, source: Medium, medium: Medium, takes: int, held: AsyncExitStack
+        self,
+        caller: Caller,
+        kind: str,
+        source: Medium,
+        medium: Medium,
+        takes: int,
+        held: AsyncExitStack,
+        upload: Resumable | None = None,
     ) -> int:
-        """`takes`: bytes of the pool's; `held` is what the task lets go at its end."""
+        """`takes`: bytes of the pool's; `held` is what the task lets go at its end, and `upload` what ends then."""
 
         still = self._still_allowed(caller, source, medium)
         turn = self._turns[source.mpid, medium.mpid].place(caller.uid)
 
         async def work(progress: TaskProgress) -> UUID:
-            async with held, WhileAllowed(still) as right, turn:
-                return await self._make(medium, reservation, progress, right)
+            try:
+                async with held, WhileAllowed(still) as right, turn:
+                    return await self._make(medium, reservation, progress, right)
+            finally:
+                if upload is not None:
+                    await whole(self._resumables.end(upload))
 
         async def prepare() -> None:
             await self._room.find(medium.gid, medium.mpid, takes)

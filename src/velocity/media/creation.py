@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import uuid4
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from uuid import UUID, uuid4
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -12,17 +15,22 @@ from velocity.access.lasting import Check, check_admitted
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.problems import OutcomeUnknown, Refused
+from velocity.media import form
 from velocity.media.assignments import Assignments
 from velocity.media.library import Library
 from velocity.media.port import MediaStore
-from velocity.media.reservations import Reservations
+from velocity.media.reservations import Reservation, Reservations
 from velocity.media.room import Room
-from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.media.rules import CALL_DEADLINE, Medium, StoredUpload
 from velocity.media.states import PoolStates
+from velocity.media.under_way import UploadsUnderWay
 from velocity.media.upload import Upload
 from velocity.media.usage import DiskUsage
-from velocity.storage.port import Belongs, Blobs, Trash
+from velocity.storage.port import Belongs, Blobs, Incoming, Trash
 from velocity.uninterrupted import whole
+
+PIECE = 1 << 20
+"""Bytes of what lies in a pool that are read at once."""
 
 
 class Creation:
@@ -40,6 +48,7 @@ class Creation:
         states: PoolStates,
         room: Room,
         usage: DiskUsage,
+        uploads: UploadsUnderWay,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -51,6 +60,7 @@ class Creation:
         self._states = states
         self._room = room
         self._usage = usage
+        self._uploads = uploads
 
     async def create(self, caller: Caller, request: CreateMedium) -> Medium:
         """A blank one."""
@@ -75,31 +85,76 @@ class Creation:
         return medium
 
     @asynccontextmanager
-    async def receive(self, caller: Caller, request: UploadMedium) -> AsyncIterator[Upload]:
-        """An upload. Whatever goes wrong inside, nothing of it remains, and its name and quota are given back."""
-        medium = Medium(
-            mid=uuid4(),
-            mpid=request.mpid,
-            gid=request.gid,
-            name=request.name,
-            type=request.type,
-            size=request.length,
-            readonly=request.readonly,
-            format="raw",
-            content=Content(format="unknown"),
-        )
+    async def receive(self, caller: Caller, request: UploadMedium, opening: bytes = b"") -> AsyncIterator[Upload]:
+        """An upload in one request. Whatever goes wrong inside, nothing of it remains, and its name and quota are given
+        back. `opening`: how its body begins, where that is known.
+        """
+        async with AsyncExitStack() as held:
+            gone = asyncio.Event()
+            held.callback(gone.set)
+            upload = await self.begin(caller, request, held, opening)
+            upload.gone = gone
+            held.callback(self._uploads.remove, upload)
+            self._uploads.add(upload)
+            yield upload
+
+    async def begin(self, caller: Caller, request: UploadMedium, held: AsyncExitStack, opening: bytes = b"") -> Upload:
+        """An upload; `held` gives it up, also where this raises. One of the caller's own of that name, which nobody
+        sends any more, ends.
+        """
+        wrapped = form.recognize(opening)
+        size = request.length if wrapped is None else max(0, request.length - wrapped.wrapping)
+        medium = replace(uploaded(uuid4(), request), size=size)
         self._assignments.check_managed(caller, medium.gid, medium.mpid)
-        with self._reservations.reserve(medium):
-            await self._states.check(medium.mpid)
-            await self._room.find(medium.gid, medium.mpid, medium.size)
-            self._directory.group(medium.gid)  # it may have been deleted meanwhile
-            plan.step("create", "medium", medium.name, gid=medium.gid)
-            plan.stop_here()
-            incoming = await self._blobs.put(medium.ref, deadline=CALL_DEADLINE)
-            try:
-                yield Upload(medium, incoming, request, self.keep)
-            finally:
-                await whole(incoming.close())
+        await self._uploads.replace(caller, request)
+        reservation = held.enter_context(self._reservations.reserve(medium))
+        await self._states.check(medium.mpid)
+        await self._room.find(medium.gid, medium.mpid, medium.size)
+        self._directory.group(medium.gid)  # it may have been deleted meanwhile
+        plan.step("create", "medium", medium.name, gid=medium.gid)
+        plan.stop_here()
+        incoming = await self._blobs.put(medium.ref, deadline=CALL_DEADLINE)
+        return self._upload(caller.uid, medium, request, incoming, reservation, held)
+
+    def reserve_again(self, stored: StoredUpload, held: AsyncExitStack) -> Reservation:
+        """The name and the bytes of an upload from before the server's restart; nothing refuses them."""
+        return held.enter_context(self._reservations.reserve(uploaded(stored.mid, stored.request), had=True))
+
+    async def resume(self, stored: StoredUpload, reservation: Reservation, held: AsyncExitStack) -> Upload:
+        """Go on with an upload from before the server's restart. Raises `Refused(MEDIUM_NOT_FOUND)` when it is gone."""
+        medium = uploaded(stored.mid, stored.request)
+        await self._states.check(medium.mpid)
+        incoming = await self._blobs.resume(medium.ref, stored.received, deadline=CALL_DEADLINE)
+        return self._upload(stored.uid, medium, stored.request, incoming, reservation, held, stored.received)
+
+    def _upload(
+        self,
+        uid: int,
+        medium: Medium,
+        request: UploadMedium,
+        incoming: Incoming,
+        reservation: Reservation,
+        held: AsyncExitStack,
+        size: int = 0,
+    ) -> Upload:
+        held.push_async_callback(lambda: whole(incoming.close()))
+        return Upload(uid, medium, incoming, request, reservation, self.keep, self._digest, size)
+
+    async def _digest(self, medium: Medium) -> str:
+        """The SHA-256 of what lies in the pool."""
+        found, at = hashlib.sha256(), 0
+        content = await self._blobs.get(medium.ref, deadline=CALL_DEADLINE)
+        try:
+            while piece := await content.read(at, PIECE):
+                await asyncio.to_thread(found.update, piece)
+                at += len(piece)
+        finally:
+            await content.close()
+        return found.hexdigest()
+
+    async def drop(self, medium: Medium) -> None:
+        """Nothing remains of what was complete, and is not to be kept."""
+        await self._settle(medium, Belongs.NOWHERE)
 
     async def keep(self, medium: Medium, settle: Check = lambda: None) -> None:
         """Commit, then show. Its object waits out of sight, and goes when it is known that nothing was committed.
@@ -128,3 +183,18 @@ class Creation:
 
     async def _settle(self, medium: Medium, belongs: Belongs) -> None:
         await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)
+
+
+def uploaded(mid: UUID, request: UploadMedium) -> Medium:
+    """The medium that an upload becomes."""
+    return Medium(
+        mid=mid,
+        mpid=request.mpid,
+        gid=request.gid,
+        name=request.name,
+        type=request.type,
+        size=request.length,
+        readonly=request.readonly,
+        format="raw",
+        content=Content(format="unknown"),
+    )

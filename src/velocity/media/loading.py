@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from velocity.media.assignments import Assignments
+from velocity.media.creation import uploaded
 from velocity.media.library import Library
-from velocity.media.port import MediaStore
+from velocity.media.port import MediaStore, UploadStore
 from velocity.media.reservations import Reservations
-from velocity.media.states import Known, PoolStates
+from velocity.media.rules import Medium
+from velocity.media.states import Known, KnownObjects, PoolStates
 from velocity.storage.port import MediaRef
 
 
-def known_objects(store: MediaStore, library: Library) -> Known:
-    """Those that are kept in a pool, and those of its trash."""
+def known_objects(store: MediaStore, uploads: UploadStore, library: Library) -> Known:
+    """Those that are kept in a pool, those of its trash, and those that are coming."""
 
-    def known(mpid: int) -> tuple[tuple[MediaRef, ...], tuple[MediaRef, ...]]:
-        kept, discarded = library.all(), store.load_discarded()
-        return (tuple(one.ref for one in kept if one.mpid == mpid),
-                tuple(one.ref for one in discarded if one.mpid == mpid))  # fmt: skip
+    def known(mpid: int) -> KnownObjects:
+        coming = [uploaded(one.mid, one.request) for one in uploads.load_uploads()]
+
+        def refs(media: Iterable[Medium]) -> tuple[MediaRef, ...]:
+            return tuple(one.ref for one in media if one.mpid == mpid)
+
+        return refs(library.all()), refs(store.load_discarded()), refs(coming)
 
     return known
 

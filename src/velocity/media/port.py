@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from velocity.access.rules import Discarded
-from velocity.media.rules import Assignment, Medium
+from velocity.media.rules import Assignment, Medium, StoredUpload
 
 
 class MediaStore(Protocol):
@@ -30,3 +30,15 @@ class MediaStore(Protocol):
 
     async def remove(self, mid: UUID, discarded: Discarded | None = None) -> None:
         """Into the trash, or for good (None)."""
+
+
+class UploadStore(Protocol):
+    """What is kept of uploads over several requests. Each call is one transaction; what returns is durable."""
+
+    def load_uploads(self) -> Sequence[StoredUpload]: ...
+
+    async def add_upload(self, upload: StoredUpload) -> None: ...
+
+    async def note_upload(self, name: str, received: int, heard: int) -> None: ...
+
+    async def remove_upload(self, name: str) -> None: ...

@@ -13,6 +13,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import Medium
 from velocity.media.taken_names import TakenNames
+from velocity.media.under_way import UploadsUnderWay
 
 
 class Reservation:
@@ -42,8 +43,11 @@ class Reservation:
 class Reservations:
     """Of a name, one at a time: two requests for the same one never both get it."""
 
-    def __init__(self, directory: Directory, quotas: PoolQuotas, most: int = BOUNDS.group_media) -> None:
+    def __init__(
+        self, directory: Directory, quotas: PoolQuotas, uploads: UploadsUnderWay, most: int = BOUNDS.group_media
+    ) -> None:
         """A group may have `most` media."""
+        self._uploads = uploads
         self._directory = directory
         self._quotas = quotas
         self._names = TakenNames(most)
@@ -59,13 +63,20 @@ class Reservations:
         return frozenset(self._names), frozenset(self._pending)
 
     @contextmanager
-    def reserve(self, medium: Medium) -> Iterator[Reservation]:
-        """The name and the bytes are taken from here on; given back unless they are kept (`keep`)."""
-        self._names.check_room(medium.gid)
+    def reserve(self, medium: Medium, *, had: bool = False) -> Iterator[Reservation]:
+        """The name and the bytes are taken from here on; given back unless they are kept (`keep`).
+
+        `had`: they were before the server's restart, and nothing refuses them now.
+        """
         reservation = Reservation(self._quotas, self._directory.line(medium.gid), medium.mpid)
-        reservation.take(medium.size)
-        if _name(medium) in self._names:
+        if had:
+            reservation.fit(medium.size)
+        else:
+            self._names.check_room(medium.gid)
+            reservation.take(medium.size)
+        if not had and _name(medium) in self._names:
             reservation.fit(0)
+            self._uploads.check_name(*_name(medium))
             raise Refused(
                 Problem.MEDIUM_NAME_TAKEN,
                 "the group already has a medium of that name in this pool: choose another name",

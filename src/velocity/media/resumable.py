@@ -1,167 +1,215 @@
-"""Uploads that go on where they broke off, over as many requests as it takes. In memory: a restart ends them."""
+"""Uploads that go on where they broke off, over as many requests as it takes, and over restarts of the server.
+
+What is kept of one (`StoredUpload`) never says more than what is durable: bytes beyond it are sent again. One that is a
+form ends with the server, as its wrapping is not kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections import Counter
-from collections.abc import AsyncIterator, Collection
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
+from uuid import UUID
 
 from velocity import plan
 from velocity.access.bounds import BOUNDS, check_own
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, RightWatch
+from velocity.access.lasting import RightWatch
 from velocity.access.sessions import Caller
-from velocity.contract.media import UploadMedium
+from velocity.contract.media import ResumableUpload
 from velocity.contract.problems import Problem, Refused
-from velocity.media.creation import Creation
-from velocity.media.rules import Medium
+from velocity.media.creation import Creation, uploaded
+from velocity.media.library import Library
+from velocity.media.port import UploadStore
+from velocity.media.reservations import Reservation
+from velocity.media.resumable_upload import Resumable
+from velocity.media.rules import Medium, StoredUpload
+from velocity.media.under_way import UploadsUnderWay
 from velocity.media.upload import Upload
+from velocity.uninterrupted import whole
+
+log = logging.getLogger(__name__)
 
 IDLE = 24 * 3600
 """Seconds for which an upload waits for more of it."""
 MOST = 1000
 
 
-class Resumable:
-    """One upload: what has come of it lies on the disk, its name and its bytes are taken."""
-
-    def __init__(self, name: str, caller: Caller, request: UploadMedium, upload: Upload, held: AsyncExitStack) -> None:
-        self.name = name
-        self.uid = caller.uid
-        self.request = request
-        self.timer: asyncio.TimerHandle | None = None
-        self.watch: RightWatch | None = None
-        self._upload = upload
-        self._held = held
-        self._turn = 0
-        self._writing = asyncio.Lock()
-        self._task: asyncio.Task[object] | None = None
-
-    @property
-    def offset(self) -> int:
-        """The bytes that have come."""
-        return self._upload.size
-
-    @property
-    def is_written(self) -> bool:
-        """Whether a request is writing to it."""
-        return self._writing.locked()
-
-    async def write(self, offset: int, pieces: AsyncIterator[bytes], settle: Check) -> Medium | None:
-        """Take more, from `offset` on; the medium when it is whole. A newer call ends an older one that hangs.
-
-        `settle` looks at the right to it a last time. Raises `Refused(UPLOAD_OFFSET)` when the offset is not where it
-        goes on.
-        """
-        self._turn += 1
-        turn = self._turn
-        if self._task is not None:
-            self._task.cancel()
-        async with self._writing:
-            self._check(turn, offset)
-            self._task = asyncio.current_task()
-            try:
-                async for piece in pieces:
-                    self._check(turn, None)
-                    if piece:
-                        await self._upload.write(piece)
-            except asyncio.CancelledError:
-                if turn == self._turn or self._task is None:
-                    raise
-                self._task.uncancel()
-                self._check(turn, None)
-            finally:
-                self._task = None
-                await self._upload.flush()
-            if self.offset < self.request.length:
-                return None
-            return await self._upload.finish(settle)
-
-    def _check(self, turn: int, offset: int | None) -> None:
-        if turn != self._turn or offset not in (None, self.offset):
-            raise Refused(
-                Problem.UPLOAD_OFFSET, f"{self.offset} bytes were received: continue from there", field="upload-offset"
-            )
-
-    async def close(self) -> None:
-        """Unless it has become a medium, nothing of it remains."""
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.watch is not None:
-            self.watch.stop()
-        self._turn += 1
-        await self._held.aclose()
-
-
 class Resumables:
     """The uploads under way. One waits for a right that comes back, and ends with its user."""
 
-    def __init__(self, creation: Creation, directory: Directory, own: int = BOUNDS.user_uploads) -> None:
+    def __init__(
+        self,
+        creation: Creation,
+        directory: Directory,
+        uploads: UploadsUnderWay,
+        store: UploadStore,
+        own: int = BOUNDS.user_uploads,
+    ) -> None:
         """`own` may be one user's."""
         self._creation = creation
         self._directory = directory
+        self._under_way = uploads
+        self._store = store
         self._own = own
         self._beginning: Counter[int] = Counter()
         self._uploads: dict[str, Resumable] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        """Why those ended that somebody else ended."""
         self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def under_way(self) -> bool:
         """Whether one is under way, or is being ended."""
         return bool(self._uploads or self._ending)
 
-    async def begin(self, caller: Caller, request: UploadMedium) -> Resumable:
-        """Take its name and its bytes. Raises `Refused`."""
+    async def load(self, library: Library) -> None:
+        """Those from before the server's restart, after the media and their pools."""
+        now = int(time.time())
+        for stored in self._store.load_uploads():
+            if library.find(stored.mid) is not None:
+                await self._store.remove_upload(stored.name)
+            elif now - stored.heard > IDLE:
+                await self._creation.drop(uploaded(stored.mid, stored.request))
+                await self._store.remove_upload(stored.name)
+            else:
+                self._show(stored, None, AsyncExitStack())
+
+    async def begin(self, caller: Caller, request: ResumableUpload) -> Resumable:
+        """Take its name and its bytes; or the caller's own of the same file, which goes on. Raises `Refused`."""
+        mine = self._under_way.named(request.gid, request.mpid, request.name)
+        if isinstance(mine, Resumable) and mine.uid == caller.uid and mine.continues(request) and not mine.is_live:
+            self.wait(mine)
+            return mine
         if len(self._uploads) >= MOST:
             raise Refused(
                 Problem.TOO_MANY_ATTEMPTS, "too many uploads are under way: finish or cancel some of them first"
             )
-        own = sum(one.uid == caller.uid for one in self._uploads.values()) + self._beginning[caller.uid]
-        check_own(own, self._own, "uploads under way", "user_uploads", "finish or cancel one first")
+        others = [one for one in self._uploads.values() if one.uid == caller.uid and one is not mine]
+        words = "finish or cancel one first"
+        check_own(len(others) + self._beginning[caller.uid], self._own, "uploads under way", "user_uploads", words)
         held = AsyncExitStack()
         self._beginning[caller.uid] += 1
         try:
-            upload = await held.enter_async_context(self._creation.receive(caller, request))
+            upload = await self._creation.begin(caller, request, held)
+        except BaseException:
+            await whole(held.aclose())
+            raise
         finally:
             self._beginning[caller.uid] -= 1
             self._beginning += Counter()  # without those who begin none
-        resumable = Resumable(secrets.token_urlsafe(24), caller, request, upload, held)
+        now = int(time.time())
+        stored = StoredUpload(secrets.token_urlsafe(24), upload.mid, caller.uid, request, 0, now, now)
+        resumable = self._show(stored, upload, held)
+        try:
+            await self._store.add_upload(stored)
+            self._directory.group(request.gid)  # it may have been deleted meanwhile
+        except BaseException:
+            await whole(self.end(resumable))
+            self._directory.group(request.gid)
+            raise
+        return resumable
+
+    def _show(self, stored: StoredUpload, upload: Upload | None, held: AsyncExitStack) -> Resumable:
+        reservation: Reservation | None = None
+        if upload is None:
+            reservation = self._creation.reserve_again(stored, held)
+
+        async def reopen() -> Upload:
+            assert reservation is not None, "it is from before the restart"
+            return await self._creation.resume(resumable.stored, reservation, held)
+
+        async def forget(why: str) -> None:
+            await self.end(resumable, why)
+
+        resumable = Resumable(stored, upload, held, reopen, self._store)
+        resumable.forget = forget
         self._uploads[resumable.name] = resumable
-        self.wait(resumable)
+        self._under_way.add(resumable)
+        self._set_timer(resumable)
         resumable.watch = RightWatch(lambda: self._check_user(resumable), lambda _: self._expire(resumable))
         return resumable
 
     def get(self, caller: Caller, name: str) -> Resumable:
         """One's own upload. Raises `Refused`."""
+        if (why := self._ended.get(name)) is not None:
+            raise Refused(Problem.UPLOAD_ENDED, why)
         found = self._uploads.get(name)
         if found is None or found.uid != caller.uid:
             raise Refused(Problem.MEDIUM_NOT_FOUND, "there is no such upload: start it again")
         return found
 
-    async def end(self, upload: Resumable) -> None:
-        self._uploads.pop(upload.name, None)
+    def source(self, caller: Caller, mid: UUID) -> tuple[Resumable, Medium]:
+        """One's own upload of which all has come, and which waits for its import. Raises `Refused`."""
+        found = self._under_way.get(mid)
+        if not isinstance(found, Resumable) or found.uid != caller.uid or found.complete is None:
+            raise Refused(
+                Problem.MEDIUM_NOT_FOUND,
+                f"no upload {mid} of yours waits for its import: send all of it first, with `for_import`",
+                field="upload",
+            )
+        return found, found.complete
+
+    async def end(self, upload: Resumable, why: str | None = None) -> None:
+        """`why`: what its client is told, where somebody else ends it. After the server's end it stays."""
+        if self._closed or self._uploads.pop(upload.name, None) is None:
+            return
+        if why is not None:
+            self._ended[upload.name] = upload.why_ended = why
+            while len(self._ended) > MOST:
+                self._ended.popitem(last=False)
+        self._under_way.remove(upload)
+        was_open = upload.is_open
         await upload.close()
+        if upload.complete is not None or not was_open:
+            await self._creation.drop(upload.complete or uploaded(upload.mid, upload.request))
+        self._behind(self._forget(upload.name))
+
+    async def _forget(self, name: str) -> None:
+        """What cannot be removed now is at the next start: its medium is there, or its bytes are not."""
+        try:
+            await self._store.remove_upload(name)
+        except Refused as refused:
+            log.warning("an upload that has ended cannot be forgotten now: %s", refused.message)
 
     async def close(self) -> None:
+        """The server ends: what has come stays, but of forms."""
+        self._closed = True
         for upload in list(self._uploads.values()):
-            await self.end(upload)
+            await upload.leave()
         if self._ending:
             await asyncio.wait(self._ending)
 
     def wait(self, upload: Resumable) -> None:
         """`IDLE` seconds from now on for more of it."""
+        upload.touched = time.time()
+        self._set_timer(upload)
+
+    def _set_timer(self, upload: Resumable) -> None:
         if upload.timer is not None:
             upload.timer.cancel()
-        upload.timer = asyncio.get_running_loop().call_later(IDLE, self._expire, upload)
+        upload.expires = int(upload.touched + IDLE)
+        left = max(0.0, upload.touched + IDLE - time.time())
+        upload.timer = asyncio.get_running_loop().call_later(left, self._expire, upload)
 
     def _check_user(self, upload: Resumable) -> None:
         if not upload.is_written:  # that request ends first, by itself
             self._directory.user(upload.uid)
 
     def _expire(self, upload: Resumable) -> None:
-        ending = asyncio.ensure_future(self.end(upload))
+        if upload.is_live:
+            self.wait(upload)
+        else:
+            self._behind(self.end(upload))
+
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+        ending = asyncio.ensure_future(work)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from velocity import sizes
-from velocity.contract.media import Content
+from velocity.contract.media import Content, ResumableUpload
 from velocity.contract.revision import revision
 from velocity.storage.formats import IMAGES, PACKED, REFUSED
 from velocity.storage.port import MediaRef
@@ -19,6 +19,9 @@ CALL_DEADLINE = 60.0
 """Seconds for which an answer of a pool is waited for."""
 WRITTEN = 1 << 20
 """Bytes on the disk from which on a medium is not blank any more, whatever its format needs for itself."""
+
+LIVE = 15.0
+"""Seconds after its last bytes for which an upload counts as being sent, as long as its request is open."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,19 @@ class Medium:
     @property
     def is_iso(self) -> bool:
         return self.type.upper() == "ISO"
+
+
+@dataclass(frozen=True)
+class StoredUpload:
+    """An upload over several requests, as it is kept: `received` of its bytes are durable; times in unix seconds."""
+
+    name: str
+    mid: UUID
+    uid: int
+    request: ResumableUpload
+    received: int
+    begun: int
+    heard: int
 
 
 @dataclass(frozen=True)

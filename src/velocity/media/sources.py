@@ -1,19 +1,19 @@
 """Media that are read from the request to its end, and written to by nobody meanwhile.
 
 A task ends by itself, and a start of a VM is refused as long as it reads. A download takes as long as its client likes:
-so that it keeps no VM from starting, a start ends it.
+so that it keeps no VM from starting, a start ends it. Every pair stands in docs/sharing.md.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Literal
 from uuid import UUID
 
 from velocity.access.lasting import Check
 from velocity.contract.problems import Problem, Refused
-from velocity.media.attachments import Attachments
+from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.library import Library
 from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
@@ -41,20 +41,24 @@ class Sources:
         self._library = library
         self._attachments = attachments
         self._states = states
-        self._readers: Counter[UUID] = Counter()
+        self._readers: dict[UUID, list[tuple[str, Medium]]] = {}
+        """What tasks do with each, in words, and what they make."""
         self._downloads: dict[UUID, set[Download]] = {}
 
     @contextmanager
-    def reading(self, medium: Medium) -> Iterator[None]:
+    def reading(self, medium: Medium, does: Literal["cloned to", "imported as"], made: Medium) -> Iterator[None]:
         """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
         self.check_unwritten(medium)
         self._states.check_declared(medium)
-        self._readers[medium.mid] += 1
+        reader = does, made
+        readers = self._readers.setdefault(medium.mid, [])
+        readers.append(reader)
         try:
             yield
         finally:
-            self._readers[medium.mid] -= 1
-            self._readers += Counter()  # without those that nobody reads
+            readers.remove(reader)
+            if not readers:
+                del self._readers[medium.mid]
 
     @contextmanager
     def downloading(self, medium: Medium) -> Iterator[Check]:
@@ -86,19 +90,36 @@ class Sources:
             vm, mine = self._attachments.visible_name(writer), self._library.visible_name(medium)
             raise Refused(Problem.MEDIUM_IN_USE, f"{vm} is writing to {mine}: stop it first", field="mid")
 
-    def check_unused(self, mid: UUID, vmid: int) -> None:
-        """Raises `Refused(MEDIUM_IN_USE)` while a task reads it, or another VM than this one writes to it."""
-        holders = self._attachments.attached_vms(mid)
-        writer = next((one for one in holders if one.writing and one.vmid != vmid), None)
+    def check_startable(self, mid: UUID, vmid: int, *, writes: bool) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` unless this VM may run with it: nobody writes to what another one reads."""
         mine = self._library.visible_name(self._library.get(mid))
-        if writer is not None:
+        for other in self._others(mid, vmid):
+            if other.writing or (writes and other.reading):
+                does = "is writing to" if other.writing else "is reading"
+                raise Refused(
+                    Problem.MEDIUM_IN_USE,
+                    f"{self._attachments.visible_name(other)} {does} {mine}: stop it first, or clone the medium for "
+                    "one of the two",
+                )
+        for does, made in self._readers.get(mid, ()) if writes else ():
             raise Refused(
                 Problem.MEDIUM_IN_USE,
-                f"{self._attachments.visible_name(writer)} is writing to {mine}: stop it first, or attach the medium "
-                "with `readonly` to one of the two",
+                f"{mine} is being {does} {self._library.visible_name(made)}: wait until that task has ended, or cancel "
+                "it (`velocity task list`)",
             )
-        if self._readers[mid]:
-            raise Refused(
-                Problem.MEDIUM_IN_USE,
-                f"{mine} is being cloned or imported: wait until that task has ended, or cancel it",
-            )
+
+    def sharing(self, mid: UUID, vmid: int | None, *, writes: bool) -> str | None:
+        """What a person who attaches it so should know: with which VM this one cannot run at the same time."""
+        others = [one for one in self._others(mid, vmid) if writes or one.writable]
+        if not others:
+            return None
+        mine, vm = self._attachments.medium_name(mid), self._attachments.visible_name(others[0])
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        how, other = ("writable", "read-only") if writes else ("read-only", "writable")
+        return (
+            f"{mine} is attached {how} here and {other} to {vm}{more}: they cannot run at the same time, as nobody may "
+            "read what another one writes; clone it for one of the two"
+        )
+
+    def _others(self, mid: UUID, vmid: int | None) -> list[AttachedVm]:
+        return [one for one in self._attachments.attached_vms(mid) if vmid is None or one.vmid != vmid]

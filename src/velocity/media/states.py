@@ -12,8 +12,9 @@ from velocity.storage.port import ONLINE, MediaRef, Pools, PoolState, Space, Unk
 LOOK = 10.0
 """Seconds after which a pool that has not answered is away."""
 
-Known = Callable[[int], tuple[tuple[MediaRef, ...], tuple[MediaRef, ...]]]
-"""What the database knows of a pool's objects: those that are kept, and those in the trash. Called in a thread."""
+KnownObjects = tuple[tuple[MediaRef, ...], tuple[MediaRef, ...], tuple[MediaRef, ...]]
+Known = Callable[[int], KnownObjects]
+"""What the database knows of a pool's objects: kept, in the trash, and still coming. Called in a thread."""
 
 
 class PoolStates:
@@ -41,8 +42,8 @@ class PoolStates:
         try:
             now = await self._storage.state(mpid, deadline=LOOK)
             if now is None:
-                kept, trashed = await asyncio.to_thread(self._known, mpid)
-                now = await self._storage.open(mpid, kept, trashed, deadline=CALL_DEADLINE)
+                known = await asyncio.to_thread(self._known, mpid)
+                now = await self._storage.open(mpid, *known, deadline=CALL_DEADLINE)
         except Unknown as unknown:
             now = PoolState("away", unknown.message)
         self._last[mpid] = now

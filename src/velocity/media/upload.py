@@ -2,72 +2,177 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from msgspec import UNSET
 
 from velocity.access.lasting import Check
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
-from velocity.media.rules import Medium, described
+from velocity.media import form
+from velocity.media.form import Form
+from velocity.media.reservations import Reservation
+from velocity.media.rules import LIVE, Medium, described
 from velocity.storage.port import Incoming
 from velocity.uninterrupted import whole
 
+ENDING = 10.0
+"""Seconds that one which is ended by somebody else has to let go."""
+
 
 class Upload:
-    """One upload under way, as `Creation.receive` gives it. `keep` commits the medium and shows it."""
+    """One upload under way, as `Creation` gives it. `keep` commits the medium and shows it.
+
+    `size`: the bytes that have come before, of one that goes on; `digest` sums up what lies in the pool.
+    Keeps `velocity.media.under_way.UnderWay`, for one that is a single request.
+    """
 
     def __init__(
         self,
+        uid: int,
         medium: Medium,
         incoming: Incoming,
         request: UploadMedium,
+        reservation: Reservation,
         keep: Callable[[Medium, Check], Coroutine[Any, Any, None]],
+        digest: Callable[[Medium], Awaitable[str]],
+        size: int = 0,
     ) -> None:
+        self.uid = uid
+        self.request = request
+        self.begun = int(time.time())
+        self.heard = time.time()
+        self.end_request: Callable[[Refused], None] = lambda refused: None
+        """Ends the request that sends it."""
+        self.gone = asyncio.Event()
         self._keep = keep
+        self._digest = digest
         self._medium = medium
         self._incoming = incoming
-        self._promised = request.length
-        self._wanted = request.sha256
-        self._size = 0
-        self._sum = hashlib.sha256() if self._wanted is not UNSET else None
+        self._reservation = reservation
+        self._size = size
+        self._sum = hashlib.sha256() if request.sha256 is not UNSET and not size else None
+        self._file_sum = hashlib.sha256() if self._sum else None
+        self._opening: bytes | None = None if size else b""
+        self._form: Form | None = None
+
+    @property
+    def mid(self) -> UUID:
+        """Of the medium that it becomes."""
+        return self._medium.mid
 
     @property
     def size(self) -> int:
         """The bytes that have come."""
         return self._size
 
+    @property
+    def kept_size(self) -> int | None:
+        """Of these, what another server could go on with; None: it cannot, as it is a form."""
+        return None if self._form else 0 if self._opening is not None else self._size
+
+    @property
+    def unwrapped(self) -> bool:
+        """Whether it is the file of a form."""
+        return self._form is not None
+
+    @property
+    def is_live(self) -> bool:
+        return time.time() - self.heard < LIVE
+
+    expires = None
+
     async def write(self, piece: bytes) -> None:
         """Raises `Refused(MORE_THAN_PROMISED)`, and `Refused(POOL_QUOTA)` when the disk is full."""
-        if self._size + len(piece) > self._promised:
-            raise Refused(Problem.MORE_THAN_PROMISED, f"the body is longer than the announced {self._promised} bytes")
+        promised = self.request.length
+        if self._size + len(piece) > promised:
+            raise Refused(Problem.MORE_THAN_PROMISED, f"the body is longer than the announced {promised} bytes")
         if self._sum is not None:
             self._sum.update(piece)
         self._size += len(piece)
-        await self._incoming.write(piece)
+        self.heard = time.time()
+        if self._opening is not None:
+            self._opening += piece
+            if form.is_undecided(self._opening) and self._size < promised:
+                return
+            piece, self._opening = self._opening, None
+            self._recognize(piece)
+        if self._form is None:
+            await self._incoming.write(piece)
+            return
+        for content in self._form.read(piece):
+            if self._file_sum is not None:
+                self._file_sum.update(content)
+            await self._incoming.write(content)
+
+    def _recognize(self, opening: bytes) -> None:
+        self._form = form.recognize(opening)
+        if self._form is not None:  # the quota counts the file
+            self._reservation.fit(max(0, self.request.length - self._form.wrapping))
+        elif self._size == self.request.length:
+            form.check_not_empty(opening)
 
     async def flush(self) -> None:
         """Write what has come. Raises `Refused(POOL_QUOTA)` when the disk is full."""
         await self._incoming.flush()
 
-    async def finish(self, settle: Check) -> Medium:
-        """The medium, durable; `settle` looks at the right to it a last time.
+    async def sync(self) -> None:
+        """What has come, durable."""
+        await self._incoming.sync()
 
-        Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`.
+    async def leave(self) -> None:
+        """Let go of it; what has come stays, durable."""
+        await self._incoming.leave()
+
+    async def complete(self) -> Medium:
+        """Nothing more comes: the medium that it would be, durable, and not kept yet.
+
+        Raises `Refused(NO_LENGTH)` when bytes are missing, `Refused(WRONG_CHECKSUM)`, `Refused(MALFORMED)`.
         """
-        if self._size != self._promised:
+        if self._size != self.request.length:
             raise Refused(
                 Problem.NO_LENGTH,
-                f"only {self._size} of {self._promised} bytes were received: send the file again",
+                f"only {self._size} of {self.request.length} bytes were received: send the file again",
             )
-        if self._sum is not None and self._sum.hexdigest() != str(self._wanted).lower():
+        medium = self._medium
+        if self._form is not None:
+            self._form.finish()
+            medium = replace(medium, size=self._form.size)
+            self._reservation.take(max(0, medium.size - self._reservation.size))
+        if self.request.sha256 is not UNSET:
+            await self._check_sum(str(self.request.sha256).lower())
+        content = await self._incoming.finish()
+        self._reservation.fit(medium.size)
+        return described(medium, content)
+
+    async def _check_sum(self, wanted: str) -> None:
+        """That of a form may be of the body, or of the file in it."""
+        if self._sum is None:
+            await self.flush()
+        found = await self._digest(self._medium) if self._sum is None else self._sum.hexdigest()
+        of_file = self._file_sum.hexdigest() if self._form and self._file_sum else found
+        if wanted not in (found, of_file):
             raise Refused(
                 Problem.WRONG_CHECKSUM,
-                f"the SHA-256 of the bytes received is {self._sum.hexdigest()}, not the one sent with them: send "
-                "the file again",
+                f"the SHA-256 of the bytes received is {of_file}, not the one sent with them: send the file again",
             )
-        medium = described(self._medium, await self._incoming.finish())  # from here on the database decides
+
+    async def finish(self, settle: Check) -> Medium:
+        """The medium, kept; `settle` looks at the right to it a last time. Raises as `complete` does."""
+        medium = await self.complete()  # from here on the database decides
         await whole(self._keep(medium, settle))
         return medium
+
+    async def end(self, why: str) -> None:
+        """By request, or for a newer one of that name: returns when nothing of it remains."""
+        self.end_request(Refused(Problem.UPLOAD_ENDED, why))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING):
+                await self.gone.wait()

@@ -93,10 +93,18 @@ class Pools(Protocol):
         """
 
     async def open(
-        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+        self,
+        pool: int,
+        kept: tuple[MediaRef, ...],
+        trashed: tuple[MediaRef, ...],
+        coming: tuple[MediaRef, ...],
+        *,
+        deadline: float,
     ) -> PoolState:
-        """Tell which objects it has. The pool is known by them where it has no mark, and put in order the first time:
-        what a crash left goes to its place, or goes. Raises `Unknown`.
+        """Tell which objects it has, and which are still coming (`Blobs.resume`).
+
+        The pool is known by those it has where it has no mark, and put in order the first time: what a crash left goes
+        to its place, or goes. Raises `Unknown`.
         """
 
     async def space(self, pool: int, *, deadline: float) -> Space: ...
@@ -122,11 +130,17 @@ class Incoming(Protocol):
     async def flush(self) -> None:
         """Write what was gathered."""
 
+    async def sync(self) -> None:
+        """What has come so far, durable."""
+
     async def finish(self) -> Content:
         """Durable, and what it turns out to be."""
 
+    async def leave(self) -> None:
+        """Durable what has come, and let go of it: `Blobs.resume` goes on with it."""
+
     async def close(self) -> None:
-        """Let go; nothing remains of what was not finished."""
+        """Let go; nothing remains of what was neither finished nor left."""
 
 
 class Outgoing(Protocol):
@@ -147,6 +161,12 @@ class Blobs(Protocol):
         """An empty one of so many bytes, durable."""
 
     async def put(self, ref: MediaRef, *, deadline: float) -> Incoming: ...
+
+    async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
+        """Go on with one that was left, behind so many of its bytes.
+
+        Raises `Refused(MEDIUM_NOT_FOUND)` when it is not there, or has fewer.
+        """
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing: ...
 

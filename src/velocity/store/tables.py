@@ -126,6 +126,19 @@ media = Table(
     UniqueConstraint("gid", "mpid", "name"),
 )
 
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("mid", Text, nullable=False, unique=True),
+    Column("uid", Id, ForeignKey("users.uid", ondelete="CASCADE"), nullable=False),
+    Column("gid", Id, ForeignKey("groups.gid", ondelete="CASCADE"), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("heard", BigInteger, nullable=False),
+)
+
 machines = Table(
     "machines",
     metadata,

@@ -37,6 +37,7 @@ from velocity.media.reservations import Reservations
 from velocity.media.resumable import Resumables
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
+from velocity.media.under_way import UploadsUnderWay
 from velocity.media.usage import DiskUsage
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
@@ -77,6 +78,7 @@ class Services:
     tasks: Tasks
     conversions: Conversions
     resumables: Resumables
+    uploads: UploadsUnderWay
     trash: Trash
     purging: Purging
     idempotency: Idempotency

@@ -2,6 +2,7 @@
 
 from msgspec import UNSET
 
+from velocity import plan
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import media, pools
 from velocity.contract.operation import Nothing
@@ -52,6 +53,21 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
 async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
     medium = await call.services.creation.create(call.caller, call.request)
     return media.MediumCreated(mid=medium.mid, size=medium.size)
+
+
+@handles(media.LIST_UPLOADS)
+async def list_uploads(call: Call[media.ListMedia]) -> media.Uploads:
+    return media.Uploads(uploads=[views.upload(one) for one in call.services.uploads.of_group(call.request.gid)])
+
+
+@handles(media.END_UPLOAD)
+async def end_upload(call: Call[media.EndUpload]) -> Nothing:
+    upload = call.services.uploads.get(call.request.mid)
+    plan.step("cancel", "medium", upload.request.name, gid=upload.request.gid)
+    plan.consumes(upload.request.gid, {"bytes": -upload.request.length}, mpid=upload.request.mpid)
+    plan.stop_here()
+    await upload.end("the upload was ended by request: start it again if you need it")
+    return Nothing()
 
 
 @handles(media.IMPORT)

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from velocity.cli import resolve, where
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, UserEntry, VmEntry
-from velocity.cli.media import send, to_bytes
+from velocity.cli.media import import_file, send, to_bytes
 from velocity.cli.output import NameNotFound
 from velocity.cli.task import follow
 from velocity.cli.user import expanded
@@ -179,14 +179,8 @@ class ApplySteps:
         if entry.file is not None:
             send(self._client, file, entry.name, kind, gid, mpid, readonly=False)
             return
-        uploaded = send(self._client, file, f"import of {entry.name}", "DISK", gid, mpid, readonly=True).mid
-        try:
-            started = self._client.import_medium(
-                mid=uploaded, gid=gid, mpid=mpid, name=entry.name, type=kind, format=entry.format
-            )
-            follow(self._client, started.tid, detach=False)
-        finally:
-            self._client.delete_medium(mid=uploaded, purge=True)
+        tid = import_file(self._client, file, entry.name, gid=gid, mpid=mpid, format=entry.format, type=kind)
+        follow(self._client, tid, detach=False)
 
     # VMs
 

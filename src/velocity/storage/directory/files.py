@@ -44,10 +44,10 @@ class PoolFiles:
         self._turn = threading.Lock()
         self._left: dict[str, Belongs] = {}
 
-    def open(self, kept: Collection[str], trashed: Collection[str]) -> None:
+    def open(self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = ()) -> None:
         """Make the directories, and finish or undo what a crash interrupted; what cannot be removed is, later.
 
-        The names are the database's: those of its media, and of those in the trash.
+        The names are the database's: of its media, of those in the trash, and of uploads that go on.
         """
         for directory in (self._path, self._moving, self._trash):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class PoolFiles:
                         (other / name).rename(place / name)
         for name in kept:
             self._take_back(self._path / name)
-        for directory, names in ((self._moving, ()), (self._trash, trashed)):
+        for directory, names in ((self._moving, coming), (self._trash, trashed)):
             for file in directory.iterdir():
                 if file.name not in names:
                     self._remove(file, again=file.name not in trashed)

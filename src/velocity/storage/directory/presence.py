@@ -25,6 +25,9 @@ SAID: dict[str, tuple[str, str]] = {
 }
 
 
+Names = tuple[Collection[str], Collection[str], Collection[str]]
+
+
 class Presence:
     """One pool's. All that looks at the file system is to be called in a thread."""
 
@@ -43,12 +46,12 @@ class Presence:
             told = self._identity.fits() and (self._in_order or not self._writable())
             return self._look(None) if told else None
 
-    def open(self, kept: Collection[str], trashed: Collection[str]) -> PoolState:
-        """The same, with what the database knows of its files: those of its media, and those in the trash."""
+    def open(self, kept: Collection[str], trashed: Collection[str], coming: Collection[str] = ()) -> PoolState:
+        """The same, with what the database knows of its files: of its media, in the trash, and still coming."""
         with self._looking:
-            return self._look((kept, trashed))
+            return self._look((kept, trashed, coming))
 
-    def _look(self, names: tuple[Collection[str], Collection[str]] | None) -> PoolState:
+    def _look(self, names: Names | None) -> PoolState:
         try:
             now, why = self._find(names)
         except NotThePool as error:
@@ -68,7 +71,7 @@ class Presence:
             self._last = now
         return now
 
-    def _find(self, names: tuple[Collection[str], Collection[str]] | None) -> tuple[PoolState, str]:
+    def _find(self, names: Names | None) -> tuple[PoolState, str]:
         """And why it is so, with paths."""
         path = self._places.path
         if self._writable() and not self._claimed():  # before anything is written there

@@ -97,10 +97,16 @@ class DirectoryPools:
         return await self._look(one, deadline, one.presence.state)
 
     async def open(
-        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+        self,
+        pool: int,
+        kept: tuple[MediaRef, ...],
+        trashed: tuple[MediaRef, ...],
+        coming: tuple[MediaRef, ...],
+        *,
+        deadline: float,
     ) -> PoolState:
         one = self._directories.get(pool)
-        names = [{file_name(ref) for ref in refs} for refs in (kept, trashed)]
+        names = [{file_name(ref) for ref in refs} for refs in (kept, trashed, coming)]
         return await self._look(one, deadline, lambda: one.presence.open(*names))
 
     async def _look(self, pool: PoolDirectory, deadline: float, look: Callable[[], T]) -> T:
@@ -139,6 +145,12 @@ class DirectoryBlobs:
         pool = self._directories.get(ref.pool)
         incoming = FileIncoming(pool, file_name(ref))
         await pool.threads.do(deadline, incoming.open, undo=lambda _: incoming.let_go())
+        return incoming
+
+    async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
+        pool = self._directories.get(ref.pool)
+        incoming = FileIncoming(pool, file_name(ref))
+        await pool.threads.do(deadline, incoming.reopen, size, undo=lambda _: incoming.abandon())
         return incoming
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:

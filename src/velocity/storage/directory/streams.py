@@ -9,6 +9,7 @@ import time
 from contextlib import AbstractContextManager
 
 from velocity.contract.media import Content
+from velocity.contract.problems import Problem, Refused
 from velocity.durable import sync
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.pool import PoolDirectory
@@ -39,13 +40,28 @@ class FileIncoming:
         self._gathered = 0
         self._size = 0
         self._slow = False
-        self._finished = False
+        self._stays = False
+        """It was finished, or left."""
 
     def open(self) -> None:
         """Make the file. In a thread."""
         moving = self._files.moving(self._name)
         with as_refusals(self._files.places, 0, self._files.fullness.heard):
             self._file = SharedDescriptor(os.open(moving, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+    def reopen(self, size: int) -> None:
+        """Go on with a file that was left, behind so many bytes. In a thread."""
+        with as_refusals(self._files.places, 0, self._files.fullness.heard):
+            try:
+                descriptor = os.open(self._files.moving(self._name), os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise _nothing_left() from None
+            self._file, self._size = SharedDescriptor(descriptor), size
+            if os.fstat(descriptor).st_size < size:
+                self._file.close()
+                raise _nothing_left()
+            os.ftruncate(descriptor, size)
+            os.lseek(descriptor, size, os.SEEK_SET)
 
     async def write(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -61,9 +77,17 @@ class FileIncoming:
         await whole(self._pool.threads.run(self._flush))
 
     async def finish(self) -> Content:
-        content = await self._pool.threads.run(self._sync)
-        self._finished = True
+        content = await self._pool.threads.run(self._finish)
+        self._stays = True
         return content
+
+    async def sync(self) -> None:
+        await whole(self._pool.threads.run(self._sync))
+
+    async def leave(self) -> None:
+        self._stays = True
+        await self.sync()
+        self.abandon()
 
     async def close(self) -> None:
         with contextlib.suppress(Unknown):  # it does so yet
@@ -72,10 +96,14 @@ class FileIncoming:
 
     def let_go(self) -> None:
         """In a thread."""
+        self.abandon()
+        if not self._stays:
+            self._files.settle(self._name, Belongs.NOWHERE)
+
+    def abandon(self) -> None:
+        """Let go of it; what has come stays. In a thread."""
         if self._file is not None:
             self._file.close()
-        if not self._finished:
-            self._files.settle(self._name, Belongs.NOWHERE)
 
     def _flush(self) -> None:
         begun = time.monotonic()
@@ -89,14 +117,16 @@ class FileIncoming:
                     _write_all(descriptor, list(run))
         self._slow = time.monotonic() - begun > SLOW
 
-    def _sync(self) -> Content:
+    def _sync(self) -> None:
         self._flush()
-        moving = self._files.moving(self._name)
         with self._writing(), self._opened().use() as descriptor:
             os.fdatasync(descriptor)
-            sync(moving.parent)
+            sync(self._files.moving(self._name).parent)
+
+    def _finish(self) -> Content:
+        self._sync()
         with as_refusals(self._files.places):
-            return inspect(moving)
+            return inspect(self._files.moving(self._name))
 
     def _writing(self) -> AbstractContextManager[None]:
         return as_refusals(self._files.places, self._size, self._files.fullness.heard)
@@ -104,6 +134,10 @@ class FileIncoming:
     def _opened(self) -> SharedDescriptor:
         assert self._file is not None, "it was opened"
         return self._file
+
+
+def _nothing_left() -> Refused:
+    return Refused(Problem.MEDIUM_NOT_FOUND, "what had come of it is gone: send it again from the beginning")
 
 
 def _is_zero(piece: bytes) -> bool:

@@ -78,11 +78,17 @@ class FakePools:
         return now
 
     async def open(
-        self, pool: int, kept: tuple[MediaRef, ...], trashed: tuple[MediaRef, ...], *, deadline: float
+        self,
+        pool: int,
+        kept: tuple[MediaRef, ...],
+        trashed: tuple[MediaRef, ...],
+        coming: tuple[MediaRef, ...],
+        *,
+        deadline: float,
     ) -> PoolState:
         def put_in_order(one: FakePool) -> PoolState:
             if one.state == "online" and pool not in self._line.opened:
-                one.put_in_order(set(kept), set(trashed))
+                one.put_in_order(set(kept), set(trashed), set(coming))
                 self._line.opened.add(pool)
             return one.now
 
@@ -132,6 +138,16 @@ class FakeBlobs:
         made = await self._line.call(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
         return FakeIncoming(self._line, ref, made)
 
+    async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:
+        def find(pool: FakePool) -> FakeContent:
+            found = pool.moving.get(ref)
+            if found is None or found.size < size:
+                raise Refused(Problem.MEDIUM_NOT_FOUND, "what had come of it is gone: send it again from the beginning")
+            found.cut(size)
+            return found
+
+        return FakeIncoming(self._line, ref, await self._line.call(ref.pool, deadline, find, wanted=0))
+
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing:
         found = await self._line.call(ref.pool, deadline, lambda pool: pool.get(ref), writes=False)
         return FakeOutgoing(self._line, ref.pool, found)
@@ -151,7 +167,7 @@ class FakeIncoming:
         self._line = line
         self._ref = ref
         self._made = made
-        self._finished = False
+        self._stays = False
 
     async def write(self, piece: bytes) -> None:
         await self._line.call(self._ref.pool, SECONDS, lambda _: self._made.append(piece), wanted=len(piece))
@@ -164,11 +180,17 @@ class FakeIncoming:
         content = await self._line.call(
             self._ref.pool, SECONDS, lambda _: describe(made.read, made.size, made.next_data)
         )
-        self._finished = True
+        self._stays = True
         return content
 
+    async def sync(self) -> None:
+        return None
+
+    async def leave(self) -> None:
+        self._stays = True
+
     async def close(self) -> None:
-        if not self._finished:
+        if not self._stays:
             await self._line.settle(self._ref, Belongs.NOWHERE, SECONDS)
 
 

@@ -39,6 +39,10 @@ class FakeContent:
         self.data = self.data.ljust(self.size, b"\0") + piece
         self.size = len(self.data)
 
+    def cut(self, size: int) -> None:
+        self.data = self.data.ljust(self.size, b"\0")[:size]
+        self.size = size
+
     @property
     def stat(self) -> Stat:
         return Stat(self.size, -(-len(self.data.rstrip(b"\0")) // BLOCK) * BLOCK, 0.0)
@@ -137,12 +141,13 @@ class FakePool:
                 return place[ref]
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
-    def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef]) -> None:
+    def put_in_order(self, kept: set[MediaRef], trashed: set[MediaRef], coming: set[MediaRef]) -> None:
         """What a crash left goes to its place, or goes."""
         every = {**self.moving, **self.trash, **self.kept}
         self.kept = {ref: one for ref, one in every.items() if ref in kept or (ref in self.kept and ref not in trashed)}
         self.trash = {ref: one for ref, one in every.items() if ref in trashed}
-        self.moving, self.left = {}, {}
+        self.moving = {ref: one for ref, one in self.moving.items() if ref in coming and ref not in kept}
+        self.left = {}
 
     def lift(self, ref: MediaRef) -> None:
         self.left.pop(ref, None)

@@ -1,0 +1,80 @@
+"""A download that goes on where it broke off, by ranges: RFC 9110, 14."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+from uuid import UUID
+
+import httpx
+
+from velocity.client.errors import ApiError, Unreachable, api_error
+from velocity.client.upload import FIRST_PAUSE, LONGEST_PAUSE, Progress
+
+PARTIAL = 206
+
+
+class Server(Protocol):
+    """What a download needs of the client."""
+
+    server: str
+    authkey: str | None
+
+    def stream(self, path: str, headers: dict[str, str]) -> AbstractContextManager[httpx.Response]: ...
+
+    def may_ask_again(self, used: str | None, error: ApiError) -> bool: ...
+
+
+class Download:
+    """Of one medium, into an empty file."""
+
+    def __init__(self, server: Server, mid: UUID, target: BinaryIO, progress: Progress, patience: float) -> None:
+        self._server = server
+        self._path = f"/m/media/content/{mid}"
+        self._target = target
+        self._progress = progress
+        self._patience = patience
+        self._state: str | None = None
+        """The entity tag of what has come."""
+        self._total = 0
+        self._last = time.monotonic()
+
+    def run(self) -> None:
+        """Raises `ApiError` when it is refused, also amid it: with the reason why it was cut; and `Unreachable`."""
+        pause = FIRST_PAUSE
+        while True:
+            used = self._server.authkey
+            try:
+                self._go_on()
+            except httpx.HTTPError as error:
+                if self._state is None or time.monotonic() - self._last > self._patience:
+                    words = f"the connection to {self._server.server} was lost: {error or type(error).__name__}"
+                    raise Unreachable(words) from None
+                time.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+            except ApiError as error:
+                if not self._server.may_ask_again(used, error):
+                    raise
+            else:
+                return
+
+    def _go_on(self) -> None:
+        at = self._target.tell()
+        if self._state is not None and at == self._total:
+            return
+        headers = {} if self._state is None else {"range": f"bytes={at}-", "if-range": self._state}
+        with self._server.stream(self._path, headers) as response:
+            if not response.is_success:
+                response.read()
+                raise api_error(response)
+            if response.status_code != PARTIAL:  # it has changed: from the beginning
+                at = 0
+                self._target.seek(0)
+                self._target.truncate()
+            self._state = response.headers.get("etag")
+            self._total = at + int(response.headers.get("content-length", "0"))
+            for piece in response.iter_raw():
+                self._target.write(piece)
+                self._last = time.monotonic()
+                self._progress(self._target.tell(), self._total)

@@ -1,0 +1,96 @@
+"""An upload that is a form, as browsers send one: the file in it is what is meant. RFC 7578
+
+Whatever Content-Type says: the body's own first line is the boundary. Constant memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from velocity.contract.problems import Problem, Refused
+
+LONGEST_BOUNDARY = 70
+"""Characters. RFC 2046, 5.1.1"""
+LONGEST_HEAD = 8192
+"""Bytes of the first line and the headers behind it."""
+_OPENING = re.compile(rb"--([^\r\n]{1,%d})\r\n(.*?\r\n)\r\n" % LONGEST_BOUNDARY, re.DOTALL)
+_OF_A_FORM = re.compile(rb"^content-disposition:[ \t]*form-data\b", re.IGNORECASE | re.MULTILINE)
+_EMPTY = re.compile(rb"--[^\r\n]{1,%d}--(\r\n)?" % LONGEST_BOUNDARY)
+
+
+def is_undecided(opening: bytes) -> bool:
+    """Whether more of a body is needed to tell whether it is a form."""
+    if not opening.startswith(b"--"[: len(opening)]):
+        return False
+    line = opening.find(b"\r\n")
+    if line < 0:
+        return b"\n" not in opening and len(opening) <= LONGEST_BOUNDARY + 3
+    return opening.find(b"\r\n\r\n", line) < 0 and len(opening) < LONGEST_HEAD
+
+
+def recognize(opening: bytes) -> Form | None:
+    """The form that begins so, if it is one."""
+    found = _OPENING.match(opening)
+    return Form(found[1], found.end()) if found and _OF_A_FORM.search(found[2]) else None
+
+
+def check_not_empty(body: bytes) -> None:
+    """Raises `Refused` for a whole body that is a form without anything in it."""
+    if _EMPTY.fullmatch(body):
+        raise _refused("it has no file")
+
+
+class Form:
+    """One that is being read. What is no file in it is passed over."""
+
+    def __init__(self, boundary: bytes, head: int) -> None:
+        """`head`: the bytes before the content of its first part."""
+        self._parser = PushMultipartParser(boundary, max_header_size=LONGEST_HEAD, max_header_count=32)
+        self._last = b"\r\n--" + boundary + b"--"
+        self._tail = b""
+        self._files = 0
+        self._in_file = False
+        self.size = 0
+        """The bytes of the file that have come."""
+        self.wrapping = head + len(self._last) + 2
+        """Bytes of a form with nothing but the file."""
+
+    def read(self, piece: bytes) -> Iterator[bytes]:
+        """What comes of the file with that. Raises `Refused`."""
+        self._tail = (self._tail + piece)[-len(self._last) - 2 :]
+        try:
+            for event in self._parser.parse(piece):
+                if isinstance(event, MultipartSegment):
+                    self._begin(event)
+                elif event is None:
+                    self._in_file = False
+                elif self._in_file:
+                    self.size += len(event)
+                    yield event
+        except MultipartError as error:
+            raise _refused(f"it cannot be read ({error})") from None
+
+    def _begin(self, part: MultipartSegment) -> None:
+        self._in_file = part.filename is not None
+        self._files += self._in_file
+        if self._files > 1:
+            raise _refused("it has several files")
+
+    def finish(self) -> None:
+        """No more comes. Raises `Refused` unless it is whole, with one file."""
+        if not (self._tail.endswith(self._last) or self._tail.endswith(self._last + b"\r\n")):
+            raise _refused("it does not end with its boundary: it was cut")
+        if not self.size:
+            raise _refused("its file is empty" if self._files else "it has no file")
+
+
+def _refused(why: str) -> Refused:
+    return Refused(
+        Problem.MALFORMED,
+        f"the body is a form (multipart/form-data), and {why}: send a form with one file, or the file itself as the "
+        "body",
+        field="body",
+    )

@@ -1,0 +1,123 @@
+"""The uploads that have not become media yet: which there are, and how a user gets past one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+from uuid import UUID
+
+from velocity import plan
+from velocity.access import naming
+from velocity.access.directory import Directory
+from velocity.access.sessions import Caller
+from velocity.contract.media import UploadMedium
+from velocity.contract.problems import Problem, Refused
+
+REPLACED = "the upload was replaced by a newer one of the same name"
+
+
+class UnderWay(Protocol):
+    """One of them. `begun`, `heard` (when its last bytes came) and `expires` in unix seconds."""
+
+    @property
+    def uid(self) -> int: ...
+
+    @property
+    def request(self) -> UploadMedium: ...
+
+    @property
+    def begun(self) -> int: ...
+
+    @property
+    def heard(self) -> float: ...
+
+    @property
+    def mid(self) -> UUID:
+        """Of the medium that it becomes."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that have come."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its client is at it, as far as one can tell."""
+
+    @property
+    def expires(self) -> int | None: ...
+
+    async def end(self, why: str) -> None:
+        """Returns when nothing of it remains. Whoever sends it is told why."""
+
+
+class UploadsUnderWay:
+    """All of them, by the media that they become."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._uploads: dict[UUID, UnderWay] = {}
+
+    def add(self, upload: UnderWay) -> None:
+        self._uploads[upload.mid] = upload
+
+    def remove(self, upload: UnderWay) -> None:
+        self._uploads.pop(upload.mid, None)
+
+    def get(self, mid: UUID) -> UnderWay:
+        try:
+            return self._uploads[mid]
+        except KeyError:
+            raise Refused(
+                Problem.MEDIUM_NOT_FOUND, f"there is no upload {mid} under way: it may have ended", field="mid"
+            ) from None
+
+    def group_of(self, mid: object) -> UploadMedium | None:
+        """What says whose it is."""
+        found = self._uploads.get(mid) if isinstance(mid, UUID) else None
+        return None if found is None else found.request
+
+    def of_group(self, gid: int) -> list[UnderWay]:
+        """Those into it and into all below it, the oldest first."""
+        self._directory.group(gid)
+        found = [one for one in self._uploads.values() if gid in self._directory.line(one.request.gid)]
+        return sorted(found, key=lambda one: one.begun)
+
+    def all(self) -> Iterable[UnderWay]:
+        return list(self._uploads.values())
+
+    def named(self, gid: int, mpid: int, name: str) -> UnderWay | None:
+        """The one that has taken this name."""
+        places = ((one, one.request) for one in self._uploads.values())
+        return next((one for one, at in places if (at.gid, at.mpid, at.name) == (gid, mpid, name)), None)
+
+    def check_name(self, gid: int, mpid: int, name: str) -> None:
+        """Raises `Refused` for a name that an upload has taken, and says so."""
+        if (upload := self.named(gid, mpid, name)) is not None:
+            raise self._taken(upload)
+
+    async def replace(self, caller: Caller, request: UploadMedium) -> None:
+        """An upload of the caller's own that has this name and that nobody sends any more is ended.
+
+        Raises `Refused(MEDIUM_NAME_TAKEN)` for one that is being sent, and for another user's.
+        """
+        upload = self.named(request.gid, request.mpid, request.name)
+        if upload is None:
+            return
+        if upload.uid != caller.uid or upload.is_live:
+            raise self._taken(upload)
+        if plan.is_plan():
+            plan.step("cancel", "medium", request.name, gid=request.gid)
+            plan.consumes(request.gid, {"bytes": request.length - upload.request.length}, mpid=request.mpid)
+            plan.step("create", "medium", request.name, gid=request.gid)
+        plan.stop_here()
+        await upload.end(REPLACED)
+
+    def _taken(self, upload: UnderWay) -> Refused:
+        mine = naming.visible_name(self._directory, "medium", upload.request.name, upload.request.gid)
+        who = "you are" if naming.caller.get() == upload.uid else "another user is"
+        return Refused(
+            Problem.MEDIUM_NAME_TAKEN,
+            f"{who} uploading {mine}: wait until that has ended, end it (`velocity media cancel`, DELETE "
+            "/m/media/upload), or choose another name",
+            field="name",
+        )
