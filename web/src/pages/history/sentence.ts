@@ -133,6 +133,8 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
       return ["began to clone", "clone", medium(), " as ", made("medium"), " in ", group()];
     case "download_medium":
       return ["downloaded", "download", medium()];
+    case "end_upload":
+      return ["ended the upload of", "end the upload of", medium()];
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":

@@ -26,6 +26,7 @@ import { FileInput } from "./FileInput";
 import { MediaFilters, useFiltered } from "./filters";
 import { MakeDisk } from "./MakeDisk";
 import { MediumActions, whyHeld } from "./MediumActions";
+import { UnderWay } from "./UnderWay";
 import { UploadDialog } from "./UploadDialog";
 import { Uploading } from "./Uploading";
 
@@ -90,6 +91,7 @@ export default function Media() {
       <FileInput inputRef={input} label="Files to upload" onFiles={(files) => setWish({ is: "upload", files })} />
       <PageSection>
         <Uploading onImport={(medium) => setWish({ is: "import", medium })} />
+        <UnderWay />
         <DataTable
           key={find}
           id="media"
