@@ -47,7 +47,7 @@ async def send(w: World, way: str, body: bytes, size: int = 1 << 20, **more: str
     return 200, {name: told.headers.get(f"x-velocity-{name}") for name in names}
 
 
-@pytest.mark.holds("IMAGE-80")
+@pytest.mark.holds("IMAGE-19")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 @pytest.mark.parametrize("size", [1 << 20, 70_001, 25_003])
 async def test_an_upload_that_is_a_form_is_the_file_in_it(w: World, way: str, size: int) -> None:
@@ -70,7 +70,7 @@ async def test_an_upload_that_is_a_form_is_the_file_in_it(w: World, way: str, si
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 3 * len(FILE)
 
 
-@pytest.mark.holds("IMAGE-81")
+@pytest.mark.holds("IMAGE-20")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 async def test_a_form_that_is_not_one_file_is_refused_in_words(w: World, way: str) -> None:
     whole = form((NAMED, FILE))
@@ -94,7 +94,7 @@ async def test_a_form_that_is_not_one_file_is_refused_in_words(w: World, way: st
     assert (await w.ok("POST", "/m/pool/list", gid=0))["pools"][0]["used"] == 0
 
 
-@pytest.mark.holds("IMAGE-80")
+@pytest.mark.holds("IMAGE-19")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 async def test_what_only_begins_like_a_form_stays_as_it_is(w: World, way: str) -> None:
     mail = b"--b\r\nContent-Disposition: attachment; filename=x\r\n\r\nhello\r\n--b--\r\n"
@@ -108,7 +108,7 @@ async def test_what_only_begins_like_a_form_stays_as_it_is(w: World, way: str) -
             assert made.get("unwrapped") is None
 
 
-@pytest.mark.holds("IMAGE-80")
+@pytest.mark.holds("IMAGE-19")
 async def test_the_quota_counts_the_file_and_not_its_wrapping(w: World) -> None:
     gid = await w.group("a")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=len(FILE), write=True, manage=True)

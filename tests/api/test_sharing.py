@@ -115,7 +115,7 @@ def on(mid: str, **more: Any) -> dict[str, Any]:
     return {"mid": mid, "mode": "BLOCK", **more}
 
 
-@pytest.mark.holds("IMAGE-82")
+@pytest.mark.holds("IMAGE-21")
 async def test_copies_and_writers_exclude_each_other_in_every_pair_and_name_the_other_side(
     w: World, tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ async def test_copies_and_writers_exclude_each_other_in_every_pair_and_name_the_
                 assert "VM '" in words, (there, comer, words)
 
 
-@pytest.mark.holds("IMAGE-82")
+@pytest.mark.holds("IMAGE-21")
 async def test_the_table_of_pairs_in_the_documents_is_the_tested_one() -> None:
     text = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
@@ -148,7 +148,7 @@ async def test_the_table_of_pairs_in_the_documents_is_the_tested_one() -> None:
     }
 
 
-@pytest.mark.holds("IMAGE-83")
+@pytest.mark.holds("IMAGE-22")
 async def test_sharing_that_fails_at_the_start_is_said_at_the_attaching(w: World) -> None:
     mid = await w.medium("disk")
     writer = await w.vm("writer", media=[on(mid)])

@@ -58,7 +58,7 @@ async def sending(w: World, way: str) -> AsyncIterator[asyncio.Future[Any]]:
             await task
 
 
-@pytest.mark.holds("DUR-80")
+@pytest.mark.holds("DUR-61")
 async def test_a_users_next_upload_of_a_name_replaces_what_nobody_sends(w: World) -> None:
     """As after a closed laptop: over several requests, in one, and in one whose connection hangs."""
     await patch(w, await begin(w, 10), 0, b"abc")
@@ -74,7 +74,7 @@ async def test_a_users_next_upload_of_a_name_replaces_what_nobody_sends(w: World
     assert (await w.upload(b"whole", x_velocity_name=name)).code == 9220, "a medium is replaced by none"
 
 
-@pytest.mark.holds("DUR-80")
+@pytest.mark.holds("DUR-61")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 async def test_what_is_being_sent_is_replaced_only_when_nothing_comes_any_more(
     w: World, way: str, monkeypatch: pytest.MonkeyPatch
@@ -97,7 +97,7 @@ async def test_what_is_being_sent_is_replaced_only_when_nothing_comes_any_more(
     assert rules.LIVE > 0
 
 
-@pytest.mark.holds("DUR-80")
+@pytest.mark.holds("DUR-61")
 async def test_the_same_file_goes_on_where_it_was(w: World) -> None:
     about: dict[str, Any] = {"fingerprint": "of this file"}
     place = await begin(w, **about)
@@ -109,7 +109,7 @@ async def test_the_same_file_goes_on_where_it_was(w: World) -> None:
     assert (await send(w, "HEAD", place)).status_code == 410
 
 
-@pytest.mark.holds("DUR-81")
+@pytest.mark.holds("DUR-62")
 @pytest.mark.parametrize("way", ["plain", "tus"])
 async def test_uploads_are_listed_and_can_be_ended(w: World, way: str) -> None:
     gid = await w.group("a")
@@ -133,7 +133,7 @@ async def test_uploads_are_listed_and_can_be_ended(w: World, way: str) -> None:
     assert await w.refused("DELETE", "/m/media/upload", mid=one["mid"]) == (404, 9310)
 
 
-@pytest.mark.holds("DUR-82")
+@pytest.mark.holds("DUR-63")
 @pytest.mark.parametrize("killed", [False, True])
 async def test_an_upload_outlives_a_restart_and_a_crash_of_the_server(tmp_path: Path, killed: bool) -> None:
     data = tmp_path / "data"
@@ -162,7 +162,7 @@ async def test_an_upload_outlives_a_restart_and_a_crash_of_the_server(tmp_path: 
         assert [one["name"] for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]] == [NAME]
 
 
-@pytest.mark.holds("DUR-82")
+@pytest.mark.holds("DUR-63")
 async def test_what_cannot_go_on_after_a_restart_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +188,7 @@ async def test_what_cannot_go_on_after_a_restart_leaves_nothing(
         assert (await send(w, "HEAD", idle)).status_code == 404
 
 
-@pytest.mark.holds("DUR-83")
+@pytest.mark.holds("DUR-64")
 async def test_an_interrupted_import_of_a_file_leaves_no_medium_and_goes_on(tmp_path: Path) -> None:
     data, image = tmp_path / "data", tmp_path / "image.qcow2"
     qemu_img("create", "-f", "qcow2", image, "1M")

@@ -59,7 +59,7 @@ class Cut(httpx.SyncByteStream):
                 raise httpx.ReadError("cut")
 
 
-@pytest.mark.holds("IMAGE-84")
+@pytest.mark.holds("IMAGE-23")
 def test_a_download_goes_on_where_its_line_broke(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(FILE * 20)
@@ -82,7 +82,7 @@ def test_a_download_goes_on_where_its_line_broke(host: Host, tmp_path: Path) -> 
         assert (tmp_path / "new").read_bytes() == b"n" * file.stat().st_size, "from the beginning, of one time"
 
 
-@pytest.mark.holds("IMAGE-82")
+@pytest.mark.holds("IMAGE-21")
 def test_a_download_that_a_vm_cuts_says_which(host: Host, tmp_path: Path) -> None:
     with Client(host.url, host.key) as client, Client(host.url, host.key) as other:
         mid = client.create_medium(mpid=1, gid=0, name="disk", size=64 << 20).mid
@@ -97,7 +97,7 @@ def test_a_download_that_a_vm_cuts_says_which(host: Host, tmp_path: Path) -> Non
         assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.holds("CLI-80")
+@pytest.mark.holds("CLI-4")
 def test_the_failure_of_a_head_has_words(host: Host) -> None:
     with Client(host.url, host.key) as client, pytest.raises(ApiError) as refused:
         client.exchange("HEAD", "/m/media/tus/nothing", b"", dict(TUS))
@@ -110,7 +110,7 @@ def test_the_failure_of_a_head_has_words(host: Host) -> None:
         client.exchange("HEAD", "/m/media/tus/nothing", b"", dict(TUS))
 
 
-@pytest.mark.holds("CLI-81")
+@pytest.mark.holds("CLI-5")
 def test_a_session_is_renewed_while_its_client_works(host: Host, soon: None, tmp_path: Path) -> None:
     """Whoever shares it finds the new authkey; an upload goes on although the old one was refused in between."""
     file = tmp_path / "file"
@@ -132,7 +132,7 @@ def test_a_session_is_renewed_while_its_client_works(host: Host, soon: None, tmp
     assert refused.value.status == 401
 
 
-@pytest.mark.holds("CLI-81")
+@pytest.mark.holds("CLI-5")
 def test_the_command_line_keeps_the_session_that_it_renews(tmp_path: Path, soon: None) -> None:
     """A login of three seconds, and an upload that takes longer over a slow line."""
     with hosting(tmp_path / "data", authkey_lifetime=3) as host:
@@ -151,7 +151,7 @@ def test_the_command_line_keeps_the_session_that_it_renews(tmp_path: Path, soon:
         host.ok("media", "upload", str(tmp_path / "image"))
 
 
-@pytest.mark.holds("CLI-82")
+@pytest.mark.holds("CLI-6")
 def test_uploads_under_way_are_listed_ended_and_gone_on_with(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "big.img"
     file.write_bytes(FILE * 30)
@@ -179,7 +179,7 @@ def test_uploads_under_way_are_listed_ended_and_gone_on_with(host: Host, tmp_pat
     assert json.loads(host.ok("--json", "media", "uploads"))["uploads"] == []
 
 
-@pytest.mark.holds("IMAGE-80")
+@pytest.mark.holds("IMAGE-19")
 def test_a_form_in_a_file_is_said_to_have_been_unwrapped(host: Host, tmp_path: Path) -> None:
     (tmp_path / "saved").write_bytes(form((NAMED, FILE)))
     result = host.run("media", "upload", str(tmp_path / "saved"))

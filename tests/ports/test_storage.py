@@ -113,7 +113,7 @@ async def test_a_life_of_an_object_of_each_kind(subject: Subject, kind: ObjectKi
     await storage.trash.lift(one, deadline=DEADLINE)  # it is not there: no failure
 
 
-@pytest.mark.holds("DUR-82")
+@pytest.mark.holds("DUR-63")
 async def test_what_was_left_goes_on_after_a_restart_behind_what_is_known_of_it(subject: Subject) -> None:
     left, closed, unknown = ref(), ref(), ref()
     for one in (left, closed, unknown):
