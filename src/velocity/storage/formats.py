@@ -111,15 +111,13 @@ def _vmdk(read: Read) -> None:
     if not head.startswith(b"KDMV"):
         raise refused(_parts(head, read(0, DESCRIPTOR).decode("latin-1")))
     capacity, _, offset, length = struct.unpack_from("<QQQQ", head, 12)
-    if capacity and not offset:
-        raise refused(
-            f"it is one part of a split VMDK, and contains no disk by itself: make one image of it with {FLATTEN}"
-        )
-    if not capacity or not offset or not length:
-        raise refused("it contains no disk, or no disk description")
-    text = read(offset * 512, min(length * 512, DESCRIPTOR)).split(b"\0", 1)[0].decode("latin-1")
+    if not capacity:
+        raise refused("it contains no disk")
+    text = read(offset * 512, min(length * 512, DESCRIPTOR)).split(b"\0", 1)[0].decode("latin-1") if offset else ""
     words = dict(re.findall(r'(?m)^\s*(\w+)\s*=\s*"?([^"\r\n]*)"?\s*$', text))
     kind = words.get("createType", "")
+    if not kind:
+        raise refused(f"it is one part of a split VMDK, and no disk by itself: make one image of it with {FLATTEN}")
     if kind not in ("monolithicSparse", "streamOptimized"):
         raise refused(f"it is a VMDK of type {kind[:40]!r}: make one image of it with {FLATTEN}")
     if words.get("parentCID", "ffffffff").lower() != "ffffffff" or "parentFileNameHint" in words:

@@ -14,7 +14,7 @@ OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED, ZERO = 1 << 62, 1
 EXTENDED = 0b1_0000
 """Of its features: clusters have 32 parts each, which are there or not."""
-MOST_ENTRIES = 1 << 22
+MOST_TABLES, MOST_ENTRIES = 1 << 20, 1 << 22
 
 Read = Callable[[int, int], bytes]
 
@@ -59,7 +59,7 @@ def guest_disk(image: Read) -> Disk | None:
     head = image(0, 104).ljust(104, b"\0")
     magic, version, backing, bits, size, crypt, entries, table = struct.unpack_from(">4sIQ4xIQIIQ", head)
     extended = version >= 3 and struct.unpack_from(">Q", head, 72)[0] & ~0b1000
-    if magic != b"QFI\xfb" or backing or crypt or extended or not 9 <= bits <= 21 or entries > MOST_ENTRIES:
+    if magic != b"QFI\xfb" or backing or crypt or extended or not 9 <= bits <= 21 or entries > MOST_TABLES:
         return None
     found = image(table, entries * 8)
     return Disk(image, size, bits, tuple(one & OFFSET for (one,) in struct.iter_unpack(">Q", found[: len(found) & ~7])))
@@ -73,7 +73,9 @@ def end_of_data(image: Read, last: int) -> int | None:
     head = image(0, 104).ljust(104, b"\0")
     bits, entries, table = struct.unpack_from(">I12xIQ", head, 20)
     extended = head[7] == 3 and struct.unpack_from(">Q", head, 72)[0] & EXTENDED
-    listed = image(table, min(entries, MOST_ENTRIES) * 8)
+    if entries > MOST_TABLES:
+        return None
+    listed = image(table, entries * 8)
     first = array("Q", listed[: len(listed) & ~7])
     first.byteswap()
     tables = dict.fromkeys(one & OFFSET for one in first if one & OFFSET)

@@ -32,33 +32,42 @@ def check_whole(kind: str, read: Read, size: int) -> None:
 
 
 def check_qcow2(read: Read, size: int, found: Mapping[str, Any]) -> None:
-    """By what qemu-img found, which does not mind a last cluster of which a part is missing.
+    """By what `qemu-img check` found, which does not mind a last cluster of which a part is missing."""
+    end = int(found.get("image-end-offset", 0))
+    try:
+        least = _qcow2(read, end, bool(found.get("compressed-clusters")))
+    except (struct.error, OverflowError):
+        raise refused("its header is invalid") from None
+    damaged = found.get("corruptions") or found.get("check-errors")
+    if size < (end if damaged else least):
+        raise refused(f"it is cut short: it has {size} bytes of {end}: {AGAIN}")
+    if damaged:
+        raise refused("it is damaged: repair it first with `qemu-img check -r all IMAGE`, or " + AGAIN)
 
-    Some have that by right: one of tables, one with data that is compressed or in parts, or one that the disk ends in.
+
+def _qcow2(read: Read, end: int, compressed: bool) -> int:
+    """The bytes that it has at least. Its last cluster ends at `end`.
+
+    Of some a part is missing by right: one of tables, one with data that is compressed or in parts, or one that the
+    disk ends in.
     """
     head = read(0, 104).ljust(104, b"\0")
     bits, disk, _, entries, table = struct.unpack_from(">IQIIQ", head, 20)
     if not 9 <= bits <= 21:
-        raise refused("its header is invalid")
+        raise struct.error
     snapshots, listed = struct.unpack_from(">IQ", head, 60)
     features, _, extras = struct.unpack_from(">QQQ", head, 72) if head[7] == 3 else (0, 0, 0)
-    least = end = int(found.get("image-end-offset", 0))
-    last = end - (1 << bits)
+    least, last = end, end - (1 << bits)
     if last <= table < end:
         least = table + 8 * entries
     elif disk % (1 << bits) and _place(read, disk >> bits) == last:
         least = last + disk % (1 << bits)
-    elif found.get("compressed-clusters") or features & EXTENDED:
+    elif compressed or features & EXTENDED:
         data = end_of_data(read, last)
         least = last + 1 if data is None else data - 511 if data > last else end
     if extras or (snapshots and last <= listed < end):
         least = min(least, last + 1)
-    if found.get("corruptions") and size < end:
-        raise refused(f"it is cut short: it has {size} bytes of {end}: {AGAIN}")
-    if found.get("corruptions") or found.get("check-errors"):
-        raise refused("it is damaged: repair it first with `qemu-img check -r all IMAGE`, or " + AGAIN)
-    if size < least:
-        raise refused(f"it is cut short: it has {size} bytes of {end}: {AGAIN}")
+    return int(least)
 
 
 def _place(read: Read, cluster: int) -> int:

@@ -276,7 +276,7 @@ def _check_whole(descriptor: int, kind: str) -> None:
 
 def _check_qcow2(descriptor: int, found: dict[str, Any]) -> None:
     size = os.fstat(descriptor).st_size
-    check_qcow2(lambda offset, length: os.pread(descriptor, length, min(offset, size)), size, found)
+    check_qcow2(lambda offset, length: os.pread(descriptor, length, offset), size, found)
 
 
 def _image(descriptor: int, kind: str) -> str:
