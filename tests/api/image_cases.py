@@ -249,12 +249,19 @@ def refused(u: Uploads) -> Iterator[Case]:
     child = u.image("vmdk").replace(b"parentCID=ffffffff", b"parentCID=12345678")
     yield "it is a snapshot and needs its parent", "vmdk", lambda: child
     yield "it is a differencing disk and needs its parent", "vhd", lambda: changed(u.image("vpc"), 60, b"\0\0\0\4")
+    parameters = u.empty("vhdx").index(bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b"))
+    at = (parameters & ~0xFFFF) + struct.unpack_from("<I", u.empty("vhdx"), parameters + 16)[0]
+    yield "it is a differencing disk and needs its parent", "vhdx", lambda: changed(u.empty("vhdx"), at + 4, b"\2")
     yield "its log is to be written back first", "vhdx", lambda: with_log(u.image("vhdx", "block_size=1M"))
     yield "disks in it", "ova", lambda: tar({"a.ovf": OVF, "d1.vmdk": b"1", "d2.vmdk": b"2"})
     yield "disks in it", "zip in xz", lambda: lzma.compress(zipped({"a.img": b"1", "b/b.qcow2": b"2"}))
     yield "is a disk image is not known", "tar", lambda: tar({"a.txt": b"1", "b.txt": b"2"})
     locked = zipped({"disk.raw": u.disk}, zipfile.ZIP_STORED)
     yield "the zip file is encrypted", "zip", lambda: changed(locked, locked.rindex(b"PK\1\2") + 8, b"\1\0")
+    entry = locked.rindex(b"PK\1\2") + 10
+    yield "in a way that is not known", "deflate64", lambda: changed(locked, entry, b"\x09\0")
+    window = b"\x28\xb5\x2f\xfd\0\xa8\x21\0\0data"
+    yield "takes more than 1 GiB of memory", "zstd --long=31", lambda: window
     yield "it only describes a machine", "ovf", lambda: OVF
     three = lzma.compress(tar({"a.xz": gzip.compress(u.disk)}))
     yield "it is packed more than 5 times", "six", lambda: gzip.compress(lzma.compress(zipped({"a.xz": three})))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
-from velocity.storage.vhd import DYNAMIC, FIXED, MARK
+from velocity.storage.vhd import DYNAMIC, FIXED, MARK, vhdx_has_parent
 
 IMAGES = {"qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi", "vhdx": "vhdx", "vhd": "vpc"}
 """What is imported as the disk in it, and how QEMU calls it."""
@@ -34,6 +34,7 @@ REFUSED = {
 """What is known and not imported, and what helps."""
 CONVERT = "`qemu-img convert -O qcow2 IMAGE NEW`"
 DECRYPT = "`qemu-img convert`, with `--object secret` and `--image-opts`"
+DIFFERENCING = "it is a differencing disk and needs its parent: merge it first, with `Merge-VHD` or in Hyper-V"
 FLATTEN = "`qemu-img convert -O qcow2 IMAGE NEW`, where all its files are"
 QCOW2_KNOWN = 0b1_1000
 """Incompatible features that say nothing of other files: compression type, extended L2."""
@@ -74,7 +75,7 @@ def cut(content: Content, size: int) -> str:
 
 def check_alone(kind: str, read: Read) -> None:
     """Refuse an image that names another file, is encrypted, or was not closed properly."""
-    check = {"qcow2": _qcow2, "vmdk": _vmdk, "vdi": _vdi, "vhd": _vhd}.get(kind)
+    check = {"qcow2": _qcow2, "vmdk": _vmdk, "vdi": _vdi, "vhd": _vhd, "vhdx": _vhdx}.get(kind)
     try:
         if check is not None:
             check(read)
@@ -152,4 +153,9 @@ def _vhd(read: Read) -> None:
     """A fixed one has its footer at its end only, and names nothing."""
     head = read(0, 512)
     if head.startswith(MARK) and struct.unpack_from(">I", head, 60)[0] not in (FIXED, DYNAMIC):
-        raise refused("it is a differencing disk and needs its parent: merge it first, with `Merge-VHD` or in Hyper-V")
+        raise refused(DIFFERENCING)
+
+
+def _vhdx(read: Read) -> None:
+    if vhdx_has_parent(read):
+        raise refused(DIFFERENCING)
