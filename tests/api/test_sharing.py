@@ -180,3 +180,23 @@ async def test_isos_are_shared_whatever_the_case_of_their_type(w: World) -> None
         for name in ("a", "b"):
             vmid = await w.vm(f"{type_} {name}", media=[on(mid), {"mid": mid, "mode": "USB"}])
             await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+
+
+@pytest.mark.holds("IMAGE-21")
+async def test_what_a_task_reads_is_written_to_by_no_vm_although_it_was_deleted_and_came_back(
+    w: World, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.qcow2"
+    qemu_img("create", "-f", "qcow2", image, "1M")
+    mid = await upload(w, image)
+    turn = await taken(w)
+    started = await w.ok("PUT", "/m/media/clone", **body(mid, format="qcow2"))
+    await w.ok("DELETE", "/m/media", mid=mid)
+    (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+    await w.ok("PUT", "/t/trash", trid=item["trid"])
+    vmid = await w.vm(media=[on(mid)])
+    assert await w.refused("PUT", "/v/vm/state", vmid=vmid, state="RUNNING") == (409, 13224)
+    for _ in range(AT_ONCE):
+        turn.release()
+    assert (await wait(w, started))["state"] == "DONE"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")

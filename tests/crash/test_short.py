@@ -16,6 +16,7 @@ from tests.postgres import Postgres
 COMMITTED = "after the database commits"
 MEMORY = (
     Cell(media.upload, "before a medium is moved into place", 1),
+    Cell(media.resumable_upload, "before an answer is sent", 2),
     Cell(media.clone, COMMITTED, 3),
     Cell(media.medium_delete, "before a medium is moved into the trash", 1),
     Cell(operations.restore_group, "after a medium is moved out of the trash", 1),

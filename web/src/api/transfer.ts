@@ -1,5 +1,5 @@
 /** One file on its way to the server (tus 1.0): it goes on where it broke off, after a new sign-in and after a reload. */
-import type { DetailedError, Upload as Tus } from "tus-js-client";
+import type { DetailedError, HttpResponse, Upload as Tus } from "tus-js-client";
 import { readStored, writeStored } from "@/api/stored";
 import { ApiError } from "./http";
 import type { Content, UploadMedium } from "./schema";
@@ -107,7 +107,7 @@ export class Transfer {
           this.sent = 0;
           return; // the library begins it anew
         }
-        throw refusal(status, response.getBody(), response.getHeader("x-request-id"));
+        throw refusal(status, response.getBody() || headWords(response), response.getHeader("x-request-id"));
       },
       onUploadUrlAvailable: () => {
         this.begun = true;
@@ -247,6 +247,16 @@ const now = () => Math.floor(Date.now() / 1000);
 function places(): Record<string, { place: string; at: number }> {
   const all = Object.entries(readStored<Record<string, { place: string; at: number }>>("uploads", {}));
   return Object.fromEntries(all.filter(([, one]) => now() - one.at < KEPT));
+}
+
+/** The refusal of a HEAD, which has no body: it stands in its headers. */
+function headWords(response: HttpResponse): string {
+  const message = response.getHeader("x-velocity-message");
+  if (!message) return "";
+  return JSON.stringify({
+    code: Number(response.getHeader("x-velocity-code")),
+    message: decodeURIComponent(message),
+  });
 }
 
 function refusal(status: number, body: string, request: string | undefined): ApiError {

@@ -12,7 +12,7 @@ import { bytes } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
 import { When } from "@/ui/When";
 
-/** Milliseconds between two looks at uploads that are there. */
+/** Milliseconds between two looks at uploads of which bytes come. That one begins or ends is told by its pool. */
 const LOOK = 5000;
 
 export function UnderWay() {
@@ -32,13 +32,13 @@ function OfGroup({ gid }: { gid: number }) {
   const here = (one: UploadInfo) =>
     own.some(({ wanted }) => wanted.gid === one.gid && wanted.mpid === one.mpid && wanted.name === one.name);
   const all = (data?.uploads ?? []).filter((one) => !here(one));
-  const some = all.length > 0;
+  const moves = all.some((one) => one.sending);
   useEffect(() => {
-    if (!some) return;
+    if (!moves) return;
     const timer = setInterval(() => void refetch(), LOOK);
     return () => clearInterval(timer);
-  }, [some, refetch]);
-  if (!some) return null;
+  }, [moves, refetch]);
+  if (all.length === 0) return null;
   return (
     <Card isCompact className="v-uploads" component="section" aria-label="Uploads elsewhere">
       <CardTitle component="h2">Uploads elsewhere</CardTitle>
