@@ -173,7 +173,11 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
 def _command(option: str) -> str:
     """What runs us, wherever one stands. Nothing in it or the option is a variable. systemd.service(5), `:`"""
     called = Path(sys.argv[0]).absolute()
-    command = f"{_word(sys.executable)} -m velocity" if called.name == "__main__.py" else _word(str(called))
+    module = called.name == "__main__.py"
+    program = sys.executable if module else str(called)
+    if re.search(r"[\"'\\\x00-\x1f]", program):
+        raise click.ClickException(f"systemd runs no program whose path has quotes or backslashes: {program}: move it")
+    command = _word(program) + (" -m velocity" if module else "")
     return f":{command}" if "$" in command + option else command
 
 
