@@ -71,7 +71,8 @@ profile: ## Profile the server: flame graphs of a state read and of a start, in 
 	@scripts/setup dev
 	@$(PY) -m bench.profile
 
-web: setup ## Build the web page from web/ (setup does so when it has changed)
+web: ## Build the web page from web/ (setup does so when it has changed)
+	@scripts/setup web
 
 docs: ## Generate docs/reference and the client's methods from the code
 	@scripts/setup dev
@@ -88,9 +89,10 @@ fix: ## Format, and fix what the linter can fix
 	@.venv/bin/ruff format .
 	@scripts/node npm run --silent fix
 
-dist: ## Build the wheel in dist/
-	@scripts/setup
+dist: ## Build the wheel and the Debian package in dist/, both with the web page
+	@scripts/setup web
 	@.venv/bin/python -m hatchling build -t wheel -d dist
+	@scripts/deb dist
 
 clean: ## Remove caches and the virtual environment (not var/, where the machines are)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
