@@ -18,7 +18,7 @@ from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.host import HostInfo, UnaskedWriter
 from velocity.hypervisor.qemu import confine, facts, firmware, nic_filters, probe, scopes
-from velocity.hypervisor.qemu.options import options
+from velocity.hypervisor.qemu.options import options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
 from velocity.sizes import size
@@ -150,6 +150,8 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
     elif why := sandbox.missing():
         yield Finding("isolation", "limited", f"guests get uids of their own, but see this host's files: {why}")
+        if chosen.runtime_dir.is_dir() and (closed := out_of_reach(chosen)):
+            yield Finding("runtime_dir", "missing", closed)
     else:
         text = f"each guest gets its own uid, starting at {chosen.uids.start}, and namespaces in which it sees /usr"
         yield Finding("isolation", "ok", text)

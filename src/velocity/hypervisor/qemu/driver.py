@@ -14,7 +14,7 @@ from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.machines import QemuMachines
-from velocity.hypervisor.qemu.options import Options
+from velocity.hypervisor.qemu.options import Options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.usage import QemuMeters
@@ -95,3 +95,5 @@ class QemuHypervisor:
                 log.warning("NAT guests can reach this host's loopback addresses: %s", error)
             if (why := sandbox.missing()) is not None:
                 log.warning("guests' processes see this host's files: %s", why)
+                if (closed := out_of_reach(chosen)) is not None:
+                    log.error("%s", closed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,26 @@ class Options:
     def instance(self) -> str:
         """Tells this server's run directories from those of others on this host."""
         return hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
+
+
+def out_of_reach(chosen: Options) -> str | None:
+    """Why the processes of guests cannot come to their sockets; None: they can. Where they are in namespaces of their
+    own, what lies above their directory does not matter: ask only where these are missing."""
+    if chosen.uids is None or _passes(chosen.uids.start, chosen.runtime_dir):
+        return None
+    closed = next(
+        (one for one in reversed(chosen.runtime_dir.parents) if not _passes(chosen.uids.start, one)), chosen.runtime_dir
+    )
+    return (
+        f"no guest can start, as their uids ({chosen.uids.start} and up) cannot pass {closed}, where runtime_dir is: "
+        f"`chmod o+x {closed}`, or set runtime_dir to another directory, such as /run/velocity"
+    )
+
+
+def _passes(uid: int, directory: Path) -> bool:
+    """Asked of the kernel, as access lists count, too."""
+    test = subprocess.run(["test", "-x", directory], user=uid, group=uid, extra_groups=[], check=False)
+    return test.returncode == 0
 
 
 def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -> Options:

@@ -1,0 +1,43 @@
+"""What the administrator sets, looked at on this host."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from velocity.hypervisor.qemu.options import options, out_of_reach
+
+UID = 20_000
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that everybody can pass."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="uids are root's to give")
+@pytest.mark.holds("GUEST-72")
+def test_a_runtime_directory_that_guests_cannot_reach_is_named_with_the_directory_in_its_way(place: Path) -> None:
+    inner = place / "closed" / "open" / "run"
+    inner.mkdir(parents=True)
+    chosen = options(place, str(inner), "auto", UID)
+    (place / "closed").chmod(0o755)
+    assert out_of_reach(chosen) is None
+    for mode in (0o700, 0o754):
+        (place / "closed").chmod(mode)
+        told = out_of_reach(chosen)
+        assert told is not None
+        assert f"cannot pass {place}/closed, where runtime_dir is: `chmod o+x {place}/closed`" in told
+    os.chown(place / "closed", UID, UID)
+    assert out_of_reach(chosen) is None, "it is theirs"
+    os.chown(place / "closed", 0, 0)
+    (place / "closed").chmod(0o711)
+    inner.chmod(0o700)
+    assert f"cannot pass {inner}," in str(out_of_reach(chosen))
