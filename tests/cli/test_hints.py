@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.cli.people import PASSWORD, member
 from tests.host import Host
+from velocity.cli.serve import greet
 
 
 @pytest.fixture
@@ -63,3 +66,17 @@ def test_options_and_verbs_that_are_none(rolf: Host) -> None:
     )
     assert "It goes before the verb: `velocity --server ... VERB`" in refusal(rolf, "vm", "list", "--server", "x")[1]
     assert "Did you mean 'group'?" in refusal(rolf, "gruop", "list")[1]
+
+
+@pytest.mark.holds("CLI-72")
+def test_hints_lead_to_the_same_server_whatever_it_listens_on(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the server prints for a terminal that has none of its variables, and what is printed with --server."""
+    greet(host.settings, host.app)
+    hint = capsys.readouterr().out.splitlines()[-1].partition(": ")[2]
+    assert hint.endswith("velocity demo")
+    variables, _, _ = hint.rpartition(" velocity demo")
+    host.environment = {"XDG_CONFIG_HOME": str(host.data), **dict(one.split("=") for one in shlex.split(variables))}
+    assert "root (uid 0)" in host.ok("whoami")
+    assert "`velocity vm create NAME`" in host.run("vm", "list").stderr
+    told = host.run("--server", host.url, "vm", "list").stderr
+    assert f"`velocity --server {host.url} vm create NAME`" in told

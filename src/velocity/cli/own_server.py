@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from velocity.config import Settings
+from velocity.cli.words import called
+from velocity.config import Settings, default_data_dir
 
 SOCKET, ADDRESS = "api.sock", "address"
 LONGEST = 107
@@ -36,6 +38,17 @@ def way(settings: Settings) -> Iterator[Path | None]:
             yield path
     else:
         yield None
+
+
+def command(settings: Settings) -> str:
+    """The command line for this server, as it can be typed from where the user stands, in a terminal that has none of
+    our variables."""
+    word = called()
+    with contextlib.suppress(ValueError):
+        word = str(Path(word).absolute().relative_to(Path.cwd()))
+    if settings.data_dir == default_data_dir():
+        return word
+    return f"VELOCITY_DATA_DIR={shlex.quote(str(settings.data_dir))} {word}"
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -12,7 +12,6 @@ import logging
 import mmap
 import os
 import queue
-import shlex
 import signal
 import socket
 import ssl
@@ -35,8 +34,8 @@ from velocity.api.bounds import RequestLimits
 from velocity.api.page import INDEX, STATIC
 from velocity.api.server import Protocol, Server, WebSocketProtocol
 from velocity.cli import hints, own_server
-from velocity.cli.words import clean, program
-from velocity.config import PREFIX, ConfigError, Settings, default_data_dir, foreign, load
+from velocity.cli.words import clean
+from velocity.config import PREFIX, ConfigError, Settings, foreign, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -299,7 +298,7 @@ def greet(settings: Settings, built: app.App) -> None:
     lines.append(f"{facts.hypervisor}, accelerator {facts.accelerator}: {facts.accelerator_reason}")
     if not (STATIC / INDEX).exists():
         lines.append("The web page is not built: `make web` says why. The API and the command line need none.")
-    lines.append(f"Next, in a second terminal: {_hint(settings)} demo")
+    lines.append(f"Next, in a second terminal: {own_server.command(settings)} demo")
     with contextlib.suppress(OSError):  # whoever read there has gone
         click.echo("\n".join(lines))
         sys.stdout.flush()
@@ -312,16 +311,6 @@ def _tell_systemd(state: str) -> None:
     if place.startswith(("/", "@")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
             way.sendto(state.encode(), place.replace("@", "\0", 1) if place.startswith("@") else place)
-
-
-def _hint(settings: Settings) -> str:
-    """The command as it can be typed from where the user stands, in a terminal that has none of our variables."""
-    called = program()
-    with contextlib.suppress(ValueError):
-        called = str(Path(called).absolute().relative_to(Path.cwd()))
-    if settings.data_dir == default_data_dir():
-        return called
-    return f"VELOCITY_DATA_DIR={shlex.quote(str(settings.data_dir))} {called}"
 
 
 def _keep_memory() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import unicodedata
+
+import click
+from click.core import ParameterSource
 
 
 def clean(text: object) -> str:
@@ -19,10 +23,19 @@ def isolated(text: str) -> str:
 
 
 def program() -> str:
-    """How the user called us, for hints that can be typed again."""
-    called = sys.argv[0]
-    name = os.path.basename(called)  # noqa: PTH119 - a word to print, not a path to open
+    """How the user called us, for hints that can be typed again: for the same server."""
+    context = click.get_current_context(silent=True)
+    root = context.find_root() if context else None
+    if root is None or root.get_parameter_source("server") is not ParameterSource.COMMANDLINE:
+        return called()
+    return f"{called()} --server {shlex.quote(str(root.params['server']))}"
+
+
+def called() -> str:
+    """Without its options."""
+    path = sys.argv[0]
+    name = os.path.basename(path)  # noqa: PTH119 - a word to print, not a path to open
     for directory in os.environ.get("PATH", "").split(os.pathsep):
-        if os.path.join(directory, name) == os.path.abspath(called):  # noqa: PTH118, PTH100
+        if os.path.join(directory, name) == os.path.abspath(path):  # noqa: PTH118, PTH100
             return name
-    return called if name == "velocity" else "velocity"
+    return path if name == "velocity" else "velocity"

@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from velocity.cli import connection, where
+from velocity.cli import connection, own_server, where
 from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
 from velocity.cli.media import send
 from velocity.cli.where import GROUP
@@ -65,7 +65,9 @@ def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     ready = _watch(client, steps, vmid, wait=iso is None)
     click.echo(err=True)
     steps.show()
-    _farewell(name, where.option(client, group))
+    settings = load()
+    velocity = own_server.command(settings) if client.server == own_server.address(settings) else program()
+    _farewell(velocity, name, where.option(client, group))
     if not ready:
         raise click.ClickException(f"the guest was not ready within {PATIENCE:.0f} s: look at its console")
 
@@ -163,9 +165,8 @@ def _remove(client: Client, gid: int, name: str) -> None:
         click.echo(f"there is no VM or medium named {clean(name)}", err=True)
 
 
-def _farewell(name: str, of: str) -> None:
-    """`of`: the option that names the group, where it was named."""
-    velocity = program()
+def _farewell(velocity: str, name: str, of: str) -> None:
+    """`velocity`: how this server is called again; `of`: the option that names the group, where it was named."""
     remove = "demo --remove" if name == "demo" else f"demo --name {name} --remove"
     click.echo(
         f"""
