@@ -68,7 +68,7 @@ def test_options_and_verbs_that_are_none(rolf: Host) -> None:
     assert "Did you mean 'group'?" in refusal(rolf, "gruop", "list")[1]
 
 
-@pytest.mark.holds("CLI-72")
+@pytest.mark.holds("CLI-8")
 def test_hints_lead_to_the_same_server_whatever_it_listens_on(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     """What the server prints for a terminal that has none of its variables, and what is printed with --server."""
     greet(host.settings, host.app)

@@ -115,7 +115,7 @@ def test_guests_outlive_a_restart_and_a_reload_and_end_before_the_host(tmp_path:
         assert manager.shown(scope, "LoadState") == "not-found", "nothing of it is left"
 
 
-@pytest.mark.holds("GUEST-71")
+@pytest.mark.holds("GUEST-27")
 @pytest.mark.guest
 def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Path, runtime: Path) -> None:
     """A start that fails is said to fail and tried again, no signal ends what it should not, and guests of a server

@@ -32,7 +32,7 @@ def needed(name: str, extra: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.holds("CLI-71")
+@pytest.mark.holds("CLI-7")
 @pytest.mark.whole
 def test_the_debian_package_serves_and_has_the_page(tmp_path: Path, whole: bool) -> None:
     """The short form: what is left out of it is what only builds."""
@@ -61,7 +61,7 @@ def build(place: Path) -> None:
     assert "Start the server" in said.stdout
 
 
-@pytest.mark.holds("CLI-71")
+@pytest.mark.holds("CLI-7")
 def test_what_runs_does_without_a_page_that_cannot_be_built_and_says_so(tmp_path: Path) -> None:
     """As where there is no npm, or its registry is out of reach. Whoever asks for the page alone is refused."""
     for name in ("scripts/setup", "scripts/node", "requirements/run.txt", "pyproject.toml", "web/package.json",

@@ -13,7 +13,7 @@ from tests.web.conftest import NewPerson
 from velocity.client import Client
 
 
-@pytest.mark.holds("PAGE-80")
+@pytest.mark.holds("PAGE-20")
 def test_an_interrupted_upload_is_shown_and_can_be_ended(host: Host, person: NewPerson, tmp_path: Path) -> None:
     file = tmp_path / "big.img"
     file.write_bytes(bytes(3 << 20))

@@ -23,7 +23,7 @@ def place() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="uids are root's to give")
-@pytest.mark.holds("GUEST-72")
+@pytest.mark.holds("GUEST-28")
 def test_a_runtime_directory_that_guests_cannot_reach_is_named_with_the_directory_in_its_way(place: Path) -> None:
     inner = place / "closed" / "open" / "run"
     inner.mkdir(parents=True)
