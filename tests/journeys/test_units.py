@@ -134,7 +134,7 @@ def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Pa
         "VELOCITY_RUNTIME_DIR": str(runtime), "VELOCITY_TLS_CERT": cert.name, "VELOCITY_TLS_KEY": key.name,
         "VELOCITY_POOLS": '[{mpid=4, name="p \\"ü\\" $1", path="a pool"}]', "VELOCITY_ROOT_PASSWORD": PASSWORD,
     }  # fmt: skip
-    words = [program, "service", "install", "--directory", manager.units]
+    words = [str(program), "service", "install", "--directory", str(manager.units)]
     said = subprocess.run(words, env=settings, cwd=place, check=True, capture_output=True, text=True).stderr
     assert "VELOCITY_ROOT_PASSWORD is left out" in said
     assert PASSWORD not in (manager.units / SERVER).read_text()

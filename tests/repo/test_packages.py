@@ -45,7 +45,7 @@ def test_the_debian_package_serves_and_has_the_page(tmp_path: Path, whole: bool)
 
 
 def build(place: Path) -> None:
-    wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place]
+    wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
     subprocess.run(wheel, cwd=ROOT, check=True, capture_output=True)
     subprocess.run([ROOT / "scripts" / "deb", place], check=True, capture_output=True)
     (package,) = place.glob("*.deb")
@@ -76,7 +76,7 @@ def test_what_runs_does_without_a_page_that_cannot_be_built_and_says_so(tmp_path
     (made / ".velocity-run").write_bytes(stamp)
 
     def setup(what: str) -> subprocess.CompletedProcess[str]:
-        words = [tmp_path / "scripts" / "setup", what]
+        words = [str(tmp_path / "scripts" / "setup"), what]
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
     (tmp_path / "src" / "velocity" / "api").mkdir(parents=True)
