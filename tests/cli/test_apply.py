@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.host import Host
+from tests.api.images import qemu_img
+from tests.cli.test_pools import between
+from tests.host import Host, hosting
+from velocity.client import Client
+from velocity.config import PoolSetting
 
 PAGE = Path(__file__).parents[2] / "docs" / "apply.md"
 
@@ -86,3 +91,247 @@ def test_what_a_file_may_not_say(host: Host, tmp_path: Path, text: str, message:
     refused = host.run("apply", str(file), "--yes")
     assert refused.exit_code == 1
     assert message in str(refused.exception)
+
+
+IMAGE = b"an image of four sectors".ljust(2048, b".")
+
+
+def written(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "site.toml"
+    file.write_text(text)
+    return str(file)
+
+
+@pytest.mark.holds("CLI-62")
+@pytest.mark.holds("CLI-62")
+def test_what_is_not_as_the_file_says_and_cannot_be_changed_is_told(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.iso").write_bytes(IMAGE)
+    (tmp_path / "b.img").write_bytes(IMAGE)
+    text = (
+        '[[media]]\nname = "sys"\nsize = "10M"\nformat = "qcow2"\n'
+        '[[media]]\nname = "boot"\nfile = "a.iso"\ntype = "ISO"\n[[media]]\nname = "disk"\nfile = "b.img"\n'
+    )
+    host.ok("apply", written(tmp_path, text), "--yes")
+    assert "nothing to do" in host.ok("apply", written(tmp_path, text))
+    for old, new, file_name, content, words in (
+        ("10M", "20M", "", b"", "medium sys in / is 10.0 MiB, and the file says 20.0 MiB"),
+        ("10M", "10485761", "", b"", "is 10485760 bytes, and the file says 10485761 bytes"),
+        ("qcow2", "raw", "", b"", "has the format qcow2, and the file says raw"),
+        ('"ISO"', '"IPSW"', "", b"", "has the type ISO, and the file says IPSW"),
+        ("", "", "a.iso", IMAGE * 2, "is 2.0 KiB, and the file says 4.0 KiB"),
+        ("", "", "a.iso", IMAGE[::-1], "has another content than a.iso"),
+        ("", "", "b.img", IMAGE[::-1], "has another content than b.img"),
+    ):
+        if file_name:
+            (tmp_path / file_name).write_bytes(content)
+        file = written(tmp_path, text.replace(old, new) if old else text)
+        for option in ("--plan", "--yes"):
+            told = host.run("apply", file, option)
+            assert told.exit_code == 1 and words in told.stdout and "cannot be changed" in told.stdout, told.output
+            assert "nothing to do" not in told.output
+        document = json.loads(host.run("apply", file, "--json").stdout)
+        assert document["steps"] == [] and any(words in one for one in document["differences"])
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "disk:block")
+    assert "b.img" not in host.run("apply", file, "--plan").stdout, "what a VM may write to is its own"
+    assert "cannot be changed by apply" in capsys.readouterr().err
+
+
+def test_a_medium_in_another_pool_is_told(tmp_path: Path) -> None:
+    pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "default"), (2, "fast"))]
+    with hosting(tmp_path / "data", pools=pools) as host:
+        host.ok("media", "create", "sys", "--size", "1M", "--pool", "fast")
+        file = written(tmp_path, '[[media]]\nname = "sys"\nsize = "1M"\n')
+        told = host.run("apply", file, "--yes")
+        assert told.exit_code == 1 and "lies in pool fast (2), and the file says default (1)" in told.stdout
+        both = written(tmp_path, "".join(f'[[media]]\nname = "sys"\nsize = "1M"\npool = {one}\n' for one in (1, 2)))
+        host.ok("apply", both, "--yes")
+        assert "nothing to do" in host.ok("apply", both)
+
+
+def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path) -> None:
+    text = '[[vms]]\nname = "web"\nmemory = "64M"\nstate = "RUNNING"\n'
+    host.ok("apply", written(tmp_path, text), "--yes")
+    file = written(tmp_path, text + "cpus = 2\n")
+    host.ok("apply", file, "--yes")
+    waits = host.run("apply", file)
+    assert waits.exit_code == 0 and "cpus take effect at its next start" in waits.stderr
+
+
+@pytest.mark.holds("CLI-62")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[groups]]\npath = "a"\n[[groups]]\npath = "/a/"', "two tables for the group a"),
+        ('[[users]]\nname = "bob"\n[[users]]\nname = "bob"', "two tables for the user bob"),
+        ('[[media]]\nname = "m"\nsize = "1M"\n[[media]]\nname = " m "\nsize = "2M"\ngroup = "/"', "the medium m in /"),
+        ('[[media]]\nname = "m"\nsize = "1M"\n[[media]]\nname = "m"\nsize = "2M"\npool = "default"', "the medium m"),
+        ('[[vms]]\nname = "w"\ngroup = "g"\n[[vms]]\nname = "w"\ngroup = "/g"', "two tables for the VM w"),
+        ('[[groups]]\npath = "h"\npools = [{ pool = 1 }, { pool = "default" }]', "two tables for the pool of h"),
+        ('[[media]]\nname = "m"\nsize = "much"', "not a size"),
+        ('[[vms]]\nname = "w"\nmemory = "much"', "not an amount of memory"),
+        ('[[vms]]\nname = "w"\nmedia = ["nothing"]', "the file does not make it"),
+        ('[[vms]]\nname = "w"\nnics = ["token"]\ndisplays = ["wide"]', "is not a display"),
+        ('[[users]]\nname = "a b"', "a space cannot stand in a user's name"),
+        ('[[users]]\nname = "bob"\npassword-file = "short"', "has not 8 to"),
+        ('[[users]]\nname = "bob"\ngrants = [{ group = "/", permissions = ["vm.fly"] }]', "vm.fly"),
+    ],
+)
+@pytest.mark.holds("CLI-62")
+def test_what_is_wrong_in_a_file_is_refused_before_anything_is_done(
+    shared: Host, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "short").write_text("short\n")
+    before = '[[groups]]\npath = "g"\n[[media]]\nname = "x"\nsize = "1M"\n'
+    refused = shared.run("apply", written(tmp_path, before + text), "--yes")
+    assert refused.exit_code in (1, 2, 4)
+    assert message in f"{refused.exception} {refused.stderr}"
+    assert len(json.loads(shared.ok("group", "list", "--json"))["groups"]) == 1
+    assert json.loads(shared.ok("media", "list", "--json"))["media"] == []
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """One host for those that change nothing."""
+    with hosting(tmp_path_factory.mktemp("shared") / "data") as made:
+        yield made
+
+
+@pytest.mark.holds("CLI-64")
+@pytest.mark.holds("CLI-64")
+def test_json_is_one_document_and_has_the_passwords(host: Host, tmp_path: Path) -> None:
+    qemu_img("create", "-f", "qcow2", tmp_path / "disk.qcow2", "1M")
+    text = '[[users]]\nname = "zack"\n[[media]]\nname = "disk"\nimage = "disk.qcow2"\n'
+    done = host.run("apply", written(tmp_path, text), "--yes", "--json")
+    document = json.loads(done.stdout)
+    assert (document["done"], len(document["steps"])) == (2, 2)
+    host.ok("login", "zack", "--password-stdin", typed=document["passwords"]["zack"] + "\n")
+    (tmp_path / "disk.qcow2").write_bytes(b"QFI\xfb" + b"\0" * 508)
+    file = written(tmp_path, text.replace('"disk"', '"other"').replace("zack", "zoe"))
+    failed = host.run("apply", file, "--yes", "--json")
+    document = json.loads(failed.stdout)
+    assert failed.exit_code == 1 and document["done"] == 1
+    assert document["passwords"].keys() == {"zoe"}, "what was made before the failure is not lost"
+
+
+def test_a_file_by_standard_input(host: Host) -> None:
+    text = '[[groups]]\npath = "a"\n'
+    asked = host.run("apply", "-", typed=text)
+    assert asked.exit_code == 2 and "there is no terminal" in asked.stderr and "--yes" in asked.stderr
+    assert "create group a" in host.run("apply", "-", "--plan", typed=text).stdout
+    assert host.run("apply", "-", "--yes", typed=text).exit_code == 0
+    assert "a" in host.ok("group", "list")
+    assert "standard input" in str(host.run("apply", "-", typed="x").exception)
+
+
+WHOLE = """
+[[groups]]
+path = "g"
+quota = { vms = 3 }
+pools = [{ pool = 1, write = true, manage = true }]
+[[users]]
+name = "bob"
+group = "g"
+password-file = "secret"
+grants = [{ group = "g", permissions = ["viewer"] }]
+[[media]]
+name = "disk"
+group = "g"
+image = "disk.qcow2"
+[[media]]
+name = "empty"
+group = "g"
+size = "1M"
+[[media]]
+name = "boot"
+group = "g"
+file = "secret"
+[[vms]]
+name = "web"
+group = "g"
+memory = "64M"
+media = ["disk:block", "boot:usb:ro"]
+state = "RUNNING"
+"""
+HALF = (
+    ("group", "create", "g"),
+    ("group", "quota", "g", "--vms", "3"),
+    ("pool", "assign", "id:1", "g", "--write", "--manage"),
+    ("user", "create", "bob", "--password-stdin"),
+    ("vm", "create", "web", "--memory", "64M", "--group", "g"),
+)
+"""What a run leaves that ended in the midst."""
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> str:
+    qemu_img("create", "-f", "qcow2", tmp_path / "disk.qcow2", "1M")
+    (tmp_path / "secret").write_text("a password\n")
+    return written(tmp_path, WHOLE)
+
+
+def check_whole(host: Host, file: str) -> None:
+    """All is there once, and nothing else."""
+    assert "nothing to do" in host.ok("apply", file)
+    media = json.loads(host.ok("media", "list", "--group", "g", "--json"))["media"]
+    assert sorted(one["name"] for one in media) == ["boot", "disk", "empty"]
+    assert json.loads(host.ok("media", "uploads", "--group", "g", "--json"))["uploads"] == []
+    shown = json.loads(host.ok("vm", "show", "web", "--group", "g", "--json"))
+    assert shown["state"] == "RUNNING" and len(shown["media"]) == 2
+    assert "viewer" in host.ok("user", "show", "bob")
+
+
+@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-63")
+def test_a_second_run_finishes_what_the_first_has_half_done(host: Host, whole: str) -> None:
+    for words in HALF:
+        host.ok(*words, typed="a password\n" if words[0] == "user" else None)
+    steps = json.loads(host.ok("apply", whole, "--plan", "--json"))["steps"]
+    assert [step.split(":")[0] for step in steps] == [
+        "move user bob to g", "grant bob viewer on g", "import medium disk (disk.qcow2) for g",
+        "create medium empty (1M) for g", "upload medium boot (secret) for g", "change VM web in g",
+        "start VM web in g",
+    ]  # fmt: skip
+    host.ok("apply", whole, "--yes")
+    check_whole(host, whole)
+
+
+@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-63")
+def test_a_run_is_not_harmed_by_another_one_at_the_same_time(host: Host, whole: str) -> None:
+    other: list[str] = []
+    with between(host.url) as (url, after):
+
+        def once() -> None:
+            if not other:
+                other.append("")
+                other[0] = host.ok("apply", whole, "--yes")
+
+        after["/u/user/list"] = once  # ours has planned to make everything
+        ours = host.run("apply", whole, "--yes", "--json", VELOCITY_SERVER=url)
+    assert ours.exit_code == 0, (ours.stderr, ours.exception)
+    assert "create VM web in g" in other[0]
+    document = json.loads(ours.stdout)
+    assert document["done"] == len(document["steps"]) > 8
+    check_whole(host, whole)
+
+
+@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-63")
+def test_a_change_of_a_vm_does_not_undo_what_another_one_changed_meanwhile(host: Host, tmp_path: Path) -> None:
+    vmid = int(host.ok("vm", "create", "web", "--memory", "64M"))
+    file = written(tmp_path, '[[vms]]\nname = "web"\nmemory = "64M"\ncpus = 2\n')
+    asked: list[str] = []
+    with Client(host.url, host.key) as client, between(host.url) as (url, after):
+
+        def once() -> None:
+            asked.append("")
+            if len(asked) == 2:  # ours has looked at it, and will change it
+                client.alter_vm(vmid=vmid, notes="of anna", cpus=3)
+
+        after["/v/vm"] = once
+        ours = host.run("apply", file, "--yes", VELOCITY_SERVER=url)
+    assert ours.exit_code == 0, (ours.stderr, ours.exception)
+    shown = json.loads(host.ok("vm", "show", "web", "--json"))
+    assert (shown["cpus"], shown["notes"]) == (2, "of anna")

@@ -104,12 +104,14 @@ def test_an_id_needs_no_group(teams: Host, tmp_path: Path) -> None:
     assert json.loads(both.ok("media", "list", "--group", "red", "--json")) == {"media": []}
 
 
-def test_digits_are_an_id_but_in_a_group_that_is_named(teams: Host) -> None:
+def test_digits_are_a_name_first_and_in_a_group_that_is_named_those_of_it(teams: Host) -> None:
     first = teams.ok("vm", "create", "web", "--memory", "64M").strip()
-    teams.ok("vm", "create", first, "--memory", "64M")
-    assert json.loads(teams.ok("vm", "show", first, "--json"))["name"] == "web"
-    assert json.loads(teams.ok("vm", "show", first, "--group", "/", "--json"))["name"] == first
-    assert json.loads(teams.ok("vm", "show", first, "--group", "red", "--json"))["name"] == "web"
+    other = teams.ok("vm", "create", first, "--memory", "64M", "--group", "red").strip()
+    unclear = teams.run("vm", "show", first)
+    assert unclear.exit_code == 2 and f"id:{first}" in unclear.stderr and f"id:{other}" in unclear.stderr
+    assert json.loads(teams.ok("vm", "show", f"id:{first}", "--json"))["name"] == "web"
+    assert json.loads(teams.ok("vm", "show", first, "--group", "red", "--json"))["name"] == first
+    assert json.loads(teams.ok("vm", "show", first, "--group", "blue", "--json"))["name"] == "web"
 
 
 def test_who_is_in_several_groups_names_one(teams: Host) -> None:

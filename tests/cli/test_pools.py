@@ -31,6 +31,9 @@ def assigned(host: Host, group: str) -> Any:
     return tuple(pool["assigned"].values()) if "assigned" in pool else None
 
 
+OF_A_CONNECTION = ("host", "connection", "content-length", "transfer-encoding")
+
+
 @contextmanager
 def between(url: str) -> Iterator[tuple[str, dict[str, Callable[[], object]]]]:
     """A proxy in front of the server, and what is done after an answer of each path."""
@@ -38,16 +41,19 @@ def between(url: str) -> Iterator[tuple[str, dict[str, Callable[[], object]]]]:
 
     class Passing(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {"authorization": self.headers["authorization"]}
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_A_CONNECTION}
             answer = httpx.request(self.command, url + self.path, content=body, headers=headers)
             after.get(self.path, lambda: None)()
             self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name not in OF_A_CONNECTION:
+                    self.send_header(name, value)
             self.send_header("content-length", str(len(answer.content)))
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_PUT = do_POST
+        do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST
 
         def log_message(self, *_: object) -> None:
             """It is nobody's business."""
@@ -97,7 +103,7 @@ def test_what_was_changed_meanwhile_is_not_undone(red: Host) -> None:
     said(red, "1", "red", "--write", "--manage")
     with Client(red.url, red.key) as other, between(red.url) as (url, after):
         after["/m/pool/list"] = lambda: other.assign_pool(gid=1, mpid=1, write=False, manage=True)
-        refused = red.run("pool", "assign", "1", "red", "--quota", "1G", VELOCITY_SERVER=url)
+        refused = red.run("pool", "assign", "id:1", "id:1", "--quota", "1G", VELOCITY_SERVER=url)
     assert refused.exit_code == 1
     assert "changed" in str(refused.exception)
     assert assigned(red, "red") == (0, False, True)

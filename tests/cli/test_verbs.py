@@ -16,8 +16,8 @@ import pytest
 
 from tests.api.world import PASSWORD
 from tests.host import Host
+from velocity.cli.amounts import to_bytes
 from velocity.cli.main import VERBS, Lazy, velocity
-from velocity.cli.media import to_bytes
 from velocity.cli.words import clean
 
 

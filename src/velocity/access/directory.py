@@ -8,6 +8,7 @@ from velocity.access import rules
 from velocity.access.quotas import Quotas
 from velocity.access.rules import ROOT_GROUP, Group, User
 from velocity.changes import Changes
+from velocity.contract import names
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
@@ -84,7 +85,7 @@ class Directory:
     def path(self, gid: int) -> str:
         """A group for people who see it: "/", or the names from below the root. Who holds something on a group sees
         those above it, too (contract, route 15)."""
-        return "/".join(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
+        return names.path(self.groups[one].name for one in reversed(self.line(gid)) if one != ROOT_GROUP) or "/"
 
     def sees(self, uid: int, gid: int) -> bool:
         """Whether there is such a group, and that user is shown it; the root is no secret."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from velocity.cli import connection, password, where
-from velocity.cli.output import as_json, done, held, json_option, show_json, table
+from velocity.cli.output import answerable, as_json, done, held, json_option, show_json, table
 from velocity.cli.words import clean
 
 
@@ -39,8 +39,10 @@ CA = click.option(
 def login(name: str | None, password_stdin: bool) -> None:
     """Sign in as NAME and save the session in this account's configuration."""
     client = connection.connect()
-    name = name or click.prompt("Name", default="root")
-    given = password.line() if password_stdin else _ask()
+    if name is None:
+        with answerable("give NAME"):
+            name = str(click.prompt("Name", default="root", err=True))
+    given = password.line() if password_stdin else password.ask("Password")
     answer = client.sign_in(name=name, password=given)
     connection.keep(client, answer, name)
     done(f"signed in to {client.server} as {clean(name)}")
@@ -76,7 +78,3 @@ def whoami() -> None:
     click.echo(f"{clean(user.name)} (uid {user.uid})")
     rows = [(member.gid, where.path(client, member.gid), held(member.permissions)) for member in user.memberships]
     table(("GID", "GROUP", "PERMISSIONS"), rows, "no permissions yet: ask an administrator for some")
-
-
-def _ask() -> str:
-    return str(click.prompt("Password", hide_input=True))

@@ -6,20 +6,32 @@ import click
 from msgspec import UNSET, UnsetType
 
 from velocity.cli import connection, where
-from velocity.cli.media import to_bytes
-from velocity.cli.output import as_json, done, held, json_option, listed, listing, made, planning, show_json, table
+from velocity.cli.amounts import MEMORY, to_mebibytes
+from velocity.cli.output import (
+    as_json,
+    confirm,
+    done,
+    held,
+    json_option,
+    listed,
+    listing,
+    made,
+    planning,
+    show_json,
+    table,
+)
 from velocity.cli.plan import changing
 from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract.groups import Groups, Quota, QuotaInfo
 from velocity.sizes import size
 
-GROUP = click.argument("group_", metavar="GROUP", type=where.GroupType())
+GROUP = click.argument("group_", metavar="GROUP", type=where.TYPE)
 
 
 @click.group()
 def group() -> None:
-    """Groups. GROUP is an id, a name if it is unique, or a path such as team/web."""
+    """Groups. GROUP is a path such as team/web, a name if it is unique, or an id (`id:3`)."""
 
 
 @group.command("list")
@@ -67,9 +79,7 @@ def show(group_: int) -> None:
 
 @group.command()
 @click.argument("name")
-@click.option(
-    "--parent", type=where.GroupType(), metavar="GROUP", help="The parent group. Absent: as with --group elsewhere."
-)
+@click.option("--parent", type=where.TYPE, metavar="GROUP", help="The parent group. Absent: as with --group elsewhere.")
 @changing
 def create(name: str, parent: int | None) -> None:
     """Create the group NAME."""
@@ -92,7 +102,7 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
     path = where.path(client, group_)
     if not yes and not planning():
         whole = f"Delete the group {path} (gid {group_}) with its subgroups, VMs and media"
-        click.confirm(f"{whole}{' permanently' if purge else ''}?", abort=True, err=True)
+        confirm(f"{whole}{' permanently' if purge else ''}?")
     client.delete_group(gid=group_, force=force, purge=purge)
     done(f"deleted group {path}")
 
@@ -100,7 +110,7 @@ def rm(group_: int, force: bool, purge: bool, yes: bool) -> None:
 @group.command()
 @GROUP
 @click.option("--cpus", metavar="COUNT", help="`none` removes the limit.")
-@click.option("--memory", metavar="SIZE", help="Such as 16G; `none` removes the limit.")
+@click.option("--memory", metavar="SIZE", help=f"{MEMORY} `none` removes the limit.")
 @click.option("--vms", metavar="COUNT", help="`none` removes the limit.")
 @changing
 def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) -> None:
@@ -109,7 +119,7 @@ def quota(group_: int, cpus: str | None, memory: str | None, vms: str | None) ->
     answer = client.show_quota(gid=group_)
     if (cpus, memory, vms) != (None, None, None):
         limits = answer.limits
-        mebibytes = memory if memory is None or memory == "none" else str(to_bytes(memory) >> 20)
+        mebibytes = memory if memory is None or memory == "none" else str(to_mebibytes(memory))
         answer = client.set_quota(
             gid=group_,
             cpus=_limit(cpus, limits.cpus),
@@ -129,7 +139,7 @@ def _limit(word: str | None, present: int | UnsetType) -> int | UnsetType:
         return present
     if word == "none":
         return UNSET
-    if not word.isdigit():
+    if not (word.isascii() and word.isdigit()):
         raise click.BadParameter(f"{word!r} is not a number; `none` removes a limit")
     return int(word)
 

@@ -10,12 +10,16 @@ from msgspec import UNSET
 from velocity.cli import connection, resolve, where
 from velocity.cli.output import listed, listing
 from velocity.cli.where import GROUP
+from velocity.contract import OPERATIONS
 from velocity.contract.history import Entry
+
+TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
+"""Why something is refused, by its code, where the history has no words of its own."""
 
 
 @click.command()
 @GROUP
-@click.option("--user", type=resolve.UserType(), metavar="USER", help="Only entries of this user.")
+@click.option("--user", type=resolve.USER, metavar="USER", help="Only entries of this user.")
 @click.option("--vm", "vm_", metavar="VM", help="Only entries about this VM: its name or id.")
 @click.option("--refused", is_flag=True, help="Only refused requests.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
@@ -51,10 +55,12 @@ def history(
         ),
         empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
         noun=f"entry among these {len(answer.entries)}",
+        spare=("FROM", "NUMBER"),
     )
 
 
 def _outcome(one: Entry) -> str:
     if not isinstance(one.code, int):
-        return "done" if one.status == 200 else str(one.status)
-    return f"refused {one.code}" if one.times is UNSET else f"refused {one.code}, {one.times} times"
+        return "done" if one.status == 200 else f"failed ({one.status})"
+    why = one.message if isinstance(one.message, str) else TEXTS.get(one.code, f"code {one.code}")
+    return f"refused {one.code}{'' if one.times is UNSET else f', {one.times} times'}: {why}"

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Literal
 
 import click
+from click.shell_completion import CompletionItem
 from msgspec import UNSET, UnsetType
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from velocity import sizes
-from velocity.cli import connection, resolve, where
+from velocity.cli import connection, naming, progress, resolve, where
+from velocity.cli.amounts import SIZE, to_bytes
+from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
+from velocity.client.upload import size_of
 from velocity.contract.media import Media, MediumCreated
 
 POOL = click.option(
-    "--pool", type=resolve.PoolType(), default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
+    "--pool", type=resolve.POOL, default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
 )
 
 ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
@@ -33,7 +34,7 @@ FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", 
 
 @click.group()
 def media() -> None:
-    """Media: ISOs and disks. MEDIUM is an id or a name: first in the group, then anywhere if it is unique."""
+    """Media: ISOs and disks. MEDIUM is a name, in the group or else anywhere if it is unique, or an id (`id:...`)."""
 
 
 @media.command("list")
@@ -73,11 +74,11 @@ def list_media(group: int | None, shared: bool) -> None:
 @POOL
 @changing
 def upload(file: Path, name: str | None, type_: str | None, readonly: bool, group: int | None, pool: int) -> None:
-    """Upload FILE."""
+    """Upload FILE, which may be a block device."""
     type_ = type_ or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
+    name = _name(file, name, file.name)
     client = connection.connect()
     gid = where.here(client, group)
-    name = name or file.name
     answer = send(client, file, name, type_, gid, pool, readonly)
     made(answer, answer.mid, f"uploaded {clean(name)} (mid {answer.mid}) into {where.path(client, gid)}")
     if as_json():
@@ -116,21 +117,29 @@ def uploads(group: int | None) -> None:
     )
 
 
+def _complete_uploads(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    def words(client: Client) -> dict[str, str]:
+        uploads = client.list_uploads(gid=where.here(client, context.params.get("group"))).uploads
+        return naming.offered(begun, ((one.name, one.mid) for one in uploads), naming.uuid)
+
+    return naming.completing(context, begun, words)
+
+
 @media.command()
-@click.argument("upload")
+@click.argument("upload", shell_complete=_complete_uploads)
 @GROUP
 @changing
 def cancel(upload: str, group: int | None) -> None:
-    """End UPLOAD, an upload under way (its name or MID), and remove what has come of it."""
+    """End UPLOAD, an upload under way (its name, or its MID: `id:...`), and remove what has come of it."""
     client = connection.connect()
-    found = [
-        one for one in client.list_uploads(gid=where.here(client, group)).uploads if upload in (one.name, str(one.mid))
-    ]
-    if len(found) != 1:
-        why = "no upload" if not found else "several uploads"
-        raise NameNotFound(f"{why} of that name: choose one by its MID (`{program()} media uploads`)")
-    client.end_upload(mid=found[0].mid)
-    done(f"ended the upload of {clean(found[0].name)}")
+    uploads = client.list_uploads(gid=where.here(client, group)).uploads
+    known = {one.mid: one.name for one in uploads}
+    named = [Named(one.mid, "") for one in uploads if one.name == upload]
+    mid = naming.choose("upload", upload, named, known, naming.uuid)
+    if mid not in known:
+        raise NameNotFound(f"no upload of that name: `{program()} media uploads` lists them")
+    client.end_upload(mid=mid)
+    done(f"ended the upload of {clean(known[mid])}")
 
 
 @media.command()
@@ -141,9 +150,9 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
     """Download MEDIUM to FILE (default: its name, or its id if it is given by id)."""
     client = connection.connect()
     found = resolve.medium(client, group, medium)
-    target = file or Path(medium.replace("/", "_"))
-    with _bar("downloading") as bar:
-        task = bar.add_task(_label(found.label), total=None)
+    target = file or Path(found.name.replace("/", "_"))
+    with progress.bar() as bar:
+        task = bar.add_task(f"downloading {progress.label(found.label)}", total=None)
         client.download(found.id, target, progress=lambda done, total: bar.update(task, completed=done, total=total))
     done(f"downloaded {clean(target)}")
 
@@ -159,22 +168,26 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
     """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
 
-    A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on.
+    A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on. FILE goes before MEDIUM:
+    `id:...` is always a medium.
     """
+    file = Path(source)
+    local = file.exists() and not file.is_dir()
+    name = _name(file, name, _stem(file.name))
     client = connection.connect()
     gid = where.here(client, group)
-    file = Path(source)
-    made_of = name or _stem(file.name)
     disk: Literal["raw", "qcow2"] = "qcow2" if format_ == "qcow2" else "raw"
-    if file.is_file():
+    if local:
         if planning():
             unplanned(
                 f"{clean(file.name)} would be imported after the upload: the size of its disk is not known before"
             )
-        tid = import_file(client, file, made_of, gid=gid, mpid=pool, format=disk)
+        tid = import_file(client, file, name, gid=gid, mpid=pool, format=disk)
+    elif "/" in source:
+        raise NameNotFound(f"there is no file {clean(source)!r}")
     else:
         found = resolve.medium(client, gid, source, beyond=True).id
-        tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=made_of, format=disk).tid
+        tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=name, format=disk).tid
     follow(client, tid, detach)
 
 
@@ -197,7 +210,7 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 
 @media.command()
 @click.argument("name")
-@click.option("--size", "size_", required=True, metavar="SIZE", help="Such as 10G, 512M, or bytes.")
+@click.option("--size", "size_", required=True, metavar="SIZE", help=SIZE)
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
 @click.option("--type", "type_", default="DISK", show_default=True)
 @GROUP
@@ -254,8 +267,9 @@ def send(
     for_import: bool = False,
 ) -> MediumCreated:
     """Upload with a progress bar on stderr."""
-    with _bar("uploading", shown=not planning()) as bar:
-        task = bar.add_task(_label(name), total=file.stat().st_size)
+    size = size_of(file)
+    with progress.bar(shown=not planning()) as bar:
+        task = bar.add_task(f"uploading {progress.label(name)}", total=size)
         return client.upload(
             file,
             mpid=mpid,
@@ -272,33 +286,19 @@ def _warn(words: str) -> None:
     click.secho(f"warning: {words}", fg="yellow", err=True)
 
 
-def _bar(verb: str, *, shown: bool = True) -> Progress:
-    return Progress(
-        TextColumn(f"{verb} {{task.description}}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        disable=not shown,
-    )
-
-
-def _label(name: str) -> str:
-    return clean(name).replace("[", "\\[")
+def _name(file: Path, given: str | None, derived: str) -> str:
+    """The name that was given, or one made of the file's."""
+    name = given or derived
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"the name of {clean(file.name)!r} is not UTF-8 text: give one with --name") from None
+    return name
 
 
 def _stem(name: str) -> str:
     """Without the endings of images and packers."""
     return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
-
-
-def to_bytes(text: str) -> int:
-    """10G, 512M, 64K or plain bytes; the units are binary."""
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not a size: write 10G, 512M, or bytes")
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
 
 
 def _content(content: object) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
 import msgspec
 from msgspec import Struct, UnsetType
 
-from velocity.cli.words import clean, isolated
+from velocity.cli.table import table as table
+from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable, Untrusted
 from velocity.contract.permissions import Permission
 from velocity.contract.users import PermissionInfo
@@ -45,11 +47,38 @@ class NoPermissions(NameNotFound):
     exit_code = 3
 
 
+class NoTerminal(NameNotFound):
+    """A question that nobody is there to answer."""
+
+    exit_code = 2
+
+
+def confirm(question: str, cure: str = "--yes answers it with yes") -> None:
+    """Ask a person. Raises `Abort` for a no, `NoTerminal` with the cure where nobody can answer."""
+    with answerable(cure):
+        agreed = click.confirm(question, err=True)
+    if not agreed:
+        click.echo("nothing was changed", err=True)
+        raise click.Abort
+
+
+@contextlib.contextmanager
+def answerable(cure: str) -> Iterator[None]:
+    """Within, a question is asked. Raises `NoTerminal` where standard input ends without an answer."""
+    try:
+        yield
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)  # behind the question
+        raise NoTerminal(f"there is no terminal to ask that question: {cure}") from None
+
+
 def complain(error: Exception) -> int:
     """Say what went wrong on stderr; the exit status is returned."""
     if os.environ.get("VELOCITY_TRACEBACK"):
         raise error
-    message = clean(error) if isinstance(error, ClientError) else f"{type(error).__name__}: {clean(error)}"
+    message = _words(error)
     click.secho(f"velocity: {message}", fg="red", err=True)
     for hint in getattr(error, "__notes__", ()):
         click.echo(hint, err=True)
@@ -64,6 +93,18 @@ def complain(error: Exception) -> int:
             click.echo("Sign in with: velocity login", err=True)
         return 3 if error.status in (401, 403) else 1
     return 1
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case ClientError():
+            return clean(error)
+        case UnicodeEncodeError(reason="surrogates not allowed"):
+            return f"{clean(error.object[:200])!r} is not UTF-8 text: write it in UTF-8"
+        case OSError(filename=str() | bytes() as name, strerror=str(why)):
+            return f"{clean(os.fsdecode(name))}: {why}"
+        case _:
+            return f"{type(error).__name__}: {clean(error)}"
 
 
 def as_json() -> bool:
@@ -98,22 +139,6 @@ def made(answer: Any, key: object, sentence: str) -> None:
     click.echo(key)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A table on stdout; `empty` is said on stderr when there is nothing."""
-    lines = [[clean(cell) for cell in row] for row in rows]
-    terminal = sys.stdout.isatty()
-    if not lines:
-        click.echo(empty, err=True)
-        return
-    widths = [max(len(line[column]) for line in [list(headings), *lines]) for column in range(len(headings))]
-    for number, line in enumerate([list(headings), *lines]):
-        padded = zip(line, widths, strict=True)
-        text = "  ".join(
-            (isolated(cell) if terminal else cell) + " " * (width - len(cell)) for cell, width in padded
-        ).rstrip()
-        click.secho(text, bold=number == 0)
-
-
 class SizeCell(int):
     """A cell that reads as a size and is sorted as a number."""
 
@@ -145,10 +170,20 @@ def listing(command: Function) -> Function:
     return json_option(wrapped)  # type: ignore[return-value]
 
 
-def listed(answer: Struct, field: str, headings: Sequence[str], row: Row, *, empty: str, noun: str) -> None:
+def listed(
+    answer: Struct,
+    field: str,
+    headings: Sequence[str],
+    row: Row,
+    *,
+    empty: str,
+    noun: str,
+    spare: Sequence[str] = (),
+) -> None:
     """What `--match` leaves of that list of the answer, in the order of `--sort`: as a table, or as the API's JSON.
 
-    Both hold the same: what is matched and sorted are the table's cells. `noun` is one of what is listed.
+    Both hold the same: what is matched and sorted are the table's cells. `noun` is one of what is listed,
+    `spare` see `table`.
     """
     chosen = click.get_current_context().meta
     match, sort = chosen[MATCH], chosen[SORT]
@@ -162,7 +197,7 @@ def listed(answer: Struct, field: str, headings: Sequence[str], row: Row, *, emp
     elif every and not rows:
         click.echo(f"no {noun} matches {clean(match)!r}", err=True)
     else:
-        table(headings, [cells for _, cells in rows], empty)
+        table(headings, [cells for _, cells in rows], empty, spare)
 
 
 Rows = list[tuple[Any, Sequence[object]]]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
+from velocity.cli.output import answerable
 from velocity.contract.fields import PASSWORD_LENGTH
 
 STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -22,8 +24,13 @@ def new(from_stdin: bool, prompt: str = "New password") -> str:
         if wrong := _wrong(given):
             raise click.ClickException(wrong)
         return given
-    asked = click.prompt(prompt, hide_input=True, confirmation_prompt=True, value_proc=_checked, err=True)
-    return str(asked)
+    return ask(prompt, confirmation_prompt=True, value_proc=_checked)
+
+
+def ask(prompt: str, **more: Any) -> str:
+    """Ask for it, on stderr. Raises `NoTerminal` where nobody can answer."""
+    with answerable("--password-stdin reads the password from standard input"):
+        return str(click.prompt(prompt, hide_input=True, err=True, **more))
 
 
 def _checked(password: str) -> str:

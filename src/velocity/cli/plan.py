@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
+import msgspec
 from msgspec import UNSET
 
+from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
 from velocity.client import PlanOnly
@@ -56,13 +58,33 @@ def _show(plans: Iterable[Plan]) -> None:
     if as_json():
         show_json(Plan(plan=True, steps=steps, consumes=consumes, warnings=warnings or UNSET))
         return
-    for step in steps:
+    for step in _with_names(steps):
         click.echo(_said(step))
     for one in consumes:
         click.echo(_taken(one))
     for warning in warnings:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     click.echo("nothing was changed" if steps else "nothing would change", err=True)
+
+
+def _with_names(steps: list[Step]) -> Iterator[Step]:
+    """With the names of media in place of their ids, as far as one sees them."""
+    known: dict[str, str] = {}
+    if any(change.field == "media" for step in steps for change in step.changes or []):
+        known = {str(mid): name for mid, name in resolve.seen_media(connection.connect()).items()}
+
+    def named(media: object) -> object:
+        if not isinstance(media, list):
+            return media
+        return [one | {"mid": known.get(one["mid"], one["mid"])} if isinstance(one, dict) else one for one in media]
+
+    replace = msgspec.structs.replace
+    for step in steps:
+        changes = [
+            replace(one, old=named(one.old), new=named(one.new)) if one.field == "media" else one
+            for one in step.changes or []
+        ]
+        yield replace(step, changes=changes or UNSET)
 
 
 def _said(step: Step) -> str:

@@ -6,20 +6,20 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
-from velocity.cli.media import to_bytes
+from velocity.cli.amounts import SIZE, to_quota
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.contract.pools import Assigned, PoolInfo
 from velocity.sizes import size
 
-POOL = click.argument("pool", metavar="POOL", type=resolve.PoolType())
-OF = click.argument("group", metavar="GROUP", type=where.GroupType())
+POOL = click.argument("pool", metavar="POOL", type=resolve.POOL)
+OF = click.argument("group", metavar="GROUP", type=where.TYPE)
 
 
 @click.group()
 def pool() -> None:
-    """Media pools. POOL is a name or an id."""
+    """Media pools. POOL is a name, or an id (`id:1`)."""
 
 
 @pool.command("list")
@@ -54,7 +54,7 @@ def list_pools(group: int | None) -> None:
 @pool.command()
 @POOL
 @OF
-@click.option("--quota", metavar="SIZE", help="Such as 50G; `none`: no limit of its own.")
+@click.option("--quota", metavar="SIZE", help=f"{SIZE} `none`: no limit of its own.")
 @click.option("--write/--no-write", default=None, help="Whether its VMs may write to media in the pool.")
 @click.option("--manage/--no-manage", default=None, help="Whether it may create and upload media in the pool.")
 @changing
@@ -66,7 +66,7 @@ def assign(pool: int, group: int, quota: str | None, write: bool | None, manage:
         now = next((one for one in client.list_pools(gid=group).pools if one.mpid == pool), None)
     kept = _own(now)
     wanted = Assigned(
-        quota=kept.quota if quota is None else 0 if quota == "none" else to_bytes(quota),
+        quota=kept.quota if quota is None else to_quota(quota),
         write=kept.write if write is None else write,
         manage=kept.manage if manage is None else manage,
     )

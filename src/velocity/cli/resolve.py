@@ -1,4 +1,4 @@
-"""From what a person types to users, pools, VMs and media: verbs take names as well as ids.
+"""From what a person types to users, pools, VMs, media and tasks: verbs take names as well as ids (`naming`).
 
 An id needs no group. A name is looked for in the group that --group names; where none is named, in the one that is
 meant then, and after that in all that the caller sees.
@@ -6,7 +6,8 @@ meant then, and after that in all that the caller sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -14,7 +15,8 @@ from uuid import UUID
 import click
 from click.shell_completion import CompletionItem
 
-from velocity.cli import connection, hints, where
+from velocity.cli import hints, naming, where
+from velocity.cli.naming import PREFIX, Named
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
@@ -33,6 +35,7 @@ class Found(Generic[Id]):
     id: Id
     gid: int | None
     label: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class NamedKind(Generic[Id]):
 
     noun: str
     list: str
+    read: naming.Read[Id]
     of: Callable[[Client, int], Iterable[tuple[str, Id]]]
     every: Callable[[InitialState], Iterable[tuple[int, str, Id]]]
 
@@ -48,12 +52,14 @@ class NamedKind(Generic[Id]):
 VM: NamedKind[int] = NamedKind(
     "VM",
     "vm list",
+    naming.number,
     lambda client, gid: [(one.name, one.vmid) for one in client.list_vms(gid=gid).vms],
     lambda seen: [(one.gid, one.name, one.vmid) for one in seen.vms],
 )
 MEDIUM: NamedKind[UUID] = NamedKind(
     "medium",
     "media list",
+    naming.uuid,
     lambda client, gid: _media(client.list_media(gid=gid)),
     lambda seen: [(one.gid, one.name, one.mid) for one in seen.media],
 )
@@ -67,32 +73,32 @@ def _media(listed: Media) -> list[tuple[str, UUID]]:
     ]
 
 
-class UserType(click.ParamType[int]):
-    """A user: the name, or the uid."""
-
-    name = "user"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        word = str(value)
-        if word.isdigit():
-            return int(word)
-        with connection.connect() as client:
-            return uid(client, word)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return where.completing(ctx, incomplete, lambda client: [one.name for one in client.list_users().users])
-
-
 def uid(client: Client, word: str) -> int:
-    """The user of that name; oneself is known without velocity.user.list."""
+    """The user that is meant; oneself is known without velocity.user.list."""
     me = client.show_user()
-    known = {me.name: me.uid}
-    if word not in known:
-        known |= {one.name: one.uid for one in client.list_users().users}
-    if word not in known:
-        raise NameNotFound(f"there is no user {clean(word)!r}{hints.meant(word, known)}: `{program()} user list`")
-    _names()[known[word]] = word
-    return known[word]
+    known = {me.uid: me.name}
+    if me.name != word or naming.number(word) is not None:
+        try:
+            known |= _users(client)
+        except ApiError:
+            if naming.number(word) is None:
+                raise
+    found = _pick("user", word, known)
+    if found is None:
+        near = hints.meant(word, known.values())
+        raise NameNotFound(f"there is no user {clean(word)!r}{near}: `{program()} user list`")
+    _names().update({found: known[found]} if found in known else {})
+    return found
+
+
+def _users(client: Client) -> dict[int, str]:
+    return {one.uid: one.name for one in client.list_users().users}
+
+
+def _pick(noun: str, word: str, known: dict[int, str]) -> int | None:
+    """The one of `known`, names by id, that is meant; None: it is no name, and no id."""
+    named = [Named(one, clean(name)) for one, name in known.items() if name == word]
+    return naming.choose(noun, word, named, known, naming.number)
 
 
 def who(client: Client, uid: int) -> str:
@@ -111,22 +117,6 @@ def _names() -> dict[int, str]:
     return names
 
 
-class PoolType(click.ParamType[int]):
-    """A media pool: the name, or the mpid."""
-
-    name = "pool"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        word = str(value)
-        if word.isdigit():
-            return int(word)
-        with connection.connect() as client:
-            return mpid(client, word)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return where.completing(ctx, incomplete, lambda client: pools(client).values())
-
-
 def pools(client: Client) -> dict[int, str]:
     """The names of the pools that the caller sees, by mpid; a command asks for them once."""
     meta = click.get_current_context().meta
@@ -137,12 +127,12 @@ def pools(client: Client) -> dict[int, str]:
 
 
 def mpid(client: Client, word: str) -> int:
-    """The pool of that name."""
-    found = [mpid for mpid, name in pools(client).items() if name == word]
-    if not found:
+    """The pool that is meant."""
+    found = _pick("pool", word, pools(client))
+    if found is None:
         near = hints.meant(word, pools(client).values())
         raise NameNotFound(f"you see no pool named {clean(word)!r}{near}: `{program()} pool list` lists the pools")
-    return found[0]
+    return found
 
 
 def pool_label(client: Client, mpid: int) -> str:
@@ -151,57 +141,77 @@ def pool_label(client: Client, mpid: int) -> str:
     return str(mpid) if name is None else f"{clean(name)} ({mpid})"
 
 
+def _tasks(client: Client) -> dict[int, str]:
+    return {one.tid: one.name for one in _everything(client).tasks}
+
+
+def tid(client: Client, word: str) -> int:
+    """The task that is meant: by the name of what it makes, or by its id."""
+    found = _pick("task", word, _tasks(client))
+    if found is None:
+        raise NameNotFound(f"you see no task that makes {clean(word)!r}: `{program()} task list` lists them")
+    return found
+
+
+USER = naming.NumberedType("user", uid, _users)
+POOL = naming.NumberedType("pool", mpid, pools)
+TASK = naming.NumberedType("task", tid, _tasks)
+
+
 def permission(word: str) -> str:
-    """A permission's full name; `vm.view` will do."""
+    """A permission's full name; `vm.view` will do, and its id as well."""
+    pid = naming.explicit("permission", word, naming.number) or naming.number(word)
+    if pid is not None and 0 < pid <= len(Permission):
+        return str(list(Permission)[pid - 1].value)
     return word if word.startswith("velocity.") else f"velocity.{word}"
 
 
 def vm(client: Client, group: int | None, word: str) -> Found[int]:
-    """The VM with that id, or of that name. In a group that is named, a name of digits comes before the id."""
-    if not word.isdigit():
-        return _find(VM, client, group, word)
-    if group is not None and word in (name for name, _ in VM.of(client, group)):
-        return _find(VM, client, group, word)
-    return Found(int(word), None, word)
+    """The VM that is meant."""
+    return _find(VM, client, group, [word])
 
 
 def vmid(client: Client, group: int | None, word: str) -> int:
     return vm(client, group, word).id
 
 
-def medium(client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[UUID]:
-    """The medium with that id, or of that name. `beyond`: it may be of another group than the one that is named."""
-    try:
-        return Found(UUID(word), None, word)
-    except ValueError:
-        return _find(MEDIUM, client, group, word, beyond=beyond)
+def medium(client: Client, group: int | None, *words: str, beyond: bool = False) -> Found[UUID]:
+    """The medium that is meant by one of the words; where none is a name, by the last one.
+
+    `beyond`: it may be of another group than the one that is named.
+    """
+    return _find(MEDIUM, client, group, words, beyond=beyond)
 
 
-def _find(kind: NamedKind[Id], client: Client, group: int | None, word: str, *, beyond: bool = False) -> Found[Id]:
+def _find(
+    kind: NamedKind[Id], client: Client, group: int | None, words: Sequence[str], *, beyond: bool = False
+) -> Found[Id]:
+    word = words[-1]
+    one = naming.explicit(kind.noun, word, kind.read)
+    if one is not None:
+        return Found(one, None, clean(word), str(one))
     beyond = beyond or group is None
     places = where.own(client) if group is None else [group]
     refused: ApiError | None = None
-    found: list[tuple[int, Id]] = []
+    found: list[tuple[int, str, Id]] = []
     if len(places) == 1:
         try:
-            found = [(places[0], one) for name, one in kind.of(client, places[0]) if name == word]
+            found = [(places[0], name, one) for name, one in kind.of(client, places[0]) if name in words]
         except ApiError as error:
             if not beyond:
                 raise
             refused = error  # it may yet be seen elsewhere
+    as_id = kind.read(word)
+    every = list(kind.every(_everything(client))) if as_id is not None or (beyond and not found) else []
     if not found and beyond:
-        found = [(gid, one) for gid, name, one in kind.every(_everything(client)) if name == word]
-    gids = sorted({gid for gid, _ in found})
-    if len(found) == 1:
-        elsewhere = "" if gids == places else f" in {where.path(client, gids[0])}"
-        return Found(found[0][1], gids[0], f"{clean(word)}{elsewhere}")
-    if len(gids) > 1:
-        choices = ", ".join(where.path(client, gid) for gid in gids)
-        raise AmbiguousName(
-            f"{choices} each have a {kind.noun} named {clean(word)!r}: choose one with --group, or by its id"
-        )
+        found = [one for one in every if one[1] in words]
+    if as_id is not None:
+        holder = next((one for one in every if one[2] == as_id and (beyond or one[0] == group)), None)
+        _check_one_meaning(kind, word, found, holder)
+        if not found:
+            return Found(as_id, None, clean(word), word)
     if found:
-        raise AmbiguousName(f"{where.path(client, gids[0])} has several named {clean(word)!r}: choose one by its id")
+        return _only(kind, client, found, places)
     if refused is not None:
         raise refused
     if beyond:
@@ -210,6 +220,50 @@ def _find(kind: NamedKind[Id], client: Client, group: int | None, word: str, *, 
         f"{where.path(client, places[0])} has no {kind.noun} named {clean(word)!r}: see "
         f"`{program()} {kind.list}{where.option(client, group)}`"
     )
+
+
+def _check_one_meaning(
+    kind: NamedKind[Id], word: str, found: list[tuple[int, str, Id]], holder: tuple[int, str, Id] | None
+) -> None:
+    named = [Named(one, clean(name)) for _, name, one in found]
+    naming.check_one_meaning(kind.noun, word, named, holder and Named(holder[2], clean(holder[1])))
+
+
+def _only(kind: NamedKind[Id], client: Client, found: list[tuple[int, str, Id]], places: list[int]) -> Found[Id]:
+    """The one that was found. Raises `AmbiguousName` where there are several."""
+    gids = sorted({gid for gid, _, _ in found})
+    gid, name, one = found[0]
+    if len(found) == 1:
+        elsewhere = "" if gids == places else f" in {where.path(client, gid)}"
+        return Found(one, gid, f"{clean(name)}{elsewhere}", name)
+    ids = ", ".join(f"{PREFIX}{one}" for _, _, one in found)
+    names = " and ".join(sorted({repr(clean(name)) for _, name, _ in found}))
+    if len(gids) > 1:
+        choices = ", ".join(where.path(client, gid) for gid in gids)
+        raise AmbiguousName(
+            f"{choices} each have a {kind.noun} named {names}: choose one with --group, or by its id ({ids})"
+        )
+    raise AmbiguousName(f"{where.path(client, gid)} has several named {names}: choose one by its id ({ids})")
+
+
+def media_names(client: Client, gid: int, mids: Sequence[UUID]) -> Callable[[UUID], str]:
+    """What the media of a VM of that group are called: by name and id, or by the id alone where one sees no more."""
+    known: dict[UUID, str] = {}
+    if mids:
+        with contextlib.suppress(ApiError):
+            known |= {one: name for name, one in _media(client.list_media(gid=gid))}
+    if not known.keys() >= set(mids):
+        known |= {
+            one.mid: f"{one.name} in {where.path(client, one.gid)}"
+            for one in _everything(client).media
+            if one.mid not in known
+        }
+    return lambda mid: f"{clean(known[mid])} ({mid})" if mid in known else str(mid)
+
+
+def seen_media(client: Client) -> dict[UUID, str]:
+    """The names of all media that the caller sees."""
+    return {one.mid: one.name for one in _everything(client).media}
 
 
 def _everything(client: Client) -> InitialState:
@@ -232,6 +286,8 @@ def complete_media(context: click.Context, _parameter: click.Parameter, begun: s
 
 
 def complete_permissions(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    if begun.startswith(PREFIX):
+        return [CompletionItem(f"{PREFIX}{one.pid}", help=one.value) for one in Permission]
     return [CompletionItem(one.value) for one in Permission if one.value.startswith(permission(begun))]
 
 
@@ -239,9 +295,9 @@ def _complete(kind: NamedKind[Id], context: click.Context, begun: str) -> list[C
     """The names in the group that is named; of all that the caller sees where none is."""
     gid = context.params.get("group")
 
-    def names(client: Client) -> list[str]:
+    def words(client: Client) -> dict[str, str]:
         if gid is not None:
-            return [name for name, _ in kind.of(client, gid)]
-        return [name for _, name, _ in kind.every(_everything(client))]
+            return naming.offered(begun, kind.of(client, gid), kind.read)
+        return naming.offered(begun, ((name, one) for _, name, one in kind.every(_everything(client))), kind.read)
 
-    return where.completing(context, begun, names)
+    return naming.completing(context, begun, words)

@@ -9,7 +9,7 @@ import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, viewer
-from velocity.cli.media import to_bytes
+from velocity.cli.amounts import to_bytes
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.which import which
 from velocity.cli.words import clean
@@ -67,7 +67,7 @@ def screen(vm_: str, group: int | None, display: str | None, output: Path | None
     default="64K",
     show_default=True,
     metavar="SIZE",
-    help="How much to print, counted from the end; up to 1M.",
+    help="How much to print, counted from the end; up to 1M. A bare number is bytes.",
 )
 @json_option
 def log(vm_: str, group: int | None, size: str) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from velocity.cli import connection, where
+from velocity.cli import connection, progress, resolve, where
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
@@ -18,12 +15,12 @@ from velocity.client import Client, ClientError
 from velocity.contract.tasks import TaskInfo, TaskState
 
 LOOK = 0.2
-TID = click.argument("tid", type=int)
+TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 
 @click.group()
 def task() -> None:
-    """Tasks: imports and clones."""
+    """Tasks: imports and clones. TASK is the name of what it makes, or its id (`id:4`)."""
 
 
 @task.command("list")
@@ -43,7 +40,7 @@ def list_tasks(group: int | None) -> None:
 
 
 @task.command()
-@TID
+@TASK
 @json_option
 def show(tid: int) -> None:
     """Show a task."""
@@ -57,7 +54,7 @@ def show(tid: int) -> None:
 
 
 @task.command()
-@TID
+@TASK
 @changing
 def cancel(tid: int) -> None:
     """Cancel a task and remove what it has made so far."""
@@ -69,7 +66,7 @@ def cancel(tid: int) -> None:
 
 
 @task.command()
-@TID
+@TASK
 @json_option
 def wait(tid: int) -> None:
     """Wait for a task and show its progress."""
@@ -84,23 +81,29 @@ def follow(client: Client, tid: int, detach: bool) -> None:
         else:
             click.echo(tid)
         return
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-    )  # fmt: skip
-    with bar:
-        shown = bar.add_task("", total=None)
-        while True:
-            one = client.show_task(tid=tid)
-            label = f"{one.kind} {clean(one.name)}".replace("[", "\\[")
-            bar.update(shown, description=label, completed=one.done, total=one.total or None)
-            if one.state is not TaskState.RUNNING:
-                break
-            time.sleep(LOOK)
+    one = watch(client, tid)
     if as_json():
         show_json(one)
     elif one.state is TaskState.DONE:
         click.echo(one.mid)
+    check_done(one)
+
+
+def watch(client: Client, tid: int) -> TaskInfo:
+    """Show its progress on stderr until it has ended."""
+    with progress.bar() as bar:
+        shown = bar.add_task("", total=None)
+        while True:
+            one = client.show_task(tid=tid)
+            label = progress.label(f"{one.kind} {one.name}")
+            bar.update(shown, description=label, completed=one.done, total=one.total or None)
+            if one.state is not TaskState.RUNNING:
+                return one
+            time.sleep(LOOK)
+
+
+def check_done(one: TaskInfo) -> None:
+    """Raises `ClientError` for a task that has ended in another way."""
     if one.state is not TaskState.DONE:
         raise ClientError(f"{one.kind} {one.name} {one.state.value}: {one.message or 'by request'}")
 

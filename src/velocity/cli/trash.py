@@ -5,20 +5,30 @@ from __future__ import annotations
 import time
 
 import click
+from click.shell_completion import CompletionItem
 
-from velocity.cli import connection, where
-from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, planning, show_json
+from velocity.cli import connection, naming, where
+from velocity.cli.naming import Named
+from velocity.cli.output import NameNotFound, SizeCell, as_json, confirm, done, listed, listing, planning, show_json
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
 from velocity.client import Client
 from velocity.contract.trash import TrashItem
 
-ITEM = click.argument("item", metavar="ITEM")
+
+def _complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    def words(client: Client) -> dict[str, str]:
+        return naming.offered(begun, ((one.name, one.trid) for one in client.list_trash().items), naming.number)
+
+    return naming.completing(context, begun, words)
+
+
+ITEM = click.argument("item", metavar="ITEM", shell_complete=_complete)
 
 
 @click.group()
 def trash() -> None:
-    """Deleted objects, which can be restored. ITEM is a name if it is unique, or a number of `trash list`."""
+    """Deleted objects, which can be restored. ITEM is a name if it is unique, or a number of `trash list` (`id:4`)."""
 
 
 @trash.command("list")
@@ -76,22 +86,18 @@ def empty(yes: bool) -> None:
     client = connection.connect()
     items = client.list_trash().items
     if items and not yes and not planning():
-        click.confirm(f"Remove {len(items)} items permanently?", abort=True, err=True)
+        confirm(f"Remove {len(items)} items permanently?")
     for one in items:
         client.purge(trid=one.trid)
     done(f"removed {len(items)} items permanently")
 
 
 def _find(client: Client, word: str) -> TrashItem:
-    items = client.list_trash().items
-    found = [one for one in items if one.name == word] or [one for one in items if str(one.trid) == word]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        numbers = ", ".join(str(one.trid) for one in found)
-        raise NameNotFound(
-            f"several items named {clean(word)!r} are in the trash: choose one by its number ({numbers})"
-        )
+    items = {one.trid: one for one in client.list_trash().items}
+    named = [Named(one.trid, f"{one.kind}, {_day(one.deleted)}") for one in items.values() if one.name == word]
+    found = naming.choose("item", word, named, {one.trid: one.name for one in items.values()}, naming.number)
+    if found in items:
+        return items[found]
     raise NameNotFound(f"there is no {clean(word)!r} in the trash: see `{program()} trash list`")
 
 

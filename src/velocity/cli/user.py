@@ -11,6 +11,7 @@ from velocity.cli.output import (
     AmbiguousName,
     NameNotFound,
     as_json,
+    confirm,
     done,
     held,
     json_option,
@@ -26,21 +27,22 @@ from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.permissions import Permission
 
-USER = click.argument("user_", metavar="USER", type=resolve.UserType())
-ON = click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="Its id, name or path.")
+USER = click.argument("user_", metavar="USER", type=resolve.USER)
+ON = click.option("--group", type=where.TYPE, required=True, metavar="GROUP", help="Its path, name or id.")
 HOME = click.option(
-    "--group", type=where.GroupType(), metavar="GROUP",
+    "--group", type=where.TYPE, metavar="GROUP",
     help="The home group: whoever can remove users there controls the account. Absent: the one group where you have "
          "user.create yourself, else /.",
 )  # fmt: skip
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)
-WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.UserType().shell_complete)
+WHOM = click.argument("whom", metavar="USER", shell_complete=resolve.USER.shell_complete)
 NAMES = [one.value for one in Permission]
 
 
 @click.group()
 def user() -> None:
-    """Users. USER is a name or a uid; PERMISSION is one such as `vm.view`, or a set: viewer, operator, maker, admin."""
+    """Users. USER is a name, or a uid (`id:3`); PERMISSION is one such as `vm.view`, or a set: viewer, operator, maker,
+    admin."""
 
 
 @user.command("list")
@@ -87,7 +89,7 @@ def create(name: str, group: int | None, password_stdin: bool) -> None:
 
 @user.command("set")
 @USER
-@click.option("--group", type=where.GroupType(), required=True, metavar="GROUP", help="The new home group.")
+@click.option("--group", type=where.TYPE, required=True, metavar="GROUP", help="The new home group.")
 @changing
 def set_user(user_: int, group: int) -> None:
     """Change the home group of USER, which decides who may set the password and remove the user."""
@@ -105,13 +107,13 @@ def rm(user_: int, yes: bool) -> None:
     client = connection.connect()
     name = resolve.who(client, user_)
     if not yes and not planning():
-        click.confirm(f"Remove the user {name} (uid {user_}) permanently?", abort=True, err=True)
+        confirm(f"Remove the user {name} (uid {user_}) permanently?")
     client.remove_user(uid=user_)
     done(f"removed user {name}")
 
 
 @user.command()
-@click.argument("user_", metavar="[USER]", type=resolve.UserType(), required=False)
+@click.argument("user_", metavar="[USER]", type=resolve.USER, required=False)
 @password.STDIN
 @changing
 def passwd(user_: int | None, password_stdin: bool) -> None:
@@ -125,7 +127,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
         client.change_user(uid=user_, password=password.new(password_stdin))
         done("the password is set")
         return
-    old = password.line() if password_stdin else str(click.prompt("Old password", hide_input=True, err=True))
+    old = password.line() if password_stdin else password.ask("Old password")
     new = password.new(password_stdin)
     kept, stays = connection.keeps(client), connection.by_key_file(client)
     client.change_user(uid=me.uid, password=new, old_password=old)
@@ -180,14 +182,22 @@ def revoke(whom: str, permissions: tuple[str, ...], group: int) -> None:
 def _whom(client: Client, whom: str, permissions: tuple[str, ...], group: int) -> int:
     """The user; whoever has typed the permissions first is told so."""
     users = [word for word in permissions if not _known(word)]
-    if _known(whom) and len(users) == 1:
+    if _known(whom) and len(users) == 1 and not _is_user(client, whom):
         others = " ".join(word for word in (whom, *permissions) if word not in users)
         verb = f"{program()} user {click.get_current_context().info_name}"
         raise AmbiguousName(
             f"{clean(whom)!r} is not a user, and the user comes first: did you mean `{verb} {clean(users[0])} "
             f"{clean(others)}{where.option(client, group)}`?"
         )
-    return resolve.UserType().convert(whom, None, None)
+    return resolve.USER.convert(whom, None, None)
+
+
+def _is_user(client: Client, word: str) -> bool:
+    try:
+        resolve.uid(client, word)
+    except (ClientError, NameNotFound):
+        return False
+    return True
 
 
 def _known(word: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from velocity.cli import connection, metrics, resolve, where
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, planning, show_json
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
-from velocity.cli.vm_settings import MediaScope, altering, creating, lines, read
+from velocity.cli.vm_settings import MediaNames, MediaScope, altering, creating, lines, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
@@ -28,7 +29,7 @@ VMS_REFUSED = 17100
 
 @click.group()
 def vm() -> None:
-    """Virtual machines. VM is an id or a name: first in the group, then anywhere if it is unique."""
+    """Virtual machines. VM is a name, in the group or else anywhere if it is unique, or an id (`id:7`)."""
 
 
 for _verb in (screen, log, find):
@@ -127,7 +128,8 @@ def show(vm_: str, group: int | None) -> None:
     if as_json():
         show_json(info)
         return
-    for name, value in _facts(info, where.path(client, info.gid)):
+    called = resolve.media_names(client, info.gid, [one.mid for one in info.media])
+    for name, value in _facts(info, where.path(client, info.gid), called):
         click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
 
 
@@ -168,10 +170,10 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
     found = resolve.vm(client, group, vm_)
     state = client.set_vm_state(vmid=found.id, state="STOPPED", force=force)
     if wait and state.state is not State.STOPPED:
-        state = _wait(client, found.id, timeout)
+        state = wait_stopped(client, found.id, timeout)
     _said(found.label, state)
     if wait and state.state is not State.STOPPED:
-        hint = f"to power it off: `{program()} vm stop {vm_}{where.option(client, group)} --force`"
+        hint = f"to power it off: `{program()} vm stop {shlex.quote(clean(vm_))}{where.option(client, group)} --force`"
         raise click.ClickException(f"{found.label} is still {state.state.value} after {timeout:.0f} s: {hint}")
 
 
@@ -233,7 +235,7 @@ def _said(label: str, answer: VmState) -> None:
         click.echo("  it does not respond: this is its last known state", err=True)
 
 
-def _wait(client: Client, vmid: int, timeout: float) -> VmState:
+def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
     """Ask until it is STOPPED or the time is over; the API has no longer answer than the state."""
     begun = time.monotonic()
     with Console(file=sys.stderr).status("STOPPING") as status:
@@ -251,7 +253,7 @@ def _wait(client: Client, vmid: int, timeout: float) -> VmState:
             time.sleep(0.2)
 
 
-def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
+def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("name", info.name),
         ("vmid", info.vmid),
@@ -262,11 +264,11 @@ def _facts(info: VmInfo, path: str) -> list[tuple[str, object]]:
         facts.append(("", "it does not respond: this is its last known state"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
-    facts += lines(info, waiting=True)
+    facts += lines(info, called, waiting=True)
     facts += [("warning", warning) for warning in info.warnings or []]
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
-    facts += [*lines(info, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
+    facts += [*lines(info, called, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
     if info.isolation:
         holds = info.isolation
         own = f"namespaces {' '.join(holds.namespaces) or 'none'}"

@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve
-from velocity.cli.media import to_bytes
+from velocity.cli import naming, resolve
+from velocity.cli.amounts import MEMORY, to_mebibytes
+from velocity.cli.output import AmbiguousName, NameNotFound
+from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract import settings
-from velocity.contract.machines import Attachment, Display, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Attachment, Display, MediaMode, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -32,6 +35,10 @@ class MediaScope:
     beyond: bool = False
 
 
+MediaNames = Callable[[UUID], str]
+"""What a medium is called, for people."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Word:
     """How one setting is written and read. None in place of its options or of `show`: it has no such form."""
@@ -45,7 +52,7 @@ class Word:
     alter_option: str | None = None
     read: Callable[[MediaScope, Any], object] = lambda _, written: written
     label: str = ""
-    show: Callable[[Any], list[str]] | None = None
+    show: Callable[[MediaNames, Any], list[str]] | None = None
 
 
 def creating(command: Function) -> Function:
@@ -64,12 +71,12 @@ def read(place: MediaScope, written: Mapping[str, Any]) -> dict[str, Any]:
     return {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
 
 
-def lines(info: VmInfo, *, waiting: bool) -> Iterator[tuple[str, str]]:
+def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[str, str]]:
     """Of those whose change waits for the next start, or of the others."""
     waits = set(settings.waiting(VmSettings))
     for word in WORDS:
         if word.show is not None and (word.field in waits) is waiting:
-            yield from ((word.label, line) for line in word.show(getattr(info, word.field)))
+            yield from ((word.label, line) for line in word.show(called, getattr(info, word.field)))
 
 
 def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, some: bool = False) -> Function:
@@ -91,6 +98,10 @@ def _unless_none(value: object) -> object:
     return () if value == ("none",) else value
 
 
+MODES = {one.value for one in MediaMode}
+OPTIONS = MODES | {"RO"}
+
+
 def to_display(number: int, text: str) -> Display:
     match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
     if match is None:
@@ -98,19 +109,35 @@ def to_display(number: int, text: str) -> Display:
     return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
 
 
+def medium_words(text: str) -> list[str]:
+    """What the medium may be called: the whole, and what is left without the options at its end."""
+    words = [text]
+    while ":" in words[-1] and words[-1].rpartition(":")[2].upper() in OPTIONS:
+        words.append(words[-1].rpartition(":")[0])
+    return words
+
+
 def to_attachment(place: MediaScope, text: str) -> Attachment:
-    word, *rest = text.split(":")
-    options = [option.upper() for option in rest]
-    readonly = "RO" in options
-    modes = [option for option in options if option != "RO"] or ["VIRTIO"]
-    mid = resolve.medium(place.client, place.gid, word, beyond=place.beyond).id
-    return Attachment(mid=mid, mode=modes[0], readonly=readonly)
+    """A name may have colons: what follows one is an option only if it is known as such, and the whole no name."""
+    words = medium_words(text)
+    try:
+        found = resolve.medium(place.client, place.gid, *words, beyond=place.beyond)
+    except NameNotFound as error:
+        if ":" not in words[-1] or isinstance(error, AmbiguousName):
+            raise
+        raise NameNotFound(f"{error.message} (what may follow a name: usb, block, virtio, ro)") from None
+    written = found.name if found.name in words else words[-1]
+    options = [option.upper() for option in text.removeprefix(written).split(":")]
+    modes = [option for option in options if option in MODES]
+    if len(modes) > 1:
+        raise click.BadParameter(f"{clean(text)!r} has several modes: choose one of usb, block and virtio")
+    return Attachment(mid=found.id, mode=modes[0] if modes else MediaMode.VIRTIO.value, readonly="RO" in options)
 
 
 def to_nic(text: str) -> Nic:
     kind, *rest = text.split(":")
     host, *trusted = rest or [""]
-    if (host and not host.isdigit()) or [word.lower() for word in trusted] not in ([], ["trusted"]):
+    if (host and naming.number(host) is None) or [word.lower() for word in trusted] not in ([], ["trusted"]):
         raise click.BadParameter(f"{text!r} is not a NIC: write nat, bridge:NICID, or bridge:NICID:trusted")
     return Nic(type=kind.upper(), host=int(host) if host else UNSET, trusted=True if trusted else UNSET)
 
@@ -118,7 +145,7 @@ def to_nic(text: str) -> Nic:
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NICID[:trusted]"}
-_MEMORY: Options = {"metavar": "SIZE", "help": "Such as 512M or 4G."}
+_MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 
 WORDS = (
     Word(
@@ -128,7 +155,7 @@ WORDS = (
         create={"type": int, "default": 1, "show_default": True},
         alter={"type": int},
         label="cpus",
-        show=lambda cpus: [str(cpus)],
+        show=lambda _, cpus: [str(cpus)],
     ),
     Word(
         field="memory_mib",
@@ -136,9 +163,9 @@ WORDS = (
         option="--memory",
         create={**_MEMORY, "default": "1G", "show_default": True},
         alter=_MEMORY,
-        read=lambda _, text: to_bytes(text) >> 20,
+        read=lambda _, text: to_mebibytes(str(text)),
         label="memory",
-        show=lambda mib: [size(mib << 20)],
+        show=lambda _, mib: [size(mib << 20)],
     ),
     Word(
         field="displays",
@@ -148,7 +175,7 @@ WORDS = (
         alter={**_DISPLAY, "help": "The displays; `none` for none."},
         read=lambda _, texts: [to_display(number, text) for number, text in enumerate(texts)],
         label="display",
-        show=lambda displays: [f"{one.name} {one.width}x{one.height}, {one.ppi} ppi" for one in displays],
+        show=lambda _, displays: [f"{one.name} {one.width}x{one.height}, {one.ppi} ppi" for one in displays],
     ),
     Word(
         field="media",
@@ -158,7 +185,9 @@ WORDS = (
         alter={**_MEDIA, "help": "The media; `none` for none."},
         read=lambda place, texts: [to_attachment(place, text) for text in texts],
         label="medium",
-        show=lambda media: [f"{one.mid} {one.mode}{' readonly' if one.readonly else ''}" for one in media],
+        show=lambda called, media: [
+            f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}" for one in media
+        ],
     ),
     Word(
         field="nics",
@@ -168,7 +197,7 @@ WORDS = (
         alter={**_NIC, "help": "The NICs; `none` for none."},
         read=lambda _, texts: [to_nic(text) for text in texts],
         label="nic",
-        show=lambda nics: [
+        show=lambda _, nics: [
             one.type
             + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")
             + (", trusted" if one.trusted is True else "")
@@ -183,7 +212,7 @@ WORDS = (
         alter={"default": None, "help": "Start it when the server starts."},
         alter_option="--autostart/--no-autostart",
         label="autostart",
-        show=lambda starts: ["yes" if starts else "no"],
+        show=lambda _, starts: ["yes" if starts else "no"],
     ),
     Word(
         field="rosetta",
@@ -199,6 +228,6 @@ WORDS = (
         create={"metavar": "TEXT", "default": "", "help": "A description, at most 8 KiB."},
         alter={"metavar": "TEXT", "help": "A description; an empty one removes it."},
         label="notes",
-        show=str.splitlines,
+        show=lambda _, text: text.splitlines(),
     ),
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
-from velocity.cli import connection, hints
+from velocity.cli import connection, hints, naming
+from velocity.cli.naming import Named
 from velocity.cli.output import AmbiguousName, NameNotFound, NoPermissions
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
-from velocity.contract import OPERATIONS
+from velocity.contract import OPERATIONS, names
 from velocity.contract.groups import GroupSummary
 from velocity.contract.operation import Holds, On, Operation
 from velocity.contract.permissions import Permission
@@ -24,22 +24,6 @@ from velocity.contract.problems import Problem
 Function = TypeVar("Function", bound=Callable[..., Any])
 SEEN = "velocity.groups"
 ROOT = 0
-
-
-class GroupType(click.ParamType[int]):
-    """A group: its id, its name where that is unique, or its path of names, such as `team/web`."""
-
-    name = "group"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        word = str(value)
-        if word.isdigit():
-            return int(word)
-        with connection.connect() as client:
-            return gid(client, word)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return completing(ctx, incomplete, lambda client: paths(client).values())
 
 
 def _grouped(command: Function) -> Function:
@@ -57,9 +41,9 @@ def _grouped(command: Function) -> Function:
 
     return click.option(
         "--group",
-        type=GroupType(),
+        type=TYPE,
         metavar="GROUP",
-        help="The group: id, name or path. Absent: / if you have permissions there, else the one group that you are "
+        help="The group: path, name or id. Absent: / if you have permissions there, else the one group that you are "
         "in.",
     )(wrapped)  # type: ignore[return-value]
 
@@ -74,7 +58,7 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
         return
     client = connection.connect()
     found = [gid for gid, one in seen(client).items() if wanted & {held.name for held in one.permissions}]
-    words = sorted(shlex.quote(path(client, gid)) for gid in found)
+    words = sorted(shlex.quote(word(client, gid)) for gid in found)
     if len(words) == 1:
         yield f"choose your group with --group {words[0]}"
     elif words:
@@ -109,7 +93,9 @@ def line(groups: Mapping[int, GroupSummary], gid: int) -> list[GroupSummary]:
 def paths(client: Client) -> dict[int, str]:
     """The groups that the caller sees, by their path of names from below the root group."""
     groups = seen(client)
-    return {gid: "/".join(one.name for one in reversed(line(groups, gid)) if one.gid != ROOT) or "/" for gid in groups}
+    return {
+        gid: names.path(one.name for one in reversed(line(groups, gid)) if one.gid != ROOT) or "/" for gid in groups
+    }
 
 
 def path(client: Client, gid: int) -> str:
@@ -147,29 +133,38 @@ def here(client: Client, named: int | None, by: str = "--group") -> int:
 
 def option(client: Client, named: int | None) -> str:
     """What a hint needs behind its verb to mean the same group: nothing where none was named."""
-    return "" if named is None else f" --group {shlex.quote(clean(paths(client).get(named, named)))}"
+    return "" if named is None else f" --group {shlex.quote(word(client, named))}"
+
+
+def word(client: Client, gid: int) -> str:
+    """What a person types to name that group: its path where that can mean nothing else, else its id."""
+    known = paths(client)
+    typed = known.get(gid, str(gid))
+    if len(_named(client, typed)) > 1:
+        return f"{naming.PREFIX}{gid}"
+    return naming.unique(clean(typed), gid, naming.number, known)
 
 
 def gid(client: Client, word: str) -> int:
-    """The group of that path or name."""
+    """The group that is meant: by its path, by its name, or by its id."""
     known = paths(client)
-    wanted = word.strip("/") or "/"
-    found = [one for one, path in known.items() if path == wanted]
-    found = found or [one for one, path in known.items() if path.rpartition("/")[2] == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = ", ".join(clean(known[one]) for one in found)
-        raise NameNotFound(f"several groups are named {clean(word)!r}: choose one by its path ({choices})")
-    near = hints.meant(wanted, [*known.values(), *(path.rpartition("/")[2] for path in known.values())])
-    raise NameNotFound(f"you see no group named {clean(word)!r}{near}: see `{program()} group list`")
+    named = [Named(one, clean(known[one])) for one in _named(client, word)]
+    found = naming.choose("group", word, named, known, naming.number)
+    if found is None:
+        near = hints.meant(word.strip("/"), [*known.values(), *(one.name for one in seen(client).values())])
+        raise NameNotFound(f"you see no group named {clean(word)!r}{near}: see `{program()} group list`")
+    return found
 
 
-def completing(context: click.Context, begun: str, ask: Callable[[Client], Iterable[str]]) -> list[CompletionItem]:
-    """Names asked from the server, each once; silent when it does not answer."""
-    try:
-        with context:
-            found = sorted(set(ask(connection.connect())))
-    except (ClientError, click.ClickException, OSError):
-        return []
-    return [CompletionItem(one) for one in found if one.startswith(begun)]
+def _named(client: Client, word: str) -> list[int]:
+    """Those of that path, and one whose very name is written like it (`a/b`); else those of that name."""
+    known, groups = paths(client), seen(client)
+    wanted = word if word in known.values() else word.strip("/") or "/"
+    by_path = [one for one, path in known.items() if path == wanted]
+    if wanted == "/":
+        return by_path
+    by_name = [one for one, group in groups.items() if group.name == wanted and one not in by_path and one != ROOT]
+    return by_path + by_name if "/" in wanted or not by_path else by_path
+
+
+TYPE = naming.NumberedType("group", gid, paths)

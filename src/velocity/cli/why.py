@@ -23,11 +23,11 @@ OPTIONS = {On.VM: "--vm", On.MEDIUM: "--medium", On.ALL_OF_USER: "--to"}
 
 @click.command()
 @click.argument("operation")
-@click.option("--user", type=resolve.UserType(), metavar="USER", help="The user (default: you).")
-@click.option("--group", type=where.GroupType(), metavar="GROUP", help="The group. Absent: as elsewhere.")
+@click.option("--user", type=resolve.USER, metavar="USER", help="The user (default: you).")
+@click.option("--group", type=where.TYPE, metavar="GROUP", help="The group. Absent: as elsewhere.")
 @click.option("--vm", metavar="VM", help="The VM: its name or id.")
 @click.option("--medium", metavar="MEDIUM", help="The medium: its name or id.")
-@click.option("--to", type=resolve.UserType(), metavar="USER", help="The user that the operation acts on.")
+@click.option("--to", type=resolve.USER, metavar="USER", help="The user that the operation acts on.")
 @click.option("--if-granted", multiple=True, metavar="GROUP:PERMISSION", help="Assume that this is given.")
 @click.option("--if-revoked", multiple=True, metavar="GROUP:PERMISSION", help="Assume that this is taken away.")
 @json_option
@@ -85,5 +85,5 @@ def _supposed(text: str) -> Supposed:
     group, _, permission = text.rpartition(":")
     if not group:
         raise click.BadParameter(f"{text!r}: write GROUP:PERMISSION, such as team:vm.view")
-    gid = where.GroupType().convert(group, None, None)
+    gid = where.TYPE.convert(group, None, None)
     return Supposed(gid=gid, permission=resolve.permission(permission))

@@ -22,7 +22,7 @@ from velocity.client.errors import ApiError, ClientError, PlanOnly, api_error, d
 from velocity.client.methods import Methods
 from velocity.client.renewal import HeldSession, OwnSession, Renewal, SessionStore
 from velocity.client.trust import Verify, trusted
-from velocity.client.upload import Progress, Upload
+from velocity.client.upload import Progress, Upload, size_of
 from velocity.contract import auth, media
 from velocity.contract.events import WATCH, Event
 from velocity.contract.machines import ConsoleTicket
@@ -161,7 +161,7 @@ class Client(Methods):
     def _plan_upload(self, file: Path, *, readonly: bool, name: str, **fields: object) -> Plan:
         told = {"plan": "true", "readonly": "true" if readonly else "false", "name": quote(name), **fields}
         headers = {f"x-velocity-{key}": str(value) for key, value in told.items()}
-        headers["x-velocity-length"] = str(file.stat().st_size)
+        headers["x-velocity-length"] = str(size_of(file))
         return decoded(self._exchange("PUT", media.UPLOAD.path, b"", headers), Plan)
 
     def download(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ import httpx
 import msgspec
 from msgspec import UNSET
 
-from velocity.client.errors import ApiError, Unreachable
+from velocity.client.errors import ApiError, ClientError, Unreachable
 from velocity.contract import media
 
 Progress = Callable[[int, int], None]
@@ -25,6 +27,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 GONE, WRONG_OFFSET = (404, 9219), (409, 9224)
 """The status and the code of what is no failure."""
 UNKNOWN_AUTHKEY = 401
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a regular file or a block device. Raises `ClientError` for what has no size, such as a pipe."""
+    facts = file.stat()
+    if stat.S_ISBLK(facts.st_mode):
+        with file.open("rb") as device:
+            return device.seek(0, os.SEEK_END)
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "neither a file nor a block device"
+        raise ClientError(f"{file} is {kind}, and its size is not known: write it into a file, and upload that")
+    return facts.st_size
 
 
 class Exchange(Protocol):
@@ -43,7 +57,7 @@ class Upload:
         self._file = file
         self._progress = progress
         self._patience = patience
-        self._size = file.stat().st_size
+        self._size = size_of(file)
         self._arrived = 0
         self._begun = False
         self._last = time.monotonic()
@@ -87,7 +101,7 @@ class Upload:
     def _fingerprint(self) -> str:
         """What stands for this very file, so that another process goes on with it."""
         facts = self._file.stat()
-        about = f"{self._file.resolve()} {facts.st_dev} {facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
+        about = f"{self._file.resolve()} {facts.st_dev} {facts.st_ino} {self._size} {facts.st_mtime_ns}"
         return hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()
 
     def _go_on(self, place: str) -> httpx.Response | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 
 from precis_i18n import get_profile
@@ -64,6 +65,23 @@ def problem(name: str, kind: Kind = "object") -> str | None:
     if unseen := _UNSEEN_ANYWHERE.search(_JOINED.sub("", name)):
         return f"{called(unseen[0])} is invisible, or reverses the text of a name: leave it out"
     return _user_problem(name) if kind == "user" else None
+
+
+def path(parts: Iterable[str]) -> str:
+    """Names of groups from below the root, as one path: `team/web`. A `/` in a name is written `\\/`."""
+    return "/".join(_escaped(one) for one in parts)
+
+
+def parts(path: str) -> list[str]:
+    """The names of such a path."""
+    return [re.sub(r"\\([/\\])", r"\1", one) for one in re.findall(r"(?:\\[/\\]|[^/])+", path)]
+
+
+def _escaped(name: str) -> str:
+    """Backslashes stay as they are where they could be taken for nothing else."""
+    if "/" not in name and not name.endswith("\\"):
+        return name
+    return name.replace("\\", "\\\\").replace("/", "\\/")
 
 
 def called(character: str) -> str:

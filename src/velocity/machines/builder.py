@@ -123,15 +123,15 @@ class Builder:
     def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
         """What a VM has attached writable, and does not write to: now, or from its next start on."""
         lost = [
-            f"medium {mid} is read-only from the next start on: whoever attached it writable no longer holds "
+            f"{self._called(mid)} is read-only from the next start on: whoever attached it writable no longer holds "
             f"{Permission.MEDIA_WRITE.value} on its group; somebody who does may attach it again"
             for mid in self.writers.lost(machine)
         ]
         if run is None or not isinstance(run.writes, list):
             return lost
         return lost + [
-            f"medium {one.mid} is read-only until the next start: the right to write to it was missing when the VM was "
-            "started"
+            f"{self._called(one.mid)} is read-only until the next start: the right to write to it was missing when the "
+            "VM was started"
             for _, one in self._written_by(machine.gid, run)
             if one.mid not in run.writes
         ]
@@ -146,7 +146,7 @@ class Builder:
         if spec.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"VM {machine.vmid} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: stop "
+                f"VM {machine.name!r} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: stop "
                 "another VM",
             )
         pools: dict[int, bool] = {}
@@ -221,6 +221,11 @@ class Builder:
         for mid in dict.fromkeys(one.mid for one in spec.media if not self.writers.never(one.mid)):
             if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
                 yield words
+
+    def _called(self, mid: UUID) -> str:
+        """A medium for whoever asks: by its name, if they may see it."""
+        medium = self._library.find(mid)
+        return f"medium {mid}" if medium is None else self._library.visible_name(medium)
 
     def _check_nic(self, number: int, nic: Nic) -> None:
         if nic.type == NicType.BRIDGE.value and isinstance(nic.host, int) and nic.host not in self._nics:

@@ -56,8 +56,8 @@ class Writers:
                 elif not stays and not medium.is_iso:  # an ISO is written to by nobody, and stays as it was sent
                     one = msgspec.structs.replace(one, readonly=True)
                     warnings.append(
-                        f"medium {one.mid} belongs to another group and is attached read-only: to attach it writable, "
-                        f"you need {Permission.MEDIA_WRITE.value} on that group"
+                        f"{self._library.visible_name(medium)} belongs to another group and is attached read-only: to "
+                        f"attach it writable, you need {Permission.MEDIA_WRITE.value} on that group"
                     )
             media.append(one)
         return msgspec.structs.replace(spec, media=media, attached_by=makers), warnings

@@ -83,8 +83,9 @@ def check_alone(kind: str, read: Read) -> None:
         raise refused("its header is invalid") from None
 
 
-def refused(why: str) -> Refused:
-    return Refused(Problem.NOT_AN_IMAGE, f"the image cannot be imported: {why}", field="mid")
+def refused(why: str, done: str = "imported") -> Refused:
+    """`done`: what cannot be done with it, imported or cloned."""
+    return Refused(Problem.NOT_AN_IMAGE, f"the image cannot be {done}: {why}", field="mid")
 
 
 def _qcow2(read: Read) -> None:

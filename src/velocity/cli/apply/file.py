@@ -1,15 +1,22 @@
-"""What an apply file may say. TOML; unknown words are refused."""
+"""What an apply file may say. TOML; unknown words are refused, and so is what says two things of one object."""
 
 from __future__ import annotations
 
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from velocity.cli.words import clean
 from velocity.client import ClientError
+from velocity.contract import names
+from velocity.contract.fields import PASSWORD_LENGTH
+
+STDIN = Path("-")
 
 
 class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -18,7 +25,7 @@ class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 
 class QuotaEntry(FileEntry, frozen=True):
     cpus: int | None = None
-    memory: str | None = None
+    memory: int | str | None = None
     vms: int | None = None
 
 
@@ -54,14 +61,14 @@ class UserEntry(FileEntry, frozen=True):
 
 
 class MediumEntry(FileEntry, frozen=True):
-    """Empty with a `size`, uploaded from `file`, or imported from the image `image`."""
+    """Empty with a `size`, uploaded from `file`, or imported from the image `image`. No `format`: raw."""
 
     name: str
     group: str = "/"
     pool: int | str = 1
     type: str | None = None
-    format: Literal["raw", "qcow2"] = "raw"
-    size: str | None = None
+    format: Literal["raw", "qcow2"] | None = None
+    size: int | str | None = None
     file: str | None = None
     image: str | None = None
 
@@ -72,7 +79,7 @@ class VmEntry(FileEntry, frozen=True):
     name: str
     group: str = "/"
     cpus: int = 1
-    memory: str = "1G"
+    memory: int | str = "1G"
     displays: list[str] = []
     media: list[str] = []
     nics: list[str] = []
@@ -89,20 +96,67 @@ class File(FileEntry, frozen=True):
 
 
 def read(path: Path) -> File:
-    """Raises `ClientError`, naming what is wrong."""
+    """Of standard input for `-`. Raises `ClientError`, naming what is wrong."""
+    here = "standard input" if path == STDIN else clean(path)
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), File)
+        text = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        file = msgspec.convert(tomllib.loads(text.decode()), File)
     except OSError as error:
-        raise ClientError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ClientError(f"{path}: {error}") from None
+        raise ClientError(f"{here} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ClientError(f"{here} is not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ClientError(f"{here}: {error}") from None
     except msgspec.ValidationError as error:
-        raise ClientError(f"{path}: {str(error).replace('$.', '')}") from None
+        raise ClientError(f"{here}: {str(error).replace('$.', '')}") from None
+    wrong = next(_wrong(file, Path() if path == STDIN else path.parent), None)
+    if wrong is not None:
+        raise ClientError(f"{here}: {wrong}")
+    return _tidy(file)
+
+
+def _wrong(file: File, base: Path) -> Iterator[str]:
+    """What is wrong with it, in words."""
     for medium in file.media:
         if sum(one is not None for one in (medium.size, medium.file, medium.image)) != 1:
-            raise ClientError(f"{path}: medium {medium.name!r} needs exactly one of size, file and image")
+            yield f"medium {medium.name!r} needs exactly one of size, file and image"
     named = [one for medium in file.media for one in (medium.file, medium.image)]
     for name in [*named, *(user.password_file for user in file.users)]:
-        if name is not None and not (path.parent / name).is_file():
-            raise ClientError(f"{path}: there is no file {name!r} next to it")
-    return file
+        if name is not None and not (base / name).is_file():
+            yield f"there is no file {name!r} next to it"
+    for user in file.users:
+        if user.password_file is not None and len(password(base / user.password_file)) not in PASSWORD_LENGTH:
+            yield (
+                f"the password of {user.name!r} in {user.password_file!r} has not {PASSWORD_LENGTH.start} to "
+                f"{PASSWORD_LENGTH.stop - 1} characters"
+            )
+    called: list[tuple[str, names.Kind]] = [(medium.name, "object") for medium in file.media]
+    called += [(vm.name, "object") for vm in file.vms] + [(user.name, "user") for user in file.users]
+    for name, kind in called:
+        why = names.problem(names.tidy(name, kind), kind)
+        if why is not None:
+            yield f"the name {clean(name)!r}: {why}"
+
+
+def password(file: Path) -> str:
+    """What stands in a password file."""
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"the password file {clean(file)} cannot be read: {error}") from None
+
+
+def _tidy(file: File) -> File:
+    """With the names as the server keeps them."""
+    replace = msgspec.structs.replace
+    return File(
+        groups=[replace(one, path=group_path(one.path)) for one in file.groups],
+        users=[replace(one, name=names.tidy(one.name, "user")) for one in file.users],
+        media=[replace(one, name=names.tidy(one.name)) for one in file.media],
+        vms=[replace(one, name=names.tidy(one.name)) for one in file.vms],
+    )
+
+
+def group_path(word: str) -> str:
+    """A path as `velocity group list` shows it."""
+    return names.path(names.tidy(one) for one in names.parts(word)) or "/"

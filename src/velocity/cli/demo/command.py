@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from velocity.cli import connection, own_server, where
+from velocity.cli import connection, naming, own_server, where
 from velocity.cli.demo.guest import READY, CannotBuild, Guest, build, cache_directory
 from velocity.cli.media import send
 from velocity.cli.where import GROUP
@@ -23,8 +24,8 @@ from velocity.contract.machines import Attachment, Display, Nic, State
 CONTROL = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 """Escape sequences of terminals. ECMA-48"""
 
-PATIENCE = 120.0
-"""Seconds that the guest gets to say that it is ready; software emulation needs about twenty."""
+QUIET, LONGEST = 120.0, 1800.0
+"""Seconds after which a guest that says nothing is given up, and after which any is: a slow host needs many minutes."""
 
 
 class Steps:
@@ -67,9 +68,11 @@ def demo(iso: Path | None, name: str, group: int | None, remove: bool) -> None:
     steps.show()
     settings = load()
     velocity = own_server.command(settings) if client.server == own_server.address(settings) else program()
-    _farewell(velocity, name, where.option(client, group))
+    _farewell(velocity, name, vmid, where.option(client, group))
     if not ready:
-        raise click.ClickException(f"the guest was not ready within {PATIENCE:.0f} s: look at its console")
+        raise click.ClickException(
+            f"the guest is not ready, and has said nothing for {QUIET:.0f} s: look at its console"
+        )
 
 
 def _build(steps: Steps) -> Guest:
@@ -121,13 +124,14 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
     if not running:
         steps.end("start, until RUNNING is reported")
     console = client.console(client.open_console(vmid=vmid, kind="serial"))
-    seen, shown, end = b"", 0, time.monotonic() + (PATIENCE if wait else 15.0)
-    while time.monotonic() < end and READY not in seen:
+    begun = heard = time.monotonic()
+    seen, shown, quiet = b"", 0, QUIET if wait else 15.0
+    while READY not in seen and (now := time.monotonic()) < min(heard + quiet, begun + LONGEST):
         piece = console.receive(timeout=1.0)
         if piece == b"":
             break
         if piece:
-            seen += piece
+            seen, heard = seen + piece, now if wait else heard
             shown += _show(seen[shown:])
     console.close()
     _show(seen[shown:] + b"\n")
@@ -165,16 +169,17 @@ def _remove(client: Client, gid: int, name: str) -> None:
         click.echo(f"there is no VM or medium named {clean(name)}", err=True)
 
 
-def _farewell(velocity: str, name: str, of: str) -> None:
+def _farewell(velocity: str, name: str, vmid: int, of: str) -> None:
     """`velocity`: how this server is called again; `of`: the option that names the group, where it was named."""
-    remove = "demo --remove" if name == "demo" else f"demo --name {name} --remove"
+    remove = "demo --remove" if name == "demo" else f"demo --name {shlex.quote(name)} --remove"
+    word = shlex.quote(name if naming.number(name) is None else f"{naming.PREFIX}{vmid}")
     click.echo(
         f"""
 {clean(name)} keeps running. Try these commands:
-  {velocity} vm console {name}{of}      open its console; Ctrl-] leaves
-  {velocity} vm show {name}{of}         show everything about it
-  {velocity} vm pause {name}{of}        pause it; `vm resume` continues
-  {velocity} vm stop {name}{of}         press its power button
+  {velocity} vm console {word}{of}      open its console; Ctrl-] leaves
+  {velocity} vm show {word}{of}         show everything about it
+  {velocity} vm pause {word}{of}        pause it; `vm resume` continues
+  {velocity} vm stop {word}{of}         press its power button
   {velocity} {remove}{of}        remove it again""",
         err=True,
     )

@@ -141,7 +141,8 @@ class Images:
                 await target.do(os.fchown, uid, -1)
             words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(read, kind)]
             with target.file.use() as write:
-                await self._run(uid, [*words, _name(write)], (read, write), size, told)
+                done = "imported" if conversion.foreign else "cloned"
+                await self._run(uid, [*words, _name(write)], (read, write), size, told, done=done)
         if kind == format_ == "raw":  # qemu-img counts in sectors
             await target.do(os.ftruncate, size)
 
@@ -191,10 +192,11 @@ class Images:
         size: int,
         told: Told | None,
         fine: tuple[int, ...] = (0,),
+        done: str = "imported",
     ) -> str:
         """qemu-img without privileges. What it printed; raises `Refused`, unless it ends as is `fine`.
 
-        `told` hears the bytes done; without it, it has to be done in seconds.
+        `told` hears the bytes done; without it, it has to be done in seconds. `done`: see `refused`.
         """
         bounds = Bounds(file=size + size // 64 + (64 << 20))
         try:
@@ -205,12 +207,12 @@ class Images:
                     said = await _listen(process.stdout, size, told)
                     status = await process.wait()
                 if status not in fine:
-                    raise refused(_clean(await process.complaints()))
+                    raise refused(_clean(await process.complaints()), done)
                 return said
         except FileNotFoundError:
-            raise refused("a required program is missing on the server: run `velocity doctor` there") from None
+            raise refused("a required program is missing on the server: run `velocity doctor` there", done) from None
         except TimeoutError:
-            raise refused("it could not be read in time") from None
+            raise refused("it could not be read in time", done) from None
 
     async def unpacked(
         self, source: ImageFile, kind: str, told: Told, member: Member | None = None

@@ -1,0 +1,45 @@
+"""Amounts as people write them. A bare number is MiB of memory and bytes of a medium, in every verb and file."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from velocity.cli.words import clean
+
+MEMORY = "Such as 512M or 4G; a bare number is MiB."
+SIZE = "Such as 512M or 20G; a bare number is bytes."
+UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def to_bytes(text: str) -> int:
+    """10G, 512M, 64K or plain bytes; the units are binary. Raises `BadParameter`."""
+    found = _read(text, bare="")
+    if found is None:
+        raise click.BadParameter(f"{clean(text)!r} is not a size: write 10G, 512M, or bytes")
+    return found
+
+
+def to_mebibytes(text: str) -> int:
+    """4G, 512M, or plain MiB. Raises `BadParameter`, also for what is no whole number of MiB."""
+    found = _read(text, bare="M")
+    if found is None:
+        raise click.BadParameter(f"{clean(text)!r} is not an amount of memory: write 4G, 512M, or MiB")
+    if found % (1 << 20):
+        raise click.BadParameter(f"{clean(text)!r} is not a whole number of MiB")
+    return found >> 20
+
+
+def to_quota(text: str) -> int:
+    """Bytes; 0 for `none`."""
+    return 0 if text == "none" else to_bytes(text)
+
+
+def _read(text: str, bare: str) -> int | None:
+    """None: it is no amount. `bare` is the unit of a number without one."""
+    match = re.fullmatch(r"([0-9]{1,19})\s*(?:([KMGT])(?:i?B)?|(B))?", text.strip(), re.IGNORECASE | re.ASCII)
+    if match is None:
+        return None
+    unit = (match[2] or "").upper() or ("" if match[3] else bare)
+    return int(match[1]) << UNITS[unit]

@@ -1,0 +1,158 @@
+"""The media of an apply file: what is to be made, and what is there and is not as the file says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+from velocity.cli import resolve
+from velocity.cli.amounts import to_bytes
+from velocity.cli.apply.file import MediumEntry
+from velocity.cli.apply.places import Places, unless_made
+from velocity.cli.media import import_file, send
+from velocity.cli.task import check_done, watch
+from velocity.cli.words import clean
+from velocity.client import ApiError, Client, ClientError
+from velocity.client.upload import size_of
+from velocity.contract.media import MediumInfo
+from velocity.sizes import size
+
+CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN = 8220, 9220, 21220
+WHOLE = 16 << 20
+"""Bytes up to which the whole content is compared; of more than that, pieces."""
+PIECE, PIECES = 1 << 16, 64
+
+
+class MediaSteps:
+    """What is to be made, and the differences that no step removes."""
+
+    def __init__(self, client: Client, places: Places, base: Path) -> None:
+        self._client = client
+        self._places = places
+        self._base = base
+        self._known: dict[int, list[MediumInfo]] = {}
+        self._seen: set[tuple[int | str, int, str]] = set()
+        self.planned: set[tuple[int | str, str]] = set()
+        """The groups and names of what is to be made."""
+        self.differences: list[str] = []
+
+    def is_new(self, entry: MediumEntry, others: list[MediumEntry]) -> bool:
+        """Whether it is to be made. Raises `ClientError` for what cannot be, and for two tables of one medium."""
+        gid, mpid = self._places.find(entry.group), self.mpid(entry.pool)
+        key = (self._places.key(entry.group), mpid, entry.name)
+        if key in self._seen:
+            raise ClientError(f"the file has two tables for the medium {clean(entry.name)} in {entry.group}: keep one")
+        self._seen.add(key)
+        wanted = self._size(entry)
+        there = [] if gid is None else [one for one in self._media(gid) if one.name == entry.name]
+        found = next((one for one in there if one.mpid == mpid), None)
+        label = f"medium {clean(entry.name)} in {entry.group}"
+        if found is not None:
+            self.differences += (f"{label} {one}" for one in self._differences(entry, found, wanted))
+            return False
+        named = {self.mpid(one.pool) for one in others if self._place(one) == self._place(entry)}
+        moved = next((one for one in there if one.mpid not in named), None)
+        if moved is not None:
+            pools = [resolve.pool_label(self._client, one) for one in (moved.mpid, mpid)]
+            self.differences.append(f"{label} lies in pool {pools[0]}, and the file says {pools[1]}: {_CURE}")
+            return False
+        self.planned.add(self._place(entry))
+        return True
+
+    def _place(self, entry: MediumEntry) -> tuple[int | str, str]:
+        return self._places.key(entry.group), entry.name
+
+    def _media(self, gid: int) -> list[MediumInfo]:
+        if gid not in self._known:
+            self._known[gid] = self._client.list_media(gid=gid).media
+        return self._known[gid]
+
+    def mpid(self, pool: int | str) -> int:
+        """A number is an id, and a word as anywhere."""
+        return pool if isinstance(pool, int) else resolve.mpid(self._client, pool)
+
+    def _size(self, entry: MediumEntry) -> int | None:
+        """Bytes; None: not known before the import."""
+        if entry.size is not None:
+            return to_bytes(str(entry.size))
+        return size_of(self._base / entry.file) if entry.file is not None else None
+
+    def _differences(self, entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[str]:
+        if wanted is not None and wanted != found.size:
+            same = size(found.size) == size(wanted)
+            has, says = (f"{one} bytes" if same else size(one) for one in (found.size, wanted))
+            yield f"is {has}, and the file says {says}: {_CURE}"
+        elif entry.file is not None and self._is_other(found, self._base / entry.file):
+            yield f"has another content than {clean(entry.file)}: {_CURE}"
+        if entry.format is not None and entry.format != found.format:
+            yield f"has the format {found.format}, and the file says {entry.format}: {_CURE}"
+        if entry.type is not None and entry.type.casefold() != found.type.casefold():
+            yield f"has the type {clean(found.type)}, and the file says {clean(entry.type)}: {_CURE}"
+
+    def _is_other(self, medium: MediumInfo, file: Path) -> bool:
+        """Whether its bytes are not those of a file as long. What VMs may write to is theirs, and not compared."""
+        if medium.used_by and not medium.readonly and medium.type.upper() != "ISO":
+            return False
+        with file.open("rb") as source, contextlib.suppress(ApiError):  # a VM that one does not see writes to it
+            for begin, end in pieces(medium.size):
+                source.seek(begin)
+                if source.read(end - begin) != self._content(medium.mid, begin, end):
+                    return True
+        return False
+
+    def _content(self, mid: UUID, begin: int, end: int) -> bytes:
+        ranges = {"range": f"bytes={begin}-{end - 1}"}
+        return self._client.exchange("GET", f"/m/media/content/{mid}", b"", ranges).content
+
+    def make(self, entry: MediumEntry) -> None:
+        gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
+
+        def there() -> UUID | None:
+            media = self._client.list_media(gid=gid).media
+            return next((one.mid for one in media if (one.name, one.mpid) == (entry.name, mpid)), None)
+
+        def create() -> UUID:
+            return self._client.create_medium(
+                name=entry.name, size=self._size(entry) or 0, gid=gid, mpid=mpid, type=entry.type or "DISK",
+                format=entry.format or "raw",
+            ).mid  # fmt: skip
+
+        file = self._base / str(entry.file or entry.image)
+        kind = entry.type or ("ISO" if file.suffix.lower() == ".iso" else "DISK")
+
+        def upload() -> UUID:
+            return send(self._client, file, entry.name, kind, gid, mpid, readonly=False).mid
+
+        label = f"medium {clean(entry.name)}"
+        if entry.size is not None:
+            unless_made(create, CREATE_TAKEN, there, label)
+        elif entry.file is not None:
+            unless_made(upload, UPLOAD_TAKEN, there, label)
+        elif there() is None:
+            self._import(entry, file, kind, there)
+
+    def _import(self, entry: MediumEntry, file: Path, kind: str, there: Callable[[], object | None]) -> None:
+        gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
+
+        def start() -> object:
+            format_ = entry.format or "raw"
+            tid = import_file(self._client, file, entry.name, gid=gid, mpid=mpid, format=format_, type=kind)
+            check_done(watch(self._client, tid))
+            return tid
+
+        unless_made(start, IMPORT_TAKEN, there, f"medium {clean(entry.name)}")
+
+
+_CURE = "this cannot be changed; make a medium of another name, or remove this one first"
+
+
+def pieces(length: int) -> Iterator[tuple[int, int]]:
+    """Where contents of so many bytes are compared: all of little ones; of others the ends, and places between."""
+    if length <= WHOLE:
+        yield from ((at, min(length, at + (1 << 20))) for at in range(0, length, 1 << 20))
+        return
+    for number in range(PIECES):
+        at = (length - PIECE) * number // (PIECES - 1)
+        yield at, at + PIECE

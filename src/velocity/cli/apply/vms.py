@@ -1,0 +1,154 @@
+"""The VMs of an apply file: what is to be made, changed, started and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from velocity.cli.apply.file import VmEntry
+from velocity.cli.apply.media import MediaSteps
+from velocity.cli.apply.places import Places, unless_made
+from velocity.cli.output import AmbiguousName, NameNotFound
+from velocity.cli.vm import wait_stopped
+from velocity.cli.vm_settings import MediaScope, medium_words, read
+from velocity.cli.words import clean
+from velocity.client import ApiError, Client, ClientError
+from velocity.contract.machines import State, VmInfo, VmSummary
+
+NAME_TAKEN, OLD_REVISION = 12223, 16429
+CHANGES = 5
+"""How often a change is tried while others change the same VM."""
+STOP_SECONDS = 60.0
+
+
+class VmSteps:
+    """What is to be done about VMs."""
+
+    def __init__(self, client: Client, places: Places, media: MediaSteps) -> None:
+        self._client = client
+        self._places = places
+        self._media = media
+        self._seen: set[tuple[int | str, str]] = set()
+        self.notes: list[str] = []
+        """What is as the file says, and not in effect yet."""
+
+    def find(self, entry: VmEntry) -> VmSummary | None:
+        """The one that is there. Raises `ClientError` for two tables of one VM."""
+        key = (self._places.key(entry.group), entry.name)
+        if key in self._seen:
+            raise ClientError(f"the file has two tables for the VM {clean(entry.name)} in {entry.group}: keep one")
+        self._seen.add(key)
+        gid = self._places.find(entry.group)
+        return None if gid is None else self._look(gid, entry.name)
+
+    def _look(self, gid: int, name: str) -> VmSummary | None:
+        return next((one for one in self._client.list_vms(gid=gid).vms if one.name == name), None)
+
+    def changed(self, entry: VmEntry, vmid: int) -> list[str]:
+        """The settings that the file says otherwise."""
+        info = self._client.show_vm(vmid=vmid)
+        waits = [one for one in info.waiting if one in self._settings(entry)]
+        if waits and info.state is not State.STOPPED:
+            label = f"VM {clean(entry.name)} in {entry.group}"
+            self.notes.append(f"{label}: {', '.join(waits)} take effect at its next start")
+        changes = self._changes(entry, info)
+        return [*changes, *(["media"] if self._waits_for_media(entry) else [])]
+
+    def _settings(self, entry: VmEntry) -> dict[str, Any]:
+        """What the file says of it but for the media."""
+        said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
+        del said["media"]
+        return read(MediaScope(self._client, None), said)
+
+    def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
+        wanted = self._settings(entry)
+        if not self._waits_for_media(entry):
+            wanted |= self._attachments(entry, info.gid)
+        return {name: value for name, value in wanted.items() if getattr(info, name) != value}
+
+    def _attachments(self, entry: VmEntry, gid: int) -> dict[str, Any]:
+        return read(MediaScope(self._client, gid), {"media": entry.media})
+
+    def check(self, entry: VmEntry) -> None:
+        """Raises `ClientError` or `ClickException` for what could not be made."""
+        self._settings(entry)
+        self._waits_for_media(entry)
+
+    def _waits_for_media(self, entry: VmEntry) -> bool:
+        """Whether media of it are yet to be made. Raises `ClientError` for one that neither is there nor will be."""
+        waits = False
+        for text in entry.media:
+            planned = {(self._places.key(entry.group), word) for word in medium_words(text)} & self._media.planned
+            if planned:
+                waits = True
+                continue
+            try:
+                self._attachments(msgspec.structs.replace(entry, media=[text]), self._places.nearest(entry.group))
+            except AmbiguousName:
+                raise
+            except NameNotFound as error:
+                raise ClientError(
+                    f"VM {clean(entry.name)}: {error.message}; the file does not make it: add it under [[media]]"
+                ) from None
+        return waits
+
+    def create(self, entry: VmEntry) -> None:
+        gid = self._places.now(entry.group)
+        settings = self._settings(entry) | self._attachments(entry, gid)
+        unless_made(
+            lambda: self._client.create_vm(name=entry.name, gid=gid, **settings).vmid,
+            NAME_TAKEN,
+            lambda: found.vmid if (found := self._look(gid, entry.name)) else None,
+            f"VM {clean(entry.name)}",
+        )
+
+    def change(self, entry: VmEntry, vmid: int) -> None:
+        """From what it is then: somebody else may have changed it since the plan."""
+        for number in range(CHANGES):
+            info = self._client.show_vm(vmid=vmid)
+            wanted = self._settings(entry) | self._attachments(entry, info.gid)
+            changes = {name: value for name, value in wanted.items() if getattr(info, name) != value}
+            if not changes:
+                return
+            try:
+                self._client.alter_vm(vmid=vmid, revision=info.revision, **changes)
+            except ApiError as error:
+                if error.code != OLD_REVISION or number == CHANGES - 1:
+                    raise
+            else:
+                return
+
+    def set_state(self, entry: VmEntry) -> None:
+        found = self._look(self._places.now(entry.group), entry.name)
+        if found is None:
+            raise ClientError(
+                f"VM {clean(entry.name)} in {entry.group} has been removed meanwhile: apply the file again"
+            )
+        self._client.set_vm_state(vmid=found.vmid, state=str(entry.state))
+        if entry.state == State.STOPPED.value:
+            state = wait_stopped(self._client, found.vmid, STOP_SECONDS)
+            if state.state is not State.STOPPED:
+                raise ClientError(
+                    f"VM {clean(entry.name)} in {entry.group} is still {state.state.value} after {STOP_SECONDS:.0f} s: "
+                    "stop it with --force, and apply the file again"
+                )
+
+
+def steps(vms: VmSteps, entry: VmEntry) -> Iterator[tuple[str, Any]]:
+    """What is to be done about one VM, in words and as calls."""
+    label = f"VM {clean(entry.name)} in {entry.group}"
+    found = vms.find(entry)
+    vms.check(entry)
+    if found is None:
+        yield f"create {label}", lambda: vms.create(entry)
+    else:
+        vmid = found.vmid
+        changes = vms.changed(entry, vmid)
+        if changes:
+            yield f"change {label}: {', '.join(changes)}", lambda: vms.change(entry, vmid)
+    state = found.state if found else State.STOPPED
+    if entry.state is not None and entry.state != state.value:
+        verb = "start" if entry.state == "RUNNING" else "stop"
+        yield f"{verb} {label}", lambda: vms.set_state(entry)

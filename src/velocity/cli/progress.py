@@ -1,0 +1,35 @@
+"""Bars on stderr that keep to one line, however narrow the terminal and however long the name."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Column
+
+from velocity.cli.words import clean
+
+FIGURES = 40
+"""Columns of a terminal that the figures beside a bar take at most, with the spaces between."""
+
+
+def bar(*, shown: bool = True) -> Progress:
+    """Bytes that are done, of so many, how fast, and how long it will take."""
+    console = Console(file=sys.stderr)
+    width = max(5, min(40, console.width // 4))
+    text = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - width - FIGURES))
+    return Progress(
+        TextColumn("{task.description}", table_column=text),
+        BarColumn(bar_width=width),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not shown,
+    )
+
+
+def label(text: str) -> str:
+    """A description that rich takes as it is."""
+    return clean(text).replace("[", "\\[")
