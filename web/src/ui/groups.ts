@@ -4,6 +4,10 @@ import { type Group, useMay, useObjects } from "@/api/live";
 
 export const ROOT = 0;
 
+/** A slash in a name is no step of a path: the command line writes it so, too. */
+const escaped = (name: string): string =>
+  name.includes("/") || name.endsWith("\\") ? name.replaceAll("\\", "\\\\").replaceAll("/", "\\/") : name;
+
 export function pathsOf(groups: readonly Group[]): Map<number, string> {
   const by = new Map(groups.map((group) => [group.gid, group]));
   const paths = new Map<number, string>();
@@ -13,7 +17,7 @@ export function pathsOf(groups: readonly Group[]): Map<number, string> {
     let at: Group | undefined = group;
     while (at && at.gid !== ROOT && !seen.has(at.gid)) {
       seen.add(at.gid);
-      names.unshift(at.name);
+      names.unshift(escaped(at.name));
       at = by.get(at.parent_gid);
     }
     paths.set(group.gid, names.join("/") || "/");
@@ -48,6 +52,3 @@ export function useGroupsWhere(...permissions: string[]): GroupChoice[] {
       .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
   }, [groups, may, wanted]);
 }
-
-/** `--group team/web`; nothing for the root group, which is the command line's own choice. */
-export const groupOption = (gid: number, path: string): string[] => (gid === ROOT ? [] : ["--group", path]);

@@ -1,15 +1,25 @@
 /** The command line for a VM: its name, and its group where that is not the root. */
 import type { Vm } from "@/api/live";
 
-interface Named extends Pick<Vm, "name" | "gid"> {
+/** Names that the command line would take for an id or an option; "user 3" and "group 3" are no names, but stand for one. */
+export const MISREAD = /^(-|id:|\d+$|(group|user) \d+$)/;
+
+/** An id, whatever names there are. */
+export const idWord = (id: number | string): string => `id:${id}`;
+
+interface Named extends Pick<Vm, "name" | "gid" | "vmid"> {
   /** Of its group, where that is known: `team/web`. */
   path?: string;
 }
 
 export function vmCli(vm: Named, verb: string, ...options: string[]): string[] {
-  return ["velocity", "vm", verb, vm.name, ...options, ...vmGroup(vm, vm.path)];
+  return ["velocity", "vm", verb, ...vmWords(vm, options)];
 }
 
-/** Nothing for the root group, but for a name of digits: that would be an id where no group is named. */
-export const vmGroup = ({ name, gid }: Pick<Vm, "name" | "gid">, path = String(gid)): string[] =>
-  gid === 0 && !/^\d+$/.test(name) ? [] : ["--group", path];
+/** The VM, with what the verb is given, and its group; an id needs none. */
+export const vmWords = (vm: Named, options: readonly string[]): string[] =>
+  MISREAD.test(vm.name) ? [idWord(vm.vmid), ...options] : [vm.name, ...options, ...groupOption(vm.gid, vm.path)];
+
+/** `--group team/web`; nothing for the root group, which is the command line's own choice. */
+export const groupOption = (gid: number, path = idWord(gid)): string[] =>
+  gid === 0 ? [] : ["--group", MISREAD.test(path) ? idWord(gid) : path];

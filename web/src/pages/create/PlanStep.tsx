@@ -27,7 +27,7 @@ export function PlanStep({
   const disk = diskMade ? undefined : makeDisk(draft, image);
   const vm = createVm(draft, image, diskMade);
   const shown = createVm(draft, image, diskMade ?? (makesDisk(draft) ? "MID-OF-THE-DISK" : undefined));
-  const { lines, but } = commandLines(draft, image, path(draft.gid), file);
+  const lines = commandLines(draft, image, path(draft.gid), file);
   const later = !image?.mid && image !== undefined;
   const waits = later && (draft.disk === "copy" || draft.disk === "import");
   return (
@@ -59,7 +59,6 @@ export function PlanStep({
         </List>
       )}
       <ExpandableSection toggleText="The same from the command line" className="v-same v-space-above">
-        {but && <Alert isInline isPlain variant="info" title={but} />}
         <ClipboardCopy
           isReadOnly
           isCode

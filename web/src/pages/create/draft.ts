@@ -106,11 +106,9 @@ export const memoryMib = (draft: Pick<Draft, "memory">): number | undefined => {
   return found === undefined ? undefined : Math.floor(found / 2 ** 20);
 };
 
-/** A bare number is GiB: nobody means a disk of bytes. */
-export const diskBytes = (draft: Pick<Draft, "diskSize">): number | undefined => {
-  const text = draft.diskSize.trim();
-  return /^\d+$/.test(text) ? Number(text) * 2 ** 30 : parseBytes(text);
-};
+/** With its unit: a bare number is bytes elsewhere, and nobody means a disk of bytes here. */
+export const diskBytes = (draft: Pick<Draft, "diskSize">): number | undefined =>
+  /[a-z]/i.test(draft.diskSize) ? parseBytes(draft.diskSize) : undefined;
 
 export interface Known {
   left: Left;
@@ -138,7 +136,7 @@ export function problems(draft: Draft, known: Known): Problems {
   if (makesDisk(draft)) addProblem("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
     const size = diskBytes(draft);
-    if (size === undefined || size < 1) addProblem("diskSize", "Enter a size such as 20 GiB.");
+    if (size === undefined || size < 1) addProblem("diskSize", "Enter a size with its unit, such as 20 GiB.");
     else if (known.poolLeft !== undefined && size > known.poolLeft)
       addProblem("diskSize", "That is more than the quota has left.");
   }

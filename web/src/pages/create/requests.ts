@@ -1,6 +1,6 @@
 /** The requests that a draft stands for, and the command lines that do the same. */
 import type { Body } from "@/api/call";
-import { vmGroup } from "@/ui/vmCli";
+import { groupOption, idWord, MISREAD } from "@/ui/vmCli";
 import { shell } from "../../ui/format";
 import { type Draft, diskBytes, memoryMib, sizeOf } from "./draft";
 
@@ -55,16 +55,15 @@ function nicsOf(nic: string): NonNullable<CreateVm["nics"]> {
   return nic.startsWith("bridge:") ? [{ type: "BRIDGE", host: Number(nic.slice(7)) }] : [{ type: "NAT" }];
 }
 
-export interface Lines {
-  lines: string[];
-  /** Why they are not quite the same. */
-  but?: string;
-}
-
 /** `file` is what is uploaded here and now; `group` the path of the group. */
-export function commandLines(draft: Draft, image: Image | undefined, group: string, file: string | undefined): Lines {
-  const where = draft.gid === 0 ? [] : ["--group", group];
-  const pool = draft.mpid === undefined || draft.mpid === 1 ? [] : ["--pool", String(draft.mpid)];
+export function commandLines(
+  draft: Draft,
+  image: Image | undefined,
+  group: string,
+  file: string | undefined,
+): string[] {
+  const where = groupOption(draft.gid, group);
+  const pool = draft.mpid === undefined || draft.mpid === 1 ? [] : ["--pool", idWord(draft.mpid)];
   const lines: string[][] = [];
   const word = image ? wordOf(image, draft.gid) : "";
   // an import takes the file itself, and removes what it uploaded
@@ -107,21 +106,16 @@ export function commandLines(draft: Draft, image: Image | undefined, group: stri
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
   if (draft.autostart) vm.push("--autostart");
   lines.push([...vm, ...where]);
-  if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...vmGroup(draft, group)]);
-  return { lines: lines.map((line) => line.map(shell).join(" ")), but: whyNot(draft) };
+  const there = MISREAD.test(draft.name) ? ["--group", group] : where;
+  if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...there]);
+  return lines.map((line) => line.map(shell).join(" "));
 }
 
-/** By its id where the name would not do: a colon separates a medium from its mode, and one of another group is meant. */
+/** By its id where the name would not do: with a colon it might end like a mode, and one of another group is meant. */
 const wordOf = ({ name, mid, gid }: Image, here: number): string =>
-  mid && (name.includes(":") || gid !== here) ? mid : name;
+  mid && (name.includes(":") || MISREAD.test(name) || gid !== here) ? idWord(mid) : name;
 
 const amount = (bytes: string): string => {
   const number = Number(bytes);
   return number > 0 && number % 2 ** 30 === 0 ? `${number / 2 ** 30}G` : bytes;
 };
-
-function whyNot(draft: Draft): string | undefined {
-  if (draft.diskName.includes(":") && draft.disk !== "none" && draft.disk !== "itself")
-    return "The command line does not accept a colon in the name of a disk: use its id.";
-  return undefined;
-}

@@ -6,7 +6,7 @@ import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes, parseBytes } from "@/ui/format";
-import { groupOption } from "@/ui/groups";
+import { groupOption, idWord } from "@/ui/vmCli";
 import { freeName, mediumNameProblem, roomProblem, sizeProblem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
@@ -58,7 +58,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
         format,
         ...groupOption(target.gid, target.path),
         "--pool",
-        String(target.mpid ?? ""),
+        idWord(target.mpid ?? ""),
       ]}
       request={{ method: "put", path: "/m/media/create", body }}
       onSubmit={submit}

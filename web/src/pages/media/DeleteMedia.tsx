@@ -6,12 +6,11 @@ import type { Medium } from "@/api/live";
 import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { bytes, count } from "@/ui/format";
-import { groupOption, useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
+import { idWord } from "@/ui/vmCli";
 
 export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?: () => void; onClose: () => void }) {
   const [purge, setPurge] = useState(false);
-  const path = useGroupPath();
   const [first] = media;
   if (!first) return null;
   const only = media.length === 1;
@@ -33,11 +32,7 @@ export function DeleteMedia({ media, after, onClose }: { media: Medium[]; after?
     <Confirm
       title={`Delete ${only ? first.name : count(media.length, "medium", "media")}?`}
       verb={purge ? "Delete permanently" : "Delete"}
-      cli={[
-        ...["velocity", "media", "rm", only ? first.mid : "MID"],
-        ...groupOption(first.gid, path(first.gid)),
-        ...(purge ? ["--purge"] : []),
-      ]}
+      cli={[...["velocity", "media", "rm", only ? idWord(first.mid) : "MID"], ...(purge ? ["--purge"] : [])]}
       request={request}
       onConfirm={confirm}
       onClose={onClose}

@@ -8,7 +8,7 @@ import { useAction } from "@/ui/actions";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
-import { groupOption } from "@/ui/groups";
+import { groupOption, idWord } from "@/ui/vmCli";
 import { formatWords, isPacked } from "./content";
 import { freeName, mediumNameProblem, roomProblem, stem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
@@ -34,8 +34,8 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const path = making === "import" ? "/m/media/import" : "/m/media/clone";
   /** The command line looks for the source in the group that the disk goes to. */
   const line = [
-    ...["velocity", "media", making, medium.mid, ...(making === "import" ? ["--name", name] : [name])],
-    ...["--format", format, ...groupOption(target.gid, target.path), "--pool", String(target.mpid ?? "")],
+    ...["velocity", "media", making, idWord(medium.mid), ...(making === "import" ? ["--name", name] : [name])],
+    ...["--format", format, ...groupOption(target.gid, target.path), "--pool", idWord(target.mpid ?? "")],
   ];
   const submit = async () => {
     refused.clear();

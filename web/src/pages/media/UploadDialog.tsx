@@ -4,7 +4,7 @@ import { useRef, useState } from "react";
 import { typeOf, uploads } from "@/api/upload";
 import { FormDialog } from "@/ui/FormDialog";
 import { bytes, count } from "@/ui/format";
-import { groupOption } from "@/ui/groups";
+import { groupOption, idWord } from "@/ui/vmCli";
 import { FileInput } from "./FileInput";
 import { type Chosen, namesOf, problemsOf } from "./naming";
 import { OneFile } from "./OneFile";
@@ -57,7 +57,7 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
       cli={[
         ...["velocity", "media", "upload", first?.file.name ?? "FILE", "--name", names[0] ?? "NAME"],
         ...["--type", first?.type ?? "DISK", ...(first?.readonly ? ["--readonly"] : [])],
-        ...[...groupOption(target.gid, target.path), "--pool", String(target.mpid ?? "")],
+        ...[...groupOption(target.gid, target.path), "--pool", idWord(target.mpid ?? "")],
       ]}
       request={{
         method: "put",

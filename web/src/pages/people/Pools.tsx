@@ -11,6 +11,7 @@ import { Confirm } from "@/ui/Confirm";
 import { Failed } from "@/ui/Failed";
 import { bytes } from "@/ui/format";
 import { ROOT, useGroupPath } from "@/ui/groups";
+import { idWord } from "@/ui/vmCli";
 import { Bar } from "./Bar";
 import { groupWord } from "./commands";
 import { PoolDialog } from "./PoolDialog";
@@ -206,7 +207,7 @@ function Revoke({ gid, pool, onClose }: { gid: number; pool: PoolInfo; onClose: 
     <Confirm
       title={`Take the pool ${pool.name} away from ${path}?`}
       verb="Revoke"
-      cli={["velocity", "pool", "revoke", String(pool.mpid), groupWord(path, gid)]}
+      cli={["velocity", "pool", "revoke", idWord(pool.mpid), groupWord(path, gid)]}
       request={{ method: "delete", path: "/m/pool/assign", body }}
       onConfirm={async () => {
         const done = await act({

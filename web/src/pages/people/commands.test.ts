@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { assignLine, groupWord, newName, ownOf, sizeWord, userWord } from "./commands";
 
 test("names that read as an id or an option are replaced", () => {
-  expect([userWord("anna", 3), userWord("17", 3), userWord("-x", 3)]).toEqual(["anna", "3", "3"]);
-  expect([groupWord("team/web", 5), groupWord("/", 0), groupWord("group 9", 9)]).toEqual(["team/web", "/", "9"]);
+  expect([userWord("anna", 3), userWord("17", 3), userWord("-x", 3)]).toEqual(["anna", "id:3", "id:3"]);
+  expect([groupWord("team/web", 5), groupWord("/", 0), groupWord("group 9", 9)]).toEqual(["team/web", "/", "id:9"]);
   expect(newName("-x")).toEqual(["--", "-x"]);
 });
 

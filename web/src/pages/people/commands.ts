@@ -1,10 +1,10 @@
 /** Users and groups as the command line takes them: by name where that can be read as nothing else. */
+
 import type { Assigned, PoolInfo } from "@/api/schema";
+import { idWord, MISREAD } from "@/ui/vmCli";
 
-const MISREAD = /^(-|\d+$|(group|user) \d+$)/;
-
-export const userWord = (name: string, uid: number): string => (MISREAD.test(name) ? String(uid) : name);
-export const groupWord = (path: string, gid: number): string => (MISREAD.test(path) ? String(gid) : path);
+export const userWord = (name: string, uid: number): string => (MISREAD.test(name) ? idWord(uid) : name);
+export const groupWord = (path: string, gid: number): string => (MISREAD.test(path) ? idWord(gid) : path);
 /** A new name stands last, so that one with a dash before it is no option. */
 export const newName = (name: string): string[] => (name.startsWith("-") ? ["--", name] : [name]);
 
@@ -45,7 +45,7 @@ export const assignLine = (
   share: Assigned,
   now: Assigned = ownOf(undefined),
 ): string[] => [
-  ...["velocity", "pool", "assign", String(mpid), group],
+  ...["velocity", "pool", "assign", idWord(mpid), group],
   ...(share.quota === now.quota ? [] : ["--quota", share.quota > 0 ? sizeWord(share.quota) : "none"]),
   ...(share.write === now.write ? [] : [share.write ? "--write" : "--no-write"]),
   ...(share.manage === now.manage ? [] : [share.manage ? "--manage" : "--no-manage"]),

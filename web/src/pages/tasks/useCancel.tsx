@@ -5,6 +5,7 @@ import { call } from "@/api/call";
 import type { TaskInfo } from "@/api/schema";
 import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
+import { idWord } from "@/ui/vmCli";
 import { titleOf } from "./words";
 
 /** The dialog, to be shown somewhere, and how to open it. */
@@ -15,7 +16,7 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
     <Confirm
       title={`Cancel the ${asked.kind} of ${asked.name}?`}
       verb="Cancel it"
-      cli={["velocity", "task", "cancel", String(asked.tid)]}
+      cli={["velocity", "task", "cancel", idWord(asked.tid)]}
       request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
       onConfirm={() =>
         act({

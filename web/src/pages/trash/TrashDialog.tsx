@@ -6,6 +6,7 @@ import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
+import { idWord } from "@/ui/vmCli";
 import { order, type Verb } from "./order";
 
 export interface TrashRequest {
@@ -44,7 +45,7 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
       title={asked.title ?? `${words.ask}: ${only ? first.name : count(items.length, "item")}?`}
       verb={words.ask}
       danger={verb === "purge"}
-      cli={["velocity", "trash", words.cli, only ? String(first.trid) : "NUMBER"]}
+      cli={["velocity", "trash", words.cli, only ? idWord(first.trid) : "NUMBER"]}
       request={only ? request : { ...request, body: { trid: "NUMBER" } }}
       onConfirm={confirm}
       onClose={onClose}

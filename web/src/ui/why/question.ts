@@ -1,6 +1,7 @@
 /** What can be asked: who, may do which operation, on what; and what would be if permissions were given or taken. */
 import type { Body } from "@/api/call";
 import type { Supposed } from "@/api/schema";
+import { idWord } from "../vmCli";
 
 export interface Question {
   operation?: string;
@@ -115,7 +116,7 @@ export function whyLine(
     ...["velocity", "why", operation ?? "OPERATION"],
     ...(uid === undefined ? [] : ["--user", word.user(uid)]),
     ...(target === "group" && gid !== undefined ? ["--group", word.group(gid)] : []),
-    ...(target === "vm" && vmid !== undefined ? ["--vm", String(vmid)] : []),
+    ...(target === "vm" && vmid !== undefined ? ["--vm", idWord(vmid)] : []),
     ...(target === "user" && member !== undefined ? ["--to", word.user(member)] : []),
     ...supposed("--if-granted", granted),
     ...supposed("--if-revoked", revoked),

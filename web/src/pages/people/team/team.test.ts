@@ -21,7 +21,7 @@ test("a whole team is what the documentation types", () => {
   ).toEqual([
     "velocity group create web",
     "velocity group quota web --cpus 8 --memory 16G --vms 10",
-    "velocity pool assign 1 web --quota 200G --write --manage",
+    "velocity pool assign id:1 web --quota 200G --write --manage",
     "velocity user create --group web anna",
     "velocity user grant anna admin --group web",
   ]);

@@ -42,7 +42,7 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
           isDisabled={disabled}
           className="v-memory"
         />
-        <Problem text={problems.memory_mib} help="Such as 512 MiB or 2 GiB." />
+        <Problem text={problems.memory_mib} help="Such as 512 MiB or 2 GiB; a bare number is MiB." />
       </FormGroup>
       <Checkbox
         id="autostart"

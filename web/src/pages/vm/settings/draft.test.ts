@@ -84,18 +84,18 @@ it("what is wrong is told at its field, as the server names it", () => {
 });
 
 it("the command line gives lists whole, and is absent where it has no option", () => {
-  const vm = { name: "web", gid: 3 };
+  const vm = { name: "web", gid: 3, vmid: 9 };
   expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
-    "velocity vm set web --media a:block --media b:virtio:ro --nic none --group 3",
+    "velocity vm set web --media a:block --media b:virtio:ro --nic none --group id:3",
   );
   const nics = [{ type: "NAT" }, { type: "BRIDGE", host: 2 }, { type: "BRIDGE", host: 3, trusted: true }];
-  expect(cliOf({ name: "web", gid: 0 }, { nics })?.join(" ")).toBe(
+  expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { nics })?.join(" ")).toBe(
     "velocity vm set web --nic nat --nic bridge:2 --nic bridge:3:trusted",
   );
-  expect(cliOf({ name: "web", gid: 0 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
+  expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
     "velocity vm set web --cpus 4 --autostart",
   );
-  expect(cliOf({ name: "7", gid: 0 }, { cpus: 4 })?.join(" ")).toBe("velocity vm set 7 --cpus 4 --group 0");
-  expect(cliOf(vm, { notes: "" })).toEqual(["velocity", "vm", "set", "web", "--notes", "", "--group", "3"]);
+  expect(cliOf({ name: "7", gid: 0, vmid: 9 }, { cpus: 4 })?.join(" ")).toBe("velocity vm set id:9 --cpus 4");
+  expect(cliOf(vm, { notes: "" })).toEqual(["velocity", "vm", "set", "web", "--notes", "", "--group", "id:3"]);
   expect(cliOf(vm, { rosetta: true })).toBeUndefined();
 });

@@ -2,7 +2,7 @@
 import { Display as DisplayLimits, CreateVm as Limits } from "@/api/limits";
 import { parseBytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
-import { vmGroup } from "@/ui/vmCli";
+import { vmWords } from "@/ui/vmCli";
 import { pickSettings, SETTINGS, type Setting, type VmSettings } from "@/ui/vmSettings";
 
 export type Settings = VmSettings & { name: string };
@@ -102,9 +102,12 @@ export function problemsOf(draft: Draft): Record<string, string> {
 }
 
 /** The command line of a change; undefined where it has no option for it. */
-export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settings>): string[] | undefined {
+export function cliOf(
+  vm: { name: string; gid: number; vmid: number },
+  changes: Partial<Settings>,
+): string[] | undefined {
   if (changes.rosetta !== undefined || changes.displays?.some((one) => (one.ppi ?? 96) !== 96)) return undefined;
-  const line = ["velocity", "vm", "set", vm.name];
+  const line: string[] = [];
   const add = (option: string, words: string[] | undefined) => {
     for (const word of words?.length === 0 ? ["none"] : (words ?? [])) line.push(option, word);
   };
@@ -127,7 +130,7 @@ export function cliOf(vm: { name: string; gid: number }, changes: Partial<Settin
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
-  return [...line, ...vmGroup(vm)];
+  return ["velocity", "vm", "set", ...vmWords(vm, line)];
 }
 
 /** Put an element of a list one place earlier (-1) or later (1). */
