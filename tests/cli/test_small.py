@@ -164,6 +164,11 @@ def test_people_read_names_and_words_not_ids_and_numbers(host: Host) -> None:
     assert "media disk/BLOCK/no, scratch/USB/yes -> scratch/BLOCK/no" in planned
     history = host.ok("history", "--refused")
     assert "refused 12228: medium 'disk' is already attached writable, to VM 'web'" in history
+    done = host.ok("history", "--match", "done")
+    host.ok("group", "create", "a vmid=1")
+    assert "  group / pool default name=scratch  " in done, done
+    assert "VM web" in host.ok("history", "--refused"), "what was to be changed"
+    assert 'group / name="a vmid=1"' in host.ok("history"), "what looks like an id in a name stays"
 
 
 @pytest.mark.holds("CLI-68")
@@ -203,3 +208,18 @@ def test_a_clone_that_fails_is_not_called_an_import(host: Host) -> None:
     failed = host.run("media", "clone", "disk", "copy", "--format", "raw")
     assert failed.exit_code == 1
     assert "clone copy FAILED: the image cannot be cloned:" in str(failed.exception)
+
+
+@pytest.mark.holds("CLI-69")
+def test_a_file_that_is_missing_is_not_shown_like_an_empty_one(host: Host) -> None:
+    mid = host.ok("media", "create", "disk", "--size", "1M").strip()
+    host.ok("media", "create", "empty", "--size", "1M")
+    file = host.data / "media" / f"{mid}.raw"
+    file.rename(host.data / "elsewhere")
+    listed = host.run("media", "list")
+    assert [line.split()[4] for line in listed.stdout.splitlines()[1:]] == ["missing", "0"]
+    assert "the file of disk is not in its pool" in listed.stderr
+    media = json.loads(host.ok("media", "list", "--json"))["media"]
+    assert [one.get("missing") for one in media] == [True, None]
+    (host.data / "elsewhere").rename(file)
+    assert "missing" not in host.run("media", "list").output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 
 import click
 from msgspec import UNSET
@@ -39,6 +41,7 @@ def history(
         limit=limit,
         before=UNSET if before is None else before,
     )
+    names = functools.cache(lambda: resolve.seen_names(client))
     filtered = refused or before is not None or user is not None or vm is not None
     listed(
         answer,
@@ -50,13 +53,20 @@ def history(
             one.name,
             one.address,
             one.operation,
-            one.target,
+            _target(one.target, names),
             _outcome(one),
         ),
         empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
         noun=f"entry among these {len(answer.entries)}",
         spare=("FROM", "NUMBER"),
     )
+
+
+def _target(target: str, names: Callable[[], dict[str, str]]) -> str:
+    """What it was about, by name as far as one sees it; of what is gone the ids stay. Behind `name=` is a name."""
+    ids, name, rest = target.partition("name=")
+    said = (names().get(one.removeprefix("parent_"), one) for one in ids.split())
+    return " ".join([*said, *([name + rest] if name else [])])
 
 
 def _outcome(one: Entry) -> str:

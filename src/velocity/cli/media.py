@@ -15,7 +15,7 @@ from velocity import sizes
 from velocity.cli import connection, naming, progress, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.naming import Named
-from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning
+from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning, warn
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
@@ -54,7 +54,7 @@ def list_media(group: int | None, shared: bool) -> None:
             one.name,
             one.type,
             SizeCell(one.size),
-            SizeCell(one.allocated),
+            "missing" if one.missing is True else SizeCell(one.allocated),
             one.format,
             _content(one.content),
             "yes" if one.readonly else "no",
@@ -63,6 +63,12 @@ def list_media(group: int | None, shared: bool) -> None:
         empty="no group above has an ISO" if shared else upload,
         noun="medium",
     )
+    if not as_json():
+        warn(
+            f"the file of {one.name} is not in its pool: bring it back from a backup, or delete the medium"
+            for one in answer.media
+            if one.missing is True
+        )
 
 
 @media.command()

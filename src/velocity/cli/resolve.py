@@ -266,6 +266,19 @@ def seen_media(client: Client) -> dict[UUID, str]:
     return {one.mid: one.name for one in _everything(client).media}
 
 
+def seen_names(client: Client) -> dict[str, str]:
+    """What the caller sees, in words, by the ids as the history writes them: `vmid=7`."""
+    seen = _everything(client)
+    return (
+        {f"vmid={one.vmid}": f"VM {one.name}" for one in seen.vms}
+        | {f"mid={one.mid}": f"medium {one.name}" for one in seen.media}
+        | {f"gid={gid}": f"group {path}" for gid, path in where.paths(client).items()}
+        | {f"mpid={one.mpid}": f"pool {one.name}" for one in seen.pools}
+        | {f"tid={one.tid}": f"{one.kind} {one.name}" for one in seen.tasks}
+        | {f"uid={one.uid}": f"user {one.name}" for one in seen.users or []}
+    )
+
+
 def _everything(client: Client) -> InitialState:
     """All that the caller sees, in one request."""
     stream = client.events()

@@ -60,6 +60,16 @@ class MediumInfo(Wire, frozen=True):
         list[MediumUser], Meta(description="the VMs that it is attached to, as far as the caller may view them")
     ]
     content: Content | UnsetType = UNSET
+    missing: (
+        Annotated[
+            bool,
+            Meta(
+                description="its pool is there, and its file is not: bring the file back from a backup, or delete the "
+                "medium; absent: it is there"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class MediumView(MediumInfo, frozen=True, kw_only=True):

@@ -130,7 +130,7 @@ class EventRenderer:
         view = views.medium(
             medium,
             readonly=self._areas.assignments.readonly(medium),
-            allocated=self._areas.usage.last(medium.mid),
+            usage=self._areas.usage,
             used_by=list(map(views.user, holders)),
         )
         bit = Permission.VM_VIEW.bit

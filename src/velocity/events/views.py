@@ -13,6 +13,7 @@ from velocity.machines.keeper import Keeper
 from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium
 from velocity.media.under_way import UnderWay
+from velocity.media.usage import DiskUsage
 from velocity.tasks.rules import Task
 
 
@@ -48,8 +49,8 @@ def user(holder: AttachedVm) -> media.MediumUser:
     return media.MediumUser(vmid=holder.vmid, name=holder.name, writing=holder.writing)
 
 
-def medium_info(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> media.MediumInfo:
-    """`allocated` is what was last found that it takes on the disk."""
+def medium_info(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[media.MediumUser]) -> media.MediumInfo:
+    """`usage` tells what was last found of it on the disk."""
     return media.MediumInfo(
         mid=one.mid,
         mpid=one.mpid,
@@ -58,15 +59,16 @@ def medium_info(one: Medium, *, readonly: bool, allocated: int, used_by: list[me
         size=one.size,
         readonly=readonly,
         format=one.format,
-        allocated=allocated,
+        allocated=usage.last(one.mid),
         revision=one.revision,
         used_by=used_by,
         content=one.content,
+        missing=True if usage.is_missing(one.mid) else UNSET,
     )
 
 
-def medium(one: Medium, *, readonly: bool, allocated: int, used_by: list[media.MediumUser]) -> media.MediumView:
-    info = medium_info(one, readonly=readonly, allocated=allocated, used_by=used_by)
+def medium(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[media.MediumUser]) -> media.MediumView:
+    info = medium_info(one, readonly=readonly, usage=usage, used_by=used_by)
     return media.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
 
 

@@ -21,6 +21,11 @@ class DiskUsage:
         self._states = states
         self._library = library
         self._last: dict[UUID, int] = {}
+        self._missing: set[UUID] = set()
+
+    def is_missing(self, mid: UUID) -> bool:
+        """Whether its pool was there at the last look, and its file was not."""
+        return mid in self._missing
 
     def last(self, mid: UUID) -> int:
         """Bytes that it was last found to take on the disk."""
@@ -29,17 +34,24 @@ class DiskUsage:
     async def measure(self, media: Sequence[Medium]) -> dict[UUID, int]:
         """Look what they take now: 0 in a pool that does not answer."""
         found = dict.fromkeys((medium.mid for medium in media), 0)
+        missing: set[UUID] = set()
         for mpid in {medium.mpid for medium in media if self._states.has(medium.mpid)}:
             refs = tuple(medium.ref for medium in media if medium.mpid == mpid)
             with contextlib.suppress(Refused):
                 stats = await self._blobs.stat(mpid, refs, deadline=CALL_DEADLINE)
                 found |= {ref.medium: one.allocated for ref, one in zip(refs, stats, strict=True) if one is not None}
+                unseen = {ref.medium for ref, one in zip(refs, stats, strict=True) if one is None}
+                if unseen and (await self._states.look(mpid)).state != "away":
+                    missing |= unseen
         for mid, size in found.items():
-            if self._library.find(mid) is not None and self._last.get(mid) != size:
+            was, now = (self._last.get(mid), mid in self._missing), (size, mid in missing)
+            if self._library.find(mid) is not None and was != now:
                 self._last[mid] = size
+                (self._missing.add if mid in missing else self._missing.discard)(mid)
                 self._library.touched(mid)
         return found
 
     def forget(self, mid: UUID) -> None:
         """The medium is no more."""
         self._last.pop(mid, None)
+        self._missing.discard(mid)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from velocity.cli.demo.command import CONTROL
+from velocity.cli.demo.command import CONTROL, LONGEST, QUIET, Waiting
 from velocity.cli.demo.guest import Guest, addresses, build, entry, ordered
 
 
@@ -51,3 +51,19 @@ def test_the_cache_answers_without_a_network(tmp_path: Path, monkeypatch: pytest
 
 def test_the_firmwares_escape_sequences_are_left_out() -> None:
     assert CONTROL.sub(b"", b"\x1b[2J\x1b[01;01H\x1b[=3hBdsDxe") == b"BdsDxe"
+
+
+def test_a_slow_guest_is_waited_for_as_long_as_it_says_something() -> None:
+    now = [0.0]
+    waiting = Waiting(QUIET, LONGEST, lambda: now[0])
+    for _ in range(10):  # many times what a fast host needs
+        now[0] += QUIET - 1
+        assert not waiting.is_over()
+        waiting.heard()
+    now[0] += QUIET + 1
+    assert waiting.is_over(), "it says nothing any more"
+    waiting.heard()
+    assert not waiting.is_over()
+    now[0] = LONGEST + 1
+    waiting.heard()
+    assert waiting.is_over(), "it says something for ever, and is never ready"

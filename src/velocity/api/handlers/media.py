@@ -91,16 +91,14 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
     def used_by(one: Medium) -> list[media.MediumUser]:
         return views.users(services.attachments.attached_vms(one.mid), sees)
 
-    last = services.usage.last
+    usage = services.usage
     return media.Media(
         media=[
-            views.medium_info(
-                one, readonly=services.assignments.readonly(one), allocated=last(one.mid), used_by=used_by(one)
-            )
+            views.medium_info(one, readonly=services.assignments.readonly(one), usage=usage, used_by=used_by(one))
             for one in found
         ],
         shared=[
-            views.medium(one, readonly=True, allocated=last(one.mid), used_by=used_by(one))
+            views.medium(one, readonly=True, usage=usage, used_by=used_by(one))
             for one in services.library.shared_with(gid)
         ]
         or UNSET,

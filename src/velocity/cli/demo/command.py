@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -26,6 +27,26 @@ CONTROL = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 
 QUIET, LONGEST = 120.0, 1800.0
 """Seconds after which a guest that says nothing is given up, and after which any is: a slow host needs many minutes."""
+
+
+LOOK = 15.0
+"""Seconds for which the console of another image is shown."""
+
+
+class Waiting:
+    """For a guest: as long as it says something, and not longer than that."""
+
+    def __init__(self, quiet: float, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet = quiet
+        self._clock = clock
+        self._end = clock() + longest
+        self.heard()
+
+    def heard(self) -> None:
+        self._last = self._clock()
+
+    def is_over(self) -> bool:
+        return self._clock() >= min(self._last + self._quiet, self._end)
 
 
 class Steps:
@@ -124,14 +145,15 @@ def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
     if not running:
         steps.end("start, until RUNNING is reported")
     console = client.console(client.open_console(vmid=vmid, kind="serial"))
-    begun = heard = time.monotonic()
-    seen, shown, quiet = b"", 0, QUIET if wait else 15.0
-    while READY not in seen and (now := time.monotonic()) < min(heard + quiet, begun + LONGEST):
+    seen, shown = b"", 0
+    waiting = Waiting(QUIET, LONGEST) if wait else Waiting(LOOK, LOOK)
+    while READY not in seen and not waiting.is_over():
         piece = console.receive(timeout=1.0)
         if piece == b"":
             break
         if piece:
-            seen, heard = seen + piece, now if wait else heard
+            seen += piece
+            waiting.heard()
             shown += _show(seen[shown:])
     console.close()
     _show(seen[shown:] + b"\n")

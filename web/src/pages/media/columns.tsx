@@ -33,7 +33,7 @@ export function columnsOf(
         <div>
           {bytes(one.size)}
           <br />
-          <small className="v-subtle">{bytes(one.allocated)} on disk</small>
+          <small className="v-subtle">{one.missing ? "its file is missing" : `${bytes(one.allocated)} on disk`}</small>
         </div>
       ),
       sort: (one) => one.size,
