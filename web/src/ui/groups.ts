@@ -1,12 +1,9 @@
 /** Groups by their path of names, as the command line takes them: `team/web`; the root group is `/`. */
 import { useMemo } from "react";
 import { type Group, useMay, useObjects } from "@/api/live";
+import { groupPath } from "./vmCli";
 
 export const ROOT = 0;
-
-/** A slash in a name is no step of a path: the command line writes it so, too. */
-const escaped = (name: string): string =>
-  name.includes("/") || name.endsWith("\\") ? name.replaceAll("\\", "\\\\").replaceAll("/", "\\/") : name;
 
 export function pathsOf(groups: readonly Group[]): Map<number, string> {
   const by = new Map(groups.map((group) => [group.gid, group]));
@@ -17,10 +14,10 @@ export function pathsOf(groups: readonly Group[]): Map<number, string> {
     let at: Group | undefined = group;
     while (at && at.gid !== ROOT && !seen.has(at.gid)) {
       seen.add(at.gid);
-      names.unshift(escaped(at.name));
+      names.unshift(at.name);
       at = by.get(at.parent_gid);
     }
-    paths.set(group.gid, names.join("/") || "/");
+    paths.set(group.gid, groupPath(names) || "/");
   }
   return paths;
 }

@@ -23,3 +23,9 @@ export const vmWords = (vm: Named, options: readonly string[]): string[] =>
 /** `--group team/web`; nothing for the root group, which is the command line's own choice. */
 export const groupOption = (gid: number, path = idWord(gid)): string[] =>
   gid === 0 ? [] : ["--group", MISREAD.test(path) ? idWord(gid) : path];
+
+/** Names of groups from below the root as one path, as the command line writes it: a slash in a name is no step of it. */
+export const groupPath = (names: readonly string[]): string => names.map(escaped).join("/");
+
+const escaped = (name: string): string =>
+  name.includes("/") || name.endsWith("\\") ? name.replaceAll("\\", "\\\\").replaceAll("/", "\\/") : name;
