@@ -46,8 +46,8 @@ def test_pictures_and_their_text(host: Host, vm: str, tmp_path: Path) -> None:
     assert host.run("vm", "screen", vm, "--display", "middle").exit_code == 1
     found = host.ok("vm", "find", "penguin")
     assert [line.split() for line in found.splitlines()[1:]] == [
-        ["1", "left", "Penguin", "left"],
-        ["1", "right", "Penguin", "right"],
+        ["1", "Penguin", "left", "Penguin", "left"],
+        ["1", "Penguin", "right", "Penguin", "right"],
     ]
     assert "the text was not found on any screen" in host.run("vm", "find", "walrus").stderr
     assert json.loads(host.ok("vm", "find", "walrus", "--json")) == {"hits": [], "complete": True}

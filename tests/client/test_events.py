@@ -97,3 +97,6 @@ def test_what_comes_from_elsewhere_cannot_reach_the_terminal() -> None:
     assert line(Changed(kind="quota", gid=3)) == "quota of group 3: changed"
     assert line(Changed(kind="session")) == "session of yours: changed"
     assert line(Gone(kind="vm", id=7)) == "vm 7: gone"
+    known: dict[tuple[str, object], str] = {("vm", 7): "web", ("group", 3): "red"}
+    assert line(Gone(kind="vm", id=7), known) == "vm 7 web: gone"
+    assert line(Changed(kind="quota", gid=3), known) == "quota of group 3 red: changed"

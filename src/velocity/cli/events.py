@@ -12,7 +12,10 @@ import msgspec
 from velocity.cli import connection
 from velocity.cli.output import as_json, json_option
 from velocity.cli.words import clean
-from velocity.contract.events import Changed, Event, Gone, InitialState, SetGroup, SetMedium, SetTask, SetVm
+from velocity.contract.events import Changed, Event, Gone, InitialState, SetGroup, SetMedium, SetTask, SetUser, SetVm
+
+Names = dict[tuple[str, object], str]
+"""What things are called, by their kind and id."""
 
 
 @click.command()
@@ -21,16 +24,45 @@ from velocity.contract.events import Changed, Event, Gone, InitialState, SetGrou
 def events(count: int | None) -> None:
     """Follow everything that you may see: first its present state, then each change, one line each. Ctrl-C ends it."""
     stream = connection.connect().events(patience=math.inf)
+    names: Names = {}
     for event in itertools.islice(stream, count):
         if as_json():
             told = {"event": event.event, "data": event}
             click.echo(msgspec.json.encode(told).decode())
         else:
-            click.echo(f"{time.strftime('%H:%M:%S')}  {clean(line(event))}")
+            click.echo(f"{time.strftime('%H:%M:%S')}  {clean(line(event, names))}")
+        _learn(names, event)
 
 
-def line(event: Event) -> str:
-    """An event in a line, for people."""
+def _learn(names: Names, event: Event) -> None:
+    """Keep what things are called, for when only their ids are told."""
+    match event:
+        case InitialState():
+            names.clear()
+            names.update({("vm", one.vmid): one.name for one in event.vms})
+            names.update({("medium", one.mid): one.name for one in event.media})
+            names.update({("group", one.gid): one.name for one in event.groups})
+            names.update({("task", one.tid): f"{one.kind} {one.name}" for one in event.tasks})
+            names.update({("user", one.uid): one.name for one in event.users or []})
+        case SetVm(object=vm):
+            names["vm", vm.vmid] = vm.name
+        case SetMedium(object=medium):
+            names["medium", medium.mid] = medium.name
+        case SetGroup(object=group):
+            names["group", group.gid] = group.name
+        case SetTask(object=task):
+            names["task", task.tid] = f"{task.kind} {task.name}"
+        case SetUser(object=user):
+            names["user", user.uid] = user.name
+
+
+def line(event: Event, names: Names | None = None) -> str:
+    """An event in a line, for people. `names` are those that were told before."""
+    known = names or {}
+
+    def called(kind: str, one: object) -> str:
+        return f"{kind} {one}{f' {known[kind, one]}' if (kind, one) in known else ''}"
+
     match event:
         case InitialState(vms=vms, media=media, groups=groups, tasks=tasks):
             return f"you see {len(groups)} groups, {len(vms)} VMs, {len(media)} media, {len(tasks)} tasks"
@@ -43,10 +75,10 @@ def line(event: Event) -> str:
         case SetTask(object=task):
             return f"task {task.tid} {task.kind} {task.name}: {task.state.value} {task.done}/{task.total} {task.unit}"
         case SetGroup(object=group):
-            return f"group {group.gid} {group.name}: under group {group.parent_gid}"
+            return f"group {group.gid} {group.name}: under {called('group', group.parent_gid)}"
         case Gone(kind=kind, id=one):
-            return f"{kind} {one}: gone"
+            return f"{called(kind, one)}: gone"
         case Changed(kind=kind, gid=gid):
-            return f"{kind} of {'yours' if isinstance(gid, msgspec.UnsetType) else f'group {gid}'}: changed"
+            return f"{kind} of {'yours' if isinstance(gid, msgspec.UnsetType) else called('group', gid)}: changed"
         case _:
             return f"user {event.object.uid} {event.object.name}"

@@ -266,6 +266,11 @@ def seen_media(client: Client) -> dict[UUID, str]:
     return {one.mid: one.name for one in _everything(client).media}
 
 
+def vm_names(client: Client) -> dict[int, str]:
+    """The names of all VMs that the caller sees."""
+    return {one.vmid: one.name for one in _everything(client).vms}
+
+
 def seen_names(client: Client) -> dict[str, str]:
     """What the caller sees, in words, by the ids as the history writes them: `vmid=7`."""
     seen = _everything(client)

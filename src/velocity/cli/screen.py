@@ -90,12 +90,14 @@ def log(vm_: str, group: int | None, size: str) -> None:
 @listing
 def find(text: str) -> None:
     """Find TEXT on the screens of the running VMs that you may interact with."""
-    answer = connection.connect().search_screens(text=text)
+    client = connection.connect()
+    answer = client.search_screens(text=text)
+    names = resolve.vm_names(client) if answer.hits else {}
     listed(
         answer,
         "hits",
-        ("VMID", "DISPLAY", "LINE"),
-        lambda hit: (hit.vmid, hit.display, hit.line),
+        ("VMID", "NAME", "DISPLAY", "LINE"),
+        lambda hit: (hit.vmid, names.get(hit.vmid, ""), hit.display, hit.line),
         empty="the text was not found on any screen",
         noun="line",
     )

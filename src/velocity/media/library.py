@@ -58,7 +58,8 @@ class Library:
         medium = self._media.get(mid)
         if medium is not None and self.is_visible(caller, gid, medium):
             return medium
-        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that group {gid} may attach", field=field)
+        there = self._directory.called(caller.uid, gid)
+        raise Refused(Problem.MEDIUM_NOT_FOUND, f"there is no medium {mid} that {there} may attach", field=field)
 
     def is_visible(self, caller: Caller, gid: int, medium: Medium) -> bool:
         """The same, also of one that was deleted."""
