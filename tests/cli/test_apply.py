@@ -102,8 +102,8 @@ def written(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-@pytest.mark.holds("CLI-62")
-@pytest.mark.holds("CLI-62")
+@pytest.mark.holds("CLI-11")
+@pytest.mark.holds("CLI-11")
 def test_what_is_not_as_the_file_says_and_cannot_be_changed_is_told(
     host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,7 +159,7 @@ def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path)
     assert waits.exit_code == 0 and "cpus take effect at its next start" in waits.stderr
 
 
-@pytest.mark.holds("CLI-62")
+@pytest.mark.holds("CLI-11")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -178,7 +178,7 @@ def test_what_takes_effect_at_the_next_start_is_told(host: Host, tmp_path: Path)
         ('[[users]]\nname = "bob"\ngrants = [{ group = "/", permissions = ["vm.fly"] }]', "vm.fly"),
     ],
 )
-@pytest.mark.holds("CLI-62")
+@pytest.mark.holds("CLI-11")
 def test_what_is_wrong_in_a_file_is_refused_before_anything_is_done(
     shared: Host, tmp_path: Path, text: str, message: str
 ) -> None:
@@ -198,8 +198,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield made
 
 
-@pytest.mark.holds("CLI-64")
-@pytest.mark.holds("CLI-64")
+@pytest.mark.holds("CLI-13")
+@pytest.mark.holds("CLI-13")
 def test_json_is_one_document_and_has_the_passwords(host: Host, tmp_path: Path) -> None:
     qemu_img("create", "-f", "qcow2", tmp_path / "disk.qcow2", "1M")
     text = '[[users]]\nname = "zack"\n[[media]]\nname = "disk"\nimage = "disk.qcow2"\n'
@@ -282,8 +282,8 @@ def check_whole(host: Host, file: str) -> None:
     assert "viewer" in host.ok("user", "show", "bob")
 
 
-@pytest.mark.holds("CLI-63")
-@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-12")
+@pytest.mark.holds("CLI-12")
 def test_a_second_run_finishes_what_the_first_has_half_done(host: Host, whole: str) -> None:
     for words in HALF:
         host.ok(*words, typed="a password\n" if words[0] == "user" else None)
@@ -297,8 +297,8 @@ def test_a_second_run_finishes_what_the_first_has_half_done(host: Host, whole: s
     check_whole(host, whole)
 
 
-@pytest.mark.holds("CLI-63")
-@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-12")
+@pytest.mark.holds("CLI-12")
 def test_a_run_is_not_harmed_by_another_one_at_the_same_time(host: Host, whole: str) -> None:
     other: list[str] = []
     with between(host.url) as (url, after):
@@ -317,8 +317,8 @@ def test_a_run_is_not_harmed_by_another_one_at_the_same_time(host: Host, whole: 
     check_whole(host, whole)
 
 
-@pytest.mark.holds("CLI-63")
-@pytest.mark.holds("CLI-63")
+@pytest.mark.holds("CLI-12")
+@pytest.mark.holds("CLI-12")
 def test_a_change_of_a_vm_does_not_undo_what_another_one_changed_meanwhile(host: Host, tmp_path: Path) -> None:
     vmid = int(host.ok("vm", "create", "web", "--memory", "64M"))
     file = written(tmp_path, '[[vms]]\nname = "web"\nmemory = "64M"\ncpus = 2\n')

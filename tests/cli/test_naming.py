@@ -59,8 +59,8 @@ BOTH = {
 }  # fmt: skip
 
 
-@pytest.mark.holds("CLI-60")
-@pytest.mark.holds("CLI-60")
+@pytest.mark.holds("CLI-9")
+@pytest.mark.holds("CLI-9")
 def test_what_is_a_name_and_another_ones_id_is_refused_by_every_verb(
     host: Host, twins: dict[str, tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -78,8 +78,8 @@ def test_what_is_a_name_and_another_ones_id_is_refused_by_every_verb(
     assert [host.ok(*words, "--json") for words in (("vm", "list"), ("group", "list"), ("user", "list"))] == kept
 
 
-@pytest.mark.holds("CLI-60")
-@pytest.mark.holds("CLI-60")
+@pytest.mark.holds("CLI-9")
+@pytest.mark.holds("CLI-9")
 def test_an_id_that_is_written_as_such_is_always_an_id(host: Host, twins: dict[str, tuple[str, str]]) -> None:
     for number, name in zip(twins["vm"], ("web", twins["vm"][0]), strict=True):
         assert json.loads(host.ok("vm", "show", f"id:{number}", "--json"))["name"] == name
@@ -98,8 +98,8 @@ def test_an_id_that_is_written_as_such_is_always_an_id(host: Host, twins: dict[s
         assert wrong.exit_code == 2 and "the id of a" in wrong.stderr, verb
 
 
-@pytest.mark.holds("CLI-60")
-@pytest.mark.holds("CLI-60")
+@pytest.mark.holds("CLI-9")
+@pytest.mark.holds("CLI-9")
 def test_a_name_that_only_looks_like_an_id_is_a_name(host: Host, tmp_path: Path) -> None:
     """Also what is no id at all: signs, zeros, digits of other scripts, more than an id can be."""
     mid = str(uuid4())
@@ -148,8 +148,8 @@ def test_a_permission_is_given_by_its_name_or_its_id(host: Host) -> None:
     assert host.run("user", "grant", "viewer", "id:99", "--group", "/").exit_code == 4
 
 
-@pytest.mark.holds("CLI-61")
-@pytest.mark.holds("CLI-61")
+@pytest.mark.holds("CLI-10")
+@pytest.mark.holds("CLI-10")
 def test_completion_offers_the_id_where_the_name_would_be_refused(
     host: Host, twins: dict[str, tuple[str, str]]
 ) -> None:

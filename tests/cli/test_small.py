@@ -24,8 +24,8 @@ def attached(host: Host, name: str) -> list[tuple[str, bool]]:
     return [(one["mode"], one["readonly"]) for one in media]
 
 
-@pytest.mark.holds("CLI-66")
-@pytest.mark.holds("CLI-66")
+@pytest.mark.holds("CLI-15")
+@pytest.mark.holds("CLI-15")
 def test_a_medium_may_have_colons_in_its_name_and_words_of_modes(host: Host) -> None:
     for name in ("win:xp", "a", "b:ro", "c:block:usb"):
         host.ok("media", "create", name, "--size", "1M")
@@ -49,8 +49,8 @@ def test_a_medium_may_have_colons_in_its_name_and_words_of_modes(host: Host) -> 
     assert both.exit_code == 2 and "'b' and 'b:ro'" in both.stderr, "of two that it may mean none is taken"
 
 
-@pytest.mark.holds("CLI-65")
-@pytest.mark.holds("CLI-65")
+@pytest.mark.holds("CLI-14")
+@pytest.mark.holds("CLI-14")
 def test_a_bare_number_is_mebibytes_of_memory_in_every_verb_and_file(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text('[[groups]]\npath = "g"\nquota = { memory = 2048 }\n[[vms]]\nname = "c"\nmemory = 256\n')
@@ -122,8 +122,8 @@ def test_a_block_device_is_uploaded_with_its_size(host: Host, tmp_path: Path) ->
     assert (tmp_path / "back").read_bytes() == image.read_bytes()
 
 
-@pytest.mark.holds("CLI-67")
-@pytest.mark.holds("CLI-67")
+@pytest.mark.holds("CLI-16")
+@pytest.mark.holds("CLI-16")
 def test_wrong_usage_and_questions_that_nobody_answers_have_words(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,8 +171,8 @@ def test_people_read_names_and_words_not_ids_and_numbers(host: Host) -> None:
     assert 'group / name="a vmid=1"' in host.ok("history"), "what looks like an id in a name stays"
 
 
-@pytest.mark.holds("CLI-68")
-@pytest.mark.holds("CLI-68")
+@pytest.mark.holds("CLI-17")
+@pytest.mark.holds("CLI-17")
 def test_a_table_fits_into_its_terminal() -> None:
     headings = ("NAME", "TYPE", "SIZE", "HOLDS", "MID")
     for name in (
@@ -210,7 +210,7 @@ def test_a_clone_that_fails_is_not_called_an_import(host: Host) -> None:
     assert "clone copy FAILED: the image cannot be cloned:" in str(failed.exception)
 
 
-@pytest.mark.holds("CLI-69")
+@pytest.mark.holds("CLI-18")
 def test_a_file_that_is_missing_is_not_shown_like_an_empty_one(host: Host) -> None:
     mid = host.ok("media", "create", "disk", "--size", "1M").strip()
     host.ok("media", "create", "empty", "--size", "1M")
