@@ -38,11 +38,13 @@ def check_qcow2(read: Read, size: int, found: Mapping[str, Any]) -> None:
         least = _qcow2(read, end, bool(found.get("compressed-clusters")))
     except (struct.error, OverflowError):
         raise refused("its header is invalid") from None
-    damaged = found.get("corruptions") or found.get("check-errors")
-    if size < (end if damaged else least):
+    if size < least:
         raise refused(f"it is cut short: it has {size} bytes of {end}: {AGAIN}")
-    if damaged:
-        raise refused("it is damaged: repair it first with `qemu-img check -r all IMAGE`, or " + AGAIN)
+    if found.get("corruptions") or found.get("check-errors"):
+        raise refused(
+            f"it is cut short or damaged: {AGAIN}; if it is the same where it came from, repair it there with "
+            "`qemu-img check -r all IMAGE`"
+        )
 
 
 def _qcow2(read: Read, end: int, compressed: bool) -> int:
