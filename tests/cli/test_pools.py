@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ import pytest
 
 from tests.cli.people import member
 from tests.host import Host
-from velocity.cli.doctor import pools
+from velocity.cli.doctor import UNPACKERS, pools
 from velocity.client import Client
+from velocity.storage.directory.unpackers import UNPACK
 
 
 @pytest.fixture
@@ -147,3 +149,11 @@ def test_a_pool_that_is_away_is_shown_as_such(host: Host) -> None:
     )  # fmt: skip
     (host.data / "away").rename(host.data / "media")
     assert host.ok("pool", "list").splitlines()[-1].endswith(" online")
+
+
+def test_doctor_names_programs_that_imports_lack(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {words[0] for words in UNPACK.values()} <= {*UNPACKERS, "cat"}
+    which = shutil.which
+    assert "unpackers" not in host.run("doctor").stdout
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in ("zstd", "bzip2") else which(name))
+    assert "not all packed images can be imported: install zstd, bzip2" in host.run("doctor").stdout

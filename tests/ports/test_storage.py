@@ -366,6 +366,29 @@ async def test_what_is_unpacked_takes_what_it_is_allowed(subject: Subject) -> No
     assert not await exists(storage, target)
 
 
+async def test_what_is_unpacked_is_looked_at_again_and_read_to_its_end(subject: Subject, tmp_path: Path) -> None:
+    storage, data = subject.storage, os.urandom(1 << 20)
+    halves = lzma.compress(data[:500_000], preset=0) + bytes(4096) + lzma.compress(data[500_000:], preset=0) + bytes(8)
+    await put(storage, packed := ref(), halves)
+    target = ref()
+    assert (await made(storage, Import(packed, target), grows=1)).size == len(data)
+    assert await content(storage, target) == data
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "image", "3M"], check=True)
+    await put(storage, packed := ref(), lzma.compress((tmp_path / "image").read_bytes()))
+    target = ref()
+    assert (await storage.jobs.prepare(Import(packed, target), deadline=DEADLINE)).size == 0
+    await storage.jobs.cancel(target, deadline=DEADLINE)
+    assert (await made(storage, Import(packed, target), grows=1)).content.format == "blank"
+    assert await content(storage, target) == bytes(3 << 20)
+    await put(storage, raw := ref(), data)
+    target = ref()
+    assert (await made(storage, Import(raw, target))).size == len(data)
+    assert await content(storage, target) == data
+    await put(storage, text := ref(), b"no image")
+    with pytest.raises(Refused, match="no whole number of sectors"):
+        await storage.jobs.prepare(Import(text, ref()), deadline=DEADLINE)
+
+
 async def _until_it_wants(storage: Storage, target: MediaRef) -> AsyncIterator[JobProgress | Made]:
     async for now in storage.jobs.watch(target):
         yield now

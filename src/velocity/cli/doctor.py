@@ -27,6 +27,8 @@ from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
 
 LOW_DISK = 5 << 30
+UNPACKERS = {"xz": "xz-utils (Fedora: xz)", "zstd": "zstd", "gzip": "gzip", "bzip2": "bzip2", "tar": "tar"}
+"""Programs that unpack what is imported, and their packages."""
 MARKS = {"ok": ("ok", "green"), "limited": ("limited", "yellow"), "missing": ("missing", "red")}
 
 
@@ -85,6 +87,9 @@ def _qemu(settings: Settings, cache: Path) -> Iterator[Finding]:
         yield Finding("qemu", "missing", f"{error}: install qemu-system-x86 (Fedora: qemu-system-x86-core)")
     if shutil.which("qemu-img") is None:
         yield Finding("qemu-img", "missing", "install qemu-utils (Fedora: qemu-img)")
+    lacking = [package for program, package in UNPACKERS.items() if shutil.which(program) is None]
+    if lacking:
+        yield Finding("unpackers", "limited", f"not all packed images can be imported: install {', '.join(lacking)}")
     if shutil.which("tesseract") is None:
         yield Finding(
             "tesseract", "limited", "text on screens cannot be read: install tesseract-ocr (Fedora: tesseract)"
