@@ -120,6 +120,15 @@ class Creation:
         """The name and the bytes of an upload from before the server's restart; nothing refuses them."""
         return held.enter_context(self._reservations.reserve(uploaded(stored.mid, stored.request), had=True))
 
+    async def has(self, stored: StoredUpload) -> bool:
+        """Whether what has come of it is there, as far as its pool can be asked: not after a move to another host."""
+        ref = uploaded(stored.mid, stored.request).ref
+        try:
+            (found,) = await self._blobs.stat(ref.pool, (ref,), deadline=CALL_DEADLINE)
+        except Refused:
+            return True
+        return found is not None and found.size >= stored.received
+
     async def resume(self, stored: StoredUpload, reservation: Reservation, held: AsyncExitStack) -> Upload:
         """Go on with an upload from before the server's restart. Raises `Refused(MEDIUM_NOT_FOUND)` when it is gone."""
         medium = uploaded(stored.mid, stored.request)

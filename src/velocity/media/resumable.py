@@ -75,7 +75,7 @@ class Resumables:
         for stored in self._store.load_uploads():
             if library.find(stored.mid) is not None:
                 await self._store.remove_upload(stored.name)
-            elif now - stored.heard > IDLE:
+            elif now - stored.heard > IDLE or not await self._creation.has(stored):
                 await self._creation.drop(uploaded(stored.mid, stored.request))
                 await self._store.remove_upload(stored.name)
             else:
@@ -83,8 +83,8 @@ class Resumables:
 
     async def begin(self, caller: Caller, request: ResumableUpload) -> Resumable:
         """Take its name and its bytes; or the caller's own of the same file, which goes on. Raises `Refused`."""
-        mine = self._under_way.named(request.gid, request.mpid, request.name)
-        if isinstance(mine, Resumable) and mine.uid == caller.uid and mine.continues(request) and not mine.is_live:
+        mine = await self._under_way.own(caller, request)
+        if isinstance(mine, Resumable) and mine.continues(request) and not mine.is_live:
             self.wait(mine)
             return mine
         if len(self._uploads) >= MOST:

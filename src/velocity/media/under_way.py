@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
@@ -13,6 +15,8 @@ from velocity.access.sessions import Caller
 from velocity.contract.media import UploadMedium
 from velocity.contract.problems import Problem, Refused
 
+MOMENT, LOOK = 2.0, 0.05
+"""Seconds: so long takes it, at most, until a connection that was just cut is known to be."""
 REPLACED = "the upload was replaced by a newer one of the same name"
 
 
@@ -95,12 +99,23 @@ class UploadsUnderWay:
         if (upload := self.named(gid, mpid, name)) is not None:
             raise self._taken(upload)
 
+    async def own(self, caller: Caller, request: UploadMedium) -> UnderWay | None:
+        """The caller's own of this name; if it was cut in this moment, it is known to be."""
+        end = time.monotonic() + MOMENT
+        while True:
+            upload = self.named(request.gid, request.mpid, request.name)
+            if upload is None or upload.uid != caller.uid:
+                return None
+            if not upload.is_live or time.monotonic() > end:
+                return upload
+            await asyncio.sleep(LOOK)
+
     async def replace(self, caller: Caller, request: UploadMedium) -> None:
         """An upload of the caller's own that has this name and that nobody sends any more is ended.
 
         Raises `Refused(MEDIUM_NAME_TAKEN)` for one that is being sent, and for another user's.
         """
-        upload = self.named(request.gid, request.mpid, request.name)
+        upload = await self.own(caller, request) or self.named(request.gid, request.mpid, request.name)
         if upload is None:
             return
         if upload.uid != caller.uid or upload.is_live:
