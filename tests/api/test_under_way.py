@@ -67,6 +67,10 @@ async def test_a_users_next_upload_of_a_name_replaces_what_nobody_sends(w: World
     assert (await patch(w, place, 0, b"abcd")).status_code == 204
     assert (len(w.files()), await used(w)) == (1, 7), "nothing is left of the one before"
     name = quote(NAME)
+    plan = await w.upload(b"", x_velocity_name=name, x_velocity_plan="true", x_velocity_length="5")
+    assert [(step["do"], step["name"]) for step in plan["steps"]] == [("cancel", NAME), ("create", NAME)]
+    assert plan["consumes"] == [{"gid": 0, "mpid": 1, "bytes": -2}]
+    assert await offset(w, place) == 4, "a plan changes nothing"
     assert (await w.upload(b"whole", x_velocity_name=name)).status == 200
     assert (len(w.files()), await used(w)) == (1, 5)
     gone = await send(w, "PATCH", place, b"e", content_type="application/offset+octet-stream", upload_offset=4)
