@@ -157,13 +157,13 @@ def test_people_read_names_and_words_not_ids_and_numbers(host: Host) -> None:
     shown = [line.split(None, 1)[1] for line in host.ok("vm", "show", "web").splitlines() if line.startswith("medium")]
     assert [one.split()[0] for one in shown] == ["disk", "scratch"] and f"({mid}) USB readonly" in shown[1]
     taken = host.run("vm", "create", "other", *SMALL, "--media", "disk:block")
-    assert "medium 'disk' is already attached writable, to VM 'web'" in str(taken.exception)
+    assert "medium 'disk' is already attached writable to VM 'web'" in str(taken.exception)
     twice = host.run("vm", "set", "web", "--media", "scratch", "--media", "scratch")
-    assert "medium 'scratch' is attached writable twice" in str(twice.exception)
+    assert "medium 'scratch' is attached twice, and writable" in str(twice.exception)
     planned = host.ok("vm", "set", "web", "--media", "scratch:block", "--plan")
     assert "media disk/BLOCK/no, scratch/USB/yes -> scratch/BLOCK/no" in planned
     history = host.ok("history", "--refused")
-    assert "refused 12228: medium 'disk' is already attached writable, to VM 'web'" in history
+    assert "refused 12228: medium 'disk' is already attached writable to VM 'web'" in history
     done = host.ok("history", "--match", "done")
     host.ok("group", "create", "a vmid=1")
     assert "  group / pool default name=scratch  " in done, done

@@ -11,6 +11,7 @@ import { Confirm } from "@/ui/Confirm";
 import { bytes } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
 import { When } from "@/ui/When";
+import { idWord } from "@/ui/vmCli";
 
 /** Milliseconds between two looks at uploads of which bytes come. That one begins or ends is told by its pool. */
 const LOOK = 5000;
@@ -62,7 +63,7 @@ function OfGroup({ gid }: { gid: number }) {
         <Confirm
           title={`End the upload of ${asked.name}?`}
           verb="End the upload"
-          cli={["velocity", "media", "cancel", asked.mid]}
+          cli={["velocity", "media", "cancel", idWord(asked.mid)]}
           request={{ method: "delete", path: "/m/media/upload", body: { mid: asked.mid } }}
           onConfirm={() =>
             act({
