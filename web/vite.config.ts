@@ -40,6 +40,8 @@ function twoThemes(): Plugin {
 
 /** The page is built into the Python package, which serves it. */
 export default defineConfig({
+  // Under any path: the server makes the addresses in index.html those of the place that it is asked for.
+  base: "./",
   plugins: [twoThemes(), react(), packed()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ class Site:
 def site(w: World, tmp_path: Path) -> Site:
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
-    (static / "index.html").write_text("<!doctype html><title>the page</title>")
+    (static / "index.html").write_text('<!doctype html><title>the page</title><script src="./assets/main-1a2b.js">')
     (static / "favicon.svg").write_text("<svg/>")
     script = static / "assets" / "main-1a2b.js"
     script.write_bytes(SCRIPT)
@@ -59,6 +60,21 @@ async def test_a_browser_gets_the_page(site: Site, path: str) -> None:
     assert "default-src 'self'" in again.headers["content-security-policy"]
     head = await site.get(path, "HEAD", accept=HTML)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(answer.content)))
+
+
+@pytest.mark.holds("PAGE-21")
+@pytest.mark.parametrize(
+    ("path", "up"),
+    [("/", ""), ("/machines", ""), ("/machines/", "../"), ("/machines/7", "../"), ("/machines/7/x/", "../../../")],
+)
+async def test_the_addresses_in_the_page_lead_to_its_files_from_wherever_it_is_asked_for(
+    site: Site, path: str, up: str
+) -> None:
+    """So a reverse proxy may show it below a path, which the server is not told."""
+    told = (await site.get(path, accept=HTML)).text
+    assert f'src="{up or "./"}assets/main-1a2b.js"' in told
+    below = urljoin(f"https://proxy/velocity{path}", f"{up or './'}assets/main-1a2b.js")
+    assert below == "https://proxy/velocity/assets/main-1a2b.js"
 
 
 async def test_what_a_browser_is_told(site: Site) -> None:

@@ -27,7 +27,7 @@ from velocity.api.forwarded import Network, Proxies
 from velocity.api.handlers.base import Services
 from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.openmetrics import OpenMetrics
-from velocity.api.page import Page
+from velocity.api.page import ASKED, Page
 from velocity.api.request import sender
 from velocity.api.resumable import Tus
 from velocity.api.screen import Screen
@@ -83,7 +83,7 @@ class Edge:
         path = scope["path"]
         if path.endswith("/") or not path.startswith("/") or path.startswith("//"):
             path = tidy(path)
-            scope = {**scope, "path": path, "raw_path": path.encode()}
+            scope = {**scope, ASKED: scope["path"], "path": path, "raw_path": path.encode()}
         if scope["type"] == "websocket":
             await self._rest(scope, receive, send)
             return

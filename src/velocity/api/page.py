@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import stat
@@ -37,6 +38,8 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "vary": "accept-encoding",
 }
+ASKED = "velocity.asked"
+"""In the scope: the path as it was asked for, where it was tidied since."""
 HOST = re.compile(r"[a-zA-Z0-9._-]+(:\d{1,5})?")
 """Hosts that a policy can name; IPv6 addresses are none."""
 
@@ -63,12 +66,25 @@ class Page:
             return None
         response = await asyncio.to_thread(self._file, request, path)
         if response is None and _wants_html(request, path):
-            response = await asyncio.to_thread(self._file, request, INDEX) or HTMLResponse(NOT_BUILT)
+            response = await asyncio.to_thread(self._index, request) or HTMLResponse(NOT_BUILT)
         if response is not None:
             response.headers["cache-control"] = FOR_EVER if path.startswith(ASSETS) else "no-cache"
             response.headers["content-security-policy"] = _policy(request)
             response.headers.update(HEADERS)
         return response
+
+    def _index(self, request: Request) -> Response | None:
+        """With addresses of files that lead to where they are from the place that was asked for: whether a reverse
+        proxy shows that below a path of its own is known to the browser alone."""
+        up = request.scope.get(ASKED, request.scope["path"]).count("/") - 1
+        found = self._look(INDEX)
+        if up <= 0 or found is None:
+            return self._file(request, INDEX)
+        content = Path(found[0]).read_bytes().replace(b'"./', b'"' + b"../" * up)
+        headers = {"etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "content-length": str(len(content))}
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers={"etag": headers["etag"]})
+        return HTMLResponse(b"" if request.method == "HEAD" else content, headers=headers)
 
     def _file(self, request: Request, path: str) -> Response | None:
         found = self._look(path)

@@ -1,5 +1,7 @@
 /** One exchange with the server over HTTP, and how its refusals and failures are told. */
 
+import { at } from "./base";
+
 /** The server refused, or no server answered (status 0). `message` has the cure, `request` is to be quoted. */
 export class ApiError extends Error {
   constructor(
@@ -21,7 +23,7 @@ export async function exchange(
   session: Record<string, string>,
 ): Promise<Response> {
   try {
-    return await fetch(path, {
+    return await fetch(at(path), {
       method: method.toUpperCase(),
       headers: { "content-type": "application/json", ...session },
       credentials: "same-origin",

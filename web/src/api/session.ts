@@ -1,4 +1,5 @@
 /** Who is signed in here. The authkey lives in a cookie that no script can read; the page holds the CSRF token in memory. */
+import { BASE } from "./base";
 import { ApiError, exchange, refusal } from "./http";
 import type { BrowserSession } from "./schema";
 import { Signal } from "./signal";
@@ -62,7 +63,7 @@ class SessionStore {
   async signOut(): Promise<void> {
     await exchange("delete", "/u/session", {}, this.headers());
     this.tabs?.postMessage("signed out");
-    location.assign("/");
+    location.assign(BASE);
   }
 
   /** The server knows the session no more: wait until the person has signed in again in place. */
@@ -79,7 +80,7 @@ class SessionStore {
   private enter(session: BrowserSession): void {
     if (this.present && this.present.uid !== session.uid) {
       this.state.set({ is: "looking" }); // another person: nothing of the former one may stay on the screen
-      location.assign("/");
+      location.assign(BASE);
       return;
     }
     this.state.set({ is: "in", session });

@@ -1,4 +1,5 @@
 /** The stream of events, once for all tabs that listen: what it told is held, so that who comes later has it at once. */
+import { at } from "./base";
 import { type Change, ObjectStore } from "./objects";
 import type { BrowserSession, InitialState } from "./schema";
 
@@ -138,9 +139,9 @@ export class Stream {
 }
 
 export const server: Server = {
-  open: (last) => new EventSource(`/v/events${last && `?last=${encodeURIComponent(last)}`}`),
+  open: (last) => new EventSource(at(`/v/events${last && `?last=${encodeURIComponent(last)}`}`)),
   async signedInUid() {
-    const response = await fetch("/u/session", {
+    const response = await fetch(at("/u/session"), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: "{}",

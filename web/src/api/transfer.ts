@@ -1,6 +1,7 @@
 /** One file on its way to the server (tus 1.0): it goes on where it broke off, after a new sign-in and after a reload. */
 import type { DetailedError, HttpResponse, Upload as Tus } from "tus-js-client";
 import { readStored, writeStored } from "@/api/stored";
+import { at, reached } from "./base";
 import { ApiError } from "./http";
 import type { Content, UploadMedium } from "./schema";
 import { session } from "./session";
@@ -20,7 +21,7 @@ export interface Listener {
   find(): string | undefined;
 }
 
-const PLACE = "/m/media/tus";
+const PLACE = at("/m/media/tus");
 const VERSION = "1.0.0";
 const PAUSES = [500, 1000, 2000, 4000, 5000];
 /** Milliseconds without a byte after which a connection is given up for a new one. */
@@ -112,7 +113,10 @@ export class Transfer {
       onUploadUrlAvailable: () => {
         this.begun = true;
         this.beginning = false;
-        if (upload.url) this.remember(upload.url);
+        if (upload.url) {
+          upload.url = reached(upload.url);
+          this.remember(upload.url);
+        }
         if (this.stopped) void upload.abort();
       },
       onProgress: (sent) => this.progress(sent),
@@ -233,7 +237,7 @@ export class Transfer {
   }
 
   private remember(url: string): void {
-    writeStored("uploads", { ...places(), [this.mark]: { place: new URL(url, location.href).pathname, at: now() } });
+    writeStored("uploads", { ...places(), [this.mark]: { place: url, at: now() } });
   }
 
   private forget(): void {

@@ -2,6 +2,7 @@
 import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useDeferredValue, useEffect } from "react";
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from "react-router";
+import { BASE } from "@/api/base";
 import { live } from "@/api/live";
 import { queries } from "@/api/queries";
 import { session } from "@/api/session";
@@ -28,7 +29,7 @@ const Welcome = lazy(() => import("@/pages/signin/Welcome"));
 export function App() {
   return (
     <QueryClientProvider client={queries}>
-      <BrowserRouter>
+      <BrowserRouter basename={BASE}>
         <Suspense fallback={<Loading />}>
           <Routes>
             <Route path="*" element={<Root />} />

@@ -1,5 +1,6 @@
 /** The command line and the API call that do the same as a dialog, to copy. */
 import { ClipboardCopy, ExpandableSection } from "@patternfly/react-core";
+import { at } from "@/api/base";
 import { shell } from "./format";
 
 export interface Request {
@@ -54,7 +55,7 @@ function curl(request: Request): string {
     "Authorization: Bearer $AUTHKEY",
     ...Object.entries(request.headers ?? {}).flatMap(([name, value]) => ["-H", `${name}: ${value}`]),
     ...(request.file === undefined ? ["-d", JSON.stringify(request.body)] : ["-T", request.file]),
-    `${location.origin}${request.path}`,
+    `${location.origin}${at(request.path)}`,
   ];
   return words.map((word) => (word.includes("$AUTHKEY") ? `"${word}"` : shell(word))).join(" ");
 }

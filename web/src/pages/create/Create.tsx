@@ -2,6 +2,7 @@
 import "./create.css";
 import { EmptyState, EmptyStateBody, PageSection, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
 import { useNavigate } from "react-router";
+import { at } from "@/api/base";
 import { useMay, useReady } from "@/api/live";
 import { showToast } from "@/ui/actions";
 import { useGroupsWhere } from "@/ui/groups";
@@ -50,7 +51,7 @@ function Questions() {
     const vmid = await running.execute(it.order());
     if (vmid === undefined) return;
     showToast("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is created`);
-    if (!location.pathname.startsWith("/create")) return; // the person has gone elsewhere meanwhile
+    if (!location.pathname.startsWith(at("/create"))) return; // the person has gone elsewhere meanwhile
     void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
   };
   if (run)

@@ -2,6 +2,7 @@
 import { Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
 import { EllipsisVIcon } from "@patternfly/react-icons";
 import { useState } from "react";
+import { at } from "@/api/base";
 import { type Medium, useMay } from "@/api/live";
 import { showToast } from "@/ui/actions";
 import { Dropdown } from "@/ui/Dropdown";
@@ -56,7 +57,7 @@ export function MediumActions({
           </DropdownItem>
         )}
         {busy === undefined ? (
-          <DropdownItem to={`/m/media/content/${medium.mid}`} download={medium.name}>
+          <DropdownItem to={at(`/m/media/content/${medium.mid}`)} download={medium.name}>
             Download
           </DropdownItem>
         ) : (

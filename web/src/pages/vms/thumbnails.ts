@@ -1,4 +1,5 @@
 /** Small pictures of screens: asked for again while they are in sight, a few at a time, and only loaded when they changed. */
+import { at } from "@/api/base";
 import { Signal } from "@/api/signal";
 
 export interface Thumbnail {
@@ -78,7 +79,7 @@ class Thumbnails {
     this.asking += 1;
     const { url, etag } = one.shown.value;
     try {
-      const response = await fetch(`/v/vm/screen?vmid=${one.vmid}&width=${WIDTH}`, {
+      const response = await fetch(at(`/v/vm/screen?vmid=${one.vmid}&width=${WIDTH}`), {
         headers: etag ? { "if-none-match": etag } : {},
         credentials: "same-origin",
         cache: "no-store", // the picture is kept here already

@@ -1,4 +1,5 @@
 /** A console's connection: each try asks for a ticket of its own, and what breaks is tried again, calmly. */
+import { at } from "@/api/base";
 import { ApiError, messageOf } from "@/api/http";
 import { Signal } from "@/api/signal";
 
@@ -107,7 +108,7 @@ export function reason(code: number, wasOpen: boolean): string {
 }
 
 export function socketTo(path: string, protocols?: string[]): WebSocket {
-  const url = new URL(path, location.href);
+  const url = new URL(at(path), location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(url, protocols);
   socket.binaryType = "arraybuffer";

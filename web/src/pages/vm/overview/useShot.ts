@@ -1,5 +1,6 @@
 /** A picture of a display, taken anew while it is looked at: nothing tells of what a guest draws. An unchanged one costs a 304. */
 import { useEffect, useState } from "react";
+import { at } from "@/api/base";
 import { messageOf, refusal } from "@/api/http";
 import type { Vm } from "@/api/live";
 
@@ -16,7 +17,7 @@ export function useShot(vm: Vm, display: string, width: number): { url?: string;
     const look = async () => {
       if (document.visibilityState !== "visible") return;
       try {
-        const response = await fetch(path, { credentials: "same-origin", cache: "no-cache", signal: stop.signal });
+        const response = await fetch(at(path), { credentials: "same-origin", cache: "no-cache", signal: stop.signal });
         if (!response.ok) throw await refusal(response);
         const picture = await response.blob();
         if (stop.signal.aborted) return;
