@@ -59,6 +59,15 @@ def test_the_units(tmp_path: Path) -> None:
     assert list((tmp_path / "units").iterdir()) == []
 
 
+def test_the_units_open_what_of_ours_lies_in_read_only_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VELOCITY_DATA_DIR", "/usr/local/my velocity")
+    monkeypatch.setenv("VELOCITY_POOLS", '[{mpid=1, name="a", path="/etc/p"}, {mpid=2, name="b", path="/srv/p"}]')
+    printed = CliRunner().invoke(velocity, ["service", "install", "--print"]).output
+    opened = [line for line in printed.splitlines() if line.startswith("ReadWritePaths=")]
+    assert opened == ['ReadWritePaths="/usr/local/my velocity"', "ReadWritePaths=/etc/p"]
+    assert not Path("/usr/local/my velocity").exists(), "it is only printed"
+
+
 @pytest.mark.holds("ISOLATION-8")
 def test_the_units_leave_the_processes_little(tmp_path: Path) -> None:
     """By systemd's own measure, 0 to 10, whose lines docs/security.md goes through."""

@@ -136,13 +136,14 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
         raise click.ClickException(str(error)) from None
     named = config or os.environ.get("VELOCITY_CONFIG")
     file = Path(named).absolute() if named else None
+    inside = _read_only(settings)
     option = f" --config {_word(str(file))}" if file else ""
     words = {
         "command": _command(option),
         "option": option,
         "environment": "\n".join(f"Environment={_word(one)}" for one in _environment(settings, file)),
         "target": "default.target" if user else "multi-user.target",
-        "hardening": "" if user else HARDENING,
+        "hardening": "" if user else HARDENING + "".join(f"ReadWritePaths={_word(str(one))}\n" for one in inside),
         "guests_hardening": "" if user else GUESTS_HARDENING,
         "server": SERVER,
         "timeout": timeout,
@@ -155,6 +156,8 @@ def install(config: Path | None, user: bool, timeout: int, only_print: bool, dir
     place = directory or _place(user)
     for name, text in units.items():
         try:
+            for one in inside:
+                one.mkdir(mode=0o700, parents=True, exist_ok=True)  # else the unit finds nothing to open for writing
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_text(text, "utf-8")
         except UnicodeEncodeError:
@@ -198,6 +201,13 @@ def _environment(settings: Settings, file: Path | None) -> list[str]:
         own["VELOCITY_POOLS"] = toml(settings.pools)
     own |= {"VELOCITY_DATA_DIR": str(settings.data_dir)} | ({"VELOCITY_CONFIG": str(file)} if file else {})
     return [f"{name}={value}" for name, value in sorted(own.items())]
+
+
+def _read_only(settings: Settings) -> list[Path]:
+    """What of ours lies where ProtectSystem lets nothing be written."""
+    ours = [settings.data_dir, *(pool.path for pool in settings.media_pools)]
+    ours += [Path(settings.runtime_dir)] if settings.runtime_dir else []
+    return [one for one in ours if any(one.is_relative_to(root) for root in ("/usr", "/boot", "/efi", "/etc"))]
 
 
 def _word(text: str) -> str:
