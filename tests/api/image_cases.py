@@ -152,6 +152,13 @@ def changed(data: bytes, place: int, by: bytes) -> bytes:
     return data[:place] + by + data[place + len(by) :]
 
 
+def with_footer(image: bytes) -> bytes:
+    """A streamOptimized VMDK as VMware writes it: what the header says of its tables stands at the end."""
+    head = changed(image[:512], 56, struct.pack("<Q", (1 << 64) - 1))
+    marker = struct.pack("<QII", 1, 0, 3).ljust(512, b"\0")
+    return head + image[512:] + bytes(-len(image) % 512) + marker + image[:512] + bytes(512)
+
+
 OVF = b'<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"><References/></Envelope>'
 PARTS = b'# Disk DescriptorFile\nversion=1\ncreateType="twoGbMaxExtentSparse"\nRW 128 SPARSE "disk-s001.vmdk"\n'
 SEVEN, RAR, LZ4, LZO = b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\1", b"\x04\x22\x4d\x18", b"\x89LZO\0\r\n\x1a\n"
@@ -178,6 +185,8 @@ def imported(u: Uploads) -> Iterator[Case]:
     yield "qcow2", "old", lambda: u.image("qcow2", "compat=0.10,cluster_size=4096")
     yield "VMDK in one file (monolithicSparse)", "sparse", lambda: u.image("vmdk")
     yield "VMDK for transport (streamOptimized)", "stream", lambda: u.image("vmdk", "subformat=streamOptimized")
+    vmware = with_footer(u.image("vmdk", "subformat=streamOptimized"))
+    yield "VMDK for transport (streamOptimized)", "with a footer", lambda: vmware
     yield "VDI", "dynamic", lambda: u.image("vdi")
     yield "VDI", "static", lambda: u.image("vdi", "static=on")
     yield "VHDX", "vhdx", lambda: u.image("vhdx", "block_size=1M")
@@ -223,6 +232,8 @@ def refused(u: Uploads) -> Iterator[Case]:
         ("vdi", "", 100), ("vhdx", "block_size=1M", 1 << 20), ("vpc", "subformat=dynamic", 512), ("vpc", "", 100),
     ):  # fmt: skip
         yield "it is cut short", f"{kind} {options} {missing}", lambda k=kind, o=options, m=missing: u.image(k, o)[:-m]  # type: ignore[misc]
+    vmware = with_footer(u.image("vmdk", "subformat=streamOptimized"))
+    yield "it is cut short", "vmdk with a footer", lambda: vmware[:-512]
     yield "it is cut short", "gpt", lambda: u.disk[:-512]
     yield "it is cut short", "gpt.gz", lambda: gzip.compress(u.disk[: SIZE // 2])
     yield "it is cut short", "qcow2.gz", lambda: gzip.compress(u.image("qcow2")[:-70_000])
