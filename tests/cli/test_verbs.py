@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import socket
@@ -155,6 +156,11 @@ def test_images_clones_and_downloads(host: Host, tmp_path: Path) -> None:
     assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["disk"], (
         "no upload left"
     )
+    (tmp_path / "tool.iso.gz").write_bytes(gzip.compress(bytes(32 << 10) + b"\1CD001" + bytes(5000)))
+    host.ok("media", "import", str(tmp_path / "tool.iso.gz"))
+    kinds = {one["name"]: one["type"] for one in json.loads(host.ok("media", "list", "--json"))["media"]}
+    assert kinds == {"disk": "DISK", "tool.iso": "ISO"}
+    host.ok("media", "rm", "tool.iso")
     host.ok("media", "clone", "disk", "copy", "--format", "qcow2")
     host.ok("media", "download", "disk", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == raw.read_bytes()

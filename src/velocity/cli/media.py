@@ -166,12 +166,15 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 @media.command("import")
 @click.argument("source", metavar="FILE|MEDIUM")
 @click.option("--name", help="Its name (default: the source's, without the extension).")
+@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
 @click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
 @GROUP
 @POOL
 @changing
-def import_(source: str, name: str | None, format_: str, detach: bool, group: int | None, pool: int) -> None:
+def import_(
+    source: str, name: str | None, type_: str | None, format_: str, detach: bool, group: int | None, pool: int
+) -> None:
     """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
 
     A FILE is uploaded first, which makes no medium. Interrupted, the same command goes on. FILE goes before MEDIUM:
@@ -179,6 +182,7 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
     """
     file = Path(source)
     local = file.exists() and not file.is_dir()
+    type_ = type_ or ("ISO" if _stem(file.name).lower().endswith(".iso") else "DISK")
     name = _name(file, name, _stem(file.name))
     client = connection.connect()
     gid = where.here(client, group)
@@ -188,12 +192,12 @@ def import_(source: str, name: str | None, format_: str, detach: bool, group: in
             unplanned(
                 f"{clean(file.name)} would be imported after the upload: the size of its disk is not known before"
             )
-        tid = import_file(client, file, name, gid=gid, mpid=pool, format=disk)
+        tid = import_file(client, file, name, gid=gid, mpid=pool, format=disk, type=type_)
     elif "/" in source:
         raise NameNotFound(f"there is no file {clean(source)!r}")
     else:
         found = resolve.medium(client, gid, source, beyond=True).id
-        tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=name, format=disk).tid
+        tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=name, type=type_, format=disk).tid
     follow(client, tid, detach)
 
 
