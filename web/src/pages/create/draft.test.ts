@@ -57,6 +57,8 @@ test("each limit is told at its field", () => {
 test("what an image can be", () => {
   expect(roleOfFile("A.ISO")).toBe("cdrom");
   expect(roleOfFile("cloud.qcow2")).toBe("packed");
+  expect(roleOfFile("appliance.ova")).toBe("packed");
+  expect(roleOfFile("openwrt.img.gz")).toBe("packed");
   expect(roleOfFile("disk.img")).toBe("disk");
   expect(roleOf({ type: "DISK", format: "raw", content: { format: "iso9660" } })).toBe("cdrom");
   expect(roleOf({ type: "DISK", format: "raw", content: { format: "vmdk" } })).toBe("packed");

@@ -1,5 +1,6 @@
 /** What the wizard asks for, what it proposes, and what is wrong with it: as the server decides. */
 import { Display } from "@/api/limits";
+import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
 import { parseBytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 
@@ -68,24 +69,22 @@ export function proposed(gid: number, left: Left, poolLeft: number | undefined):
   };
 }
 
-const PACKED = /\.(qcow2|vmdk|vdi|vhdx|xz|zst)$/i;
-const PACKED_FORMATS = ["qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"];
-
 /** Before the server has looked into a file, its name tells. */
 export const roleOfFile = (file: string): Role =>
-  /\.iso$/i.test(file) ? "cdrom" : PACKED.test(file) ? "packed" : "disk";
+  /\.iso$/i.test(file) ? "cdrom" : IMPORTED_FILE.test(file) ? "packed" : "disk";
 
 export function roleOf(medium: { type: string; format: string; content?: { format: string } }): Role {
   const found = medium.content?.format ?? "";
   if (medium.type === "ISO" || found === "iso9660") return "cdrom";
-  return medium.format === "raw" && PACKED_FORMATS.includes(found) ? "packed" : "disk";
+  return medium.format === "raw" && IMPORTED.has(found) ? "packed" : "disk";
 }
 
 /** "debian-12.5.0-amd64-netinst.iso" is called debian-12, or debian-12-2 if that is taken. */
 export function suggestName(image: string | undefined, taken: ReadonlySet<string>): string {
   const stem = (image ?? "")
     .toLowerCase()
-    .replace(/(\.(iso|img|raw|qcow2|vmdk|vdi|vhdx|xz|zst))+$/, "")
+    .replace(/\.iso$/, "")
+    .replace(IMAGE_ENDINGS, "")
     .replace(/[\s_]+/g, "-");
   const words = /^([a-z][a-z0-9]*?)-?(\d+(?:\.\d+)?)?(?![a-z0-9])/.exec(stem);
   const base = words?.[1] ? [words[1], words[2]].filter(Boolean).join("-") : stem.slice(0, 32) || "vm";

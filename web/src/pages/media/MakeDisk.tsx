@@ -9,7 +9,7 @@ import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
 import { groupOption, idWord } from "@/ui/vmCli";
-import { formatWords, isPacked } from "./content";
+import { formatWords } from "./content";
 import { freeName, mediumNameProblem, roomProblem, stem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
@@ -24,9 +24,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   const navigate = useNavigate();
   const refused = useRefusal(FIELDS);
   const [typed, setTyped] = useState<string>();
-  const packed = making === "import" && isPacked(medium);
-  const [chosen, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
-  const format = packed ? "raw" : chosen;
+  const [format, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
   const name = typed ?? freeName(making === "import" ? stem(medium.name) : `${medium.name} copy`, target.taken);
   const naming = mediumNameProblem(name, target.taken);
   const room = making === "clone" ? roomProblem(target.pool, medium.size, false) : undefined;
@@ -84,16 +82,13 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
         <Choose
           id="make-format"
           value={format}
-          disabled={packed}
           onChange={(value) => setFormat(value as Format)}
           choices={[
             { value: "qcow2", label: "qcow2" },
             { value: "raw", label: "raw" },
           ]}
         />
-        <Below problem={refused.at("format")}>
-          {packed ? "Compressed images are unpacked to raw bytes." : undefined}
-        </Below>
+        <Below problem={refused.at("format")} />
       </FormGroup>
       <TargetFields target={target} problem={refused.at("gid")} poolProblem={room ?? refused.at("mpid")} />
     </FormDialog>

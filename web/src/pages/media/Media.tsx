@@ -133,7 +133,7 @@ export default function Media() {
               <EmptyState titleText="No media yet" headingLevel="h2" icon={UploadIcon}>
                 <EmptyStateBody>
                   {mayMake
-                    ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, or raw compressed with xz or zstd."
+                    ? "Upload an installation image (an ISO for EFI), or a disk of another platform: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an archive."
                     : "You see the media of groups where you have velocity.media.list."}
                 </EmptyStateBody>
                 {mayMake && (

@@ -10,8 +10,8 @@ import { useAction } from "@/ui/actions";
 import { Confirm } from "@/ui/Confirm";
 import { bytes } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
-import { When } from "@/ui/When";
 import { idWord } from "@/ui/vmCli";
+import { When } from "@/ui/When";
 
 /** Milliseconds between two looks at uploads of which bytes come. That one begins or ends is told by its pool. */
 const LOOK = 5000;

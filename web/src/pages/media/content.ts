@@ -5,18 +5,42 @@ const FORMATS: Record<string, string> = {
   iso9660: "ISO image",
   gpt: "Disk (GPT)",
   mbr: "Disk (MBR)",
+  fat: "Disk (FAT)",
+  ext4: "Disk (ext4)",
   qcow2: "qcow2 image",
   vmdk: "VMDK image",
   vdi: "VDI image",
   vhdx: "VHDX image",
+  vhd: "VHD image",
   xz: "compressed with xz",
   zstd: "compressed with zstd",
+  gzip: "compressed with gzip",
+  bzip2: "compressed with bzip2",
+  tar: "tar archive",
+  zip: "zip archive",
   blank: "Empty",
   unknown: "Unknown",
 };
 
-const IMPORTED = new Set(["qcow2", "vmdk", "vdi", "vhdx", "xz", "zstd"]);
-const PACKED = new Set(["xz", "zstd"]);
+/** Of `content.format`: what only an import makes a disk of. docs/images.md */
+export const IMPORTED: ReadonlySet<string> = new Set([
+  "qcow2",
+  "vmdk",
+  "vdi",
+  "vhdx",
+  "vhd",
+  "xz",
+  "zstd",
+  "gzip",
+  "bzip2",
+  "tar",
+  "zip",
+]);
+const ENDINGS = "qcow2|vmdk|vdi|vhdx?|xz|zst|gz|bz2|tar|tgz|txz|zip|ova";
+/** The same by the names of files. */
+export const IMPORTED_FILE = new RegExp(`\\.(${ENDINGS})$`, "i");
+/** The endings of images and of what packs them. */
+export const IMAGE_ENDINGS = new RegExp(`(\\.(${ENDINGS}|raw|img))+$`, "i");
 
 export const formatWords = (medium: Pick<Medium, "content">): string =>
   FORMATS[medium.content?.format ?? "unknown"] ?? medium.content?.format ?? "Unknown";
@@ -32,9 +56,6 @@ export function bootWords(medium: Pick<Medium, "content">): string | undefined {
 /** An uploaded image, which a guest would see as the raw bytes that it is, until it is imported. */
 export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =>
   medium.format === "raw" && IMPORTED.has(medium.content?.format ?? "");
-
-/** What is packed becomes raw, whatever is asked for. */
-export const isPacked = (medium: Pick<Medium, "content">): boolean => PACKED.has(medium.content?.format ?? "");
 
 export const writerOf = (medium: Pick<Medium, "used_by">): string | undefined =>
   medium.used_by.find((vm) => vm.writing)?.name;

@@ -2,6 +2,7 @@
 import type { PoolInfo } from "@/api/schema";
 import { bytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
+import { IMAGE_ENDINGS } from "./content";
 
 /** `taken` are the names that the group has in that pool. */
 export const mediumNameProblem = (name: string, taken: ReadonlySet<string>): string | undefined =>
@@ -39,4 +40,4 @@ export function freeName(name: string, taken: ReadonlySet<string>): string {
 }
 
 /** Without the endings of images and packers. */
-export const stem = (name: string): string => name.replace(/(\.(qcow2|vmdk|vdi|vhdx|raw|img|xz|zst))+$/i, "") || name;
+export const stem = (name: string): string => name.replace(IMAGE_ENDINGS, "") || name;
