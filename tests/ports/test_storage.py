@@ -133,11 +133,15 @@ async def test_what_was_left_goes_on_after_a_restart_behind_what_is_known_of_it(
     with pytest.raises(Refused):
         await subject.storage.blobs.resume(left, 14, deadline=DEADLINE)
     incoming = await subject.storage.blobs.resume(left, 4, deadline=DEADLINE)
+    await incoming.write(bytes(4096))
+    await incoming.leave()
+    await incoming.close()
+    incoming = await subject.storage.blobs.resume(left, 4100, deadline=DEADLINE)
     await incoming.write(b" more")
     await incoming.finish()
     await incoming.close()
     await subject.storage.trash.settle(left, Belongs.KEPT, deadline=DEADLINE)
-    assert await content(subject.storage, left) == b"what more"
+    assert await content(subject.storage, left) == b"what" + bytes(4096) + b" more", "zeros at its end have come, too"
 
 
 async def test_bytes_come_and_go(subject: Subject) -> None:
