@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 
 from tests.api.images import qemu_img, wait
 from tests.api.test_transfers import DATA, begin, metadata, patch, send
 from tests.api.world import World, world
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
+from velocity.access.sessions import Caller
 from velocity.media import resumable, rules
 from velocity.media import under_way as under_way_
 
@@ -57,6 +59,33 @@ async def sending(w: World, way: str) -> AsyncIterator[asyncio.Future[Any]]:
         task.cancel()
         with contextlib.suppress(BaseException):
             await task
+
+
+async def test_what_is_opened_again_after_a_restart_gives_way_to_who_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk, a request that sends nothing, and a deletion that is not to wait for it."""
+    async with world(tmp_path / "data") as w:
+        place = await begin(w, 10)
+        await patch(w, place, 0, b"abc")
+    async with world(tmp_path / "data") as w:
+        resume, asked, on = w.server.storage.blobs.resume, asyncio.Event(), asyncio.Event()
+
+        async def slow(*what: Any, **more: Any) -> Any:
+            asked.set()
+            await on.wait()
+            return await resume(*what, **more)
+
+        monkeypatch.setattr(w.server.storage.blobs, "resume", slow)
+        request = asyncio.ensure_future(patch(w, place, 3, hangs(b"")))
+        await asked.wait()
+        ending = asyncio.ensure_future(send(w, "DELETE", place))
+        await asyncio.sleep(0.05)
+        on.set()
+        async with asyncio.timeout(PATIENCE):
+            assert (await ending).status_code == 204
+            assert (await request).status_code == 409
+        assert (w.files(), await used(w)) == ([], 0)
 
 
 @pytest.mark.holds("DUR-61")
@@ -195,7 +224,9 @@ async def test_what_cannot_go_on_after_a_restart_leaves_nothing(
 
 
 @pytest.mark.holds("DUR-64")
-async def test_an_interrupted_import_of_a_file_leaves_no_medium_and_goes_on(tmp_path: Path) -> None:
+async def test_an_interrupted_import_of_a_file_leaves_no_medium_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, image = tmp_path / "data", tmp_path / "image.qcow2"
     qemu_img("create", "-f", "qcow2", image, "1M")
     content = image.read_bytes()
@@ -213,6 +244,13 @@ async def test_an_interrupted_import_of_a_file_leaves_no_medium_and_goes_on(tmp_
         assert await offset(w, place) == len(content)
         assert (await patch(w, place, len(content), b"")).status_code == 204
         assert await w.refused("PUT", "/m/media/import", upload=mid, mid=mid, **target) == (400, 400)
+        monkeypatch.setattr(under_way_, "MOMENT", 0.1)
+        upload = w.server.services.resumables.source(Caller(0, ""), UUID(mid))[0]
+        upload.is_used = True
+        create: dict[str, Any] = {"upload_length": 9, "upload_metadata": metadata(**about)}
+        answer = (await send(w, "POST", "/m/media/tus", **create)).json()
+        assert (answer["code"], "is being imported" in answer["message"]) == (9220, True)
+        upload.is_used = False
         key = await w.user("bob", (0, "media.create"))
         assert await w.refused("PUT", "/m/media/import", key, upload=mid, **target) == (404, 21212), "another's"
         task = await wait(w, await w.ok("PUT", "/m/media/import", upload=mid, **target))

@@ -98,6 +98,7 @@ class Resumable:
             self._check(turn, offset)
             if self._upload is None:
                 self._upload = await self._reopen()
+                self._check(turn, offset)  # who came meanwhile goes before
             upload, self._task = self._upload, asyncio.current_task()
             self.heard = time.time()
             try:

@@ -48,6 +48,10 @@ class UnderWay(Protocol):
         """Whether its client is at it, as far as one can tell."""
 
     @property
+    def is_used(self) -> bool:
+        """Whether a task imports it."""
+
+    @property
     def expires(self) -> int | None: ...
 
     async def end(self, why: str) -> None:
@@ -129,6 +133,9 @@ class UploadsUnderWay:
 
     def _taken(self, upload: UnderWay) -> Refused:
         mine = naming.visible_name(self._directory, "medium", upload.request.name, upload.request.gid)
+        if upload.is_used:
+            words = f"{mine} is being imported: wait until that task has ended, or cancel it (`velocity task list`)"
+            return Refused(Problem.MEDIUM_NAME_TAKEN, words, field="name")
         who = "you are" if naming.caller.get() == upload.uid else "another user is"
         return Refused(
             Problem.MEDIUM_NAME_TAKEN,

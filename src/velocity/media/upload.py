@@ -87,6 +87,7 @@ class Upload:
     def is_live(self) -> bool:
         return time.time() - self.heard < LIVE
 
+    is_used = False
     expires = None
 
     async def write(self, piece: bytes) -> None:
