@@ -135,8 +135,8 @@ def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Pa
         "VELOCITY_POOLS": '[{mpid=4, name="p \\"ü\\" $1", path="a pool"}]', "VELOCITY_ROOT_PASSWORD": PASSWORD,
     }  # fmt: skip
     words = [str(program), "service", "install", "--directory", str(manager.units)]
-    said = subprocess.run(words, env=settings, cwd=place, check=True, capture_output=True, text=True).stderr
-    assert "VELOCITY_ROOT_PASSWORD is left out" in said
+    said = subprocess.run(words, env=settings, cwd=place, check=True, capture_output=True, text=True)
+    assert "VELOCITY_ROOT_PASSWORD is left out" in said.stderr
     assert PASSWORD not in (manager.units / SERVER).read_text()
     said_in(tmp_path, manager)
     own = Settings(data_dir=place / "data")
@@ -146,7 +146,8 @@ def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Pa
             manager.ok("start", SERVER)
         assert f"tls_key: {key} cannot be read" in (tmp_path / f"{SERVER}.log").read_text()
         (place / "later.pem").rename(key)
-        manager.ok("start", SERVER, GUESTS)
+        for command in said.stdout.splitlines()[0].split(" && "):
+            manager.ok(*command.removeprefix("systemctl ").split())
         with own_server.way(own) as way, Client("here", own.key_file.read_text().strip(), uds=way) as client:
             assert [pool.name for pool in client.list_pools(gid=0).pools] == ['p "ü" $1'], "it serves at once"
             vmid = client.create_vm(name="vm", gid=0, cpus=1, memory_mib=64).vmid
@@ -167,6 +168,9 @@ def test_units_of_any_path_with_tls_and_settings_of_the_environment(tmp_path: Pa
         assert manager.shown(GUESTS, "Result") == "success"
         assert "which had not begun to run" in (tmp_path / f"{GUESTS}.log").read_text()
         assert Server(place / "data").processes() == []
-        subprocess.run([program, "service", "uninstall", "--directory", manager.units], check=True, capture_output=True)
+        assert list(tmp_path.rglob("*.wants/velocity*.service")) != [], "they are enabled"
+        words = [str(program), "service", "uninstall", "--user", "--directory", str(manager.units)]
+        subprocess.run(words, env={"HOME": str(tmp_path)}, check=True, capture_output=True)
+        assert list(tmp_path.rglob("*.wants/velocity*.service")) == []
         manager.ok("daemon-reload")
         assert manager.shown(SERVER, "LoadState") == "not-found"

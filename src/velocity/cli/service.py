@@ -224,9 +224,10 @@ def _word(text: str) -> str:
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The directory of the units.")
 def uninstall(user: bool, directory: Path | None) -> None:
     """Remove the units, and print how to stop what still runs. Guests and data remain."""
-    place = directory or _place(user)
+    place = (directory or _place(user)).absolute()
     for name in (SERVER, GUESTS):
-        for file in (place / name, *place.glob(f"*.wants/{name}")):
+        enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
+        for file in (place / name, *enabled):
             if file.is_symlink() or file.exists():
                 try:
                     file.unlink()
