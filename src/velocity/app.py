@@ -66,7 +66,7 @@ from velocity.storage.directory.storage import DirectoryStorage, open_directorie
 from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
-from velocity.store.engine import DatabaseError
+from velocity.store.errors import DatabaseError
 from velocity.store.history import SqlHistory
 from velocity.store.idempotency import SqlIdempotency
 from velocity.store.leadership import Busy, FileLock

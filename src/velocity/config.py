@@ -48,8 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: Annotated[
         str,
         Meta(
-            description="the URL of the database (`postgresql://...`); empty: SQLite in `data_dir`",
-            pattern=r"^(\Z|sqlite:|postgres(ql)?:)",
+            description="the URL of the database (`postgresql://user:password@host/name`); empty: SQLite in `data_dir`",
         ),
     ] = ""
     pools: Annotated[

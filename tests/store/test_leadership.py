@@ -13,7 +13,7 @@ from tests.postgres import Postgres
 from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
 from velocity.store.database import Database
-from velocity.store.engine import DatabaseError
+from velocity.store.errors import DatabaseError
 from velocity.store.leadership import AdvisoryLock, Busy
 from velocity.store.tables import instance
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.postgres import Postgres
 from velocity.store import engine
 from velocity.store.database import Database
-from velocity.store.engine import DatabaseError
+from velocity.store.errors import DatabaseError
 
 
 def opened(url: str) -> None:

@@ -16,7 +16,7 @@ from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
 from velocity.store.database import Database
-from velocity.store.engine import DatabaseError
+from velocity.store.errors import DatabaseError
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from sqlalchemy.engine import Connection, Engine
 from velocity import plan
 from velocity.idempotency.port import PENDING, Pending
 from velocity.outcome import Outcome
-from velocity.store import engine
-from velocity.store.engine import READS, DatabaseError, in_words
+from velocity.store import engine, postgresql
+from velocity.store.engine import READS, in_words
+from velocity.store.errors import DatabaseError
 from velocity.store.leadership import Term, lock_of
-from velocity.store.tables import repeats
+from velocity.store.tables import metadata, repeats
 from velocity.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class Database:
         """
         with in_words(self._url):
             self.lock.take()
+            self._check_rights(owner=False)
             if what := self._emptiness():
                 begin(what)
             file = engine.file_of(self._url)
@@ -83,6 +86,7 @@ class Database:
                 revision = _revision(connection)
                 if revision != HEAD:
                     self._check(revision)
+                    self._check_rights(owner=True)
                     migrate(connection)
             self._take_term()
 
@@ -110,12 +114,23 @@ class Database:
             return "" if there else f"{name} has no users"
 
     def _check(self, revision: str | None) -> None:
-        """Raises `DatabaseError` for what a newer version has made."""
-        if revision is not None and revision > HEAD:
+        """Raises `DatabaseError` for what a newer version has made, or another program."""
+        if revision is None or revision <= HEAD:
+            return
+        name = self._url.database
+        if not re.fullmatch(r"\d{4}", revision):
             raise DatabaseError(
-                f"the database {self._url.database} belongs to a newer version of Velocity (schema {revision}; this "
-                f"version supports {HEAD}): install that version"
+                f"the database {name} holds tables of another program: create a database of its own for Velocity"
             )
+        raise DatabaseError(
+            f"the database {name} belongs to a newer version of Velocity (schema {revision}; this version supports "
+            f"{HEAD}): install that version"
+        )
+
+    def _check_rights(self, *, owner: bool) -> None:
+        if self._url.get_backend_name() == "postgresql":
+            with self._engine.connect() as connection:
+                postgresql.check_rights(connection, self._url, metadata.sorted_tables, owner=owner)
 
     # The leadership
 

@@ -7,45 +7,34 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-KEEPALIVE = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""A peer that is gone without a word is known within half a minute.
-https://www.postgresql.org/docs/current/libpq-connect.html"""
+from velocity.store import postgresql
+from velocity.store.errors import DatabaseError
+
 WAIT = 5000
 """Milliseconds for which another process may hold an SQLite database."""
 READS = {"reads": True}
 """Execution options of a transaction that changes nothing: it waits for no lock of another process."""
 
 
-class DatabaseError(Exception):
-    """The database cannot be used; the message names it, and the cure, and never the password."""
-
-
 def parse(text: str) -> URL:
     """Raises `DatabaseError`."""
-    if text.startswith("postgres://"):
-        text = "postgresql" + text.removeprefix("postgres")
+    text = text.strip()
+    if postgresql.SCHEME.match(text):
+        return postgresql.parse(text)
     try:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
         url = None
-    odd = text.rpartition("@")[0].partition("://")[2]
-    if url is None or (url.get_backend_name() == "postgresql" and any(one in odd for one in "@/#?")):
+    if url is None or url.get_backend_name() != "sqlite":
         raise DatabaseError(
-            "database: the URL cannot be parsed: it has the form postgresql://user:password@host:port/name; in the "
-            "password, write @ : / # ? % as %40 %3A %2F %23 %3F %25"
+            "database: this is no URL of a database that can be used: set it to "
+            "postgresql://user:password@host:port/name, or leave it out for SQLite"
         )
-    return url.set(host=unquote(url.host)) if url.host else url
+    return url
 
 
 def file_of(url: URL) -> Path | None:
@@ -58,31 +47,8 @@ def file_of(url: URL) -> Path | None:
 def connect(url: URL) -> Engine:
     """Nothing is opened yet."""
     if url.get_backend_name() == "postgresql":
-        return _postgresql(url)
+        return postgresql.connect(url)
     return _sqlite(url)
-
-
-def _postgresql(url: URL) -> Engine:
-    arguments = {name: value for name, value in KEEPALIVE.items() if name not in url.query}
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=arguments)
-
-    @sa.event.listens_for(engine, "do_connect")
-    def check(dialect: Any, _record: Any, words: Any, named: Any) -> Any:
-        connection = dialect.connect(*words, **named)
-        encoding = connection.info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            connection.close()
-            raise DatabaseError(
-                f"the database {url.database!r} has the encoding {encoding}: create one with ENCODING 'UTF8'"
-            )
-        return connection
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: Any) -> None:
-        record.info["pid"] = connection.execute("select pg_backend_pid()").fetchone()[0]
-        connection.rollback()
-
-    return engine
 
 
 def _sqlite(url: URL) -> Engine:
@@ -108,12 +74,6 @@ def prepare(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         with contextlib.closing(engine.raw_connection().cursor()) as cursor:
             cursor.execute("PRAGMA journal_mode=WAL")
-
-
-def backend(connection: Connection) -> int | None:
-    """The process that serves this session of PostgreSQL."""
-    pid = connection.connection.info.get("pid") if connection.dialect.name == "postgresql" else None
-    return None if pid is None else int(pid)
 
 
 def in_transaction(connection: Connection) -> bool:
@@ -148,7 +108,7 @@ def _words(url: URL, error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> str:
         return f"the database {cause.filename or file}: {cause.strerror}: let the server's user create and write it"
     if file is not None:
         return _sqlite_words(file, cause)
-    return _postgresql_words(url, cause)
+    return postgresql.explained(url, cause)
 
 
 SQLITE = {
@@ -173,38 +133,3 @@ def _sqlite_words(file: Path, cause: BaseException) -> str:
             "space there"
         )
     return f"the database {file} {known or f'cannot be used: {cause}'}"
-
-
-POSTGRESQL = (
-    ("password authentication failed", "the password is wrong: correct it in `database`"),
-    ("no password supplied", "it requires a password: set `database` to postgresql://user:password@host/name"),
-    ("no pg_hba.conf entry", "it does not allow this user to connect from here: add a line to its pg_hba.conf"),
-    ("permission denied", "the user may not create tables there: ALTER DATABASE ... OWNER TO that user"),
-    ("role", "there is no such user: create it with CREATE ROLE ... LOGIN"),
-    ("database", "there is no such database: create it with CREATE DATABASE ... OWNER"),
-    ("name or service not known", "there is no such host: correct its name in `database`"),
-    ("could not translate host name", "there is no such host: correct its name in `database`"),
-    ("failed to resolve host", "there is no such host: correct its name in `database`"),
-    ("too many", "it has no free connections: close some, or raise its max_connections"),
-)
-"""What stands in PostgreSQL's own words, and what it means."""
-ABSENT = ("role", "database")
-
-
-def _postgresql_words(url: URL, cause: BaseException) -> str:
-    query = url.query.get("host")
-    host = url.host or (query if isinstance(query, str) else "") or "the local socket"
-    where = (
-        f"PostgreSQL at {host}{f':{url.port}' if url.port else ''}, database {url.database!r}, user {url.username!r}"
-    )
-    own = " ".join(str(cause).split())
-    for sign, meaning in POSTGRESQL:
-        if sign in own.lower() and (sign not in ABSENT or (f'{sign} "' in own and "does not exist" in own)):
-            return f"{where}: {meaning}"
-    if "connection" in own.lower():
-        return f"{where} does not respond: start it, or correct `database` ({_shortened(own)})"
-    return f"{where}: {_shortened(own)}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 200 else text[:200] + "..."

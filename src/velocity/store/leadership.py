@@ -18,7 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 from sqlalchemy.engine import Engine
 
-from velocity.store.engine import DatabaseError, backend, file_of
+from velocity.store.engine import file_of
+from velocity.store.errors import DatabaseError
+from velocity.store.postgresql import backend
 from velocity.store.tables import leadership
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from velocity import priority
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.outcome import Outcome
-from velocity.store import engine
+from velocity.store import engine, postgresql
 from velocity.store.engine import READS
 from velocity.store.leadership import LeadershipLost, Term
 
@@ -174,7 +174,7 @@ class Writer:
             outcomes = [_attempt(connection, job.work, alone=len(jobs) == 1) for job in jobs]
             if reads or (len(jobs) == 1 and outcomes[0][1] is not None):
                 return outcomes
-            session = engine.backend(connection)
+            session = postgresql.backend(connection)
             try:
                 transaction.commit()
                 return outcomes

@@ -1,0 +1,205 @@
+"""PostgreSQL as people set it up: taken, or refused in one sentence whose cure helps."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+
+import psycopg
+import pytest
+
+from tests.postgres import SOCKET, Postgres
+from velocity.store import engine
+from velocity.store.database import Database
+from velocity.store.errors import DatabaseError
+
+SECRET = "hun+ter2"
+
+
+class Place:
+    """A server, and a superuser's session in any of its databases."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.directory = str(server.socket).removesuffix(f"/{SOCKET}")
+        self.there = self.directory.replace("/", "%2F")
+        self.admin = server.url("postgres", server.socket.parent).partition("://")[2].partition("@")[0]
+        self.number = next(_places)
+        self.weak, self.owning = f"weak{self.number}", f"owning{self.number}"
+        self._server = server
+
+    def new(self) -> str:
+        return self._server.create()
+
+    def sql(self, *statements: str, database: str = "postgres") -> None:
+        with psycopg.connect(host=self.directory, dbname=database, user=self.admin, autocommit=True) as connection:
+            for one in statements:
+                connection.execute(one)
+
+    def as_user(self, name: str, database: str) -> str:
+        return f"postgresql://{name}:{SECRET}@{self.there}/{database}"
+
+
+_places = itertools.count(1)
+
+
+@pytest.fixture
+def place(postgres: Postgres) -> Place:
+    made = Place(postgres)
+    made.sql(f"create role {made.weak} login", f"create role {made.owning} login")
+    return made
+
+
+def opened(url: str) -> None:
+    database = Database(url)
+    try:
+        database.open()
+    finally:
+        asyncio.run(database.close())
+
+
+def said(url: str) -> str:
+    with pytest.raises(DatabaseError) as refused:
+        opened(url)
+    text = str(refused.value)
+    assert "\n" not in text
+    assert SECRET not in text
+    for of_libraries in ("psycopg", "sqlalchemy", "connection failed", "connection is bad", "conninfo", "libpq"):
+        assert of_libraries not in text.lower(), text
+    return text
+
+
+@pytest.mark.holds("DUR-120")
+def test_urls_as_others_write_them_are_taken(place: Place) -> None:
+    name, user, there = place.new(), place.admin, place.there
+    for url in (
+        f"postgres://{user}@{there}/{name}",
+        f"POSTGRESQL://{user}@{there}/{name}\n",
+        f"postgresql+psycopg2://{user}@{there}/{name}",
+        f"postgresql://{user}:100%@{there}:5432/{name}?application_name=a@b",
+        f"postgresql:///{name}?host={place.directory}&user={user}",
+        f"postgresql://{user}@/{name}?host={there}&port=5432&sslmode=prefer",
+        f"postgresql://{user}@%2Fnowhere,{there}/{name}",
+        f"postgresql://{user}@%2Fnowhere:1,{there}:5432/{name}",
+        f"postgresql:///{name}?user={user}&host=/nowhere,{place.directory}&port=1,5432&target_session_attrs=any",
+        f"postgresql://{there}/{name}?user={user}&ssl=false".replace("&ssl=false", "&sslmode=disable"),
+    ):
+        opened(url)
+
+
+@pytest.mark.holds("DUR-120")
+@pytest.mark.parametrize(
+    ("written", "password"),
+    [
+        ("p%40ss%3Aw%2Fo%23r%3Fd%25", "p@ss:w/o#r?d%"), ("100%", "100%"), ("50%off", "50%off"), ("a:b", "a:b"),
+        ("a#b?c", "a#b?c"), ("a b+c", "a b+c"), ("[x]&=;", "[x]&=;"), ("für", "für"), ("", None),
+    ],
+)  # fmt: skip
+def test_a_password_is_what_was_written(written: str, password: str | None) -> None:
+    url = engine.parse(f"postgresql://velo:{written}@db.example:5433/velo?sslmode=require")
+    assert url.query.get("password") == password
+    assert [url.query[key] for key in ("host", "port", "user", "dbname")] == ["db.example", "5433", "velo", "velo"]
+
+
+@pytest.mark.holds("DUR-121")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (f"postgresql://velo:p@{SECRET}:w/o#rd@127.0.0.1/velo", "in the password, write @ : / # ? % as %40"),
+        (f"postgresql://velo:p/{SECRET}@127.0.0.1/velo", "in the password, write @"),
+        (f"postgresql://velo:{SECRET}@127.0.0.1:54x2/velo", "a port is a number from 1 to 65535"),
+        (f"postgresql://velo:{SECRET}@127.0.0.1:99999/velo", "a port is a number from 1 to 65535"),
+        ("postgresql://a,b/velo?port=1,2,3", "as many ports as hosts"),
+        (f"postgresql://velo:{SECRET}@127.0.0.1/velo?schema=public", "`schema` is no option of PostgreSQL: remove it"),
+        (f"postgresql://velo:{SECRET}@127.0.0.1:1/velo?sslmode=maybe", "an option of `database` has no such value"),
+        ("postgresql:velo", "set it to postgresql://user:password@host:port/name"),
+        (f"host=/tmp dbname=velo password={SECRET}", "set it to postgresql://user:password@host:port/name"),
+        (f"jdbc:postgresql://velo:{SECRET}@127.0.0.1/velo", "set it to postgresql://user:password@host:port/name"),
+        (f"mysql://velo:{SECRET}@127.0.0.1/velo", "or leave it out for SQLite"),
+        ("velocity.db", "or leave it out for SQLite"),
+        (
+            "postgresql://velo@localhost:1/velo",
+            "does not respond: start it, or correct `database` (connection refused)",
+        ),
+        (
+            "postgresql://velo@%2Ftmp%2Fx:77/velo",
+            "PostgreSQL at /tmp/x:77, database 'velo', user 'velo' does not respond",
+        ),
+        ("postgresql://velo@%2Fa,%2Fb:2/velo?connect_timeout=2", "PostgreSQL at /a or /b:2, database 'velo'"),
+    ],
+)
+def test_urls_that_cannot_be_used_are_refused_with_the_cure(url: str, words: str) -> None:
+    assert words in said(url)
+
+
+@pytest.mark.holds("DUR-121")
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_is_refused_and_the_one_that_is_named_is_taken(
+    place: Place, encoding: str
+) -> None:
+    odd, right = f"odd{place.number}", f"right{place.number}"
+    place.sql(f"create database {odd} template template0 encoding '{encoding}' locale 'C' owner {place.weak}")
+    text = said(place.as_user(place.weak, odd))
+    assert f"the database {odd} has the encoding {encoding}: create one with ENCODING 'UTF8'" in text
+    place.sql(text[text.index("CREATE DATABASE") :].replace("velocity", right))
+    opened(place.as_user(place.weak, right))
+
+
+RIGHTS: dict[str, tuple[str, list[list[str]]]] = {
+    "no CREATE": ("select 1", [["ALTER DATABASE"], ["GRANT CREATE"]]),
+    "NOLOGIN": ("alter role {weak} nologin", [["ALTER ROLE", "ALTER DATABASE"]]),
+    "no CONNECT": ("revoke connect on database {name} from public", [["GRANT CONNECT", "GRANT CREATE"]]),
+    "no schema": ("drop schema public", [["CREATE SCHEMA"]]),
+}
+"""What is done first -> the statements of the refusals that are carried out, one after the other."""
+
+
+@pytest.mark.holds("DUR-121")
+@pytest.mark.parametrize("lack", RIGHTS)
+def test_a_role_without_rights_is_refused_with_statements_that_help(place: Place, lack: str) -> None:
+    before, ways = RIGHTS[lack]
+    for cures in ways:
+        name = place.new()
+        place.sql(before.format(weak=place.weak, name=name), database=name)
+        for cure in cures:
+            text = said(place.as_user(place.weak, name))
+            assert f"database '{name}', user '{place.weak}'" in text
+            statement = re.search(rf"{cure} [^,:;]*", text)
+            assert statement, text
+            place.sql(statement[0], database=name)
+        opened(place.as_user(place.weak, name))
+
+
+@pytest.mark.holds("DUR-121")
+def test_tables_of_another_user_or_program_are_refused_with_the_cure(place: Place) -> None:
+    name, other, weak, owning = place.new(), place.new(), place.weak, place.owning
+    place.sql(f"alter database {name} owner to {owning}")
+    opened(place.as_user(owning, name))
+    assert f"belongs to {owning}: name that user in `database`, or GRANT {owning} TO {weak}" in said(
+        place.as_user(weak, name)
+    )
+    place.sql(f"grant all on all tables in schema public to {weak}", database=name)
+    assert f"_seq belongs to {owning}" in said(place.as_user(weak, name))
+    place.sql(f"grant all on all sequences in schema public to {weak}", database=name)
+    opened(place.as_user(weak, name))  # nothing is to be upgraded: rights to write suffice
+    version = "update alembic_version set version_num = "
+    place.sql(version + "'0001'", database=name)
+    assert f"GRANT {owning} TO {weak}" in said(place.as_user(weak, name))
+    place.sql(version + "'9999'", database=name)
+    assert "belongs to a newer version of Velocity (schema 9999" in said(place.as_user(owning, name))
+    place.sql(version + "'a1b2c3'", database=name)
+    assert "holds tables of another program" in said(place.as_user(owning, name))
+    place.sql("delete from alembic_version", database=name)
+    assert "holds tables of another program" in said(place.as_user(owning, name))
+    place.sql("create table users (id int)", database=other)
+    assert "tables of another program: create a database of its own" in said(place.as_user(place.admin, other))
+
+
+@pytest.mark.holds("DUR-121")
+def test_a_database_that_takes_no_writes_is_refused_with_the_cure(place: Place) -> None:
+    name = place.new()
+    place.sql(f"alter database {name} owner to {place.weak}")
+    opened(place.as_user(place.weak, name))
+    place.sql(f"alter database {name} set default_transaction_read_only = on")
+    for url in (place.as_user(place.weak, name), f"postgresql://{place.weak}@%2Fnowhere,{place.there}/{name}"):
+        assert "it is a standby, or set to read-only: name the primary" in said(url)
