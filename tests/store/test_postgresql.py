@@ -69,7 +69,7 @@ def said(url: str) -> str:
     return text
 
 
-@pytest.mark.holds("DUR-120")
+@pytest.mark.holds("DUR-65")
 def test_urls_as_others_write_them_are_taken(place: Place) -> None:
     name, user, there = place.new(), place.admin, place.there
     for url in (
@@ -87,7 +87,7 @@ def test_urls_as_others_write_them_are_taken(place: Place) -> None:
         opened(url)
 
 
-@pytest.mark.holds("DUR-120")
+@pytest.mark.holds("DUR-65")
 @pytest.mark.parametrize(
     ("written", "password"),
     [
@@ -101,7 +101,7 @@ def test_a_password_is_what_was_written(written: str, password: str | None) -> N
     assert [url.query[key] for key in ("host", "port", "user", "dbname")] == ["db.example", "5433", "velo", "velo"]
 
 
-@pytest.mark.holds("DUR-121")
+@pytest.mark.holds("DUR-66")
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -132,7 +132,7 @@ def test_urls_that_cannot_be_used_are_refused_with_the_cure(url: str, words: str
     assert words in said(url)
 
 
-@pytest.mark.holds("DUR-121")
+@pytest.mark.holds("DUR-66")
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_a_database_of_another_encoding_is_refused_and_the_one_that_is_named_is_taken(
     place: Place, encoding: str
@@ -154,7 +154,7 @@ RIGHTS: dict[str, tuple[str, list[list[str]]]] = {
 """What is done first -> the statements of the refusals that are carried out, one after the other."""
 
 
-@pytest.mark.holds("DUR-121")
+@pytest.mark.holds("DUR-66")
 @pytest.mark.parametrize("lack", RIGHTS)
 def test_a_role_without_rights_is_refused_with_statements_that_help(place: Place, lack: str) -> None:
     before, ways = RIGHTS[lack]
@@ -170,7 +170,7 @@ def test_a_role_without_rights_is_refused_with_statements_that_help(place: Place
         opened(place.as_user(place.weak, name))
 
 
-@pytest.mark.holds("DUR-121")
+@pytest.mark.holds("DUR-66")
 def test_tables_of_another_user_or_program_are_refused_with_the_cure(place: Place) -> None:
     name, other, weak, owning = place.new(), place.new(), place.weak, place.owning
     place.sql(f"alter database {name} owner to {owning}")
@@ -195,7 +195,7 @@ def test_tables_of_another_user_or_program_are_refused_with_the_cure(place: Plac
     assert "tables of another program: create a database of its own" in said(place.as_user(place.admin, other))
 
 
-@pytest.mark.holds("DUR-121")
+@pytest.mark.holds("DUR-66")
 def test_a_database_that_takes_no_writes_is_refused_with_the_cure(place: Place) -> None:
     name = place.new()
     place.sql(f"alter database {name} owner to {place.weak}")
