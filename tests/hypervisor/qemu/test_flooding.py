@@ -15,9 +15,12 @@ import pytest
 from tests.hypervisor.qemu.test_connecting import AGREED, GREETING
 from tests.patience import PATIENCE, eventually
 from tests.ports.subjects import machine
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Unknown
 from velocity.hypervisor.qemu.event_interpreter import WORDS, EventInterpreter
+from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.meter import total
 from velocity.hypervisor.qemu.monitor import AT_ONCE, LONGEST, UNASKED, Monitor
+from velocity.hypervisor.qemu.status import StatusQuery
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +84,7 @@ async def test_a_message_without_end_ends_the_connection(runtime: Path) -> None:
             await eventually(lambda: monitor.client is not client)
 
 
+@pytest.mark.holds("BOUND-111")
 def test_what_it_says_of_a_fault_is_kept_in_few_words() -> None:
     """They are told to all who view the VM, and written down."""
     told: list[FactReport] = []
@@ -93,14 +97,71 @@ def test_what_it_says_of_a_fault_is_kept_in_few_words() -> None:
     observed.on_qmp_event("BLOCK_IO_ERROR", {"action": "stop", "reason": "x" * LONGEST})
     observed.on_qmp_event("STOP", {})
     assert (told[-1].why, told[-1].detail) == (FactCause.DISK_ERROR, "x" * WORDS)
+    observed.on_qmp_event("BLOCK_IO_ERROR", {"action": "stop", "reason": "no\ud800 \0d\nisk \u202e\x1b[2J"})
+    observed.on_qmp_event("STOP", {})
+    assert told[-1].detail == "no   d isk   [2J", "what cannot be written down would fail for all who view the VM"
 
 
+@pytest.mark.holds("BOUND-111")
 async def test_what_it_answers_is_a_refusal_of_few_words(runtime: Path) -> None:
     refusal = b'{"error": {"class": "GenericError", "desc": "%s"}, "id": "ID"}\r\n' % (b"x" * (LONGEST // 2))
     async with said(runtime, b"", lambda *_: None, then=refusal) as monitor:
         with pytest.raises(HypervisorError) as refused:
             await monitor.execute("stop", deadline=10)
     assert str(refused.value) == "x" * WORDS
+    refusal = rb'{"error": {"class": "GenericError", "desc": "no\ud800disk"}, "id": "ID"}' + b"\r\n"
+    async with said(runtime, b"", lambda *_: None, then=refusal) as monitor:
+        with pytest.raises(HypervisorError, match=r"^no disk$"):
+            await monitor.execute("stop", deadline=10)
+
+
+@pytest.mark.holds("BOUND-111")
+@pytest.mark.parametrize("answer", ["[]", "{}", "7", '{"status": []}', '{"status": {"running": 1}}', "null"])
+async def test_what_makes_no_sense_is_not_known(runtime: Path, answer: str) -> None:
+    then = b'{"return": %s, "id": "ID"}\r\n' % answer.encode()
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin(work: Any) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    observed = EventInterpreter(lambda fact, why, detail: FactReport(machine(), fact, why, detail))
+    async with said(runtime, b"", lambda *_: None, then=then) as monitor:
+        with pytest.raises(Unknown):
+            await StatusQuery(monitor, observed, FactStream(), begin).facts(deadline=0.2)
+        assert [task.done() for task in tasks] == [False], "it is asked again"
+        tasks[0].cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.mark.holds("BOUND-111")
+@pytest.mark.parametrize(
+    "word",
+    [
+        b'{"event": "RESET", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"return": {}, "id": ["nobody"]}',
+        b'{"event": "RESET", "data": ' + b"9" * 5000 + b"}",
+        b'{"event": "\xff"}',
+        b"[]",
+    ],
+    ids=["too deep", "an id that is none", "a number without end", "no UTF-8", "no object"],
+)
+async def test_a_message_that_makes_no_sense_ends_the_connection(runtime: Path, word: bytes) -> None:
+    async with said(runtime, b"", lambda *_: None, then=word + b"\r\n") as monitor:
+        with pytest.raises(Unknown):
+            await monitor.execute("stop", deadline=PATIENCE)
+
+
+@pytest.mark.holds("BOUND-111")
+def test_block_statistics_that_make_no_sense_are_none() -> None:
+    """A number of 4,300 digits and more is none that Python writes out: nobody would get the metrics of any VM."""
+    assert total([{"stats": {"rd_bytes": 7}}, {"stats": {"rd_bytes": 2**64 - 1}}], "rd_bytes") == 2**64 + 6
+    assert total([], "rd_bytes") == 0
+    told: list[Any] = [10**4299, -1, 1.5, float("nan"), True, "7", None, [], {}]
+    answers: list[Any] = [[{"stats": {"rd_bytes": one}}] for one in told]
+    for answer in [*answers, None, 7, {"stats": 1}, [7], [{}], [{"stats": 7}]]:
+        with pytest.raises(Unknown):
+            total(answer, "rd_bytes")
 
 
 async def test_what_an_honest_one_says_at_once_is_heard_at_once(runtime: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -92,6 +94,41 @@ def test_runs_are_found_again_and_nonsense_is_cleared(runs: Runs, runtime: Path)
     runs.end(run)
     runs.end(run)
     assert list(runs.all()) == []
+
+
+def deep(directory: Path, levels: int) -> None:
+    """Directories in each other, by steps: the path of the last one is too long to be named."""
+    here = os.open(directory, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("below", dir_fd=here)
+        below = os.open("below", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+@pytest.mark.holds("BOUND-110")
+def test_what_a_process_left_that_is_deeper_than_recursion_goes(
+    runs: Runs, runtime: Path, request: pytest.FixtureRequest
+) -> None:
+    """Neither the end of its run nor the next server's start stumbles over it."""
+    levels, before = 200, sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + levels // 2)
+    request.addfinalizer(lambda: sys.setrecursionlimit(before))
+    outside = runtime / "outside"
+    outside.touch()
+    for end in (None, RunEnd(FactCause.KILLED)):
+        run = msgspec.structs.replace(runs.begin(uuid4(), 1, nat=False), end=end)
+        deep(runs.own(run.machine), levels)
+        (runs.own(run.machine) / "link").symlink_to(runtime)
+        runs.end(run)
+        assert not runs.own(run.machine).exists()
+    stray = runtime / "here" / str(uuid4())
+    stray.mkdir()
+    deep(stray, levels)
+    runs.open()
+    assert not stray.exists()
+    assert outside.exists(), "no link is followed"
 
 
 def test_what_is_kept_for_machines_that_do_not_run(runs: Runs, tmp_path: Path) -> None:

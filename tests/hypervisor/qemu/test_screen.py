@@ -94,6 +94,7 @@ async def test_a_picture_has_a_deadline(tmp_path: Path, runtime: Path) -> None:
     [
         (b"", "no picture"),
         (b"P5\n1 1\n255\nx", "no picture"),
+        (b"P6\n0 9\n255\n", "no picture"),
         (b"P6\n2 2\n255\n" + b"x" * 11, "incomplete"),
         (f"P6\n{LIMIT} 1\n255\n".encode(), "too large"),
     ],

@@ -43,6 +43,12 @@ SHUTDOWN: dict[str, FactCause] = {
 WORDS = 500
 """Characters that are kept of what QEMU says of a fault."""
 
+
+def plain(said: object) -> str:
+    """What QEMU says, as it can be kept, sent and shown: few words, without what cannot be printed or encoded."""
+    return "".join(one if one.isprintable() else " " for one in str(said)[:WORDS])
+
+
 Tell = Callable[[Fact, FactCause, str], FactReport]
 """Numbers a fact and tells it."""
 
@@ -76,7 +82,7 @@ class EventInterpreter:
             case "BLOCK_IO_ERROR" if data.get("action") == "stop":
                 self._cause = (
                     FactCause.DISK_FULL if data.get("nospace") else FactCause.DISK_ERROR,
-                    str(data.get("reason", ""))[:WORDS],
+                    plain(data.get("reason", "")),
                 )
             case "STOP":
                 why, detail = self._cause or (FactCause.ASKED if self.pausing else FactCause.UNKNOWN, "")

@@ -36,8 +36,8 @@ class Meter:
         return Usage(
             cpu=cpu,
             memory=memory,
-            disk_read=sum(one["stats"]["rd_bytes"] for one in devices),
-            disk_written=sum(one["stats"]["wr_bytes"] for one in devices),
+            disk_read=total(devices, "rd_bytes"),
+            disk_written=total(devices, "wr_bytes"),
             net=traffic(self._run.links),
         )
 
@@ -56,6 +56,17 @@ class Meter:
             raise Unknown("QEMU did not answer query-blockstats")
         answer: list[dict[str, Any]] = asking.result()
         return answer
+
+
+def total(devices: Any, name: str) -> int:
+    """Of what QEMU counts of each device, in 64 bits. Raises `Unknown` when that makes no sense."""
+    try:
+        counted = [one["stats"][name] for one in devices]
+    except (TypeError, LookupError):
+        counted = [None]
+    if not all(type(one) is int and 0 <= one < 1 << 64 for one in counted):
+        raise Unknown("QEMU's block statistics make no sense")
+    return sum(counted)
 
 
 def process(pid: int, started: int) -> tuple[float, int]:

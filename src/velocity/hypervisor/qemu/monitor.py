@@ -18,7 +18,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
 
 from velocity.hypervisor.port import HypervisorError, NotRunning, Unknown
-from velocity.hypervisor.qemu.event_interpreter import WORDS
+from velocity.hypervisor.qemu.event_interpreter import plain
 
 FIRST_PAUSE = 0.1
 LAST_PAUSE = 0.8
@@ -74,7 +74,7 @@ class _Client(QMPClient):
         try:
             self._heard(str(msg["event"]), data if isinstance(data, dict) else {})
         except Exception:  # the connection goes on
-            log.exception("unknown QEMU event: %s", msg["event"])
+            log.exception("unknown QEMU event: %r", plain(msg["event"]))
 
     async def _on_message(self, msg: Message) -> None:
         if "event" in msg:
@@ -170,9 +170,9 @@ class Monitor:
                 raise HypervisorError(f"{self.trouble or SILENT}: the request was not sent") from None
             raise Unknown(f"QEMU did not answer {command}") from None
         except ExecuteError as error:
-            raise HypervisorError(str(error)[:WORDS]) from None
+            raise HypervisorError(plain(error)) from None
         except (QMPError, OSError, EOFError) as error:
-            raise Broken(f"QEMU's monitor failed: {error}") from None
+            raise Broken(f"QEMU's monitor failed: {plain(error)}") from None
 
     async def lend(self, descriptor: int, name: str, *, deadline: float, fdset: int | None = None) -> int:
         """Give QEMU a copy of a descriptor, under a name; the number of its set is returned. unix(7), SCM_RIGHTS

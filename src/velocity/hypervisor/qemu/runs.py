@@ -14,7 +14,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +26,7 @@ from msgspec import Struct
 from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.processes import Process, start_time, table
+from velocity.hypervisor.qemu.removal import remove_tree
 from velocity.hypervisor.qemu.spool import SpoolRange, below, bounds
 from velocity.network.rules import link_name
 
@@ -112,7 +112,8 @@ class Runs:
         runs = {self.directory(run.machine) for run, _ in look.runs}
         for directory in self._root.iterdir():
             if directory not in runs:
-                shutil.rmtree(directory, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove_tree(directory)
         self._take_back({run.uid: run.machine for run, _ in look.runs if run.end is None})
 
     def _make(self) -> None:
@@ -207,11 +208,11 @@ class Runs:
             # First what makes it a run: a server that finds half of the rest takes it for none.
             (directory / "run.json").unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(directory)
+                remove_tree(directory)
             return
         for left in directory.iterdir():
             if left.is_dir():
-                shutil.rmtree(left)
+                remove_tree(left)
             elif left.name != "run.json":
                 left.unlink()
         self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), spool=None))

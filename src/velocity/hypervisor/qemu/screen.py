@@ -22,7 +22,7 @@ LIMIT = 128 << 20
 MARK = "screen"
 """Names our descriptors in QEMU, so that a server that comes later knows them."""
 SWEEP_DEADLINE = 2.0
-HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
+HEADER = re.compile(rb"P6\n([1-9]\d*) ([1-9]\d*)\n255\n")
 
 
 class ScreendumpMonitor(Protocol):

@@ -78,12 +78,16 @@ class StatusQuery:
             silence.cancel()
 
     async def _status(self) -> tuple[Fact, FactCause]:
+        """Raises `HypervisorError`, also when the answers make no sense."""
         answer = await self._monitor.execute("query-status", deadline=None)
-        fact, why = STATUS.get(answer["status"], (Fact.PAUSED, FactCause.UNKNOWN))
-        if why is FactCause.DISK_ERROR:
-            devices = await self._monitor.execute("query-block", deadline=None)
-            if any(device.get("io-status") == "nospace" for device in devices):
-                why = FactCause.DISK_FULL
+        try:
+            fact, why = STATUS.get(answer["status"], (Fact.PAUSED, FactCause.UNKNOWN))
+            if why is FactCause.DISK_ERROR:
+                devices = await self._monitor.execute("query-block", deadline=None)
+                if any(device.get("io-status") == "nospace" for device in devices):
+                    why = FactCause.DISK_FULL
+        except (TypeError, LookupError, AttributeError):
+            raise HypervisorError("QEMU does not say what it does") from None
         return fact, why
 
     def note_silence(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from qemu.qmp import QMPError
 
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, NotRunning, Unknown
-from velocity.hypervisor.qemu.event_interpreter import EventInterpreter
+from velocity.hypervisor.qemu.event_interpreter import EventInterpreter, plain
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
 from velocity.hypervisor.qemu.qemu_log import QemuLog, said
@@ -95,7 +95,7 @@ class WatchedRun:
         except TimeoutError:
             raise Unknown("QEMU does not respond") from None
         except (QMPError, OSError, EOFError) as error:
-            raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {error}") from None
+            raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {plain(error)}") from None
         self.monitor.keep()
         await self.serial.connect()
         await self.execute("query-status" if held else "cont", deadline=deadline)
@@ -255,7 +255,7 @@ class WatchedRun:
         await self._keep_words()
         text = (await asyncio.to_thread(said, self._log, 8192)).decode("utf-8", "replace")
         lines = [line.split("qemu-system-x86_64: ", 1)[-1].strip() for line in text.splitlines()]
-        return "; ".join(line for line in lines if line)[:500]
+        return plain("; ".join(line for line in lines if line))
 
     async def _keep_words(self) -> None:
         if self._words is not None and self._words.more:
