@@ -94,7 +94,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
 
 def _method(operation: Operation[Any, Any], define: str, wait: str) -> str:
     module, constant = _home(operation)
-    fields = [one for one in msgspec.structs.fields(operation.request) if one.name != "plan"]
+    fields = [one for one in msgspec.structs.fields(operation.request) if one.name != "plan" and not _deprecated(one)]
     parameters = "".join(
         f", {field.name}: {_annotation(field.type)}{' | None' if _empty(field) else ''}{_default(field)}"
         for field in fields
@@ -112,6 +112,12 @@ def _method(operation: Operation[Any, Any], define: str, wait: str) -> str:
         """{operation.summary}.{raises}"""
         return {wait}self.call({module}.{constant}, {_name(operation.request)}({arguments}))
 '''
+
+
+def _deprecated(field: msgspec.structs.FieldInfo) -> bool:
+    """Whether the contract knows the field only to warn of it."""
+    metas = [meta for one in (field.type, *typing.get_args(field.type)) for meta in getattr(one, "__metadata__", ())]
+    return any((getattr(meta, "extra_json_schema", None) or {}).get("deprecated") for meta in metas)
 
 
 def _empty(field: msgspec.structs.FieldInfo) -> bool:

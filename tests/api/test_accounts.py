@@ -44,6 +44,19 @@ async def test_an_expired_authkey_is_known_as_such(w: World) -> None:
     assert await w.refused("PATCH", "/u/auth", later) == (403, 1401)
 
 
+@pytest.mark.holds("API-8")
+async def test_how_long_a_text_may_be_is_said_in_words(w: World) -> None:
+    cases: list[tuple[str, str, dict[str, object], str]] = [
+        ("PUT", "/u/user", {"name": "eve", "password": "1234567"}, "password: a password has at least 8 characters"),
+        ("PATCH", "/u/user", {"password": "x" * 1025}, "password: a password has at most 1024 characters"),
+        ("PUT", "/u/group", {"parent_gid": 0, "name": ""}, "name: expected at least 1 character"),
+        ("PUT", "/u/group", {"parent_gid": 0, "name": "x" * 129}, "name: expected at most 128 characters"),
+    ]
+    for method, path, body, words in cases:
+        answer = await w.call(method, path, **body)
+        assert (answer.status, answer["message"]) == (400, words)
+
+
 async def test_users(w: World) -> None:
     bob = await w.ok("PUT", "/u/user", name="bob", password="12345678")
     assert bob.body == {"uid": 1, "name": "bob"}

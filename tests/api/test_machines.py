@@ -164,6 +164,19 @@ async def test_all_nine_pairs(w: World, first: str, second: str) -> None:
     assert (await w.ok("POST", "/v/vm/state", vmid=vmid))["state"] == second
 
 
+@pytest.mark.holds("API-9")
+async def test_a_state_that_is_sent_to_post_is_answered_as_always_with_a_warning(w: World) -> None:
+    vmid = await w.vm()
+    plain = await w.ok("POST", "/v/vm/state", vmid=vmid)
+    wrong: tuple[object, ...] = ("RUNNING", "no state", 7, {}, False)
+    for sent in wrong:
+        warned = (await w.ok("POST", "/v/vm/state", vmid=vmid, state=sent)).body
+        (warning,) = warned.pop("warnings")
+        assert warned == plain.body == {"vmid": vmid, "state": "STOPPED"}
+        assert "POST only reads" in warning and "PUT" in warning
+    assert (await w.ok("POST", "/v/vm/state", vmid=vmid, state=None)).body == plain.body, "null is absent"
+
+
 async def test_states_that_cannot_be_requested(w: World) -> None:
     vmid = await w.vm()
     for state in ("STARTING", "stopped", ""):

@@ -108,6 +108,22 @@ async def test_upload_headers(w: World, header: str, value: str | None, code: in
     assert w.files() == []
 
 
+@pytest.mark.holds("API-7")
+async def test_a_header_s_text_is_utf_8_as_it_is_or_percent_encoded_or_else_latin_1(w: World) -> None:
+    sent = [  # the bytes of the name and of the type, and as what they are kept
+        ("Häuser 1".encode(), "Käse".encode(), "Häuser 1", "Käse"),
+        (b"H%C3%A4user%202", "Käse".encode("latin-1"), "Häuser 2", "Käse"),
+        ("Häuser 3".encode("latin-1"), b"DISK", "Häuser 3", "DISK"),
+        ("é%20%C3%A9".encode("latin-1"), b"%41", "é é", "%41"),
+        ("100 % 日本".encode(), "日本".encode(), "100 % 日本", "日本"),
+    ]
+    for name, kind, *_ in sent:
+        made = await w.upload(b"x", x_velocity_name=name, x_velocity_type=kind)  # type: ignore[arg-type]
+        assert made.status == 200, (name, made.body)
+    listed = {one["name"]: one["type"] for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]}
+    assert listed == {name: kind for *_, name, kind in sent}
+
+
 async def test_what_an_upload_refuses(w: World) -> None:
     gid = await w.group("a")
     key = await w.user("bob", (gid, "media.create"))

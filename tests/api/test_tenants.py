@@ -271,6 +271,21 @@ async def test_quota_and_claims_are_the_same_after_a_restart(tmp_path: Path) -> 
 # Pools
 
 
+@pytest.mark.holds("API-6")
+async def test_an_assignment_to_group_0_that_changes_nothing_is_granted(w: World) -> None:
+    all_of_it = {"gid": 0, "mpid": 1, "write": True, "manage": True}
+    before = await w.ok("POST", "/m/pool/list", gid=0)
+    planned = await w.call("PUT", "/m/pool/assign", **all_of_it, plan=True)
+    assert (planned.status, planned["steps"]) == (200, [])
+    for wanted in (all_of_it, {**all_of_it, "quota": 0}, {**all_of_it, "revision": before["pools"][0]["revision"]}):
+        assert (await w.ok("PUT", "/m/pool/assign", **wanted)).body == {}
+    assert await w.refused("PUT", "/m/pool/assign", **all_of_it, revision="another") == (409, 6221)
+    (pool,) = (await w.ok("POST", "/m/pool/list", gid=0))["pools"]
+    assert pool["revision"] == before["pools"][0]["revision"] and "assigned" not in pool
+    key = await w.user("bob")
+    assert await w.refused("PUT", "/m/pool/assign", key, **all_of_it) == (403, 6200)
+
+
 async def test_assigning_pools(w: World) -> None:
     top = await w.group("top")
     low = await w.group("low", top)
@@ -282,6 +297,7 @@ async def test_assigning_pools(w: World) -> None:
     assert await w.refused("PUT", assign, gid=99, mpid=1) == (404, 6210)
     assert await w.refused("PUT", assign, gid=top, mpid=99) == (404, 6211)
     assert await w.refused("PUT", assign, gid=0, mpid=1) == (406, 6220)
+    assert await w.refused("PUT", assign, gid=0, mpid=1, write=True, manage=True, quota=1) == (406, 6220)
     await w.ok("PUT", assign, gid=top, mpid=1, quota=10_000, manage=True)
     for more in ({"write": True}, {"quota": 10_001}):
         assert await w.refused("PUT", assign, key, gid=low, mpid=1, **more) == (403, 6200), "more than the parent has"

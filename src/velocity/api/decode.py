@@ -113,7 +113,10 @@ def explain(error: str) -> tuple[str | None, str]:
         field = f"{field}.{missing[1]}" if field else missing[1]
         return field, f"{field}: this field is missing{missing[2]}"
     text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
-    text = re.sub(r"^Expected `str` of length (.*)", r"expected a string of length \1", text)
+    if bound := re.match(r"Expected `str` of length ([<>])= (\d+)", text):
+        which = "at least" if bound[1] == ">" else "at most"
+        whose = "a password has" if field == "password" else "expected"
+        text = f"{whose} {which} {bound[2]} character{'' if bound[2] == '1' else 's'}"
     text = re.sub(r"^Expected `array` of length (.*)", r"expected a list of length \1", text)
     text = re.sub(r"`(\w+)`", lambda found: _WORDS.get(found[1], found[1]), text)
     text = text[:1].lower() + text[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET
@@ -115,7 +115,7 @@ def fields(headers: Mapping[str, str], authkey: str | None, kind: type[Fields]) 
             raise Refused(MISSING[name], f"the header {_header(name)} is missing", field=_header(name))
     for name in ("length", "mpid", "gid"):
         sent[name] = _number(name, sent[name])
-    sent["name"] = _name(sent["name"])
+    sent["name"], sent["type"] = _name(sent["name"]), _text(sent["type"])
     for name in ("readonly", "for_import"):
         if sent.get(name) is not None:
             if sent[name] not in FLAGS:
@@ -142,11 +142,19 @@ def _number(name: str, text: str) -> int:
 
 
 def _name(text: str) -> str:
-    """Header values are bytes in Latin-1 to HTTP; the name may be UTF-8 as it is, or percent-encoded."""
+    """The name may be percent-encoded, in UTF-8."""
     try:
-        return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
+        return unquote(_text(text), errors="strict")
     except UnicodeError:
         raise Refused(Problem.NO_NAME, f"{_header('name')} is not UTF-8", field=_header("name")) from None
+
+
+def _text(value: str) -> str:
+    """Clients send texts in UTF-8; what cannot be that is Latin-1, as header values are to HTTP."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _header(name: str) -> str:

@@ -274,7 +274,7 @@ class AsyncMethods(abc.ABC):
             cannot be given what its parent lacks
         404 6210: no such group
         404 6211: no such pool
-        406 6220: group 0 always has every pool
+        406 6220: group 0 always has every pool with write and manage, and no quota
         409 6221: the object has changed since the revision in the request
         """
         return await self.call(
@@ -470,7 +470,7 @@ class AsyncMethods(abc.ABC):
         403 13100: velocity.vm.view is needed on the VM's group
         404 13110: no such VM, or not visible to the caller
         """
-        return await self.call(machines.STATE, machines.VmRequest(vmid=vmid))
+        return await self.call(machines.STATE, machines.StateRequest(vmid=vmid))
 
     async def set_vm_state(self, *, vmid: int, state: str, force: bool = False) -> machines.VmState:
         """Request a state: STOPPED, RUNNING or PAUSED.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -69,11 +69,23 @@ UnreachableSince = Annotated[
 Revision = Annotated[
     str, Meta(min_length=1, max_length=64, description="an opaque string that changes whenever the object does")
 ]
+SeenRevision = Annotated[
+    str, Meta(min_length=1, max_length=64, description="refused if the object has another revision by now")
+]
+Warnings = Annotated[list[str], Meta(description="what will not work as one might expect, known before the start")]
 PoolState = Annotated[
     Literal["online", "away", "readonly", "full"],
     Meta(
         description="online; away: the pool's disk is not mounted in its place, or does not respond; readonly: it can "
         "only be read; full: it has no space, or no inode, free until something is removed"
+    ),
+]
+
+StateOfPut = Annotated[
+    Any,
+    Meta(
+        description="ignored, with a warning: PUT changes the state",
+        extra_json_schema={"type": "string", "deprecated": True},
     ),
 ]
 

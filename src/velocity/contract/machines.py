@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
+from velocity.contract import fields
 from velocity.contract.fields import Gid, Name, Nicid, Notes, Positive, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
@@ -108,8 +109,7 @@ class CreateVm(Change, frozen=True):
 
 class VmCreated(Wire, frozen=True):
     vmid: Vmid
-    warnings: list[str] | UnsetType = UNSET
-    """What will not work as one might expect, known before the start."""
+    warnings: fields.Warnings | UnsetType = UNSET
 
 
 class ListVms(Wire, frozen=True):
@@ -132,10 +132,13 @@ class VmRequest(Wire, frozen=True):
     vmid: Vmid
 
 
+class StateRequest(VmRequest, frozen=True):
+    state: fields.StateOfPut | UnsetType = UNSET
+
+
 class DeleteVm(Change, frozen=True):
     vmid: Vmid
-    revision: Revision | UnsetType = UNSET
-    """Refused if the object has another one by now."""
+    revision: fields.SeenRevision | UnsetType = UNSET
     purge: Annotated[bool, Meta(description="delete permanently, without the trash")] = False
 
 
@@ -174,8 +177,7 @@ class AlterVm(Change, frozen=True):
 
     vmid: Vmid
     name: Name | UnsetType = UNSET
-    revision: Revision | UnsetType = UNSET
-    """Refused if the object has another one by now."""
+    revision: fields.SeenRevision | UnsetType = UNSET
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
@@ -186,8 +188,7 @@ class VmAltered(Wire, frozen=True):
     vmid: Vmid
     revision: Revision
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
-    warnings: list[str] | UnsetType = UNSET
-    """What will not work as one might expect, known before the start."""
+    warnings: fields.Warnings | UnsetType = UNSET
 
 
 class SetState(Change, frozen=True):
@@ -267,7 +268,7 @@ STATE = Operation(
     method=Method.POST,
     path="/v/vm/state",
     route=13,
-    request=VmRequest,
+    request=StateRequest,
     response=VmState,
     needs=Holds(Permission.VM_VIEW, On.VM, Hides.STRANGERS),
     failures=(

@@ -86,7 +86,7 @@ ASSIGN_POOL = Operation(
         ),
         Failure(6210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(6211, 404, Problem.POOL_NOT_FOUND, "no such pool"),
-        Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 always has every pool"),
+        Failure(6220, 406, Problem.POOL_OF_ROOT, "group 0 always has every pool with write and manage, and no quota"),
         Failure(6221, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
     ),
 )

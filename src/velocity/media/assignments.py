@@ -66,7 +66,10 @@ class Assignments:
             )
 
     async def assign(self, caller: Caller, gid: int, mpid: int, wanted: Assignment, named: str | UnsetType) -> None:
-        """Set or update. Nobody passes on what the group's parent lacks, or gives a group more from within it."""
+        """Set or update. Nobody passes on what the group's parent lacks, or gives a group more from within it.
+
+        Group 0 has everything, so that only what it has can be asked for, and nothing is changed.
+        """
         async with self._changing:
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
             parent = self._directory.groups[self._directory.existing(gid)].parent_gid
@@ -79,9 +82,15 @@ class Assignments:
                 )
             self._check_gain(caller, gid, mpid, wanted)
             self._directory.group(gid)
-            if gid == ROOT_GROUP:
-                raise Refused(Problem.POOL_OF_ROOT, "group 0 always has every pool with write and manage", field="gid")
+            if gid == ROOT_GROUP and wanted != self.of(gid, mpid):
+                raise Refused(
+                    Problem.POOL_OF_ROOT,
+                    "group 0 always has every pool with write and manage, and no quota: nothing else can be assigned",
+                    field="gid",
+                )
             check(named, self.revision(gid, mpid))
+            if gid == ROOT_GROUP:
+                return
             before = self.own(gid, mpid)
             changes = {name: (before and getattr(before, name), value) for name, value in vars(wanted).items()}
             plan.step("assign", "pool", self._pools[mpid].name, id=mpid, gid=gid, changes=changes)

@@ -84,7 +84,7 @@ async def test_a_message_without_end_ends_the_connection(runtime: Path) -> None:
             await eventually(lambda: monitor.client is not client)
 
 
-@pytest.mark.holds("BOUND-111")
+@pytest.mark.holds("BOUND-27")
 def test_what_it_says_of_a_fault_is_kept_in_few_words() -> None:
     """They are told to all who view the VM, and written down."""
     told: list[FactReport] = []
@@ -102,7 +102,7 @@ def test_what_it_says_of_a_fault_is_kept_in_few_words() -> None:
     assert told[-1].detail == "no   d isk   [2J", "what cannot be written down would fail for all who view the VM"
 
 
-@pytest.mark.holds("BOUND-111")
+@pytest.mark.holds("BOUND-27")
 async def test_what_it_answers_is_a_refusal_of_few_words(runtime: Path) -> None:
     refusal = b'{"error": {"class": "GenericError", "desc": "%s"}, "id": "ID"}\r\n' % (b"x" * (LONGEST // 2))
     async with said(runtime, b"", lambda *_: None, then=refusal) as monitor:
@@ -115,7 +115,7 @@ async def test_what_it_answers_is_a_refusal_of_few_words(runtime: Path) -> None:
             await monitor.execute("stop", deadline=10)
 
 
-@pytest.mark.holds("BOUND-111")
+@pytest.mark.holds("BOUND-27")
 @pytest.mark.parametrize("answer", ["[]", "{}", "7", '{"status": []}', '{"status": {"running": 1}}', "null"])
 async def test_what_makes_no_sense_is_not_known(runtime: Path, answer: str) -> None:
     then = b'{"return": %s, "id": "ID"}\r\n' % answer.encode()
@@ -134,7 +134,7 @@ async def test_what_makes_no_sense_is_not_known(runtime: Path, answer: str) -> N
         await asyncio.wait(tasks)
 
 
-@pytest.mark.holds("BOUND-111")
+@pytest.mark.holds("BOUND-27")
 @pytest.mark.parametrize(
     "word",
     [
@@ -152,7 +152,7 @@ async def test_a_message_that_makes_no_sense_ends_the_connection(runtime: Path, 
             await monitor.execute("stop", deadline=PATIENCE)
 
 
-@pytest.mark.holds("BOUND-111")
+@pytest.mark.holds("BOUND-27")
 def test_block_statistics_that_make_no_sense_are_none() -> None:
     """A number of 4,300 digits and more is none that Python writes out: nobody would get the metrics of any VM."""
     assert total([{"stats": {"rd_bytes": 7}}, {"stats": {"rd_bytes": 2**64 - 1}}], "rd_bytes") == 2**64 + 6

@@ -107,7 +107,7 @@ def deep(directory: Path, levels: int) -> None:
     os.close(here)
 
 
-@pytest.mark.holds("BOUND-110")
+@pytest.mark.holds("BOUND-26")
 def test_what_a_process_left_that_is_deeper_than_recursion_goes(
     runs: Runs, runtime: Path, request: pytest.FixtureRequest
 ) -> None:

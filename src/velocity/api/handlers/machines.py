@@ -1,5 +1,6 @@
 """VMs: create, show, list, change and delete them, and request their states."""
 
+import msgspec
 from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
@@ -20,9 +21,13 @@ async def create(call: Call[machines.CreateVm]) -> machines.VmCreated:
 
 
 @handles(machines.STATE)
-async def vm_state(call: Call[machines.VmRequest]) -> machines.VmState:
+async def vm_state(call: Call[machines.StateRequest]) -> machines.VmState:
     keeper = call.services.fleet.get(call.request.vmid)
-    return _state(call.services.fleet, keeper, keeper.state)
+    state = _state(call.services.fleet, keeper, keeper.state)
+    if call.request.state is UNSET:
+        return state
+    warning = "POST only reads the state, and `state` was ignored: to change it, send the same body with PUT"
+    return msgspec.structs.replace(state, warnings=[*(state.warnings or ()), warning])
 
 
 @handles(machines.SET_STATE)
