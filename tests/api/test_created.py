@@ -74,6 +74,22 @@ async def test_a_group_has_so_many_vms_media_and_subgroups(tmp_path: Path) -> No
 
 
 @pytest.mark.holds("BOUND-22")
+async def test_a_group_becomes_home_to_no_more_users_than_it_may_have(tmp_path: Path) -> None:
+    async with world(tmp_path / "data", **SMALL) as w:
+        one, other = await w.group("one"), await w.group("other")
+        full = [await w.ok("PUT", "/u/user", **user(name, one)) for name in "ab"]
+        moved = [(await w.ok("PUT", "/u/user", **user(name, other)))["uid"] for name in "cd"]
+        answer = await w.call("PATCH", "/u/user", uid=moved[0], gid=one)
+        assert (answer.status, answer.code, answer["field"]) == (406, 2421, "gid")
+        assert "group_users" in answer["message"]
+        assert await w.refused("PATCH", "/u/user", uid=moved[0], gid=one) == (406, 2421)
+        await w.ok("PATCH", "/u/user", uid=full[0]["uid"], gid=one, password="another one")
+        await w.ok("DELETE", "/u/user", uid=full[1]["uid"])
+        made = await asyncio.gather(*(w.call("PATCH", "/u/user", uid=uid, gid=one) for uid in moved))
+        assert sorted(answer.status for answer in made) == [200, 406]
+
+
+@pytest.mark.holds("BOUND-22")
 async def test_what_is_beyond_a_bound_already_loads_and_goes_on(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         gid = await w.group("group")

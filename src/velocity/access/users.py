@@ -116,6 +116,10 @@ class Users:
                 field="gid",
             )
 
+    def _check_new_home(self, user: User, request: ChangeUser) -> None:
+        if isinstance(request.gid, int) and request.gid != user.home:
+            self._check_room(request.gid)
+
     def _home(self, caller: Caller, gid: int | None) -> int:
         directory = self._directory
         if gid is None:
@@ -159,6 +163,7 @@ class Users:
         proves = isinstance(request.password, str) or isinstance(request.old_password, str)
         if proves and uid == caller.uid and not self._sessions.is_first(caller):
             await self._prove(user, request.old_password, address)
+        self._check_new_home(user, request)
         check(request.revision, self.revision(user))
         changes: dict[str, tuple[object, object] | None] = {}
         if isinstance(request.password, str):
@@ -170,6 +175,7 @@ class Users:
         hashed = await self._passwords.hash(request.password, caller.uid) if isinstance(request.password, str) else None
         async with self._updates.changing:
             user = self._checked(caller, uid, request)
+            self._check_new_home(user, request)
             check(request.revision, self.revision(user))
             home = request.gid if isinstance(request.gid, int) else user.home
             await self._store.change_user(uid, hashed, home)

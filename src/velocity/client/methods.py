@@ -140,6 +140,7 @@ class Methods(abc.ABC):
         404 2410: no such user
         404 2411: no such group
         409 2420: the object has changed since the revision in the request
+        406 2421: the group is home to as many users as allowed (group_users)
         """
         return self.call(
             users.CHANGE,

@@ -208,6 +208,7 @@ CHANGE = Operation(
         Failure(2410, 404, Problem.USER_NOT_FOUND, "no such user"),
         Failure(2411, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(2420, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(2421, 406, Problem.TOO_MANY_USERS, "the group is home to as many users as allowed (group_users)"),
     ),
     ours=True,
 )
