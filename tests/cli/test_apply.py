@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,6 +215,16 @@ def test_json_is_one_document_and_has_the_passwords(host: Host, tmp_path: Path) 
     document = json.loads(failed.stdout)
     assert failed.exit_code == 1 and document["done"] == 1
     assert document["passwords"].keys() == {"zoe"}, "what was made before the failure is not lost"
+
+
+def test_passwords_are_told_also_by_a_run_that_is_ended(host: Host, tmp_path: Path) -> None:
+    file = written(tmp_path, '[[users]]\nname = "zack"\n[[media]]\nname = "disk"\nsize = "1M"\n')
+    with between(host.url) as (url, after):
+        after["/m/media/create"] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        ended = host.run("apply", file, "--yes", "--json", VELOCITY_SERVER=url)
+    assert ended.exit_code == 128 + signal.SIGTERM
+    password = json.loads(ended.stdout)["passwords"]["zack"]
+    host.ok("login", "zack", "--password-stdin", typed=password + "\n")
 
 
 def test_a_file_by_standard_input(host: Host) -> None:

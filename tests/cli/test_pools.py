@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.people import member
 from tests.host import Host
+from tests.patience import PATIENCE
 from velocity.cli.doctor import UNPACKERS, pools
 from velocity.client import Client
 from velocity.storage.directory.unpackers import UNPACK
@@ -45,7 +46,7 @@ def between(url: str) -> Iterator[tuple[str, dict[str, Callable[[], object]]]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_A_CONNECTION}
-            answer = httpx.request(self.command, url + self.path, content=body, headers=headers)
+            answer = httpx.request(self.command, url + self.path, content=body, headers=headers, timeout=PATIENCE)
             after.get(self.path, lambda: None)()
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():

@@ -41,7 +41,7 @@ def notes(host: Host) -> str:
 
 def test_nics_are_written_and_shown(tmp_path: Path) -> None:
     with hosting(tmp_path / "data", nics=[NicSetting(nicid=5, identifier="br0", description="office")]) as host:
-        nics = ("nat", "bridge:5", "BRIDGE:5:Trusted")
+        nics = ("nat", "bridge:br0", "BRIDGE:id:5:Trusted")
         host.ok("vm", "create", "web", "--memory", "64M", *(word for nic in nics for word in ("--nic", nic)))
         shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
         assert [text for label, text in shown if label == "nic"] == [
@@ -50,6 +50,6 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
         file = tmp_path / "site.toml"
         file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["nat", "bridge:5", "bridge:5:trusted"]\n')
         assert "nothing to do" in host.ok("apply", str(file))
-        for wrong in ("bridge:x", "bridge:5:", "bridge:5:trust", "bridge:5:trusted:no"):
+        for wrong in ("bridge:x", "bridge:", "bridge:5:", "bridge:5:trust", "bridge:5:trusted:no"):
             refused = host.run("vm", "set", "web", "--nic", wrong)
             assert refused.exit_code != 0 and f"{wrong!r} is not a NIC" in refused.stderr, wrong

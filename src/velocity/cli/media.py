@@ -114,7 +114,7 @@ def uploads(group: int | None) -> None:
             SizeCell(one.size),
             SizeCell(one.received),
             "sending" if one.sending else "waiting",
-            one.uid,
+            resolve.who(client, one.uid),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(one.begun)),
             one.mid,
         ),

@@ -153,6 +153,14 @@ def tid(client: Client, word: str) -> int:
     return found
 
 
+def nicid(client: Client, word: str) -> int | None:
+    """The host's NIC that is meant; None: it is neither an identifier nor an id. Who may not list them names ids."""
+    known: dict[int, str] = {}
+    with contextlib.suppress(ApiError):
+        known = {one.nicid: one.identifier for one in client.list_nics().host_nics}
+    return _pick("host NIC", word, known)
+
+
 USER = naming.NumberedType("user", uid, _users)
 POOL = naming.NumberedType("pool", mpid, pools)
 TASK = naming.NumberedType("task", tid, _tasks)

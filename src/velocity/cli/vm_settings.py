@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 from msgspec import UNSET
 
-from velocity.cli import naming, resolve
+from velocity.cli import resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean
@@ -134,17 +134,18 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
     return Attachment(mid=found.id, mode=modes[0] if modes else MediaMode.VIRTIO.value, readonly="RO" in options)
 
 
-def to_nic(text: str) -> Nic:
-    kind, *rest = text.split(":")
-    host, *trusted = rest or [""]
-    if (host and naming.number(host) is None) or [word.lower() for word in trusted] not in ([], ["trusted"]):
-        raise click.BadParameter(f"{text!r} is not a NIC: write nat, bridge:NICID, or bridge:NICID:trusted")
-    return Nic(type=kind.upper(), host=int(host) if host else UNSET, trusted=True if trusted else UNSET)
+def to_nic(place: MediaScope, text: str) -> Nic:
+    """The host's NIC by its identifier or its id, as anything else."""
+    match = re.fullmatch(r"([^:]*)(?::((?:id:)?[^:]+?))?(:trusted)?", text, re.IGNORECASE)
+    host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
+    if match is None or (match[2] is not None and host is None):
+        raise click.BadParameter(f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted")
+    return Nic(type=match[1].upper(), host=UNSET if host is None else host, trusted=True if match[3] else UNSET)
 
 
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
-_NIC: Options = {"multiple": True, "metavar": "nat|bridge:NICID[:trusted]"}
+_NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 
 WORDS = (
@@ -193,9 +194,9 @@ WORDS = (
         field="nics",
         name="nics",
         option="--nic",
-        create={**_NIC, "help": "A NIC."},
+        create={**_NIC, "help": "A NIC; of the host by its identifier or id."},
         alter={**_NIC, "help": "The NICs; `none` for none."},
-        read=lambda _, texts: [to_nic(text) for text in texts],
+        read=lambda place, texts: [to_nic(place, text) for text in texts],
         label="nic",
         show=lambda _, nics: [
             one.type
