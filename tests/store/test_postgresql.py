@@ -36,6 +36,11 @@ class Place:
             for one in statements:
                 connection.execute(one)
 
+    def tables(self, database: str) -> int:
+        with psycopg.connect(host=self.directory, dbname=database, user=self.admin) as connection:
+            counted = connection.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone()
+        return int(counted[0]) if counted else 0
+
     def as_user(self, name: str, database: str) -> str:
         return f"postgresql://{name}:{SECRET}@{self.there}/{database}"
 
@@ -72,6 +77,7 @@ def said(url: str) -> str:
 @pytest.mark.holds("DUR-65")
 def test_urls_as_others_write_them_are_taken(place: Place) -> None:
     name, user, there = place.new(), place.admin, place.there
+    assert place.tables(name) == 0
     for url in (
         f"postgres://{user}@{there}/{name}",
         f"POSTGRESQL://{user}@{there}/{name}\n",
@@ -85,6 +91,7 @@ def test_urls_as_others_write_them_are_taken(place: Place) -> None:
         f"postgresql://{there}/{name}?user={user}&ssl=false".replace("&ssl=false", "&sslmode=disable"),
     ):
         opened(url)
+        assert place.tables(name) > 10, "it is that database"
 
 
 @pytest.mark.holds("DUR-65")
