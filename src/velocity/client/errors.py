@@ -54,6 +54,10 @@ class ApiError(ClientError):
         self.message = message
         self.field = field
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """It passes whole between processes: a pool of them pickles what is raised."""
+        return type(self), (self.status, self.code, self.message, self.field), vars(self)
+
 
 def api_error(response: httpx.Response) -> ApiError:
     """What an answer that is no success says: in its body, or, of a HEAD, in its headers."""

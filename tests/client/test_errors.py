@@ -1,0 +1,29 @@
+"""What the client raises, in programs with several processes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from velocity.client import ApiError, ClientError, PlanOnly, Unreachable, Untrusted
+
+ERRORS = (
+    ApiError(404, 12110, "no such VM"),
+    ApiError(403, 12101, "not yours", "gid"),
+    ClientError("the console has ended"),
+    PlanOnly("later"),
+    Unreachable("no server"),
+    Untrusted("no trust"),
+)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_passes_between_processes_as_it_is(error: Exception, protocol: int) -> None:
+    noted = copy.deepcopy(error)
+    noted.add_note("look there")
+    for back in (pickle.loads(pickle.dumps(noted, protocol)), copy.copy(noted)):  # noqa: S301 - our own bytes
+        assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error) | vars(noted))
+        assert back.__notes__ == ["look there"]
