@@ -301,7 +301,10 @@ class Consoles(Protocol):
     """The consoles of machines. Any number of serial streams may be open at once; the port is drained without them."""
 
     async def open(self, who: Incarnation, which: SerialConsole | DisplayConsole, *, deadline: float) -> ByteStream:
-        """Open it. Serial begins with the last of what was said in this run. Raises `NotRunning`."""
+        """Open it. Serial begins with the last of what was said in this run, without its questions to a terminal.
+
+        Raises `NotRunning`.
+        """
 
     async def said(self, host: HostId, machine: UUID, most: int, *, deadline: float) -> bytes:
         """The last of what it said on its serial port, at most so many bytes, of this and earlier runs."""

@@ -234,6 +234,21 @@ async def test_who_reads_slowly_is_told_what_is_missing(
     await server.close()
 
 
+async def test_what_a_console_begins_with_asks_a_terminal_nothing(
+    run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog
+) -> None:
+    server = hub(run, limits, kept, guest)
+    await server.connect()
+    guest.say(b"before\x1b[6n\x1b]11;?\x07after")
+    assert await come(server, b"after") == b"beforeafter", "nobody waits for the answers any more"
+    live = await server.open()
+    assert await live.read() == b"beforeafter"
+    guest.say(b"\x1b[6n")
+    server.heard()
+    assert await live.read() == b"\x1b[6n", "what is asked now is for the terminal"
+    await server.close()
+
+
 async def test_what_is_typed_waits_for_the_guest(run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog) -> None:
     ours = os.open(run / INPUT, os.O_RDWR | os.O_NONBLOCK)
     server = hub(run, limits, kept, guest)

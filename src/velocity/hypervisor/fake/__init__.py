@@ -27,6 +27,7 @@ from velocity.hypervisor.port import (
     Unknown,
     Usage,
 )
+from velocity.hypervisor.questions import without_questions
 
 FACTS = HostFacts(
     accelerator="fake",
@@ -49,7 +50,7 @@ class FakeConsoles:
         run = self._state.running(who)
         stream = FakeStream(run, which)
         if isinstance(which, SerialConsole):
-            stream.feed(bytes(run.said))
+            stream.feed(without_questions(bytes(run.said)))
         run.streams.append(stream)
         return stream
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, Place, SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.hypervisor.qemu.watch import Follower, to_its_end
+from velocity.hypervisor.questions import without_questions
 
 REPLAY = 64 << 10
 """Bytes of the past that a new stream begins with."""
@@ -79,14 +80,14 @@ class SerialHub:
             stream.wake()
 
     async def open(self) -> SerialStream:
-        """A stream that begins with the last of what this run has said."""
+        """A stream that begins with the last of what this run has said, without its questions to a terminal."""
         async with self._turn:
             place = self._spool.end
             said = self._spool.before(place, REPLAY)
             if len(said) < REPLAY and self._spool.numbers:
                 first = self._spool.numbers[0]
                 said = await asyncio.to_thread(self._log.before, self._run, first, REPLAY - len(said)) + said
-            stream = SerialStream(self, said, place)
+            stream = SerialStream(self, without_questions(said), place)
             self._streams.add(stream)
             return stream
 
