@@ -14,7 +14,7 @@ SETTINGS = VmSettings.__struct_fields__
     ("kind", "before", "behind"),
     [
         (CreateVm, ["name", "gid"], ["plan"]),
-        (AlterVm, ["vmid", "name"], ["revision", "plan"]),
+        (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "plan"]),
         (Spec, [], ["machine_type", "firmware", "attached_by", "writes"]),
     ],
 )

@@ -147,6 +147,7 @@ DIALOGS = (
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
+    dialog("pages/vm/overview/TakeFromHost", f"/vms/{WEB}", "Use this host's…"),
     dialog("pages/vm/Copy", f"/vms/{WEB}", MORE_WEB, press("Create another one like it…")),
     dialog("pages/vm/Delete", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
     Opening(

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from msgspec import UNSET
 from rich.console import Console
 
 from velocity.cli import connection, metrics, resolve, where
@@ -102,14 +101,24 @@ def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
 @which
 @click.option("--name", help="A new name.")
 @altering
+@click.option(
+    "--firmware",
+    type=click.Choice(["host"]),
+    help="Take this host's firmware build. Boot entries stay, unless its layout is another.",
+)
+@click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
 @changing
-def set_(vm_: str, group: int | None, name: str | None, written: Mapping[str, Any]) -> None:
+def set_(
+    vm_: str, group: int | None, name: str | None, written: Mapping[str, Any], firmware: str | None, machine: str | None
+) -> None:
     """Change VM. Settings that are not given stay; lists replace the present ones."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
     settings = read(MediaScope(client, gid, beyond=True), written)
-    answer = client.alter_vm(vmid=found.id, name=UNSET if name is None else name, **settings)
+    given = {"name": name, "firmware": firmware, "machine_type": machine}
+    settings |= {field: value for field, value in given.items() if value is not None}
+    answer = client.alter_vm(vmid=found.id, **settings)
     if as_json():
         show_json(answer)
         return

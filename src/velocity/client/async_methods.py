@@ -521,6 +521,8 @@ class AsyncMethods(abc.ABC):
         autostart: bool | UnsetType = UNSET,
         notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
+        firmware: str | UnsetType = UNSET,
+        machine_type: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
@@ -529,6 +531,7 @@ class AsyncMethods(abc.ABC):
         404 16410: no such VM
         404 16411: no such medium for this group
         404 16414: no such host NIC
+        406 16422: firmware is not "host", or machine_type is not "latest"
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
         406 16421: more or less memory than a VM can have here, or more than the group's quota allows
@@ -553,6 +556,8 @@ class AsyncMethods(abc.ABC):
                 autostart=autostart,
                 notes=notes,
                 revision=revision,
+                firmware=firmware,
+                machine_type=machine_type,
             ),
         )
 

@@ -45,6 +45,13 @@ class NicType(enum.Enum):
 
 
 Pixels = Annotated[int, Meta(ge=1, le=8192, description="pixels, 1 to 8,192")]
+Trusted = Annotated[
+    bool,
+    Meta(
+        description="may act as a router and as a DHCP server, and speak in VLANs (BRIDGE only); needs "
+        "velocity.nic.trust on the VM's group; absent: false"
+    ),
+]
 
 
 class Display(Wire, frozen=True):
@@ -64,16 +71,7 @@ class Nic(Wire, frozen=True):
     type: Annotated[Word, Meta(description="NAT or BRIDGE")]
     host: Nicid | UnsetType = UNSET
     """The host NIC to bridge (BRIDGE only)."""
-    trusted: (
-        Annotated[
-            bool,
-            Meta(
-                description="may act as a router and as a DHCP server, and speak in VLANs (BRIDGE only); needs "
-                "velocity.nic.trust on the VM's group; absent: false"
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    trusted: Trusted | UnsetType = UNSET
 
 
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
@@ -161,8 +159,8 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     gid: Gid
     revision: Revision
     wanted: Annotated[State, Meta(description="the state that was last requested")]
-    machine_type: Annotated[str, Meta(description="QEMU's machine type, fixed when the VM was created")]
-    firmware: Annotated[str, Meta(description="the firmware build, fixed when the VM was created")]
+    machine_type: Annotated[str, Meta(description="QEMU's machine type; it stays until it is changed")]
+    firmware: Annotated[str, Meta(description="the firmware build; it stays until it is changed")]
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
@@ -178,6 +176,8 @@ class AlterVm(Change, frozen=True):
     vmid: Vmid
     name: Name | UnsetType = UNSET
     revision: fields.SeenRevision | UnsetType = UNSET
+    firmware: Annotated[Word, Meta(description='"host": the build of this host')] | UnsetType = UNSET
+    machine_type: Annotated[Word, Meta(description='"latest": the newest of this host')] | UnsetType = UNSET
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
@@ -352,6 +352,7 @@ ALTER = Operation(
         Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
+        Failure(16422, 406, Problem.NOT_OF_THIS_HOST, 'firmware is not "host", or machine_type is not "latest"'),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(
             Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)

@@ -82,6 +82,7 @@ class Problem(enum.Enum):
     NIC_TYPE = "nic type"
     BRIDGE_WITHOUT_HOST = "bridge without host"
     NIC_NOT_FOUND = "nic not found"
+    NOT_OF_THIS_HOST = "not of this host"
     DISPLAY_NAME_TAKEN = "display name taken"
     DISPLAY_NOT_FOUND = "display not found"
     NO_READER = "nothing reads screens"

@@ -89,7 +89,8 @@ class Provisioning:
         old = keeper.machine
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
-        spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request))
+        taken = rules.taken_from_host(old.spec, request, self._hypervisor.hosts.about(self._host))
+        spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
         spec, warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec, vmid=old.vmid)
         machine = replace(old, name=name, spec=spec)

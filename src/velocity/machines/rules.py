@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
-from velocity.contract.machines import Display, MediaMode, NicType, Reason, State, VmSettings
+from velocity.contract.machines import AlterVm, Display, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
@@ -19,7 +19,7 @@ from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
 class Spec(VmSettings, frozen=True, kw_only=True):
-    """What a machine is made of, as it is kept. Machine type and firmware build are pinned at its creation.
+    """What a machine is made of, as it is kept. Machine type and firmware build stay until they are changed.
 
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was started writing to; absent: an older version started it.
@@ -79,15 +79,39 @@ WAITING = tuple(settings.waiting(VmSettings))
 """What cannot change while a machine runs."""
 
 
+PINNED = {"machine_type": "latest", "firmware": "host"}
+"""What a machine keeps from its host, and the word with which it takes what its host has now."""
+
+
 def waiting(spec: Spec, run: Spec | None) -> list[str]:
     """The fields whose change takes effect at the next start."""
-    return [] if run is None else [name for name in WAITING if getattr(spec, name) != getattr(run, name)]
+    names = (*WAITING, *PINNED)
+    return [] if run is None else [name for name in names if getattr(spec, name) != getattr(run, name)]
 
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     """Field -> what it was and what it is to be."""
-    before, after = (settings.settings_of(VmSettings, one.spec) for one in (old, new))
-    return {"name": (old.name, new.name), **{name: (before[name], after[name]) for name in before}}
+    names = (*VmSettings.__struct_fields__, *PINNED)
+    return {
+        "name": (old.name, new.name),
+        **{name: (getattr(old.spec, name), getattr(new.spec, name)) for name in names},
+    }
+
+
+def taken_from_host(spec: Spec, request: AlterVm, facts: HostFacts) -> dict[str, str]:
+    """Machine type and firmware build, where the request asks for those of the host."""
+    taken = {}
+    for name, word in PINNED.items():
+        asked = getattr(request, name)
+        if asked == word:
+            taken[name] = getattr(facts, name)
+        elif asked is not UNSET and asked != getattr(spec, name):
+            raise Refused(
+                Problem.NOT_OF_THIS_HOST,
+                f"{name} is {asked!r}: set it to {word!r}, for what this host has now, or leave it out",
+                field=name,
+            )
+    return taken
 
 
 def amount(specs: Sequence[Spec]) -> Amount:

@@ -1,7 +1,7 @@
 /** The settings of a VM beside its name: the page's words for each, and when a change of it takes effect. */
 import type { AlterVm, VmInfo } from "@/api/schema";
 
-export type Setting = Exclude<keyof AlterVm, "vmid" | "name" | "revision" | "plan">;
+export type Setting = Exclude<keyof AlterVm, "vmid" | "name" | "revision" | "plan" | "firmware" | "machine_type">;
 export type VmSettings = Pick<VmInfo, Setting>;
 
 interface Words {
@@ -30,4 +30,4 @@ export const pickSettings = (from: VmSettings): VmSettings =>
 
 /** What waits for the next start, as a list of words. */
 export const waitingWords = (waiting: readonly string[]): string =>
-  waiting.map((name) => SETTINGS[name as Setting]?.word ?? name).join(", ");
+  waiting.map((name) => SETTINGS[name as Setting]?.word ?? name.replaceAll("_", " ")).join(", ");

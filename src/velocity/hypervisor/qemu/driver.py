@@ -76,6 +76,7 @@ class QemuHypervisor:
             media=self._media,
             privileged=chosen.uids is not None,
             bounds=spool.bounds(runs.root),
+            machine_types=host.machine_types,
         )
         self.hosts.known = HostFacts(
             accelerator=verdict.accelerator.value,

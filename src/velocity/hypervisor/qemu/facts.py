@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ XAPIC_CPUS = 255
 
 @dataclass(frozen=True)
 class Facts:
-    """`machine_type` is what the alias q35 stands for now; memory in MiB."""
+    """`machine_type` is what the alias q35 stands for now, `machine_types` are all that it has; memory in MiB."""
 
     version: str
     machine_type: str
+    machine_types: frozenset[str]
     max_cpus: int
     memory_mib: int
 
@@ -32,10 +33,11 @@ def read(binary: str, cache: Path) -> Facts:
     """Ask QEMU once, and again only when it has changed. Raises `BrokenHost`."""
     key = cached.program_key(binary)
     kept = cached.load(cache, key, dict[str, Any])
-    if kept is None:
+    if kept is None or "machine_types" not in kept:  # of an older version
         kept = _ask(binary)
         cached.store(cache, key, kept)
-    return Facts(kept["version"], kept["machine_type"], kept["max_cpus"], memory_mib("MemTotal"))
+    types = frozenset(kept["machine_types"])
+    return Facts(kept["version"], kept["machine_type"], types, kept["max_cpus"], memory_mib("MemTotal"))
 
 
 def memory_free_mib() -> int:
@@ -81,10 +83,9 @@ def _ask(binary: str) -> dict[str, Any]:
         machine = next(one for one in answers["query-machines"] if one.get("alias") == "q35" or one["name"] == "q35")
     except (KeyError, StopIteration):
         raise BrokenHost(f"{binary} does not support the machine type q35: {done.stderr.strip()[:200]}") from None
-    facts = Facts(
-        version=f"{version['major']}.{version['minor']}.{version['micro']}",
-        machine_type=machine["name"],
-        max_cpus=min(machine["cpu-max"], XAPIC_CPUS),
-        memory_mib=0,
-    )
-    return asdict(facts)
+    return {
+        "version": f"{version['major']}.{version['minor']}.{version['micro']}",
+        "machine_type": machine["name"],
+        "machine_types": sorted(one["name"] for one in answers["query-machines"]),
+        "max_cpus": min(machine["cpu-max"], XAPIC_CPUS),
+    }

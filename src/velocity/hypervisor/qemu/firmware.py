@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -103,9 +104,18 @@ def kept(build: str, store: Path) -> FirmwareBuild:
     if not (directory / "vars.qcow2").is_file():
         raise MissingFirmware(
             f"the firmware build {build} that this VM uses is missing on this host: copy firmware/{build} from the "
-            "data directory, or the backup, that the VM comes from to firmware/ in this server's"
+            "data directory, or the backup, that the VM comes from to firmware/ in this server's; or give the VM this "
+            "host's build: `velocity vm set VM --firmware host`"
         )
     return FirmwareBuild(directory / "code.fd", directory / "vars.qcow2", build)
+
+
+def layout(variables: int) -> int:
+    """Of a qcow2 file of variables: how many bytes its firmware has for them. Another layout's do not fit.
+
+    https://www.qemu.org/docs/master/interop/qcow2.html
+    """
+    return int.from_bytes(os.pread(variables, 8, 24), "big")
 
 
 def _descriptors(directories: Sequence[Path]) -> list[Path]:

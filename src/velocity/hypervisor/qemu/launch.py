@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
 from velocity.hypervisor.qemu import confine, filesizes, qemu_log, resolver, scopes, spool
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
-from velocity.hypervisor.qemu.firmware import MissingFirmware, kept
+from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.runs import Run, Runs
@@ -31,6 +32,8 @@ from velocity.network import taps
 from velocity.network.rules import link_name, mac
 from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class HostDirectories:
     media: MediaFiles
     privileged: bool
     bounds: SpoolRange
+    machine_types: frozenset[str] = frozenset()
+    """Those that this QEMU has; empty: not known."""
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
@@ -194,9 +199,24 @@ def _check(overtaken: threading.Event) -> None:
 
 
 def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> None:
+    if place.machine_types and spec.machine_type not in place.machine_types:
+        raise HypervisorError(
+            f"this host's QEMU does not have the machine type {spec.machine_type} of this VM: install one that does, "
+            "or give the VM the newest type of this host: `velocity vm set VM --machine latest`"
+        )
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
+    ours = variables(who.machine)
     with kept(spec.firmware, place.firmware).vars.open("rb") as template:
-        place.media.provide(variables(who.machine), template.fileno())
+        place.media.provide(ours, template.fileno())
+        has = place.media.open(ours, readonly=True)
+        try:
+            fits = layout(has) == layout(template.fileno())
+        finally:
+            os.close(has)
+        if not fits:
+            log.warning("the firmware variables of %s begin anew: its firmware build has another layout", spec.name)
+            place.media.remove(ours)
+            place.media.provide(ours, template.fileno())
 
 
 def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, copies: contextlib.ExitStack) -> Files:

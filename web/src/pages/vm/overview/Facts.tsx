@@ -1,13 +1,17 @@
 /** What a VM is made of. */
-import { Card, CardBody, CardTitle, DescriptionList } from "@patternfly/react-core";
-import type { Vm } from "@/api/live";
+import { Button, Card, CardBody, CardTitle, DescriptionList } from "@patternfly/react-core";
+import { useState } from "react";
+import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { mib } from "@/ui/format";
 import { Fact } from "./Fact";
+import { TakeFromHost } from "./TakeFromHost";
 
 const ASKED: Partial<Record<VmInfo["state"], string>> = { RUNNING: "running", PAUSED: "paused", STOPPED: "stopped" };
 
 export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
+  const [taking, setTaking] = useState(false);
+  const mayAlter = useMay()("vm.alter", vm.gid);
   return (
     <Card isFullHeight>
       <CardTitle component="h2">Virtual machine</CardTitle>
@@ -20,7 +24,12 @@ export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
           <Fact name="Type">{info.type}</Fact>
           <Fact name="Machine type">{info.machine_type}</Fact>
           <Fact name="Firmware">
-            <span className="v-breaks">{info.firmware}</span>
+            <span className="v-breaks">{info.firmware}</span>{" "}
+            {mayAlter && (
+              <Button variant="link" isInline onClick={() => setTaking(true)}>
+                Use this host's…
+              </Button>
+            )}
           </Fact>
           {info.rosetta && <Fact name="Rosetta">requested; used if the host supports it</Fact>}
           {info.notes && (
@@ -32,6 +41,7 @@ export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
           )}
           <Fact name="Id">{info.vmid}</Fact>
         </DescriptionList>
+        {taking && <TakeFromHost vm={vm} onClose={() => setTaking(false)} />}
       </CardBody>
     </Card>
   );
