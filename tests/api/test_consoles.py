@@ -169,6 +169,23 @@ def test_a_frame_that_is_no_control_message_ends_it(room: Room) -> None:
     assert closed.value.rcvd.code == 4400
 
 
+@pytest.mark.holds("BOUND-112")
+def test_a_frame_of_text_that_is_no_utf_8_ends_it_and_writes_nothing_into_the_log(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    for pieces in (b"\xff\xfe", [b"\xc3", b"("]):
+        viewer = room.view()
+        viewer.socket.send(pieces, text=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            viewer.until(never=True)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1007
+    viewer = room.view()
+    viewer.socket.send(['{"keyboard": "take', '"}'])
+    viewer.until(keyboard={"holder": "root", "yours": True})
+    assert caplog.records == [], "whoever has a console could fill the host's disk with it"
+
+
 @pytest.mark.holds("CONSOLE-3")
 def test_a_revoked_right_closes_it_and_frees_the_keyboard(room: Room) -> None:
     root, ann = room.view(), room.view(room.user("ann"))

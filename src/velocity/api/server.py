@@ -278,7 +278,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket. That a handshake was refused is an answer: uvicorn would log it as an error of ours."""
+    """One websocket. What a client does wrong is no error of ours: uvicorn would log refused handshakes, and bad text."""
 
     leave: Callable[[], None] | None = None
     """To be called at its end."""
@@ -292,6 +292,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn's, but for text that is no UTF-8, which ends the connection. RFC 6455, 8.1"""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
 
 class Server(uvicorn.Server):
