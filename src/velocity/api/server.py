@@ -278,7 +278,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket. What a client does wrong is no error of ours: uvicorn would log refused handshakes, and bad text."""
+    """One websocket. What a client does wrong is no error of ours: uvicorn would log refused handshakes, bad text."""
 
     leave: Callable[[], None] | None = None
     """To be called at its end."""

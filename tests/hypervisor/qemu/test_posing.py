@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -18,6 +20,7 @@ import pytest
 from tests.hypervisor.qemu.test_confined import as_root
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
 from velocity.hypervisor.port import DisplayConsole, NotRunning
+from velocity.hypervisor.qemu.consoles import connected
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.runs import Runs
 
@@ -51,6 +54,29 @@ async def test_a_display_leads_to_no_other_socket_of_the_host(qemu: QemuSubject,
         if way != "no socket":
             with pytest.raises(BlockingIOError):
                 service.accept()
+
+
+@pytest.mark.holds("BOUND-113")
+@pytest.mark.anyio
+async def test_whoever_opens_many_displays_at_once_keeps_nobody_else_out(runtime: Path) -> None:
+    """More wait than the socket lets: none of them is told that the VM has stopped."""
+    path = str(runtime / "display")
+    with socket.socket(socket.AF_UNIX) as display, contextlib.ExitStack() as accepted:
+        display.bind(path)
+        display.listen(0)
+        opening = [asyncio.create_task(connected(path)) for _ in range(9)]
+        await asyncio.sleep(0.05)
+        assert sum(one.done() for one in opening) < len(opening)
+        display.setblocking(False)
+        async with asyncio.timeout(DEADLINE):
+            for _ in opening:
+                other, _ = await asyncio.get_running_loop().sock_accept(display)
+                accepted.enter_context(other)
+                other.sendall(b"RFB")
+            for reader, writer in await asyncio.gather(*opening):
+                assert await reader.read(3) == b"RFB"
+                writer.close()
+                await writer.wait_closed()
 
 
 @contextmanager
