@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 OTHER = dataclasses.replace(FACTS, machine_type="fake-2.0", firmware="fedcba9876543210")
 
 
-@pytest.mark.holds("GUEST-120")
+@pytest.mark.holds("GUEST-29")
 async def test_a_vm_takes_what_its_host_has_now_when_it_is_told_to(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid = await w.vm()
@@ -45,7 +45,7 @@ async def test_a_vm_takes_what_its_host_has_now_when_it_is_told_to(tmp_path: Pat
         assert (run.spec.machine_type, run.spec.firmware) == ("fake-2.0", OTHER.firmware)
 
 
-@pytest.mark.holds("GUEST-120")
+@pytest.mark.holds("GUEST-29")
 async def test_what_is_of_no_host_is_refused_with_the_word_that_is_meant(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid = await w.vm()
@@ -60,7 +60,7 @@ async def test_what_is_of_no_host_is_refused_with_the_word_that_is_meant(tmp_pat
         assert (await w.ok("POST", "/v/vm", vmid=vmid)).body == before
 
 
-@pytest.mark.holds("GUEST-120")
+@pytest.mark.holds("GUEST-29")
 def test_the_command_line_asks_for_it_and_shows_its_plan(tmp_path: Path) -> None:
     with hosting(tmp_path / "data") as host:
         host.ok("vm", "create", "web", "--memory", "64M")

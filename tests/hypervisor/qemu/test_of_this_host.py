@@ -24,7 +24,7 @@ def build(store: Path, name: str, size: int) -> None:
     subprocess.run(command, check=True)
 
 
-@pytest.mark.holds("GUEST-121")
+@pytest.mark.holds("GUEST-30")
 def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_fit(tmp_path: Path) -> None:
     store = tmp_path / "firmware"
     for name, size in (("old", 528 << 10), ("same", 528 << 10), ("small", 128 << 10)):
