@@ -169,7 +169,7 @@ def test_a_frame_that_is_no_control_message_ends_it(room: Room) -> None:
     assert closed.value.rcvd.code == 4400
 
 
-@pytest.mark.holds("BOUND-30")
+@pytest.mark.holds("BOUND-28")
 def test_a_frame_of_text_that_is_no_utf_8_ends_it_and_writes_nothing_into_the_log(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -56,7 +56,7 @@ async def test_a_display_leads_to_no_other_socket_of_the_host(qemu: QemuSubject,
                 service.accept()
 
 
-@pytest.mark.holds("BOUND-31")
+@pytest.mark.holds("BOUND-29")
 @pytest.mark.anyio
 async def test_whoever_opens_many_displays_at_once_keeps_nobody_else_out(runtime: Path) -> None:
     """More wait than the socket lets: none of them is told that the VM has stopped."""
