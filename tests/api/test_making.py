@@ -108,6 +108,22 @@ async def test_a_broken_packed_file(w: World, tmp_path: Path) -> None:
         assert w.files() == before
 
 
+@pytest.mark.holds("IMAGE-110")
+async def test_a_disk_whose_guest_has_named_another_file_in_it_is_not_cloned(w: World, tmp_path: Path) -> None:
+    """Whoever has broken out of QEMU can write any header; a clone would read what that names."""
+    made = await w.ok("PUT", "/m/media/create", mpid=1, gid=0, name="disk", size=1 << 20, format="qcow2")
+    evil = tmp_path / "evil.qcow2"
+    qemu_img("create", "-f", "qcow2", "-o", f"data_file={tmp_path / 'secret'}", evil, "1M")
+    (w.data / "media" / f"{made['mid']}.qcow2").write_bytes(evil.read_bytes())
+    (tmp_path / "secret").write_bytes(b"s" * (1 << 20))
+    before = w.files()
+    for format_ in ("raw", "qcow2"):
+        task = await wait(w, await w.ok("PUT", "/m/media/clone", **body(made["mid"], format=format_)))
+        assert task["state"] == "FAILED", format_
+        assert "its data is in another file" in task["message"]
+        assert w.files() == before
+
+
 async def test_cloning(w: World, tmp_path: Path) -> None:
     raw = disk(tmp_path)
     mid = await upload(w, raw, "disk")

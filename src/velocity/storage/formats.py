@@ -88,6 +88,12 @@ def refused(why: str, done: str = "imported") -> Refused:
     return Refused(Problem.NOT_AN_IMAGE, f"the image cannot be {done}: {why}", field="mid")
 
 
+def has_other_data(head: bytes) -> bool:
+    """Whether a qcow2 image says so: QEMU would open whatever file it names."""
+    version, incompatible = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">Q", head, 72)[0]
+    return bool(version >= 3 and incompatible & 0b100)
+
+
 def _qcow2(read: Read) -> None:
     head = read(0, 104)
     version, backing = struct.unpack_from(">IQ", head, 4)
@@ -100,7 +106,7 @@ def _qcow2(read: Read) -> None:
         raise refused(f"it is encrypted: decrypt it first with {DECRYPT}")
     if version == 3:
         incompatible = struct.unpack_from(">Q", head, 72)[0]
-        if incompatible & 0b100:
+        if has_other_data(head):
             raise refused("its data is in another file: combine them with `qemu-img convert -O qcow2 IMAGE ONE`")
         if incompatible & 0b11:
             raise refused("it was not closed cleanly: repair it first with `qemu-img check -r all IMAGE`")

@@ -21,7 +21,7 @@ from velocity.storage.archives import Member
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 from velocity.storage.directory.unpackers import command, failure, program
-from velocity.storage.formats import IMAGES, check_alone, refused
+from velocity.storage.formats import IMAGES, check_alone, has_other_data, refused
 from velocity.storage.whole import AGAIN, check_qcow2, check_whole
 from velocity.unprivileged import MEMORY, Bounds, own_uid, running
 
@@ -132,6 +132,8 @@ class Images:
             if await self._look(source, kind, uid) != size:
                 raise refused("it has changed since it was inspected: import it again")
             await self._check(source, kind, uid)
+        elif kind == "qcow2":
+            await source.do(_check_own_data)
         with source.file.use() as read:
             if kind == format_ and await target.do(lambda write: cloned(read, write)):
                 if conversion.foreign:
@@ -265,6 +267,13 @@ def take_back(file: int) -> None:
     """It is the server's alone again. Raises `OSError`."""
     os.fchown(file, os.geteuid(), os.getegid())
     os.fchmod(file, 0o600)
+
+
+def _check_own_data(descriptor: int) -> None:
+    """Of a medium: its guest's process may have written another header since it was made. Raises `Refused`."""
+    head = os.pread(descriptor, 80, 0)
+    if len(head) < 80 or has_other_data(head):
+        raise refused("its header is invalid, or its data is in another file", done="cloned")
 
 
 def _check_alone(descriptor: int, kind: str) -> None:
