@@ -266,7 +266,7 @@ def compose(
         deletion=deletion,
         fleet=fleet,
         provisioning=provisioning,
-        consoles=VmConsoles(driver.consoles, own=bounds.user_tickets),
+        consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
         conversions=Conversions(

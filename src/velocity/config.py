@@ -119,6 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_tickets: Annotated[
         int, Meta(ge=1, le=10_000, description="unused console tickets that one user may have at a time")
     ] = 64
+    user_consoles: Annotated[int, Meta(ge=1, le=10**5, description="consoles that one user may have open")] = 1000
     user_keys: Annotated[
         int, Meta(ge=1, le=10**6, description="requests with an Idempotency-Key that one user may send in a day")
     ] = 1000

@@ -15,6 +15,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.api.world import PASSWORD, World
 from tests.host import Host
+from velocity.access.bounds import Waiting
 from velocity.client import Client
 from velocity.machines.keyboard import PATIENCE, Keyboard, Seat
 
@@ -184,6 +185,23 @@ def test_a_frame_of_text_that_is_no_utf_8_ends_it_and_writes_nothing_into_the_lo
     viewer.socket.send(['{"keyboard": "take', '"}'])
     viewer.until(keyboard={"holder": "root", "yours": True})
     assert caplog.records == [], "whoever has a console could fill the host's disk with it"
+
+
+@pytest.mark.holds("BOUND-114")
+def test_a_user_has_so_many_consoles_open_and_nobody_else_feels_it(room: Room) -> None:
+    room.host.app.services.consoles.opened = Waiting(2, "consoles open", "user_consoles", "close one first")
+    ann = room.user("ann")
+    first, second = room.view(ann), room.view(ann)
+    with pytest.raises(InvalidStatus) as refused, connect(room.url(ann), proxy=None):
+        pass
+    body = json.loads(refused.value.response.body or b"")
+    assert (refused.value.response.status_code, body["code"]) == (429, 429)
+    assert "2 consoles open" in body["message"] and "user_consoles" in body["message"]
+    other = room.view()
+    other.until(viewers=["ann", "ann", "root"])
+    first.socket.close()
+    second.until(viewers=["ann", "root"])
+    room.view(ann)
 
 
 @pytest.mark.holds("CONSOLE-3")

@@ -22,6 +22,7 @@ class Bounds:
     user_sessions: int = 1000
     user_uploads: int = 16
     user_tickets: int = 64
+    user_consoles: int = 1000
     user_keys: int = 1000
     user_tasks: int = 32
     user_pictures: int = 8
@@ -37,17 +38,18 @@ def check_own(count: int, most: int, what: str, setting: str, cure: str) -> None
 
 
 class Waiting:
-    """Who waits for something that many may ask for; `most` of it may be one user's at a time."""
+    """Who waits for something that many may ask for, or has it; `most` of it may be one user's at a time."""
 
-    def __init__(self, most: int, what: str, setting: str) -> None:
+    def __init__(self, most: int, what: str, setting: str, cure: str = "wait until one is there") -> None:
         self._most = most
+        self._cure = cure
         self._words = (what, setting)
         self._counts: Counter[int] = Counter()
 
     @contextmanager
     def of(self, uid: int) -> Iterator[None]:
         """One more of that user waits within. Raises `Refused(TOO_MANY_ATTEMPTS)`."""
-        check_own(self._counts[uid], self._most, *self._words, "wait until one is there")
+        check_own(self._counts[uid], self._most, *self._words, self._cure)
         self._counts[uid] += 1
         try:
             yield

@@ -42,6 +42,14 @@ async def console(websocket: WebSocket, services: Services, origins: Collection[
     if not _may(services, ticket):
         await _deny(websocket, 403, "the authkey or the permission is no longer valid")
         return
+    try:
+        with services.consoles.opened.of(ticket.caller.uid):
+            await _serve(websocket, services, ticket)
+    except Refused as refused:
+        await _deny(websocket, 429, refused.message)
+
+
+async def _serve(websocket: WebSocket, services: Services, ticket: Ticket) -> None:
     name = services.directory.user(ticket.caller.uid).name
     stream = await services.consoles.open(ticket)
     if stream is None:

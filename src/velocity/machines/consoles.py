@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from velocity.access.bounds import BOUNDS, check_own
+from velocity.access.bounds import BOUNDS, Waiting, check_own
 from velocity.access.sessions import Caller
 from velocity.contract.machines import OpenConsole
 from velocity.contract.problems import Problem, Refused
@@ -46,9 +46,14 @@ class VmConsoles:
     """Opens the consoles of VMs, by tickets that it issues; gives their logs, and seats at their keyboards."""
 
     def __init__(
-        self, consoles: Consoles, clock: Callable[[], float] = time.monotonic, own: int = BOUNDS.user_tickets
+        self,
+        consoles: Consoles,
+        clock: Callable[[], float] = time.monotonic,
+        own: int = BOUNDS.user_tickets,
+        own_open: int = BOUNDS.user_consoles,
     ) -> None:
-        """`own` tickets may be one user's."""
+        """`own` tickets, and `own_open` consoles, may be one user's."""
+        self.opened = Waiting(own_open, "consoles open", "user_consoles", "close one first")
         self._consoles = consoles
         self.clock = clock
         self._own = own
