@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -41,9 +41,11 @@ def free_port() -> int:
 class Server:
     """`velocity serve` on a data directory of its own; it may be killed and started again."""
 
-    def __init__(self, data: Path, *, netns: str | None = None, **settings: str) -> None:
+    def __init__(self, data: Path, *, netns: str | None = None, within: Sequence[str] = (), **settings: str) -> None:
+        """`within`: the words before the command, which run it in some namespace."""
         self.data = data
         self.netns = netns
+        self.within = within
         self.port = free_port()
         self.settings = settings
         self.key = ""
@@ -58,7 +60,7 @@ class Server:
             "VELOCITY_ROOT_PASSWORD": PASSWORD,
             **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
         }
-        command = [sys.executable, "-m", "velocity", "serve"]
+        command = [*self.within, sys.executable, "-m", "velocity", "serve"]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
         self.data.parent.mkdir(parents=True, exist_ok=True)

@@ -1,82 +1,136 @@
-"""The documented backup: what `velocity db export` names is copied, and becomes an installation on another host."""
+"""The documented procedures, typed as they stand: backup and restoring, upgrade and the way back, PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import StartServer
-from tests.journeys.server import Server
+from tests.journeys.documents import Site, blocks, other_firmware
+from tests.postgres import Postgres
+from velocity.cli.demo.guest import Guest
 
 pytestmark = pytest.mark.guest
 
-OLDER = "0123456789abcdef"
+SECONDS = 240
+"""For a guest to boot, on however slow a host."""
 
 
-def velocity(data: Path, *words: str) -> str:
-    """The command line on the host itself; what it says on either stream."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VELOCITY_")}
-    environment |= {"VELOCITY_DATA_DIR": str(data)}
-    done = subprocess.run(
-        [sys.executable, "-m", "velocity", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout + done.stderr
+@pytest.fixture
+def sites() -> Iterator[list[Site]]:
+    """Those that a test makes; their guests and servers are ended."""
+    made: list[Site] = []
+    yield made
+    for site in made:
+        if site.server.process is not None and site.server.process.poll() is None:
+            site.server.close()
+        assert site.server.processes() == [], "a journey left machines behind"
 
 
-def pin_to_an_older_build(server: Server) -> None:
-    """As if this host had another firmware today than when its VMs were made."""
-    store = server.data / "firmware"
-    (today,) = store.iterdir()
-    shutil.copytree(today, store / OLDER)
-    with closing(sqlite3.connect(server.data / "velocity.db")) as database, database:
-        database.execute("update machines set spec = replace(spec, ?, ?)", (today.name, OLDER))
+def two_hosts(sites: list[Site], place: Path, runtime: Path) -> tuple[Site, Site]:
+    """One, and another with another firmware, whose directories are elsewhere."""
+    first = Site(place / "first", runtime / "1")
+    second = Site(place / "second", runtime / "2", *other_firmware(place / "firmware"))
+    sites += [first, second]
+    for site in sites:
+        site.places["/srv/backup"] = str(place / "backup")
+    return first, second
 
 
-@pytest.mark.holds("DUR-23")
-def test_what_the_export_names_is_enough_on_a_host_with_another_firmware(
-    start_server: StartServer, tmp_path: Path
+def of_a_newer_qemu(export: Path) -> None:
+    """The VM called future was made where machine types are newer."""
+    lines = export.read_text().splitlines(keepends=True)
+    changed = [line.replace("pc-q35-", "pc-q35-99") if '"future"' in line else line for line in lines]
+    assert changed != lines
+    export.write_text("".join(changed))
+
+
+@pytest.mark.holds("DUR-23", "GUEST-31")
+def test_a_guest_of_one_host_starts_on_another_by_the_documented_backup_and_without_its_firmware_by_vm_set(
+    sites: list[Site], tmp_path: Path, runtime: Path, guest: Guest
 ) -> None:
-    server = start_server()
-    mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="disk", size=1 << 20)["mid"]
-    vmid = server.ok(
-        "PUT", "/v/vm/efi", name="vm", gid=0, cpus=1, memory_mib=64, media=[{"mid": mid, "mode": "BLOCK"}]
-    )["vmid"]
-    server.end()
-    pin_to_an_older_build(server)
-    server.start()
-    server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
-    server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    first, second = two_hosts(sites, tmp_path, runtime)
+    first.server.start()
+    mid = first.server.upload("guest.iso", guest.iso.read_bytes())
+    disk = first.server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="disk", size=1 << 20)["mid"]
+    media = [{"mid": mid, "mode": "VIRTIO"}, {"mid": disk, "mode": "BLOCK"}]
+    vms = [("web", 256, media), ("future", 64, [])]
+    body = [{"name": name, "gid": 0, "cpus": 1, "memory_mib": mib, "media": its} for name, mib, its in vms]
+    web, future = [first.server.ok("PUT", "/v/vm/efi", **one)["vmid"] for one in body]
+    first.server.ok("PUT", "/v/vm/state", vmid=web, state="PAUSED")
+    first.server.ok("PUT", "/v/vm/state", vmid=web, state="STOPPED", force=True)
+    (backup,) = blocks("backup.md", "Making a backup")
+    said = first.type(backup)
+    for directory in ("machines", "firmware", "pools", "media"):
+        assert f"{first.data}/{directory}" in said, "the export names what is copied"
+    first.server.close()
+    shutil.rmtree(first.data)
 
-    backup, restored = tmp_path / "backup", tmp_path / "data1"
-    backup.mkdir()
-    said = velocity(server.data, "db", "export", str(backup / "database"))
-    named = [Path(line.split("  (")[0].strip()) for line in said.splitlines()[1:]]
-    assert {path.parent for path in named} == {server.data}
-    for directory in named:
-        shutil.copytree(directory, backup / directory.name)
-    server.close()
-    shutil.rmtree(server.data)
+    of_a_newer_qemu(tmp_path / "backup" / "velocity.export")
+    restore, of_this_host = blocks("backup.md", "Restoring, on this host or another")
+    second.type(restore)
+    (kept,) = [one.name for one in (second.data / "firmware").iterdir() if one.name in said_firmware(second, web)]
+    second.server.ok("PUT", "/v/vm/state", vmid=web, state="RUNNING")
+    console = second.server.console(web)
+    console.until(b"BdsDxe: starting Boot", SECONDS)
+    console.close()
+    second.server.ok("PUT", "/v/vm/state", vmid=web, state="STOPPED", force=True)
 
-    velocity(restored, "db", "import", str(backup / "database"))
-    for directory in named:
-        shutil.copytree(backup / directory.name, restored / directory.name, dirs_exist_ok=True)
-    (restored / "firmware" / OLDER).rename(tmp_path / "forgotten")
-    other = start_server()
-    assert other.data == restored
-    status, refused = other.call("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
-    assert (status, refused["code"]) == (500, 13230)
-    assert f"copy firmware/{OLDER}" in refused["message"], "the refusal says the cure"
-    (tmp_path / "forgotten").rename(restored / "firmware" / OLDER)
-    assert other.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")["state"] == "PAUSED"
+    refused = second.refused("velocity vm start future")
+    assert "does not have the machine type pc-q35-99" in refused and "--machine latest" in refused
+    second.type(of_this_host.replace("web", "future"))
+    second.server.ok("PUT", "/v/vm/state", vmid=future, state="STOPPED", force=True)
+    shutil.rmtree(second.data / "firmware" / kept)
+    status, answer = second.server.call("PUT", "/v/vm/state", vmid=web, state="RUNNING")
+    assert (status, answer["code"]) == (500, 13230)
+    refused = second.refused("velocity vm start web")
+    assert f"copy firmware/{kept}" in refused and "`velocity vm set VM --firmware host`" in refused
+    second.type(of_this_host)
+    console = second.server.console(web)
+    console.boot(SECONDS)
+    console.close()
+    assert kept not in said_firmware(second, web)
+
+
+def said_firmware(site: Site, vmid: int) -> str:
+    return str(site.server.ok("POST", "/v/vm", vmid=vmid)["firmware"])
+
+
+@pytest.mark.holds("GUEST-31")
+def test_the_documented_upgrade_the_way_back_and_the_move_to_postgresql(
+    sites: list[Site], tmp_path: Path, runtime: Path, postgres: Postgres
+) -> None:
+    site = Site(tmp_path / "site", runtime)
+    sites.append(site)
+    site.places["/srv/backup"] = str(tmp_path / "backup")
+    site.server.start()
+    vmid = site.server.ok("PUT", "/v/vm/efi", name="vm", gid=0, cpus=1, memory_mib=64)["vmid"]
+    site.server.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+    guests = site.server.processes()
+    export, restart, back = blocks("upgrade.md", "Upgrading")
+    site.type(export)
+    site.type(restart)
+    assert site.server.state(vmid)["state"] == "PAUSED"
+    with closing(sqlite3.connect(site.data / "velocity.db")) as database, database:
+        database.execute("update alembic_version set version_num = '9999'")
+    site.type(back)
+    assert site.server.state(vmid)["state"] == "PAUSED"
+
+    created, (setting,) = blocks("install.md", "PostgreSQL"), blocks("install.md", "PostgreSQL", "toml")
+    admin = postgres.url("postgres", postgres.socket.parent)
+    site.type(created[0], **{"sudo -u postgres psql": f"psql -q '{admin}'"})
+    leave, go_on = blocks("backup.md", "Moving to PostgreSQL")
+    site.type(leave)
+    there = str(postgres.socket.parent).replace("/", "%2F")
+    assert "127.0.0.1:5432" in setting
+    site.config.write_text(setting.replace("127.0.0.1:5432", there) + site.config.read_text())
+    site.type(go_on)
+    assert site.server.state(vmid)["state"] == "PAUSED"
+    assert site.server.processes() == guests, "the same guest all the time"
+    (site.data / "velocity.db").unlink()
+    site.type(restart)
+    assert site.server.state(vmid)["state"] == "PAUSED"
