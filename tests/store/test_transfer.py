@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.api.world import World, world
 from tests.postgres import Postgres
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.store import transfer
 from velocity.store.database import Database
+from velocity.store.errors import DatabaseError
 from velocity.store.transfer import TransferError
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +32,10 @@ async def everything(w: World, key: str) -> list[Any]:
 
 async def exported(url: str) -> list[bytes]:
     database = Database(url)
-    lines = transfer.export(database)
-    await database.close()
-    return lines
+    try:
+        return transfer.export(database)
+    finally:
+        await database.close()
 
 
 async def move(source: str, target: str) -> int:
@@ -102,3 +105,16 @@ async def test_two_servers_on_one_postgresql_database(tmp_path: Path, postgres: 
                 pass
     async with world(tmp_path / "two", database=url):
         pass
+
+
+@pytest.mark.holds("DUR-22")
+async def test_what_is_no_installation_of_this_version_is_not_exported(database_url: str) -> None:
+    with pytest.raises(DatabaseError, match="holds no installation: correct the setting `database`"):
+        await exported(database_url)
+    database = Database(database_url)
+    database.open()
+    version = sa.text("update alembic_version set version_num = '0001'")
+    database.read(lambda connection: connection.execute(version) and None)
+    await database.close()
+    with pytest.raises(DatabaseError, match=r"has the schema 0001, and this version of Velocity .*: export it with"):
+        await exported(database_url)

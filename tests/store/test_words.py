@@ -46,6 +46,9 @@ def break_(file: Path, how: str) -> None:
         with file.open("r+b") as out:
             out.seek(4096)
             out.write(os.urandom(file.stat().st_size - 4096))
+    elif how == "another program's":
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("create table users (name text)")
     elif how == "newer":
         opened(f"sqlite:///{file}")
         with closing(sqlite3.connect(file)) as connection, connection:
@@ -59,6 +62,7 @@ def break_(file: Path, how: str) -> None:
         ("directory", "is a directory: move it away"),
         ("other", "is not an SQLite database: restore it"),
         ("damaged", "is damaged: restore it"),
+        ("another program's", "holds tables of another program: correct the setting"),
         ("newer", "belongs to a newer version of Velocity (schema 9999"),
     ],
 )

@@ -83,7 +83,7 @@ class Database:
                 os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
             engine.prepare(self._engine)
             with self._engine.begin() as connection:
-                revision = _revision(connection)
+                revision = revision_of(connection)
                 if revision != HEAD:
                     self._check(revision)
                     self._check_rights(owner=True)
@@ -108,7 +108,7 @@ class Database:
             return f"the database {file} is empty (0 bytes)"
         name = f"the database {self._url.database if file is None else file}"
         with self._turn, self._engine.connect().execution_options(**READS) as connection, connection.begin():
-            if _revision(connection) is None:
+            if revision_of(connection) is None:
                 return f"{name} has no Velocity tables"
             there = connection.execute(sa.text("select 1 from users limit 1")).first()
             return "" if there else f"{name} has no users"
@@ -228,7 +228,8 @@ def _noting(pending: Pending, work: Callable[[Connection], T]) -> Callable[[Conn
     return both
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Of its schema; None: it has none of ours."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return str(connection.scalar(sa.text("select version_num from alembic_version")))

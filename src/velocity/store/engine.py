@@ -127,6 +127,8 @@ def _sqlite_words(file: Path, cause: BaseException) -> str:
     if file.is_dir():
         return f"the database {file} is a directory: move it away, and restore the file from a backup"
     known = SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+    if "already exists" in str(cause):
+        known = "holds tables of another program: correct the setting `database`"
     if known is None and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
         known = (
             "cannot be opened: give the server's user write permission on it and its directory, and free some "

@@ -14,7 +14,8 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from velocity import __version__
-from velocity.store.database import HEAD, Database
+from velocity.store.database import HEAD, Database, revision_of
+from velocity.store.errors import DatabaseError
 from velocity.store.tables import leadership, metadata
 
 COUNTED = ("users", "groups", "machines", "tasks", "trash", "history")
@@ -48,11 +49,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 def export(database: Database) -> list[bytes]:
-    """The lines, as of one moment; a server may be running."""
+    """The lines, as of one moment; a server may be running. Raises `DatabaseError`."""
     return database.read_consistent(lambda connection: list(_lines(connection)))
 
 
+def _check(connection: Connection) -> None:
+    found = revision_of(connection)
+    if found is None:
+        raise DatabaseError("the database holds no installation: correct the setting `database`, or `data_dir`")
+    if found != HEAD:
+        raise DatabaseError(
+            f"the database has the schema {found}, and this version of Velocity {HEAD}: export it with the version "
+            "that its server has"
+        )
+
+
 def _lines(connection: Connection) -> Iterator[bytes]:
+    _check(connection)
     yield _encode(Head(__version__, HEAD, {name: _last_id(connection, name) for name in COUNTED}))
     count = 0
     for table in MOVES.values():
