@@ -127,6 +127,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_pictures: Annotated[
         int, Meta(ge=1, le=1000, description="pictures and readings of screens that one user may wait for at a time")
     ] = 8
+    console_escape: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\^[@A-Za-z\[\\\]?]|none)\Z",
+            description="the key that leaves `velocity vm console`: `^` and a letter or one of `@[\\]?`, or `none`",
+        ),
+    ] = "^]"
     body_limit: Annotated[int, Meta(ge=1024, le=2**30, description="the largest JSON body of a request, in bytes")] = (
         1_048_576
     )

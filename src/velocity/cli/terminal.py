@@ -1,27 +1,34 @@
-"""A serial console in a terminal: raw both ways, Ctrl-] leaves, the terminal is always given back as it was."""
+"""A serial console in a terminal, raw both ways; or with what a pipe says typed into it."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import select
 import sys
-import termios
 import threading
-import tty
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import click
 from msgspec import UNSET
 
+from velocity.cli.raw_terminal import RawTerminal
 from velocity.cli.words import clean
 from velocity.client import ClientError, Console
+from velocity.config import load
 from velocity.contract.consoles import Holder, KeyboardStatus
 
 LEAVE, TURN, KEEP = b"\x1d", b"\x1e", b"\x1f"
-"""Ctrl-] leaves; Ctrl-^ asks for the keyboard or gives it; Ctrl-_ keeps it from who asks."""
+"""Ctrl-] leaves, or the key that is chosen; Ctrl-^ asks for the keyboard or gives it; Ctrl-_ keeps it from who asks."""
 ANSWER = 15.0
 """Seconds that what comes from a pipe waits for the keyboard: its holder has ten."""
+
+PAST = 1 << 20
+"""Bytes of what a guest said before anything was typed in which a text is looked for."""
 
 
 class KeyboardView:
@@ -34,6 +41,7 @@ class KeyboardView:
         self._asks: str | None = None
         self._answered = threading.Event()
         self._warned = False
+        self._begun = False
 
     def hear(self, told: KeyboardStatus) -> None:
         """Of another thread: what the server tells."""
@@ -52,10 +60,13 @@ class KeyboardView:
         if told.refused is True or self._holder.yours:
             self._answered.set()
 
-    def typed(self, data: bytes) -> None:
-        """What a person typed, or a pipe said. Raises `ClientError`."""
+    def typed(self, data: bytes, begins: Callable[[], None] = lambda: None) -> None:
+        """What a person typed, or a pipe said: `begins` before the first of it. Raises `ClientError`."""
         if not self._interactive:
             self._wait_for_the_keyboard()
+        if not self._begun:
+            self._begun = True
+            begins()
         for piece in _pieces(data) if self._interactive else (data,):
             if piece == TURN:
                 self._turn()
@@ -98,42 +109,152 @@ class KeyboardView:
             sys.stderr.flush()
 
 
-def converse(console: Console) -> None:
-    """Until the user leaves, standard input ends, or the console does. Raises `ClientError`."""
-    keyboard = sys.stdin.fileno()
-    interactive = os.isatty(keyboard)
+@dataclass(frozen=True)
+class Terms:
+    """How a console is left: by that key, if any; `wait` seconds after the end of standard input, or as soon as the
+    guest says `until`; after `timeout` seconds in any case, which is a failure."""
+
+    escape: bytes = LEAVE
+    wait: float = 5
+    until: bytes = b""
+    timeout: float | None = None
+
+
+def key(word: str | None) -> bytes:
+    """The key that leaves, as `^X`; the setting's where none is named; empty: none. Raises `BadParameter`."""
+    word = load().console_escape if word is None else word
+    if word.lower() == "none":
+        return b""
+    if not re.fullmatch(r"\^[@-_a-z?]", word):
+        raise click.BadParameter(f"{clean(word)!r} is no key: write ^ and a character, as in ^]", param_hint="--escape")
+    found = bytes([ord(word[1].upper()) ^ 64])
+    if found in (TURN, KEEP):
+        raise click.BadParameter(f"{word} is for the keyboard: choose another one", param_hint="--escape")
+    return found
+
+
+def converse(console: Console, terms: Terms) -> None:
+    """Until the user leaves, standard input ends, or the console does.
+
+    Raises `ClientError`: also where `until` was not said; `BrokenPipeError`.
+    """
+    keyboard = -1 if sys.stdin is None else sys.stdin.fileno()
+    interactive = keyboard >= 0 and os.isatty(keyboard)
     if interactive:
-        click.echo("connected: Ctrl-] leaves; press Enter if nothing appears", err=True)
+        leaves = f"Ctrl-{chr(terms.escape[0] ^ 64)} leaves" if terms.escape else "no key leaves"
+        click.echo(f"connected: {leaves}; press Enter if nothing appears", err=True)
     place = KeyboardView(console, interactive)
     console.hear = place.hear
-    over = threading.Event()
-    printer = threading.Thread(target=_print, args=(console, over), daemon=True)
+    raw = RawTerminal(keyboard, sys.stdout.fileno()) if interactive else None
+    output = Output(console, terms.until, raw)
+    if interactive:
+        output.look(past=True)
     try:
-        with _raw(keyboard) if interactive else contextlib.nullcontext():
-            printer.start()
-            _type(keyboard, place, over, interactive)
+        with raw or contextlib.nullcontext():
+            output.start()
+            in_time = _type(keyboard, place, output, terms, interactive)
     except ClientError:
-        if not over.is_set():
+        if not output.over.is_set():
             raise
+        in_time = True
     finally:
         console.close()
+    if output.failure is not None:
+        raise output.failure
     if interactive:
         click.echo("\nleft the console", err=True)
+    _judge(terms, output, in_time)
 
 
-def _type(keyboard: int, place: KeyboardView, over: threading.Event, interactive: bool) -> None:
-    while not over.is_set():
-        if not select.select([keyboard], [], [], 0.1)[0]:
+def _judge(terms: Terms, output: Output, in_time: bool) -> None:
+    if output.found:
+        return
+    if terms.until:
+        said = clean(terms.until.decode("utf-8", "replace"))
+        when = "before the console was left or had ended" if in_time else f"within {terms.timeout:g} seconds"
+        raise ClientError(f"{said!r} did not appear {when}")
+    if not in_time:
+        raise ClientError(f"the console was left after {terms.timeout:g} seconds (--timeout)")
+
+
+def _type(keyboard: int, place: KeyboardView, output: Output, terms: Terms, interactive: bool) -> bool:
+    """False: the time was over first."""
+    end = math.inf if terms.timeout is None else time.monotonic() + terms.timeout
+    while not output.over.is_set():
+        if time.monotonic() > end:
+            return False
+        if keyboard >= 0 and not select.select([keyboard], [], [], 0.1)[0]:
             continue
-        typed = os.read(keyboard, 4096)
+        typed = _typed(keyboard)
         if not typed:
-            over.wait(5)  # what a pipe said is over: what the guest answers to it is still shown
-            return
-        before, leave, _ = typed.partition(LEAVE) if interactive else (typed, b"", b"")
+            output.look(past=True)
+            # what a pipe said is over: what the guest answers to it is still shown
+            rest = max(0.0, end - time.monotonic())
+            wait = rest if terms.until else min(terms.wait, rest)
+            return output.over.wait(min(wait, threading.TIMEOUT_MAX)) or wait < rest
+        before, leave, _ = typed.partition(terms.escape) if interactive and terms.escape else (typed, b"", b"")
         if before:
-            place.typed(before)
+            place.typed(before, lambda: output.look(past=False))
         if leave:
-            return
+            return True
+    return True
+
+
+def _typed(keyboard: int) -> bytes:
+    """Empty: nothing more will come."""
+    try:
+        return os.read(keyboard, 4096) if keyboard >= 0 else b""
+    except OSError:  # a terminal that is gone
+        return b""
+
+
+class Output:
+    """What the guest says, as it is printed by a thread of its own."""
+
+    def __init__(self, console: Console, until: bytes, raw: RawTerminal | None) -> None:
+        self.over = threading.Event()
+        """The console has ended, or said what was waited for, or cannot be printed."""
+        self.found = False
+        self.failure: OSError | None = None
+        self._console = console
+        self._until = until
+        self._raw = raw
+        self._last = b""
+        self._looks = False
+        self._turn = threading.Lock()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def look(self, past: bool) -> None:
+        """From now on look for what is waited for; `past`: also in what was said before. Once for all."""
+        with self._turn:
+            if self._until and not self._looks:
+                self._looks = True
+                self._last = self._last if past else b""
+                self._look(b"")
+
+    def _run(self) -> None:
+        try:
+            while not self.found and (data := self._console.receive()):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                if self._raw is not None:
+                    self._raw.shown(data)
+                if self._until:
+                    with self._turn:
+                        self._look(data)
+        except OSError as error:
+            self.failure = error
+        finally:
+            self.over.set()
+
+    def _look(self, data: bytes) -> None:
+        said = self._last + data
+        if self._looks and self._until in said:
+            self.found = True
+            self.over.set()
+        self._last = said[-max(len(self._until) - 1, 1) :] if self._looks else said[-PAST:]
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
@@ -145,20 +266,3 @@ def _pieces(data: bytes) -> Iterator[bytes]:
             start = place + 1
     if data[start:]:
         yield data[start:]
-
-
-def _print(console: Console, over: threading.Event) -> None:
-    while data := console.receive():
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    over.set()
-
-
-@contextlib.contextmanager
-def _raw(terminal: int) -> Iterator[None]:
-    before = termios.tcgetattr(terminal)
-    try:
-        tty.setraw(terminal)
-        yield
-    finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

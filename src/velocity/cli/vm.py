@@ -210,13 +210,26 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
 
 @vm.command()
 @which
-def console(vm_: str, group: int | None) -> None:
-    """Open the serial console of VM. Ctrl-] leaves it; Ctrl-^ asks for the keyboard, or gives it."""
-    from velocity.cli.terminal import converse
+@click.option("--escape", metavar="KEY", help="The key that leaves it: ^] and the like, or none (`console_escape`).")
+@click.option("--until", metavar="TEXT", help="Leave when the guest says TEXT; exit status 1 if it does not.")
+@click.option("--wait", type=float, default=5, show_default=True, help="Seconds to stay after the end of the input.")
+@click.option("--timeout", type=float, help="Leave after so many seconds, with exit status 1. [with --until: 60]")
+def console(
+    vm_: str, group: int | None, escape: str | None, until: str | None, wait: float, timeout: float | None
+) -> None:  # fmt: skip
+    """Open the serial console of VM. Ctrl-] leaves it; Ctrl-^ asks for the keyboard, or gives it.
 
+    What comes from a pipe is typed into the guest. With --until, what counts is what the guest says after that began;
+    where nothing is typed, what it has said before counts too.
+    """
+    from velocity.cli.terminal import Terms, converse, key
+
+    if until == "":
+        raise click.BadParameter("the text must have a character", param_hint="--until")
+    terms = Terms(key(escape), wait, (until or "").encode(), 60 if until and timeout is None else timeout)
     client = connection.connect()
     ticket = client.open_console(vmid=resolve.vmid(client, group, vm_), kind="serial")
-    converse(client.console(ticket, control=True))
+    converse(client.console(ticket, control=True), terms)
 
 
 vm.add_command(metrics.metrics)
