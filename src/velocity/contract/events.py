@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Mpid, Revision, UnixTime, UnreachableSince, Vmid
+from velocity.contract.fields import Gid, Mpid, Revision, UnixTime, UnreachableSince, Vmid, one_of
 from velocity.contract.machines import Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
@@ -42,7 +42,7 @@ class VmView(Wire, frozen=True):
     autostart: bool
     displays: list[DisplayView]
     media: Annotated[list[UUID], Meta(description="in boot order")]
-    nics: Annotated[list[str], Meta(description="the type of each")]
+    nics: Annotated[list[Annotated[str, one_of("NAT", "BRIDGE")]], Meta(description="the type of each")]
     waiting: Annotated[list[str], Meta(description="fields whose change takes effect at the next start")]
     revision: Revision
     reason: Reason | UnsetType = UNSET

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from velocity.contract import names
+from velocity.contract.permissions import Permission
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Positive = Annotated[Int64, Meta(extra_json_schema={"x-minimum": 1})]
@@ -57,6 +58,15 @@ Password = Annotated[
 GivenName = Annotated[str, Meta(max_length=1024, description="the user's name")]
 GivenPassword = Annotated[str, Meta(max_length=1024, description="the user's present password")]
 Word = Annotated[str, Meta(max_length=64)]
+
+
+def one_of(*values: str, description: str = "") -> Meta:
+    """Says which words there are. Others are refused by the rules of their area, with a number, not by the decoder."""
+    text = description or f"{', '.join(values[:-1])} or {values[-1]}"
+    return Meta(description=text, extra_json_schema={"enum": [*values]})
+
+
+PermissionName = Annotated[Word, one_of(*(one.value for one in Permission), description="the name of a permission")]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
 UnreachableSince = Annotated[

@@ -63,12 +63,12 @@ class Display(Wire, frozen=True):
 
 class Attachment(Wire, frozen=True):
     mid: UUID
-    mode: Annotated[Word, Meta(description="USB, BLOCK or VIRTIO")]
+    mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
     readonly: bool = False
 
 
 class Nic(Wire, frozen=True):
-    type: Annotated[Word, Meta(description="NAT or BRIDGE")]
+    type: Annotated[Word, fields.one_of("NAT", "BRIDGE")]
     host: Nicid | UnsetType = UNSET
     """The host NIC to bridge (BRIDGE only)."""
     trusted: Trusted | UnsetType = UNSET
@@ -193,7 +193,7 @@ class VmAltered(Wire, frozen=True):
 
 class SetState(Change, frozen=True):
     vmid: Vmid
-    state: Word
+    state: Annotated[Word, fields.one_of("STOPPED", "RUNNING", "PAUSED")]
     force: bool = False
 
 

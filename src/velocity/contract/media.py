@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, UnixTime, Vmid
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, UnixTime, Vmid, one_of
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -53,7 +53,7 @@ class MediumInfo(Wire, frozen=True):
     type: str
     size: Bytes
     readonly: bool
-    format: str
+    format: Annotated[str, one_of("raw", "qcow2")]
     allocated: Annotated[int, Meta(description="the space that it takes on the disk, in bytes; quotas count `size`")]
     revision: Revision
     used_by: Annotated[
@@ -101,7 +101,7 @@ class CreateMedium(Change, frozen=True):
 class UploadMedium(Change, frozen=True):
     """Sent as headers: Content-Length (or x-velocity-length), x-velocity-mpid, -gid, -name, -type, -readonly."""
 
-    length: Bytes
+    length: Annotated[int, Meta(ge=1, le=2**63 - 1, description="bytes")]
     mpid: Mpid
     gid: Gid
     name: Name

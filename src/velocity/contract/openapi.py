@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Any
 
 import msgspec
 
 from velocity import __version__
-from velocity.contract.events import EVENTS, WATCH
-from velocity.contract.operation import COMMON, Anyone, Change, Cookie, Holds, Needs, Operation
+from velocity.contract import openapi_protocols, openapi_schemas
+from velocity.contract.events import EVENTS
+from velocity.contract.examples import example
+from velocity.contract.media import UploadMedium
+from velocity.contract.operation import COMMON, Anyone, Change, Cookie, Holds, Method, Needs, Operation
 from velocity.contract.plan import Plan
 from velocity.contract.registry import OPERATIONS
 
-_REF = "#/components/schemas/{name}"
 _COOKIE: dict[Cookie, list[dict[str, list[str]]]] = {
     Cookie.GUARDED: [{"cookie": [], "csrf": []}],
     Cookie.BARE: [{"cookie": []}],
     Cookie.IGNORED: [],
 }
+
+
+_HEADERS = {
+    "RequestId": {"schema": {"type": "string"}, "description": "the id of the request, as in the server's log"},
+    "RetryAfter": {"schema": {"type": "integer", "minimum": 0}, "description": "seconds to wait before the next try"},
+    "IdempotentReplayed": {
+        "schema": {"type": "string", "const": "true"},
+        "description": "the Idempotency-Key was used before: this is the answer of that time",
+    },
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    "description": "a key of the client's own: however often a request is sent with it, it is carried out once",
+}
+_ABOUT = """Virtual machines for small teams and homelabs.
+
+The authkey of POST /u/auth comes as `Authorization: Bearer`, as `x-velocity-authkey`, or as a field `authkey` of the
+JSON body. In requests null is the same as an absent field, numbers may be quoted, and unknown fields are ignored."""
 
 
 @functools.cache
@@ -29,28 +50,29 @@ def document() -> bytes:
 
 
 def build() -> dict[str, Any]:
-    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.response)]
-    types += [Plan, *EVENTS.values()]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    by_type = dict(zip(types, schemas, strict=True))
-    components = _portable(components)
+    requests = [operation.request for operation in OPERATIONS]
+    answers = [*(operation.response for operation in OPERATIONS), Plan, *EVENTS.values()]
+    by_type, components = openapi_schemas.components(requests, answers)
     components["Error"] = _error()
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.name.lower()] = _operation(operation, by_type)
-    paths[WATCH.path] = {"get": _stream(by_type)}
+    for path, methods in openapi_protocols.paths(_shared, {name: by_type[one] for name, one in EVENTS.items()}).items():
+        paths.setdefault(path, {}).update(methods)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Velocity",
             "version": __version__,
-            "description": "Virtual machines for small teams and homelabs.",
+            "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
+            "headers": _HEADERS,
+            "parameters": {"IdempotencyKey": _IDEMPOTENCY_KEY},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "x-velocity-authkey"},
@@ -59,32 +81,6 @@ def build() -> dict[str, Any]:
             },
         },
     }
-
-
-def _stream(by_type: dict[Any, Any]) -> dict[str, Any]:
-    """The stream of events. OpenAPI 3.1 has no word for their types: they stand beside, by the names of the events."""
-    described = _operation(WATCH, by_type)
-    described["responses"]["200"] = {
-        "description": f"server-sent events: {', '.join(EVENTS)}; the data of each is JSON",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        "x-events": {name: by_type[kind] for name, kind in EVENTS.items()},
-    }
-    text = {"type": "string", "maxLength": 64}
-    described["parameters"] = [
-        {
-            "name": "Last-Event-ID",
-            "in": "header",
-            "schema": text,
-            "description": "the id of the last event received; the stream continues after it",
-        },
-        {
-            "name": "last",
-            "in": "query",
-            "schema": text,
-            "description": "the same, for clients that cannot send headers",
-        },
-    ]
-    return described
 
 
 def permission_text(operation: Operation[Any, Any]) -> str:
@@ -100,54 +96,76 @@ def _needed(needs: Needs) -> str:
     return f"Needs `{needs.permission.value}` {needs.on.value}{' (oneself: none)' if needs.oneself else ''}."
 
 
-def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
-    answers: dict[str, Any] = {
-        "200": {"description": "done", "content": {"application/json": {"schema": _answer(operation, by_type)}}}
-    }
+def _shared(operation: Operation[Any, Any], name: str) -> dict[str, Any]:
+    """What is said of every operation, whatever it is asked by: who may, and how it is refused."""
     common = [failure for failure in COMMON if failure.status != 401 or not isinstance(operation.needs, Anyone)]
+    answers: dict[str, Any] = {}
     for failure in sorted([*common, *operation.failures], key=lambda one: (one.status, one.code)):
-        entry = answers.setdefault(
-            str(failure.status),
-            {"description": "", "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}},
-        )
+        entry = answers.setdefault(str(failure.status), _answer("", openapi_schemas.reference("Error"), failure.status))
         entry["description"] += f"{'; ' if entry['description'] else ''}{failure.code}: {failure.text}"
-    described: dict[str, Any] = {
-        "operationId": operation.name,
+    signed_in = not isinstance(operation.needs, Anyone)
+    return {
+        "operationId": name,
         "summary": operation.summary,
         "description": permission_text(operation),
         "tags": [operation.path.split("/")[1]],
         "responses": answers,
+        **({"security": [{"bearer": []}, {"header": []}, *_COOKIE[operation.cookie]]} if signed_in else {}),
     }
-    if not isinstance(operation.needs, Anyone):
-        described["security"] = [{"bearer": []}, {"header": []}, *_COOKIE[operation.cookie]]
+
+
+def _operation(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
+    described = _shared(operation, operation.name)
+    schema, shown = by_type[operation.response], example(operation.response)
+    if issubclass(operation.request, Change):  # a plan first: an empty object could be anything
+        schema = {"anyOf": [by_type[Plan], schema]}
+    described["responses"] = {"200": _answer("done", schema, 200, shown), **described["responses"]}
+    fields = msgspec.structs.fields(operation.request)
     if operation.streams:
         described["requestBody"] = {
             "required": True,
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
-        described["parameters"] = [_header(field) for field in msgspec.structs.fields(operation.request)]
-    elif msgspec.structs.fields(operation.request):
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": by_type[operation.request]}},
+        described["parameters"] = [_header(field) for field in fields]
+    elif fields:
+        body = {"schema": by_type[operation.request], "example": example(operation.request)}
+        described["requestBody"] = {"required": _needs_body(operation), "content": {"application/json": body}}
+    if operation.method is not Method.POST and not operation.streams and not operation.secret:
+        described["parameters"] = [{"$ref": "#/components/parameters/IdempotencyKey"}]
+        described["responses"]["200"]["headers"]["Idempotent-Replayed"] = {
+            "$ref": "#/components/headers/IdempotentReplayed"
         }
     return described
 
 
-def _answer(operation: Operation[Any, Any], by_type: dict[Any, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = by_type[operation.response]
-    return {"anyOf": [schema, by_type[Plan]]} if issubclass(operation.request, Change) else schema
+def _needs_body(operation: Operation[Any, Any]) -> bool:
+    """Whether a request without fields is refused."""
+    try:
+        msgspec.convert({}, operation.request)
+    except msgspec.ValidationError:
+        return True
+    return False
+
+
+def _answer(description: str, schema: dict[str, Any], status: int, shown: Any = None) -> dict[str, Any]:
+    headers = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
+    if status in (429, 503):
+        headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    content = {"schema": schema} if shown is None else {"schema": schema, "example": shown}
+    return {"description": description, "headers": headers, "content": {"application/json": content}}
 
 
 def _header(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
-    schema = _portable(msgspec.json.schema(field.type))
+    schema = openapi_schemas.portable(msgspec.json.schema(field.type))
     if field.name in ("readonly", "plan"):
         schema = {"type": "string", "enum": ["true", "false"]}
+    shown = example(UploadMedium).get(field.name)
     return {
         "name": f"x-velocity-{field.name}",
         "in": "header",
         "required": field.required and field.name != "length",
         "schema": schema,
+        **({} if shown is None else {"example": "true" if shown is True else shown}),
     }
 
 
@@ -161,27 +179,7 @@ def _error() -> dict[str, Any]:
             "reason": {"type": "string", "description": "the same as `message`"},
             "error": {"type": "boolean", "const": True},
             "field": {"type": "string", "description": "the field that caused the refusal"},
+            "outcome": {"type": "string", "const": "unknown", "description": "the change may have been made"},
         },
+        "examples": [{"code": 404, "message": "no such route", "reason": "no such route", "error": True}],
     }
-
-
-def _portable(schema: Any) -> Any:
-    r"""Python's `\Z` is `$` to a JSON schema, whose patterns are ECMA-262's; surrogates cannot be in UTF-8 anyway.
-
-    `x-minimum` is the bound where another one than the decoder's holds.
-    """
-    if isinstance(schema, dict):
-        found = {
-            key: _pattern(value) if key == "pattern" and isinstance(value, str) else _portable(value)
-            for key, value in schema.items()
-        }
-        if (least := found.pop("x-minimum", None)) is not None:
-            found["minimum"] = least
-        return found
-    if isinstance(schema, list):
-        return [_portable(one) for one in schema]
-    return schema
-
-
-def _pattern(pattern: str) -> str:
-    return re.sub(r"\\ud800-\\udfff", "", pattern).replace(r"\Z", "$")

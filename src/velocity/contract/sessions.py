@@ -37,6 +37,11 @@ class OpenSession(Change, frozen=True):
         | UnsetType
     ) = UNSET
 
+    def __post_init__(self) -> None:
+        for field in ("name", "password") if self.link is UNSET else ():
+            if getattr(self, field) is UNSET:
+                raise ValueError(f"Object missing required field `{field}`: send name and password, or link")
+
 
 class BrowserSession(Wire, frozen=True):
     uid: Uid

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, GivenPassword, Password, Pid, Revision, Uid, UserName, Word
+from velocity.contract.fields import Gid, GivenPassword, Password, PermissionName, Pid, Revision, Uid, UserName
 from velocity.contract.operation import Change, Failure, Given, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -110,7 +110,7 @@ class Users(Wire, frozen=True):
 class Grant(Change, frozen=True):
     uid: Uid
     gid: Gid
-    permission: Word
+    permission: PermissionName
     revision: Revision | UnsetType = UNSET
     """The group's, whose member it makes: refused if the group has another one by now."""
 
@@ -118,7 +118,7 @@ class Grant(Change, frozen=True):
 class Revocation(Change, frozen=True):
     uid: Uid
     gid: Gid
-    permission: Word | UnsetType = UNSET
+    permission: PermissionName | UnsetType = UNSET
     """Absent: all that the user holds directly on the group."""
     revision: Revision | UnsetType = UNSET
     """The group's: refused if the group has another one by now."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Uid, Vmid, Word
+from velocity.contract.fields import Gid, PermissionName, Uid, Vmid, Word
 from velocity.contract.operation import Failure, Method, Operation, SignedIn, Wire
 from velocity.contract.problems import Problem
 from velocity.contract.tasks import Tid
@@ -18,7 +18,7 @@ class Supposed(Wire, frozen=True):
     """A permission on a group, as if it were given or taken away."""
 
     gid: Gid
-    permission: Word
+    permission: PermissionName
 
 
 class Explain(Wire, frozen=True):

@@ -13,7 +13,6 @@ from velocity.api.browser import csrf
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import sessions
 from velocity.contract.operation import Change, Nothing
-from velocity.contract.problems import Problem, Refused
 
 
 @handles(sessions.OPEN)
@@ -23,7 +22,9 @@ async def open_session(call: Call[sessions.OpenSession]) -> sessions.BrowserSess
     if isinstance(request.link, str):
         begun = await users.sign_in_by_link(request.link, call.device)
     else:
-        begun = await users.sign_in(_given(request, "name"), _given(request, "password"), call.device)
+        assert isinstance(request.name, str), "the contract holds it to that"
+        assert isinstance(request.password, str)
+        begun = await users.sign_in(request.name, request.password, call.device)
     return _kept(call, begun)
 
 
@@ -63,15 +64,6 @@ async def list_sessions(call: Call[Nothing]) -> sessions.Sessions:
             for one in call.services.access.sessions.of(call.caller.uid)
         ]
     )
-
-
-def _given(request: sessions.OpenSession, field: str) -> str:
-    value = getattr(request, field)
-    if not isinstance(value, str):
-        raise Refused(
-            Problem.MALFORMED, f"{field}: this field is missing: send name and password, or link", field=field
-        )
-    return value
 
 
 def _kept(call: Call[Any], begun: NewSession) -> sessions.BrowserSession:

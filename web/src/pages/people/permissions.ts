@@ -1,4 +1,5 @@
 /** The permissions by area, the sets that people give together, and what differs between two lists of them. */
+import type { Grant } from "@/api/schema";
 
 export interface Permission {
   /** Without `velocity.` */
@@ -92,7 +93,7 @@ export const SETS: readonly NamedSet[] = [
 ];
 
 export const short = (name: string): string => name.replace(/^velocity\./, "");
-export const long = (name: string): string => (name.startsWith("velocity.") ? name : `velocity.${name}`);
+export const long = (name: string) => (name.startsWith("velocity.") ? name : `velocity.${name}`) as Grant["permission"];
 
 /** In the order of the areas; what is not known here comes last. */
 export function inOrder(names: Iterable<string>): string[] {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bodyOf, OPERATIONS, whyLine } from "./question";
+import { bodyOf, OPERATIONS, type Suppositions, whyLine } from "./question";
 
 const NONE = { granted: [], revoked: [] };
 const WORD = { user: (uid: number) => `u${uid}`, group: (gid: number) => `g${gid}` };
@@ -20,7 +20,7 @@ test("only the object that the operation is about is sent", () => {
 });
 
 test("what is supposed goes along, also on the command line", () => {
-  const supposed = { granted: [{ gid: 2, permission: "velocity.vm.create" }], revoked: [] };
+  const supposed: Suppositions = { granted: [{ gid: 2, permission: "velocity.vm.create" }], revoked: [] };
   expect(bodyOf({ operation: "create_vm", gid: 5 }, supposed)).toHaveProperty("granted", supposed.granted);
   expect(whyLine({ operation: "create_vm", gid: 5, uid: 3 }, supposed, WORD).join(" ")).toBe(
     "velocity why create_vm --user u3 --group g5 --if-granted g2:vm.create",

@@ -20,7 +20,7 @@ import { CHORDS } from "./chords";
 import type { Scaling } from "./useDisplayConsole";
 
 interface Props {
-  displays: Display[];
+  displays: Pick<Display, "name">[];
   display: string;
   onDisplay: (name: string) => void;
   scaling: Scaling;

@@ -3,6 +3,7 @@ import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption 
 import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import type { Medium } from "@/api/live";
+import type { Attachment } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { moved } from "./draft";
@@ -50,7 +51,9 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
                 <FormSelect
                   id={`mode-${index}`}
                   value={one.mode}
-                  onChange={(_event, mode) => change({ media: replaced(media, index, { mode }) })}
+                  onChange={(_event, mode) =>
+                    change({ media: replaced(media, index, { mode: mode as Attachment["mode"] }) })
+                  }
                   isDisabled={disabled}
                   validated={problems[`${field}.mode`] ? "error" : "default"}
                 >

@@ -4,6 +4,7 @@ import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
+import type { Nic } from "@/api/schema";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
@@ -107,5 +108,5 @@ export function NicFields({ draft, change, problems, disabled, gid }: Fields & {
   );
 }
 
-const nicOf = (type: string, host: number | undefined) =>
-  type === "BRIDGE" && host !== undefined ? { type, host } : { type };
+const nicOf = (type: string, host: number | undefined): Nic =>
+  type === "BRIDGE" && host !== undefined ? { type, host } : { type: type as Nic["type"] };

@@ -18,7 +18,7 @@ const BASE: Settings = {
   memory_mib: 2048,
   displays: [{ name: "main", width: 1280, height: 720, ppi: 96 }],
   media: [
-    { mid: "a", mode: "BLOCK" },
+    { mid: "a", mode: "BLOCK", readonly: false },
     { mid: "b", mode: "VIRTIO", readonly: true },
   ],
   nics: [{ type: "NAT" }],
@@ -35,7 +35,7 @@ it("memory is read as people write it, and written whole", () => {
 
 it("only what differs is sent, and a default is no difference", () => {
   expect(changesOf(BASE, draftOf(BASE))).toEqual({});
-  const displays = [{ name: "main", width: 1280, height: 720 }];
+  const displays = [{ name: "main", width: 1280, height: 720 }] as Settings["displays"];
   expect(changesOf(BASE, { ...draftOf(BASE), displays, memory: "2048" })).toEqual({});
   expect(changesOf(BASE, { ...draftOf(BASE), cpus: 4, memory: "3 GiB" })).toEqual({ cpus: 4, memory_mib: 3072 });
 });
@@ -64,7 +64,7 @@ it("what is wrong is told at its field, as the server names it", () => {
     cpus: 0,
     memory: "much",
     displays: [one, one],
-    nics: [{ type: "BRIDGE" }],
+    nics: [{ type: "BRIDGE" as const }],
     notes: "ä".repeat(4097),
   };
   expect(Object.keys(problemsOf(draft)).sort()).toEqual(
@@ -88,7 +88,11 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf(vm, { media: BASE.media, nics: [] })?.join(" ")).toBe(
     "velocity vm set web --media a:block --media b:virtio:ro --nic none --group id:3",
   );
-  const nics = [{ type: "NAT" }, { type: "BRIDGE", host: 2 }, { type: "BRIDGE", host: 3, trusted: true }];
+  const nics: Settings["nics"] = [
+    { type: "NAT" },
+    { type: "BRIDGE", host: 2 },
+    { type: "BRIDGE", host: 3, trusted: true },
+  ];
   expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { nics })?.join(" ")).toBe(
     "velocity vm set web --nic nat --nic bridge:2 --nic bridge:3:trusted",
   );
