@@ -187,7 +187,7 @@ def test_a_frame_of_text_that_is_no_utf_8_ends_it_and_writes_nothing_into_the_lo
     assert caplog.records == [], "whoever has a console could fill the host's disk with it"
 
 
-@pytest.mark.holds("BOUND-114")
+@pytest.mark.holds("BOUND-30")
 def test_a_user_has_so_many_consoles_open_and_nobody_else_feels_it(room: Room) -> None:
     room.host.app.services.consoles.opened = Waiting(2, "consoles open", "user_consoles", "close one first")
     ann = room.user("ann")

@@ -108,7 +108,7 @@ async def test_a_broken_packed_file(w: World, tmp_path: Path) -> None:
         assert w.files() == before
 
 
-@pytest.mark.holds("IMAGE-110")
+@pytest.mark.holds("IMAGE-24")
 async def test_a_disk_whose_guest_has_named_another_file_in_it_is_not_cloned(w: World, tmp_path: Path) -> None:
     """Whoever has broken out of QEMU can write any header; a clone would read what that names."""
     made = await w.ok("PUT", "/m/media/create", mpid=1, gid=0, name="disk", size=1 << 20, format="qcow2")

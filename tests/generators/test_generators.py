@@ -44,7 +44,7 @@ def configuration() -> str:
     return str(found)
 
 
-@pytest.mark.holds("API-46")
+@pytest.mark.holds("API-12")
 def test_openapi_typescript_makes_a_client_that_walks_the_main_path(host: Host, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(ROOT / "web/node_modules")
     (tmp_path / "package.json").write_text('{"type": "module"}')
@@ -55,7 +55,7 @@ def test_openapi_typescript_makes_a_client_that_walks_the_main_path(host: Host, 
     node("node", tmp_path / "walk.ts", host.url, PASSWORD)
 
 
-@pytest.mark.holds("API-46")
+@pytest.mark.holds("API-12")
 def test_openapi_python_client_makes_a_client_that_walks_the_main_path(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
