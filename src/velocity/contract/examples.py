@@ -18,7 +18,7 @@ INCLUDED = {
     "CreateVm.media", "CreateVm.nics", "CreateVm.autostart", "AlterVm.cpus", "AlterVm.memory_mib", "SetState.force",
     "ShowScreen.display", "Step.id", "Step.gid", "Step.changes", "FieldChange.old", "FieldChange.new",
     "Revocation.permission", "Consumption.cpus", "Quota.cpus", "Quota.memory_mib", "Display.ppi", "Attachment.readonly",
-    "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask",
+    "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid",
 }  # fmt: skip
 """Of what requests and answers may leave out, what their examples have."""
 
@@ -47,6 +47,7 @@ _VALUES: dict[str, Any] = {
     "VmInfo.type": "EFI", "SetState.state": "RUNNING", "UploadMedium.type": "ISO",
     "PermissionInfo.name": "velocity.vm.view", "SignIn.name": "root", "GivenName.name": "root",
     "HostNic.description": "the wired network", "TrashItem.id": "7", "HostInfo.load": [0.5, 0.4, 0.3],
+    "received": 524288, "heard": 1767225630, "mac": "52:54:00:12:34:56",
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""
