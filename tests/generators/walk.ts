@@ -84,3 +84,4 @@ for (const { mid } of [disk, iso]) same(granted(await client.DELETE("/m/media", 
 same(granted(await client.POST("/v/vm/list", { body: { gid: 0 } })).vms, []);
 same(granted(await client.POST("/u/user", {})).name, "root");
 same(granted(await client.DELETE("/u/auth", {})), {});
+console.log("the main path is walked");
