@@ -117,5 +117,6 @@ export function Copy({ vm, onClose }: { vm: Vm; onClose: () => void }) {
 
 function bodyOf(info: VmInfo, name: string, isRead: (one: Attachment) => boolean) {
   const { autostart: _own, ...settings } = pickSettings(info);
-  return { ...settings, name, gid: info.gid, media: info.media.filter(isRead) };
+  const nics = info.nics.map(({ id: _its, mac: _own, ...nic }) => nic);
+  return { ...settings, name, gid: info.gid, media: info.media.filter(isRead), nics };
 }

@@ -5,7 +5,7 @@ import type { VmInfo } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { MODES } from "../settings/modes";
-import { nicText } from "../settings/nicText";
+import { nicsOf, nicText } from "../settings/nicText";
 import { Fact } from "./Fact";
 
 export function Devices({ info }: { info: VmInfo }) {
@@ -43,7 +43,13 @@ export function Devices({ info }: { info: VmInfo }) {
               ? "none"
               : info.displays.map((one) => `${one.name}: ${one.width}×${one.height}`).join(", ")}
           </Fact>
-          <Fact name="NICs">{info.nics.length === 0 ? "none" : info.nics.map(nicText).join(", ")}</Fact>
+          <Fact name="NICs">
+            {info.nics.length === 0
+              ? "none"
+              : nicsOf(info)
+                  .map((nic) => nicText(nic, info.interfaces))
+                  .join(", ")}
+          </Fact>
         </DescriptionList>
       </CardBody>
     </Card>

@@ -4,11 +4,16 @@ import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
 import { useAnswer } from "@/api/queries";
-import type { Nic } from "@/api/schema";
+import type { Interface, Nic } from "@/api/schema";
 import { type Fields, replaced, without } from "./fields";
 import { Problem } from "./Problem";
 
-export function NicFields({ draft, change, problems, disabled, gid }: Fields & { gid: number }) {
+interface Props extends Fields {
+  gid: number;
+  interfaces: readonly Interface[];
+}
+
+export function NicFields({ draft, change, problems, disabled, gid, interfaces }: Props) {
   const { nics } = draft;
   const may = useMay();
   const mayList = useObjects("group").some((group) => may("nic.list", group.gid));
@@ -24,16 +29,20 @@ export function NicFields({ draft, change, problems, disabled, gid }: Fields & {
       </span>
       {nics.map((nic, index) => {
         const field = `nics[${index}]`;
+        const mac = nic.mac ?? interfaces.find((one) => one.id === nic.id)?.mac;
         return (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a NIC has no identity but its place
-          <fieldset key={index} className="v-row v-row-fields" aria-label={`NIC ${index + 1}`}>
+          <fieldset key={nic.id ?? `new ${index}`} className="v-row v-row-fields" aria-label={`NIC ${index + 1}`}>
             <FormGroup label="Type" fieldId={`nic-${index}-type`}>
               <FormSelect
                 id={`nic-${index}-type`}
                 value={nic.type}
                 isDisabled={disabled}
                 onChange={(_event, type) =>
-                  change({ nics: nics.map((one, at) => (at === index ? nicOf(type, known[0]?.nicid) : one)) })
+                  change({
+                    nics: nics.map((one, at) =>
+                      at === index ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac } : one,
+                    ),
+                  })
                 }
                 validated={problems[`${field}.type`] ? "error" : "default"}
               >
@@ -80,6 +89,8 @@ export function NicFields({ draft, change, problems, disabled, gid }: Fields & {
                 <Problem text={problems[`${field}.trusted`]} />
               </div>
             )}
+            <div className="v-subtle v-breaks">{mac?.toLowerCase() ?? "a new MAC address"}</div>
+            <Problem text={problems[`${field}.mac`] ?? problems[`${field}.id`]} />
             {!disabled && (
               <Button
                 variant="plain"

@@ -15,7 +15,7 @@ import { useEffect, useState } from "react";
 import { call, plan } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
 import { useObjects, type Vm } from "@/api/live";
-import type { Plan, VmInfo } from "@/api/schema";
+import type { Interface, Plan, VmInfo } from "@/api/schema";
 import { showToast } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { mib } from "@/ui/format";
@@ -40,7 +40,7 @@ interface Props {
 export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale }: Props) {
   const [planned, setPlanned] = useState<Plan>();
   const [busy, setBusy] = useState(false);
-  const words = useWords(vm.gid);
+  const words = useWords(vm.gid, base.interfaces);
   const fields = Object.keys(changes) as Field[];
   const body = { vmid: vm.vmid, revision: base.revision, ...changes };
   const fail = (error: unknown) => {
@@ -142,7 +142,10 @@ function Takes({ planned }: { planned: Plan }) {
 }
 
 /** A setting's value in words. */
-function useWords(gid: number): (field: Field, value: Settings[Field] | undefined) => string {
+function useWords(
+  gid: number,
+  interfaces: readonly Interface[],
+): (field: Field, value: Settings[Field] | undefined) => string {
   const media = useAttachable(gid);
   return (field, value) => {
     if (field === "memory_mib") return mib(value as number);
@@ -155,7 +158,7 @@ function useWords(gid: number): (field: Field, value: Settings[Field] | undefine
           const name = media.find((it) => it.mid === one.mid)?.name ?? one.mid;
           return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""})`;
         }
-        if ("type" in one) return nicText(one);
+        if ("type" in one) return nicText(one, interfaces);
         return `${one.name} ${one.width}×${one.height}`;
       })
       .join(", ");

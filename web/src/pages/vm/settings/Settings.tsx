@@ -11,6 +11,7 @@ import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, re
 import { GeneralFields } from "./GeneralFields";
 import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
+import { nicsOf } from "./nicText";
 import { Review } from "./Review";
 
 /** What was not saved, by vmid: it is still there after a look at another tab. Not kept over a reload. */
@@ -21,7 +22,7 @@ export default function Settings({ vm }: { vm: Vm }) {
   if (info.isError && !info.data)
     return <Failed error={info.error} what="The settings" again={() => void info.refetch()} />;
   if (!info.data) return <Loading />;
-  return <Editor vm={vm} now={info.data} onStale={() => void info.refetch()} />;
+  return <Editor vm={vm} now={{ ...info.data, nics: nicsOf(info.data) }} onStale={() => void info.refetch()} />;
 }
 
 function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void }) {
@@ -91,7 +92,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <GeneralFields {...fields} />
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
-      <NicFields {...fields} gid={vm.gid} />
+      <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
       {refused && (
         <FormAlert>
           <Alert isInline variant="danger" title="It was not saved" component="p">

@@ -11,6 +11,7 @@ import {
   rebased,
   type Settings,
 } from "./draft";
+import { nicsOf, nicText } from "./nicText";
 
 const BASE: Settings = {
   name: "web",
@@ -44,6 +45,19 @@ it("another order of the media is a change: it is the boot order", () => {
   const media = moved(BASE.media, 1, -1);
   expect(media.map((one) => one.mid)).toEqual(["b", "a"]);
   expect(changesOf(BASE, { ...draftOf(BASE), media })).toEqual({ media });
+});
+
+it("a NIC is known by its id: which of two that are alike is removed makes the change", () => {
+  const interfaces = [
+    { id: 1, mac: "52:54:00:00:00:01" },
+    { id: 4, mac: "52:54:00:00:00:04" },
+  ];
+  const nics = nicsOf({ nics: [{ type: "NAT" }, { type: "NAT" }], interfaces });
+  const base = { ...BASE, nics };
+  expect(changesOf(base, draftOf(base))).toEqual({});
+  expect(changesOf(base, { ...draftOf(base), nics: nics.slice(1) })).toEqual({ nics: [{ type: "NAT", id: 4 }] });
+  expect(nics.map((one) => nicText(one, interfaces))).toEqual(["NAT (52:54:00:00:00:01)", "NAT (52:54:00:00:00:04)"]);
+  expect(nicText({ type: "BRIDGE", host: 5 }, interfaces)).toBe("bridge on host NIC 5 (new)");
 });
 
 it("what somebody else has changed is taken over, and the own changes stay", () => {
@@ -95,6 +109,13 @@ it("the command line gives lists whole, and is absent where it has no option", (
   ];
   expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { nics })?.join(" ")).toBe(
     "velocity vm set web --nic nat --nic bridge:2 --nic bridge:3:trusted",
+  );
+  const known = [
+    { type: "NAT", id: 3 },
+    { type: "BRIDGE", host: 2, id: 1, mac: "02:00:00:00:00:0a" },
+  ];
+  expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { nics: known })?.join(" ")).toBe(
+    "velocity vm set web --nic nat:id=3 --nic bridge:2:id=1:mac=02:00:00:00:00:0a",
   );
   expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { cpus: 4, autostart: true })?.join(" ")).toBe(
     "velocity vm set web --cpus 4 --autostart",

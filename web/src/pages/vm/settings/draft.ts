@@ -53,7 +53,7 @@ function canonical(value: Settings[Field]): string {
   return JSON.stringify(
     value.map((one) => {
       if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false];
-      if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false];
+      if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
   );
@@ -124,9 +124,11 @@ export function cliOf(
   );
   add(
     "--nic",
-    changes.nics?.map((one) =>
-      one.type === "BRIDGE" ? `bridge:${one.host}${one.trusted ? ":trusted" : ""}` : one.type.toLowerCase(),
-    ),
+    changes.nics?.map((one) => {
+      const what =
+        one.type === "BRIDGE" ? `bridge:${one.host}${one.trusted ? ":trusted" : ""}` : one.type.toLowerCase();
+      return `${what}${one.id ? `:id=${one.id}` : ""}${one.mac ? `:mac=${one.mac}` : ""}`;
+    }),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
