@@ -70,6 +70,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     """The module of the contract that declares it, and its name there."""
     import velocity.contract.auth
     import velocity.contract.command
+    import velocity.contract.consoles
     import velocity.contract.groups
     import velocity.contract.history
     import velocity.contract.host

@@ -44,12 +44,34 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
         nics = ("nat", "bridge:br0", "BRIDGE:id:5:Trusted")
         host.ok("vm", "create", "web", "--memory", "64M", *(word for nic in nics for word in ("--nic", nic)))
         shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        macs = [one["mac"] for one in json.loads(host.ok("vm", "show", "web", "--json"))["interfaces"]]
         assert [text for label, text in shown if label == "nic"] == [
-            "NAT", "BRIDGE on host NIC 5", "BRIDGE on host NIC 5, trusted",
+            f"NAT, id 1, {macs[0]}", f"BRIDGE on host NIC 5, id 2, {macs[1]}",
+            f"BRIDGE on host NIC 5, trusted, id 3, {macs[2]}",
         ]  # fmt: skip
         file = tmp_path / "site.toml"
         file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["nat", "bridge:5", "bridge:5:trusted"]\n')
         assert "nothing to do" in host.ok("apply", str(file))
-        for wrong in ("bridge:x", "bridge:", "bridge:5:", "bridge:5:trust", "bridge:5:trusted:no"):
+        host.ok("vm", "set", "web", "--nic", "bridge:br0:trusted:id=3", "--nic", "nat:mac=02:00:00:00:00:0A")
+        info = json.loads(host.ok("vm", "show", "web", "--json"))
+        assert info["nics"] == [
+            {"type": "BRIDGE", "host": 5, "trusted": True, "id": 3}, {"type": "NAT", "mac": "02:00:00:00:00:0A"},
+        ]  # fmt: skip
+        assert info["interfaces"] == [{"id": 3, "mac": macs[2]}, {"id": 4, "mac": "02:00:00:00:00:0a"}]
+        for said in ("nat", "nat:mac=02:00:00:00:00:0a"):
+            file.write_text(f'[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["bridge:5:trusted", "{said}"]\n')
+            assert "nothing to do" in host.ok("apply", str(file)), "what a file does not say may be anything"
+        file.write_text(file.read_text().replace(":0a", ":0b"))
+        assert "change VM web in /: nics" in host.ok("apply", str(file), "--yes")
+        assert "id 4, 02:00:00:00:00:0b" in host.ok("vm", "show", "web")
+        for wrong in (
+            "nat:mac",
+            "nat:id=x",
+            "bridge:x",
+            "bridge:",
+            "bridge:5:",
+            "bridge:5:trust",
+            "bridge:5:trusted:no",
+        ):
             refused = host.run("vm", "set", "web", "--nic", wrong)
             assert refused.exit_code != 0 and f"{wrong!r} is not a NIC" in refused.stderr, wrong

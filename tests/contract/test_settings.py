@@ -15,7 +15,7 @@ SETTINGS = VmSettings.__struct_fields__
     [
         (CreateVm, ["name", "gid"], ["plan"]),
         (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "plan"]),
-        (Spec, [], ["machine_type", "firmware", "attached_by", "writes"]),
+        (Spec, [], ["machine_type", "firmware", "attached_by", "writes", "interfaces", "last_nic"]),
     ],
 )
 def test_every_setting_stands_among_the_fields(

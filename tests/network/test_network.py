@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,15 +16,16 @@ import pytest
 
 from tests.journeys.server import in_namespace
 from velocity.network import fence, taps
-from velocity.network.rules import link_name, mac
+from velocity.network.rules import link_name, made_macs
 
 
 def test_addresses_are_stable_and_local() -> None:
     one = UUID(int=1)
-    assert mac(one, 0) == mac(one, 0)
-    assert len({mac(one, 0), mac(one, 1), mac(UUID(int=2), 0)}) == 3
-    assert mac(one, 0).startswith("52:54:00:")
-    assert len(link_name("vt", 29999, 7)) <= 15
+    macs = [*made_macs(one, 1), *made_macs(one, 2), *made_macs(UUID(int=2), 1)]
+    assert macs[:16] == list(made_macs(one, 1))
+    assert len(set(macs)) == len(macs) == 48, "also those that come when the first is taken"
+    assert all(re.fullmatch("52:54:00(:[0-9a-f]{2}){3}", mac) for mac in macs)
+    assert len(link_name("vt", 4294967295, 123456)) <= 15
 
 
 def test_the_fence_is_one_transaction_on_one_range() -> None:

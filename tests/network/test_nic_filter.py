@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.network import frames, speaker
+from velocity.hypervisor.qemu.runs import Run, RunNic
 from velocity.network import nic_filter, taps
-from velocity.network.rules import link_name, nic_place
+from velocity.network.rules import link_name, made_macs
 
 ROOT = Path(__file__).parents[2]
 BRIDGE = ("link add br0 type bridge", "link add vb0 type veth peer name up0", "link set vb0 master br0")
@@ -128,39 +129,39 @@ def test_a_filter_that_was_taken_away_is_seen_and_set_again(namespace: str) -> N
 import os, subprocess
 import msgspec
 from velocity.hypervisor.qemu import nic_filters
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.runs import Run, RunNic
 from velocity.network import fence, nic_filter, nft, taps
-from velocity.network.rules import mac
 from uuid import UUID
 
 machine = UUID(int=7)
 names = ("vt51111n0", "vt51111n2", "vt51111n3")
-run = Run(machine=machine, epoch=1, boot="", uid=51111, links=names, trusted=names[1:2])
+nics = {names[0]: RunNic(9, "02:00:00:00:00:09"), names[1]: RunNic(3, "02:00:00:00:00:03")}
+run = Run(machine=machine, epoch=1, boot="", uid=51111, links=names, trusted=names[1:2], nics=nics)
 host_nics = dict(zip(names, ("br0", "br0", "up0")))
 def connect(name):
-    return taps.connect_nic(host_nics[name], mac(machine, int(name[-1])), name, trusted=name in run.trusted)
+    return taps.connect_nic(host_nics[name], run.nic(name).mac, name, trusted=name in run.trusted)
 open_ = {name: connect(name) for name in names}
 before = nft.read("table", "netdev", nic_filter.TABLE)
 expressions = lambda listed: [one["rule"]["expr"] for one in listed if "rule" in one]
 assert list(nic_filters.unfiltered(run)) == [] and len(expressions(before)) > 30
 subprocess.run(["nft", "flush", "ruleset"], check=True)
-assert list(nic_filters.unfiltered(run)) == [0, 2, 3]
-older = Run(machine=machine, epoch=1, boot="", uid=51111, links=names)
+assert list(nic_filters.unfiltered(run)) == [9, 3, 4]
+older = msgspec.structs.replace(run, trusted=None)
 nic_filters.restore([older])
-assert list(nic_filters.unfiltered(older)) == [0, 2, 3], "a guest of an earlier version stays as it is"
+assert list(nic_filters.unfiltered(older)) == [9, 3, 4], "a guest of an earlier version stays as it is"
 nic_filters.restore([run])
 assert list(nic_filters.unfiltered(run)) == []
 assert expressions(nft.read("table", "netdev", nic_filter.TABLE)) == expressions(before)
 subprocess.run(["nft", "flush", "chain", "netdev", nic_filter.TABLE, names[0]], check=True)
-assert list(nic_filters.unfiltered(run)) == [0]
-nft.change(nic_filter.script(names[0], "ingress", nic_filter.rules(mac(machine, 0), trusted=True, hosts=())))
-assert list(nic_filters.unfiltered(run)) == [0], "a filter for a trusted one is not enough"
+assert list(nic_filters.unfiltered(run)) == [9]
+nft.change(nic_filter.script(names[0], "ingress", nic_filter.rules(run.nic(names[0]).mac, trusted=True, hosts=())))
+assert list(nic_filters.unfiltered(run)) == [9], "a filter for a trusted one is not enough"
 uids = range(51000, 52000)
 nic_filters.look([older], uids)
 assert not fence.holds(uids), "it has no NAT NIC"
 nic_filters.look([older, msgspec.structs.replace(run, nat=True)], uids)
 assert fence.holds(uids)
-assert list(nic_filters.unfiltered(run)) == [0], "what stands there is replaced at a start of the server only"
+assert list(nic_filters.unfiltered(run)) == [9], "what stands there is replaced at a start of the server only"
 subprocess.run(["nft", "flush", "ruleset"], check=True)
 nic_filters.look([msgspec.structs.replace(run, nat=True)], uids)
 assert fence.holds(uids)
@@ -178,7 +179,13 @@ assert sorted(nic_filter.links()) == [names[0], names[2]], "what is gone needs n
 
 
 def test_a_link_tells_which_nic_it_is() -> None:
-    assert [nic_place(link_name("vt", 29999, place)) for place in (0, 7)] == [0, 7]
+    """By the note of its run, or in one of an earlier version by its place in the list."""
+    machine = uuid.UUID(int=7)
+    links = tuple(link_name("vt", 29999, nic) for nic in (1, 8, 11))
+    assert links == ("vt29999n0", "vt29999n7", "vt29999n2")
+    run = Run(machine=machine, epoch=1, boot="", links=links, nics={links[2]: RunNic(11, "02:00:00:00:00:0b")})
+    first, last = (next(made_macs(machine, nic)) for nic in (1, 8))
+    assert [run.nic(link) for link in links] == [RunNic(1, first), RunNic(8, last), RunNic(11, "02:00:00:00:00:0b")]
 
 
 def test_a_filter_takes_the_place_of_an_older_one_in_one_transaction() -> None:

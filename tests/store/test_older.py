@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ import sqlalchemy as sa
 from tests.api.world import world
 from velocity.access.sessions import key_hash
 from velocity.contract.permissions import Permission
+from velocity.hypervisor.port import HostId
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database, migrate
+from velocity.store.machines import SqlMachines
+from velocity.store.trash import SqlTrash
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +160,71 @@ async def test_where_users_have_signed_in_is_taken_from_the_history(database_url
     found = SqlAccess(database).load().good_addresses
     await database.close()
     assert found == [("bob", "2001:db8::/64"), ("root", "192.0.2.7"), ("bob", "192.0.2.1")]
+
+
+@pytest.mark.holds("GUEST-150")
+async def test_nics_of_older_installations_keep_the_mac_addresses_that_their_places_gave_them(
+    database_url: str,
+) -> None:
+    """Also in the trash, of a run that has other NICs by now, and beside what nobody can read."""
+    database = Database(database_url)
+    uuids = [str(uuid.UUID(int=number)) for number in range(5)]
+    bare = {"cpus": 1, "memory_mib": 64, "machine_type": "fake-1.0", "firmware": "0"}
+    kinds = [
+        {"nics": [{"type": "NAT"}, {"type": "NAT"}]},
+        {"nics": [{"type": "NAT"}]},
+        {},
+        None,
+        {"nics": [{"type": "NAT"}]},
+    ]
+    runs = ["no JSON", json.dumps({**bare, "nics": [{"type": "NAT"}] * 3}), None, None, None]
+    rows = [
+        {
+            "vmid": number, "uuid": uuids[number], "host_id": 1, "gid": 0, "name": f"vm {number}",
+            "spec": "no JSON" if kind is None else json.dumps(bare | kind), "epoch": 0, "wanted": "STOPPED",
+            "reason": None, "stopping_since": None, "run_spec": run,
+        }
+        for number, (kind, run) in enumerate(zip(kinds, runs, strict=True))
+    ]  # fmt: skip
+
+    def work(connection: sa.Connection) -> None:
+        migrate(connection, "0013")
+        connection.exec_driver_sql("insert into groups (gid, parent_gid, name) values (0, 0, 'root')")
+        connection.exec_driver_sql("insert into users (uid, name, password) values (0, 'root', 'x')")
+        connection.exec_driver_sql("insert into hosts (host_id, name) values (1, 'here')")
+        for row in rows[:4]:
+            names = ", ".join(row)
+            text = f"insert into machines ({names}) values (:{', :'.join(row)})"  # noqa: S608 - our names
+            connection.execute(sa.text(text), row)
+        statement = sa.text(
+            "insert into trash (kind, id, gid, name, uid, size, deleted, rows) "
+            "values ('vm', '4', 0, 'x', 0, 0, 1, :rows)"
+        )
+        connection.execute(statement, {"rows": json.dumps({"machines": [rows[4]]})})
+        migrate(connection, "0014")
+
+    database.read(work)
+    store = SqlMachines(database)
+    loaded, unreadable = store.load(HostId(1))
+    assert [one.vmid for one in unreadable] == [3]
+    macs = [[mac(uuid.UUID(text), place) for place in range(3)] for text in uuids]
+    found = {
+        machine.vmid: [(one.id, one.mac) for one in spec.interfaces]
+        for machine, progress in loaded
+        for spec in (progress.run or machine.spec, machine.spec)
+    }
+    assert found == {0: [(1, macs[0][0]), (2, macs[0][1])], 1: [(1, macs[1][0])], 2: []}
+    (of_run,) = (progress.run for _, progress in loaded if progress.run)
+    assert [(one.id, one.mac) for one in of_run.interfaces] == list(enumerate(macs[1], 1))
+    assert [machine.spec.last_nic for machine, _ in loaded] == [2, 3, 0]
+    (item,) = await SqlTrash(database).items()
+    contents = await SqlTrash(database).contents(item.trid)
+    assert contents is not None
+    assert [one.mac for one in contents.machines[0][0].spec.interfaces] == macs[4][:1]
+    await database.close()
+
+
+def mac(machine: uuid.UUID, place: int) -> str:
+    """As earlier versions made it."""
+    tail = hashlib.sha256(machine.bytes + place.to_bytes(4, "big")).digest()[:3]
+    return "52:54:00:" + tail.hex(":")

@@ -112,6 +112,8 @@ def explain(error: str) -> tuple[str | None, str]:
     if missing := re.match(r"Object missing required field `(\w+)`(.*)", text):
         field = f"{field}.{missing[1]}" if field else missing[1]
         return field, f"{field}: this field is missing{missing[2]}"
+    if text.startswith("Expected `str` matching regex") and (field or "").endswith("mac"):
+        text = "expected a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros"
     text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
     if bound := re.match(r"Expected `str` of length ([<>])= (\d+)", text):
         which = "at least" if bound[1] == ">" else "at most"

@@ -18,7 +18,7 @@ from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract import settings
-from velocity.contract.machines import Attachment, Display, MediaMode, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Attachment, Display, Interface, MediaMode, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -76,7 +76,24 @@ def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[
     waits = set(settings.waiting(VmSettings))
     for word in WORDS:
         if word.show is not None and (word.field in waits) is waiting:
-            yield from ((word.label, line) for line in word.show(called, getattr(info, word.field)))
+            yield from ((word.label, line) for line in word.show(called, _shown(info, word.field)))
+
+
+def _shown(info: VmInfo, field: str) -> object:
+    """A setting; of NICs, each with what the server keeps of it."""
+    return list(zip(info.nics, info.interfaces, strict=True)) if field == "nics" else getattr(info, field)
+
+
+def differs(info: VmInfo, field: str, wanted: Any) -> bool:
+    """Whether a VM has another value there; of a NIC, what is not said may be anything."""
+    if field != "nics":
+        return bool(getattr(info, field) != wanted)
+    return len(wanted) != len(info.nics) or not all(map(_says, wanted, info.nics, info.interfaces))
+
+
+def _says(wanted: Nic, has: Nic, one: Interface) -> bool:
+    alike = (wanted.type, wanted.host, wanted.trusted is True) == (has.type, has.host, has.trusted is True)
+    return alike and wanted.id in (UNSET, one.id) and (wanted.mac is UNSET or wanted.mac.lower() == one.mac)
 
 
 def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, some: bool = False) -> Function:
@@ -136,16 +153,30 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
 
 def to_nic(place: MediaScope, text: str) -> Nic:
     """The host's NIC by its identifier or its id, as anything else."""
-    match = re.fullmatch(r"([^:]*)(?::((?:id:)?[^:]+?))?(:trusted)?", text, re.IGNORECASE)
+    match = _NIC_FORM.fullmatch(text)
     host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
     if match is None or (match[2] is not None and host is None):
-        raise click.BadParameter(f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted")
-    return Nic(type=match[1].upper(), host=UNSET if host is None else host, trusted=True if match[3] else UNSET)
+        raise click.BadParameter(
+            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N or :mac=MAC behind"
+        )
+    return Nic(
+        type=match[1].upper(),
+        host=UNSET if host is None else host,
+        trusted=True if match[3] else UNSET,
+        id=int(match[4]) if match[4] else UNSET,
+        mac=match[5] or UNSET,
+    )
+
+
+_NIC_FORM = re.compile(
+    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::mac=(.+))?", re.IGNORECASE | re.ASCII
+)
 
 
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
+_NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 
 WORDS = (
@@ -194,15 +225,16 @@ WORDS = (
         field="nics",
         name="nics",
         option="--nic",
-        create={**_NIC, "help": "A NIC; of the host by its identifier or id."},
-        alter={**_NIC, "help": "The NICs; `none` for none."},
+        create={**_NIC, "help": f"A NIC; of the host by its identifier or id. {_NIC_WORDS}."},
+        alter={**_NIC, "help": f"The NICs; `none` for none. {_NIC_WORDS}, and :id=N says which one it is (`vm show`)."},
         read=lambda place, texts: [to_nic(place, text) for text in texts],
         label="nic",
         show=lambda _, nics: [
-            one.type
-            + (f" on host NIC {one.host}" if isinstance(one.host, int) else "")
-            + (", trusted" if one.trusted is True else "")
-            for one in nics
+            nic.type
+            + (f" on host NIC {nic.host}" if isinstance(nic.host, int) else "")
+            + (", trusted" if nic.trusted is True else "")
+            + f", id {one.id}, {one.mac}"
+            for nic, one in nics
         ],
     ),
     Word(

@@ -24,8 +24,8 @@ from velocity.client.renewal import HeldSession, OwnSession, Renewal, SessionSto
 from velocity.client.trust import Verify, trusted
 from velocity.client.upload import Progress, Upload, size_of
 from velocity.contract import auth, media
+from velocity.contract.consoles import ConsoleTicket
 from velocity.contract.events import WATCH, Event
-from velocity.contract.machines import ConsoleTicket
 from velocity.contract.operation import Change, Nothing, Operation, Wire
 from velocity.contract.plan import Plan
 

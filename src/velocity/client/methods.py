@@ -430,9 +430,11 @@ class Methods(abc.ABC):
         """Create an EFI virtual machine.
 
         Refused with:
-        401 12200: velocity.vm.create is needed on the group, and velocity.nic.trust for trusted NICs
+        401 12200: velocity.vm.create is needed on the group, and velocity.nic.trust for NICs that are trusted, or
+            bridged with a chosen MAC address
         404 12210: no such group
         404 12211: no such medium for this group
+        404 12212: a NIC with an id: a new VM has none yet
         404 12214: no such host NIC
         406 12220: more CPUs than a VM can have here, or than the group's quota allows
         406 12221: more or less memory than a VM can have here, or more than the group's quota allows
@@ -443,6 +445,7 @@ class Methods(abc.ABC):
         409 12223: the group already has a VM with that name
         409 12224: two displays have the same name
         409 12228: the medium is already attached writable, to another VM or twice to this one
+        409 12229: another NIC has that MAC address
         """
         return self.call(
             machines.CREATE,
@@ -523,11 +526,14 @@ class Methods(abc.ABC):
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
         Refused with:
-        403 16400: velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted
+        403 16400: velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted, or to
+            choose the MAC address of a bridged one
         404 16410: no such VM
         404 16411: no such medium for this group
+        404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
         406 16422: firmware is not "host", or machine_type is not "latest"
+        409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
         406 16421: more or less memory than a VM can have here, or more than the group's quota allows
@@ -568,7 +574,7 @@ class Methods(abc.ABC):
 
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET
-    ) -> machines.ConsoleTicket:
+    ) -> consoles.ConsoleTicket:
         """Get a ticket for one websocket connection to the serial console or to a display.
 
         Refused with:
@@ -577,7 +583,7 @@ class Methods(abc.ABC):
         406 19120: the VM is STOPPED
         406 19121: the VM has no such display
         """
-        return self.call(machines.CONSOLE, machines.OpenConsole(vmid=vmid, kind=kind, display=display))
+        return self.call(consoles.CONSOLE, consoles.OpenConsole(vmid=vmid, kind=kind, display=display))
 
     def read_log(self, *, vmid: int, bytes: int = 65536) -> consoles.SerialLog:
         """Read the end of a virtual machine's serial console output, also when it is STOPPED.
@@ -741,6 +747,7 @@ class Methods(abc.ABC):
         406 25226: the quota does not allow another VM
         406 25227: the quota of the pool does not allow it
         406 25228: the pool of a medium is away or read-only
+        409 25229: another VM now has the MAC address of one of its NICs
         """
         return self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
 

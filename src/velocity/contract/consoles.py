@@ -1,4 +1,4 @@
-"""Route 30, and the messages of the subprotocol `velocity.serial` beside the bytes of a serial console."""
+"""Routes 19 and 30, and the messages of the subprotocol `velocity.serial` beside the bytes of a serial console."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Vmid
+from velocity.contract.fields import UnixTime, Vmid
 from velocity.contract.operation import Failure, Hides, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -51,6 +51,38 @@ class SerialLog(Wire, frozen=True):
     complete: Annotated[bool, Meta(description="whether this is everything that is stored")]
 
 
+class OpenConsole(Wire, frozen=True):
+    vmid: Vmid
+    kind: Literal["serial", "display"]
+    display: (
+        Annotated[str, Meta(max_length=128, description="the display's name; absent: the first display")] | UnsetType
+    ) = UNSET
+
+
+class ConsoleTicket(Wire, frozen=True):
+    ticket: str
+    path: Annotated[str, Meta(description="the path for the websocket; usable once, within 30 seconds")]
+    expires: UnixTime
+
+
+CONSOLE = Operation(
+    name="open_console",
+    summary="Get a ticket for one websocket connection to the serial console or to a display",
+    method=Method.POST,
+    path="/v/vm/console",
+    route=19,
+    request=OpenConsole,
+    response=ConsoleTicket,
+    needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
+    failures=(
+        Failure(19100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
+        Failure(19110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
+        Failure(19120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
+        Failure(19121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
+    ),
+    ours=True,
+)
+
 LOG = Operation(
     name="read_log",
     summary="Read the end of a virtual machine's serial console output, also when it is STOPPED",
@@ -67,4 +99,4 @@ LOG = Operation(
     ours=True,
 )
 
-OPERATIONS = (LOG,)
+OPERATIONS = (CONSOLE, LOG)

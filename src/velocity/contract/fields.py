@@ -17,6 +17,15 @@ Gid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a gr
 Pid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a permission")]
 Mpid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a media pool")]
 Nicid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host NIC")]
+NicId = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=2**63 - 1,
+        description="which NIC of the VM this is, as `interfaces` lists them; absent: the one that was like this, the "
+        "first of several, else a new one",
+    ),
+]
 Vmid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a virtual machine")]
 
 Name = Annotated[
@@ -67,6 +76,16 @@ def one_of(*values: str, description: str = "") -> Meta:
 
 
 PermissionName = Annotated[Word, one_of(*(one.value for one in Permission), description="the name of a permission")]
+MAC_PATTERN = r"^(?!00(:00){5}$)[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$"
+Mac = Annotated[
+    str,
+    Meta(
+        pattern=MAC_PATTERN,
+        description="its MAC address, such as 52:54:00:12:34:56: no multicast address, not all zeros, and that of no "
+        "other NIC on the server; on BRIDGE, choosing one needs velocity.nic.trust on the VM's group; absent: the one "
+        "that it has, or a new one",
+    ),
+]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
 UnreachableSince = Annotated[

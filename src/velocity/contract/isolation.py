@@ -26,6 +26,7 @@ class Isolation(Wire, frozen=True):
     unfiltered_nics: Annotated[
         list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
     ]
+    unfiltered_interfaces: Annotated[list[int], Meta(description="the same by their ids, as in `interfaces`")]
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]
     memory_limit_mib: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET
     thread_limit: Annotated[int, Meta(description="of its process; absent: no bound")] | UnsetType = UNSET

@@ -1,15 +1,28 @@
-"""Routes 12, 13, 16, 17 and 19: virtual machines, their states and their consoles."""
+"""Routes 12, 13, 16 and 17: virtual machines and their states."""
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract import fields
-from velocity.contract.fields import Gid, Name, Nicid, Notes, Positive, Revision, UnixTime, UnreachableSince, Vmid, Word
+from velocity.contract.fields import (
+    Gid,
+    Mac,
+    Name,
+    NicId,
+    Nicid,
+    Notes,
+    Positive,
+    Revision,
+    UnixTime,
+    UnreachableSince,
+    Vmid,
+    Word,
+)
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
@@ -72,6 +85,15 @@ class Nic(Wire, frozen=True):
     host: Nicid | UnsetType = UNSET
     """The host NIC to bridge (BRIDGE only)."""
     trusted: Trusted | UnsetType = UNSET
+    id: NicId | UnsetType = UNSET
+    mac: Mac | UnsetType = UNSET
+
+
+class Interface(Wire, frozen=True):
+    """What the server keeps of a NIC, wherever it stands in `nics`."""
+
+    id: Annotated[int, Meta(description="never given twice in one VM")]
+    mac: Annotated[str, Meta(description="its MAC address, in lower case")]
 
 
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
@@ -162,6 +184,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     machine_type: Annotated[str, Meta(description="QEMU's machine type; it stays until it is changed")]
     firmware: Annotated[str, Meta(description="the firmware build; it stays until it is changed")]
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
+    interfaces: Annotated[list[Interface], Meta(description="of each NIC in `nics`, in their order")]
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
@@ -206,20 +229,6 @@ class VmState(Wire, frozen=True):
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
 
 
-class OpenConsole(Wire, frozen=True):
-    vmid: Vmid
-    kind: Literal["serial", "display"]
-    display: (
-        Annotated[str, Meta(max_length=128, description="the display's name; absent: the first display")] | UnsetType
-    ) = UNSET
-
-
-class ConsoleTicket(Wire, frozen=True):
-    ticket: str
-    path: Annotated[str, Meta(description="the path for the websocket; usable once, within 30 seconds")]
-    expires: UnixTime
-
-
 CREATE = Operation(
     name="create_vm",
     summary="Create an EFI virtual machine",
@@ -234,10 +243,12 @@ CREATE = Operation(
             12200,
             401,
             Problem.NO_PERMISSION,
-            "velocity.vm.create is needed on the group, and velocity.nic.trust for trusted NICs",
+            "velocity.vm.create is needed on the group, and velocity.nic.trust for NICs that are trusted, or bridged "
+            "with a chosen MAC address",
         ),
         Failure(12210, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(12211, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
+        Failure(12212, 404, Problem.INTERFACE_NOT_FOUND, "a NIC with an id: a new VM has none yet"),
         Failure(12214, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
         Failure(12220, 406, Problem.CPU_LIMIT, "more CPUs than a VM can have here, or than the group's quota allows"),
         Failure(
@@ -258,6 +269,7 @@ CREATE = Operation(
             Problem.MEDIUM_IN_USE,
             "the medium is already attached writable, to another VM or twice to this one",
         ),
+        Failure(12229, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
     ),
     aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),
 )
@@ -347,17 +359,20 @@ ALTER = Operation(
             16400,
             403,
             Problem.NO_PERMISSION,
-            "velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted",
+            "velocity.vm.alter is needed on the VM's group, and velocity.nic.trust to make a NIC trusted, or to choose "
+            "the MAC address of a bridged one",
         ),
         Failure(16410, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
+        Failure(16412, 404, Problem.INTERFACE_NOT_FOUND, "the VM has no NIC with that id"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
         Failure(16422, 406, Problem.NOT_OF_THIS_HOST, 'firmware is not "host", or machine_type is not "latest"'),
+        Failure(16440, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(
             Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)
             for failure in CREATE.failures
-            if failure.status in (406, 409) and failure.problem is not Problem.VM_QUOTA
+            if failure.status in (406, 409) and failure.problem not in (Problem.VM_QUOTA, Problem.MAC_TAKEN)
         ),
     ),
     aliases=CREATE.aliases,
@@ -379,22 +394,4 @@ LIST = Operation(
     ),
 )
 
-CONSOLE = Operation(
-    name="open_console",
-    summary="Get a ticket for one websocket connection to the serial console or to a display",
-    method=Method.POST,
-    path="/v/vm/console",
-    route=19,
-    request=OpenConsole,
-    response=ConsoleTicket,
-    needs=Holds(Permission.VM_INTERACT, On.VM, Hides.NON_VIEWERS),
-    failures=(
-        Failure(19100, 403, Problem.NO_PERMISSION, "velocity.vm.interact is needed on the VM's group"),
-        Failure(19110, 404, Problem.VM_NOT_FOUND, "no such VM, or not visible to the caller"),
-        Failure(19120, 406, Problem.VM_STOPPED, "the VM is STOPPED"),
-        Failure(19121, 406, Problem.DISPLAY_NOT_FOUND, "the VM has no such display"),
-    ),
-    ours=True,
-)
-
-OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, ALTER, LIST, CONSOLE)
+OPERATIONS = (CREATE, STATE, SET_STATE, SHOW, DELETE, ALTER, LIST)

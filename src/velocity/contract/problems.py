@@ -83,6 +83,8 @@ class Problem(enum.Enum):
     BRIDGE_WITHOUT_HOST = "bridge without host"
     NIC_NOT_FOUND = "nic not found"
     NOT_OF_THIS_HOST = "not of this host"
+    INTERFACE_NOT_FOUND = "interface not found"
+    MAC_TAKEN = "mac address taken"
     DISPLAY_NAME_TAKEN = "display name taken"
     DISPLAY_NOT_FOUND = "display not found"
     NO_READER = "nothing reads screens"

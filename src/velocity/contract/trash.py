@@ -74,6 +74,7 @@ RESTORE = Operation(
         Failure(25226, 406, Problem.VM_QUOTA, "the quota does not allow another VM"),
         Failure(25227, 406, Problem.POOL_QUOTA, "the quota of the pool does not allow it"),
         Failure(25228, 406, Problem.POOL_AWAY, "the pool of a medium is away or read-only"),
+        Failure(25229, 409, Problem.MAC_TAKEN, "another VM now has the MAC address of one of its NICs"),
     ),
     ours=True,
 )

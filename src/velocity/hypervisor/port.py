@@ -72,12 +72,17 @@ class DisplaySpec(Value, frozen=True):
 
 
 class NatSpec(Value, frozen=True):
-    """A NIC with a private address, DHCP, DNS and the way out."""
+    """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once."""
+
+    nic: int
+    mac: str
 
 
 class BridgeSpec(Value, frozen=True):
     """A NIC on a host NIC, named as the host names it. A `trusted` one may act as a router and as a DHCP server."""
 
+    nic: int
+    mac: str
     identifier: str
     trusted: bool = False
 
@@ -193,6 +198,7 @@ class Confinement(Value, frozen=True):
     core_dumps: bool
     nat_reaches_loopback: bool
     unfiltered_nics: tuple[int, ...]
+    """The ids of BRIDGE NICs."""
     gaps: tuple[str, ...]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.sessions import Caller
-from velocity.contract.machines import Attachment, MediaMode, Nic, NicType
+from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
@@ -24,7 +23,7 @@ from velocity.hypervisor.port import (
     NicSpec,
     Unknown,
 )
-from velocity.machines import rules
+from velocity.machines import interfaces, rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
@@ -64,7 +63,7 @@ class Builder:
         self._nics = nics
 
     def check(
-        self, caller: Caller, gid: int, spec: Spec, has: Spec | None = None, vmid: int | None = None
+        self, caller: Caller, gid: int, uuid: UUID, spec: Spec, has: Spec | None = None, vmid: int | None = None
     ) -> tuple[Spec, list[str]]:
         """What is linked must be there (what it has already, stays), and the host must be able to have it.
 
@@ -82,7 +81,8 @@ class Builder:
             warnings += self._sharing(gid, spec, vmid)
         for number, nic in enumerate(spec.nics):
             self._check_nic(number, nic)
-        self._check_trusted(caller, gid, spec, has)
+        self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
+        self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
         rules.check_host(spec, self._hosts.about(self._host))
         rules.check_words(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
@@ -104,6 +104,7 @@ class Builder:
                 if not attachment.readonly and not self.writers.never(attachment.mid):
                     writable.setdefault(attachment.mid, number)
                     makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
+        macs = dict.fromkeys(one.mac for spec in specs for one in spec.interfaces)
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -111,6 +112,7 @@ class Builder:
             media=frozenset(one.mid for spec in specs for one in spec.media),
             writable=writable,
             attached_by=makers,
+            macs=tuple(macs),
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
@@ -166,7 +168,7 @@ class Builder:
             firmware=spec.firmware,
             disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
-            nics=tuple(self._nic(nic) for nic in spec.nics),
+            nics=tuple(self._nic(nic, one) for nic, one in interfaces.pairs(spec)),
         )
 
     def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:
@@ -186,14 +188,14 @@ class Builder:
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
         )
 
-    def _nic(self, nic: Nic) -> NicSpec:
+    def _nic(self, nic: Nic, one: Interface) -> NicSpec:
         if nic.type == NicType.NAT.value:
-            return NatSpec()
+            return NatSpec(nic=one.id, mac=one.mac)
         if not isinstance(nic.host, int) or nic.host not in self._nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
             )
-        return BridgeSpec(self._nics[nic.host], trusted=nic.trusted is True)
+        return BridgeSpec(nic=one.id, mac=one.mac, identifier=self._nics[nic.host], trusted=nic.trusted is True)
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
         """What it may write to, with its place in the list."""
@@ -235,18 +237,12 @@ class Builder:
                 field=f"nics[{number}].host",
             )
 
-    def _check_trusted(self, caller: Caller, gid: int, spec: Spec, has: Spec | None) -> None:
-        """As many NICs on a host NIC as were trusted there before stay so without being asked about."""
-        before = Counter((nic.type, nic.host) for nic in has.nics if nic.trusted is True) if has else Counter()
-        for number, nic in enumerate(spec.nics):
-            if nic.trusted is not True:
-                continue
-            before[nic.type, nic.host] -= 1
-            if before[nic.type, nic.host] < 0 and not self._directory.holds(caller.uid, Permission.NIC_TRUST, gid):
-                there = self._directory.called(caller.uid, gid)
-                raise Refused(
-                    Problem.NO_PERMISSION,
-                    f"a trusted NIC needs {Permission.NIC_TRUST.value} on {there}: ask someone who can assign it there "
-                    "(`velocity why`, POST /u/why, lists them), or leave out `trusted`",
-                    field=f"nics[{number}].trusted",
-                )
+    def _check_trusted(self, caller: Caller, gid: int, places: list[int], what: str, field: str) -> None:
+        if places and not self._directory.holds(caller.uid, Permission.NIC_TRUST, gid):
+            there = self._directory.called(caller.uid, gid)
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"{what} needs {Permission.NIC_TRUST.value} on {there}: ask someone who can assign it there "
+                f"(`velocity why`, POST /u/why, lists them), or leave out `{field}`",
+                field=f"nics[{places[0]}].{field}",
+            )

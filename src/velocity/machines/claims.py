@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 from velocity.access import rules
 from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.access.rules import LIMITED, NOTHING, Amount
 from velocity.contract.problems import Problem, Refused
 from velocity.media.attachments import AttachedVm, Attachments
@@ -27,7 +28,8 @@ class Claim:
     """What one VM takes. `line` is its group and the groups above.
 
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
-    `attached_by` is who attached them, see `Writers`.
+    `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
+    their order, then those of a run.
     """
 
     line: Sequence[int]
@@ -36,6 +38,7 @@ class Claim:
     media: frozenset[UUID]
     writable: Mapping[UUID, int]
     attached_by: Mapping[UUID, int | None]
+    macs: Sequence[str] = ()
 
     @property
     def key(self) -> tuple[int, str]:
@@ -65,6 +68,8 @@ class Claims:
         self._claims: dict[UUID, Claim] = {}
         self._names: dict[tuple[int, str], UUID] = {}
         self._writers: dict[UUID, set[UUID]] = {}
+        self._macs: dict[str, set[UUID]] = {}
+        """Of a MAC address that was made by an earlier version, there may be two holders."""
 
     def media(self, uuid: UUID) -> frozenset[UUID]:
         """What is attached to a VM, or about to be."""
@@ -79,6 +84,8 @@ class Claims:
         self._names[claim.key] = uuid
         for mid in claim.writable:
             self._writers.setdefault(mid, set()).add(uuid)
+        for mac in claim.macs:
+            self._macs.setdefault(mac, set()).add(uuid)
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
@@ -96,6 +103,10 @@ class Claims:
             self._writers[mid].discard(uuid)
             if not self._writers[mid]:
                 del self._writers[mid]
+        for mac in claim.macs:
+            self._macs[mac].discard(uuid)
+            if not self._macs[mac]:
+                del self._macs[mac]
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 
@@ -111,6 +122,7 @@ class Claims:
         self._check_quotas(claim, before.amount if before else NOTHING)
         self._check_name(uuid, claim)
         self._check_writers(uuid, claim)
+        self._check_macs(claim, before.macs if before else ())
         self.put(uuid, claim)
         try:
             yield
@@ -141,6 +153,22 @@ class Claims:
         if self._names.get(claim.key, uuid) != uuid:
             raise Refused(
                 Problem.VM_NAME_TAKEN, "the group already has a VM of that name: choose another name", field="name"
+            )
+
+    def has_mac(self, mac: str) -> bool:
+        """Whether some VM has it."""
+        return mac in self._macs
+
+    def _check_macs(self, claim: Claim, had: Collection[str]) -> None:
+        for place, mac in enumerate(claim.macs):
+            if mac in had or mac not in self._macs:
+                continue
+            holder = self._claims[min(self._macs[mac])]
+            vm = visible_name(self._directory, "VM", holder.name, holder.line[0])
+            raise Refused(
+                Problem.MAC_TAKEN,
+                f"{vm} has a NIC with the MAC address {mac}: use another one, or give that NIC another one first",
+                field=f"nics[{place}].mac",
             )
 
     def _check_writers(self, uuid: UUID, claim: Claim) -> None:

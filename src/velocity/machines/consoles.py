@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from velocity.access.bounds import BOUNDS, Waiting, check_own
 from velocity.access.sessions import Caller
-from velocity.contract.machines import OpenConsole
+from velocity.contract.consoles import OpenConsole
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     ByteStream,

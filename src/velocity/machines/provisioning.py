@@ -21,7 +21,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines import rules
+from velocity.machines import interfaces, rules
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.keeper import Keeper
 from velocity.machines.orphans import remove_machine_data
@@ -56,10 +56,13 @@ class Provisioning:
         self._directory.group(request.gid)
         facts = self._hypervisor.hosts.about(self._host)
         spec = Spec(**settings_of(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
-        spec, warnings = self._fleet.builder.check(caller, request.gid, spec)
-        draft = Machine(0, uuid4(), request.gid, request.name, spec)
+        uuid = uuid4()
+        spec = interfaces.assigned(uuid, spec, None, self._fleet.claims.has_mac)
+        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
+        draft = Machine(0, uuid, request.gid, request.name, spec)
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
             rules.check_display_names(spec.displays)
+            interfaces.check_macs(spec)
             plan.step("create", "vm", draft.name, gid=draft.gid)
             plan.warns(warnings)
             machine = await self._keep(draft)
@@ -92,10 +95,12 @@ class Provisioning:
         taken = rules.taken_from_host(old.spec, request, self._hypervisor.hosts.about(self._host))
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
-        spec, warnings = self._fleet.builder.check(caller, old.gid, spec, has=old.spec, vmid=old.vmid)
+        spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims.has_mac)
+        spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
         machine = replace(old, name=name, spec=spec)
         with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)
+            interfaces.check_macs(spec)
             check(request.revision, old.revision)
             plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=rules.changes(old, machine))
             plan.warns(warnings)

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
-from velocity.contract.machines import AlterVm, Display, MediaMode, NicType, Reason, State, VmSettings
+from velocity.contract.machines import AlterVm, Display, Interface, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
@@ -23,12 +23,15 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was started writing to; absent: an older version started it.
+    `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     """
 
     machine_type: str
     firmware: str
     attached_by: dict[UUID, int] | UnsetType = UNSET
     writes: list[UUID] | UnsetType = UNSET
+    interfaces: tuple[Interface, ...] = ()
+    last_nic: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,17 @@ PINNED = {"machine_type": "latest", "firmware": "host"}
 def waiting(spec: Spec, run: Spec | None) -> list[str]:
     """The fields whose change takes effect at the next start."""
     names = (*WAITING, *PINNED)
-    return [] if run is None else [name for name in names if getattr(spec, name) != getattr(run, name)]
+    return [] if run is None else [name for name in names if _effective(spec, name) != _effective(run, name)]
+
+
+def _effective(spec: Spec, name: str) -> object:
+    """What the guest has of a setting: of its NICs, neither their order nor how they were named."""
+    if name != "nics":
+        return getattr(spec, name)
+    return sorted(
+        (one.id, one.mac, nic.type, -1 if nic.host is UNSET else nic.host, nic.trusted is True)
+        for nic, one in zip(spec.nics, spec.interfaces, strict=True)
+    )
 
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
@@ -94,7 +107,7 @@ def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     names = (*VmSettings.__struct_fields__, *PINNED)
     return {
         "name": (old.name, new.name),
-        **{name: (getattr(old.spec, name), getattr(new.spec, name)) for name in names},
+        **{name: (getattr(old.spec, name), getattr(new.spec, name)) for name in (*names, "interfaces")},
     }
 
 

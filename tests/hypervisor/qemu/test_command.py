@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec, Stop
 from velocity.hypervisor.qemu.command import (
     Files,
     LaunchSpec,
@@ -26,14 +28,17 @@ def plan(**more: object) -> LaunchSpec:
     spec = MachineSpec("evil,-name=x\n../", 2, 512, "pc-q35-7.2", "0", **more)  # type: ignore[arg-type]
     files = Files(code=3, variables=4, disks=list(range(20, 20 + len(spec.disks))))
     nics = [
-        NatDevice("52:54:00:00:00:01") if isinstance(nic, NatSpec) else TapDevice("52:54:00:00:00:02", 9)
-        for nic in spec.nics
+        NatDevice(nic.nic, nic.mac) if isinstance(nic, NatSpec) else TapDevice(nic.nic, nic.mac, 9) for nic in spec.nics
     ]
     return LaunchSpec("qemu", ID, 1, "tcg", spec, files, ListeningSockets(6), nics, "/run/a,b")
 
 
 def disk(bus: Bus, *, readonly: bool = False, cdrom: bool = False, format: str = "raw") -> DiskSpec:
     return DiskSpec(MediaRef(1, ID, format), bus, readonly, cdrom)
+
+
+def nat(number: int) -> NatSpec:
+    return NatSpec(nic=number, mac=f"52:54:00:00:00:{number:02x}")
 
 
 def options(made: LaunchSpec, name: str) -> list[str]:
@@ -114,12 +119,50 @@ def test_a_machine_at_every_limit_has_a_place_for_each_device() -> None:
     many = plan(
         disks=tuple(disk(bus) for bus in (Bus.BLOCK,) * 32),
         displays=tuple(DisplaySpec(str(number), 1, 1) for number in range(8)),
-        nics=(NatSpec(),) * 8,
+        nics=tuple(nat(number) for number in range(1, 9)),
     )
     addresses = [word for device in options(many, "-device") for word in device.split(",") if word.startswith("addr=")]
     assert len(addresses) == len(set(addresses))
     assert max(int(one[5:].split(".")[0], 16) for one in addresses) < 0x1F
 
 
+@pytest.mark.holds("GUEST-150")
+@pytest.mark.parametrize(
+    ("nics", "places"),
+    [
+        ((1, 2), {1: "0xb.0x0", 2: "0xb.0x1"}),
+        ((2, 1), {1: "0xb.0x0", 2: "0xb.0x1"}),
+        ((2,), {2: "0xb.0x1"}),
+        ((3, 10), {3: "0xb.0x2", 10: "0xb.0x1"}),
+        ((9,), {9: "0xb.0x0"}),
+    ],
+)
+def test_a_nic_has_the_pci_address_and_the_mac_address_of_its_id(nics: tuple[int, ...], places: dict[int, str]) -> None:
+    """So that a guest names it as before; and a PCI slot has its first function, else no guest finds the others."""
+    made = plan(nics=tuple(nat(one) for one in nics))
+    devices = [dict(word.split("=", 1) for word in one.split(",")[1:]) for one in options(made, "-device")
+               if one.startswith("virtio-net-pci")]  # fmt: skip
+    assert {int(one["id"][3:]): (one["addr"], one["mac"]) for one in devices} == {
+        one: (place, f"52:54:00:00:00:{one:02x}") for one, place in places.items()
+    }
+    backends = [word.removeprefix("user,id=") for word in options(made, "-netdev")]
+    assert [one["netdev"] for one in devices] == backends and len(set(backends)) == len(backends)
+    assert sum("addr=0xb.0x0," in one for one in options(made, "-device")) == 1
+
+
 def test_commas_are_doubled() -> None:
     assert escaped("a,b") == "a,,b"
+
+
+@pytest.mark.holds("GUEST-150")
+@pytest.mark.anyio
+@pytest.mark.guest
+async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
+    """Also where none has the first function of their slot, and a generator stands there."""
+    for nics in ((1, 2), (2, 11), (8,)):
+        who = machine()
+        wanted = msgspec.structs.replace(spec(qemu.hypervisor, held=True), nics=tuple(nat(one) for one in nics))
+        await qemu.hypervisor.machines.start(who, wanted, deadline=DEADLINE)
+        command = await qemu.hypervisor.hosts.command(who, deadline=DEADLINE)
+        assert command is not None and sum(word.startswith("virtio-net-pci,") for word in command) == len(nics)
+        await qemu.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)

@@ -100,7 +100,9 @@ async def test_who_breaks_out_of_qemu_is_still_confined(qemu: QemuSubject, host:
     who, other = machine(), machine()
     wanted = spec(qemu.hypervisor, held=True)
     await qemu.hypervisor.machines.start(
-        who, msgspec.structs.replace(wanted, nics=(NatSpec(),) if nat else ()), deadline=60
+        who,
+        msgspec.structs.replace(wanted, nics=(NatSpec(nic=1, mac="52:54:00:00:00:01"),) if nat else ()),
+        deadline=60,
     )
     await qemu.hypervisor.machines.start(other, wanted, deadline=60)
     holds = await qemu.hypervisor.hosts.confinement(who, deadline=30)

@@ -21,6 +21,14 @@ from velocity.hypervisor.qemu.processes import start_time, table
 from velocity.hypervisor.qemu.runs import RunEnd, Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds
 
+TAPS = [
+    "-netdev", "tap,id=net2,fd=9", "-device", "virtio-net-pci,netdev=net2,mac=52:54:00:00:00:02,romfile=,addr=0xb.0x2",
+    "-netdev", "user,id=net0", "-device", "virtio-net-pci,id=nic9,netdev=net0,mac=52:54:00:00:00:09,romfile=,addr=0xb",
+    "-netdev", "tap,id=net1,fd=8", "-device", "virtio-net-pci,id=nic10,netdev=net1,mac=02:00:00:00:00:0a,romfile=",
+]  # fmt: skip
+MACS = {3: "52:54:00:00:00:02", 10: "02:00:00:00:00:0a"}
+"""The first one is of an earlier version, which named NICs by their places."""
+
 
 @pytest.fixture
 def runs(runtime: Path) -> Runs:
@@ -43,7 +51,7 @@ def test_a_process_is_known_by_pid_start_and_boot(runs: Runs) -> None:
 def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> None:
     machine = uuid4()
     pidfile = f"{runs.own(machine)}/pid"
-    arguments = ["-name", f"guest=vm-{machine}-7,process=vm", "-pidfile", pidfile, "-netdev", "tap,id=net2,fd=9"]
+    arguments = ["-name", f"guest=vm-{machine}-7,process=vm", "-pidfile", pidfile, *TAPS]
     process = subprocess.Popen(["sh", "-c", "sleep 1000 & wait", "sh", *arguments], start_new_session=True)
     try:
         found = {}
@@ -52,7 +60,7 @@ def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> Non
                 break
             time.sleep(0.01)
         one = found[machine]
-        assert (one.pid, one.epoch, one.uid, one.nat, one.taps) == (process.pid, 7, os.geteuid(), False, (2,))
+        assert (one.pid, one.epoch, one.uid, one.nat, one.taps) == (process.pid, 7, os.geteuid(), True, MACS)
         assert table(runs.root, {os.geteuid() + 1}) == {}, "whoever else gives a process such arguments"
         assert table(runs.root.with_name("there"), {os.geteuid()}) == {}, "another installation's"
         runs.directory(machine).mkdir()
@@ -62,6 +70,9 @@ def test_a_process_is_a_machines_by_its_arguments_and_its_uid(runs: Runs) -> Non
         (run,) = runs.all()
         assert (run.machine, run.epoch, run.pid, run.started) == (machine, 7, process.pid, start_time(process.pid))
         assert runs.process(run) == process.pid
+        assert {link[-2:]: (nic.id, nic.mac) for link, nic in ((link, run.nic(link)) for link in run.links)} == {
+            "n2": (3, MACS[3]), "n1": (10, MACS[10]),
+        }  # fmt: skip
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -3,17 +3,17 @@
 import time
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import consoles, machines
+from velocity.contract import consoles
 from velocity.machines.consoles import LIFETIME
 
 CONSOLE_PATH = "/v/vm/console/"
 
 
-@handles(machines.CONSOLE)
-async def open_console(call: Call[machines.OpenConsole]) -> machines.ConsoleTicket:
+@handles(consoles.CONSOLE)
+async def open_console(call: Call[consoles.OpenConsole]) -> consoles.ConsoleTicket:
     keeper = call.services.fleet.get(call.request.vmid)
     ticket = call.services.consoles.issue(call.caller, keeper, call.request)
-    return machines.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
+    return consoles.ConsoleTicket(ticket=ticket, path=CONSOLE_PATH + ticket, expires=int(time.time() + LIFETIME))
 
 
 @handles(consoles.LOG)

@@ -97,15 +97,16 @@ def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) 
         machine_type=spec.machine_type,
         firmware=spec.firmware,
         waiting=_waiting(keeper),
+        interfaces=list(spec.interfaces),
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
-        isolation=UNSET if confinement is None else _isolation(confinement),
+        isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=warnings or UNSET,
     )
 
 
-def _isolation(holds: Confinement) -> Isolation:
+def _isolation(holds: Confinement, spec: rules.Spec) -> Isolation:
     return Isolation(
         uid=holds.uid,
         own_uid=holds.own_uid,
@@ -118,7 +119,8 @@ def _isolation(holds: Confinement) -> Isolation:
         oom_score_adj=holds.oom_score_adj,
         core_dumps=holds.core_dumps,
         nat_reaches_host_loopback=holds.nat_reaches_loopback,
-        unfiltered_nics=list(holds.unfiltered_nics),
+        unfiltered_nics=[place for place, one in enumerate(spec.interfaces) if one.id in holds.unfiltered_nics],
+        unfiltered_interfaces=list(holds.unfiltered_nics),
         gaps=list(holds.gaps),
         memory_limit_mib=UNSET if holds.memory_limit is None else holds.memory_limit,
         thread_limit=UNSET if holds.thread_limit is None else holds.thread_limit,

@@ -12,7 +12,7 @@ from velocity.cli.apply.media import MediaSteps
 from velocity.cli.apply.places import Places, unless_made
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.vm import wait_stopped
-from velocity.cli.vm_settings import MediaScope, medium_words, read
+from velocity.cli.vm_settings import MediaScope, differs, medium_words, read
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract.machines import State, VmInfo, VmSummary
@@ -66,7 +66,7 @@ class VmSteps:
         wanted = self._settings(entry)
         if not self._waits_for_media(entry):
             wanted |= self._attachments(entry, info.gid)
-        return {name: value for name, value in wanted.items() if getattr(info, name) != value}
+        return {name: value for name, value in wanted.items() if differs(info, name, value)}
 
     def _attachments(self, entry: VmEntry, gid: int) -> dict[str, Any]:
         return read(MediaScope(self._client, gid), {"media": entry.media})
@@ -109,7 +109,7 @@ class VmSteps:
         for number in range(CHANGES):
             info = self._client.show_vm(vmid=vmid)
             wanted = self._settings(entry) | self._attachments(entry, info.gid)
-            changes = {name: value for name, value in wanted.items() if getattr(info, name) != value}
+            changes = {name: value for name, value in wanted.items() if differs(info, name, value)}
             if not changes:
                 return
             try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
+from velocity.network.rules import slot
 
 USB_PORTS = 15
 """A controller has at most so many."""
@@ -49,11 +50,13 @@ class Files:
 
 @dataclass(frozen=True)
 class NatDevice:
+    nic: int
     mac: str
 
 
 @dataclass(frozen=True)
 class TapDevice:
+    nic: int
     mac: str
     fd: int
 
@@ -210,14 +213,19 @@ def screen_socket(index: int) -> str:
 
 
 def _nics(plan: LaunchSpec) -> Iterator[str]:
-    for number, nic in enumerate(plan.nics):
+    """At the PCI address of its slot, wherever it stands in the list: guests name a NIC after that."""
+    slots = {slot(nic.nic) for nic in plan.nics}
+    if slots and 0 not in slots:  # no guest looks for the others behind a first function that is not there
+        yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{_address(SLOT_NICS, 0)}")
+    for nic in plan.nics:
+        place = slot(nic.nic)
         match nic:
             case NatDevice():
-                yield from ("-netdev", f"user,id=net{number}")
+                yield from ("-netdev", f"user,id=net{place}")
             case TapDevice(fd=descriptor):
-                yield from ("-netdev", f"tap,id=net{number},fd={descriptor}")
-        address = _address(SLOT_NICS, number)
-        yield from ("-device", f"virtio-net-pci,netdev=net{number},mac={nic.mac},romfile=,{address}")
+                yield from ("-netdev", f"tap,id=net{place},fd={descriptor}")
+        about = f"id=nic{nic.nic},netdev=net{place},mac={nic.mac},romfile="
+        yield from ("-device", f"virtio-net-pci,{about},{_address(SLOT_NICS, place)}")
 
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:

@@ -187,7 +187,7 @@ def _sight(holds: Confinement, *, host_network: bool) -> Iterator[str]:
             "run the server as root, with nftables, to prevent that"
         )
     if holds.unfiltered_nics:
-        numbers = " and ".join(str(place + 1) for place in holds.unfiltered_nics)
+        numbers = " and ".join(str(nic) for nic in holds.unfiltered_nics)
         yield f"no packet filter keeps its NIC {numbers} from posing as others: stop it and start it again"
 
 

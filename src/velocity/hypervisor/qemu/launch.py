@@ -24,12 +24,12 @@ from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.hypervisor.qemu.runs import Run, RunNic, Runs
 from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.network import taps
-from velocity.network.rules import link_name, mac
+from velocity.network.rules import link_name
 from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
 
@@ -163,15 +163,13 @@ def _launch(
         run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds))
         place.runs.write(run)  # before there is a process that writes so
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
-        bridged = {
-            link_name("vt", run.uid, place): nic for place, nic in enumerate(spec.nics) if isinstance(nic, BridgeSpec)
-        }
+        bridged = {link_name("vt", run.uid, nic.nic): nic for nic in spec.nics if isinstance(nic, BridgeSpec)}
         if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
             trusted = tuple(link for link, nic in bridged.items() if nic.trusted)
-            run = msgspec.structs.replace(run, links=tuple(bridged), trusted=trusted)
+            nics = {link: RunNic(nic.nic, nic.mac) for link, nic in bridged.items()}
+            run = msgspec.structs.replace(run, links=tuple(bridged), trusted=trusted, nics=nics)
             place.runs.write(run)
             undo.callback(clear, run)
-        nics = _connect_nics(who, run, spec, copies)
         plan = LaunchSpec(
             binary=place.binary,
             uuid=who.machine,
@@ -180,7 +178,7 @@ def _launch(
             spec=spec,
             files=files,
             sockets=sockets,
-            nics=nics,
+            nics=_connect_nics(run, spec, copies),
             own=str(place.runs.own(who.machine)),
         )
         _check(overtaken)
@@ -242,20 +240,16 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
     return listener.fileno()
 
 
-def _connect_nics(
-    who: Incarnation, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
-) -> list[NatDevice | TapDevice]:
+def _connect_nics(run: Run, spec: MachineSpec, copies: contextlib.ExitStack) -> list[NatDevice | TapDevice]:
     nics: list[NatDevice | TapDevice] = []
-    for number, nic in enumerate(spec.nics):
-        address = mac(who.machine, number)
+    for nic in spec.nics:
         if not isinstance(nic, BridgeSpec):
-            nics.append(NatDevice(address))
+            nics.append(NatDevice(nic.nic, nic.mac))
             continue
-        name = link_name("vt", run.uid, number)
-        link = taps.connect_nic(nic.identifier, address, name, trusted=nic.trusted)
+        link = taps.connect_nic(nic.identifier, nic.mac, link_name("vt", run.uid, nic.nic), trusted=nic.trusted)
         for descriptor in link.fds:
             copies.callback(os.close, descriptor)
-        nics.append(TapDevice(address, link.fds[0]))
+        nics.append(TapDevice(nic.nic, nic.mac, link.fds[0]))
     return nics
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from velocity.hypervisor.qemu.runs import Run
 from velocity.network import fence, nft, nic_filter, taps
-from velocity.network.rules import mac, nic_place
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +17,12 @@ LOOK = 10.0
 
 
 def unfiltered(run: Run) -> Iterator[int]:
-    """The places of its BRIDGE NICs that are not held to what they may say."""
+    """The ids of its BRIDGE NICs that are not held to what they may say."""
     for link in run.links:
-        place = nic_place(link)
+        nic = run.nic(link)
         trusted = run.trusted is None or link in run.trusted
-        if not nic_filter.holds(link, mac(run.machine, place), trusted=trusted):
-            yield place
+        if not nic_filter.holds(link, nic.mac, trusted=trusted):
+            yield nic.id
 
 
 def restore(runs: Iterable[Run]) -> None:
@@ -33,9 +32,9 @@ def restore(runs: Iterable[Run]) -> None:
             continue
         missing = set(unfiltered(run))
         for link in run.links:
-            if nic_place(link) in missing:
+            if run.nic(link).id in missing:
                 try:
-                    taps.filter_again(link, mac(run.machine, nic_place(link)), trusted=link in run.trusted)
+                    taps.filter_again(link, run.nic(link).mac, trusted=link in run.trusted)
                     log.warning("machine %s: the packet filter of %s was gone, and is set again", run.machine, link)
                 except taps.CannotConnect as error:
                     log.debug("machine %s: the packet filter of %s is gone: %s", run.machine, link, error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -21,7 +21,7 @@ GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 @dataclass(frozen=True)
 class Process:
-    """One machine's process. `epoch` is 0 if an earlier version started it; `taps` are the places of BRIDGE NICs."""
+    """One machine's process. `epoch` is 0 if an earlier version started it; `taps` are its BRIDGE NICs: id -> MAC."""
 
     machine: UUID
     epoch: int
@@ -29,7 +29,7 @@ class Process:
     started: int
     uid: int
     nat: bool
-    taps: tuple[int, ...]
+    taps: dict[int, str]
 
 
 def start_time(pid: int) -> int | None:
@@ -83,6 +83,13 @@ def _process(machine: UUID, pid: int, line: bytes) -> Process | None:
     started = start_time(pid)
     if started is None or uid is None:
         return None
-    taps = tuple(int(number) for number in re.findall(rb"\0tap,id=net(\d+),", line))
     nat = b"\0user,id=net" in line
-    return Process(machine, int(epoch[1]) if epoch else 0, pid, started, int(uid[1]), nat, taps)
+    return Process(machine, int(epoch[1]) if epoch else 0, pid, started, int(uid[1]), nat, dict(_taps(line)))
+
+
+def _taps(line: bytes) -> Iterator[tuple[int, str]]:
+    """An earlier version named network backends by the places of NICs, and gave the devices no id."""
+    for backend in re.findall(rb"\0tap,id=net(\d+),", line):
+        device = re.search(rb"\0virtio-net-pci,(?:id=nic(\d+),)?netdev=net%b,mac=([0-9a-f:]+)," % backend, line)
+        if device is not None:
+            yield int(device[1] or int(backend) + 1), device[2].decode()

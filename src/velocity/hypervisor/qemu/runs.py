@@ -28,7 +28,7 @@ from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
 from velocity.hypervisor.qemu.spool import SpoolRange, below, bounds
-from velocity.network.rules import link_name
+from velocity.network.rules import link_name, made_macs, older_nic
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,13 @@ class RunEnd(Struct, frozen=True):
     detail: str = ""
 
 
+class RunNic(Struct, frozen=True):
+    """A BRIDGE NIC of a run: its id and its MAC address."""
+
+    id: int
+    mac: str
+
+
 class Run(Struct, frozen=True):
     """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
 
@@ -71,6 +78,13 @@ class Run(Struct, frozen=True):
     """Of the files that its QEMU writes to; None: one that an earlier version started."""
     end: RunEnd | None = None
     """It has ended, and nobody has acknowledged that yet."""
+    nics: dict[str, RunNic] = {}
+    """By their links; one that is not there: an earlier version started it."""
+
+    def nic(self, link: str) -> RunNic:
+        """The NIC that a link is of. An earlier version made its MAC address of its place."""
+        older = older_nic(link)
+        return self.nics.get(link) or RunNic(older, next(made_macs(self.machine, older)))
 
 
 @dataclass(frozen=True)
@@ -215,7 +229,7 @@ class Runs:
                 remove_tree(left)
             elif left.name != "run.json":
                 left.unlink()
-        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), spool=None))
+        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), nics={}, spool=None))
 
     def note(self, machine: UUID) -> Run | None:
         """The note of its run as it stands now. Raises `OSError`."""
@@ -291,6 +305,7 @@ class Runs:
 
     def _mend(self, process: Process) -> Run:
         """Make the directory, the note and the claim of a run again whose process lives without."""
+        nics = {link_name("vt", process.uid, nic): RunNic(nic, mac) for nic, mac in process.taps.items()}
         run = Run(
             machine=process.machine,
             epoch=process.epoch,
@@ -299,7 +314,8 @@ class Runs:
             started=process.started,
             uid=process.uid,
             nat=process.nat,
-            links=tuple(link_name("vt", process.uid, number) for number in process.taps),
+            links=tuple(nics),
+            nics=nics,
             spool=spool_range(self._root, process.pid)
             if (self.directory(process.machine) / "serial.0").exists()
             else None,

@@ -1,0 +1,138 @@
+"""Which NIC is which: each has an id and a MAC address of its own, wherever it stands in the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from velocity.contract.machines import Interface, Nic, NicType
+from velocity.contract.problems import Problem, Refused
+from velocity.machines.rules import Spec
+from velocity.network.rules import made_macs, next_nic
+
+Fits = Callable[[Nic, Nic, Interface], bool]
+"""Whether a NIC that was sent is one that the VM has."""
+
+
+def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Callable[[str], bool]) -> Spec:
+    """With the interfaces of its NICs: those that it had, by id or by what the list says, and new ones.
+
+    `taken`: whether another VM has a MAC address. Raises `Refused`.
+    """
+    if has is not None and spec.nics is has.nics:
+        return spec
+    before = found(spec.nics, has)
+    said = [nic.mac.lower() if isinstance(nic.mac, str) else None for nic in spec.nics]
+    ids = [before[place].id if place in before else 0 for place in range(len(spec.nics))]
+    macs = [mac or (before[place].mac if place in before else "") for place, mac in enumerate(said)]
+    last = has.last_nic if has else 0
+    for place in range(len(spec.nics)):
+        if not ids[place]:
+            ids[place] = last = next_nic(last, {one for one in ids if one})
+        macs[place] = macs[place] or _made(machine, ids[place], macs, taken)
+    interfaces = tuple(Interface(id=nic, mac=mac) for nic, mac in zip(ids, macs, strict=True))
+    return msgspec.structs.replace(spec, interfaces=interfaces, last_nic=last)
+
+
+def _made(machine: UUID, nic: int, own: Collection[str], taken: Callable[[str], bool]) -> str:
+    for mac in made_macs(machine, nic):
+        if mac not in own and not taken(mac):
+            return mac
+    raise Refused(Problem.MAC_TAKEN, "no MAC address could be made that is not taken: choose one with `mac`")
+
+
+def check_macs(spec: Spec) -> None:
+    """Refuse two NICs with one MAC address."""
+    macs = [one.mac for one in spec.interfaces]
+    for place, mac in enumerate(macs):
+        if mac in macs[:place]:
+            said = place if isinstance(spec.nics[place].mac, str) else macs.index(mac)
+            raise Refused(
+                Problem.MAC_TAKEN,
+                f"two NICs have the MAC address {mac}: leave it out of one of them",
+                field=f"nics[{said}].mac",
+            )
+
+
+def pairs(spec: Spec | None) -> list[tuple[Nic, Interface]]:
+    """Each NIC as it was sent, with what is kept of it."""
+    return list(zip(spec.nics, spec.interfaces, strict=True)) if spec else []
+
+
+def found(nics: Sequence[Nic], has: Spec | None) -> dict[int, Interface]:
+    """Which of the NICs that a VM has are in a list: by their place in it. Raises `Refused` for ids that it has not.
+
+    One without an id is found by its MAC address, or else, if it names none, by what it says, in order; in a list of
+    as many NICs, first at the same place, where what is left is the one that was there, changed. Any other is new.
+    """
+    old = pairs(has)
+    by_place = _by_id(nics, [one for _, one in old])
+    in_place = [(place, place) for place in range(len(nics))] if len(nics) == len(old) else []
+    in_order = [(place, at) for place in range(len(nics)) for at in range(len(old))]
+    for fits in _FITS:
+        for place, at in [*in_place, *in_order]:
+            if place not in by_place and at not in by_place.values() and fits(nics[place], *old[at]):
+                by_place[place] = at
+    for place, at in in_place:
+        if place not in by_place and at not in by_place.values():
+            by_place[place] = at
+    return {place: old[at][1] for place, at in by_place.items()}
+
+
+def _by_id(nics: Sequence[Nic], interfaces: Sequence[Interface]) -> dict[int, int]:
+    ids = [one.id for one in interfaces]
+    by_place: dict[int, int] = {}
+    for place, nic in enumerate(nics):
+        if not isinstance(nic.id, int):
+            continue
+        if nic.id not in ids:
+            there = f"they are {', '.join(map(str, ids))}" if ids else "it has none"
+            raise Refused(
+                Problem.INTERFACE_NOT_FOUND,
+                f"the VM has no NIC with the id {nic.id} ({there}): leave `id` out for a new NIC",
+                field=f"nics[{place}].id",
+            )
+        at = ids.index(nic.id)
+        if at in by_place.values():
+            raise Refused(
+                Problem.MALFORMED, f"nics[{place}].id: NIC {nic.id} is in the list twice", field=f"nics[{place}].id"
+            )
+        by_place[place] = at
+    return by_place
+
+
+def _said(nic: Nic) -> tuple[object, ...]:
+    return nic.type, nic.host, nic.trusted is True
+
+
+_FITS: tuple[Fits, ...] = (
+    lambda nic, _, one: isinstance(nic.mac, str) and nic.mac.lower() == one.mac,
+    lambda nic, had, _: nic.mac is UNSET and had.mac is UNSET and _said(nic) == _said(had),
+    lambda nic, had, _: nic.mac is UNSET and _said(nic) == _said(had),
+    lambda nic, had, _: nic.mac is UNSET and _said(nic)[:2] == _said(had)[:2],
+)
+"""One after the other, for the whole list."""
+
+
+def chosen(machine: UUID, spec: Spec, has: Spec | None) -> list[int]:
+    """The places of BRIDGE NICs whose MAC address somebody has chosen, and that were not so before."""
+    bridged = NicType.BRIDGE.value
+    before = {(nic.host, one) for nic, one in pairs(has) if nic.type == bridged}
+    return [
+        place
+        for place, (nic, one) in enumerate(pairs(spec))
+        if nic.type == bridged and (nic.host, one) not in before and one.mac not in made_macs(machine, one.id)
+    ]
+
+
+def trusted(spec: Spec, has: Spec | None) -> list[int]:
+    """The places of trusted NICs that were not so before, on that host NIC."""
+    before = {(one.id, nic.type, nic.host) for nic, one in pairs(has) if nic.trusted is True}
+    return [
+        place
+        for place, (nic, one) in enumerate(pairs(spec))
+        if nic.trusted is True and (one.id, nic.type, nic.host) not in before
+    ]
