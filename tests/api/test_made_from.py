@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.api.image_cases import tar
 from tests.api.images import body, disk, hostile, qemu_img, upload, wait
 from tests.api.world import World
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from velocity.media.conversions import OWN
-from velocity.storage.directory.images import AT_ONCE
+from velocity.storage.directory.images import AT_ONCE, LOOKS
 from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,28 @@ async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str,
     finally:
         for _ in range(AT_ONCE):
             turn.release()
+
+
+@pytest.mark.holds("IMAGE-111")
+async def test_archives_that_many_look_into_take_no_thread_of_the_pool_from_others(w: World, tmp_path: Path) -> None:
+    (tmp_path / "image.tar").write_bytes(tar({"disk.raw": bytes(512)}))
+    mid = await upload(w, tmp_path / "image.tar")
+    turn = Turn(LOOKS)
+    w.images.looks = defaultdict(lambda: turn)
+    for _ in range(LOOKS):
+        await turn.acquire()
+    wanted = turn.wanted
+    imports = [
+        asyncio.create_task(w.call("PUT", "/m/media/import", **body(mid, name=f"made {number}"))) for number in range(9)
+    ]
+    async with asyncio.timeout(PATIENCE):
+        await eventually(lambda: turn.wanted == wanted + len(imports))
+        await w.medium("another's")
+    assert not any(one.done() for one in imports)
+    for _ in range(LOOKS):
+        turn.release()
+    for answer in await asyncio.gather(*imports):
+        assert (await wait(w, answer.body))["state"] == "DONE"
 
 
 @pytest.mark.holds("IMAGE-2")

@@ -18,8 +18,10 @@ from typing import IO, cast
 from velocity.storage.formats import refused, shown
 
 MOST_FILES = 10_000
-AT_ONCE, ALL = 8 << 20, 64 << 20
+AT_ONCE, ALL = 1 << 20, 8 << 20
 """Bytes of headers that are read, at once and in all."""
+EXTENDED = 1 << 20
+"""Of these, such as are in extended headers of a tar file: one costs us as much computing as eight of others."""
 LONG_NUMBER = re.compile(rb"[0-9]{64}")
 """In an extended header of a tar file, where `tarfile` may need the square of its time. CVE-2024-6232"""
 METHODS = {0: "stored", 8: "deflate", 12: "bzip2", 93: "zstd", 95: "xz"}
@@ -143,6 +145,7 @@ class _Headers:
         self._kind = kind
         self._at = 0
         self._left = ALL
+        self._extended = EXTENDED
 
     def seekable(self) -> bool:
         return True
@@ -160,7 +163,9 @@ class _Headers:
         length = self._size - self._at if length < 0 else length
         length = max(0, min(length, self._size - self._at))
         self._left -= length
-        if length > AT_ONCE or self._left < 0:
+        if self._kind == "tar" and length > tarfile.BLOCKSIZE:
+            self._extended -= length
+        if length > AT_ONCE or min(self._left, self._extended) < 0:
             raise refused(f"the {self._kind} file has too large headers: unpack it, and import the disk image")
         data = self._read(self._at, length) if length else b""
         self._at += len(data)

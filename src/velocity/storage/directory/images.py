@@ -86,18 +86,18 @@ class Images:
     """`worker` is the uid that images are read under, where the server may change it (as root).
 
     `turns`: so many at once of those that read in one pool and write in another, as one pool that hangs would keep all.
-    Who only looks, for seconds, does not wait for those that convert, for hours.
+    Who only looks, for seconds, does not wait for those that convert, for hours, but for others that look (`looks`).
     """
 
     def __init__(self, worker: int | None) -> None:
         self._worker = worker
         self._readers: Counter[tuple[int, int]] = Counter()
         self.turns: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
-        self._looks: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LOOKS))
+        self.looks: defaultdict[tuple[int, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LOOKS))
 
     async def virtual_size(self, source: ImageFile, kind: str, pools: tuple[int, int]) -> int:
         """The size of the disk in the image, in bytes. Raises `Refused(NOT_AN_IMAGE)`, also if it names other files."""
-        async with self._lent(source), self._looks[pools]:
+        async with self._lent(source), self.looks[pools]:
             with own_uid(self._worker) as uid:
                 return await self._look(source, kind, uid)
 

@@ -75,11 +75,16 @@ class RunningJob:
                 return Prepared(facts.st_size, 0 if await beside.do(self._is_shared) else takes)
             self._kind = await source.do(_kind, None)
             if self._kind in ("tar", "zip"):
-                await source.do(_member, self._kind)
+                await self._member_of(source, self._kind)
             if self._kind in PACKED:
                 return Prepared(0, takes)
             size = await self._disk_size(source, self._kind)
         return Prepared(size, takes)
+
+    async def _member_of(self, archive: ImageFile, kind: str) -> Member:
+        """Few at a time: what is computed for one takes a thread of the pool from everybody, and the server's time."""
+        async with self._images.looks[self._pools]:
+            return await archive.do(_member, kind)
 
     async def _disk_size(self, image: ImageFile, kind: str) -> int:
         if kind == "raw":
@@ -232,7 +237,7 @@ class RunningJob:
 
     async def _unpack(self, layer: ImageFile, kind: str, target: ImageFile) -> int:
         """It may be no more than is allowed."""
-        member = await layer.do(_member, kind) if kind in ("tar", "zip") else None
+        member = await self._member_of(layer, kind) if kind in ("tar", "zip") else None
         self._done, self._total = 0, (await layer.do(os.fstat)).st_size
         size = sum_ = 0
         async with aclosing(self._images.unpacked(layer, kind, self._tell, member)) as pieces:
