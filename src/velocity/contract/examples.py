@@ -18,7 +18,7 @@ INCLUDED = {
     "CreateVm.media", "CreateVm.nics", "CreateVm.autostart", "AlterVm.cpus", "AlterVm.memory_mib", "SetState.force",
     "ShowScreen.display", "Step.id", "Step.gid", "Step.changes", "FieldChange.old", "FieldChange.new",
     "Revocation.permission", "Consumption.cpus", "Quota.cpus", "Quota.memory_mib", "Display.ppi", "Attachment.readonly",
-    "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid",
+    "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid", "Explain.vmid",
 }  # fmt: skip
 """Of what requests and answers may leave out, what their examples have."""
 
