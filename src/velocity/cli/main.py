@@ -110,6 +110,8 @@ def velocity(context: click.Context, server: str | None, ca: str | None, as_json
 
 def main() -> None:
     """No traceback reaches a user."""
+    if "_VELOCITY_COMPLETE" in os.environ:
+        importlib.import_module("velocity.cli.completion")  # which tells click of it
     try:
         status = velocity.main(standalone_mode=False)
     except click.exceptions.Abort:
