@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -65,6 +67,19 @@ class Postgres:
     def database(self) -> str:
         """The URL of a new, empty database."""
         return self.url(self.create(), self._home)
+
+    @contextlib.contextmanager
+    def admitting(self, *lines: str) -> Iterator[None]:
+        """With these lines before all others of pg_hba.conf."""
+        file = self._home / "data" / "pg_hba.conf"
+        before = file.read_text()
+        file.write_text("".join(f"{line}\n" for line in lines) + before)
+        self._run("pg_ctl", "-D", str(file.parent), "reload")
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            self._run("pg_ctl", "-D", str(file.parent), "reload")
 
     @property
     def socket(self) -> Path:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.certificates import certificate
+from tests.patience import PATIENCE
 from tests.postgres import SOCKET, Postgres
 from velocity.store import engine
 from velocity.store.database import Database
@@ -26,10 +35,10 @@ class Place:
         self.admin = server.url("postgres", server.socket.parent).partition("://")[2].partition("@")[0]
         self.number = next(_places)
         self.weak, self.owning = f"weak{self.number}", f"owning{self.number}"
-        self._server = server
+        self.server = server
 
     def new(self) -> str:
-        return self._server.create()
+        return self.server.create()
 
     def sql(self, *statements: str, database: str = "postgres") -> None:
         with psycopg.connect(host=self.directory, dbname=database, user=self.admin, autocommit=True) as connection:
@@ -210,3 +219,88 @@ def test_a_database_that_takes_no_writes_is_refused_with_the_cure(place: Place) 
     place.sql(f"alter database {name} set default_transaction_read_only = on")
     for url in (place.as_user(place.weak, name), f"postgresql://{place.weak}@%2Fnowhere,{place.there}/{name}"):
         assert "it is a standby, or set to read-only: name the primary" in said(url)
+
+
+REFUSED = {
+    "peer": ("local all {weak} peer", "", "connect by 127.0.0.1, or run the server as that account"),
+    "reject": ("local all {weak} reject", "", "add a line to its pg_hba.conf"),
+    "no line": ("local {name} postgres trust\nlocal {name} all reject", "", "add a line to its pg_hba.conf"),
+    "wrong password": ("local all {weak} scram-sha-256", "", "the password is wrong: correct it in `database`"),
+    "role's limit": ("", "alter role {weak} connection limit 0", "ALTER ROLE {weak} CONNECTION LIMIT -1"),
+    "database's limit": ("", "alter database {name} connection limit 0", "ALTER DATABASE {name} CONNECTION LIMIT -1"),
+    "closed": ("", "alter database {name} allow_connections false", "ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
+}
+"""Lines of pg_hba.conf, what is done first, and words of the refusal."""
+
+
+@pytest.mark.holds("DUR-66")
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_postgresql_refuses_is_said_with_the_cure(place: Place, why: str) -> None:
+    name = place.new()
+    lines, before, words = (one.format(weak=place.weak, name=name) for one in REFUSED[why])
+    if before:
+        place.sql(before)
+    with place.server.admitting(lines):
+        end = time.monotonic() + PATIENCE
+        while words not in (text := said(place.as_user(place.weak, name))):  # the lines are read in a moment
+            assert lines and time.monotonic() < end, text
+            time.sleep(0.05)
+        if why == "wrong password":
+            without = place.as_user(place.weak, name).replace(f":{SECRET}", "")
+            assert "it requires a password: set `database` to postgresql://user:password@host/name" in said(without)
+
+
+@pytest.mark.holds("DUR-66")
+@pytest.mark.parametrize(
+    ("answer", "options", "words"),
+    [
+        (b"N", "sslmode=require", "it speaks no TLS, and `sslmode` in `database` asks for it"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "sslmode=prefer", "what answers there is no PostgreSQL"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "sslmode=disable", "what answers there is no PostgreSQL"),
+        (b"S", "sslmode=verify-full&sslrootcert=/nowhere", "name its authority in `database`, sslmode=verify-full"),
+        (b"TLS", "sslmode=verify-full&sslrootcert=system", "its certificate is not to be trusted"),
+        (b"", "sslmode=disable", "does not respond: start it, or correct `database` (it ended the connection)"),
+        (None, "connect_timeout=2", "does not respond: start it, or correct `database` (no answer in time)"),
+    ],
+)
+def test_what_is_no_postgresql_or_not_to_be_trusted_is_said_with_the_cure(
+    answer: bytes | None, options: str, words: str, tmp_path: Path
+) -> None:
+    with answering(answer, tmp_path) as port:
+        assert words in said(f"postgresql://velo:{SECRET}@127.0.0.1:{port}/velo?{options}")
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None, place: Path) -> Iterator[int]:
+    """Its port: something that gives each connection this answer. TLS: it speaks that, with a certificate of nobody's
+    authority; None: it says nothing.
+    """
+    certificate("127.0.0.1").write(place, certificate("lab CA", authority=True))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                held.append(connection)
+                with contextlib.suppress(OSError):
+                    connection.recv(8) if answer != b"" else connection.recv(1 << 10)
+                    if answer == b"TLS":
+                        connection.send(b"S")
+                        held.append(context.wrap_socket(connection, server_side=True))
+                    elif answer is not None:
+                        connection.send(answer)
+                        connection.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for one in (listener, *held):
+            one.close()

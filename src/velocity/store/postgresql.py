@@ -159,7 +159,7 @@ BY_WORDS = (
         "it lets only the account of that name in without a password: create the role with a PASSWORD and connect by "
         "127.0.0.1, or run the server as that account",
     ),
-    (r"no pg_hba.conf entry", "it does not allow this user to connect from here: add a line to its pg_hba.conf"),
+    (r"pg_hba.conf", "it does not allow this user to connect from here: add a line to its pg_hba.conf"),
     (r'socket "[^"]*" failed: permission denied', "the server's user may not reach its socket: connect by 127.0.0.1"),
     (
         r"permission denied for database",
@@ -175,10 +175,19 @@ BY_WORDS = (
         r"name or service not known|could not translate host name|failed to resolve host",
         "there is no such host: correct its name in `database`",
     ),
+    (
+        r"too many connections for role",
+        "it has no free connections for this user: ALTER ROLE {user} CONNECTION LIMIT -1",
+    ),
+    (
+        r"too many connections for database",
+        "it has no free connections for this database: ALTER DATABASE {database} CONNECTION LIMIT -1",
+    ),
+    (r"not currently accepting", "it is closed: ALTER DATABASE {database} ALLOW_CONNECTIONS true"),
     (r"too many|remaining connection slots", "it has no free connections: close some, or raise its max_connections"),
     (r"starting up|shutting down|recovery mode", "it is starting or ending: start the server again in a moment"),
     (
-        r"session is( not)? read-only|server is( not)? in hot standby|not currently accepting",
+        r"session is( not)? read-only|server is( not)? in hot standby",
         "it is a standby, or set to read-only: name the primary in `database`",
     ),
     (
