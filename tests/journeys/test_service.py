@@ -68,6 +68,26 @@ def test_the_units_open_what_of_ours_lies_in_read_only_places(monkeypatch: pytes
     assert not Path("/usr/local/my velocity").exists(), "it is only printed"
 
 
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        ("postgresql://velo:hun/ter2@db.example/velo", "in the password, write @ : / # ? % as %40"),
+        ("postgresql://velo:hun%2Fter2@db.example/velo", "VELOCITY_DATABASE has a password"),
+        ("postgresql:///velo?password=hunter2", "VELOCITY_DATABASE has a password"),
+        ("mysql://velo@db.example/velo", "set it to postgresql://user:password@host:port/name"),
+    ],
+)
+def test_no_unit_has_a_password_of_the_database_or_a_url_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str, words: str
+) -> None:
+    monkeypatch.setenv("VELOCITY_DATABASE", database)
+    refused = CliRunner().invoke(velocity, ["service", "install", "--directory", str(tmp_path / "units")])
+    assert refused.exit_code == 1
+    assert words in refused.output
+    assert "ter2" not in refused.output
+    assert not (tmp_path / "units").exists()
+
+
 @pytest.mark.holds("ISOLATION-8")
 def test_the_units_leave_the_processes_little(tmp_path: Path) -> None:
     """By systemd's own measure, 0 to 10, whose lines docs/security.md goes through."""

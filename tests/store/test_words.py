@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from tests.postgres import Postgres
+from velocity.cli.main import velocity
 from velocity.store import engine
 from velocity.store.database import Database
 from velocity.store.errors import DatabaseError
@@ -128,3 +130,14 @@ def test_a_server_that_cannot_start_says_why_and_how_to_mend_it(tmp_path: Path, 
     assert "Traceback" not in done.stderr
     words = "is a directory: move it away" if "directory" in limit else "raise the limits of its user"
     assert words in done.stderr
+
+
+def test_a_password_is_set_in_no_data_directory_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VELOCITY_DATA_DIR", str(tmp_path / "none"))
+    for url in ("", "postgresql://velo@127.0.0.1:1/velo"):
+        monkeypatch.setenv("VELOCITY_DATABASE", url)
+        refused = CliRunner().invoke(velocity, ["passwd", "--password-stdin"], input="another password\n")
+        assert refused.exit_code == 1
+        assert f"there is no installation in {tmp_path / 'none'}: set VELOCITY_DATA_DIR" in refused.output

@@ -24,7 +24,7 @@ def passwd(name: str, password_stdin: bool) -> None:
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     chosen = password.new(password_stdin, f"New password of {clean(name)}")
-    if not (settings.data_dir / "velocity.db").exists() and not settings.database:
+    if not (settings.data_dir if settings.database else settings.data_dir / "velocity.db").exists():
         raise click.ClickException(
             f"there is no installation in {settings.data_dir}: set VELOCITY_DATA_DIR to its data directory"
         )

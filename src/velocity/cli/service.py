@@ -11,6 +11,8 @@ import click
 
 from velocity.cli.stop_guests import stop_guests
 from velocity.config import ConfigError, Settings, is_setting, load, toml
+from velocity.store import engine
+from velocity.store.errors import DatabaseError
 
 SERVER, GUESTS = "velocity.service", "velocity-guests.service"
 
@@ -184,12 +186,20 @@ def _command(option: str) -> str:
     return f":{command}" if "$" in command + option else command
 
 
+def _has_password(database: str) -> bool:
+    try:
+        url = engine.parse(database)
+    except DatabaseError as error:
+        raise click.ClickException(str(error)) from None
+    return any(name in url.query for name in ("password", "sslpassword"))
+
+
 def _environment(settings: Settings, file: Path | None) -> list[str]:
     """All that the settings are made of now, but secrets: everybody can read what is in a unit."""
     own = {name: value for name, value in os.environ.items() if is_setting(name)}
     if own.pop("VELOCITY_ROOT_PASSWORD", ""):
         click.echo("VELOCITY_ROOT_PASSWORD is left out: everybody can read units; set it for the first start", err=True)
-    if re.search(r"://[^/@]*:[^/@]*@|password=", own.get("VELOCITY_DATABASE", "")):
+    if own.get("VELOCITY_DATABASE") and _has_password(own["VELOCITY_DATABASE"]):
         raise click.ClickException(
             "VELOCITY_DATABASE has a password, and everybody can read units: write `database` into a settings file "
             "that only the server's account can read, and name it with --config"
