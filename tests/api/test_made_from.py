@@ -55,7 +55,7 @@ async def waiting(w: World, path: str, **fields: Any) -> AsyncIterator[dict[str,
             turn.release()
 
 
-@pytest.mark.holds("IMAGE-111")
+@pytest.mark.holds("IMAGE-25")
 async def test_archives_that_many_look_into_take_no_thread_of_the_pool_from_others(w: World, tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(tar({"disk.raw": bytes(512)}))
     mid = await upload(w, tmp_path / "image.tar")

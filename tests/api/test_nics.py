@@ -44,7 +44,7 @@ CHANGES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]], list[int]]]
 ]
 
 
-@pytest.mark.holds("GUEST-150")
+@pytest.mark.holds("GUEST-32")
 @pytest.mark.parametrize(("what", "before", "after", "ids"), CHANGES, ids=[what for what, *_ in CHANGES])
 async def test_a_nic_keeps_its_mac_address_wherever_it_stands(
     w: World, what: str, before: list[dict[str, Any]], after: list[dict[str, Any]], ids: list[int]
@@ -65,7 +65,7 @@ async def test_a_nic_keeps_its_mac_address_wherever_it_stands(
     assert bool(told) == (now != list(had.items()))
 
 
-@pytest.mark.holds("GUEST-150")
+@pytest.mark.holds("GUEST-32")
 async def test_an_id_is_given_once_and_the_guest_sees_the_nic_at_its_own_place(w: World) -> None:
     vmid = await w.vm("vm", nics=[NAT] * 8)
     first = await shown(w, vmid)
@@ -81,7 +81,7 @@ async def test_an_id_is_given_once_and_the_guest_sees_the_nic_at_its_own_place(w
     assert [(nic.nic, nic.mac) for nic in run.spec.nics] == await shown(w, vmid)
 
 
-@pytest.mark.holds("GUEST-151")
+@pytest.mark.holds("GUEST-33")
 async def test_what_waits_for_the_next_start_is_the_nics_themselves(w: World) -> None:
     vmid = await w.vm("vm", nics=[NAT, NAT])
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -94,7 +94,7 @@ async def test_what_waits_for_the_next_start_is_the_nics_themselves(w: World) ->
     assert [one for one, _ in await shown(w, vmid)] == [2, 3]
 
 
-@pytest.mark.holds("GUEST-152")
+@pytest.mark.holds("GUEST-34")
 async def test_a_chosen_mac_address_is_of_one_nic_and_its_holder_named_to_who_may_view_it(w: World) -> None:
     gid = await w.group("a")
     bob = await w.user("bob", *((gid, f"vm.{one}") for one in ("create", "alter", "view")))
@@ -124,7 +124,7 @@ async def test_a_chosen_mac_address_is_of_one_nic_and_its_holder_named_to_who_ma
     assert await shown(w, vmid) == [(1, made), (2, OWN)]
 
 
-@pytest.mark.holds("GUEST-152")
+@pytest.mark.holds("GUEST-34")
 async def test_a_mac_address_is_taken_while_a_guest_runs_with_it_and_free_afterwards(w: World) -> None:
     vmid, other = await w.vm("a", nics=[{**NAT, "mac": OWN}]), await w.vm("b", nics=[NAT])
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
@@ -136,7 +136,7 @@ async def test_a_mac_address_is_taken_while_a_guest_runs_with_it_and_free_afterw
     assert await shown(w, other) == [(1, OWN)]
 
 
-@pytest.mark.holds("GUEST-153")
+@pytest.mark.holds("GUEST-35")
 async def test_ids_that_a_vm_has_not_are_refused(w: World) -> None:
     vmid = await w.vm("vm", nics=[NAT, BRIDGE])
     await w.ok("PATCH", VM, vmid=vmid, nics=[NAT])
@@ -154,7 +154,7 @@ async def test_ids_that_a_vm_has_not_are_refused(w: World) -> None:
     assert [one for one, _ in await shown(w, vmid)] == [1]
 
 
-@pytest.mark.holds("GUEST-154")
+@pytest.mark.holds("GUEST-36")
 async def test_a_vm_from_the_trash_has_its_mac_addresses_again_unless_another_has_them_by_now(w: World) -> None:
     vmid = await w.vm("vm", nics=[NAT, {**NAT, "mac": OWN}])
     had = await shown(w, vmid)
@@ -169,7 +169,7 @@ async def test_a_vm_from_the_trash_has_its_mac_addresses_again_unless_another_ha
     assert await w.refused("PATCH", VM, vmid=other, nics=[{**NAT, "mac": OWN}]) == (409, 16440)
 
 
-@pytest.mark.holds("ISOLATION-155")
+@pytest.mark.holds("ISOLATION-16")
 async def test_a_bridged_nic_poses_as_nobody_by_a_chosen_mac_address(w: World) -> None:
     gid = await w.group("a")
     held = [(gid, f"vm.{one}") for one in ("create", "alter", "view")]

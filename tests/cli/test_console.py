@@ -105,7 +105,7 @@ def opened(host: Host, *more: str) -> Iterator[Terminal]:
             os.close(one)
 
 
-@pytest.mark.holds("CONSOLE-12")
+@pytest.mark.holds("CONSOLE-11")
 @pytest.mark.parametrize(
     "ends", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT], ids=lambda one: one.name
 )
@@ -127,7 +127,7 @@ def test_the_terminal_is_right_again_after_every_signal(running: Host, ends: sig
         assert b"\x1b[?1000l" not in terminal.shown.partition(b"hello")[2], "what the guest switched back itself"
 
 
-@pytest.mark.holds("CONSOLE-13")
+@pytest.mark.holds("CONSOLE-12")
 def test_the_key_that_leaves_can_be_chosen(running: Host) -> None:
     with opened(running, "--escape", "^a") as terminal:
         terminal.told()
@@ -161,7 +161,7 @@ def piped(host: Host, typed: str, *more: str, **variables: str) -> subprocess.Po
     return begun
 
 
-@pytest.mark.holds("CONSOLE-14")
+@pytest.mark.holds("CONSOLE-13")
 def test_what_a_pipe_says_is_answered_later_and_waited_for(running: Host) -> None:
     """The guest answers after the pipe's end; that it said the same long ago does not count."""
     running.say(b"of old: DONE\r\n")
@@ -179,7 +179,7 @@ def test_what_a_pipe_says_is_answered_later_and_waited_for(running: Host) -> Non
     assert late.returncode == 0, "nothing is typed: what it said before counts"
 
 
-@pytest.mark.holds("CONSOLE-14")
+@pytest.mark.holds("CONSOLE-13")
 def test_what_does_not_come_in_time_is_a_failure_that_says_so(running: Host) -> None:
     cases = (
         (("--until", "NEVER", "--timeout", "0.5"), "'NEVER' did not appear within 0.5 seconds"),

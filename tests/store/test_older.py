@@ -162,7 +162,7 @@ async def test_where_users_have_signed_in_is_taken_from_the_history(database_url
     assert found == [("bob", "2001:db8::/64"), ("root", "192.0.2.7"), ("bob", "192.0.2.1")]
 
 
-@pytest.mark.holds("GUEST-150")
+@pytest.mark.holds("GUEST-32")
 async def test_nics_of_older_installations_keep_the_mac_addresses_that_their_places_gave_them(
     database_url: str,
 ) -> None:

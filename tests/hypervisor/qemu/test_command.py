@@ -126,7 +126,7 @@ def test_a_machine_at_every_limit_has_a_place_for_each_device() -> None:
     assert max(int(one[5:].split(".")[0], 16) for one in addresses) < 0x1F
 
 
-@pytest.mark.holds("GUEST-150")
+@pytest.mark.holds("GUEST-32")
 @pytest.mark.parametrize(
     ("nics", "places"),
     [
@@ -154,7 +154,7 @@ def test_commas_are_doubled() -> None:
     assert escaped("a,b") == "a,,b"
 
 
-@pytest.mark.holds("GUEST-150")
+@pytest.mark.holds("GUEST-32")
 @pytest.mark.anyio
 @pytest.mark.guest
 async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
