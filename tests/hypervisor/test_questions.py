@@ -24,7 +24,7 @@ SAID = (
 )
 
 
-@pytest.mark.holds("CONSOLE-10", "CONSOLE-11")
+@pytest.mark.holds("CONSOLE-10")
 @pytest.mark.parametrize("question", QUESTIONS, ids=repr)
 def test_a_question_of_the_past_is_left_out(question: str) -> None:
     assert without_questions(f"a{question}b{question}".encode()) == b"ab"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from velocity.contract import events, machines, media, metrics, screens
-from velocity.contract.consoles import SUBPROTOCOL
+from velocity.contract import events, media, metrics, screens
+from velocity.contract.consoles import CONSOLE, SUBPROTOCOL
 from velocity.contract.operation import Operation
 
 Described = dict[str, Any]
@@ -29,7 +29,7 @@ def paths(describe: Describe, of_events: dict[str, Any]) -> dict[str, dict[str, 
         f"{media.DOWNLOAD.path}/{{mid}}": {"get": _download(describe)},
         screens.SCREEN.path: {"get": _picture(describe)},
         metrics.EXPOSITION.path: {"get": _metrics(describe)},
-        f"{machines.CONSOLE.path}/{{ticket}}": {"get": _console(describe)},
+        f"{CONSOLE.path}/{{ticket}}": {"get": _console(describe)},
         media.RESUMABLE.path: {"options": _tus_options(describe, "tus_options"), "post": _tus_create(describe)},
         upload: {
             "options": _tus_options(describe, "tus_upload_options", _place("upload", {"type": "string"})),
@@ -100,7 +100,7 @@ def _metrics(describe: Describe) -> Described:
 
 
 def _console(describe: Describe) -> Described:
-    described = describe(machines.CONSOLE, "console_websocket")
+    described = describe(CONSOLE, "console_websocket")
     described |= {
         "summary": "A websocket: the serial console in binary frames, or the display in RFB",
         "description": "The path with its ticket comes from POST /v/vm/console. With the subprotocol "

@@ -234,7 +234,7 @@ async def test_who_reads_slowly_is_told_what_is_missing(
     await server.close()
 
 
-@pytest.mark.holds("CONSOLE-10", "CONSOLE-11")
+@pytest.mark.holds("CONSOLE-10")
 async def test_what_a_console_begins_with_asks_a_terminal_nothing(
     run: Path, limits: SpoolRange, guest: Guest, kept: SerialLog
 ) -> None:
