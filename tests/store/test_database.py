@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +19,9 @@ from alembic.migration import MigrationContext
 from tests.postgres import Postgres
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
+from velocity.history.rules import HistoryEntry
 from velocity.store.database import Database, migrate
+from velocity.store.history import SqlHistory
 from velocity.store.tables import groups, instance, metadata
 
 pytestmark = pytest.mark.anyio
@@ -181,3 +184,43 @@ async def test_entries_of_an_older_history_know_their_vm(database_url: str) -> N
     found = database.read(lambda connection: list(connection.scalars(sa.text("select vmid from history order by hid"))))
     assert found == [7, 8, None, None, None]
     await database.close()
+
+
+async def test_reads_of_the_history_hold_up_no_write(database: Database, database_url: str) -> None:
+    """As many as there are at a time stand still in the middle, and a write is done meanwhile."""
+    entry = HistoryEntry(1, None, "ann", "::1", "r1", "list_vms", 0, "gid=0", 200, None, None, None)
+    history = SqlHistory(database)
+    await history.add([entry])
+    begun, goes_on = threading.Semaphore(0), threading.Event()
+
+    def stand_still(*told: Any) -> None:
+        if "FROM history" in told[2] and threading.current_thread() is not threading.main_thread():
+            begun.release()
+            goes_on.wait(60)
+
+    sa.event.listen(sa.engine.Engine, "before_cursor_execute", stand_still)
+    try:
+        reads = [asyncio.ensure_future(history.newest(None, None, 10, None, None, None)) for _ in range(8)]
+        assert await asyncio.to_thread(begun.acquire, timeout=30)
+        await asyncio.wait_for(database.write(partial(put, name="meanwhile")), 20)
+        assert not any(read.done() for read in reads)
+    finally:
+        goes_on.set()
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        sa.event.remove(sa.engine.Engine, "before_cursor_execute", stand_still)
+    assert found == [[(1, entry)]] * 8
+    assert "meanwhile" in names(database)
+
+
+async def test_a_read_beside_the_writer_changes_nothing_and_makes_no_database(tmp_path: Path) -> None:
+    file = tmp_path / "a b#.db"
+    made = Database(f"sqlite:///{file}")
+    made.open()
+    with pytest.raises(Refused):
+        await made.page(partial(put, name="forbidden"))
+    assert "forbidden" not in names(made)
+    file.rename(tmp_path / "moved.db")
+    with pytest.raises(Refused):
+        await made.page(partial(put, name="forbidden"))
+    await made.close()
+    assert not file.exists()

@@ -23,6 +23,7 @@ from velocity.store import engine, postgresql
 from velocity.store.engine import READS, in_words
 from velocity.store.errors import DatabaseError
 from velocity.store.leadership import Term, lock_of
+from velocity.store.reader import Reader
 from velocity.store.tables import metadata, repeats
 from velocity.store.writer import Writer
 
@@ -53,6 +54,8 @@ class Database:
         self._turn = threading.RLock()
         """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
         self._writer = Writer(self._engine, self._turn, self._term)
+        self._beside = engine.readers(self._url, self._engine)
+        self._reader = None if self._beside is None else Reader(self._beside)
         self._watching: threading.Thread | None = None
         self._ends = threading.Event()
 
@@ -194,6 +197,13 @@ class Database:
         """Run a read of what is asked seldom. It works on a full disk, and while another process holds the database."""
         return await self._queue(work, reads=True)
 
+    async def page(self, work: Callable[[Connection], T]) -> T:
+        """Run a read of many rows, which holds up no write."""
+        if self._reader is None:
+            return await self.look(work)
+        self._writer.check()
+        return await self._reader.run(work)
+
     async def _queue(self, work: Callable[[Connection], T], *, reads: bool = False) -> T:
         result: T = await self._writer.put(work, reads=reads)
         return result  # a caller that goes away undoes nothing: its future alone is cancelled
@@ -205,10 +215,14 @@ class Database:
 
     async def close(self) -> None:
         self._ends.set()
+        if self._reader is not None:
+            await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self._writer.close)
         if self._watching is not None:
             await asyncio.to_thread(self._watching.join)
         self.lock.close()
+        if self._beside is not None:
+            self._beside.dispose()
         self._engine.dispose()
 
 

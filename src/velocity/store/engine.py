@@ -69,6 +69,27 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
+def readers(url: URL, engine: Engine) -> Engine | None:
+    """By which reads have connections of their own beside the writer's `engine`; None: there is but one connection."""
+    if url.get_backend_name() == "postgresql":
+        return engine
+    file = file_of(url)
+    if file is None:
+        return None
+
+    def reach() -> sqlite3.Connection:
+        there = f"{file.absolute().as_uri()}?mode=rw"  # never makes one
+        connection = sqlite3.connect(
+            there, uri=True, timeout=WAIT / 1000, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    made = sa.create_engine("sqlite://", creator=reach, poolclass=sa.QueuePool)
+    sa.event.listen(made, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return made
+
+
 def prepare(engine: Engine) -> None:
     """Let readers of SQLite not wait for the writer. It stays so in the file."""
     if engine.dialect.name == "sqlite":

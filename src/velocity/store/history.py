@@ -63,7 +63,7 @@ class SqlHistory:
         def work(connection: Connection) -> list[tuple[int, HistoryEntry]]:
             return [(hid, HistoryEntry(*entry)) for hid, *entry in connection.execute(wanted)]
 
-        return await self._database.look(work)
+        return await self._database.page(work)
 
     async def rotate(self, before: int, most: int, refusals: int) -> None:
         def look(connection: Connection) -> list[ColumnElement[bool]]:
@@ -74,7 +74,7 @@ class SqlHistory:
             found = (_beyond(connection, kind, number) for kind, number in kinds)
             return [where for where in found if where is not None]
 
-        too_many = await self._database.look(look)
+        too_many = await self._database.page(look)
         await self._database.write(
             lambda connection: connection.execute(delete(history).where(or_(history.c.at < before, *too_many))) and None
         )

@@ -68,10 +68,14 @@ class Writer:
         self._when_lost: Callable[[], None] = lambda: None
         self.outcome = Outcome()
 
-    def put(self, work: Callable[[Connection], Any], *, reads: bool) -> asyncio.Future[Any]:
-        """Raises `Refused(UNAVAILABLE)` when it would be in vain."""
+    def check(self) -> None:
+        """Raises `Refused(UNAVAILABLE)` when work would be in vain."""
         if self._refusal:
             raise Refused(Problem.UNAVAILABLE, self._refusal)
+
+    def put(self, work: Callable[[Connection], Any], *, reads: bool) -> asyncio.Future[Any]:
+        """Raises `Refused(UNAVAILABLE)` when it would be in vain."""
+        self.check()
         self._loop = asyncio.get_running_loop()
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -187,7 +191,7 @@ class Writer:
         committed = self._find_out(number, session)
         if committed is None:
             return [(None, OutcomeUnknown(OutcomeUnknown.message))] * len(jobs)
-        return outcomes if committed else [(None, _unavailable())] * len(jobs)
+        return outcomes if committed else [(None, unavailable())] * len(jobs)
 
     def _find_out(self, number: int, session: int | None) -> bool | None:
         """Whether that transaction was committed; None: the server ends before it is known."""
@@ -239,7 +243,7 @@ class Writer:
                 connection.execute(sa.select(sa.func.pg_terminate_backend(session)))
 
     def _answer(self, jobs: list[Job], error: BaseException | None) -> None:
-        self._settle(jobs, [(None, error or _unavailable())] * len(jobs))
+        self._settle(jobs, [(None, error or unavailable())] * len(jobs))
 
     def _settle(self, jobs: list[Job], outcomes: Sequence[_Outcome]) -> None:
         self._tell(_settle, [job.done for job in jobs], outcomes)
@@ -280,7 +284,7 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone
         return None, error
 
 
-def _unavailable(cause: BaseException | None = None) -> Refused:
+def unavailable(cause: BaseException | None = None) -> Refused:
     refusal = Refused(Problem.UNAVAILABLE, UNAVAILABLE)
     refusal.__cause__ = cause
     return refusal
@@ -293,10 +297,8 @@ SILENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, 
 def _translated(failure: BaseException) -> BaseException:
     if isinstance(failure, LeadershipLost):
         return Refused(Problem.UNAVAILABLE, LOST)
-    if isinstance(
-        failure, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.InternalError | sa.exc.TimeoutError
-    ):
-        return _unavailable(failure)
+    if isinstance(failure, SILENT):
+        return unavailable(failure)
     return failure
 
 

@@ -1,0 +1,52 @@
+"""Reads of many rows, in threads and connections of their own: the writer, and all who wait for it, do not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+
+from velocity.store.engine import READS
+from velocity.store.writer import AFTERMATH, SILENT, unavailable
+
+READERS = 2
+"""Reads at a time; more wait for a turn."""
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Each read sees what was committed when it began."""
+
+    def __init__(self, reached: Engine) -> None:
+        self._engine = reached
+        self._threads = ThreadPoolExecutor(READERS, "store-reader")
+        self._failed = float("-inf")
+        """When a read waited in vain for the database (monotonic time)."""
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Raises `Refused(UNAVAILABLE)` when the database does not answer."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, work)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        begun = time.monotonic()
+        if begun - self._failed < AFTERMATH:
+            raise unavailable()
+        try:
+            with contextlib.ExitStack() as held:
+                connection = held.enter_context(self._engine.connect()).execution_options(**READS)
+                held.enter_context(connection.begin())
+                return work(connection)
+        except SILENT as error:
+            if time.monotonic() - begun > AFTERMATH:
+                self._failed = time.monotonic()
+            raise unavailable(error) from error
+
+    def close(self) -> None:
+        """What is under way is brought to its end. In a thread."""
+        self._threads.shutdown()
