@@ -186,6 +186,7 @@ async def test_entries_of_an_older_history_know_their_vm(database_url: str) -> N
     await database.close()
 
 
+@pytest.mark.holds("BOUND-31")
 async def test_reads_of_the_history_hold_up_no_write(database: Database, database_url: str) -> None:
     """As many as there are at a time stand still in the middle, and a write is done meanwhile."""
     entry = HistoryEntry(1, None, "ann", "::1", "r1", "list_vms", 0, "gid=0", 200, None, None, None)
