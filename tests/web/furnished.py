@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -43,7 +44,20 @@ def furnish(host: Host, scratch: Path) -> None:
         client.set_vm_state(vmid=runs, state="RUNNING")
         client.delete_medium(mid=client.create_medium(mpid=1, gid=0, name="old", type="DISK", size=1 << 20).mid)
         assert (team, web, runs, ann) == (TEAM, WEB, RUNS, ANN)
+        interrupt_upload(client, scratch / "half.iso")
     begin_forever(host)
+
+
+def interrupt_upload(client: Client, file: Path) -> None:
+    """One that waits for the rest."""
+    file.write_bytes(bytes(3 << 20))
+
+    def interrupt(done: int, _total: int) -> None:
+        if done > 1 << 20:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        client.upload(file, mpid=1, gid=0, name=file.name, type="ISO", progress=interrupt)
 
 
 def begin_forever(host: Host) -> None:

@@ -144,6 +144,7 @@ DIALOGS = (
     dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),
     dialog("pages/media/MakeDisk", "/media", "Actions of spare", press("Clone…")),
     dialog("pages/media/CreateDisk", "/media", "Create an empty disk"),
+    dialog("pages/media/UnderWay", "/media", "End half.iso"),
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
