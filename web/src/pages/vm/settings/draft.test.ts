@@ -110,7 +110,7 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf({ name: "web", gid: 0, vmid: 9 }, { nics })?.join(" ")).toBe(
     "velocity vm set web --nic nat --nic bridge:2 --nic bridge:3:trusted",
   );
-  const known = [
+  const known: Settings["nics"] = [
     { type: "NAT", id: 3 },
     { type: "BRIDGE", host: 2, id: 1, mac: "02:00:00:00:00:0a" },
   ];
