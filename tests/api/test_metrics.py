@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as plain_families
 from starlette.types import Message
 
 from tests.api.world import World, world
@@ -140,9 +141,46 @@ async def test_a_pool_that_cannot_be_read_is_no_end_of_the_host(w: World) -> Non
     (w.data / "elsewhere").rename(w.data / "media")
 
 
+OPENMETRICS = "application/openmetrics-text"
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
+    "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (PROMETHEUS, OPENMETRICS),
+        (OPENMETRICS, OPENMETRICS),
+        ("Application/OpenMetrics-Text; Q=0.8, text/plain;q=0.5", OPENMETRICS),
+        ("text/plain, application/openmetrics-text;q=0.9", "text/plain"),
+        ("application/openmetrics-text;q=0, */*;q=0.1", "text/plain"),
+        ("application/openmetrics-text;q=x", "text/plain"),
+        ("*/*", "text/plain"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/plain"),
+        ("application/json", "text/plain"),
+        ("", "text/plain"),
+        (",;q=", "text/plain"),
+    ],
+)
+async def test_metrics_come_in_the_form_that_is_asked_for(w: World, accept: str, kind: str) -> None:
+    """As plain text, for `curl` and `promtool`, where OpenMetrics is not asked for."""
+    await running(w, 'quo"te \\ ü', await w.group("ours"))
+    headers = {"authorization": f"Bearer {w.key}", "accept": accept}
+    response = await w.http.get("http://velocity/metrics", headers=headers)
+    assert (response.headers["content-type"].split(";")[0], response.headers["vary"]) == (kind, "accept")
+    read = text_string_to_metric_families if kind == OPENMETRICS else plain_families
+    found = {family.name: family for family in read(response.text)}
+    assert found["velocity_vm_cpus"].samples[0].labels["name"] == 'quo"te \\ ü'
+    assert found["velocity_requests"].type == "counter"
+    assert response.text.endswith("# EOF\n") == (kind == OPENMETRICS)
+
+
 async def scrape(w: World, key: str) -> dict[str, dict[tuple[str, ...], float]]:
     """Sample -> the values of its labels -> its value; read by the library's own parser."""
-    response = await w.http.get("http://velocity/metrics", headers={"authorization": f"Bearer {key}"})
+    headers = {"authorization": f"Bearer {key}", "accept": OPENMETRICS}
+    response = await w.http.get("http://velocity/metrics", headers=headers)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     found: dict[str, dict[tuple[str, ...], float]] = {}

@@ -1,4 +1,6 @@
-"""GET /metrics: what machines, host and server take, as OpenMetrics text. https://prometheus.io/docs/specs/om/
+"""GET /metrics: what machines, host and server take, as Prometheus text, or as OpenMetrics text for who asks for it.
+
+https://prometheus.io/docs/instrumenting/content_negotiation/
 
 Each caller gets the VMs that they may view; the rest needs velocity.host.view.
 """
@@ -6,12 +8,14 @@ Each caller gets the VMs that they may view; the rest needs velocity.host.view.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from prometheus_client import exposition
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -106,8 +110,10 @@ class OpenMetrics(Endpoint):
         assert isinstance(needs, Holds)
         if services.access.allowed(needs, caller.uid, held, None):
             found = [*_host(await services.host.now()), *_requests(services.counts), _lag(services.lag)]
-        text = await asyncio.to_thread(text_of, rows, found)  # of 10,000 VMs 2 MB, for which it computes a second
-        return Response(text, headers={"cache-control": "no-store", "content-type": CONTENT_TYPE_LATEST})
+        asked = wants_openmetrics(request.headers.getlist("accept"))
+        text = await asyncio.to_thread(text_of, rows, found, asked)  # of 10,000 VMs 2 MB: it computes a second
+        kind = openmetrics.CONTENT_TYPE_LATEST if asked else exposition.CONTENT_TYPE_PLAIN_0_0_4
+        return Response(text, headers={"cache-control": "no-store", "content-type": kind, "vary": "accept"})
 
 
 async def _rows(services: Services, caller: Caller) -> list[Row]:
@@ -125,8 +131,20 @@ async def _rows(services: Services, caller: Caller) -> list[Row]:
     return rows
 
 
-def text_of(rows: Sequence[Row], more: Sequence[Metric]) -> bytes:
-    text: bytes = generate_latest(Collected([*_vms(rows), *more]))  # type: ignore[no-untyped-call]
+def wants_openmetrics(accept: Sequence[str]) -> bool:
+    """Whether it is preferred to plain text, which is what who names nothing gets. RFC 9110, 12.5.1"""
+    quality: dict[str, float] = {}
+    for one in ",".join(accept).split(","):
+        kind, *parameters = (part.strip().lower() for part in one.split(";"))
+        found = re.fullmatch(r"q=([01](?:\.\d{0,3})?)", next((part for part in parameters if part[:2] == "q="), "q=1"))
+        quality[kind] = max(quality.get(kind, 0), float(found[1]) if found else 0)
+    plain = max(quality.get(kind, 0) for kind in ("text/plain", "text/*", "*/*"))
+    return quality.get("application/openmetrics-text", 0) > 0 and quality["application/openmetrics-text"] >= plain
+
+
+def text_of(rows: Sequence[Row], more: Sequence[Metric], as_openmetrics: bool) -> bytes:
+    write = openmetrics.generate_latest if as_openmetrics else exposition.generate_latest
+    text: bytes = write(Collected([*_vms(rows), *more]))
     return text
 
 
