@@ -148,6 +148,7 @@ PROMETHEUS = (
 )
 
 
+@pytest.mark.holds("METRIC-11")
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
