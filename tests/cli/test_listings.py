@@ -147,3 +147,25 @@ def test_nothing_that_is_left_is_not_called_nothing_there(host: Host) -> None:
     assert json.loads(host.ok("vm", "list", "--state", "running", "--json")) == {"vms": []}
     assert host.run("vm", "list", "--state", "runing").exit_code == 2, "and that is no state"
     assert host.run("history", "--refused").stderr == "nothing of this kind has happened\n"
+
+
+def test_columns_are_chosen_and_headings_left_out_in_every_listing(furnished: Host) -> None:
+    for path in listings():
+        more = ARGUMENTS.get(path, ())
+        whole = [re.split(r"  +", line) for line in furnished.ok(*path, *more).splitlines()]
+        if not whole:
+            continue
+        first, second = whole[0][0], whole[0][1]
+        bare = furnished.ok(*path, *more, "--no-headings", "--columns", first.lower()).splitlines()
+        assert bare == [line[0] for line in whole[1:]], path
+        turned = furnished.ok(*path, *more, "--columns", f"{second},{first}").splitlines()
+        assert re.split(r"  +", turned[0]) == [second, first], path
+        for wrong in (
+            ("--columns", "NEVER"),
+            ("--columns", ""),
+            ("--columns", first, "--json"),
+            ("--no-headings", "--json"),
+        ):
+            refused = furnished.run(*path, *more, *wrong)
+            assert (refused.exit_code, refused.stdout) == (2, ""), (path, wrong)
+            assert "--columns" in refused.stderr, (path, wrong)

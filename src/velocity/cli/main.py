@@ -10,6 +10,7 @@ import click
 
 from velocity import __version__
 from velocity.cli import hints
+from velocity.cli.words import plain
 
 VERBS: dict[str, tuple[str, str]] = {
     "serve": ("velocity.cli.serve", "Start the server"),
@@ -112,8 +113,14 @@ def main() -> None:
     """No traceback reaches a user."""
     if "_VELOCITY_COMPLETE" in os.environ:
         importlib.import_module("velocity.cli.completion")  # which tells click of it
+    color = False if plain() else None
+    with click.Context(velocity, color=color).scope(cleanup=False):  # what is said of errors has no other context
+        _run(color)
+
+
+def _run(color: bool | None) -> None:
     try:
-        status = velocity.main(standalone_mode=False)
+        status = velocity.main(standalone_mode=False, color=color)
     except click.exceptions.Abort:
         sys.exit(130)
     except KeyboardInterrupt:

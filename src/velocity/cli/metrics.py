@@ -14,7 +14,7 @@ from rich.table import Table
 from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.which import which
-from velocity.cli.words import clean
+from velocity.cli.words import clean, plain
 from velocity.contract.metrics import VmMetrics
 from velocity.sizes import size
 
@@ -40,7 +40,7 @@ def metrics(vm_: str, group: int | None, day: bool) -> None:
             err=True,
         )
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, color_system=None if plain() else "auto")
     console.print(_table(taken, max(10, console.width - 60)))
 
 

@@ -154,17 +154,22 @@ def warn(messages: Iterable[str | UnsetType]) -> None:
 
 
 Row = Callable[[Any], Sequence[object]]
-SORT, MATCH = "velocity.sort", "velocity.match"
+SORT, MATCH, COLUMNS, HEADINGS = "velocity.sort", "velocity.match", "velocity.columns", "velocity.headings"
 
 
 def listing(command: Function) -> Function:
-    """`--sort`, `--match` and `--json` of every verb that lists; what it lists goes to `listed`."""
+    """`--sort`, `--match`, `--columns` and so on of every verb that lists; what it lists goes to `listed`."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, sort: str | None, match: str | None, **kwargs: Any) -> Any:
-        click.get_current_context().meta.update({SORT: sort, MATCH: match})
+    def wrapped(
+        *args: Any, sort: str | None, match: str | None, columns: str | None, no_headings: bool, **kwargs: Any
+    ) -> Any:
+        told = {SORT: sort, MATCH: match, COLUMNS: columns, HEADINGS: not no_headings}
+        click.get_current_context().meta.update(told)
         return command(*args, **kwargs)
 
+    wrapped = click.option("--no-headings", is_flag=True, help="Only the lines, without the columns' names.")(wrapped)
+    wrapped = click.option("--columns", metavar="COLUMN,...", help="Only these columns, in this order.")(wrapped)
     wrapped = click.option("--match", metavar="TEXT", help="Only lines that contain TEXT.")(wrapped)
     wrapped = click.option("--sort", metavar="COLUMN", help="Sort by this column.")(wrapped)
     return json_option(wrapped)  # type: ignore[return-value]
@@ -186,7 +191,10 @@ def listed(
     `spare` see `table`.
     """
     chosen = click.get_current_context().meta
-    match, sort = chosen[MATCH], chosen[SORT]
+    match, sort, columns = chosen[MATCH], chosen[SORT], chosen[COLUMNS]
+    shown = None if columns is None else [_column(headings, one, "--columns") for one in columns.split(",")]
+    if as_json() and (shown is not None or not chosen[HEADINGS]):
+        raise click.UsageError("--columns and --no-headings are for the table: leave them out, or --json")
     if as_json() and match is None and sort is None:
         show_json(answer)
         return
@@ -197,7 +205,11 @@ def listed(
     elif every and not rows:
         click.echo(f"no {noun} matches {clean(match)!r}", err=True)
     else:
-        table(headings, [cells for _, cells in rows], empty, spare)
+        lines = [cells for _, cells in rows]
+        if shown is not None:
+            headings, spare = [headings[at] for at in shown], ()
+            lines = [[cells[at] for at in shown] for cells in lines]
+        table(headings, lines, empty, spare, headed=chosen[HEADINGS])
 
 
 Rows = list[tuple[Any, Sequence[object]]]
@@ -205,11 +217,18 @@ Rows = list[tuple[Any, Sequence[object]]]
 
 def _chosen(headings: Sequence[str], rows: Rows, match: str, sort: str | None) -> Rows:
     if sort is not None:
-        if sort.upper() not in headings:
-            raise click.BadParameter(f"there is no column {sort!r}; the columns are: {', '.join(headings)}")
-        at = list(headings).index(sort.upper())
+        at = _column(headings, sort, "--sort")
         rows = sorted(rows, key=lambda one: _order(one[1][at]))
     return [one for one in rows if any(match.casefold() in clean(cell).casefold() for cell in one[1])]
+
+
+def _column(headings: Sequence[str], name: str, option: str) -> int:
+    """Where that column is. Raises `BadParameter`."""
+    wanted = name.strip().upper()
+    if wanted not in headings:
+        columns = ", ".join(headings)
+        raise click.BadParameter(f"there is no column {name!r}; the columns are: {columns}", param_hint=option)
+    return list(headings).index(wanted)
 
 
 def _order(cell: object) -> tuple[float, str]:

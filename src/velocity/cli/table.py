@@ -20,8 +20,15 @@ LEAST, COMFORT = 12, 24
 GAP = "  "
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str, spare: Sequence[str] = ()) -> None:
-    """A table on stdout; `empty` is said on stderr when there is nothing.
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    empty: str,
+    spare: Sequence[str] = (),
+    *,
+    headed: bool = True,
+) -> None:
+    """A table on stdout, `headed` by its columns' names; `empty` is said on stderr when there is nothing.
 
     What does not fit into a terminal is cut short; then columns are left out, those of `spare` first and then from the
     right, and named on stderr. Into a pipe or a file goes the whole.
@@ -30,7 +37,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str,
     if not lines:
         click.echo(empty, err=True)
         return
-    lines = [list(headings), *lines]
+    lines = [list(headings), *lines] if headed else lines
     widths = [max(cells(line[column]) for line in lines) for column in range(len(headings))]
     terminal = sys.stdout.isatty()
     shown = list(range(len(headings)))
@@ -38,7 +45,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str,
         shown, widths = fitted(headings, widths, spare, shutil.get_terminal_size().columns)
     for number, line in enumerate(lines):
         parts = [_padded(line[column], widths[column], terminal) for column in shown]
-        click.secho(GAP.join(parts).rstrip(), bold=number == 0)
+        click.secho(GAP.join(parts).rstrip(), bold=headed and number == 0)
     if len(shown) < len(headings):
         left = ", ".join(one for column, one in enumerate(headings) if column not in shown)
         click.echo(f"not shown for want of width: {left} (a wider terminal, a pipe and --json have all)", err=True)

@@ -16,6 +16,11 @@ def clean(text: object) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in str(text))
 
 
+def plain() -> bool:
+    """Whether a terminal gets no colours and no bold letters. https://no-color.org"""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 def isolated(text: str) -> str:
     """For a terminal: a name that is written from the right turns round nothing that stands beside it."""
     turned = any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text)
