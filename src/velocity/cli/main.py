@@ -113,6 +113,7 @@ def main() -> None:
     """No traceback reaches a user."""
     if "_VELOCITY_COMPLETE" in os.environ:
         importlib.import_module("velocity.cli.completion")  # which tells click of it
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, which loads rich
     color = False if plain() else None
     with click.Context(velocity, color=color).scope(cleanup=False):  # what is said of errors has no other context
         _run(color)

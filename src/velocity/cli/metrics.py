@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import UnsetType
-from rich.console import Console
-from rich.table import Table
 
 from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
@@ -17,6 +16,9 @@ from velocity.cli.which import which
 from velocity.cli.words import clean, plain
 from velocity.contract.metrics import VmMetrics
 from velocity.sizes import size
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "
@@ -40,12 +42,16 @@ def metrics(vm_: str, group: int | None, day: bool) -> None:
             err=True,
         )
         return
+    from rich.console import Console
+
     console = Console(highlight=False, color_system=None if plain() else "auto")
     console.print(_table(taken, max(10, console.width - 60)))
 
 
 def _table(taken: VmMetrics, width: int) -> Table:
     times = (time.strftime("%H:%M", time.localtime(at)) for at in (taken.at[0], taken.at[-1]))
+    from rich.table import Table
+
     shown = Table(box=None, pad_edge=False)
     for heading in ("", " to ".join(times), "LAST", "MEAN", "MOST"):
         shown.add_column(heading, justify="left" if len(shown.columns) < 2 else "right", no_wrap=True)

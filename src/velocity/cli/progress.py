@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Column
+from typing import TYPE_CHECKING
 
 from velocity.cli.words import clean
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 FIGURES = 40
 """Columns of a terminal that the figures beside a bar take at most, with the spaces between."""
@@ -16,6 +16,10 @@ FIGURES = 40
 
 def bar(*, shown: bool = True) -> Progress:
     """Bytes that are done, of so many, how fast, and how long it will take."""
+    from rich.console import Console  # a tenth of a second that only who waits has to pay
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.table import Column
+
     console = Console(file=sys.stderr)
     width = max(5, min(40, console.width // 4))
     text = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - width - FIGURES))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
 
 from velocity.cli import connection, metrics, resolve, where
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, planning, show_json
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.vm_settings import MediaNames, MediaScope, altering, creating, lines, read
+from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
@@ -239,7 +238,7 @@ vm.add_command(metrics.command)
 def _request(word: str, group: int | None, state: str) -> None:
     client = connection.connect()
     found = resolve.vm(client, group, word)
-    with Console(file=sys.stderr).status(f"{found.label}: asking for {state}"):
+    with waiting(f"{found.label}: asking for {state}"):
         answer = client.set_vm_state(vmid=found.id, state=state)
     _said(found.label, answer)
 
@@ -260,7 +259,7 @@ def _said(label: str, answer: VmState) -> None:
 def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
     """Ask until it is STOPPED or the time is over; the API has no longer answer than the state."""
     begun = time.monotonic()
-    with Console(file=sys.stderr).status("STOPPING") as status:
+    with waiting("STOPPING") as status:
         while True:
             state = client.vm_state(vmid=vmid)
             passed = time.monotonic() - begun

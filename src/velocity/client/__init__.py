@@ -1,12 +1,27 @@
 """The Python client: `Client`, and `AsyncClient` for asyncio, have a method for every operation of the API."""
 
-from velocity.client.asynchronous import AsyncClient
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from velocity.client.client import Client
 from velocity.client.console import Console
 from velocity.client.errors import ApiError, ClientError, PlanOnly, Unreachable, Untrusted
 from velocity.client.renewal import HeldSession
 
+if TYPE_CHECKING:
+    from velocity.client.asynchronous import AsyncClient
+
 __all__ = [
     "ApiError", "AsyncClient", "Client", "ClientError", "Console", "HeldSession", "PlanOnly", "Unreachable",
     "Untrusted",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """asyncio takes a third of the time of the import, and most programs use one client."""
+    if name != "AsyncClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from velocity.client.asynchronous import AsyncClient
+
+    return AsyncClient
