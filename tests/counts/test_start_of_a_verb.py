@@ -22,6 +22,7 @@ except SystemExit:
 """
 
 
+@pytest.mark.holds("CLI-25")
 @pytest.mark.parametrize(
     "words",
     [("vm", "list"), ("media", "list"), ("group", "list"), ("vm", "start", "web"), ("task", "list"), ("history",)],
