@@ -149,7 +149,7 @@ def test_nothing_that_is_left_is_not_called_nothing_there(host: Host) -> None:
     assert host.run("history", "--refused").stderr == "nothing of this kind has happened\n"
 
 
-@pytest.mark.holds("CLI-24")
+@pytest.mark.holds("CLI-22")
 def test_columns_are_chosen_and_headings_left_out_in_every_listing(furnished: Host) -> None:
     for path in listings():
         more = ARGUMENTS.get(path, ())

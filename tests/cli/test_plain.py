@@ -32,7 +32,7 @@ def shown(host: Host, *words: str, **variables: str) -> str:
     return said.decode()
 
 
-@pytest.mark.holds("CLI-23")
+@pytest.mark.holds("CLI-21")
 @pytest.mark.parametrize("words", [("group", "list"), ("vm", "show", "nobody")], ids=" ".join)
 def test_who_wants_no_colours_gets_no_escape_sequence(host: Host, words: tuple[str, ...]) -> None:
     assert "\x1b[" in shown(host, *words), "else there is nothing to see here"

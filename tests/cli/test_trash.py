@@ -9,7 +9,7 @@ from velocity.cli.trash import remove_all
 from velocity.client import Client
 
 
-@pytest.mark.holds("CLI-26")
+@pytest.mark.holds("CLI-24")
 def test_what_went_meanwhile_does_not_end_the_emptying(host: Host) -> None:
     for name in ("a", "b", "c"):
         host.ok("media", "create", name, "--size", "1M")

@@ -22,7 +22,7 @@ except SystemExit:
 """
 
 
-@pytest.mark.holds("CLI-25")
+@pytest.mark.holds("CLI-23")
 @pytest.mark.parametrize(
     "words",
     [("vm", "list"), ("media", "list"), ("group", "list"), ("vm", "start", "web"), ("task", "list"), ("history",)],

@@ -5,6 +5,10 @@ import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
 import { followTheme } from "./ui/theme";
 
+// Their addresses are relative, and would be others as soon as one goes to another place: what is loaded later asks by
+// them whether a style is there, and would load it again, behind those that it must not override.
+for (const link of document.querySelectorAll("link")) Object.defineProperty(link, "href", { value: link.href });
+
 followTheme();
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
