@@ -111,7 +111,7 @@ def _check(shell: Shell, host: Host, cases: tuple[tuple[str, str], ...]) -> None
     assert not wrong
 
 
-@pytest.mark.holds("CLI-20", "CLI-22")
+@pytest.mark.holds("CLI-20")
 @pytest.mark.whole
 def test_bash_completes_to_words_that_can_be_run(named: Host, whole: bool) -> None:
     shell = Shell(
@@ -124,7 +124,7 @@ def test_bash_completes_to_words_that_can_be_run(named: Host, whole: bool) -> No
         shell.close()
 
 
-@pytest.mark.holds("CLI-20", "CLI-22")
+@pytest.mark.holds("CLI-20")
 @pytest.mark.whole
 def test_zsh_completes_to_words_that_can_be_run(named: Host, whole: bool) -> None:
     shell = Shell(
@@ -137,7 +137,7 @@ def test_zsh_completes_to_words_that_can_be_run(named: Host, whole: bool) -> Non
         shell.close()
 
 
-@pytest.mark.holds("CLI-20", "CLI-22")
+@pytest.mark.holds("CLI-20")
 @pytest.mark.whole
 def test_fish_completes_to_words_that_can_be_run(named: Host, whole: bool) -> None:
     cases = FISH if whole else FISH[:SHORT]

@@ -19,7 +19,7 @@ ERRORS = (
 )
 
 
-@pytest.mark.holds("CLI-19", "CLI-21")
+@pytest.mark.holds("CLI-19")
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_every_error_passes_between_processes_as_it_is(error: Exception, protocol: int) -> None:

@@ -66,6 +66,8 @@ def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> N
         wide = one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             found[path].append(f"it is {wide} px wider than the screen")
+    styles = one.page.evaluate("[...document.styleSheets].map(one => one.href)")
+    assert len(styles) == len(set(styles)), "a style that is loaded again overrides what came after it"
     assert {path: one for path, one in found.items() if one} == {}
 
 
