@@ -222,7 +222,7 @@ async def test_a_run_has_not_ended_before_it_is_cleared(ran: Ran, monkeypatch: p
 
 async def test_half_of_a_cleared_run_is_none(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash comes while its files are removed: the next server finds no run, and no word of how it ended."""
-    monkeypatch.setattr("shutil.rmtree", lambda *_arguments, **_more: None)
+    monkeypatch.setattr("velocity.hypervisor.qemu.runs.remove_tree", lambda _directory: None)
     ran.runs.end(ran.run)
     left = sorted(file.name for file in ran.runs.directory(ran.who.machine).iterdir())
     assert left == ["own"]

@@ -81,7 +81,7 @@ SEAMS = (
     Seam("bytes of an upload are written", "os:writev", descriptor, r"/\.moving/"),
     Seam("a medium's bytes are flushed", "os:fdatasync", descriptor, r"/\.moving/"),
     Seam("a made medium is flushed", "os:fsync", descriptor, r"/\.moving/."),
-    Seam("an image is read or converted", "subprocess:Popen.__init__", words, r"qemu-img"),
+    Seam("an image is read or converted", "velocity.spawning:spawn", words, r"qemu-img"),
     Seam("a medium is moved into place", "os:rename", paths, r"/\.moving/\S+ -> \S+/media/[^/]+$"),
     Seam("a medium is moved out of place", "os:rename", paths, r"/media/[^/]+ -> \S+/\.moving/"),
     Seam("a medium is moved into the trash", "os:rename", paths, r" -> \S+/\.trash/"),
@@ -100,7 +100,7 @@ SEAMS = (
     Seam("a uid is claimed", "os:symlink", paths, r"/uids/\d+$", with_=QEMU),
     Seam("a run is noted", "os:rename", paths, r"/run\.json$", with_=QEMU),
     Seam("the console's pipe is made", "os:mkfifo", path, r"/runs/", with_=QEMU),
-    Seam("QEMU is spawned", "subprocess:Popen.__init__", words, r" -uuid ", with_=QEMU),
+    Seam("QEMU is spawned", "velocity.spawning:spawn", words, r" -uuid ", with_=QEMU),
     Seam("QEMU's monitor is connected", "qemu.qmp:QMPClient.connect", with_=QEMU),
     Seam("QEMU is told to go on", "qemu.qmp:QMPClient.execute", words, r"^cont$", with_=QEMU),
     Seam("QEMU is told to pause", "qemu.qmp:QMPClient.execute", words, r"^stop$", with_=QEMU),
@@ -108,7 +108,13 @@ SEAMS = (
     Seam("QEMU is told to quit", "qemu.qmp:QMPClient.execute", words, r"^quit$", with_=QEMU),
     Seam("a run's note is removed", "os:unlink", paths, r"/run\.json$", with_=QEMU),
     Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU),
-    Seam("a run's directory is removed", "shutil:rmtree", paths, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
+    Seam(
+        "a run's directory is removed",
+        "velocity.hypervisor.qemu.runs:remove_tree",
+        paths,
+        r"/runs/\w{8}/[-\w]{36}$",
+        with_=QEMU,
+    ),
 )
 BRIDGED = Seam("a link is made", "velocity.network.taps:connect_nic", with_=QEMU)
 """Passed where the tests have a network namespace, and so a bridge, of their own."""

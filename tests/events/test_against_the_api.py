@@ -60,7 +60,7 @@ async def lists(w: World, key: str) -> dict[str, Any]:
 
 def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
-    left_out = ("type", "rosetta", "notes", "machine_type", "firmware", "isolation")
+    left_out = ("type", "rosetta", "notes", "machine_type", "firmware", "isolation", "interfaces")
     short = {name: value for name, value in vm.items() if name not in left_out}
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
     short["media"] = [one["mid"] for one in vm["media"]]

@@ -288,6 +288,7 @@ class Lives(Served):
             assert fact is None or "ended" not in words, f"VM {vmid} runs, and is said to have ended: {words}"
             if fact is Fact.RUNNING:
                 assert vm.get("reason", {}).get("cause") in (None, "guest-reset"), vm["reason"]
+        await self.w.server.services.fleet.settle()  # the clock does not wait for a database that is slow
         assert self.fake.state.ends == {}, "each end is written down, and acknowledged"
         for vmid in self.vmids:
             for state in ("RUNNING", "PAUSED", "RUNNING", "STOPPED"):
