@@ -108,13 +108,7 @@ SEAMS = (
     Seam("QEMU is told to quit", "qemu.qmp:QMPClient.execute", words, r"^quit$", with_=QEMU),
     Seam("a run's note is removed", "os:unlink", paths, r"/run\.json$", with_=QEMU),
     Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU),
-    Seam(
-        "a run's directory is removed",
-        "velocity.hypervisor.qemu.runs:remove_tree",
-        paths,
-        r"/runs/\w{8}/[-\w]{36}$",
-        with_=QEMU,
-    ),
+    Seam("a run's directory is removed", "os:rmdir", path, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU),
 )
 BRIDGED = Seam("a link is made", "velocity.network.taps:connect_nic", with_=QEMU)
 """Passed where the tests have a network namespace, and so a bridge, of their own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import subprocess
@@ -15,25 +14,9 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from tests.postgres import Postgres
+from tests.store.opening import opened, said
 from velocity.cli.main import velocity
 from velocity.store import engine
-from velocity.store.database import Database
-from velocity.store.errors import DatabaseError
-
-
-def opened(url: str) -> None:
-    database = Database(url)
-    try:
-        database.open()
-    finally:
-        asyncio.run(database.close())
-
-
-def said(url: str) -> str:
-    with pytest.raises(DatabaseError) as refused:
-        opened(url)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
 
 
 def break_(file: Path, how: str) -> None:

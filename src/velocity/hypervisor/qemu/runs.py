@@ -14,7 +14,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -100,9 +100,20 @@ def boot_id() -> str:
 
 
 class Runs:
-    """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid."""
+    """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid.
 
-    def __init__(self, runtime: Path, instance: str, uids: range | None, claims: Path = CLAIMS) -> None:
+    `remove` takes a directory away, with all that is in it.
+    """
+
+    def __init__(
+        self,
+        runtime: Path,
+        instance: str,
+        uids: range | None,
+        claims: Path = CLAIMS,
+        remove: Callable[[Path], None] = remove_tree,
+    ) -> None:
+        self._remove = remove
         self._root = runtime / instance
         self._claims = claims
         self._uids = uids
@@ -127,7 +138,7 @@ class Runs:
         for directory in self._root.iterdir():
             if directory not in runs:
                 with contextlib.suppress(OSError):
-                    remove_tree(directory)
+                    self._remove(directory)
         self._take_back({run.uid: run.machine for run, _ in look.runs if run.end is None})
 
     def _make(self) -> None:
@@ -222,11 +233,11 @@ class Runs:
             # First what makes it a run: a server that finds half of the rest takes it for none.
             (directory / "run.json").unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                remove_tree(directory)
+                self._remove(directory)
             return
         for left in directory.iterdir():
             if left.is_dir():
-                remove_tree(left)
+                self._remove(left)
             elif left.name != "run.json":
                 left.unlink()
         self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), nics={}, spool=None))
