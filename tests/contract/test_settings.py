@@ -14,8 +14,8 @@ SETTINGS = VmSettings.__struct_fields__
     ("kind", "before", "behind"),
     [
         (CreateVm, ["name", "gid"], ["plan"]),
-        (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "plan"]),
-        (Spec, [], ["machine_type", "firmware", "attached_by", "writes", "interfaces", "last_nic"]),
+        (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "hardware", "plan"]),
+        (Spec, [], ["machine_type", "firmware", "hardware", "attached_by", "writes", "interfaces", "last_nic"]),
     ],
 )
 def test_every_setting_stands_among_the_fields(

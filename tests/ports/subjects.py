@@ -60,7 +60,10 @@ def next_run(who: Incarnation, by: int = 1) -> Incarnation:
 def spec(hypervisor: Hypervisor, *, held: bool = False, displays: int = 1) -> MachineSpec:
     about = hypervisor.hosts.about(HOST)
     screens = tuple(DisplaySpec(f"screen {number}", 800, 600) for number in range(displays))
-    return MachineSpec("a name", 1, 64, about.machine_type, about.firmware, displays=screens, held=held)
+    newest = about.hardware[-1].name
+    return MachineSpec(
+        "a name", 1, 64, about.machine_type, about.firmware, displays=screens, held=held, hardware=newest
+    )
 
 
 class Subject(Protocol):

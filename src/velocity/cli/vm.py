@@ -106,16 +106,23 @@ def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
     help="Take this host's firmware build. Boot entries stay, unless its layout is another.",
 )
 @click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
+@click.option("--hardware", metavar="latest|NAME", help="Take the newest profile of devices, or the one of that name.")
 @changing
 def set_(
-    vm_: str, group: int | None, name: str | None, written: Mapping[str, Any], firmware: str | None, machine: str | None
+    vm_: str,
+    group: int | None,
+    name: str | None,
+    written: Mapping[str, Any],
+    firmware: str | None,
+    machine: str | None,
+    hardware: str | None,
 ) -> None:
     """Change VM. Settings that are not given stay; lists replace the present ones."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
     settings = read(MediaScope(client, gid, beyond=True), written)
-    given = {"name": name, "firmware": firmware, "machine_type": machine}
+    given = {"name": name, "firmware": firmware, "machine_type": machine, "hardware": hardware}
     settings |= {field: value for field, value in given.items() if value is not None}
     answer = client.alter_vm(vmid=found.id, **settings)
     if as_json():
@@ -290,6 +297,7 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
     facts += [*lines(info, called, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
+    facts.append(("hardware", info.hardware))
     if info.isolation:
         holds = info.isolation
         own = f"namespaces {' '.join(holds.namespaces) or 'none'}"

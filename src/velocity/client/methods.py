@@ -522,6 +522,7 @@ class Methods(abc.ABC):
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
         machine_type: str | UnsetType = UNSET,
+        hardware: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
@@ -532,7 +533,7 @@ class Methods(abc.ABC):
         404 16411: no such medium for this group
         404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
-        406 16422: firmware is not "host", or machine_type is not "latest"
+        406 16422: firmware is not "host", machine_type is not "latest", or hardware names no profile of this version
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
@@ -560,6 +561,7 @@ class Methods(abc.ABC):
                 revision=revision,
                 firmware=firmware,
                 machine_type=machine_type,
+                hardware=hardware,
             ),
         )
 

@@ -183,6 +183,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     wanted: Annotated[State, Meta(description="the state that was last requested")]
     machine_type: Annotated[str, Meta(description="QEMU's machine type; it stays until it is changed")]
     firmware: Annotated[str, Meta(description="the firmware build; it stays until it is changed")]
+    hardware: Annotated[str, Meta(description="the profile of its devices; it stays until it is changed")]
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     interfaces: Annotated[list[Interface], Meta(description="of each NIC in `nics`, in their order")]
     reason: Reason | UnsetType = UNSET
@@ -201,6 +202,7 @@ class AlterVm(Change, frozen=True):
     revision: fields.SeenRevision | UnsetType = UNSET
     firmware: Annotated[Word, Meta(description='"host": the build of this host')] | UnsetType = UNSET
     machine_type: Annotated[Word, Meta(description='"latest": the newest of this host')] | UnsetType = UNSET
+    hardware: Annotated[Word, Meta(description='"latest", or the name of a profile')] | UnsetType = UNSET
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
@@ -366,7 +368,12 @@ ALTER = Operation(
         Failure(16411, 404, Problem.MEDIUM_NOT_FOUND, "no such medium for this group"),
         Failure(16412, 404, Problem.INTERFACE_NOT_FOUND, "the VM has no NIC with that id"),
         Failure(16414, 404, Problem.NIC_NOT_FOUND, "no such host NIC"),
-        Failure(16422, 406, Problem.NOT_OF_THIS_HOST, 'firmware is not "host", or machine_type is not "latest"'),
+        Failure(
+            16422,
+            406,
+            Problem.NOT_OF_THIS_HOST,
+            'firmware is not "host", machine_type is not "latest", or hardware names no profile of this version',
+        ),
         Failure(16440, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(

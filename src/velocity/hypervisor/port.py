@@ -46,6 +46,10 @@ class Incarnation(Value, frozen=True):
     epoch: int
 
 
+FIRST_HARDWARE = "1"
+"""The `HardwareProfile` of machines that are older than these."""
+
+
 class Bus(enum.Enum):
     """How a disk is attached."""
 
@@ -93,7 +97,8 @@ NicSpec = NatSpec | BridgeSpec
 class MachineSpec(Value, frozen=True):
     """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
 
-    `held` asks for a machine that is loaded and paused before its first instruction.
+    `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
+    host's `HardwareProfile`s.
     """
 
     name: str
@@ -105,6 +110,7 @@ class MachineSpec(Value, frozen=True):
     displays: tuple[DisplaySpec, ...] = ()
     nics: tuple[NicSpec, ...] = ()
     held: bool = False
+    hardware: str = FIRST_HARDWARE
 
 
 class Stop(enum.Enum):
@@ -166,15 +172,26 @@ class Listing(Value, frozen=True):
     complete: bool
 
 
+class HardwareProfile(Value, frozen=True):
+    """What machines can be made of. `notices`: what a guest notices that had the one before, for people."""
+
+    name: str
+    notices: str
+
+
 @dataclass(frozen=True)
 class HostFacts:
-    """What a host can give a machine. Memory is in MiB. It never stands for one of several kinds: it has no tag."""
+    """What a host can give a machine. Memory is in MiB. It never stands for one of several kinds: it has no tag.
+
+    `hardware`: oldest first.
+    """
 
     accelerator: str
     accelerator_reason: str
     hypervisor: str
     machine_type: str
     firmware: str
+    hardware: tuple[HardwareProfile, ...]
     max_cpus: int
     memory: int
 

@@ -166,6 +166,7 @@ class Builder:
             memory=spec.memory_mib,
             machine_type=spec.machine_type,
             firmware=spec.firmware,
+            hardware=spec.hardware,
             disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(nic, one) for nic, one in interfaces.pairs(spec)),

@@ -55,7 +55,7 @@ class Provisioning:
         """Its vmid, and what will not work as one might expect."""
         self._directory.group(request.gid)
         facts = self._hypervisor.hosts.about(self._host)
-        spec = Spec(**settings_of(VmSettings, request), machine_type=facts.machine_type, firmware=facts.firmware)
+        spec = Spec(**settings_of(VmSettings, request), **rules.newest(facts))
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims.has_mac)
         spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
@@ -92,11 +92,13 @@ class Provisioning:
         old = keeper.machine
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
-        taken = rules.taken_from_host(old.spec, request, self._hypervisor.hosts.about(self._host))
+        facts = self._hypervisor.hosts.about(self._host)
+        taken = rules.taken_from_host(old.spec, request, facts)
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims.has_mac)
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
+        warnings += rules.noticed(old.spec, spec, facts)
         machine = replace(old, name=name, spec=spec)
         with self._fleet.claims.taken(old.uuid, self._fleet.builder.claim(machine, keeper.progress.run)):
             rules.check_display_names(spec.displays)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
@@ -14,12 +15,12 @@ from velocity.contract import settings
 from velocity.contract.machines import AlterVm, Display, Interface, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HostFacts
+from velocity.hypervisor.port import FIRST_HARDWARE, Fact, FactCause, FactReport, HostFacts
 
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
 class Spec(VmSettings, frozen=True, kw_only=True):
-    """What a machine is made of, as it is kept. Machine type and firmware build stay until they are changed.
+    """What a machine is made of, as it is kept. Machine type, firmware build and hardware stay until they are changed.
 
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was started writing to; absent: an older version started it.
@@ -28,6 +29,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
     machine_type: str
     firmware: str
+    hardware: str = FIRST_HARDWARE
     attached_by: dict[UUID, int] | UnsetType = UNSET
     writes: list[UUID] | UnsetType = UNSET
     interfaces: tuple[Interface, ...] = ()
@@ -82,7 +84,7 @@ WAITING = tuple(settings.waiting(VmSettings))
 """What cannot change while a machine runs."""
 
 
-PINNED = {"machine_type": "latest", "firmware": "host"}
+PINNED = {"machine_type": "latest", "firmware": "host", "hardware": "latest"}
 """What a machine keeps from its host, and the word with which it takes what its host has now."""
 
 
@@ -111,20 +113,42 @@ def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
     }
 
 
+def newest(facts: HostFacts) -> dict[str, Any]:
+    """What a machine that is made now keeps from its host."""
+    return {"machine_type": facts.machine_type, "firmware": facts.firmware, "hardware": facts.hardware[-1].name}
+
+
 def taken_from_host(spec: Spec, request: AlterVm, facts: HostFacts) -> dict[str, str]:
-    """Machine type and firmware build, where the request asks for those of the host."""
+    """What is kept from the host, where the request asks for it."""
     taken = {}
+    profiles = [one.name for one in facts.hardware]
     for name, word in PINNED.items():
         asked = getattr(request, name)
         if asked == word:
-            taken[name] = getattr(facts, name)
+            taken[name] = newest(facts)[name]
+        elif name == "hardware" and asked in profiles:
+            taken[name] = asked
         elif asked is not UNSET and asked != getattr(spec, name):
+            others = f", to one of {', '.join(profiles)}" if name == "hardware" else ""
             raise Refused(
                 Problem.NOT_OF_THIS_HOST,
-                f"{name} is {asked!r}: set it to {word!r}, for what this host has now, or leave it out",
+                f"{name} is {asked!r}: set it to {word!r}, for what this host has now{others}, or leave it out",
                 field=name,
             )
     return taken
+
+
+def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
+    """What the guest notices of other hardware, for people."""
+    names = [one.name for one in facts.hardware]
+    if old.hardware == new.hardware:
+        return []
+    if old.hardware not in names:
+        return [f"with hardware {new.hardware}, the guest may find its devices at other places"]
+    before, after = names.index(old.hardware), names.index(new.hardware)
+    between = "; ".join(one.notices for one in facts.hardware[min(before, after) + 1 : max(before, after) + 1])
+    verb = "finds" if before < after else "no longer finds"
+    return [f"with hardware {new.hardware}, the guest {verb}: {between}"]
 
 
 def amount(specs: Sequence[Spec]) -> Amount:

@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from uuid import UUID
 
 import msgspec
 import pytest
 
+from tests.hypervisor.qemu.plans import disk, nat, plan
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
-from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec, Stop
-from velocity.hypervisor.qemu.command import (
-    Files,
-    LaunchSpec,
-    ListeningSockets,
-    NatDevice,
-    TapDevice,
-    arguments,
-    escaped,
-)
-from velocity.storage.port import MediaRef
-
-ID = UUID(int=7)
-
-
-def plan(**more: object) -> LaunchSpec:
-    spec = MachineSpec("evil,-name=x\n../", 2, 512, "pc-q35-7.2", "0", **more)  # type: ignore[arg-type]
-    files = Files(code=3, variables=4, disks=list(range(20, 20 + len(spec.disks))))
-    nics = [
-        NatDevice(nic.nic, nic.mac) if isinstance(nic, NatSpec) else TapDevice(nic.nic, nic.mac, 9) for nic in spec.nics
-    ]
-    return LaunchSpec("qemu", ID, 1, "tcg", spec, files, ListeningSockets(6), nics, "/run/a,b")
-
-
-def disk(bus: Bus, *, readonly: bool = False, cdrom: bool = False, format: str = "raw") -> DiskSpec:
-    return DiskSpec(MediaRef(1, ID, format), bus, readonly, cdrom)
-
-
-def nat(number: int) -> NatSpec:
-    return NatSpec(nic=number, mac=f"52:54:00:00:00:{number:02x}")
+from velocity.hypervisor.port import Bus, DisplaySpec, Stop
+from velocity.hypervisor.qemu.command import LaunchSpec, arguments, escaped
 
 
 def options(made: LaunchSpec, name: str) -> list[str]:

@@ -96,6 +96,7 @@ def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) 
         wanted=progress.wanted,
         machine_type=spec.machine_type,
         firmware=spec.firmware,
+        hardware=spec.hardware,
         waiting=_waiting(keeper),
         interfaces=list(spec.interfaces),
         reason=progress.reason or UNSET,

@@ -19,6 +19,7 @@ from velocity.hypervisor.port import (
     DisplayConsole,
     Fact,
     FactCause,
+    HardwareProfile,
     HostFacts,
     HostId,
     HostNow,
@@ -35,6 +36,7 @@ FACTS = HostFacts(
     hypervisor="fake 1.0",
     machine_type="fake-1.0",
     firmware="0123456789abcdef",
+    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus")),
     max_cpus=8,
     memory=4096,
 )

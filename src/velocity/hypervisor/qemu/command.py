@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
+from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
 from velocity.network.rules import slot
 
 USB_PORTS = 15
@@ -25,11 +27,6 @@ USB_NEXT = USB_PORTS - USB_SPARE
 """Disks on each further one."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
-
-MACHINE = "vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram"
-"""A core dump of QEMU has no guest's memory in it: neither its secrets nor its gigabytes."""
-
-SLOT_XHCI, SLOT_SCSI, SLOT_RNG, SLOT_DISPLAYS, SLOT_NICS, SLOT_BLOCKS = 4, 8, 9, 1, 11, 12
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,10 @@ class LaunchSpec:
     nics: Sequence[NatDevice | TapDevice]
     own: str
 
+    @cached_property
+    def hardware(self) -> Hardware:
+        return profile(self.spec.hardware)
+
 
 def arguments(plan: LaunchSpec) -> list[str]:
     """QEMU's arguments, the program first. The user's words reach none of them."""
@@ -86,6 +87,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_disks(plan),
         *_displays(plan),
         *_nics(plan),
+        *_spare_ports(plan.hardware),
         # Its standard input and output: it never waits for a file, and none has to be opened by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
@@ -107,14 +109,14 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-msg", "timestamp=on"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-pidfile", escaped(f"{plan.own}/pid")),
-        *("-machine", f"{spec.machine_type},{MACHINE}"),
+        *("-machine", f"{spec.machine_type},{plan.hardware.machine}"),
         *("-accel", plan.accelerator),
         *("-cpu", "host" if kvm else "max"),
         *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
         *("-m", f"{spec.memory}M"),
         *("-smp", str(spec.cpus)),
         *("-object", "rng-builtin,id=rng"),
-        *("-device", f"virtio-rng-pci,rng=rng,addr={SLOT_RNG:#x}"),
+        *("-device", f"virtio-rng-pci,rng=rng,addr={plan.hardware.slots.entropy:#x}"),
         # On the ISA bus, as libvirt has it: more guests know it there, and it starts sooner.
         *("-device", "pvpanic"),
         *("-action", "panic=pause"),
@@ -138,9 +140,10 @@ def _usb(plan: LaunchSpec) -> Iterator[str]:
     devices = Counter(_controller(place) for place in range(disks))
     if inputs:
         devices[0] += len(inputs)
+    slot = plan.hardware.slots.usb
     for number, count in sorted(devices.items()):
         ports = count + USB_SPARE
-        yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={SLOT_XHCI + number:#x}")
+        yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={slot + number:#x}")
     for device in inputs:
         yield from ("-device", f"{device},bus=xhci0.0")
 
@@ -152,13 +155,13 @@ def _controller(place: int) -> int:
 
 def _disks(plan: LaunchSpec) -> Iterator[str]:
     if any(disk.bus is Bus.VIRTIO for disk in plan.spec.disks):
-        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={SLOT_SCSI:#x}")
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={plan.hardware.slots.scsi:#x}")
     counts = {Bus.USB: 0, Bus.BLOCK: 0, Bus.VIRTIO: 0}
     for number, (disk, descriptor) in enumerate(zip(plan.spec.disks, plan.files.disks, strict=True)):
         fdset = 10 + number
         yield from _fdset(fdset, descriptor)
         yield from ("-blockdev", _node(disk, f"disk{number}", fdset))
-        yield from _device(disk, number, counts[disk.bus])
+        yield from _device(disk, number, counts[disk.bus], plan.hardware.slots)
         counts[disk.bus] += 1
 
 
@@ -169,7 +172,7 @@ def _node(disk: DiskSpec, name: str, fdset: int) -> str:
     return f"{node},discard=unmap"
 
 
-def _device(disk: DiskSpec, number: int, place: int) -> Iterator[str]:
+def _device(disk: DiskSpec, number: int, place: int, slots: Slots) -> Iterator[str]:
     common = f"drive=disk{number},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
     errors = "werror=stop,rerror=stop"
@@ -185,21 +188,21 @@ def _device(disk: DiskSpec, number: int, place: int) -> Iterator[str]:
         case Bus.VIRTIO, False:
             yield from ("-device", f"scsi-hd,bus=scsi.0,scsi-id={place},{serial},{errors},{common}")
         case _:
-            yield from ("-device", f"virtio-blk-pci,{_address(SLOT_BLOCKS, place)},{serial},{errors},{common}")
+            yield from ("-device", f"virtio-blk-pci,{_address(slots.blocks, place)},{serial},{errors},{common}")
 
 
 def _displays(plan: LaunchSpec) -> Iterator[str]:
     for number, display in enumerate(plan.spec.displays):
-        yield from ("-device", _display(display, number))
+        yield from ("-device", _display(display, number, plan.hardware.slots))
         path = escaped(f"{plan.own}/{screen_socket(number)}")
         yield from ("-vnc", f"unix:{path},id=vnc{number},display={screen_device(number)},head=0")
 
 
-def _display(display: DisplaySpec, number: int) -> str:
+def _display(display: DisplaySpec, number: int, slots: Slots) -> str:
     size = f"xres={display.width},yres={display.height}"
     if number == 0:
-        return f"virtio-vga,id={screen_device(number)},{size},addr={SLOT_DISPLAYS:#x}"
-    return f"virtio-gpu-pci,id={screen_device(number)},{size},{_address(SLOT_DISPLAYS + 1, number - 1)}"
+        return f"virtio-vga,id={screen_device(number)},{size},addr={slots.display:#x}"
+    return f"virtio-gpu-pci,id={screen_device(number)},{size},{_address(slots.more_displays, number - 1)}"
 
 
 def screen_device(index: int) -> str:
@@ -214,9 +217,10 @@ def screen_socket(index: int) -> str:
 
 def _nics(plan: LaunchSpec) -> Iterator[str]:
     """At the PCI address of its slot, wherever it stands in the list: guests name a NIC after that."""
-    slots = {slot(nic.nic) for nic in plan.nics}
-    if slots and 0 not in slots:  # no guest looks for the others behind a first function that is not there
-        yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{_address(SLOT_NICS, 0)}")
+    first = plan.hardware.slots.nics
+    places = {slot(nic.nic) for nic in plan.nics}
+    if places and 0 not in places:  # no guest looks for the others behind a first function that is not there
+        yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{_address(first, 0)}")
     for nic in plan.nics:
         place = slot(nic.nic)
         match nic:
@@ -225,7 +229,14 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
             case TapDevice(fd=descriptor):
                 yield from ("-netdev", f"tap,id=net{place},fd={descriptor}")
         about = f"id=nic{nic.nic},netdev=net{place},mac={nic.mac},romfile="
-        yield from ("-device", f"virtio-net-pci,{about},{_address(SLOT_NICS, place)}")
+        yield from ("-device", f"virtio-net-pci,{about},{_address(first, place)}")
+
+
+def _spare_ports(hardware: Hardware) -> Iterator[str]:
+    """Without I/O space, of which a port would take 4 KiB and the firmware has 48 to give."""
+    for number in range(hardware.spare_ports):
+        about = f"id=spare{number},chassis={number + 1},slot={number + 1},io-reserve=0"
+        yield from ("-device", f"pcie-root-port,{about},{_address(hardware.slots.spare_ports, number)}")
 
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import logging
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import facts, firmware, probe, spool
+from velocity.hypervisor.qemu import facts, firmware, hardware, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -84,6 +84,7 @@ class QemuHypervisor:
             hypervisor=f"QEMU {host.version}",
             machine_type=host.machine_type,
             firmware=image.build,
+            hardware=hardware.known(),
             max_cpus=host.max_cpus,
             memory=host.memory_mib,
         )

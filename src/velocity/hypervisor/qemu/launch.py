@@ -19,7 +19,7 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, filesizes, qemu_log, resolver, scopes, spool
+from velocity.hypervisor.qemu import confine, filesizes, hardware, qemu_log, resolver, scopes, spool
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
@@ -197,6 +197,7 @@ def _check(overtaken: threading.Event) -> None:
 
 
 def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -> None:
+    hardware.profile(spec.hardware)
     if place.machine_types and spec.machine_type not in place.machine_types:
         raise HypervisorError(
             f"this host's QEMU does not have the machine type {spec.machine_type} of this VM: install one that does, "

@@ -23,6 +23,7 @@ export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
           <Fact name="Starts when the server starts">{info.autostart ? "yes" : "no"}</Fact>
           <Fact name="Type">{info.type}</Fact>
           <Fact name="Machine type">{info.machine_type}</Fact>
+          <Fact name="Hardware">{info.hardware}</Fact>
           <Fact name="Firmware">
             <span className="v-breaks">{info.firmware}</span>{" "}
             {mayAlter && (

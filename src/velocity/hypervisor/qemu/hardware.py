@@ -1,0 +1,72 @@
+"""What a VM is made of beside its machine type and firmware: profiles, each with a name that its VMs keep.
+
+A profile that was released never changes: a guest finds its devices, and the places where they are, again. What is to
+be otherwise is a new profile, at the end; `command` builds from their fields and knows no name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from velocity.hypervisor.port import HardwareProfile, HypervisorError
+
+
+@dataclass(frozen=True)
+class Slots:
+    """PCI slots on the root bus. Up to eight devices share one, as its functions; what needs more takes those behind.
+
+    Of q35's own, 0x1f has the devices of the chipset.
+    """
+
+    display: int = 0x1
+    more_displays: int = 0x2
+    usb: int = 0x4
+    scsi: int = 0x8
+    entropy: int = 0x9
+    nics: int = 0xB
+    blocks: int = 0xC
+    spare_ports: int = 0x10
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A profile. `notices`: what a guest notices of it that had the one before, for people."""
+
+    name: str
+    notices: str
+    machine: str
+    slots: Slots
+    spare_ports: int
+    """Root ports with nothing in them: the bus itself takes no device while a guest runs."""
+
+
+FIRST = Hardware(
+    name="1",
+    notices="",
+    # A core dump of QEMU has no guest's memory in it: neither its secrets nor its gigabytes.
+    machine="vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram",
+    slots=Slots(),
+    spare_ports=0,
+)
+PROFILES = (
+    FIRST,
+    replace(FIRST, name="2", notices="eight PCI bridges with free slots", spare_ports=8),
+)
+"""Oldest first."""
+
+_BY_NAME = {one.name: one for one in PROFILES}
+
+
+def profile(name: str) -> Hardware:
+    """Raises `HypervisorError` for one of a newer version."""
+    if name not in _BY_NAME:
+        raise HypervisorError(
+            f"this version of Velocity does not know the hardware {name!r} of this VM: install the one that does, or "
+            "give the VM the newest that this one knows: `velocity vm set VM --hardware latest`"
+        )
+    return _BY_NAME[name]
+
+
+def known() -> tuple[HardwareProfile, ...]:
+    """As the host tells them, oldest first."""
+    return tuple(HardwareProfile(one.name, one.notices) for one in PROFILES)

@@ -1,0 +1,57 @@
+"""Profiles of hardware: what was released stays, byte for byte."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.hypervisor.qemu.plans import KINDS
+from velocity.hypervisor.port import FIRST_HARDWARE, HypervisorError
+from velocity.hypervisor.qemu import hardware
+from velocity.hypervisor.qemu.command import LaunchSpec, arguments
+
+RECORDED = Path(__file__).parent / "recorded"
+"""The arguments of each kind of machine, made by the version that released the profile."""
+
+
+def of(plan: LaunchSpec, name: str) -> list[str]:
+    return arguments(replace(plan, spec=msgspec.structs.replace(plan.spec, hardware=name)))
+
+
+@pytest.mark.holds("GUEST-9150")
+def test_a_released_profile_gives_the_same_command_line_byte_for_byte() -> None:
+    recorded = {file.stem.removeprefix("hardware-"): json.loads(file.read_text()) for file in RECORDED.iterdir()}
+    released = [one.name for one in hardware.PROFILES[:-1]]
+    assert sorted(recorded) == released, "a profile that is no longer the newest is recorded"
+    for name, kinds in recorded.items():
+        assert {kind: of(plan, name) for kind, plan in KINDS.items()} == kinds
+
+
+@pytest.mark.holds("GUEST-9150")
+def test_profiles_have_names_of_their_own_and_say_what_a_guest_notices() -> None:
+    names = [one.name for one in hardware.PROFILES]
+    assert names[0] == FIRST_HARDWARE and len(set(names)) == len(names)
+    assert [bool(one.notices) for one in hardware.PROFILES] == [False] + [True] * (len(names) - 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_profile_has_a_place_for_each_device_and_a_first_function_in_each_slot(kind: str) -> None:
+    for profile in hardware.PROFILES:
+        words = of(KINDS[kind], profile.name)
+        devices = [value for option, value in itertools.pairwise(words) if option == "-device"]
+        places = [word[5:] for device in devices for word in device.split(",") if word.startswith("addr=")]
+        functions = [place.split(".") if "." in place else [place, "0x0"] for place in places]
+        assert len({tuple(one) for one in functions}) == len(functions)
+        assert {slot for slot, _ in functions} == {slot for slot, function in functions if function == "0x0"}
+        assert max(int(slot, 16) for slot, _ in functions) < 0x1F
+
+
+@pytest.mark.holds("GUEST-9151")
+def test_a_profile_of_a_newer_version_is_refused_with_the_cure() -> None:
+    with pytest.raises(HypervisorError, match=r"'99' .*`velocity vm set VM --hardware latest`"):
+        of(KINDS["nothing"], "99")
