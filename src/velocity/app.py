@@ -76,6 +76,7 @@ from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
 from velocity.store.uploads import SqlUploads
 from velocity.tasks.service import Tasks
+from velocity.trash.emptying import Emptying
 from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
 
@@ -248,6 +249,9 @@ def compose(
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
+    trashed = Trash(
+        SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
+    )
     services = Services(
         access=access,
         directory=directory,
@@ -284,10 +288,9 @@ def compose(
         ),
         resumables=resumables,
         uploads=uploads,
-        trash=Trash(
-            SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
-        ),
+        trash=trashed,
         purging=purging,
+        emptying=Emptying(SqlTrash(database), directory, trashed, purging, tasks),
         outcome=database.outcome,
         turns=Turns(),
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),

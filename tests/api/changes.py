@@ -353,3 +353,12 @@ async def purge_group(w: World) -> Case:
     await w.ok("DELETE", "/u/group", gid=top)
     steps = [("purge", "group", "top"), ("purge", "group", "low"), ("purge", "medium", "disk"), ("purge", "vm", "vm")]
     return Case({"trid": await trid(w, "top")}, steps)
+
+
+@of("empty_trash")
+async def empty_trash(w: World) -> Case:
+    top, _ = await team(w, "STOPPED")
+    await w.ok("DELETE", "/u/group", gid=top)
+    await w.ok("DELETE", "/v/vm", vmid=await w.vm("other"))
+    steps = [("purge", "group", "top"), ("purge", "group", "low"), ("purge", "medium", "disk"), ("purge", "vm", "vm")]
+    return Case({}, [("purge", "vm", "other"), *steps])

@@ -84,11 +84,11 @@ def resumable_upload(world: World) -> Request:
     return Request("resumable upload", applied=_medium(world, world.top, name, size=len(data), sum_=sum_), send=send)
 
 
-def _task(kind: str, path: str, fields: dict[str, Any], applied: Applied) -> Request:
+def of_task(kind: str, method: str, path: str, fields: dict[str, Any], applied: Applied) -> Request:
     """Begun, and waited for."""
 
     def send(server: Server) -> Answer:
-        status, answer = server.call("PUT", path, **fields)
+        status, answer = server.call(method, path, **fields)
         end = time.monotonic() + TASK
         while status == 200:
             status, task = server.call("POST", "/t/task", tid=answer["tid"])
@@ -109,7 +109,9 @@ def clone(world: World) -> Request:
     source = world.state["media"][list(world.state["media"])[-1]]
     name = world.name("clone")
     fields = {"mid": source["id"], "gid": world.id("groups", world.top), "mpid": POOL, "name": name}
-    return _task("clone", "/m/media/clone", fields, _medium(world, world.top, name, size=1 << 20, sum_=source["sum"]))
+    return of_task(
+        "clone", "PUT", "/m/media/clone", fields, _medium(world, world.top, name, size=1 << 20, sum_=source["sum"])
+    )
 
 
 @cache
@@ -128,7 +130,7 @@ def import_(world: World) -> Request:
     name, size = world.name("import"), 4 << 20
     fields = {"mid": world.id("media", image), "gid": world.id("groups", world.top), "mpid": POOL, "name": name}
     sum_ = hashlib.sha256(bytes(size)).hexdigest()
-    return _task("import", "/m/media/import", fields, _medium(world, world.top, name, size=size, sum_=sum_))
+    return of_task("import", "PUT", "/m/media/import", fields, _medium(world, world.top, name, size=size, sum_=sum_))
 
 
 def _medium_delete(world: World, kind: str, *, purge: bool) -> Request:

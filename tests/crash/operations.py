@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.crash import machines, media, people
 from tests.crash.model import State, below, owned
-from tests.crash.world import Operation, Request, World
+from tests.crash.world import Applied, Operation, Request, World
 
 
 def _group_delete(world: World, kind: str, *, purge: bool, running: bool) -> Request:
@@ -81,9 +81,30 @@ def purge_trash(world: World) -> Request:
     return _from_trash(world, "trash purge", group_delete, purge=True)
 
 
+def empty_trash(world: World) -> Request:
+    """Of two items: a crash may come between them."""
+    world.do(media.medium_delete(world))
+    world.do(group_delete(world))
+    names = list(world.state["trash"])[-2:]
+    found = world.server.ok("POST", "/t/trash/list")["items"]
+    trids = [item["trid"] for item in found if f"{item['kind']} {item['name']}" in names]
+
+    def removed(*gone: str) -> Applied:
+        def applied(state: State, _answer: dict[str, Any]) -> None:
+            for name in gone:
+                del state["trash"][name]
+
+        return applied
+
+    request = media.of_task("trash empty", "DELETE", "/t/trash/all", {"trids": trids}, removed(*names))
+    request.partly = [removed(names[-1])]  # the newest goes first
+    return request
+
+
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_group, purge_trash,
+    empty_trash,
     *machines.OPERATIONS,
 )  # fmt: skip
 OF_GUESTS: tuple[Operation, ...] = (*machines.OF_GUESTS, group_delete_by_force)

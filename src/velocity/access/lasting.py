@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 
-from velocity.contract.problems import Refused
+from velocity.access.directory import Directory
+from velocity.contract.problems import Problem, Refused
 
 LOOK = 1.0
 """Seconds between two looks at a right: rights end by time as well, which no event tells."""
@@ -30,6 +31,20 @@ def check_admitted() -> None:
     check = _ADMITTED.get()
     if check is not None:
         check()
+
+
+def still_user(directory: Directory, uid: int) -> Check:
+    """Of a task of that user. It outlives the session in which it was begun, not the password."""
+    user = directory.user(uid)
+
+    def check() -> None:
+        now = directory.users.get(uid)
+        if now is None:
+            raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, was removed")
+        if now.password != user.password:
+            raise Refused(Problem.NO_PERMISSION, f"the password of {user.name!r}, who began it, was changed")
+
+    return check
 
 
 class RightWatch:

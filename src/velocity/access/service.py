@@ -108,14 +108,20 @@ class Access:
         """Whether a user who holds this has what is needed."""
         if needs.on is On.SOMEWHERE:
             return rules.holds_somewhere(held, needs.permission)
-        if needs.oneself and (target == uid or not isinstance(target, int)):
-            return True  # absent: the caller
+        if self.needs_nothing(needs, uid, target):
+            return True
         groups, places = self.directory.groups, self.places(needs, target)
         if len(places) == 1:
             return rules.holds(groups, held, needs.permission, places[0])
         own = rules.Held(groups, held)
         found = (bool(own(gid) & needs.permission.bit) for gid in places)
         return any(found) if needs.on is On.USER else all(found)
+
+    def needs_nothing(self, needs: Holds, uid: int, target: object) -> bool:
+        """Whether it is about oneself (as it is where nobody is named), or about what one began."""
+        if needs.own:
+            return getattr(self._owned[needs.on](target), "uid", None) == uid
+        return needs.oneself and (target == uid or not isinstance(target, int))
 
     def place(self, needs: Needs, target: object) -> int:
         """The group that a request is about; group 0 where it is about none, or about several."""

@@ -45,8 +45,9 @@ class PermissionExplainer:
         self._directory.user(uid)
         held = self._supposed(uid, request)
         allowed = self._access.allowed(needs, uid, held, target)
-        if needs.oneself and allowed and target in (uid, None):
-            return Explanation(allowed=True, message="users need no permission to do this to themselves")
+        if self._access.needs_nothing(needs, uid, target):
+            what = "what they began" if needs.own else "themselves"
+            return Explanation(allowed=True, message=f"users need no permission to do this to {what}")
         seen = self._seen(caller, needs.on, target, places)
         line = self._line(needs, held, seen)
         if allowed:

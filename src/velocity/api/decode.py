@@ -72,7 +72,7 @@ def _named(kind: Any) -> Named:
     found: list[tuple[str, Any]] = []
     for one in msgspec.structs.fields(kind):
         found += [(one.name, meta.extra["name"]) for meta in _metas(one.type) if meta.extra and "name" in meta.extra]
-        inner = [element for many in _lists(one.type) for element in typing.get_args(many)]
+        inner = [element for many in _lists(one.type) for element in typing.get_args(many) if isinstance(element, type)]
         found += [(one.name, deep) for element in inner if issubclass(element, Wire) and (deep := _named(element))]
     return tuple(found)
 

@@ -14,20 +14,35 @@ FIGURES = 40
 """Columns of a terminal that the figures beside a bar take at most, with the spaces between."""
 
 
-def bar(*, shown: bool = True) -> Progress:
-    """Bytes that are done, of so many, how fast, and how long it will take."""
+def bar(*, shown: bool = True, unit: str = "bytes") -> Progress:
+    """Bytes that are done, of so many, how fast, and how long it will take.
+
+    Of another unit, how many, and what each task's `beside` says.
+    """
     from rich.console import Console  # a tenth of a second that only who waits has to pay
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.table import Column
 
     console = Console(file=sys.stderr)
     width = max(5, min(40, console.width // 4))
     text = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - width - FIGURES))
+    figures = (
+        (DownloadColumn(binary_units=True), TransferSpeedColumn())
+        if unit == "bytes"
+        else (MofNCompleteColumn(), TextColumn(f"{unit} {{task.fields[beside]}}"))
+    )
     return Progress(
         TextColumn("{task.description}", table_column=text),
         BarColumn(bar_width=width),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        *figures,
         TimeRemainingColumn(),
         console=console,
         disable=not shown,

@@ -13,6 +13,7 @@ from velocity.cli.where import GROUP
 from velocity.cli.words import clean
 from velocity.client import Client, ClientError
 from velocity.contract.tasks import TaskInfo, TaskState
+from velocity.sizes import size
 
 LOOK = 0.2
 TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
@@ -20,7 +21,7 @@ TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 @click.group()
 def task() -> None:
-    """Tasks: imports and clones. TASK is the name of what it makes, or its id (`id:4`)."""
+    """Tasks: imports, clones, emptying the trash. TASK is the name of what it makes, or its id (`id:4`)."""
 
 
 @task.command("list")
@@ -74,7 +75,7 @@ def wait(tid: int) -> None:
 
 
 def follow(client: Client, tid: int, detach: bool) -> None:
-    """Show its progress until it has ended, and print what it made; detached, print the task alone."""
+    """Show its progress until it has ended, and print what it made, or has done; detached, print the task alone."""
     if detach:
         if as_json():
             show_json(client.show_task(tid=tid))
@@ -84,22 +85,25 @@ def follow(client: Client, tid: int, detach: bool) -> None:
     one = watch(client, tid)
     if as_json():
         show_json(one)
-    elif one.state is TaskState.DONE:
+    elif one.state is TaskState.DONE and one.mid:
         click.echo(one.mid)
+    elif one.state is TaskState.DONE:
+        click.echo(clean(one.message or "done"), err=True)
     check_done(one)
 
 
 def watch(client: Client, tid: int) -> TaskInfo:
     """Show its progress on stderr until it has ended."""
-    with progress.bar() as bar:
-        shown = bar.add_task("", total=None)
+    one = client.show_task(tid=tid)
+    with progress.bar(unit=one.unit) as bar:
+        shown = bar.add_task(progress.label(f"{one.kind} {one.name}"), total=None, beside="")
         while True:
-            one = client.show_task(tid=tid)
-            label = progress.label(f"{one.kind} {one.name}")
-            bar.update(shown, description=label, completed=one.done, total=one.total or None)
+            beside = f"{size(one.done_bytes or 0)} of {size(one.total_bytes)}" if one.total_bytes else ""
+            bar.update(shown, completed=one.done, total=one.total or None, beside=beside)
             if one.state is not TaskState.RUNNING:
                 return one
             time.sleep(LOOK)
+            one = client.show_task(tid=tid)
 
 
 def check_done(one: TaskInfo) -> None:

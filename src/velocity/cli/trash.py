@@ -11,9 +11,9 @@ from velocity.cli import connection, naming, where
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, confirm, done, listed, listing, planning, show_json
 from velocity.cli.plan import changing
-from velocity.cli.waiting import waiting
+from velocity.cli.task import follow
 from velocity.cli.words import clean, program
-from velocity.client import ApiError, Client
+from velocity.client import Client
 from velocity.contract.trash import TrashItem
 
 
@@ -81,30 +81,15 @@ def rm(item: str) -> None:
 
 @trash.command()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
 @changing
-def empty(yes: bool) -> None:
-    """Remove everything that you see in the trash permanently."""
+def empty(yes: bool, detach: bool) -> None:
+    """Remove everything that you see in the trash permanently. It goes on by itself: `task cancel` ends it."""
     client = connection.connect()
     items = client.list_trash().items
     if items and not yes and not planning():
         confirm(f"Remove {len(items)} items permanently?")
-    removed = remove_all(client, items)
-    done(f"removed {removed} items permanently")
-
-
-def remove_all(client: Client, items: list[TrashItem]) -> int:
-    """How many were removed; what went meanwhile, by another's hand, is no failure."""
-    removed = 0
-    with waiting(f"0 of {len(items)} removed") as status:
-        for one in items:
-            try:
-                client.purge(trid=one.trid)
-                removed += 1
-            except ApiError:
-                if one.trid in {left.trid for left in client.list_trash().items}:
-                    raise
-            status.update(f"{removed} of {len(items)} removed")
-    return removed
+    follow(client, client.empty_trash(trids=[one.trid for one in items]).tid, detach)
 
 
 def _find(client: Client, word: str) -> TrashItem:

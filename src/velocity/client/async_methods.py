@@ -709,7 +709,7 @@ class AsyncMethods(abc.ABC):
         """Show a task and how far it has come.
 
         Refused with:
-        403 23100: velocity.media.list is needed on the task's group
+        403 23100: velocity.media.list is needed on the task's group, or one began it
         404 23110: no such task
         """
         return await self.call(tasks.SHOW, tasks.TaskRequest(tid=tid))
@@ -718,7 +718,7 @@ class AsyncMethods(abc.ABC):
         """Cancel a task and remove what it has made so far; a task that has ended stays as it is.
 
         Refused with:
-        403 23300: velocity.media.create is needed on the task's group
+        403 23300: velocity.media.create is needed on the task's group, or one began it
         404 23310: no such task
         """
         return await self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
@@ -768,3 +768,7 @@ class AsyncMethods(abc.ABC):
         404 25310: no such item in the trash
         """
         return await self.call(trash.PURGE, trash.TrashRequest(trid=trid))
+
+    async def empty_trash(self, *, trids: list[int] | UnsetType = UNSET) -> tasks.TaskStarted:
+        """Remove everything that the caller sees in the trash permanently, as a task of the caller's home group."""
+        return await self.call(trash.EMPTY, trash.EmptyTrash(trids=trids))

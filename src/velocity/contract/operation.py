@@ -104,13 +104,14 @@ class Holds:
     """The caller must hold the permission there, directly or by inheritance.
 
     An object that does not exist counts as group 0's, so that nobody learns what exists elsewhere.
-    `oneself` says that users need no permission on themselves.
+    `oneself` says that users need no permission on themselves, `own` none on what they began.
     """
 
     permission: Permission
     on: On
     hides: Hides = Hides.NOBODY
     oneself: bool = False
+    own: bool = False
 
 
 Needs = Anyone | SignedIn | Holds

@@ -27,18 +27,24 @@ class TaskState(enum.Enum):
 
 class TaskInfo(Wire, frozen=True):
     tid: Tid
-    kind: Annotated[str, Meta(description="import or clone")]
+    kind: Annotated[str, Meta(description="import, clone or empty (the trash)")]
     uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
-    name: Annotated[str, Meta(description="the name of the medium that it makes")]
+    name: Annotated[str, Meta(description="the name of the medium that it makes; `trash` of kind `empty`")]
     state: TaskState
     done: Annotated[int, Meta(description="the progress so far, in its unit")]
     total: Annotated[int, Meta(description="the total, in its unit; 0: not known")]
-    unit: str
+    unit: Annotated[str, Meta(description="bytes; items of kind `empty`")]
     begun: UnixTime
     ended: UnixTime | UnsetType = UNSET
-    message: Annotated[str, Meta(description="why it failed")] | UnsetType = UNSET
+    message: (
+        Annotated[str, Meta(description="why it failed; of kind `empty`, what was removed, and what was not and why")]
+        | UnsetType
+    ) = UNSET
     mid: Annotated[UUID, Meta(description="the medium that it made")] | UnsetType = UNSET
+    done_bytes: Annotated[int, Meta(description="the progress in bytes, while it runs")] | UnsetType = UNSET
+    """Where the unit is another."""
+    total_bytes: Annotated[int, Meta(description="the total in bytes, while it runs")] | UnsetType = UNSET
 
 
 class TaskRequest(Wire, frozen=True):
@@ -69,9 +75,11 @@ SHOW = Operation(
     route=23,
     request=TaskRequest,
     response=TaskInfo,
-    needs=Holds(Permission.MEDIA_LIST, On.TASK),
+    needs=Holds(Permission.MEDIA_LIST, On.TASK, own=True),
     failures=(
-        Failure(23100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the task's group"),
+        Failure(
+            23100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the task's group, or one began it"
+        ),
         Failure(23110, 404, Problem.TASK_NOT_FOUND, "no such task"),
     ),
     ours=True,
@@ -85,9 +93,14 @@ CANCEL = Operation(
     route=23,
     request=CancelTask,
     response=TaskInfo,
-    needs=Holds(Permission.MEDIA_CREATE, On.TASK),
+    needs=Holds(Permission.MEDIA_CREATE, On.TASK, own=True),
     failures=(
-        Failure(23300, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the task's group"),
+        Failure(
+            23300,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.media.create is needed on the task's group, or one began it",
+        ),
         Failure(23310, 404, Problem.TASK_NOT_FOUND, "no such task"),
     ),
     ours=True,

@@ -1,14 +1,15 @@
-"""Routes 25 and 26: deleted objects, which can be restored or removed permanently."""
+"""Routes 25, 26 and 37: deleted objects, which can be restored or removed permanently."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import UnixTime
 from velocity.contract.operation import Change, Failure, Method, Nothing, Operation, SignedIn, Wire
 from velocity.contract.problems import Problem
+from velocity.contract.tasks import TaskStarted
 
 Trid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of an item in the trash")]
 
@@ -31,6 +32,13 @@ class Trash(Wire, frozen=True):
 
 class TrashRequest(Change, frozen=True):
     trid: Trid
+
+
+class EmptyTrash(Change, frozen=True):
+    trids: (
+        Annotated[list[Trid], Meta(description="only these items; absent: all that the caller sees in the trash")]
+        | UnsetType
+    ) = UNSET
 
 
 WHO = "the permission for deleting it is needed: velocity.vm.remove, media.remove, or group.remove on the parent"
@@ -95,4 +103,17 @@ PURGE = Operation(
     ours=True,
 )
 
-OPERATIONS = (LIST, RESTORE, PURGE)
+EMPTY = Operation(
+    name="empty_trash",
+    summary="Remove everything that the caller sees in the trash permanently, as a task of the caller's home group",
+    method=Method.DELETE,
+    path="/t/trash/all",
+    route=37,
+    request=EmptyTrash,
+    response=TaskStarted,
+    needs=SignedIn("only what the caller could remove item by item is removed"),
+    failures=(),
+    ours=True,
+)
+
+OPERATIONS = (LIST, RESTORE, PURGE, EMPTY)

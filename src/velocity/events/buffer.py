@@ -59,6 +59,18 @@ class HoldersAnywhere:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerOrHoldersUpward:
+    """One user, and whoever holds one of these permissions on a group, by its line as it was."""
+
+    owner: int
+    bits: int
+    line: Sequence[int]
+
+    def may_receive(self, uid: int, held: Grants) -> bool:
+        return uid == self.owner or any(held.get(gid, 0) & self.bits for gid in self.line)
+
+
+@dataclass(frozen=True, slots=True)
 class TheseUsers:
     """These users."""
 

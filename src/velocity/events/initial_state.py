@@ -154,7 +154,7 @@ class VisibleState:
             vms=[self._renderer.vm(one) for one in self._fleet.all() if one.machine.gid in vms],
             media=[self._renderer.medium(one).to(self._held) for one in self._library.all() if one.gid in media],
             pools=self._pools(),
-            tasks=[views.task(one) for one in self._tasks.all() if one.gid in media],
+            tasks=[views.task(one) for one in self._tasks.all() if one.gid in media or one.uid == self._uid],
             users=self._users() if rules.holds_somewhere(self._held, Permission.USER_LIST) else UNSET,
         )
 

@@ -12,6 +12,7 @@ from velocity.access import rules
 from velocity.changes import ChangeKind
 from velocity.contract import events
 from velocity.contract.permissions import ALL, Permission
+from velocity.contract.tasks import TaskInfo
 from velocity.contract.users import UserSummary
 from velocity.events import views
 from velocity.events.areas import Areas
@@ -22,6 +23,7 @@ from velocity.events.buffer import (
     HoldersAnywhere,
     HoldersNearby,
     HoldersUpward,
+    OwnerOrHoldersUpward,
     Same,
     TheseUsers,
 )
@@ -137,12 +139,12 @@ class EventRenderer:
         return ShownMedium(view, [HoldersUpward(bit, tuple(self._directory.line(one.gid))) for one in holders])
 
     def _task(self, tid: object, line: GroupPath) -> None:
-        audience = HoldersUpward(Permission.MEDIA_LIST.bit, line)
-        task = self._tasks.find(tid)
+        bit, task, last = Permission.MEDIA_LIST.bit, self._tasks.find(tid), self._last.get(("task", tid))
         if task is None:
-            self._gone("task", tid, audience)
+            told = OwnerOrHoldersUpward(last.uid, bit, line) if isinstance(last, TaskInfo) else HoldersUpward(bit, line)
+            self._gone("task", tid, told)
         elif self._is_new(("task", tid), view := views.task(task)):
-            self._set(audience, events.SetTask(object=view))
+            self._set(OwnerOrHoldersUpward(view.uid, bit, line), events.SetTask(object=view))
 
     def _group(self, gid: object, line: GroupPath) -> None:
         audience = HoldersUpward(ALL, line)

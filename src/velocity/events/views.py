@@ -101,6 +101,8 @@ def task(one: Task) -> tasks.TaskInfo:
         done=one.done,
         total=one.total,
         unit=one.unit,
+        done_bytes=UNSET if one.done_bytes is None else one.done_bytes,
+        total_bytes=UNSET if one.total_bytes is None else one.total_bytes,
         begun=one.begun,
         ended=UNSET if one.ended is None else one.ended,
         message=UNSET if one.message is None else one.message,

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, WhileAllowed
+from velocity.access.lasting import Check, WhileAllowed, still_user
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
 from velocity.contract.permissions import Permission
@@ -136,16 +136,12 @@ class Conversions:
         return prepared
 
     def _still_allowed(self, caller: Caller, source: Medium, medium: Medium) -> Check:
-        """Of a task that makes this of that. It outlives the session in which it was begun, not the password."""
+        """Of a task that makes this of that."""
         directory = self._directory
-        user = directory.user(caller.uid)
+        user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
 
         def check() -> None:
-            now = directory.users.get(user.uid)
-            if now is None:
-                raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, was removed")
-            if now.password != user.password:
-                raise Refused(Problem.NO_PERMISSION, f"the password of {user.name!r}, who began it, was changed")
+            check_user()
             if not directory.holds(user.uid, Permission.MEDIA_CREATE, medium.gid):
                 raise Refused(
                     Problem.NO_PERMISSION,

@@ -9,11 +9,16 @@ from velocity.contract.tasks import TaskState
 
 KEPT = 24 * 3600
 """Seconds for which a task that has ended is kept."""
+EMPTY = "empty"
+"""The kind of what empties the trash; the others make a medium."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Work under way, or its end. `done` and `total` are in `unit`; times in unix seconds."""
+    """Work under way, or its end. `done` and `total` are in `unit`; times in unix seconds.
+
+    What it has done in bytes too, where that is not its unit, is known while it runs.
+    """
 
     tid: int
     kind: str
@@ -28,3 +33,12 @@ class Task:
     ended: int | None = None
     message: str | None = None
     mid: UUID | None = None
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+def interrupted(kind: str) -> str:
+    """Why it failed, of a task that a restart of the server has ended."""
+    if kind == EMPTY:
+        return "interrupted by a restart of the server: start it again for what is left"
+    return "interrupted by a restart of the server; nothing was kept: start it again"

@@ -18,20 +18,30 @@ from velocity.changes import Changes
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.tasks import TaskState
 from velocity.tasks.port import TaskStore
-from velocity.tasks.rules import KEPT, Task
+from velocity.tasks.rules import KEPT, Task, interrupted
 
 log = logging.getLogger(__name__)
 
 AGAIN = 5.0
 """Seconds after which the end of a task that could not be written is written again."""
-RESTARTED = "interrupted by a restart of the server; nothing was kept: start it again"
+
+
+class NotWholly(Exception):
+    """Some of the work could not be done; the rest is. What and why is among what the progress says."""
 
 
 class TaskProgress:
-    """How far the work has come; told by the work itself. `changed` is told of each step."""
+    """How far the work has come; told by the work itself. `changed` is told of each step.
+
+    `done_bytes` and `total_bytes` count in bytes what the unit does not; they are set before `done` is. `said` is what
+    is to be said when it ends, however it does.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
+        self.done_bytes: int | None = None
+        self.total_bytes: int | None = None
+        self.said: Callable[[], str] | None = None
         self._done = 0
         self._total = 0
 
@@ -54,8 +64,8 @@ class TaskProgress:
         self._changed()
 
 
-Work = Callable[[TaskProgress], Awaitable[UUID]]
-"""Does it, telling its progress, and gives what it made. When cancelled or failed, nothing of it remains."""
+Work = Callable[[TaskProgress], Awaitable[UUID | None]]
+"""Does it, telling its progress, and gives the medium that it made. When cancelled or failed, none of that remains."""
 
 
 async def _nothing() -> None:
@@ -95,7 +105,8 @@ class Tasks:
                 if task.mid is not None and made(task.mid) is not None:  # the crash came between it and this note
                     task = replace(task, state=TaskState.DONE, ended=int(self._clock()))
                 else:
-                    task = replace(task, state=TaskState.FAILED, ended=int(self._clock()), message=RESTARTED, mid=None)
+                    task = replace(task, state=TaskState.FAILED, ended=int(self._clock()), mid=None)
+                    task = replace(task, message=interrupted(task.kind))
                 await self._store.end(task)
             self._tasks[task.tid] = task
 
@@ -123,7 +134,10 @@ class Tasks:
             raise Refused(Problem.TASK_NOT_FOUND, f"there is no task {tid}", field="tid")
         task = self._tasks[tid]
         progress = self._progress.get(tid)
-        return task if progress is None else replace(task, done=progress.done, total=progress.total)
+        if progress is None:
+            return task
+        task = replace(task, done=progress.done, total=progress.total)
+        return replace(task, done_bytes=progress.done_bytes, total_bytes=progress.total_bytes)
 
     def of_group(self, gid: int) -> list[Task]:
         self._directory.group(gid)
@@ -144,12 +158,14 @@ class Tasks:
         kind: str,
         gid: int,
         name: str,
-        mid: UUID,
+        mid: UUID | None,
         work: Work,
         frees: Callable[[], None],
         prepare: Callable[[], Awaitable[None]] = _nothing,
+        unit: str = "bytes",
     ) -> int:
-        """Begin it; its tid. `work` makes the medium `mid`: it is called in any case, or never was when this raises.
+        """Begin it; its tid. `work` makes the medium `mid`, if any: it is called in any case, or never was when this
+        raises.
 
         `frees` tells a plan what would be free again if it were cancelled. `prepare` is done before: what others have
         may be touched in it, as the caller may have one more task.
@@ -161,7 +177,7 @@ class Tasks:
         try:
             await prepare()
             now = int(self._clock())
-            draft = Task(0, kind, caller.uid, gid, name, "bytes", now, mid=mid)
+            draft = Task(0, kind, caller.uid, gid, name, unit, now, mid=mid)
             tid = await self._store.add(draft, now - KEPT)
         finally:
             self._beginning[caller.uid] -= 1
@@ -192,15 +208,20 @@ class Tasks:
             state = TaskState.DONE
         except asyncio.CancelledError:
             if self._closing:
-                message = RESTARTED
+                message = interrupted(self._tasks[tid].kind)
             else:
                 state = TaskState.CANCELLED
+        except NotWholly:
+            pass
         except Refused as refused:
             message = refused.message
         except Exception:
             log.exception("task %d failed", tid)
             message = "an internal error: see the server's log"
+        if (said := self._progress[tid].said) is not None:
+            message = "; ".join(filter(None, (said(), message)))
         task = replace(self.get(tid), state=state, message=message, mid=mid, ended=int(self._clock()))
+        task = replace(task, done_bytes=None, total_bytes=None)
         if state is TaskState.DONE:
             task = replace(task, done=task.total)
         try:

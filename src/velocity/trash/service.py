@@ -72,15 +72,10 @@ class Trash:
     async def purge(self, caller: Caller, trid: int) -> None:
         async with self._purging.changing:
             item, contents = await self._find(caller, trid)
-            for group in contents.groups:
-                plan.step("purge", "group", group.name, id=group.gid)
-            for medium in contents.media:
-                plan.step("purge", "medium", medium.name, id=medium.mid, gid=medium.gid)
-            for machine, _ in contents.machines:
-                plan.step("purge", "vm", machine.name, id=machine.vmid, gid=machine.gid)
+            plan_to_purge(contents)
             await self._purging.purge(item, contents)
 
-    def _may(self, caller: Caller, item: Item) -> bool:
+    def may(self, caller: Caller, item: Item) -> bool:
         return self._directory.holds(caller.uid, NEEDED[item.what.kind], item.what.gid)
 
     async def _find(self, caller: Caller, trid: int) -> tuple[Item, Contents]:
@@ -90,8 +85,18 @@ class Trash:
         if item is None or contents is None:
             if self._directory.holds(caller.uid, Permission.GROUP_REMOVE, 0):
                 raise Refused(Problem.TRASH_NOT_FOUND, f"there is no item {trid} in the trash", field="trid")
-        elif self._may(caller, item):
+        elif self.may(caller, item):
             return item, contents
         raise Refused(
             Problem.NO_PERMISSION, f"you have no item {trid} in the trash: POST /t/trash/list lists your items"
         )
+
+
+def plan_to_purge(contents: Contents) -> None:
+    """Tell a plan what goes with one item."""
+    for group in contents.groups:
+        plan.step("purge", "group", group.name, id=group.gid)
+    for medium in contents.media:
+        plan.step("purge", "medium", medium.name, id=medium.mid, gid=medium.gid)
+    for machine, _ in contents.machines:
+        plan.step("purge", "vm", machine.name, id=machine.vmid, gid=machine.gid)

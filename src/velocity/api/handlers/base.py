@@ -45,6 +45,7 @@ from velocity.metrics.service import Metrics
 from velocity.outcome import Outcome
 from velocity.storage.port import Blobs
 from velocity.tasks.service import Tasks
+from velocity.trash.emptying import Emptying
 from velocity.trash.purging import Purging
 from velocity.trash.service import Trash
 
@@ -81,6 +82,7 @@ class Services:
     uploads: UploadsUnderWay
     trash: Trash
     purging: Purging
+    emptying: Emptying
     idempotency: Idempotency
     history: History
     metrics: Metrics

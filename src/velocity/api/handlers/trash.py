@@ -2,9 +2,12 @@
 
 from typing import Literal, cast
 
+from msgspec import UNSET
+
 from velocity.api.handlers.base import Call, Services, handles
 from velocity.contract import trash
 from velocity.contract.operation import Nothing
+from velocity.contract.tasks import TaskStarted
 from velocity.trash.port import Item
 
 
@@ -22,6 +25,12 @@ async def restore(call: Call[trash.TrashRequest]) -> trash.TrashItem:
 async def purge(call: Call[trash.TrashRequest]) -> Nothing:
     await call.services.trash.purge(call.caller, call.request.trid)
     return Nothing()
+
+
+@handles(trash.EMPTY)
+async def empty(call: Call[trash.EmptyTrash]) -> TaskStarted:
+    trids = None if call.request.trids is UNSET else call.request.trids
+    return TaskStarted(tid=await call.services.emptying.begin(call.caller, trids))
 
 
 def _info(services: Services, item: Item) -> trash.TrashItem:

@@ -153,6 +153,8 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
       return ["cancelled", "cancel", `task ${target.tid ?? ""}`];
     case "restore":
       return ["restored", "restore", `item ${target.trid ?? ""} of the trash`];
+    case "empty_trash":
+      return ["began to empty", "empty", "the trash"];
     case "purge":
       return ["removed", "remove", `item ${target.trid ?? ""} of the trash permanently`];
     default:

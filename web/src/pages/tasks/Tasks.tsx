@@ -1,10 +1,11 @@
-/** What takes longer than a moment: imports and clones, as they go, and how they ended. */
+/** What takes longer than a moment: imports, clones, emptying the trash, as they go, and how they ended. */
 import { Button, Content, EmptyState, EmptyStateBody, PageSection, Skeleton } from "@patternfly/react-core";
 import { CheckCircleIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
 import type { TaskInfo, TaskState } from "@/api/schema";
+import { session } from "@/api/session";
 import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
 import { TaskLabel } from "@/ui/labels";
@@ -67,7 +68,7 @@ export default function Tasks() {
   }, [users, media, path]);
   return (
     <>
-      <PageHead title="Tasks" about="Imports and clones. Ended tasks are kept for a day." />
+      <PageHead title="Tasks" about="Imports, clones and emptying the trash. Ended tasks are kept for a day." />
       <PageSection>
         <DataTable
           id="tasks"
@@ -90,7 +91,7 @@ export default function Tasks() {
             )
           }
           rowActions={(task) =>
-            task.state === "RUNNING" && may("media.create", task.gid) ? (
+            task.state === "RUNNING" && (task.uid === session.present?.uid || may("media.create", task.gid)) ? (
               <Button variant="link" size="sm" onClick={() => cancel(task)}>
                 Cancel<span className="v-hidden-text"> {titleOf(task)}</span>
               </Button>
@@ -125,6 +126,7 @@ export default function Tasks() {
 function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }) {
   if (task.state === "RUNNING") return <TaskProgress task={task} />;
   if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
+  if (task.message !== undefined) return <span className="v-subtle">{task.message}</span>;
   if (task.state === "CANCELLED") return <span className="v-subtle">Nothing was kept</span>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (

@@ -1,4 +1,4 @@
-/** Cancelling a task: asked before, as nothing of it remains. */
+/** Cancelling a task: asked before, as nothing of what it makes remains. */
 import { Content } from "@patternfly/react-core";
 import { type ReactNode, useState } from "react";
 import { call } from "@/api/call";
@@ -14,20 +14,25 @@ export function useCancel(): [ReactNode, (task: TaskInfo) => void] {
   const act = useAction();
   const dialog = asked && (
     <Confirm
-      title={`Cancel the ${asked.kind} of ${asked.name}?`}
+      title={`Cancel: ${titleOf(asked)}?`}
       verb="Cancel it"
       cli={["velocity", "task", "cancel", idWord(asked.tid)]}
       request={{ method: "delete", path: "/t/task", body: { tid: asked.tid } }}
       onConfirm={() =>
         act({
           pending: `Cancelling: ${titleOf(asked)}`,
-          done: (ended) => (ended.state === "CANCELLED" ? "Cancelled; nothing was kept" : "It had already ended"),
+          done: (ended) =>
+            ended.state === "CANCELLED" ? `Cancelled; ${ended.message ?? "nothing was kept"}` : "It had already ended",
           do: () => call("delete", "/t/task", { tid: asked.tid }),
         })
       }
       onClose={() => setAsked(undefined)}
     >
-      <Content component="p">What it has made so far is removed. Its source is not changed.</Content>
+      <Content component="p">
+        {asked.kind === "empty"
+          ? "What it has removed so far is gone. The rest stays in the trash."
+          : "What it has made so far is removed. Its source is not changed."}
+      </Content>
     </Confirm>
   );
   return [dialog, setAsked];

@@ -2,8 +2,8 @@
 import type { TaskInfo } from "@/api/schema";
 import { bytes, duration } from "@/ui/format";
 
-const DOING: Record<string, string> = { import: "Importing", clone: "Cloning" };
-const WORK: Record<string, string> = { import: "Import of", clone: "Clone" };
+const DOING: Record<string, string> = { import: "Importing", clone: "Cloning", empty: "Emptying the" };
+const WORK: Record<string, string> = { import: "Import of", clone: "Clone", empty: "Emptying of the" };
 
 export const titleOf = (task: TaskInfo): string =>
   task.state === "RUNNING"
@@ -20,7 +20,8 @@ const amount = (task: TaskInfo, count: number): string =>
 /** "1.20 GiB of 4 GiB, about 40 s left". `now` in unix seconds. */
 export function progressWords(task: TaskInfo, now: number): string {
   if (task.total <= 0) return task.done > 0 ? amount(task, task.done) : "started";
-  const far = `${amount(task, task.done)} of ${amount(task, task.total)}`;
+  const beside = task.total_bytes ? ` (${bytes(task.done_bytes ?? 0)} of ${bytes(task.total_bytes)})` : "";
+  const far = `${amount(task, task.done)} of ${amount(task, task.total)}${beside}`;
   const left = secondsLeft(task, now);
   return left === undefined ? far : `${far}, about ${duration(left)} left`;
 }

@@ -100,7 +100,7 @@ export default function Trash() {
               variant="secondary"
               isDanger
               isDisabled={shown.length === 0}
-              onClick={() => setAsked({ verb: "purge", items: shown, title: `${empty}?` })}
+              onClick={() => setAsked({ verb: "purge", items: shown, title: `${empty}?`, all: !kind && !gid })}
             >
               {kind || gid ? `Remove ${count(shown.length, "item")} permanently` : "Empty the trash"}
             </Button>

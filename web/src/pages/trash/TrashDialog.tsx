@@ -2,24 +2,52 @@
 import { Content } from "@patternfly/react-core";
 import { call } from "@/api/call";
 import type { TrashItem } from "@/api/schema";
+import { runAction } from "@/ui/actions";
 import { runBulk } from "@/ui/bulk";
 import { Confirm } from "@/ui/Confirm";
 import { count } from "@/ui/format";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { idWord } from "@/ui/vmCli";
-import { order, type Verb } from "./order";
+import { order } from "./order";
 
 export interface TrashRequest {
-  verb: Verb;
+  verb: "restore" | "purge";
   items: TrashItem[];
   title?: string;
+  /** These are all that there are. */
+  all?: boolean;
   after?: () => void;
 }
 
 const WORDS = {
-  restore: { ask: "Restore", pending: "Restoring", done: "restored", method: "put", cli: "restore" },
-  purge: { ask: "Remove permanently", pending: "Removing", done: "removed permanently", method: "delete", cli: "rm" },
+  restore: { ask: "Restore", method: "put", cli: "restore" },
+  purge: { ask: "Remove permanently", method: "delete", cli: "rm" },
 } as const;
+
+const restore = (items: readonly TrashItem[]) =>
+  runBulk(order(items), {
+    pending: "Restoring",
+    done: "restored",
+    noun: "item",
+    name: (item) => item.name,
+    do: (item) => call("put", "/t/trash", { trid: item.trid }),
+    inOrder: true,
+  });
+
+const purge = (item: TrashItem) =>
+  runAction({
+    pending: `Removing ${item.name}`,
+    done: `${item.name} removed permanently`,
+    do: () => call("delete", "/t/trash", { trid: item.trid }),
+  });
+
+/** By one task, which goes on when the page is closed. */
+const empty = (items: readonly TrashItem[]) =>
+  runAction({
+    pending: `Starting to remove ${count(items.length, "item")}`,
+    done: `${count(items.length, "item")} are being removed: see Tasks`,
+    do: () => call("delete", "/t/trash/all", { trids: items.map((item) => item.trid) }),
+  });
 
 export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: () => void }) {
   const { verb, items, after } = asked;
@@ -27,16 +55,13 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
   const [first] = items;
   if (!first) return null;
   const only = items.length === 1;
+  const together = verb === "purge" && !only;
   const request = { method: words.method, path: "/t/trash", body: { trid: first.trid } };
+  const shown = together
+    ? { method: "delete" as const, path: "/t/trash/all", body: { trids: items.map((item) => item.trid) } }
+    : { ...request, body: { trid: only ? first.trid : "NUMBER" } };
   const confirm = async () => {
-    const done = await runBulk(order(items, verb), {
-      pending: words.pending,
-      done: words.done,
-      noun: "item",
-      name: (item) => item.name,
-      do: (item) => call(words.method, "/t/trash", { trid: item.trid }),
-      inOrder: true,
-    });
+    const done = await (verb === "restore" ? restore(items) : only ? purge(first) : empty(items));
     if (done || !only) after?.();
     return done || !only;
   };
@@ -45,8 +70,14 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
       title={asked.title ?? `${words.ask}: ${only ? first.name : count(items.length, "item")}?`}
       verb={words.ask}
       danger={verb === "purge"}
-      cli={["velocity", "trash", words.cli, only ? idWord(first.trid) : "NUMBER"]}
-      request={only ? request : { ...request, body: { trid: "NUMBER" } }}
+      cli={
+        together
+          ? asked.all
+            ? ["velocity", "trash", "empty"]
+            : undefined
+          : ["velocity", "trash", words.cli, only ? idWord(first.trid) : "NUMBER"]
+      }
+      request={shown}
       onConfirm={confirm}
       onClose={onClose}
     >
@@ -59,9 +90,9 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
         <PlanSummary change={request} />
       ) : (
         <Content component="p">
-          {verb === "restore" ? "One after the other: " : ""}
-          {names(items)}. From a terminal each is one call, with its number ({items.map((item) => item.trid).join(", ")}
-          ).
+          {together
+            ? `${names(items)}.`
+            : `One after the other: ${names(items)}. From a terminal each is one call, with its number (${numbers(items)}).`}
         </Content>
       )}
     </Confirm>
@@ -69,6 +100,8 @@ export function TrashDialog({ asked, onClose }: { asked: TrashRequest; onClose: 
 }
 
 const SOME = 12;
+
+const numbers = (items: readonly TrashItem[]): string => items.map((item) => item.trid).join(", ");
 
 function names(items: readonly TrashItem[]): string {
   const some = items.slice(0, SOME).map((item) => item.name);

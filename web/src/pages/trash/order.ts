@@ -1,11 +1,8 @@
 /** In which order several things come back from the trash. */
 import type { TrashItem } from "@/api/schema";
 
-export type Verb = "restore" | "purge";
-
 /** Groups come back before what belonged to them, the last deleted first as it may hold others; media before VMs. */
-export function order(items: readonly TrashItem[], verb: Verb): TrashItem[] {
-  if (verb === "purge") return [...items];
+export function order(items: readonly TrashItem[]): TrashItem[] {
   const rank = { group: 0, medium: 1, vm: 2 };
   return [...items].sort((a, b) => rank[a.kind] - rank[b.kind] || b.deleted - a.deleted);
 }

@@ -1,0 +1,122 @@
+"""Emptying the trash, as a task: item by item, by the rights of the moment, whoever has gone meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import WhileAllowed, still_user
+from velocity.access.sessions import Caller
+from velocity.contract.problems import Problem, Refused
+from velocity.sizes import size
+from velocity.tasks.rules import EMPTY
+from velocity.tasks.service import NotWholly, TaskProgress, Tasks
+from velocity.trash.port import Item, TrashStore
+from velocity.trash.purging import Purging
+from velocity.trash.service import Trash, plan_to_purge
+from velocity.uninterrupted import ended
+
+log = logging.getLogger(__name__)
+
+NAMED = 20
+"""Items that a message names for one reason."""
+
+
+class Emptying:
+    """Removes for good what somebody sees in the trash."""
+
+    def __init__(self, store: TrashStore, directory: Directory, trash: Trash, purging: Purging, tasks: Tasks) -> None:
+        self._store = store
+        self._directory = directory
+        self._trash = trash
+        self._purging = purging
+        self._tasks = tasks
+
+    async def begin(self, caller: Caller, trids: Collection[int] | None) -> int:
+        """The task that removes these items, or all; what the caller does not see there is none of them.
+
+        It is of the caller's home group: what it removes may be of many. Raises `Refused`, before it begins.
+        """
+        only = None if trids is None else set(trids)
+        items = [one for one in await self._trash.seen_by(caller) if only is None or one.trid in only]
+        still = still_user(self._directory, caller.uid)
+
+        async def work(progress: TaskProgress) -> None:
+            async with WhileAllowed(still):
+                await self._empty(caller, items, progress)
+
+        async def prepare() -> None:
+            for item in items if plan.is_plan() else ():
+                with contextlib.suppress(ValueError):  # it cannot be read, and stays
+                    if (contents := await self._store.contents(item.trid)) is not None:
+                        plan_to_purge(contents)
+
+        home = self._directory.user(caller.uid).home
+        return await self._tasks.begin(caller, EMPTY, home, "trash", None, work, lambda: None, prepare, unit="items")
+
+    async def _empty(self, caller: Caller, items: Sequence[Item], progress: TaskProgress) -> None:
+        """Raises `NotWholly` where something stays, `Refused` where nothing more can be removed now."""
+        progress.total_bytes = sum(item.what.size for item in items)
+        progress.done_bytes, progress.total = 0, len(items)
+        report = _Report(len(items))
+        progress.said = report.words
+        for item in items:
+            async with self._purging.changing:
+                await ended(asyncio.ensure_future(self._remove(caller, item, report)))
+            progress.done_bytes = report.bytes
+            progress.done = report.removed + report.gone
+        if report.stays:
+            raise NotWholly
+
+    async def _remove(self, caller: Caller, item: Item, report: _Report) -> None:
+        """Raises `Refused`: the database does not respond."""
+        try:
+            if not self._trash.may(caller, item):
+                report.stay(item, "you may no longer remove it")
+            elif (contents := await self._store.contents(item.trid)) is None:
+                report.gone += 1
+            else:
+                await self._purging.purge(item, contents)
+                report.removed += 1
+                report.bytes += item.what.size
+        except Refused as refused:
+            if refused.problem is Problem.UNAVAILABLE:
+                raise
+            report.stay(item, refused.message)
+        except ValueError as error:
+            log.warning("trash: %s %r cannot be read: %s", item.what.kind, item.what.name, error)
+            report.stay(item, "it cannot be read: see the server's log")
+        except Exception:
+            log.exception("trash: %s %r cannot be removed", item.what.kind, item.what.name)
+            report.stay(item, "an internal error: see the server's log")
+
+
+class _Report:
+    """What has become of the items. Who sees the task may not see them: it says their numbers, no names."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self.removed = 0
+        self.bytes = 0
+        self.gone = 0
+        """Removed or restored by another meanwhile."""
+        self.stays: defaultdict[str, list[Item]] = defaultdict(list)
+        """By the reason."""
+
+    def stay(self, item: Item, reason: str) -> None:
+        self.stays[reason].append(item)
+
+    def words(self) -> str:
+        amount = f" ({size(self.bytes)})" if self.bytes else ""
+        gone = f", {self.gone} had gone already" if self.gone else ""
+        said = [f"removed {self.removed} of {self._total} items{amount}{gone}"]
+        for reason, items in self.stays.items():
+            named = ", ".join(f"{one.trid} ({one.what.kind})" for one in items[:NAMED])
+            more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+            said.append(f"not removed: {named}{more}: {reason}")
+        return "; ".join(said)
