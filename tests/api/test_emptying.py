@@ -47,7 +47,7 @@ class Steps:
         self._lock.release()
 
 
-@pytest.mark.holds("DUR-9050")
+@pytest.mark.holds("DUR-67")
 async def test_only_what_the_caller_could_remove_item_by_item_is_removed(w: World) -> None:
     a, b = await w.group("a"), await w.group("b")
     for gid in (a, b):
@@ -76,7 +76,7 @@ async def test_only_what_the_caller_could_remove_item_by_item_is_removed(w: Worl
     assert (await wait(w, await w.ok("DELETE", "/t/trash/all", eve)))["message"] == "removed 0 of 0 items"
 
 
-@pytest.mark.holds("DUR-9051")
+@pytest.mark.holds("DUR-68")
 async def test_what_cannot_be_removed_ends_nothing_else_and_is_named_with_the_reason(w: World) -> None:
     a, b = await w.group("a"), await w.group("b")
     vms = [(a, "lost"), (a, "sick"), (b, "kept"), (b, "gone"), (a, "well")]
@@ -100,7 +100,7 @@ async def test_what_cannot_be_removed_ends_nothing_else_and_is_named_with_the_re
     )
 
 
-@pytest.mark.holds("DUR-9052", "CLI-24")
+@pytest.mark.holds("DUR-69", "CLI-24")
 async def test_it_can_be_cancelled_and_what_others_removed_meanwhile_is_no_failure(w: World) -> None:
     await delete(w, "a", "b", "c", "d")
     items = await left(w)
@@ -122,7 +122,7 @@ async def test_it_can_be_cancelled_and_what_others_removed_meanwhile_is_no_failu
     assert (task["state"], task["message"]) == ("DONE", "removed 2 of 3 items (2.0 MiB), 1 had gone already")
 
 
-@pytest.mark.holds("DUR-9053")
+@pytest.mark.holds("DUR-70")
 async def test_a_restart_ends_it_with_what_was_removed_and_the_rest_stays(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         await delete(w, "a", "b", "c")
@@ -143,7 +143,7 @@ async def test_a_restart_ends_it_with_what_was_removed_and_the_rest_stays(tmp_pa
         assert found[1]["tid"] == tid
 
 
-@pytest.mark.holds("DUR-9050")
+@pytest.mark.holds("DUR-67")
 async def test_it_costs_two_writes_more_than_the_items_one_by_one(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     writes, write = 0, type(w.server.database).write
 
@@ -164,7 +164,7 @@ async def test_it_costs_two_writes_more_than_the_items_one_by_one(w: World, monk
     assert writes <= alone + 2
 
 
-@pytest.mark.holds("DUR-9050")
+@pytest.mark.holds("DUR-67")
 async def test_whoever_began_it_sees_it_in_the_stream_without_a_permission(tmp_path: Path) -> None:
     async with world(tmp_path / "data", limits=StreamLimits(wake=0.0, pace={})) as w:
         await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))

@@ -70,7 +70,7 @@ async def test_what_is_of_no_host_is_refused_with_the_word_that_is_meant(tmp_pat
 THIRD = dataclasses.replace(FACTS, hardware=(*FACTS.hardware, HardwareProfile("3", "a faster fake bus")))
 
 
-@pytest.mark.holds("GUEST-9151")
+@pytest.mark.holds("GUEST-38")
 async def test_a_vm_keeps_its_hardware_and_takes_other_at_its_next_start_with_what_the_guest_notices(
     tmp_path: Path,
 ) -> None:
@@ -110,7 +110,7 @@ async def test_a_vm_keeps_its_hardware_and_takes_other_at_its_next_start_with_wh
         assert back["warnings"] == ["with hardware 1, the guest no longer finds: a second fake bus"]
 
 
-@pytest.mark.holds("GUEST-9150")
+@pytest.mark.holds("GUEST-37")
 async def test_vms_of_older_installations_have_the_first_hardware(database_url: str) -> None:
     """Also those in the trash, and beside what nobody can read."""
     database = Database(database_url)

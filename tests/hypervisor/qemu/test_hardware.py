@@ -23,7 +23,7 @@ def of(plan: LaunchSpec, name: str) -> list[str]:
     return arguments(replace(plan, spec=msgspec.structs.replace(plan.spec, hardware=name)))
 
 
-@pytest.mark.holds("GUEST-9150")
+@pytest.mark.holds("GUEST-37")
 def test_a_released_profile_gives_the_same_command_line_byte_for_byte() -> None:
     recorded = {file.stem.removeprefix("hardware-"): json.loads(file.read_text()) for file in RECORDED.iterdir()}
     released = [one.name for one in hardware.PROFILES[:-1]]
@@ -32,7 +32,7 @@ def test_a_released_profile_gives_the_same_command_line_byte_for_byte() -> None:
         assert {kind: of(plan, name) for kind, plan in KINDS.items()} == kinds
 
 
-@pytest.mark.holds("GUEST-9150")
+@pytest.mark.holds("GUEST-37")
 def test_profiles_have_names_of_their_own_and_say_what_a_guest_notices() -> None:
     names = [one.name for one in hardware.PROFILES]
     assert names[0] == FIRST_HARDWARE and len(set(names)) == len(names)
@@ -51,7 +51,7 @@ def test_every_profile_has_a_place_for_each_device_and_a_first_function_in_each_
         assert max(int(slot, 16) for slot, _ in functions) < 0x1F
 
 
-@pytest.mark.holds("GUEST-9151")
+@pytest.mark.holds("GUEST-38")
 def test_a_profile_of_a_newer_version_is_refused_with_the_cure() -> None:
     with pytest.raises(HypervisorError, match=r"'99' .*`velocity vm set VM --hardware latest`"):
         of(KINDS["nothing"], "99")
