@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.api.changes import wait
+from tests.api.images import wait
 from tests.api.world import World, world
 from tests.events.page import opened
 from velocity.events.limits import StreamLimits
@@ -164,7 +164,7 @@ async def test_it_costs_two_writes_more_than_the_items_one_by_one(w: World, monk
     assert writes <= alone + 2
 
 
-@pytest.mark.holds("DUR-67")
+@pytest.mark.holds("DUR-71")
 async def test_whoever_began_it_sees_it_in_the_stream_without_a_permission(tmp_path: Path) -> None:
     async with world(tmp_path / "data", limits=StreamLimits(wake=0.0, pace={})) as w:
         await w.ok("DELETE", "/v/vm", vmid=await w.vm("vm"))
