@@ -1,7 +1,10 @@
 /** The settings of a VM beside its name: the page's words for each, and when a change of it takes effect. */
 import type { AlterVm, VmInfo } from "@/api/schema";
 
-export type Setting = Exclude<keyof AlterVm, "vmid" | "name" | "revision" | "plan" | "firmware" | "machine_type">;
+export type Setting = Exclude<
+  keyof AlterVm,
+  "vmid" | "name" | "revision" | "plan" | "firmware" | "machine_type" | "hardware"
+>;
 export type VmSettings = Pick<VmInfo, Setting>;
 
 interface Words {

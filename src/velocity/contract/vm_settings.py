@@ -1,0 +1,89 @@
+"""What is set of a VM beside its name, and what that is made of."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract import fields
+from velocity.contract.fields import Mac, Name, NicId, Nicid, Notes, Positive, Word
+from velocity.contract.operation import Wire
+from velocity.contract.settings import Setting
+
+
+class MediaMode(enum.Enum):
+    """How a medium is attached: USB mass storage, virtio block device, or disk on a virtio SCSI controller."""
+
+    USB = "USB"
+    BLOCK = "BLOCK"
+    VIRTIO = "VIRTIO"
+
+
+class NicType(enum.Enum):
+    """NAT: a private address with DHCP, DNS and internet access. BRIDGE: attached to a host NIC."""
+
+    NAT = "NAT"
+    BRIDGE = "BRIDGE"
+
+
+Pixels = Annotated[int, Meta(ge=1, le=8192, description="pixels, 1 to 8,192")]
+Trusted = Annotated[
+    bool,
+    Meta(
+        description="may act as a router and as a DHCP server, and speak in VLANs (BRIDGE only); needs "
+        "velocity.nic.trust on the VM's group; absent: false"
+    ),
+]
+
+
+class Display(Wire, frozen=True):
+    name: Name
+    width: Pixels
+    height: Pixels
+    ppi: Annotated[int, Meta(ge=1, le=10000, description="pixels per inch; stored and reported")] = 96
+
+
+class Attachment(Wire, frozen=True):
+    mid: UUID
+    mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
+    readonly: bool = False
+
+
+class Nic(Wire, frozen=True):
+    type: Annotated[Word, fields.one_of("NAT", "BRIDGE")]
+    host: Nicid | UnsetType = UNSET
+    """The host NIC to bridge (BRIDGE only)."""
+    trusted: Trusted | UnsetType = UNSET
+    id: NicId | UnsetType = UNSET
+    mac: Mac | UnsetType = UNSET
+
+
+class Interface(Wire, frozen=True):
+    """What the server keeps of a NIC, wherever it stands in `nics`."""
+
+    id: Annotated[int, Meta(description="never given twice in one VM")]
+    mac: Annotated[str, Meta(description="its MAC address, in lower case")]
+
+
+Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
+Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
+Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
+
+
+class VmSettings(Wire, frozen=True, kw_only=True):
+    """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
+
+    The words for it stand in `cli/vm_settings.py`, `cli/apply/file.py` and `web/src/ui/vmSettings.ts`.
+    """
+
+    cpus: Positive
+    memory_mib: Positive
+    displays: Displays = []
+    media: Attachments = []
+    nics: Nics = []
+    rosetta: bool = False
+    autostart: Annotated[bool, Setting(waits=False)] = False
+    notes: Annotated[Notes, Setting(waits=False)] = ""

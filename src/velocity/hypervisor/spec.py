@@ -1,0 +1,80 @@
+"""A machine as a hypervisor is given it: values of the port."""
+
+from __future__ import annotations
+
+import enum
+
+from velocity.storage.port import MediaRef, Value
+
+FIRST_HARDWARE = "1"
+"""The `HardwareProfile` of machines that are older than these."""
+
+
+class Bus(enum.Enum):
+    """How a disk is attached."""
+
+    USB = "USB"
+    BLOCK = "BLOCK"
+    VIRTIO = "VIRTIO"
+
+
+class DiskSpec(Value, frozen=True):
+    """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason."""
+
+    media: MediaRef
+    bus: Bus
+    readonly: bool
+    cdrom: bool
+
+
+class DisplaySpec(Value, frozen=True):
+    """One display, with its preferred mode in pixels."""
+
+    name: str
+    width: int
+    height: int
+
+
+class NatSpec(Value, frozen=True):
+    """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once."""
+
+    nic: int
+    mac: str
+
+
+class BridgeSpec(Value, frozen=True):
+    """A NIC on a host NIC, named as the host names it. A `trusted` one may act as a router and as a DHCP server."""
+
+    nic: int
+    mac: str
+    identifier: str
+    trusted: bool = False
+
+
+NicSpec = NatSpec | BridgeSpec
+
+
+class MachineSpec(Value, frozen=True):
+    """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
+
+    `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
+    host's `HardwareProfile`s.
+    """
+
+    name: str
+    cpus: int
+    memory: int
+    machine_type: str
+    firmware: str
+    disks: tuple[DiskSpec, ...] = ()
+    displays: tuple[DisplaySpec, ...] = ()
+    nics: tuple[NicSpec, ...] = ()
+    held: bool = False
+    hardware: str = FIRST_HARDWARE
+
+
+class HardwareProfile(Value, frozen=True):
+    """What machines can be made of. `notices`: what a guest notices that had the one before, for people."""
+
+    name: str
+    notices: str
