@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+import velocity.contract
 from velocity.contract import OPERATIONS
 from velocity.contract.operation import Operation
 
@@ -51,19 +53,16 @@ class {name}(abc.ABC):
 def render() -> dict[str, str]:
     """Path below the repository -> text."""
     operations = [operation for operation in OPERATIONS if not operation.streams]
-    modules = ", ".join(sorted({_module(operation) for operation in operations}))
+    declared = {name for name, value in vars(velocity.contract).items() if isinstance(value, types.ModuleType)}
     ruff = Path(sys.executable).with_name("ruff")
     found = {}
     for path, (name, define, wait) in TARGETS.items():
-        text = HEAD.format(modules=modules, name=name, define=define)
-        text += "".join(_method(operation, define, wait) for operation in operations)
+        methods = "".join(_method(operation, define, wait) for operation in operations)
+        modules = ", ".join(sorted(declared & set(re.findall(r"\b(\w+)\.[A-Z]", methods))))
+        text = HEAD.format(modules=modules, name=name, define=define) + methods
         command = [str(ruff), "format", "--stdin-filename", path, "-"]
         found[path] = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
     return found
-
-
-def _module(operation: Operation[Any, Any]) -> str:
-    return _home(operation)[0]
 
 
 def _home(operation: Operation[Any, Any]) -> tuple[str, str]:

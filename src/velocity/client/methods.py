@@ -25,6 +25,7 @@ from velocity.contract import (
     tasks,
     trash,
     users,
+    vm_settings,
     why,
 )
 from velocity.contract.operation import Change, Nothing, Operation, Wire
