@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from openapi_spec_validator import validate
 
-from velocity.contract import OPERATIONS
 from velocity.contract.auth import SIGN_IN, SignIn
 from velocity.contract.machines import VmRequest
 from velocity.contract.openapi import build
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, SignedIn
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+from velocity.contract.registry import OPERATIONS
 
 GOOD = {
     "name": "x",
@@ -106,7 +106,7 @@ PUT /m/media/import 21200:403 21201:403 21210:404 21211:404 21212:404 21220:409 
 PUT /m/media/clone 22200:403 22201:403 22210:404 22211:404 22212:404 22220:409 22221:406 22223:409 22224:406
 POST /t/task 23100:403 23110:404 | DELETE /t/task 23300:403 23310:404 | POST /t/task/list 24100:403 24110:404
 PUT /t/trash 25200:403 25210:404 25211:404 25212:404 25213:404 25220:409 25221:409 25222:409 25223:409 25224:406 25225:406 25226:406 25227:406 25228:406 25229:409
-DELETE /t/trash 25300:403 25310:404 | POST /t/trash/list
+DELETE /t/trash 25300:403 25310:404 | POST /t/trash/list | DELETE /t/trash/all
 POST /t/history 27100:403 27110:404
 POST /u/why 20100:403 20110:404 20111:404
 POST /v/vm/console 19100:403 19110:404 19120:406 19121:406 | POST /v/vm/log 30100:403 30110:404

@@ -93,7 +93,7 @@ def permission_text(operation: Operation[Any, Any]) -> str:
 def _needed(needs: Needs) -> str:
     if not isinstance(needs, Holds):
         return f"No permission is needed: {needs.reason}."
-    none = " (oneself: none)" if needs.oneself else " (whoever began it: none)" if needs.own else ""
+    none = " (oneself: none)" if needs.oneself else " (the user who began it: none)" if needs.own else ""
     return f"Needs `{needs.permission.value}` {needs.on.value}{none}."
 
 

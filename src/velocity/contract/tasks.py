@@ -78,7 +78,7 @@ SHOW = Operation(
     needs=Holds(Permission.MEDIA_LIST, On.TASK, own=True),
     failures=(
         Failure(
-            23100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the task's group, or one began it"
+            23100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the task's group, or to have begun it"
         ),
         Failure(23110, 404, Problem.TASK_NOT_FOUND, "no such task"),
     ),
@@ -99,7 +99,7 @@ CANCEL = Operation(
             23300,
             403,
             Problem.NO_PERMISSION,
-            "velocity.media.create is needed on the task's group, or one began it",
+            "velocity.media.create is needed on the task's group, or to have begun it",
         ),
         Failure(23310, 404, Problem.TASK_NOT_FOUND, "no such task"),
     ),
