@@ -81,6 +81,7 @@ def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     import velocity.contract.sessions
     import velocity.contract.tasks
     import velocity.contract.trash
+    import velocity.contract.uploads
     import velocity.contract.users
     import velocity.contract.why
 

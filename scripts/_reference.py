@@ -23,6 +23,11 @@ OUT = "docs/reference"
 SEEN = f"{OUT}/failures.json"
 """What `make failures` has seen: lists of code, status, endpoint, test."""
 EVERYWHERE = "every operation"
+PAGES = """
+What takes `limit` and `before` answers whole without them, and else in pages, the greatest id first. A page that is not
+full is the last; the next one comes with the last id as `before` (of two lists in one answer: the least). What is there
+during the whole walk comes once, and nothing twice, whatever is made and removed meanwhile.
+"""
 
 
 def render(root: Path) -> dict[str, str]:
@@ -39,7 +44,11 @@ def render(root: Path) -> dict[str, str]:
 
 
 def endpoints() -> str:
-    parts = [NOTE, "# Endpoints\n\nThe same as data: [openapi.json](openapi.json). Errors: [errors.md](errors.md).\n"]
+    parts = [
+        NOTE,
+        "# Endpoints\n\nThe same as data: [openapi.json](openapi.json). Errors: [errors.md](errors.md).\n",
+        PAGES,
+    ]
     for operation in OPERATIONS:
         ours = " *(ours)*" if operation.ours else ""
         parts.append(f"\n## {operation.method.name} `{operation.path}`{ours}\n\n{operation.summary}.\n")

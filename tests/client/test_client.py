@@ -15,7 +15,7 @@ import velocity.contract.groups
 from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.client import ApiError, AsyncClient, Client, ClientError, PlanOnly, Unreachable
-from velocity.contract import OPERATIONS
+from velocity.contract import OPERATIONS, machines, media
 from velocity.contract.machines import Nic, State
 
 
@@ -41,6 +41,35 @@ def test_what_is_absent_is_not_sent(host: Host) -> None:
         assert shown.nics == [Nic(type="NAT")]
         assert shown.state is State.STOPPED
         assert client.show_user().uid == 0
+
+
+@pytest.mark.holds("API-9002")
+def test_all_of_a_list_comes_page_by_page(host: Host) -> None:
+    with Client(host.url, host.key) as client:
+        gid = client.create_group(name="a", parent_gid=0).gid
+        vmids = [client.create_vm(name=f"vm{n}", gid=gid, cpus=1, memory_mib=64).vmid for n in range(4)]
+        wanted = machines.ListVms(gid=gid, limit=2)
+        assert [[vm.vmid for vm in page.vms] for page in client.pages(machines.LIST, wanted)] == [
+            vmids[:1:-1],
+            vmids[1::-1],
+            [],
+        ]
+        (whole,) = client.pages(machines.LIST, machines.ListVms(gid=gid))
+        assert [vm.vmid for vm in whole.vms] == vmids[::-1]
+        client.assign_pool(gid=gid, mpid=1, write=True, manage=True)
+        for name, group, kind in (("own", gid, "DISK"), ("more", gid, "DISK"), ("iso", 0, "ISO"), ("other", 0, "ISO")):
+            client.create_medium(name=name, gid=group, mpid=1, size=512, type=kind)
+        listed = list(client.pages(media.LIST, media.ListMedia(gid=gid, limit=3)))
+        assert sorted(one.name for page in listed for one in [*page.media, *(page.shared or ())]) == [
+            "iso", "more", "other", "own",
+        ]  # fmt: skip
+        assert [len(page.media) + len(page.shared or ()) for page in listed] == [3, 1]
+
+    async def awaited() -> list[int]:
+        async with AsyncClient(host.url, host.key) as client:
+            return [vm.vmid async for page in client.pages(machines.LIST, wanted) for vm in page.vms]
+
+    assert asyncio.run(awaited()) == vmids[::-1]
 
 
 def test_uploads_tell_their_progress(host: Host, tmp_path: Path) -> None:

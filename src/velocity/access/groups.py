@@ -18,7 +18,7 @@ from velocity.access.rules import LIMITED, ROOT_GROUP, Amount, Discarded, Group,
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.access.users import Membership
-from velocity.contract.groups import DeleteGroup
+from velocity.contract.groups import DeleteGroup, ListGroups, ShowGroup
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
@@ -54,22 +54,19 @@ class Groups:
         self._updates = updates
         self._belongings = belongings
 
-    def members(self, gid: int) -> list[Membership]:
+    def members(self, request: ShowGroup) -> list[Membership]:
         """Who holds something directly on the group."""
         directory = self._directory
-        group = directory.group(gid)
-        return [
-            Membership(directory.users[uid], group, members(held[gid]))
-            for uid, held in sorted(directory.grants.items())
-            if held.get(gid)
-        ]
+        group, grants = directory.group(request.gid), directory.grants
+        found = sorted(uid for uid, held in grants.items() if held.get(group.gid))
+        return [Membership(directory.users[uid], group, members(grants[uid][group.gid])) for uid in request.page(found)]
 
-    def shown_to(self, caller: Caller) -> list[tuple[Group, list[Permission]]]:
+    def shown_to(self, caller: Caller, request: ListGroups) -> list[tuple[Group, list[Permission]]]:
         """The part of the tree that the caller sees, and what they hold directly there."""
         directory = self._directory
         held = directory.held(caller.uid)
-        shown = rules.shown_groups(directory.groups, held)
-        return [(directory.groups[gid], members(held.get(gid, 0))) for gid in shown if gid not in directory.leaving]
+        shown = [gid for gid in rules.shown_groups(directory.groups, held) if gid not in directory.leaving]
+        return [(directory.groups[gid], members(held.get(gid, 0))) for gid in request.page(shown)]
 
     async def create(self, name: str, parent_gid: int) -> Group:
         directory = self._directory

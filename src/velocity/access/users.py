@@ -23,7 +23,7 @@ from velocity.contract.operation import On
 from velocity.contract.permissions import Permission, members
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check, revision
-from velocity.contract.users import ChangeUser
+from velocity.contract.users import ChangeUser, ShowUser
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Users:
                 right()
                 return await self._sessions.begin(ROOT_USER, device, first=True)
 
-    def memberships(self, caller: Caller, uid: int) -> list[Membership]:
+    def memberships(self, caller: Caller, uid: int, request: ShowUser) -> list[Membership]:
         """What the user holds directly, on the groups whose members the caller may see (one's own: all)."""
         directory = self._directory
         user = directory.user(uid)
@@ -85,7 +85,7 @@ class Users:
         shown = sorted(held)
         if uid != caller.uid:
             shown = rules.visible_memberships(directory.groups, directory.held(caller.uid), held)
-        return [Membership(user, directory.groups[gid], members(held[gid])) for gid in shown]
+        return [Membership(user, directory.groups[gid], members(held[gid])) for gid in request.page(shown)]
 
     def everyone(self) -> list[User]:
         return sorted(self._directory.users.values(), key=lambda user: user.name)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from velocity.contract import names
-from velocity.contract.operation import Operation, Wire
+from velocity.contract.operation import PAGE, Operation, Paged, Wire
 from velocity.contract.problems import Problem, Refused
 
 Request = TypeVar("Request", bound=Wire)
@@ -48,12 +48,21 @@ def convert(kind: type[Request], fields: Mapping[str, Any]) -> Request:
         request = msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         field, message = explain(str(error))
+        if issubclass(kind, Paged) and field in _PAGES:
+            message += f": {_PAGES[field]}"
         raise Refused(Problem.MALFORMED, message, field=field) from None
     for name, most in _bounded(kind):
         text = getattr(request, name)
         if isinstance(text, str) and len(text.encode()) > most:
             raise Refused(Problem.MALFORMED, f"{name}: expected at most {most} bytes of UTF-8", field=name)
     return request
+
+
+_PAGES = {
+    "limit": f"a page holds 1 to {PAGE:,}",
+    "before": "send the id of the last one of the page before, as the same list has it",
+}
+"""What to send instead of what makes no page."""
 
 
 @functools.cache
@@ -114,6 +123,8 @@ def explain(error: str) -> tuple[str | None, str]:
         return field, f"{field}: this field is missing{missing[2]}"
     if text.startswith("Expected `str` matching regex") and (field or "").endswith("mac"):
         text = "expected a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros"
+    if field == "before":
+        text = re.sub(r"^Expected `str` matching regex .*", "expected an id of that list", text)
     text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
     if bound := re.match(r"Expected `str` of length ([<>])= (\d+)", text):
         which = "at least" if bound[1] == ">" else "at most"

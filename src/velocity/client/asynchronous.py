@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -72,6 +72,14 @@ class AsyncClient(AsyncMethods):
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         answer = await self._send(operation, msgspec.json.encode(request), headers)
         return decoded(answer, operation.response)
+
+    async def pages(self, operation: Operation[Request, Response], request: Request) -> AsyncIterator[Response]:
+        """All of a list, page by page: as `Client.pages`."""
+        wanted: Request | None = operation.first_page(request)
+        while wanted is not None:
+            answer = await self.call(operation, wanted)
+            yield answer
+            wanted = operation.next_page(wanted, answer)
 
     async def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""

@@ -120,6 +120,17 @@ class Client(Methods):
         answer = self.send(operation.method.name, operation.path, content, headers)
         return decoded(answer, operation.response)
 
+    def pages(self, operation: Operation[Request, Response], request: Request) -> Iterator[Response]:
+        """All of a list, page by page: `limit` of the request at a time, else as many as a page holds.
+
+        What is there all the time comes once, and nothing twice, whatever is made and removed meanwhile.
+        """
+        wanted: Request | None = operation.first_page(request)
+        while wanted is not None:
+            answer = self.call(operation, wanted)
+            yield answer
+            wanted = operation.next_page(wanted, answer)
+
     def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))

@@ -24,6 +24,7 @@ from velocity.contract import (
     sessions,
     tasks,
     trash,
+    uploads,
     users,
     vm_settings,
     why,
@@ -88,18 +89,20 @@ class Methods(abc.ABC):
         """
         return self.call(sessions.END, sessions.EndSession(sid=sid))
 
-    def list_sessions(self) -> sessions.Sessions:
+    def list_sessions(self, *, limit: int | UnsetType = UNSET, before: str | UnsetType = UNSET) -> sessions.Sessions:
         """List the caller's sessions, newest first."""
-        return self.call(sessions.LIST, Nothing())
+        return self.call(sessions.LIST, sessions.ListSessions(limit=limit, before=before))
 
-    def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
+    def show_user(
+        self, *, uid: int | UnsetType = UNSET, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
+    ) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
 
         Refused with:
         403 2100: velocity.user.view is needed on a group that the user is a member of
         404 2110: no such user
         """
-        return self.call(users.SHOW, users.ShowUser(uid=uid))
+        return self.call(users.SHOW, users.ShowUser(uid=uid, limit=limit, before=before))
 
     def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
         """Create a user, who has no permissions yet.
@@ -148,13 +151,13 @@ class Methods(abc.ABC):
             users.ChangeUser(password=password, uid=uid, gid=gid, old_password=old_password, revision=revision),
         )
 
-    def list_users(self) -> users.Users:
+    def list_users(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> users.Users:
         """List all users by name.
 
         Refused with:
         403 3100: velocity.user.list is needed on at least one group
         """
-        return self.call(users.LIST, Nothing())
+        return self.call(users.LIST, users.ListUsers(limit=limit, before=before))
 
     def grant_permission(self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET) -> Nothing:
         """Give a user a permission on a group; the caller must hold it there too.
@@ -184,14 +187,16 @@ class Methods(abc.ABC):
         """
         return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission, revision=revision))
 
-    def show_group(self, *, gid: int) -> groups.GroupInfo:
+    def show_group(
+        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
+    ) -> groups.GroupInfo:
         """Show a group with its members and their direct permissions.
 
         Refused with:
         403 5100: velocity.group.view is needed on the group
         404 5110: no such group
         """
-        return self.call(groups.SHOW, groups.GroupRequest(gid=gid))
+        return self.call(groups.SHOW, groups.ShowGroup(gid=gid, limit=limit, before=before))
 
     def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
         """Create a group under another group.
@@ -221,9 +226,9 @@ class Methods(abc.ABC):
         """
         return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
-    def list_groups(self) -> groups.Groups:
+    def list_groups(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> groups.Groups:
         """List the groups where the caller holds a permission, and their ancestors."""
-        return self.call(groups.LIST, Nothing())
+        return self.call(groups.LIST, groups.ListGroups(limit=limit, before=before))
 
     def show_quota(self, *, gid: int) -> groups.QuotaInfo:
         """Show the quota of a group with its subgroups, what they use, and what is left.
@@ -292,14 +297,14 @@ class Methods(abc.ABC):
         """
         return self.call(pools.REVOKE_POOL, pools.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
-    def list_pools(self, *, gid: int) -> pools.Pools:
+    def list_pools(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> pools.Pools:
         """List the media pools available to a group, with its permissions, quota and usage.
 
         Refused with:
         403 7100: velocity.pool.list is needed on the group
         404 7110: no such group
         """
-        return self.call(pools.LIST_POOLS, pools.ListPools(gid=gid))
+        return self.call(pools.LIST_POOLS, pools.ListPools(gid=gid, limit=limit, before=before))
 
     def create_medium(
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
@@ -318,24 +323,6 @@ class Methods(abc.ABC):
         return self.call(
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
         )
-
-    def list_uploads(self, *, gid: int) -> media.Uploads:
-        """List the uploads under way into a group and all below it, oldest first.
-
-        Refused with:
-        403 9100: velocity.media.list is needed on the group
-        404 9110: no such group
-        """
-        return self.call(media.LIST_UPLOADS, media.ListMedia(gid=gid))
-
-    def end_upload(self, *, mid: UUID) -> Nothing:
-        """End an upload under way and remove what has come of it.
-
-        Refused with:
-        403 9300: velocity.media.create is needed on the group
-        404 9310: no such upload under way
-        """
-        return self.call(media.END_UPLOAD, media.EndUpload(mid=mid))
 
     def import_medium(
         self,
@@ -385,14 +372,21 @@ class Methods(abc.ABC):
         """
         return self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
 
-    def list_media(self, *, gid: int) -> media.Media:
+    def list_media(
+        self,
+        *,
+        gid: int,
+        shared: bool | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        before: UUID | UnsetType = UNSET,
+    ) -> media.Media:
         """List the media of a group.
 
         Refused with:
         403 10100: velocity.media.list is needed on the group
         404 10110: no such group
         """
-        return self.call(media.LIST, media.ListMedia(gid=gid))
+        return self.call(media.LIST, media.ListMedia(gid=gid, shared=shared, limit=limit, before=before))
 
     def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Move a medium that is attached to no VM to the trash.
@@ -406,13 +400,33 @@ class Methods(abc.ABC):
         """
         return self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
-    def list_nics(self) -> nics.HostNics:
+    def list_uploads(
+        self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET
+    ) -> uploads.Uploads:
+        """List the uploads under way into a group and all below it, oldest first.
+
+        Refused with:
+        403 9100: velocity.media.list is needed on the group
+        404 9110: no such group
+        """
+        return self.call(uploads.LIST, uploads.ListUploads(gid=gid, limit=limit, before=before))
+
+    def end_upload(self, *, mid: UUID) -> Nothing:
+        """End an upload under way and remove what has come of it.
+
+        Refused with:
+        403 9300: velocity.media.create is needed on the group
+        404 9310: no such upload under way
+        """
+        return self.call(uploads.END, uploads.EndUpload(mid=mid))
+
+    def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
 
         Refused with:
         403 11100: velocity.nic.list is needed on at least one group
         """
-        return self.call(nics.LIST, Nothing())
+        return self.call(nics.LIST, nics.ListNics(limit=limit, before=before))
 
     def create_vm(
         self,
@@ -566,14 +580,14 @@ class Methods(abc.ABC):
             ),
         )
 
-    def list_vms(self, *, gid: int) -> machines.Vms:
+    def list_vms(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> machines.Vms:
         """List the virtual machines of a group.
 
         Refused with:
         401 17100: velocity.vm.view is needed on the group
         404 17110: no such group
         """
-        return self.call(machines.LIST, machines.ListVms(gid=gid))
+        return self.call(machines.LIST, machines.ListVms(gid=gid, limit=limit, before=before))
 
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET
@@ -683,12 +697,12 @@ class Methods(abc.ABC):
     def list_history(
         self,
         *,
-        gid: int = 0,
-        before: int | UnsetType = UNSET,
         limit: int = 100,
+        gid: int = 0,
         uid: int | UnsetType = UNSET,
         refused: bool | UnsetType = UNSET,
         vmid: int | UnsetType = UNSET,
+        before: int | UnsetType = UNSET,
     ) -> history.History:
         """List changes, sign-ins and refused requests, newest first.
 
@@ -697,7 +711,7 @@ class Methods(abc.ABC):
         404 27110: no such group
         """
         return self.call(
-            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused, vmid=vmid)
+            history.LIST, history.ListHistory(limit=limit, gid=gid, uid=uid, refused=refused, vmid=vmid, before=before)
         )
 
     def show_task(self, *, tid: int) -> tasks.TaskInfo:
@@ -718,18 +732,18 @@ class Methods(abc.ABC):
         """
         return self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
 
-    def list_tasks(self, *, gid: int) -> tasks.Tasks:
+    def list_tasks(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> tasks.Tasks:
         """List the tasks of a group, newest first; ended tasks are kept for a day.
 
         Refused with:
         403 24100: velocity.media.list is needed on the group
         404 24110: no such group
         """
-        return self.call(tasks.LIST, tasks.ListTasks(gid=gid))
+        return self.call(tasks.LIST, tasks.ListTasks(gid=gid, limit=limit, before=before))
 
-    def list_trash(self) -> trash.Trash:
+    def list_trash(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> trash.Trash:
         """List what the caller can restore: deleted objects that the caller could have deleted; newest first."""
-        return self.call(trash.LIST, Nothing())
+        return self.call(trash.LIST, trash.ListTrash(limit=limit, before=before))
 
     def restore(self, *, trid: int) -> trash.TrashItem:
         """Restore a deleted object with its id; it counts against its quotas again.

@@ -7,13 +7,19 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Name, Revision, Uid
-from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, SignedIn, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Paged, SignedIn, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.users import PermissionInfo
 
 
 class GroupRequest(Wire, frozen=True):
+    gid: Gid
+
+
+class ShowGroup(Paged[Uid], frozen=True):
+    """Pages are those of the memberships."""
+
     gid: Gid
 
 
@@ -61,6 +67,10 @@ class GroupSummary(Wire, frozen=True):
     permissions: Annotated[
         list[PermissionInfo], Meta(description="the permissions that the caller holds there directly")
     ]
+
+
+class ListGroups(Paged[Gid], frozen=True):
+    pass
 
 
 class Groups(Wire, frozen=True):
@@ -111,8 +121,9 @@ SHOW = Operation(
     method=Method.POST,
     path="/u/group",
     route=5,
-    request=GroupRequest,
+    request=ShowGroup,
     response=GroupInfo,
+    lists={"memberships": "uid"},
     needs=Holds(Permission.GROUP_VIEW, On.GROUP),
     failures=(
         Failure(5100, 403, Problem.NO_PERMISSION, "velocity.group.view is needed on the group"),
@@ -169,8 +180,9 @@ LIST = Operation(
     method=Method.POST,
     path="/u/group/list",
     route=15,
-    request=Nothing,
+    request=ListGroups,
     response=Groups,
+    lists={"groups": "gid"},
     needs=SignedIn("all users may see where they hold permissions"),
     failures=(),
 )

@@ -6,21 +6,17 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Uid, UnixTime, Vmid
-from velocity.contract.operation import Failure, Holds, Method, On, Operation, Wire
+from velocity.contract.fields import Gid, Int64, Uid, UnixTime, Vmid
+from velocity.contract.operation import PAGE, Failure, Holds, Method, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
 
-class ListHistory(Wire, frozen=True):
+class ListHistory(Paged[Int64], frozen=True):
     gid: Annotated[
         int, Meta(ge=-(2**63), le=2**63 - 1, description="entries of this group and the groups below it")
     ] = 0
-    before: (
-        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="only entries older than this hid: the next page")]
-        | UnsetType
-    ) = UNSET
-    limit: Annotated[int, Meta(ge=1, le=1000, description="the maximum number of entries, 1 to 1,000")] = 100
+    limit: Annotated[int, Meta(ge=1, le=PAGE, description="the maximum number of entries, 1 to 1,000")] = 100
     uid: Uid | UnsetType = UNSET
     """Only what this user did."""
     refused: bool | UnsetType = UNSET
@@ -67,6 +63,7 @@ LIST = Operation(
     route=27,
     request=ListHistory,
     response=History,
+    lists={"entries": "hid"},
     needs=Holds(Permission.USER_VIEW, On.GROUP),
     failures=(
         Failure(27100, 403, Problem.NO_PERMISSION, "velocity.user.view is needed on the group"),

@@ -10,7 +10,19 @@ from msgspec import UNSET, Meta, UnsetType
 from velocity.contract import fields
 from velocity.contract.fields import Gid, Name, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.isolation import Isolation
-from velocity.contract.operation import Alias, Change, Failure, Hides, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import (
+    Alias,
+    Change,
+    Failure,
+    Hides,
+    Holds,
+    Method,
+    Nothing,
+    On,
+    Operation,
+    Paged,
+    Wire,
+)
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.settings import Form, with_settings
@@ -50,7 +62,7 @@ class VmCreated(Wire, frozen=True):
     warnings: fields.Warnings | UnsetType = UNSET
 
 
-class ListVms(Wire, frozen=True):
+class ListVms(Paged[Vmid], frozen=True):
     gid: Gid
 
 
@@ -312,6 +324,7 @@ LIST = Operation(
     route=17,
     request=ListVms,
     response=Vms,
+    lists={"vms": "vmid"},
     needs=Holds(Permission.VM_VIEW, On.GROUP),
     failures=(
         Failure(17100, 401, Problem.NO_PERMISSION, "velocity.vm.view is needed on the group"),

@@ -8,15 +8,19 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, UnixTime, Vmid, one_of
-from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, Vmid, one_of
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 from velocity.contract.tasks import TaskStarted
 
 
-class ListMedia(Wire, frozen=True):
+class ListMedia(Paged[UUID], frozen=True):
+    """A page holds so many of both lists together."""
+
     gid: Gid
+    shared: bool | UnsetType = UNSET
+    """Only the ISOs of the groups above, or only the group's own media."""
 
 
 class Content(Wire, frozen=True):
@@ -128,34 +132,6 @@ class MediumCreated(Wire, frozen=True):
     ) = UNSET
 
 
-class UploadInfo(Wire, frozen=True):
-    """An upload that has not become a medium yet."""
-
-    mid: Annotated[UUID, Meta(description="the medium that it becomes")]
-    mpid: Mpid
-    gid: Gid
-    name: str
-    type: str
-    size: Annotated[int, Meta(description="the bytes that were announced")]
-    received: Annotated[int, Meta(description="the bytes that have come")]
-    uid: Annotated[int, Meta(description="the user who uploads it")]
-    sending: Annotated[bool, Meta(description="whether bytes come at present")]
-    begun: UnixTime
-    heard: Annotated[int, Meta(description="when the last bytes came, in seconds since 1970-01-01 UTC")]
-    expires: (
-        Annotated[int, Meta(description="until when more of it is waited for, of one over several requests")]
-        | UnsetType
-    ) = UNSET
-
-
-class Uploads(Wire, frozen=True):
-    uploads: list[UploadInfo]
-
-
-class EndUpload(Change, frozen=True):
-    mid: UUID
-
-
 class ImportMedium(Change, frozen=True, kw_only=True):
     """Makes a new medium from the bytes of `mid`, an uploaded disk image, as it is or packed, or from `upload`'s."""
 
@@ -246,38 +222,6 @@ UPLOAD = Operation(
     streams=True,
 )
 
-LIST_UPLOADS = Operation(
-    name="list_uploads",
-    summary="List the uploads under way into a group and all below it, oldest first",
-    method=Method.POST,
-    path="/m/media/upload",
-    route=9,
-    request=ListMedia,
-    response=Uploads,
-    needs=Holds(Permission.MEDIA_LIST, On.GROUP),
-    failures=(
-        Failure(9100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),
-        Failure(9110, 404, Problem.GROUP_NOT_FOUND, "no such group"),
-    ),
-    ours=True,
-)
-
-END_UPLOAD = Operation(
-    name="end_upload",
-    summary="End an upload under way and remove what has come of it",
-    method=Method.DELETE,
-    path="/m/media/upload",
-    route=9,
-    request=EndUpload,
-    response=Nothing,
-    needs=Holds(Permission.MEDIA_CREATE, On.MEDIUM),
-    failures=(
-        Failure(9300, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the group"),
-        Failure(9310, 404, Problem.MEDIUM_NOT_FOUND, "no such upload under way"),
-    ),
-    ours=True,
-)
-
 RESUMABLE = replace(
     UPLOAD,
     name="upload_resumable",
@@ -318,6 +262,7 @@ LIST = Operation(
     route=10,
     request=ListMedia,
     response=Media,
+    lists={"media": "mid", "shared": "mid"},
     needs=Holds(Permission.MEDIA_LIST, On.GROUP),
     failures=(
         Failure(10100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),
@@ -392,4 +337,4 @@ DELETE = Operation(
     ),
 )
 
-OPERATIONS = (CREATE, UPLOAD, LIST_UPLOADS, END_UPLOAD, IMPORT, CLONE, LIST, DELETE)
+OPERATIONS = (CREATE, UPLOAD, IMPORT, CLONE, LIST, DELETE)

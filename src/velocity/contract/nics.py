@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velocity.contract.fields import Nicid
-from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Failure, Holds, Method, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -12,6 +12,10 @@ class HostNic(Wire, frozen=True):
     nicid: Nicid
     description: str
     identifier: str
+
+
+class ListNics(Paged[Nicid], frozen=True):
+    pass
 
 
 class HostNics(Wire, frozen=True):
@@ -24,8 +28,9 @@ LIST = Operation(
     method=Method.POST,
     path="/v/nic/list",
     route=11,
-    request=Nothing,
+    request=ListNics,
     response=HostNics,
+    lists={"host_nics": "nicid"},
     needs=Holds(Permission.NIC_LIST, On.SOMEWHERE),
     failures=(Failure(11100, 403, Problem.NO_PERMISSION, "velocity.nic.list is needed on at least one group"),),
 )

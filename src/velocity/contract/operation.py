@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -30,6 +34,60 @@ class Change(Wire, frozen=True, kw_only=True):
         Annotated[bool, Meta(description="true: change nothing, and answer with a `Plan` of what would change")]
         | UnsetType
     ) = UNSET
+
+
+Id = TypeVar("Id", int, str, UUID)
+Item = TypeVar("Item")
+PAGE = 1000
+"""The most that a page holds."""
+
+
+class Paged(Wire, Generic[Id], frozen=True, kw_only=True):
+    """A request for a list: for all of it, in the order that it has; with `limit` or `before`, for a page of it.
+
+    Pages have the greatest id first. As no id changes, what is there during a whole walk comes in it once, and nothing
+    comes twice, whatever else is made and removed meanwhile.
+    """
+
+    limit: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=PAGE,
+                description="a page of at most so many, the greatest id first; fewer come only if there are no more; "
+                "absent: all",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    before: (
+        Annotated[Id, Meta(description="the next page: only those with a lesser id; that of the last one so far")]
+        | UnsetType
+    ) = UNSET
+
+    @property
+    def is_page(self) -> bool:
+        return self.limit is not UNSET or self.before is not UNSET
+
+    def page(
+        self,
+        items: Iterable[Item],
+        key: Callable[[Item], Id | int] | None = None,
+        shown: Callable[[Item], bool] | None = None,
+    ) -> list[Item]:
+        """Those of the `items` that are to be answered.
+
+        `key` is the id of one, of a UUID its `int`; without it, the items are ids. `shown` says which there are for
+        the caller; of a page, it is asked until the page is full.
+        """
+        if self.is_page:
+            of = cast(Any, key)
+            up = sorted(items, key=of)
+            before = self.before.int if isinstance(self.before, UUID) else self.before
+            end = len(up) if before is UNSET else bisect_left(up, before, key=of)
+            items = up[:end][::-1]
+        return list(islice(filter(shown, items) if shown else items, None if self.limit is UNSET else self.limit))
 
 
 Request = TypeVar("Request", bound=Wire)
@@ -196,7 +254,8 @@ class Operation(Generic[Request, Response]):
     """One endpoint, whole. `needs` and `failures` have no default, so that nobody forgets them.
 
     `streams` says that the request's body is a file and its fields come as headers; `secret`, that its answer holds
-    what is kept nowhere, so that a repeat does not get it again.
+    what is kept nowhere, so that a repeat does not get it again. `lists` names the lists of the answer, which come in
+    pages, and the field of their elements that is the id.
     Wrong declarations raise `TypeError` at import.
     """
 
@@ -215,6 +274,7 @@ class Operation(Generic[Request, Response]):
     ours: bool = False
     cookie: Cookie = Cookie.GUARDED
     secret: bool = False
+    lists: Mapping[str, str] = field(default_factory=dict, hash=False)
     by_problem: Mapping[Problem, Failure] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -224,6 +284,7 @@ class Operation(Generic[Request, Response]):
         for failure in self.failures:
             self._check_number(failure)
         self._check_plan()
+        self._check_lists()
         for needs in [self.needs, *([self.given.needs] if self.given else [])]:
             self._check_needs(needs, set(declared))
         known = {failure.problem: failure for failure in COMMON} | declared
@@ -245,6 +306,23 @@ class Operation(Generic[Request, Response]):
     def _check_plan(self) -> None:
         if issubclass(self.request, Change) is (self.method is Method.POST):
             raise TypeError(f"{self.name}: a {self.method.name} and {self.request.__name__} do not go together")
+
+    def _check_lists(self) -> None:
+        there = all(hasattr(self.response, name) for name in self.lists)
+        if not there or bool(self.lists) is not issubclass(self.request, Paged):
+            raise TypeError(f"{self.name}: {self.request.__name__} and the lists {list(self.lists)} do not go together")
+
+    def first_page(self, request: Request) -> Request:
+        """The request for as much of the lists as a page holds, if it does not say how much."""
+        return replace(request, limit=PAGE) if cast(Paged[Any], request).limit is UNSET else request
+
+    def next_page(self, request: Request, answer: Response) -> Request | None:
+        """The request for the page behind this one; None: there is none."""
+        paged = cast(Paged[Any], request)
+        ids = [getattr(one, name) for field, name in self.lists.items() for one in getattr(answer, field) or ()]
+        if paged.limit is UNSET or len(ids) < paged.limit:
+            return None
+        return replace(request, before=min(ids))
 
     def needed_by(self, request: object) -> Needs:
         """What it needs of that request; of a question that does not know the field, as if it were given."""

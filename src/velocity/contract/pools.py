@@ -7,12 +7,12 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, Mpid, PoolState, Revision
-from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
 
-class ListPools(Wire, frozen=True):
+class ListPools(Paged[Mpid], frozen=True):
     gid: Gid
 
 
@@ -122,6 +122,7 @@ LIST_POOLS = Operation(
     route=7,
     request=ListPools,
     response=Pools,
+    lists={"pools": "mpid"},
     needs=Holds(Permission.POOL_LIST, On.GROUP),
     failures=(
         Failure(7100, 403, Problem.NO_PERMISSION, "velocity.pool.list is needed on the group"),

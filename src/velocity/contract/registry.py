@@ -21,6 +21,7 @@ from velocity.contract import (
     sessions,
     tasks,
     trash,
+    uploads,
     users,
     why,
 )
@@ -33,6 +34,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *groups.OPERATIONS,
     *pools.OPERATIONS,
     *media.OPERATIONS,
+    *uploads.OPERATIONS,
     *nics.OPERATIONS,
     *machines.OPERATIONS,
     *consoles.OPERATIONS,

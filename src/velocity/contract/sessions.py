@@ -15,6 +15,7 @@ from velocity.contract.operation import (
     Method,
     Nothing,
     Operation,
+    Paged,
     SignedIn,
     Wire,
 )
@@ -71,6 +72,10 @@ class SessionInfo(Wire, frozen=True):
     address: Annotated[str, Meta(description="the address that the sign-in came from")]
     agent: Annotated[str, Meta(description="the client program, as it identified itself")]
     current: Annotated[bool, Meta(description="whether it is the session of this request")]
+
+
+class ListSessions(Paged[Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]], frozen=True):
+    pass
 
 
 class Sessions(Wire, frozen=True):
@@ -139,8 +144,9 @@ LIST = Operation(
     method=Method.POST,
     path="/u/session/list",
     route=29,
-    request=Nothing,
+    request=ListSessions,
     response=Sessions,
+    lists={"sessions": "sid"},
     needs=SignedIn("all users may see their own sessions"),
     failures=(),
     ours=True,

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, UnixTime
-from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -55,7 +55,7 @@ class CancelTask(Change, frozen=True):
     tid: Tid
 
 
-class ListTasks(Wire, frozen=True):
+class ListTasks(Paged[Tid], frozen=True):
     gid: Gid
 
 
@@ -114,6 +114,7 @@ LIST = Operation(
     route=24,
     request=ListTasks,
     response=Tasks,
+    lists={"tasks": "tid"},
     needs=Holds(Permission.MEDIA_LIST, On.GROUP),
     failures=(
         Failure(24100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the group"),

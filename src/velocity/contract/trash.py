@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import UnixTime
-from velocity.contract.operation import Change, Failure, Method, Nothing, Operation, SignedIn, Wire
+from velocity.contract.operation import Change, Failure, Method, Nothing, Operation, Paged, SignedIn, Wire
 from velocity.contract.problems import Problem
 from velocity.contract.tasks import TaskStarted
 
@@ -24,6 +24,10 @@ class TrashItem(Wire, frozen=True):
     deleted: UnixTime
     expires: UnixTime
     size: Annotated[int, Meta(description="the total size of its media in bytes")]
+
+
+class ListTrash(Paged[Trid], frozen=True):
+    pass
 
 
 class Trash(Wire, frozen=True):
@@ -49,8 +53,9 @@ LIST = Operation(
     method=Method.POST,
     path="/t/trash/list",
     route=26,
-    request=Nothing,
+    request=ListTrash,
     response=Trash,
+    lists={"items": "trid"},
     needs=SignedIn("all users see what they could have deleted themselves"),
     failures=(),
     ours=True,

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Gid, GivenPassword, Password, PermissionName, Pid, Revision, Uid, UserName
-from velocity.contract.operation import Change, Failure, Given, Holds, Method, Nothing, On, Operation, Wire
+from velocity.contract.operation import Change, Failure, Given, Holds, Method, Nothing, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
 
@@ -22,7 +22,9 @@ Home = Annotated[
 ]
 
 
-class ShowUser(Wire, frozen=True):
+class ShowUser(Paged[Gid], frozen=True):
+    """Pages are those of the memberships."""
+
     uid: Uid | UnsetType = UNSET
     """Absent: the caller."""
 
@@ -103,6 +105,10 @@ class UserSummary(Wire, frozen=True):
     name: str
 
 
+class ListUsers(Paged[Uid], frozen=True):
+    pass
+
+
 class Users(Wire, frozen=True):
     users: list[UserSummary]
 
@@ -132,6 +138,7 @@ SHOW = Operation(
     route=2,
     request=ShowUser,
     response=UserInfo,
+    lists={"memberships": "gid"},
     needs=Holds(Permission.USER_VIEW, On.USER, oneself=True),
     failures=(
         Failure(
@@ -219,8 +226,9 @@ LIST = Operation(
     method=Method.POST,
     path="/u/user/list",
     route=3,
-    request=Nothing,
+    request=ListUsers,
     response=Users,
+    lists={"users": "uid"},
     needs=Holds(Permission.USER_LIST, On.SOMEWHERE),
     failures=(Failure(3100, 403, Problem.NO_PERMISSION, "velocity.user.list is needed on at least one group"),),
 )

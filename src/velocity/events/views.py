@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec import UNSET
 
-from velocity.contract import events, media, tasks
+from velocity.contract import events, media, tasks, uploads
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.media.attachments import AttachedVm
@@ -72,9 +72,9 @@ def medium(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[media
     return media.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
 
 
-def upload(one: UnderWay) -> media.UploadInfo:
+def upload(one: UnderWay) -> uploads.UploadInfo:
     wanted = one.request
-    return media.UploadInfo(
+    return uploads.UploadInfo(
         mid=one.mid,
         mpid=wanted.mpid,
         gid=wanted.gid,

@@ -15,7 +15,7 @@ from velocity.access.directory import Directory
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
-from velocity.contract.machines import State, VmSummary
+from velocity.contract.machines import ListVms, State, VmSummary
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Confinement, FactCause, FactReport, HostId, Hypervisor, Unknown
 from velocity.machines.autostart import autostart
@@ -172,10 +172,13 @@ class Fleet:
     def all(self) -> list[Keeper]:
         return list(self._keepers.values())
 
-    def listed(self, gid: int) -> Encoded[list[VmSummary]]:
+    def listed(self, request: ListVms) -> Encoded[list[VmSummary]]:
         """The VMs of a group."""
-        self._directory.group(gid)
-        return self._summaries.encoded_list(gid, self._by_group.get(gid, {}).values())
+        self._directory.group(request.gid)
+        keepers = self._by_group.get(request.gid, {})
+        if request.is_page:
+            return self._summaries.encoded([keepers[vmid] for vmid in request.page(keepers)])
+        return self._summaries.encoded_group(request.gid, keepers.values())
 
     def where(self, allowed: Callable[[int], bool]) -> list[Keeper]:
         """The VMs of the groups for which `allowed` says so."""

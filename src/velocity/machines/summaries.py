@@ -22,11 +22,15 @@ class Summaries:
         self._vms.pop(machine.vmid, None)
         self._groups.pop(machine.gid, None)
 
-    def encoded_list(self, gid: int, keepers: Collection[Keeper]) -> Encoded[list[VmSummary]]:
+    def encoded(self, keepers: Collection[Keeper]) -> Encoded[list[VmSummary]]:
+        """These VMs."""
+        return Encoded([(self._vms.get(one.machine.vmid) or self._encoded(one)).in_place for one in keepers])
+
+    def encoded_group(self, gid: int, keepers: Collection[Keeper]) -> Encoded[list[VmSummary]]:
         """All VMs of a group."""
         whole = self._groups.get(gid)
         if whole is None:
-            whole = Encoded([(self._vms.get(one.machine.vmid) or self._encoded(one)).in_place for one in keepers])
+            whole = self.encoded(keepers)
             if keepers:  # of none, nobody would forget it
                 self._groups[gid] = whole
         return whole

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from velocity.access.directory import Directory
+from velocity.contract.pools import ListPools
 from velocity.media.assignments import Assignments
 from velocity.media.library import Library
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import Assignment, Pool
 from velocity.media.states import PoolStates
 from velocity.media.usage import DiskUsage
-from velocity.storage.port import PoolState
+from velocity.storage.port import PoolState, Space
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ class Pools:
         self._library = library
         self._usage = usage
 
-    async def seen_by(self, gid: int) -> list[PoolUse]:
+    async def seen_by(self, request: ListPools) -> list[PoolUse]:
         """Those that a group sees."""
-        self._directory.group(gid)
-        found = await self._states.spaces([mpid for mpid in self._pools if self._assignments.of(gid, mpid) is not None])
-        self._directory.group(gid)  # it may have been deleted meanwhile
-        seen = ((self._pools[mpid], self._assignments.of(gid, mpid)) for mpid in sorted(found))
+        gid = request.gid
+        found: dict[int, tuple[PoolState, Space]] = {}
+        while not found.keys() >= set(mpids := self._assigned(request)):
+            found |= await self._states.spaces([mpid for mpid in mpids if mpid not in found])
+        seen = ((self._pools[mpid], self._assignments.of(gid, mpid)) for mpid in mpids)
         return [
             PoolUse(
                 pool,
@@ -88,6 +90,11 @@ class Pools:
             for pool, assignment in seen
             if assignment is not None
         ]
+
+    def _assigned(self, request: ListPools) -> list[int]:
+        self._directory.group(request.gid)
+        assigned = (mpid for mpid in sorted(self._pools) if self._assignments.of(request.gid, mpid) is not None)
+        return request.page(assigned)
 
     async def occupied(self) -> list[Occupancy]:
         """All of them."""

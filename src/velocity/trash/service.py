@@ -11,6 +11,7 @@ from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.trash import ListTrash
 from velocity.machines.provisioning import Provisioning
 from velocity.media.assignments import Assignments
 from velocity.media.restoration import Restoration
@@ -44,11 +45,11 @@ class Trash:
         self._provisioning = provisioning
         self._purging = purging
 
-    async def seen_by(self, caller: Caller) -> list[Item]:
+    async def seen_by(self, caller: Caller, request: ListTrash) -> list[Item]:
         """What the caller could have deleted; the newest first."""
         items = await self._store.items()
         may = {kind: self._directory.holding(caller.uid, permission) for kind, permission in NEEDED.items()}
-        return [item for item in items if may[item.what.kind](item.what.gid)]
+        return request.page(items, lambda item: item.trid, lambda item: may[item.what.kind](item.what.gid))
 
     async def restore(self, caller: Caller, trid: int) -> Item:
         """With its id, its name and its quota. Raises `Refused`, and has changed nothing then."""

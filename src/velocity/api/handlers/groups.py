@@ -11,7 +11,7 @@ from velocity.contract.operation import Nothing
 
 
 @handles(groups.SHOW)
-async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
+async def show(call: Call[groups.ShowGroup]) -> groups.GroupInfo:
     group = call.services.directory.group(call.request.gid)
     return groups.GroupInfo(
         gid=group.gid,
@@ -20,7 +20,7 @@ async def show(call: Call[groups.GroupRequest]) -> groups.GroupInfo:
         revision=call.services.directory.revision(group.gid),
         memberships=[
             groups.Member(uid=one.user.uid, name=one.user.name, permissions=permission_infos(one.permissions))
-            for one in call.services.access.groups.members(group.gid)
+            for one in call.services.access.groups.members(call.request)
         ],
     )
 
@@ -38,7 +38,7 @@ async def delete(call: Call[groups.DeleteGroup]) -> Nothing:
 
 
 @handles(groups.LIST)
-async def list_groups(call: Call[Nothing]) -> groups.Groups:
+async def list_groups(call: Call[groups.ListGroups]) -> groups.Groups:
     return groups.Groups(
         groups=[
             groups.GroupSummary(
@@ -47,7 +47,7 @@ async def list_groups(call: Call[Nothing]) -> groups.Groups:
                 name=group.name,
                 permissions=permission_infos(permissions),
             )
-            for group, permissions in call.services.access.groups.shown_to(call.caller)
+            for group, permissions in call.services.access.groups.shown_to(call.caller, call.request)
         ]
     )
 

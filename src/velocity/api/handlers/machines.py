@@ -60,7 +60,7 @@ async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
 
 @handles(machines.LIST)
 async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
-    return machines.Vms(vms=call.services.fleet.listed(call.request.gid).in_place)
+    return machines.Vms(vms=call.services.fleet.listed(call.request).in_place)
 
 
 def _waiting(keeper: Keeper) -> list[str]:

@@ -4,11 +4,12 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import media, pools
+from velocity.contract import media, pools, uploads
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
+from velocity.media.library import Library
 from velocity.media.rules import Assignment, Medium
 
 
@@ -44,7 +45,7 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
                 left=UNSET if use.left is None else use.left,
                 assigned=UNSET if use.own is None else pools.Assigned(**vars(use.own)),
             )
-            for use in await call.services.pools.seen_by(call.request.gid)
+            for use in await call.services.pools.seen_by(call.request)
         ]
     )
 
@@ -55,13 +56,14 @@ async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
     return media.MediumCreated(mid=medium.mid, size=medium.size)
 
 
-@handles(media.LIST_UPLOADS)
-async def list_uploads(call: Call[media.ListMedia]) -> media.Uploads:
-    return media.Uploads(uploads=[views.upload(one) for one in call.services.uploads.of_group(call.request.gid)])
+@handles(uploads.LIST)
+async def list_uploads(call: Call[uploads.ListUploads]) -> uploads.Uploads:
+    found = call.request.page(call.services.uploads.of_group(call.request.gid), key=lambda one: one.mid.int)
+    return uploads.Uploads(uploads=[views.upload(one) for one in found])
 
 
-@handles(media.END_UPLOAD)
-async def end_upload(call: Call[media.EndUpload]) -> Nothing:
+@handles(uploads.END)
+async def end_upload(call: Call[uploads.EndUpload]) -> Nothing:
     upload = call.services.uploads.get(call.request.mid)
     plan.step("cancel", "medium", upload.request.name, gid=upload.request.gid)
     plan.consumes(upload.request.gid, {"bytes": -upload.request.length}, mpid=upload.request.mpid)
@@ -82,10 +84,12 @@ async def clone(call: Call[media.CloneMedium]) -> TaskStarted:
 
 @handles(media.LIST)
 async def list_media(call: Call[media.ListMedia]) -> media.Media:
-    services, gid = call.services, call.request.gid
-    found = services.library.of_group(gid)
-    await services.usage.measure(found)
-    found = [one for one in found if services.library.find(one.mid)]  # it may have been deleted meanwhile
+    services, request = call.services, call.request
+    found = _listed(services.library, request)
+    await services.usage.measure([one for one in found if one.gid == request.gid])
+    if request.is_page:  # another for one that was deleted meanwhile: a page that is not full would be the last
+        found = _listed(services.library, request)
+    found = [one for one in found if services.library.find(one.mid)]
     sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
 
     def used_by(one: Medium) -> list[media.MediumUser]:
@@ -96,13 +100,21 @@ async def list_media(call: Call[media.ListMedia]) -> media.Media:
         media=[
             views.medium_info(one, readonly=services.assignments.readonly(one), usage=usage, used_by=used_by(one))
             for one in found
+            if one.gid == request.gid
         ],
         shared=[
             views.medium(one, readonly=True, usage=usage, used_by=used_by(one))
-            for one in services.library.shared_with(gid)
+            for one in found
+            if one.gid != request.gid
         ]
         or UNSET,
     )
+
+
+def _listed(library: Library, request: media.ListMedia) -> list[Medium]:
+    own = [] if request.shared is True else library.of_group(request.gid)
+    shared = [] if request.shared is False else library.shared_with(request.gid)
+    return request.page([*own, *shared], key=lambda one: one.mid.int)
 
 
 @handles(media.DELETE)

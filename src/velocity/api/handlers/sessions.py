@@ -50,7 +50,7 @@ async def end_session(call: Call[sessions.EndSession]) -> Nothing:
 
 
 @handles(sessions.LIST)
-async def list_sessions(call: Call[Nothing]) -> sessions.Sessions:
+async def list_sessions(call: Call[sessions.ListSessions]) -> sessions.Sessions:
     return sessions.Sessions(
         sessions=[
             sessions.SessionInfo(
@@ -61,7 +61,7 @@ async def list_sessions(call: Call[Nothing]) -> sessions.Sessions:
                 agent=one.agent,
                 current=one.sid == call.caller.sid,
             )
-            for one in call.services.access.sessions.of(call.caller.uid)
+            for one in call.request.page(call.services.access.sessions.of(call.caller.uid), key=lambda one: one.sid)
         ]
     )
 

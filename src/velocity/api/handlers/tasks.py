@@ -17,4 +17,5 @@ async def cancel(call: Call[tasks.CancelTask]) -> tasks.TaskInfo:
 
 @handles(tasks.LIST)
 async def list_tasks(call: Call[tasks.ListTasks]) -> tasks.Tasks:
-    return tasks.Tasks(tasks=[views.task(task) for task in call.services.tasks.of_group(call.request.gid)])
+    found = call.request.page(call.services.tasks.of_group(call.request.gid), key=lambda task: task.tid)
+    return tasks.Tasks(tasks=[views.task(task) for task in found])

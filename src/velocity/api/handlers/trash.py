@@ -12,8 +12,9 @@ from velocity.trash.port import Item
 
 
 @handles(trash.LIST)
-async def list_trash(call: Call[Nothing]) -> trash.Trash:
-    return trash.Trash(items=[_info(call.services, one) for one in await call.services.trash.seen_by(call.caller)])
+async def list_trash(call: Call[trash.ListTrash]) -> trash.Trash:
+    found = await call.services.trash.seen_by(call.caller, call.request)
+    return trash.Trash(items=[_info(call.services, one) for one in found])
 
 
 @handles(trash.RESTORE)

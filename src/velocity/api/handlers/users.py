@@ -27,7 +27,7 @@ async def show(call: Call[users.ShowUser]) -> users.UserInfo:
                 name=one.group.name,
                 permissions=permission_infos(one.permissions),
             )
-            for one in call.services.access.users.memberships(call.caller, uid)
+            for one in call.services.access.users.memberships(call.caller, uid, call.request)
         ],
     )
 
@@ -53,8 +53,8 @@ async def change(call: Call[users.ChangeUser]) -> Nothing:
 
 
 @handles(users.LIST)
-async def list_users(call: Call[Nothing]) -> users.Users:
-    everyone = call.services.access.users.everyone()
+async def list_users(call: Call[users.ListUsers]) -> users.Users:
+    everyone = call.request.page(call.services.access.users.everyone(), key=lambda user: user.uid)
     return users.Users(users=[users.UserSummary(uid=user.uid, name=user.name) for user in everyone])
 
 
