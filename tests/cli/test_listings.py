@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.api.test_transfers import metadata
 from tests.api.world import PASSWORD
@@ -16,6 +17,7 @@ from tests.host import Host, hosting
 from velocity.cli.main import velocity
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
+from velocity.contract import OPERATIONS
 
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {("vm", "find"): ("penguin",)}
 """What a verb needs besides its name."""
@@ -170,3 +172,51 @@ def test_columns_are_chosen_and_headings_left_out_in_every_listing(furnished: Ho
             refused = furnished.run(*path, *more, *wrong)
             assert (refused.exit_code, refused.stdout) == (2, ""), (path, wrong)
             assert "--columns" in refused.stderr, (path, wrong)
+
+
+@pytest.mark.holds("CLI-9000")
+def test_every_listing_comes_in_pages_and_says_how_to_go_on(furnished: Host) -> None:
+    for path in listings():
+        if path == ("vm", "find"):
+            continue  # a search of what stands on the screens now
+        offered = {one.value for one in ShellComplete(velocity, {}, "velocity", "").get_completions(list(path), "--")}
+        assert {"--limit", "--before"} <= offered, path
+        whole = json.loads(furnished.ok(*path, "--json", *(["--limit", "1000"] if path == ("history",) else [])))
+        ((field, items),) = [(name, one) for name, one in whole.items() if isinstance(one, list)]
+        key = next(one.lists[field] for one in OPERATIONS if field in one.lists)
+        ids = sorted((one[key] for one in items), reverse=True)
+        first = furnished.run(*path, "--limit", "1")
+        assert first.exit_code == 0, path
+        assert len(first.stdout.splitlines()) == 2, "the headings, and one line"
+        assert first.stderr.endswith(f"there are more: go on with --before {ids[0]}\n"), path
+        page = json.loads(furnished.ok(*path, "--json", "--limit", "1", "--before", str(ids[0])))
+        assert [one[key] for one in page[field]] == ids[1:2], path
+        rest = furnished.run(*path, "--limit", "1000", "--before", str(ids[0]))
+        assert len(rest.stdout.splitlines()) == len(ids), path
+        assert "there are more" not in rest.stderr, "what is not cut is not told as cut"
+        assert furnished.run(*path, "--before", str(ids[-1])).stderr == "there are no more\n", path
+        assert "among these 1 matches 'zzzz'" in furnished.run(*path, "--limit", "1", "--match", "zzzz").stderr
+        for wrong in (("--limit", "0"), ("--limit", "1001"), ("--before", "nothing")):
+            refused = furnished.run(*path, *wrong)
+            assert (refused.exit_code, refused.stdout) == (2, ""), (path, wrong)
+            assert wrong[0] in refused.stderr, (path, wrong)
+
+
+@pytest.mark.holds("CLI-9000")
+def test_a_page_of_several_groups_is_one_page(host: Host) -> None:
+    for number, group in enumerate(("/", "a", "/", "a", "a")):
+        if number == 1:
+            host.ok("group", "create", "a")
+        host.ok("vm", "create", f"vm{number}", "--memory", "64M", "--group", group)
+    ids = [one["vmid"] for one in json.loads(host.ok("vm", "list", "--all", "--json"))["vms"]]
+    ids.sort(reverse=True)
+    for limit in (1, 2, 3, 5):
+        done = host.run("vm", "list", "--all", "--columns", "vmid", "--no-headings", "--limit", str(limit))
+        assert done.stdout.split() == [str(one) for one in ids[:limit]]
+        more = "" if limit == 5 else f"there are more: go on with --before {ids[limit - 1]}\n"
+        assert done.stderr == more
+    for name in ("old", "new"):
+        host.ok("media", "create", name, "--size", "1M", "--type", "ISO")
+    shared = host.run("media", "list", "--shared", "--group", "a", "--limit", "1")
+    assert (len(shared.stdout.splitlines()), "there are more" in shared.stderr) == (2, True)
+    assert "no media" in host.run("media", "list", "--group", "a", "--limit", "1").stderr, "own media only"

@@ -20,10 +20,11 @@ from velocity.cli.output import (
     show_json,
     table,
 )
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.words import clean
 from velocity.client import Client
-from velocity.contract.groups import Groups, Quota, QuotaInfo
+from velocity.contract.groups import LIST, Groups, ListGroups, Quota, QuotaInfo
 from velocity.sizes import size
 
 GROUP = click.argument("group_", metavar="GROUP", type=where.TYPE)
@@ -35,12 +36,13 @@ def group() -> None:
 
 
 @group.command("list")
+@paged()
 @listing
-def list_groups() -> None:
+def list_groups(page: Page) -> None:
     """List the groups where you have permissions, and those above them."""
     client = connection.connect()
     listed(
-        Groups(groups=list(where.seen(client).values())),
+        page.ask(client, LIST, ListGroups()) if page.is_page else Groups(groups=list(where.seen(client).values())),
         "groups",
         ("GID", "GROUP", "YOU HOLD"),
         lambda one: (one.gid, where.path(client, one.gid), _held(client, one.gid)),

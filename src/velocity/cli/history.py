@@ -11,9 +11,10 @@ from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.output import listed, listing
+from velocity.cli.paging import Page, paged
 from velocity.cli.where import GROUP
 from velocity.contract import OPERATIONS
-from velocity.contract.history import Entry
+from velocity.contract.history import LIST, Entry, ListHistory
 
 TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
 """Why something is refused, by its code, where the history has no words of its own."""
@@ -24,27 +25,22 @@ TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in o
 @click.option("--user", type=resolve.USER, metavar="USER", help="Only entries of this user.")
 @click.option("--vm", "vm_", metavar="VM", help="Only entries about this VM: its name or id.")
 @click.option("--refused", is_flag=True, help="Only refused requests.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--before", type=int, metavar="NUMBER", help="Only entries older than this one: the next page.")
+@paged(50)
 @listing
-def history(
-    group: int | None, user: int | None, vm_: str | None, refused: bool, limit: int, before: int | None
-) -> None:  # fmt: skip
+def history(group: int | None, user: int | None, vm_: str | None, refused: bool, page: Page) -> None:
     """Show changes and refused requests in a group and those below it, with user, time and address; newest first."""
     client = connection.connect()
     vm = None if vm_ is None else resolve.vm(client, group, vm_)
-    answer = client.list_history(
+    wanted = ListHistory(
         gid=where.here(client, group if group is not None or vm is None else vm.gid),
         vmid=UNSET if vm is None else vm.id,
         uid=UNSET if user is None else user,
         refused=True if refused else UNSET,
-        limit=limit,
-        before=UNSET if before is None else before,
     )
     names = functools.cache(lambda: resolve.seen_names(client))
-    filtered = refused or before is not None or user is not None or vm is not None
+    filtered = refused or user is not None or vm is not None
     listed(
-        answer,
+        page.ask(client, LIST, wanted),
         "entries",
         ("NUMBER", "WHEN", "WHO", "FROM", "WHAT", "TO", "OUTCOME"),
         lambda one: (
@@ -57,7 +53,7 @@ def history(
             _outcome(one),
         ),
         empty="nothing of this kind has happened" if filtered else "nothing has happened yet",
-        noun=f"entry among these {len(answer.entries)}",
+        noun="entry",
         spare=("FROM", "NUMBER"),
     )
 

@@ -16,13 +16,16 @@ from velocity.cli import connection, naming, progress, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning, warn
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
 from velocity.client.upload import size_of
-from velocity.contract.media import Media, MediumCreated
+from velocity.contract.media import LIST, ListMedia, Media, MediumCreated
+from velocity.contract.uploads import LIST as LIST_UPLOADS
+from velocity.contract.uploads import ListUploads
 
 POOL = click.option(
     "--pool", type=resolve.POOL, default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
@@ -40,11 +43,12 @@ def media() -> None:
 @media.command("list")
 @GROUP
 @click.option("--shared", is_flag=True, help="List the ISOs of the groups above, which its VMs can use read-only.")
+@paged()
 @listing
-def list_media(group: int | None, shared: bool) -> None:
+def list_media(group: int | None, shared: bool, page: Page) -> None:
     """List the media of a group."""
     client = connection.connect()
-    answer = client.list_media(gid=where.here(client, group))
+    answer = page.ask(client, LIST, ListMedia(gid=where.here(client, group), shared=shared))
     upload = f"no media: `{program()} media upload FILE{where.option(client, group)}`"
     listed(
         Media(media=list(answer.shared or []) if shared else answer.media),
@@ -97,15 +101,16 @@ def upload(file: Path, name: str | None, type_: str | None, readonly: bool, grou
 
 @media.command()
 @GROUP
+@paged()
 @listing
-def uploads(group: int | None) -> None:
+def uploads(group: int | None, page: Page) -> None:
     """List the uploads under way, into the group and all below it.
 
     What was interrupted waits for a day, and the same command goes on.
     """
     client = connection.connect()
     listed(
-        client.list_uploads(gid=where.here(client, group)),
+        page.ask(client, LIST_UPLOADS, ListUploads(gid=where.here(client, group))),
         "uploads",
         ("NAME", "TYPE", "SIZE", "RECEIVED", "STATE", "BY", "BEGUN", "MID"),
         lambda one: (

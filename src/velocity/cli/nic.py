@@ -6,6 +6,8 @@ import click
 
 from velocity.cli import connection
 from velocity.cli.output import listed, listing
+from velocity.cli.paging import Page, paged
+from velocity.contract.nics import LIST, ListNics
 
 
 @click.group()
@@ -14,12 +16,12 @@ def nic() -> None:
 
 
 @nic.command("list")
+@paged()
 @listing
-def list_() -> None:
+def list_(page: Page) -> None:
     """List the host NICs."""
-    answer = connection.connect().list_nics()
     listed(
-        answer,
+        page.ask(connection.connect(), LIST, ListNics()),
         "host_nics",
         ("NICID", "IDENTIFIER", "DESCRIPTION"),
         lambda one: (one.nicid, one.identifier, one.description),

@@ -155,6 +155,8 @@ def warn(messages: Iterable[str | UnsetType]) -> None:
 
 Row = Callable[[Any], Sequence[object]]
 SORT, MATCH, COLUMNS, HEADINGS = "velocity.sort", "velocity.match", "velocity.columns", "velocity.headings"
+NEXT, MORE = "velocity.next", "velocity.more"
+"""Of a page: whether it is not the first, and the last id before those that it leaves out."""
 
 
 def listing(command: Function) -> Function:
@@ -199,6 +201,8 @@ def listed(
         show_json(answer)
         return
     every = getattr(answer, field)
+    if NEXT in chosen:
+        noun, empty = f"{noun} among these {len(every)}", "there are no more" if chosen[NEXT] else empty
     rows = _chosen(headings, [(one, row(one)) for one in every], match or "", sort)
     if as_json():
         show_json(msgspec.structs.replace(answer, **{field: [one for one, _ in rows]}))
@@ -210,6 +214,8 @@ def listed(
             headings, spare = [headings[at] for at in shown], ()
             lines = [[cells[at] for at in shown] for cells in lines]
         table(headings, lines, empty, spare, headed=chosen[HEADINGS])
+    if MORE in chosen:
+        click.echo(f"there are more: go on with --before {chosen[MORE]}", err=True)
 
 
 Rows = list[tuple[Any, Sequence[object]]]

@@ -8,9 +8,10 @@ from msgspec import UNSET
 from velocity.cli import connection, resolve, where
 from velocity.cli.amounts import SIZE, to_quota
 from velocity.cli.output import SizeCell, as_json, done, listed, listing, warn
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
-from velocity.contract.pools import Assigned, PoolInfo
+from velocity.contract.pools import LIST_POOLS, Assigned, ListPools, PoolInfo
 from velocity.sizes import size
 
 POOL = click.argument("pool", metavar="POOL", type=resolve.POOL)
@@ -24,11 +25,12 @@ def pool() -> None:
 
 @pool.command("list")
 @GROUP
+@paged()
 @listing
-def list_pools(group: int | None) -> None:
+def list_pools(group: int | None, page: Page) -> None:
     """List the pools available to a group."""
     client = connection.connect()
-    answer = client.list_pools(gid=where.here(client, group))
+    answer = page.ask(client, LIST_POOLS, ListPools(gid=where.here(client, group)))
     listed(
         answer,
         "pools",

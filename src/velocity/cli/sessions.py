@@ -8,7 +8,9 @@ import click
 
 from velocity.cli.connection import connect
 from velocity.cli.output import done, listed, listing
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
+from velocity.contract.sessions import LIST, ListSessions
 
 
 @click.group()
@@ -17,11 +19,12 @@ def session() -> None:
 
 
 @session.command("list")
+@paged()
 @listing
-def list_sessions() -> None:
-    """List your sessions, newest first."""
+def list_sessions(page: Page) -> None:
+    """List your sessions, newest first; pages by SID."""
     listed(
-        connect().list_sessions(),
+        page.ask(connect(), LIST, ListSessions()),
         "sessions",
         ("SID", "SINCE", "UNTIL", "FROM", "WITH", "CURRENT"),
         lambda one: (

@@ -8,11 +8,12 @@ import click
 
 from velocity.cli import connection, progress, resolve, where
 from velocity.cli.output import as_json, json_option, listed, listing, show_json
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean
 from velocity.client import Client, ClientError
-from velocity.contract.tasks import TaskInfo, TaskState
+from velocity.contract.tasks import LIST, ListTasks, TaskInfo, TaskState
 from velocity.sizes import size
 
 LOOK = 0.2
@@ -26,12 +27,13 @@ def task() -> None:
 
 @task.command("list")
 @GROUP
+@paged()
 @listing
-def list_tasks(group: int | None) -> None:
+def list_tasks(group: int | None, page: Page) -> None:
     """List the tasks of a group, newest first."""
     client = connection.connect()
     listed(
-        client.list_tasks(gid=where.here(client, group)),
+        page.ask(client, LIST, ListTasks(gid=where.here(client, group))),
         "tasks",
         ("TID", "KIND", "NAME", "STATE", "DONE", "MESSAGE"),
         lambda one: (one.tid, one.kind, one.name, one.state.value, _percent(one), one.message or ""),

@@ -10,11 +10,12 @@ from click.shell_completion import CompletionItem
 from velocity.cli import connection, naming, where
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, confirm, done, listed, listing, planning, show_json
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.task import follow
 from velocity.cli.words import clean, program
 from velocity.client import Client
-from velocity.contract.trash import TrashItem
+from velocity.contract.trash import LIST, ListTrash, TrashItem
 
 
 def _complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -33,12 +34,13 @@ def trash() -> None:
 
 
 @trash.command("list")
+@paged()
 @listing
-def list_trash() -> None:
+def list_trash(page: Page) -> None:
     """List deleted objects that you could have deleted yourself, newest first."""
     client = connection.connect()
     listed(
-        client.list_trash(),
+        page.ask(client, LIST, ListTrash()),
         "items",
         ("NUMBER", "KIND", "NAME", "GROUP", "SIZE", "DELETED", "GONE"),
         lambda one: (

@@ -22,10 +22,12 @@ from velocity.cli.output import (
     show_json,
     table,
 )
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing
 from velocity.cli.words import clean, program
 from velocity.client import Client, ClientError
 from velocity.contract.permissions import Permission
+from velocity.contract.users import LIST, ListUsers
 
 USER = click.argument("user_", metavar="USER", type=resolve.USER)
 ON = click.option("--group", type=where.TYPE, required=True, metavar="GROUP", help="Its path, name or id.")
@@ -46,11 +48,12 @@ def user() -> None:
 
 
 @user.command("list")
+@paged()
 @listing
-def list_users() -> None:
+def list_users(page: Page) -> None:
     """List all users."""
     listed(
-        connection.connect().list_users(),
+        page.ask(connection.connect(), LIST, ListUsers()),
         "users",
         ("UID", "NAME"),
         lambda one: (one.uid, one.name),

@@ -12,6 +12,7 @@ import click
 
 from velocity.cli import connection, metrics, resolve, where
 from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, planning, show_json
+from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
 from velocity.cli.screen import find, log, screen
 from velocity.cli.vm_settings import MediaNames, MediaScope, altering, creating, lines, read
@@ -20,7 +21,7 @@ from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, PlanOnly
-from velocity.contract.machines import State, VmInfo, Vms, VmState, VmSummary
+from velocity.contract.machines import LIST, ListVms, State, VmInfo, Vms, VmState, VmSummary
 
 VMS_REFUSED = 17100
 
@@ -43,11 +44,14 @@ for _verb in (screen, log, find):
     metavar="STATE",
     help="Only VMs in this state.",
 )
+@paged()
 @listing
-def list_(group: int | None, everywhere: bool, state: str | None) -> None:
+def list_(group: int | None, everywhere: bool, state: str | None, page: Page) -> None:
     """List the VMs of a group."""
     client = connection.connect()
-    found = [(path, vm) for path, gid in _groups(client, group, everywhere) for vm in _vms(client, gid, everywhere)]
+    groups = _groups(client, group, everywhere)
+    every = [(path, vm) for path, gid in groups for vm in _vms(client, gid, everywhere, page)]
+    found = page.cut(every, key=lambda one: one[1].vmid)
     paths = {vm.vmid: path for path, vm in found}
     there = f"no VMs: `{program()} vm create NAME{where.option(client, group)}`, or `{program()} demo`"
     listed(
@@ -70,9 +74,9 @@ def _groups(client: Client, group: int | None, everywhere: bool) -> list[tuple[s
     return [(where.path(client, gid), gid)]
 
 
-def _vms(client: Client, gid: int, everywhere: bool) -> list[VmSummary]:
+def _vms(client: Client, gid: int, everywhere: bool, page: Page) -> list[VmSummary]:
     try:
-        return client.list_vms(gid=gid).vms
+        return page.ask(client, LIST, ListVms(gid=gid)).vms
     except ApiError as error:
         if everywhere and error.status == 401 and error.code == VMS_REFUSED:
             return []  # a group that one sees for other reasons
