@@ -200,7 +200,7 @@ def elements(operation: Operation[Any, Any], answer: dict[str, Any]) -> list[tup
     ]
 
 
-@pytest.mark.holds("API-9000")
+@pytest.mark.holds("API-13")
 def test_what_can_be_a_long_list_has_pages() -> None:
     assert {one.name: set(one.lists) for one in PAGED} == {one.name: lists_of(one) for one in PAGED}
     assert {one.name for one in PAGED} == SUBJECTS.keys(), "and is tested below"
@@ -208,7 +208,7 @@ def test_what_can_be_a_long_list_has_pages() -> None:
     assert len(PAGED) >= 13
 
 
-@pytest.mark.holds("API-9000")
+@pytest.mark.holds("API-13")
 @by_name
 def test_the_pages_together_are_the_whole_list(shop: Shop, operation: Operation[Any, Any]) -> None:
     whole = elements(operation, shop.run(shop.answer(operation)))
@@ -236,7 +236,7 @@ def test_the_pages_together_are_the_whole_list(shop: Shop, operation: Operation[
     assert dict(rest).keys() == dict(whole).keys() - {high}
 
 
-@pytest.mark.holds("API-9001")
+@pytest.mark.holds("API-14")
 @by_name
 def test_what_makes_no_page_is_refused_with_the_field_and_the_cure(shop: Shop, operation: Operation[Any, Any]) -> None:
     some = elements(operation, shop.run(shop.answer(operation)))[0][0]
@@ -255,7 +255,7 @@ def test_what_makes_no_page_is_refused_with_the_field_and_the_cure(shop: Shop, o
     assert len(elements(operation, shop.run(shop.answer(operation, limit="2", before=None)))) == 2, "null is absent"
 
 
-@pytest.mark.holds("API-9000")
+@pytest.mark.holds("API-13")
 @by_name
 def test_a_walk_has_what_stays_once_whatever_changes_meanwhile(
     shop: Shop, operation: Operation[Any, Any], request: pytest.FixtureRequest

@@ -174,7 +174,7 @@ def test_columns_are_chosen_and_headings_left_out_in_every_listing(furnished: Ho
             assert "--columns" in refused.stderr, (path, wrong)
 
 
-@pytest.mark.holds("CLI-9000")
+@pytest.mark.holds("CLI-25")
 def test_every_listing_comes_in_pages_and_says_how_to_go_on(furnished: Host) -> None:
     for path in listings():
         if path == ("vm", "find"):
@@ -202,7 +202,7 @@ def test_every_listing_comes_in_pages_and_says_how_to_go_on(furnished: Host) -> 
             assert wrong[0] in refused.stderr, (path, wrong)
 
 
-@pytest.mark.holds("CLI-9000")
+@pytest.mark.holds("CLI-25")
 def test_a_page_of_several_groups_is_one_page(host: Host) -> None:
     for number, group in enumerate(("/", "a", "/", "a", "a")):
         if number == 1:

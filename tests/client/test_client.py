@@ -43,7 +43,7 @@ def test_what_is_absent_is_not_sent(host: Host) -> None:
         assert client.show_user().uid == 0
 
 
-@pytest.mark.holds("API-9002")
+@pytest.mark.holds("API-15")
 def test_all_of_a_list_comes_page_by_page(host: Host) -> None:
     with Client(host.url, host.key) as client:
         gid = client.create_group(name="a", parent_gid=0).gid

@@ -730,7 +730,7 @@ class AsyncMethods(abc.ABC):
         """Show a task and how far it has come.
 
         Refused with:
-        403 23100: velocity.media.list is needed on the task's group, or one began it
+        403 23100: velocity.media.list is needed on the task's group, or to have begun it
         404 23110: no such task
         """
         return await self.call(tasks.SHOW, tasks.TaskRequest(tid=tid))
@@ -739,7 +739,7 @@ class AsyncMethods(abc.ABC):
         """Cancel a task and remove what it has made so far; a task that has ended stays as it is.
 
         Refused with:
-        403 23300: velocity.media.create is needed on the task's group, or one began it
+        403 23300: velocity.media.create is needed on the task's group, or to have begun it
         404 23310: no such task
         """
         return await self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
