@@ -13,6 +13,7 @@ from velocity.access.directory import Directory
 from velocity.access.lasting import WhileAllowed, still_user
 from velocity.access.sessions import Caller
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.trash import ListTrash
 from velocity.sizes import size
 from velocity.tasks.rules import EMPTY
 from velocity.tasks.service import NotWholly, TaskProgress, Tasks
@@ -43,7 +44,7 @@ class Emptying:
         It is of the caller's home group: what it removes may be of many. Raises `Refused`, before it begins.
         """
         only = None if trids is None else set(trids)
-        items = [one for one in await self._trash.seen_by(caller) if only is None or one.trid in only]
+        items = [one for one in await self._trash.seen_by(caller, ListTrash()) if only is None or one.trid in only]
         still = still_user(self._directory, caller.uid)
 
         async def work(progress: TaskProgress) -> None:
