@@ -46,6 +46,10 @@ ARENAS = "1"
 """Else glibc reserves 64 MiB of address space for each of up to 64 threads, beside their stacks of 8. mallopt(3)"""
 FICLONE = 0x40049409
 """ioctl_ficlone(2)"""
+COPY = ("-C",)
+"""By copy_file_range(2), or as other files where the kernel cannot; what is a hole stays one."""
+ANY_ORDER = ("-W", "-m", "16")
+"""A raw file is as good whichever of its pieces is written first. (A qcow2 image would be in pieces.)"""
 
 T = TypeVar("T")
 Told = Callable[[int], None]
@@ -128,38 +132,61 @@ class Images:
         self, source: ImageFile, target: ImageFile, conversion: Conversion, uid: int | None, told: Told
     ) -> None:
         kind, format_, size = conversion.kind, conversion.format, conversion.size
+        length = (await source.do(os.fstat)).st_size
+        same = kind == format_ and length <= most(size)
         if conversion.foreign:
             if await self._look(source, kind, uid) != size:
                 raise refused("it has changed since it was inspected: import it again")
-            await self._check(source, kind, uid)
+            same &= await self._check(source, kind, uid)
         elif kind == "qcow2":
             await source.do(_check_own_data)
-        with source.file.use() as read:
-            if kind == format_ and await target.do(lambda write: cloned(read, write)):
-                if conversion.foreign:
-                    await target.do(_check_alone, kind)
-                return
-            if uid is not None:
-                await target.do(os.fchown, uid, -1)
-            words = ["convert", "-p", "-n", "--target-is-zero", "-O", format_, _image(read, kind)]
-            with target.file.use() as write:
-                done = "imported" if conversion.foreign else "cloned"
-                await self._run(uid, [*words, _name(write)], (read, write), size, told, done=done)
-        if kind == format_ == "raw":  # qemu-img counts in sectors
-            await target.do(os.ftruncate, size)
-
-    async def _check(self, source: ImageFile, kind: str, uid: int | None) -> None:
-        """Whether all that it refers to is in it. Raises `Refused`."""
-        if kind not in CHECKED:
+        if same:
+            await self._copy(source, target, length, conversion, uid, told)
             return
+        with source.file.use() as read:
+            words = [*(ANY_ORDER if format_ == "raw" else ()), "-O", format_, _image(read, kind)]
+            await self._write(target, words, read, conversion, uid, told)
+
+    async def _copy(
+        self, source: ImageFile, target: ImageFile, length: int, conversion: Conversion, uid: int | None, told: Told
+    ) -> None:
+        """The same file once more."""
+        with source.file.use() as read:
+            await target.do(os.ftruncate, 0)
+            if not await target.do(lambda write: cloned(read, write)):
+                await target.do(os.ftruncate, length)
+                words = [*COPY, "-O", "raw", _image(read, "raw")]
+                await self._write(target, words, read, conversion, uid, told)
+                await target.do(os.ftruncate, length)  # qemu-img counts in sectors
+        if conversion.foreign:
+            await target.do(_check_alone, conversion.kind)
+
+    async def _write(
+        self, target: ImageFile, words: list[str], read: int, conversion: Conversion, uid: int | None, told: Told
+    ) -> None:
+        if uid is not None:
+            await target.do(os.fchown, uid, -1)
+        with target.file.use() as write:
+            words = ["convert", "-p", "-n", "--target-is-zero", *words, _name(write)]
+            done = "imported" if conversion.foreign else "cloned"
+            await self._run(uid, words, (read, write), conversion.size, told, done=done)
+
+    async def _check(self, source: ImageFile, kind: str, uid: int | None) -> bool:
+        """Whether all that it refers to is in it: raises `Refused`.
+
+        Whether a guest may have it as it is: not if that would unpack what it reads, or if snapshots are in it.
+        """
+        if kind not in CHECKED:
+            return True
         with source.file.use() as descriptor:
             words = ["check", "--output=json", _image(descriptor, kind)]
             said = await self._run(uid, words, (descriptor,), 0, lambda _: None, fine=LOOKED)
         found = json.loads(said) if said.strip() else {}
         if kind == "qcow2":
-            await source.do(_check_qcow2, found)
-        elif found.get("corruptions") or found.get("check-errors"):
+            return await source.do(_check_qcow2, found)
+        if found.get("corruptions") or found.get("check-errors"):
             raise refused(f"it is cut short or damaged: {AGAIN}")
+        return True
 
     @contextlib.asynccontextmanager
     async def _lent(self, source: ImageFile) -> AsyncIterator[None]:
@@ -200,7 +227,7 @@ class Images:
 
         `told` hears the bytes done; without it, it has to be done in seconds. `done`: see `refused`.
         """
-        bounds = Bounds(file=size + size // 64 + (64 << 20))
+        bounds = Bounds(file=most(size))
         try:
             async with running(
                 self._worker, uid, ["qemu-img", *words], bounds, files=files, MALLOC_ARENA_MAX=ARENAS
@@ -248,6 +275,11 @@ async def _listen(stream: asyncio.StreamReader, size: int, told: Told | None) ->
     return said.decode(errors="replace")
 
 
+def most(size: int) -> int:
+    """Bytes that an image of a disk of this size may have."""
+    return size + size // 64 + (64 << 20)
+
+
 def cloned(source: int, target: int) -> bool:
     """Share the blocks where the file system can: done at once, without a byte copied."""
     try:
@@ -285,9 +317,11 @@ def _check_whole(descriptor: int, kind: str) -> None:
     check_whole(kind, lambda offset, length: os.pread(descriptor, length, offset), size)
 
 
-def _check_qcow2(descriptor: int, found: dict[str, Any]) -> None:
+def _check_qcow2(descriptor: int, found: dict[str, Any]) -> bool:
+    """Whether it has nothing compressed and no snapshot. qcow2.txt, "Header": nb_snapshots"""
     size = os.fstat(descriptor).st_size
     check_qcow2(lambda offset, length: os.pread(descriptor, length, offset), size, found)
+    return not found.get("compressed-clusters") and not any(os.pread(descriptor, 4, 60))
 
 
 def _image(descriptor: int, kind: str) -> str:
