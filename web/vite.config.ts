@@ -25,24 +25,54 @@ function packed(): Plugin {
   };
 }
 
-/** PatternFly's base has eight themes; the page has light and dark. A third of what a first load's styles weigh. */
-function twoThemes(): Plugin {
+const BASE = "/react-core/dist/styles/base.css";
+/** Of PatternFly's base: six of its eight themes, fonts that are not ours, and its icons as a font. Nothing shows them. */
+const UNUSED = [
+  /:root:where\([^{]*(?:felt|glass|high-contrast)[^{]*\)\s*\{[^}]*\}/g,
+  /@font-face\s*\{[^}]*(?:Red Hat Text|Red Hat Display|pficon)[^}]*\}/g,
+  /(?:\.pf-v6-pficon[\w-]*(?:[:\w-]*)\s*,?\s*)+\{[^}]*\}/g,
+];
+
+/** PatternFly's styles: without what is not used, and in a layer, so that the page's own win whenever each is loaded. */
+function layered(): Plugin {
   return {
-    name: "two-themes",
+    name: "layered",
     transform(code, id) {
-      if (!id.endsWith("/react-core/dist/styles/base.css")) return;
-      const left = code.replace(/:root:where\([^{]*(?:felt|glass|high-contrast)[^{]*\)\s*\{[^}]*\}/g, "");
-      if (left.length === code.length) throw new Error("PatternFly has no other themes any more: drop this");
-      return { code: left, map: null };
+      if (!/@patternfly\/.*\.css$/.test(id)) return;
+      let left = code;
+      if (id.endsWith(BASE)) {
+        for (const unused of UNUSED) {
+          const before = left.length;
+          left = left.replace(unused, "");
+          if (left.length === before) throw new Error(`PatternFly has no ${unused} any more: drop this`);
+        }
+      }
+      return { code: `@layer patternfly {\n${left.replace(/^\s*@charset [^;]*;/, "")}\n}`, map: null };
     },
   };
+}
+
+const APP = fileURLToPath(new URL("./src/app/App.tsx", import.meta.url));
+const opened = new Set<string>();
+
+type Context = { getModuleInfo: (id: string) => { importedIds: readonly string[] } | null };
+
+/** Whether a module is loaded at once with another: by imports that are no later ones. */
+function opensWith(entry: string, id: string, context: Context): boolean {
+  const left = opened.size === 0 ? [entry] : [];
+  for (let one = left.pop(); one !== undefined; one = left.pop()) {
+    if (opened.has(one)) continue;
+    opened.add(one);
+    left.push(...(context.getModuleInfo(one)?.importedIds ?? []));
+  }
+  return opened.has(id);
 }
 
 /** The page is built into the Python package, which serves it. */
 export default defineConfig({
   // Under any path: the server makes the addresses in index.html those of the place that it is asked for.
   base: "./",
-  plugins: [twoThemes(), react(), packed()],
+  plugins: [layered(), react(), packed()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
     outDir: OUT,
@@ -52,24 +82,16 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
     reportCompressedSize: false,
-    // Of eighty little files a first load would wait for one after the other: HTTP/1.1 brings six at a time. What the
-    // frame and the dashboard need is one; what only later pages share is left out of it.
-    // The page's own styles stay with the entry, whose styles come last: they change some of the components'.
+    // Of eighty little files a first load would wait for one after the other: HTTP/1.1 brings six at a time. What signing
+    // in needs is one, what the frame and the dashboard need is one; what only later pages share is left out of them.
     rolldownOptions: {
       output: {
         codeSplitting: {
           groups: [
-            {
-              name: "react",
-              test: /node_modules\/(react|react-dom|react-router|scheduler|@tanstack\/.*query[^/]*)\//,
-              priority: 3,
-            },
-            {
-              name: "first",
-              test: /(web\/src|@patternfly)(?!.*\/(main\.tsx|app\.css|base\.css))/,
-              tags: ["$initial"],
-              priority: 2,
-            },
+            { name: "react", test: /node_modules\/(react|react-dom|scheduler)\//, priority: 5 },
+            { name: "start", tags: ["$initial"], priority: 4 },
+            { name: "router", test: /node_modules\/(react-router|@tanstack\/.*query[^/]*)\//, priority: 3 },
+            { name: (id, context) => (opensWith(APP, id, context) ? "first" : null), priority: 2 },
             { name: "patternfly", test: /node_modules\/@patternfly(?!.*\bTable)/, minShareCount: 8, priority: 1 },
             { name: "shared", test: /web\/src/, minShareCount: 3, priority: 1 },
           ],

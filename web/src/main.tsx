@@ -1,8 +1,9 @@
-import "@patternfly/react-core/dist/styles/base.css";
-import "./app/app.css";
+import "@fontsource-variable/inter/wght.css";
+import "./look/tokens.css";
+import "./look/first.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { App } from "./app/App";
+import { Start } from "./Start";
 import { followTheme } from "./ui/theme";
 
 // Their addresses are relative, and would be others as soon as one goes to another place: what is loaded later asks by
@@ -12,6 +13,6 @@ for (const link of document.querySelectorAll("link")) Object.defineProperty(link
 followTheme();
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
-    <App />
+    <Start />
   </StrictMode>,
 );

@@ -1,49 +1,26 @@
-/** The frame around every page: masthead, navigation, the command palette, and what is wrong with the connection. */
-import {
-  Button,
-  DropdownItem,
-  DropdownList,
-  Label,
-  Masthead,
-  MastheadBrand,
-  MastheadContent,
-  MastheadLogo,
-  MastheadMain,
-  MastheadToggle,
-  MenuToggle,
-  Nav,
-  Page,
-  PageSidebar,
-  PageSidebarBody,
-  PageSidebarContext,
-  PageToggleButton,
-  SkipToContent,
-  Toolbar,
-  ToolbarContent,
-  ToolbarGroup,
-  ToolbarItem,
-} from "@patternfly/react-core";
-import { BarsIcon, SearchIcon } from "@patternfly/react-icons";
-import { lazy, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
-import { Link, useLocation, useNavigate } from "react-router";
+/** The frame around every page: navigation, what is wrong with the connection, and the command palette. */
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { Link, useLocation } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
-import { session } from "@/api/session";
-import { useSignal } from "@/api/signal";
 import icon from "@/icon.svg";
-import { Dropdown } from "@/ui/Dropdown";
+import { Icon } from "@/look/Icon";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
-import { useFocusStaysNear } from "./focus";
-import { PLACES } from "./places";
+import { MAIN, useFocusStaysNear } from "./focus";
+import { Me } from "./Me";
+import { PARTS, PLACES, type Place } from "./places";
 
 const Palette = lazy(() => import("./Palette"));
 
-const MAIN = "main";
+const NAV = "navigation";
+/** Where a guest's screen has the room: the navigation is its icons. */
+const CONSOLE = /^\/vms\/\d+\/(console|serial)$/;
 
 export function Layout({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   const [palette, setPalette] = useState(false);
+  const drawer = useDrawer(pathname);
   const here = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
-  useTitleAndFocus(pathname);
+  useMainFocus(pathname);
   useFocusStaysNear(MAIN);
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
@@ -56,31 +33,59 @@ export function Layout({ children }: { children: ReactNode }) {
     return () => removeEventListener("keydown", press);
   }, []);
   return (
-    <Page
-      masthead={<Top onPalette={() => setPalette(true)} />}
-      sidebar={
-        <PageSidebar>
-          <PageSidebarBody>
-            <Nav aria-label="Places">
-              <Places here={here?.path} />
-            </Nav>
-          </PageSidebarBody>
-        </PageSidebar>
-      }
-      isManagedSidebar
-      skipToContent={<SkipToContent href={`#${MAIN}`}>Skip to content</SkipToContent>}
-      mainContainerId={MAIN}
-      mainAriaLabel="Content"
-    >
-      <ErrorBoundary where={pathname} key={oneOf(pathname)}>
-        {children}
-      </ErrorBoundary>
+    <div className={`v-app${CONSOLE.test(pathname) ? " v-app-console" : ""}${drawer.open ? " v-app-drawer" : ""}`}>
+      <a className="v-skip" href={`#${MAIN}`}>
+        Skip to content
+      </a>
+      <button
+        ref={drawer.toggle}
+        type="button"
+        className="v-burger"
+        aria-label="Navigation"
+        aria-expanded={drawer.open}
+        aria-controls={NAV}
+        onClick={() => drawer.set(!drawer.open)}
+      >
+        <Icon name="menu" />
+      </button>
+      <div className="v-side" id={NAV}>
+        <Link to="/" className="v-brand" title="Velocity">
+          <img src={icon} alt="" width="24" height="24" />
+          <span>Velocity</span>
+        </Link>
+        <button type="button" className="v-find" onClick={() => setPalette(true)} aria-keyshortcuts="Control+K">
+          <Icon name="search" />
+          <span>Search or run </span>
+          <kbd>Ctrl K</kbd>
+        </button>
+        <nav aria-label="Places" className="v-nav">
+          {PARTS.map((part) => (
+            <ul key={part[0]?.path}>
+              {part.map((place) => (
+                <li key={place.path}>
+                  <NavLink place={place} here={place === here} />
+                </li>
+              ))}
+            </ul>
+          ))}
+        </nav>
+        <Me />
+      </div>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: a way out for who has a pointer; Escape is the others' */}
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: Escape does it */}
+      <div className="v-shade" onClick={() => drawer.set(false)} />
+      <main id={MAIN} tabIndex={-1} aria-label="Content" className="v-main">
+        <ErrorBoundary where={pathname} key={oneOf(pathname)}>
+          {children}
+        </ErrorBoundary>
+      </main>
+      <ConnectionState />
       {palette && (
         <Suspense fallback={null}>
           <Palette onClose={() => setPalette(false)} />
         </Suspense>
       )}
-    </Page>
+    </div>
   );
 }
 
@@ -90,29 +95,27 @@ function oneOf(pathname: string): string {
   return place === "groups" ? place : `${place}/${id}`;
 }
 
-/** PatternFly's list measures itself when it is made, to scroll sideways: this one does not lie. */
-function Places({ here }: { here: string | undefined }) {
-  const { isSidebarOpen } = useContext(PageSidebarContext);
+function NavLink({ place, here }: { place: Place; here: boolean }) {
   return (
-    <ul className="pf-v6-c-nav__list">
-      {PLACES.map(({ path, title }) => (
-        <li key={path} className="pf-v6-c-nav__item">
-          <Link
-            to={path}
-            tabIndex={isSidebarOpen ? undefined : -1}
-            aria-current={path === here ? "page" : undefined}
-            className={`pf-v6-c-nav__link${path === here ? " pf-m-current" : ""}`}
-          >
-            {title}
-          </Link>
-        </li>
-      ))}
-    </ul>
+    <Link to={place.path} aria-current={here ? "page" : undefined} title={place.title}>
+      <Icon name={place.icon} />
+      <span>{place.title}</span>
+      {place.counts && <Count of={place.counts} />}
+    </Link>
   );
 }
 
+/** Of tasks only those that go on: the others are no matter. */
+function Count({ of }: { of: NonNullable<Place["counts"]> }) {
+  const all = useObjects(of);
+  const tasks = of === "task";
+  const number = tasks ? all.filter((one) => "state" in one && one.state === "RUNNING").length : all.length;
+  if (number === 0) return null;
+  return <span className={tasks ? "v-count v-count-now" : "v-count"}>{number.toLocaleString()}</span>;
+}
+
 /** A page that was gone to begins at its top and is told to a screen reader. */
-function useTitleAndFocus(pathname: string) {
+function useMainFocus(pathname: string) {
   const first = useRef(true);
   const place = pathname.split("/")[1] ?? "";
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is the place that changes, not what is read here
@@ -126,102 +129,30 @@ function useTitleAndFocus(pathname: string) {
   }, [place]);
 }
 
-function Top({ onPalette }: { onPalette: () => void }) {
-  return (
-    <Masthead>
-      <MastheadMain>
-        <MastheadToggle>
-          <PageToggleButton variant="plain" aria-label="Navigation">
-            <BarsIcon />
-          </PageToggleButton>
-        </MastheadToggle>
-        <MastheadBrand>
-          <MastheadLogo component={(props) => <Link {...props} to="/" />}>
-            <img src={icon} alt="" className="v-logo" />
-            <span className="v-brand">Velocity</span>
-          </MastheadLogo>
-        </MastheadBrand>
-      </MastheadMain>
-      <MastheadContent>
-        <Toolbar isStatic>
-          <ToolbarContent>
-            <ToolbarGroup align={{ default: "alignEnd" }} gap={{ default: "gapSm" }}>
-              <ToolbarItem>
-                <ConnectionLabel />
-              </ToolbarItem>
-              <ToolbarItem>
-                <RunningTasks />
-              </ToolbarItem>
-              <ToolbarItem>
-                <Button
-                  variant="control"
-                  icon={<SearchIcon />}
-                  onClick={onPalette}
-                  aria-keyshortcuts="Control+K"
-                  className="v-palette-button"
-                >
-                  <span className="v-wide">Search or run </span>
-                  <kbd className="v-wide">Ctrl K</kbd>
-                  <span className="v-narrow v-hidden-text">Search or run</span>
-                </Button>
-              </ToolbarItem>
-              <ToolbarItem>
-                <Me />
-              </ToolbarItem>
-            </ToolbarGroup>
-          </ToolbarContent>
-        </Toolbar>
-      </MastheadContent>
-    </Masthead>
-  );
+/** On a phone the navigation lies over the page: it goes when a place was chosen, and by Escape. */
+function useDrawer(pathname: string) {
+  const [open, set] = useState(false);
+  const toggle = useRef<HTMLButtonElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is the place that changes, not what is read here
+  useEffect(() => set(false), [pathname]);
+  useEffect(() => {
+    if (!open) return;
+    const press = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      set(false);
+      toggle.current?.focus();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, [open]);
+  return { open, set, toggle };
 }
 
-function ConnectionLabel() {
+export function ConnectionState() {
   const connection = useConnection();
   return (
-    <span role="status">
-      {connection === "lost" && (
-        <Label status="warning" isCompact>
-          Connection lost: reconnecting
-        </Label>
-      )}
-    </span>
-  );
-}
-
-function RunningTasks() {
-  const running = useObjects("task").filter((task) => task.state === "RUNNING").length;
-  if (running === 0) return null;
-  return (
-    <Link to="/tasks">
-      <Label status="info" isCompact>
-        {running} task{running === 1 ? "" : "s"}
-      </Label>
-    </Link>
-  );
-}
-
-function Me() {
-  const [open, setOpen] = useState(false);
-  const navigate = useNavigate();
-  const state = useSignal(session.state);
-  const name = state.is === "in" || state.is === "again" ? state.session.name : "";
-  return (
-    <Dropdown
-      isOpen={open}
-      onOpenChange={setOpen}
-      onSelect={() => setOpen(false)}
-      popperProps={{ position: "right" }}
-      toggle={(ref) => (
-        <MenuToggle ref={ref} variant="plainText" isExpanded={open} onClick={() => setOpen(!open)}>
-          {name}
-        </MenuToggle>
-      )}
-    >
-      <DropdownList>
-        <DropdownItem onClick={() => navigate("/settings")}>My settings</DropdownItem>
-        <DropdownItem onClick={() => void session.signOut()}>Sign out</DropdownItem>
-      </DropdownList>
-    </Dropdown>
+    <div role="status" className="v-connection">
+      {connection === "lost" && <span>Connection lost: reconnecting</span>}
+    </div>
   );
 }

@@ -107,7 +107,7 @@ function useEntries(ask: (vm: Vm) => void): Entry[] {
         run: () => chooseTheme(theme),
       })),
       ...vms.flatMap((vm) => [
-        { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state}`, run: go(`/vms/${vm.vmid}`) },
+        { id: `vm-${vm.vmid}`, title: vm.name, kind: `VM, ${vm.state.toLowerCase()}`, run: go(`/vms/${vm.vmid}`) },
         ...(may("vm.interact", vm.gid) && vm.state !== "STOPPED"
           ? [{ id: `c-${vm.vmid}`, title: `console ${vm.name}`, kind: "action", run: go(`/vms/${vm.vmid}/console`) }]
           : []),

@@ -1,6 +1,9 @@
 /** What has the focus may be taken away, by what was pressed or by news from the server: the focus stays near. */
 import { useEffect } from "react";
 
+/** The id of what holds the page's own content. */
+export const MAIN = "main";
+
 /** A browser gives it back to the document, where a person with a keyboard begins anew. WCAG 2.4.3 */
 export function useFocusStaysNear(id: string): void {
   useEffect(() => {

@@ -1,5 +1,5 @@
 /** One of several, chosen: a filter in a toolbar, or a field of a form. The browser's own list, so it suits every device. */
-import { FormSelect, FormSelectOption, ToolbarItem } from "@patternfly/react-core";
+import { FormSelect, FormSelectOption } from "@patternfly/react-core";
 
 export interface Choice {
   value: string;
@@ -53,8 +53,8 @@ export function Filter({
   onChange: (value: string) => void;
 }) {
   return (
-    <ToolbarItem>
+    <div>
       <Choose label={label} value={value} choices={[{ value: "", label: all }, ...choices]} onChange={onChange} />
-    </ToolbarItem>
+    </div>
   );
 }

@@ -1,13 +1,8 @@
 /** A page that fails says so and leaves the others uploadStatus. */
-import {
-  Button,
-  EmptyState,
-  EmptyStateActions,
-  EmptyStateBody,
-  EmptyStateFooter,
-  PageSection,
-} from "@patternfly/react-core";
+
+import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { Component, type ReactNode } from "react";
+import { Section } from "./Section";
 
 /** `where` it stands: what failed there is forgotten elsewhere. */
 export class ErrorBoundary extends Component<{ children: ReactNode; where: string }, { error?: Error | undefined }> {
@@ -26,7 +21,7 @@ export class ErrorBoundary extends Component<{ children: ReactNode; where: strin
     if (!error) return this.props.children;
     const old = /dynamically imported module|Importing a module/.test(error.message);
     return (
-      <PageSection>
+      <Section>
         <EmptyState status="danger" titleText={old ? "The server has a newer page" : "This page has failed"}>
           <EmptyStateBody>
             {old ? "Reload the page to continue." : `This is a bug in Velocity: ${error.message}. Nothing was changed.`}
@@ -37,7 +32,7 @@ export class ErrorBoundary extends Component<{ children: ReactNode; where: strin
             </EmptyStateActions>
           </EmptyStateFooter>
         </EmptyState>
-      </PageSection>
+      </Section>
     );
   }
 }

@@ -1,8 +1,8 @@
 /** Actions and their toasts: each shows at once that it was taken, then what became of it. */
-import { Alert, AlertActionCloseButton, AlertGroup, Content, List, ListItem, Spinner } from "@patternfly/react-core";
 import { useCallback } from "react";
 import { ApiError, messageOf } from "@/api/http";
 import { Signal, useSignal } from "@/api/signal";
+import { Icon } from "@/look/Icon";
 
 export interface Toast {
   id: number;
@@ -24,13 +24,14 @@ export interface Failure {
 export interface Action<T> {
   /** "Starting web" */
   pending: string;
-  /** "web is RUNNING"; absent: nothing is said of success. */
+  /** "web is running"; absent: nothing is said of success. */
   done?: string | ((result: T) => string);
   do: () => Promise<T>;
 }
 
 const toasts = new Signal<Toast[]>([]);
-const SHOWN = 5000;
+/** Milliseconds that a success is told for. */
+const SHOWN = 4000;
 let last = 0;
 
 function put(toast: Toast): void {
@@ -84,22 +85,28 @@ export function useAction(): <T>(action: Action<T>) => Promise<boolean> {
 export function Toasts() {
   const shown = useSignal(toasts);
   return (
-    <AlertGroup isToast isLiveRegion aria-label="Results of your actions">
+    <section className="v-toasts" aria-label="Results of your actions" aria-live="polite">
       {shown.map((toast) => (
-        <Alert
-          key={toast.id}
-          component="p"
-          variant={toast.variant}
-          title={toast.title}
-          customIcon={toast.busy ? <Spinner size="md" aria-label="in progress" /> : undefined}
-          actionClose={toast.busy ? undefined : <AlertActionCloseButton onClose={() => dismiss(toast.id)} />}
-        >
-          {toast.message}
-          {toast.failures && <Failures all={toast.failures} />}
-          {toast.request && <Content component="small">Request {toast.request}</Content>}
-        </Alert>
+        <div key={toast.id} className={`v-toast v-toast-${toast.busy ? "busy" : toast.variant}`}>
+          <div>
+            <p>{toast.title}</p>
+            {toast.message && <p className="v-subtle">{toast.message}</p>}
+            {toast.failures && <Failures all={toast.failures} />}
+            {toast.request && <small className="v-subtle">Request {toast.request}</small>}
+          </div>
+          {!toast.busy && (
+            <button
+              type="button"
+              className="v-plain"
+              aria-label={`Close: ${toast.title}`}
+              onClick={() => dismiss(toast.id)}
+            >
+              <Icon name="close" />
+            </button>
+          )}
+        </div>
       ))}
-    </AlertGroup>
+    </section>
   );
 }
 
@@ -107,14 +114,14 @@ const MOST = 10;
 
 function Failures({ all }: { all: readonly Failure[] }) {
   return (
-    <List isPlain>
+    <ul>
       {all.slice(0, MOST).map((one) => (
-        <ListItem key={one.name}>
+        <li key={one.name}>
           <strong>{one.name}</strong>: {one.message}
-          {one.request && <Content component="small">Request {one.request}</Content>}
-        </ListItem>
+          {one.request && <small className="v-subtle"> Request {one.request}</small>}
+        </li>
       ))}
-      {all.length > MOST && <ListItem>and {all.length - MOST} more</ListItem>}
-    </List>
+      {all.length > MOST && <li>and {all.length - MOST} more</li>}
+    </ul>
   );
 }

@@ -1,46 +1,32 @@
-/** States and causes in one look everywhere. */
-import "./labels.css";
-import { Label } from "@patternfly/react-core";
-import { InProgressIcon, OffIcon, PauseIcon, PlayIcon } from "@patternfly/react-icons";
+/** States and causes in one look everywhere: a dot and a word. */
 import type { ReactNode } from "react";
 import type { State, TaskState } from "@/api/schema";
 
-type Colour = "green" | "orange" | "gray" | "blue";
+export type Tone = "ok" | "warn" | "bad" | "busy" | "off";
 
-/** A small label of which a table can hold many: PatternFly's measures its text when it is made. */
-export function QuickLabel({ color, icon, children }: { color: Colour; icon?: ReactNode; children: ReactNode }) {
-  return (
-    <span className={`v-label v-label-${color}`}>
-      {icon}
-      {children}
-    </span>
-  );
+/** A table can hold hundreds of them. */
+export function Status({ tone, children }: { tone: Tone; children: ReactNode }) {
+  return <span className={`v-status v-status-${tone}`}>{children}</span>;
 }
 
-const STATE = {
-  RUNNING: { color: "green", icon: <PlayIcon set="default" /> },
-  PAUSED: { color: "orange", icon: <PauseIcon set="default" /> },
-  STOPPED: { color: "gray", icon: <OffIcon set="default" /> },
-} as const;
-const CHANGING = { color: "blue", icon: <InProgressIcon set="default" /> } as const;
+/** A word of a few in a box of its own: what a medium is, what somebody may. */
+export function Tag({ tone, children }: { tone?: Tone; children: ReactNode }) {
+  return <span className={tone ? `v-tag v-tag-${tone}` : "v-tag"}>{children}</span>;
+}
+
+const STATE: Partial<Record<State, Tone>> = { RUNNING: "ok", PAUSED: "warn", STOPPED: "off" };
+
+/** "Running": words of the server as people write them. */
+export const word = (state: string): string => state.charAt(0) + state.slice(1).toLowerCase();
 
 export function StateLabel({ state }: { state: State }) {
-  const { color, icon } = state in STATE ? STATE[state as keyof typeof STATE] : CHANGING;
-  return (
-    <QuickLabel color={color} icon={icon}>
-      {state.charAt(0) + state.slice(1).toLowerCase()}
-    </QuickLabel>
-  );
+  return <Status tone={STATE[state] ?? "busy"}>{word(state)}</Status>;
 }
 
 export { vmProblem } from "./vmProblem";
 
-const TASK = { RUNNING: "blue", DONE: "green", FAILED: "red", CANCELLED: "grey" } as const;
+const TASK: Record<TaskState, Tone> = { RUNNING: "busy", DONE: "ok", FAILED: "bad", CANCELLED: "off" };
 
 export function TaskLabel({ state }: { state: TaskState }) {
-  return (
-    <Label color={TASK[state]} isCompact>
-      {state.charAt(0) + state.slice(1).toLowerCase()}
-    </Label>
-  );
+  return <Status tone={TASK[state]}>{word(state)}</Status>;
 }

@@ -67,7 +67,7 @@ export function runOnVms(vms: readonly Vm[], one: VmAction): Promise<boolean> {
   if (only && vms.length === 1)
     return runAction({
       pending: `${one.ongoing} ${only.name}`,
-      done: one === STOP ? `${only.name} was asked to shut down` : `${only.name} is ${one.state}`,
+      done: one === STOP ? `${only.name} was asked to shut down` : `${only.name} is ${one.state.toLowerCase()}`,
       do: () => ask(only, one),
     });
   return runBulk(vms, {

@@ -1,12 +1,13 @@
 /** From nothing to a VM that boots: an image, a few settings, the plan, and its console. */
 import "./create.css";
-import { EmptyState, EmptyStateBody, PageSection, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
+import { EmptyState, EmptyStateBody, Skeleton, Wizard, WizardStep } from "@patternfly/react-core";
 import { useNavigate } from "react-router";
 import { at } from "@/api/base";
 import { useMay, useReady } from "@/api/live";
 import { showToast } from "@/ui/actions";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { ImageStep } from "./ImageStep";
 import { PlanStep } from "./PlanStep";
 import { RunProgress } from "./RunProgress";
@@ -25,15 +26,15 @@ export default function Create() {
     <>
       <PageHead title="Create a virtual machine" />
       {!ready ? (
-        <PageSection>
+        <Section>
           <Skeleton height="20rem" screenreaderText="Loading" />
-        </PageSection>
+        </Section>
       ) : groups.length === 0 ? (
-        <PageSection>
+        <Section>
           <EmptyState titleText="You may not create VMs" headingLevel="h2">
             <EmptyStateBody>You need velocity.vm.create on a group. Ask someone who manages your group.</EmptyStateBody>
           </EmptyState>
-        </PageSection>
+        </Section>
       ) : (
         <Questions />
       )}
@@ -56,13 +57,13 @@ function Questions() {
   };
   if (run)
     return (
-      <PageSection>
+      <Section>
         <RunProgress draft={draft} run={run} onAgain={() => void execute()} onBack={running.back} undo={running.undo} />
-      </PageSection>
+      </Section>
     );
   const wrong = Object.keys(it.problems).length > 0;
   return (
-    <PageSection type="wizard" aria-label="Questions" ref={named}>
+    <Section className="v-section-wizard" aria-label="Questions" ref={named}>
       <Wizard
         isVisitRequired
         navAriaLabel="Steps"
@@ -115,6 +116,6 @@ function Questions() {
           />
         </WizardStep>
       </Wizard>
-    </PageSection>
+    </Section>
   );
 }

@@ -1,5 +1,5 @@
 /** What needs attention first, then how things are. */
-import { Button, PageSection, Skeleton } from "@patternfly/react-core";
+import { Button, Skeleton } from "@patternfly/react-core";
 import { useEffect, useMemo } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, useReady } from "@/api/live";
@@ -7,6 +7,7 @@ import { useAnswer } from "@/api/queries";
 import { FirstSteps } from "@/ui/FirstSteps";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { Attention } from "./Attention";
 import { matters } from "./attention";
 import { FewRights } from "./FewRights";
@@ -27,9 +28,9 @@ export default function Dashboard() {
         title="Dashboard"
         actions={mayCreate && some && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
       />
-      <PageSection>
+      <Section>
         {ready ? <Present mayCreate={mayCreate} /> : <Skeleton height="16rem" screenreaderText="Loading" />}
-      </PageSection>
+      </Section>
     </>
   );
 }

@@ -26,7 +26,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
           {STEADY.map(({ state, title }) => (
             <li key={state}>
               <Link to={`/vms?state=${state.toLowerCase()}`}>
-                <span className="v-count">{of(state).toLocaleString()}</span>
+                <span className="v-number-large">{of(state).toLocaleString()}</span>
                 <span>{title}</span>
               </Link>
             </li>
@@ -34,7 +34,7 @@ export function Machines({ vms }: { vms: readonly Vm[] }) {
           {changing > 0 && (
             <li>
               <Link to="/vms?state=changing">
-                <span className="v-count">{changing.toLocaleString()}</span>
+                <span className="v-number-large">{changing.toLocaleString()}</span>
                 <span>Changing</span>
               </Link>
             </li>

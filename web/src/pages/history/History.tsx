@@ -1,14 +1,5 @@
 /** Who did what, when and from where, and what was refused. */
-import {
-  Button,
-  ClipboardCopy,
-  EmptyState,
-  EmptyStateBody,
-  Label,
-  PageSection,
-  Skeleton,
-  Tooltip,
-} from "@patternfly/react-core";
+import { Button, ClipboardCopy, EmptyState, EmptyStateBody, Label, Skeleton, Tooltip } from "@patternfly/react-core";
 import { BanIcon, CheckCircleIcon } from "@patternfly/react-icons";
 import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
@@ -18,6 +9,7 @@ import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useEntries, type Wanted } from "./entries";
 import { Happened, isRefused, partsOf } from "./Happened";
@@ -105,7 +97,7 @@ export default function History() {
   return (
     <>
       <PageHead title="History" about="Changes, sign-ins and refused requests, newest first." />
-      <PageSection>
+      <Section>
         {groups.length === 0 ? (
           <EmptyState titleText="You may not see the history" headingLevel="h2">
             <EmptyStateBody>
@@ -187,7 +179,7 @@ export default function History() {
             )}
           </div>
         )}
-      </PageSection>
+      </Section>
     </>
   );
 }

@@ -6,9 +6,7 @@ import {
   EmptyStateBody,
   EmptyStateFooter,
   Flex,
-  PageSection,
   Skeleton,
-  ToolbarItem,
 } from "@patternfly/react-core";
 import { UploadIcon } from "@patternfly/react-icons";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
@@ -17,6 +15,7 @@ import { useSearchParams } from "react-router";
 import { type Medium, useMay, useObjects, usePools, useReady } from "@/api/live";
 import { useGroupPath, useGroupsWhere } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { DataTable } from "@/ui/table/DataTable";
 import { CreateDisk } from "./CreateDisk";
 import { columnsOf } from "./columns";
@@ -89,7 +88,7 @@ export default function Media() {
         }
       />
       <FileInput inputRef={input} label="Files to upload" onFiles={(files) => setWish({ is: "upload", files })} />
-      <PageSection>
+      <Section>
         <Uploading onImport={(medium) => setWish({ is: "import", medium })} />
         <UnderWay />
         <DataTable
@@ -152,7 +151,7 @@ export default function Media() {
             )
           }
         />
-      </PageSection>
+      </Section>
       {over &&
         createPortal(
           <div className="v-drop" role="status">
@@ -184,10 +183,10 @@ function Bulk({
 }) {
   const can = selected.filter((one) => may("media.remove", one.gid) && !whyHeld(one));
   return (
-    <ToolbarItem>
+    <div>
       <Button variant="secondary" isDanger isDisabled={can.length === 0} onClick={() => onDelete(can)}>
         {can.length === selected.length || can.length === 0 ? "Delete" : `Delete the ${can.length} that can be`}
       </Button>
-    </ToolbarItem>
+    </div>
   );
 }

@@ -1,10 +1,11 @@
 /** Groups: the tree beside the group that was chosen. */
-import { Button, EmptyState, EmptyStateBody, Flex, PageSection, Skeleton } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Flex, Skeleton } from "@patternfly/react-core";
 import { useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 import { type Group, useMay, useObjects, useReady } from "@/api/live";
 import { LinkButton } from "@/ui/LinkButton";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { GroupDetails } from "./GroupDetails";
 import { GroupTree } from "./GroupTree";
 import { TeamDialog } from "./team/TeamDialog";
@@ -41,7 +42,7 @@ export default function Groups() {
           )
         }
       />
-      <PageSection hasBodyWrapper={false}>
+      <Section>
         {!ready ? (
           <Skeleton height="20rem" screenreaderText="Loading the groups" />
         ) : groups.length === 0 ? (
@@ -65,7 +66,7 @@ export default function Groups() {
             )}
           </div>
         )}
-      </PageSection>
+      </Section>
       {team && (
         <TeamDialog
           parent={group && may("group.create", group.gid) ? group.gid : undefined}

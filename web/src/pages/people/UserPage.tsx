@@ -1,16 +1,5 @@
 /** One user: what is held where, as far as the caller may see it, and what the caller may change of it. */
-import {
-  Alert,
-  Button,
-  Card,
-  CardBody,
-  CardHeader,
-  CardTitle,
-  Content,
-  Flex,
-  PageSection,
-  Skeleton,
-} from "@patternfly/react-core";
+import { Alert, Button, Card, CardBody, CardHeader, CardTitle, Content, Flex, Skeleton } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
@@ -22,6 +11,7 @@ import { Failed } from "@/ui/Failed";
 import { useGroupPath } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { WhyButton } from "@/ui/WhyButton";
 import { Held } from "./Held";
 import { canTakeAll } from "./Members";
@@ -50,7 +40,7 @@ export function UserPage({ uid }: { uid: number }) {
         }
         actions={data && <Actions user={data} />}
       />
-      <PageSection hasBodyWrapper={false}>
+      <Section>
         {error ? (
           <Failed error={error} what="What this user may do" again={() => void refetch()} />
         ) : data ? (
@@ -58,7 +48,7 @@ export function UserPage({ uid }: { uid: number }) {
         ) : (
           <Skeleton height="10rem" screenreaderText="Loading the user" />
         )}
-      </PageSection>
+      </Section>
     </>
   );
 }

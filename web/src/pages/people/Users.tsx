@@ -1,5 +1,5 @@
 /** Users: all of them, or one. */
-import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Label, Skeleton } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { live, type User, useMay, useObjects, useReady } from "@/api/live";
@@ -7,6 +7,7 @@ import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { Held } from "./Held";
 import { useGroupInfos } from "./members";
@@ -41,7 +42,7 @@ function Everyone() {
         about="All who can sign in. Permissions are given on groups."
         actions={create && <Button onClick={() => setCreating(true)}>Create a user</Button>}
       />
-      <PageSection hasBodyWrapper={false}>
+      <Section>
         {!ready ? (
           <Skeleton height="12rem" screenreaderText="Loading the users" />
         ) : !knows ? (
@@ -64,7 +65,7 @@ function Everyone() {
             empty={<EmptyState titleText="There are no users" headingLevel="h2" />}
           />
         )}
-      </PageSection>
+      </Section>
       {creating && (
         <NewUser
           onGive={give ? (uid) => navigate(`/users/${uid}?give`) : undefined}

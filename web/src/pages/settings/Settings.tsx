@@ -1,8 +1,9 @@
 /** What is the person's own: the look, the password, and where one is signed in. */
-import { PageSection, Stack, StackItem } from "@patternfly/react-core";
+import { Stack, StackItem } from "@patternfly/react-core";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { Look } from "./Look";
 import { Password } from "./Password";
 import { Sessions } from "./Sessions";
@@ -21,7 +22,7 @@ export default function Settings() {
             : `Signed in as ${name}.`
         }
       />
-      <PageSection>
+      <Section>
         <Stack hasGutter>
           <StackItem>
             <Password key={String(first)} session={state.session} />
@@ -37,7 +38,7 @@ export default function Settings() {
             </>
           )}
         </Stack>
-      </PageSection>
+      </Section>
     </>
   );
 }

@@ -1,16 +1,16 @@
-/** The frame of what is seen before one is signed in. PatternFly's own page would begin with a heading of level 2. */
-import { Login, LoginFooter, LoginMainBody, LoginMainHeader, Title } from "@patternfly/react-core";
+/** The frame of what is seen before one is signed in. It is part of the first few bytes: plain elements, own styles. */
 import type { ReactNode } from "react";
+import icon from "@/icon.svg";
 
-export function Outside({ title, about, children }: { title: string; about?: string; children: ReactNode }) {
+export function Outside({ title, about, children }: { title: string; about?: ReactNode; children: ReactNode }) {
   return (
-    <Login footer={about && <LoginFooter>{about}</LoginFooter>}>
-      <LoginMainHeader>
-        <Title headingLevel="h1" size="3xl">
-          {title}
-        </Title>
-      </LoginMainHeader>
-      <LoginMainBody>{children}</LoginMainBody>
-    </Login>
+    <main className="v-outside">
+      <div className="v-outside-card">
+        <img src={icon} alt="" width="40" height="40" />
+        <h1>{title}</h1>
+        {children}
+      </div>
+      {about && <footer>{about}</footer>}
+    </main>
   );
 }

@@ -1,10 +1,19 @@
 /** Name and password. */
-import { ActionGroup, Alert, Button, Form, FormGroup, TextInput } from "@patternfly/react-core";
 import { type FormEvent, useState } from "react";
 import { messageOf } from "@/api/http";
 import { session } from "@/api/session";
 
-export function SignInForm({ name, reason }: { name?: string; reason?: string }) {
+export function SignInForm({
+  name,
+  reason,
+  onTyping,
+}: {
+  /** Whose password is asked for; absent: the name is asked for, too. */
+  name?: string;
+  reason?: string;
+  /** Told when a password is begun: what comes next can be fetched meanwhile. */
+  onTyping?: () => void;
+}) {
   const [user, setUser] = useState(name ?? "");
   const [password, setPassword] = useState("");
   const [error, setError] = useState(reason);
@@ -20,37 +29,40 @@ export function SignInForm({ name, reason }: { name?: string; reason?: string })
     }
   };
   return (
-    <Form onSubmit={(event) => void submit(event)}>
-      <div role="alert">{error && <Alert isInline isPlain variant="danger" title={error} />}</div>
-      <FormGroup label="Name" fieldId="name" isRequired>
-        <TextInput
-          id="name"
-          name="username"
-          value={user}
-          onChange={(_event, value) => setUser(value)}
-          isRequired
-          autoComplete="username"
-          readOnlyVariant={name === undefined ? undefined : "default"}
-          autoFocus={name === undefined}
-        />
-      </FormGroup>
-      <FormGroup label="Password" fieldId="password" isRequired>
-        <TextInput
-          id="password"
-          name="password"
-          type="password"
-          value={password}
-          onChange={(_event, value) => setPassword(value)}
-          isRequired
-          autoComplete="current-password"
-          autoFocus={name !== undefined}
-        />
-      </FormGroup>
-      <ActionGroup>
-        <Button type="submit" isBlock isLoading={busy} isDisabled={busy || !user || !password}>
-          Sign in
-        </Button>
-      </ActionGroup>
-    </Form>
+    <form className="v-form" onSubmit={(event) => void submit(event)}>
+      <div role="alert">{error && <p className="v-form-error">{error}</p>}</div>
+      <label htmlFor="name">Name</label>
+      <input
+        id="name"
+        name="username"
+        value={user}
+        onChange={(event) => setUser(event.currentTarget.value)}
+        required
+        autoComplete="username"
+        autoCapitalize="none"
+        spellCheck={false}
+        readOnly={name !== undefined}
+        // biome-ignore lint/a11y/noAutofocus: it is all that there is to do here
+        autoFocus={name === undefined}
+      />
+      <label htmlFor="password">Password</label>
+      <input
+        id="password"
+        name="password"
+        type="password"
+        value={password}
+        onChange={(event) => {
+          if (password === "") onTyping?.();
+          setPassword(event.currentTarget.value);
+        }}
+        required
+        autoComplete="current-password"
+        // biome-ignore lint/a11y/noAutofocus: it is all that there is to do here
+        autoFocus={name !== undefined}
+      />
+      <button type="submit" className="v-button" disabled={busy || !user || !password}>
+        {busy ? "Signing in…" : "Sign in"}
+      </button>
+    </form>
   );
 }

@@ -1,34 +1,38 @@
 /** The link that the first start prints: it signs in once, and leads to a password of one's own. */
-import { Alert, Button } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
-import { useNavigate } from "react-router";
+import { at } from "@/api/base";
 import { messageOf } from "@/api/http";
 import { session } from "@/api/session";
-import { Loading } from "@/ui/Loading";
 import { Outside } from "./Outside";
 
-export default function Welcome({ word }: { word: string }) {
-  const navigate = useNavigate();
+export function Welcome({ word }: { word: string }) {
   const [error, setError] = useState<string>();
   const tried = useRef(false);
   useEffect(() => {
     if (tried.current) return; // it opens once
     tried.current = true;
     session.signIn({ link: word }).then(
-      () => navigate("/settings", { replace: true }),
+      () => goTo("/settings"),
       (failure) => setError(messageOf(failure)),
     );
-  }, [word, navigate]);
-  if (error === undefined) return <Loading />;
+  }, [word]);
+  if (error === undefined) return <p className="v-first">Velocity</p>;
   return (
     <Outside title="This link is no longer valid">
-      <Alert component="p" isInline variant="warning" title={error}>
+      <p className="v-form-error">{error}</p>
+      <p>
         The first start printed the password of root as well. The server's owner can set another while it is not
         running: <code>velocity passwd</code>.
-      </Alert>
-      <Button className="v-space-above" onClick={() => navigate("/", { replace: true })}>
+      </p>
+      <button type="button" className="v-button" onClick={() => goTo("/")}>
         Sign in with a password
-      </Button>
+      </button>
     </Outside>
   );
+}
+
+/** The link's word stays in no history of the browser. */
+function goTo(path: string): void {
+  history.replaceState(null, "", at(path));
+  dispatchEvent(new PopStateEvent("popstate"));
 }

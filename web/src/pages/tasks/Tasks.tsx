@@ -1,5 +1,5 @@
 /** What takes longer than a moment: imports, clones, emptying the trash, as they go, and how they ended. */
-import { Button, Content, EmptyState, EmptyStateBody, PageSection, Skeleton } from "@patternfly/react-core";
+import { Button, Content, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { CheckCircleIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
@@ -10,6 +10,7 @@ import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
 import { TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { TaskProgress } from "./TaskProgress";
@@ -69,7 +70,7 @@ export default function Tasks() {
   return (
     <>
       <PageHead title="Tasks" about="Imports, clones and emptying the trash. Ended tasks are kept for a day." />
-      <PageSection>
+      <Section>
         <DataTable
           id="tasks"
           label="Tasks"
@@ -117,7 +118,7 @@ export default function Tasks() {
             )
           }
         />
-      </PageSection>
+      </Section>
       {dialog}
     </>
   );

@@ -1,5 +1,5 @@
 /** What was deleted: over all groups in which the caller could have deleted it, with a way back. */
-import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton, ToolbarItem } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Label, Skeleton } from "@patternfly/react-core";
 import { FolderIcon, HddIcon, ServerIcon, TrashIcon } from "@patternfly/react-icons";
 import { useMemo, useState } from "react";
 import { useObjects } from "@/api/live";
@@ -10,6 +10,7 @@ import { Failed } from "@/ui/Failed";
 import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { When } from "@/ui/When";
 import { TrashDialog, type TrashRequest } from "./TrashDialog";
@@ -107,7 +108,7 @@ export default function Trash() {
           )
         }
       />
-      <PageSection>
+      <Section>
         {trash.error && !trash.data ? (
           <Failed error={trash.error} what="The trash" again={() => void trash.refetch()} />
         ) : trash.isPending ? (
@@ -144,10 +145,10 @@ export default function Trash() {
             }
             bulk={(selected, clear) => (
               <>
-                <ToolbarItem>
+                <div>
                   <Button onClick={() => setAsked({ verb: "restore", items: selected, after: clear })}>Restore</Button>
-                </ToolbarItem>
-                <ToolbarItem>
+                </div>
+                <div>
                   <Button
                     variant="secondary"
                     isDanger
@@ -155,7 +156,7 @@ export default function Trash() {
                   >
                     Remove permanently
                   </Button>
-                </ToolbarItem>
+                </div>
               </>
             )}
             rowActions={(one) => (
@@ -191,7 +192,7 @@ export default function Trash() {
             }
           />
         )}
-      </PageSection>
+      </Section>
       {asked && <TrashDialog asked={asked} onClose={() => setAsked(undefined)} />}
     </>
   );

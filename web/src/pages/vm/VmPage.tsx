@@ -1,28 +1,21 @@
 /** One virtual machine: its head, and a tab for each thing that one wants of it. */
-import {
-  Alert,
-  Button,
-  EmptyState,
-  EmptyStateActions,
-  EmptyStateBody,
-  EmptyStateFooter,
-  PageSection,
-  Tab,
-  Tabs,
-  TabTitleText,
-} from "@patternfly/react-core";
+import { Alert, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { type FC, lazy, Suspense, useEffect, useState } from "react";
-import { Link, Navigate, useNavigate, useParams } from "react-router";
+import { Navigate, useParams } from "react-router";
 import { useConnection, useMay, useObject, useObjects, type Vm } from "@/api/live";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
+import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { Command } from "./Command";
-import { Console } from "./console/Console";
+import { ConsoleShell } from "./console/ConsoleShell";
+import { Screen } from "./console/Screen";
 import { Overview } from "./overview/Overview";
 import { Serial } from "./serial/Serial";
 import { VmHead } from "./VmHead";
 import { VmHistory } from "./VmHistory";
+import { VmTabs } from "./VmTabs";
 import "./vm.css";
 
 const Settings = lazy(() => import("./settings/Settings"));
@@ -34,23 +27,27 @@ interface Place {
   /** What is needed besides velocity.vm.view. */
   needs?: string;
   show: FC<{ vm: Vm }>;
+  /** It has the whole window: of the others only some stand beside it. */
+  fills?: boolean;
 }
 
 const TABS: readonly Place[] = [
   { tab: "overview", title: "Overview", show: Overview },
-  { tab: "console", title: "Console", needs: "vm.interact", show: Console },
-  { tab: "serial", title: "Serial", needs: "vm.interact", show: Serial },
+  { tab: "console", title: "Console", needs: "vm.interact", show: Screen, fills: true },
+  { tab: "serial", title: "Serial", needs: "vm.interact", show: Serial, fills: true },
   { tab: "settings", title: "Devices & settings", show: Settings },
   { tab: "metrics", title: "Metrics", show: Metrics },
   { tab: "history", title: "History", needs: "user.view", show: VmHistory },
   { tab: "command", title: "Command", show: Command },
 ];
 
-const CONTENT = "vm-tab";
-const TABBAR = "vm-tabs";
-
 export default function VmPage() {
-  const { vmid = "", tab } = useParams();
+  return <OfVm>{(vm, tab) => <Shown vm={vm} tab={tab} />}</OfVm>;
+}
+
+/** The VM of the address, as long as it is there. */
+export function OfVm({ children }: { children: (vm: Vm, tab: string) => React.ReactNode }) {
+  const { vmid = "", tab = "overview" } = useParams();
   const vm = useObject("vm", Number(vmid));
   const [before, setBefore] = useState<Vm>();
   const connection = useConnection();
@@ -58,66 +55,48 @@ export default function VmPage() {
   useEffect(() => {
     if (vm) setBefore(vm);
   }, [vm]);
-  if (vm) return <Shown vm={vm} tab={tab} />;
+  if (vm) return children(vm, tab);
   if (!known && connection !== "live") return <Loading />;
   return <Gone name={before?.vmid === Number(vmid) ? before.name : undefined} vmid={vmid} />;
 }
 
-function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
+function Shown({ vm, tab }: { vm: Vm; tab: string }) {
   const may = useMay();
-  const navigate = useNavigate();
   const place = TABS.find((one) => one.tab === tab);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: on a phone the tabs scroll, and another one is to be seen
-  useEffect(() => {
-    document.querySelector(`#${TABBAR} [aria-current="page"]`)?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [tab]);
   if (!place) return <Navigate to={`/vms/${vm.vmid}`} replace />;
   const mayNot = (one: Place) => one.needs !== undefined && !may(one.needs, vm.gid);
-  const path = (one: Place) => (one.tab === "overview" ? `/vms/${vm.vmid}` : `/vms/${vm.vmid}/${one.tab}`);
+  const tabs = TABS.filter((one) => !mayNot(one) || one === place);
+  const content = (
+    <ErrorBoundary where={tab} key={tab}>
+      <Suspense fallback={<Loading />}>
+        <place.show vm={vm} />
+      </Suspense>
+    </ErrorBoundary>
+  );
+  if (place.fills && !mayNot(place))
+    return (
+      <ConsoleShell
+        vm={vm}
+        tab={tab}
+        tabs={<VmTabs vm={vm} tabs={tabs.filter((one) => one.fills || one.tab === "overview")} here={tab} />}
+      >
+        {content}
+      </ConsoleShell>
+    );
   return (
     <>
-      <VmHead vm={vm} />
-      <PageSection type="tabs" hasBodyWrapper={false}>
-        <Tabs
-          id={TABBAR}
-          component="nav"
-          aria-label={`Of ${vm.name}`}
-          activeKey={tab}
-          onSelect={(event, key) => {
-            const to = TABS.find((one) => one.tab === key);
-            if (!to || (event as React.MouseEvent).ctrlKey || (event as React.MouseEvent).metaKey) return;
-            event.preventDefault();
-            void navigate(path(to));
-          }}
-          usePageInsets
-        >
-          {TABS.filter((one) => !mayNot(one) || one === place).map((one) => (
-            <Tab
-              key={one.tab}
-              tabContentId={CONTENT}
-              eventKey={one.tab}
-              aria-current={one === place ? "page" : undefined}
-              href={path(one)}
-              title={<TabTitleText>{one.title}</TabTitleText>}
-            />
-          ))}
-        </Tabs>
-      </PageSection>
-      <PageSection hasBodyWrapper={false} aria-label={place.title}>
-        <div className="v-vm-tab" id={CONTENT}>
-          {mayNot(place) ? (
-            <Alert component="p" isInline variant="info" title={`velocity.${place.needs} is needed on the VM's group`}>
-              Someone who has it there and may assign permissions can give it to you.
-            </Alert>
-          ) : (
-            <ErrorBoundary where={tab} key={tab}>
-              <Suspense fallback={<Loading />}>
-                <place.show vm={vm} />
-              </Suspense>
-            </ErrorBoundary>
-          )}
-        </div>
-      </PageSection>
+      <VmHead vm={vm}>
+        <VmTabs vm={vm} tabs={tabs} here={tab} />
+      </VmHead>
+      <Section aria-label={place.title}>
+        {mayNot(place) ? (
+          <Alert component="p" isInline variant="info" title={`velocity.${place.needs} is needed on the VM's group`}>
+            Someone who has it there and may assign permissions can give it to you.
+          </Alert>
+        ) : (
+          content
+        )}
+      </Section>
     </>
   );
 }
@@ -125,8 +104,8 @@ function Shown({ vm, tab = "overview" }: { vm: Vm; tab?: string }) {
 function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
   return (
     <>
-      <PageHead title={name ?? "No such VM"} />
-      <PageSection>
+      <PageHead title={name ?? "No such VM"} trail={[{ to: "/vms", title: "Virtual machines" }]} />
+      <Section>
         <EmptyState
           headingLevel="h2"
           titleText={name ? `${name} no longer exists` : `There is no VM ${vmid}, or you may not view it`}
@@ -138,14 +117,14 @@ function Gone({ name, vmid }: { name: string | undefined; vmid: string }) {
           </EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>
-              <Button component={(props) => <Link {...props} to="/vms" />}>All VMs</Button>
-              <Button variant="link" component={(props) => <Link {...props} to="/trash" />}>
+              <LinkButton to="/vms">All VMs</LinkButton>
+              <LinkButton variant="link" to="/trash">
                 Trash
-              </Button>
+              </LinkButton>
             </EmptyStateActions>
           </EmptyStateFooter>
         </EmptyState>
-      </PageSection>
+      </Section>
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** What can be done with all selected VMs that it suits. */
-import { DropdownItem, DropdownList, MenuToggle, ToolbarItem } from "@patternfly/react-core";
+import { DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import { Dropdown } from "@/ui/Dropdown";
@@ -19,7 +19,7 @@ export function BulkBar({ vms, ask }: Props) {
   const words = (title: string, some: readonly Vm[]) =>
     some.length === vms.length ? title : `${title} ${some.length.toLocaleString()} of them`;
   return (
-    <ToolbarItem>
+    <div>
       <Dropdown
         isOpen={open}
         onOpenChange={setOpen}
@@ -55,6 +55,6 @@ export function BulkBar({ vms, ask }: Props) {
           )}
         </DropdownList>
       </Dropdown>
-    </ToolbarItem>
+    </div>
   );
 }

@@ -8,7 +8,6 @@ import {
   Select,
   SelectList,
   SelectOption,
-  ToolbarItem,
 } from "@patternfly/react-core";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useObjects } from "@/api/live";
@@ -33,7 +32,7 @@ export function GroupFilter({
   const many = groups.length > MANY;
   if (groups.length < 2 && gid === undefined) return null;
   return (
-    <ToolbarItem>
+    <div>
       <Select
         isOpen={open}
         onOpenChange={setOpen}
@@ -55,7 +54,7 @@ export function GroupFilter({
       >
         {open && <Groups gid={gid} />}
       </Select>
-    </ToolbarItem>
+    </div>
   );
 }
 

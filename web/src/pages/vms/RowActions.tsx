@@ -3,10 +3,10 @@
  * hundreds of them while it is scrolled.
  */
 import { Divider, DropdownItem, DropdownList } from "@patternfly/react-core";
-import { DesktopIcon, EllipsisVIcon, PlayIcon } from "@patternfly/react-icons";
 import { memo, type RefObject, useEffect, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
+import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
 import { actionsOf, runOnVms, type VmAction } from "@/ui/vmActions";
 import type { PendingAction } from "./ConfirmAction";
@@ -31,12 +31,12 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
           title={quick.title}
           onClick={() => void runOnVms([vm], quick)}
         >
-          <PlayIcon set="default" />
+          <Icon name="play" />
         </button>
       )}
       {canLook && (
         <Link aria-label={`Console of ${vm.name}`} title="Console" to={`/vms/${vm.vmid}/console`}>
-          <DesktopIcon set="default" />
+          <Icon name="vm" />
         </Link>
       )}
       {(actions.length > 0 || canLook || canDelete) && (
@@ -65,7 +65,7 @@ function More(props: MoreProps) {
         aria-label={`Actions of ${props.vm.name}`}
         onClick={() => setOpen(!open)}
       >
-        <EllipsisVIcon set="default" />
+        <Icon name="more" />
       </button>
       {open && <Menu {...props} toggle={toggle} close={() => setOpen(false)} />}
     </>

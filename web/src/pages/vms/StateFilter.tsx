@@ -1,5 +1,5 @@
 /** Which states are shown: any of those that are ticked. */
-import { Badge, MenuToggle, Select, SelectList, SelectOption, ToolbarItem } from "@patternfly/react-core";
+import { Badge, MenuToggle, Select, SelectList, SelectOption } from "@patternfly/react-core";
 import { useState } from "react";
 import { menuRoom } from "@/ui/Dropdown";
 import { FACET_WORDS, FACETS, type Facet } from "./filters";
@@ -7,7 +7,7 @@ import { FACET_WORDS, FACETS, type Facet } from "./filters";
 export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (facets: Facet[]) => void }) {
   const [open, setOpen] = useState(false);
   return (
-    <ToolbarItem>
+    <div>
       <Select
         role="menu" // of checkboxes
         isOpen={open}
@@ -35,6 +35,6 @@ export function StateFilter({ facets, onChange }: { facets: Facet[]; onChange: (
           ))}
         </SelectList>
       </Select>
-    </ToolbarItem>
+    </div>
   );
 }

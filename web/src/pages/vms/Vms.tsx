@@ -6,20 +6,19 @@ import {
   EmptyStateActions,
   EmptyStateFooter,
   Flex,
-  PageSection,
   Skeleton,
   ToggleGroup,
   ToggleGroupItem,
-  ToolbarItem,
 } from "@patternfly/react-core";
-import { ListIcon, SearchIcon, ThIcon } from "@patternfly/react-icons";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { useMay, useObjects, useReady, type Vm } from "@/api/live";
+import { Icon } from "@/look/Icon";
 import { useGroupPath } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
 import { vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
 import { DataTable } from "@/ui/table/DataTable";
 import { BulkBar } from "./BulkBar";
 import { ConfirmAction, type PendingAction } from "./ConfirmAction";
@@ -89,7 +88,7 @@ export default function Vms() {
         actions={
           <Flex gap={{ default: "gapSm" }}>
             {mayLook && all.length > 0 && (
-              <Button variant="secondary" icon={<SearchIcon />} onClick={() => set("screens", "")}>
+              <Button variant="secondary" icon={<Icon name="text" />} onClick={() => set("screens", "")}>
                 Text on screens
               </Button>
             )}
@@ -101,7 +100,7 @@ export default function Vms() {
           </Flex>
         }
       />
-      <PageSection>
+      <Section>
         {!ready ? (
           <Skeleton height="20rem" screenreaderText="Loading the VMs" />
         ) : all.length === 0 ? (
@@ -121,22 +120,22 @@ export default function Vms() {
               <>
                 <StateFilter facets={filters.facets} onChange={(facets) => filter({ ...filters, facets })} />
                 <GroupFilter gid={filters.gid} onChange={(gid) => filter({ ...filters, gid })} />
-                <ToolbarItem>
+                <div>
                   <ToggleGroup aria-label="Shown as">
                     <ToggleGroupItem
-                      icon={<ListIcon />}
+                      icon={<Icon name="list" />}
                       aria-label="Table"
                       isSelected={!wall}
                       onChange={() => set("view", undefined)}
                     />
                     <ToggleGroupItem
-                      icon={<ThIcon />}
+                      icon={<Icon name="grid" />}
                       aria-label="Wall of screens"
                       isSelected={wall}
                       onChange={() => set("view", "wall")}
                     />
                   </ToggleGroup>
-                </ToolbarItem>
+                </div>
               </>
             }
             empty={<NothingFits onClear={() => filter({ facets: [] })} />}
@@ -145,7 +144,7 @@ export default function Vms() {
             instead={wall ? (found, choice) => <Wall vms={found} ask={ask} {...choice} /> : undefined}
           />
         )}
-      </PageSection>
+      </Section>
       {asked && <ConfirmAction asked={asked} onDone={() => asked.done?.()} onClose={() => setAsked(undefined)} />}
       {params.has("screens") && <ScreenSearch onClose={() => set("screens", undefined)} />}
     </>

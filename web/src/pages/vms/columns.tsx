@@ -1,9 +1,8 @@
 /** The columns of the table of VMs. */
-import { ExclamationTriangleIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import { ago, mib } from "@/ui/format";
-import { QuickLabel, StateLabel, vmProblem } from "@/ui/labels";
+import { StateLabel, Tag, vmProblem } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { waitingWords } from "@/ui/vmSettings";
 import { Thumbnail } from "./Thumbnail";
@@ -20,17 +19,28 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   {
     key: "state",
     title: "State",
+    phone: "first",
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
     text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""}`,
   },
   { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
-  { key: "cpus", title: "CPUs", width: "6rem", cell: (vm) => vm.cpus, sort: (vm) => vm.cpus, text: () => "" },
+  {
+    key: "cpus",
+    title: "CPUs",
+    width: "6rem",
+    number: true,
+    unit: (vm) => (vm.cpus === 1 ? "CPU" : "CPUs"),
+    cell: (vm) => vm.cpus,
+    sort: (vm) => vm.cpus,
+    text: () => "",
+  },
   {
     key: "memory",
     title: "Memory",
     width: "7rem",
     nowrap: true,
+    number: true,
     cell: (vm) => mib(vm.memory_mib),
     sort: (vm) => vm.memory_mib,
     text: () => "",
@@ -47,17 +57,13 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     key: "waiting",
     title: "Next start",
     width: "8rem",
-    cell: (vm) =>
-      vm.waiting.length > 0 ? (
-        <QuickLabel color="blue">{waitingWords(vm.waiting)}</QuickLabel>
-      ) : (
-        <span className="v-subtle">As is</span>
-      ),
+    cell: (vm) => vm.waiting.length > 0 && <Tag tone="busy">{waitingWords(vm.waiting)}</Tag>,
     sort: (vm) => vm.waiting.length,
     text: (vm) => waitingWords(vm.waiting),
   },
   {
     key: "screen",
+    phone: "none",
     title: "Screen",
     width: "8rem",
     optional: true,
@@ -100,12 +106,7 @@ export function State({ vm }: { vm: Vm }) {
   return (
     <span className="v-vms-state" title={why ? undefined : since}>
       <StateLabel state={vm.state} />
-      {why && (
-        <span className="v-vms-why">
-          <ExclamationTriangleIcon set="default" color="var(--pf-t--global--icon--color--status--warning--default)" />{" "}
-          {why}
-        </span>
-      )}
+      {why && <span className="v-vms-why">{why}</span>}
     </span>
   );
 }

@@ -1,7 +1,7 @@
 /** Which columns are shown. */
 import { Menu, MenuContent, MenuItem, MenuList, MenuToggle } from "@patternfly/react-core";
-import { ColumnsIcon } from "@patternfly/react-icons";
 import { useState } from "react";
+import { Icon } from "@/look/Icon";
 import { Dropdown } from "../Dropdown";
 
 interface Props {
@@ -24,7 +24,7 @@ export function ColumnChoice({ columns, shown, onChange }: Props) {
           isExpanded={open}
           onClick={() => setOpen(!open)}
           aria-label="Columns"
-          icon={<ColumnsIcon />}
+          icon={<Icon name="columns" />}
         />
       )}
     >

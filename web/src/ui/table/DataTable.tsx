@@ -2,16 +2,7 @@
  * A table that stays quick with thousands of rows: search, sort, select, columns that are remembered, and only the rows
  * in sight in the document. On a phone each row becomes a card.
  */
-import {
-  Button,
-  EmptyState,
-  EmptyStateBody,
-  SearchInput,
-  Toolbar,
-  ToolbarContent,
-  ToolbarGroup,
-  ToolbarItem,
-} from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, SearchInput } from "@patternfly/react-core";
 import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
 import { readStored, writeStored } from "@/api/stored";
 import { count } from "../format";
@@ -106,37 +97,27 @@ export function DataTable<T extends object>(props: Props<T>) {
   };
   return (
     <>
-      <Toolbar clearAllFilters={() => setSearch("")} className="v-toolbar">
-        <ToolbarContent>
-          <ToolbarItem>
-            <SearchInput
-              aria-label={`Search ${label.toLowerCase()}`}
-              placeholder="Search"
-              value={search}
-              onChange={(_event, value) => setSearch(value)}
-              onClear={() => setSearch("")}
-            />
-          </ToolbarItem>
-          {filters}
-          <ToolbarGroup variant="action-group" align={{ default: "alignEnd" }}>
-            {bulk && chosen.length > 0 && bulk(chosen, clear)}
-            <ToolbarItem alignSelf="center">
-              <span role="status" className="v-subtle">
-                {chosen.length > 0
-                  ? `${count(chosen.length, noun, nouns)} selected`
-                  : found.length === rows.length
-                    ? count(rows.length, noun, nouns)
-                    : `${found.length.toLocaleString()} of ${count(rows.length, noun, nouns)}`}
-              </span>
-            </ToolbarItem>
-            {!instead && (
-              <ToolbarItem>
-                <ColumnChoice columns={columns} shown={shown} onChange={showColumns} />
-              </ToolbarItem>
-            )}
-          </ToolbarGroup>
-        </ToolbarContent>
-      </Toolbar>
+      <div className="v-toolbar">
+        <SearchInput
+          aria-label={`Search ${label.toLowerCase()}`}
+          placeholder="Search"
+          value={search}
+          onChange={(_event, value) => setSearch(value)}
+          onClear={() => setSearch("")}
+        />
+        {filters}
+        <div className="v-toolbar-end">
+          {bulk && chosen.length > 0 && bulk(chosen, clear)}
+          <span role="status" className="v-subtle">
+            {chosen.length > 0
+              ? `${count(chosen.length, noun, nouns)} selected`
+              : found.length === rows.length
+                ? count(rows.length, noun, nouns)
+                : `${found.length.toLocaleString()} of ${count(rows.length, noun, nouns)}`}
+          </span>
+          {!instead && <ColumnChoice columns={columns} shown={shown} onChange={showColumns} />}
+        </div>
+      </div>
       {rows.length === 0 ? (
         empty
       ) : found.length === 0 ? (

@@ -2,12 +2,12 @@
  * The head of a table. Its markup is PatternFly's; its components are not, as they lay the whole table out anew whenever
  * the rows are painted.
  */
-import { ArrowsAltVIcon, LongArrowAltDownIcon, LongArrowAltUpIcon } from "@patternfly/react-icons";
 import { memo } from "react";
+import { Icon } from "@/look/Icon";
 import type { Column, Order } from "./column";
 
 interface Props {
-  columns: readonly Pick<Column<never>, "key" | "title" | "sort" | "width">[];
+  columns: readonly Pick<Column<never>, "key" | "title" | "sort" | "width" | "number">[];
   order: Order;
   onSort: (order: Order) => void;
   /** Absent: nothing can be selected. */
@@ -40,6 +40,7 @@ export const Head = memo(function Head({ columns, order, onSort, allChosen, onCh
               key={column.key}
               title={column.title}
               width={column.width}
+              number={column.number}
               down={column.key === order.key ? order.down : undefined}
               onSort={(down) => onSort({ key: column.key, down })}
             />
@@ -47,7 +48,7 @@ export const Head = memo(function Head({ columns, order, onSort, allChosen, onCh
             <th
               key={column.key}
               scope="col"
-              className="pf-v6-c-table__th pf-m-nowrap"
+              className={`pf-v6-c-table__th pf-m-nowrap${column.number ? " v-number" : ""}`}
               style={{ inlineSize: column.width }}
             >
               {column.title}
@@ -67,18 +68,18 @@ export const Head = memo(function Head({ columns, order, onSort, allChosen, onCh
 interface SortableProps {
   title: string;
   width: string | undefined;
+  number: boolean | undefined;
   /** Absent: it is sorted by another column. */
   down: boolean | undefined;
   onSort: (down: boolean) => void;
 }
 
-function Sortable({ title, width, down, onSort }: SortableProps) {
+function Sortable({ title, width, number, down, onSort }: SortableProps) {
   const chosen = down !== undefined;
-  const Arrow = !chosen ? ArrowsAltVIcon : down ? LongArrowAltDownIcon : LongArrowAltUpIcon;
   return (
     <th
       scope="col"
-      className={`pf-v6-c-table__th pf-m-nowrap pf-v6-c-table__sort${chosen ? " pf-m-selected" : ""}`}
+      className={`pf-v6-c-table__th pf-m-nowrap pf-v6-c-table__sort${chosen ? " pf-m-selected" : ""}${number ? " v-number" : ""}`}
       aria-sort={chosen ? (down ? "descending" : "ascending") : undefined}
       style={{ inlineSize: width }}
     >
@@ -86,7 +87,7 @@ function Sortable({ title, width, down, onSort }: SortableProps) {
         <div className="pf-v6-c-table__button-content">
           <span className="pf-v6-c-table__text">{title}</span>
           <span className="pf-v6-c-table__sort-indicator">
-            <Arrow set="default" />
+            <Icon name={down ? "down" : "up"} />
           </span>
         </div>
       </button>

@@ -51,7 +51,8 @@ export const Row = memo(function Row<T>({
         <td
           key={column.key}
           data-label={column.title}
-          className={`pf-v6-c-table__td${column.nowrap ? " pf-m-nowrap" : column.names ? " pf-m-break-word" : ""}`}
+          data-unit={typeof column.unit === "function" ? column.unit(row) : column.unit}
+          className={cellClass(column)}
         >
           {column.cell(row)}
         </td>
@@ -60,3 +61,11 @@ export const Row = memo(function Row<T>({
     </tr>
   );
 }) as <T>(props: Props<T>) => ReactNode;
+
+function cellClass<T>({ nowrap, names, number, phone }: Column<T>): string {
+  const parts = ["pf-v6-c-table__td", `v-cell-${names ? "name" : (phone ?? "second")}`];
+  if (nowrap) parts.push("pf-m-nowrap");
+  else if (names) parts.push("pf-m-break-word");
+  if (number) parts.push("v-number");
+  return parts.join(" ");
+}

@@ -19,6 +19,12 @@ export interface Column<T> {
   width?: string;
   /** Its text stays on one line. */
   nowrap?: boolean;
+  /** Numbers stand under each other by their ends. */
+  number?: boolean;
+  /** On a phone a row is two lines: beside the name, in the second line (which most are), or nowhere. */
+  phone?: "first" | "second" | "none";
+  /** What follows the value on a phone, where no head says it: "CPUs". */
+  unit?: string | ((row: T) => string);
 }
 
 export interface Order {

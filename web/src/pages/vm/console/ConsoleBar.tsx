@@ -1,6 +1,5 @@
-/** What can be done at a graphical console: which display, how large, keys, pasting, a picture, full screen. */
+/** What can be done at a graphical console: which display, keys, pasting, a picture, how large. */
 import {
-  Button,
   Divider,
   DropdownGroup,
   DropdownItem,
@@ -8,14 +7,12 @@ import {
   MenuToggle,
   ToggleGroup,
   ToggleGroupItem,
-  Toolbar,
-  ToolbarContent,
-  ToolbarItem,
 } from "@patternfly/react-core";
-import { CameraIcon, CompressIcon, ExpandIcon, KeyboardIcon, PasteIcon } from "@patternfly/react-icons";
 import { Fragment, type Ref, useState } from "react";
 import type { Display } from "@/api/schema";
+import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
+import { Tool } from "./ConsoleShell";
 import { CHORDS } from "./chords";
 import type { Scaling } from "./useDisplayConsole";
 
@@ -29,78 +26,50 @@ interface Props {
   onChord: (chord: string) => void;
   onPaste: () => void;
   onPicture: () => void;
-  full: boolean;
-  /** Absent: this browser cannot. */
-  onFull: (() => void) | undefined;
   /** Where menus are put: in full screen only what is inside it is seen. */
   room: () => HTMLElement;
   /** Where the focus goes on the way out of the screen. */
   way: Ref<HTMLButtonElement>;
 }
 
+const SCALINGS: { scaling: Scaling; text: string; about: string }[] = [
+  { scaling: "fit", text: "Fit", about: "The screen is shown as large as the window" },
+  { scaling: "follow", text: "Match", about: "The guest is told the size of the window, if it can follow" },
+  { scaling: "real", text: "1:1", about: "One pixel of the guest is one of this screen" },
+];
+
 export function ConsoleBar(props: Props) {
-  const { displays, display, scaling, connected, full } = props;
+  const { displays, display, scaling, connected } = props;
   return (
-    <Toolbar className="v-console-bar">
-      <ToolbarContent>
-        {displays.length > 1 && (
-          <ToolbarItem>
-            <ToggleGroup aria-label="Display" isCompact>
-              {displays.map((one) => (
-                <ToggleGroupItem
-                  key={one.name}
-                  text={one.name}
-                  buttonId={`display-${one.name}`}
-                  isSelected={one.name === display}
-                  onChange={() => props.onDisplay(one.name)}
-                />
-              ))}
-            </ToggleGroup>
-          </ToolbarItem>
-        )}
-        <ToolbarItem>
-          <Keys {...props} />
-        </ToolbarItem>
-        <ToolbarItem>
-          <Button variant="secondary" size="sm" icon={<PasteIcon />} isDisabled={!connected} onClick={props.onPaste}>
-            Paste
-          </Button>
-        </ToolbarItem>
-        <ToolbarItem>
-          <Button variant="secondary" size="sm" icon={<CameraIcon />} isDisabled={!connected} onClick={props.onPicture}>
-            Screenshot
-          </Button>
-        </ToolbarItem>
-        <ToolbarItem>
-          <ToggleGroup aria-label="Size" isCompact>
+    <>
+      {displays.length > 1 && (
+        <ToggleGroup aria-label="Display" isCompact>
+          {displays.map((one) => (
             <ToggleGroupItem
-              text="Fit"
-              buttonId="scale-fit"
-              isSelected={scaling === "fit"}
-              onChange={() => props.onScaling("fit")}
+              key={one.name}
+              text={one.name}
+              buttonId={`display-${one.name}`}
+              isSelected={one.name === display}
+              onChange={() => props.onDisplay(one.name)}
             />
-            <ToggleGroupItem
-              text="1:1"
-              buttonId="scale-real"
-              isSelected={scaling === "real"}
-              onChange={() => props.onScaling("real")}
-            />
-          </ToggleGroup>
-        </ToolbarItem>
-        {props.onFull && (
-          <ToolbarItem>
-            <Button
-              variant="secondary"
-              size="sm"
-              icon={full ? <CompressIcon /> : <ExpandIcon />}
-              onClick={props.onFull}
-            >
-              {full ? "Leave full screen" : "Full screen"}
-            </Button>
-          </ToolbarItem>
-        )}
-      </ToolbarContent>
-    </Toolbar>
+          ))}
+        </ToggleGroup>
+      )}
+      <Keys {...props} />
+      <Tool icon="paste" label="Paste" disabled={!connected} onPress={props.onPaste} />
+      <Tool icon="camera" label="Screenshot" disabled={!connected} onPress={props.onPicture} />
+      <ToggleGroup aria-label="Size" isCompact>
+        {SCALINGS.map((one) => (
+          <ToggleGroupItem
+            key={one.scaling}
+            text={<span title={one.about}>{one.text}</span>}
+            buttonId={`scale-${one.scaling}`}
+            isSelected={scaling === one.scaling}
+            onChange={() => props.onScaling(one.scaling)}
+          />
+        ))}
+      </ToggleGroup>
+    </>
   );
 }
 
@@ -108,17 +77,17 @@ function Keys({ connected, onChord, room, way }: Props) {
   const [open, setOpen] = useState(false);
   return (
     <>
-      <Button
+      <button
         ref={way}
-        variant="secondary"
-        size="sm"
-        isDisabled={!connected}
+        type="button"
+        className="v-tool v-console-cad"
+        disabled={!connected}
         onClick={() => onChord("Ctrl-Alt-Del")}
-        className="v-console-cad"
       >
         Ctrl-Alt-Del
-      </Button>{" "}
+      </button>
       <Dropdown
+        className="v-keys"
         isOpen={open}
         onOpenChange={setOpen}
         onSelect={(_event, chord) => {
@@ -127,13 +96,12 @@ function Keys({ connected, onChord, room, way }: Props) {
         }}
         shouldFocusToggleOnSelect={false} // the screen gets it
         popperProps={{ appendTo: room }}
-        isScrollable
         toggle={(ref) => (
           <MenuToggle
             ref={ref}
             size="sm"
-            variant="secondary"
-            icon={<KeyboardIcon />}
+            variant="plainText"
+            icon={<Icon name="keyboard" />}
             isDisabled={!connected}
             isExpanded={open}
             onClick={() => setOpen(!open)}

@@ -1,36 +1,40 @@
-/** What holds of a console's connection, said calmly; nothing is shown while it is open. */
-import { Alert, AlertActionLink } from "@patternfly/react-core";
+/** What holds of a console's connection, in one line over its screen; nothing is shown while it is open. */
 import { useEffect, useState } from "react";
 import type { LinkState } from "./link";
 
 export function LinkNotice({ state, onNow }: { state: LinkState; onNow: () => void }) {
   const left = useSecondsTo(state.is === "lost" ? state.next : undefined);
   return (
-    <div role="status" className="v-console-notice">
-      {state.is === "connecting" && <Alert component="p" isInline isPlain variant="info" title="Connecting…" />}
+    <div role="status" className="v-console-link">
+      {state.is === "connecting" && <div className="v-note v-note-busy">Connecting…</div>}
       {state.is === "lost" && (
-        <Alert
-          component="p"
-          isInline
-          variant="warning"
-          title={left > 0 ? `Not connected: reconnecting in ${left} s` : "Not connected: reconnecting"}
-          actionLinks={<AlertActionLink onClick={onNow}>Try now</AlertActionLink>}
-        >
-          {state.message}
-        </Alert>
+        <div className="v-note v-note-warn">
+          <strong>{left > 0 ? `Not connected: reconnecting in ${left} s` : "Not connected: reconnecting"}</strong>
+          <span>{state.message}</span>
+          <button type="button" className="v-link" onClick={onNow}>
+            Try now
+          </button>
+        </div>
       )}
       {state.is === "over" && (
-        <Alert
-          component="p"
-          isInline
-          variant="danger"
-          title="This console cannot be opened"
-          actionLinks={<AlertActionLink onClick={onNow}>Try again</AlertActionLink>}
-        >
-          {state.message}
-        </Alert>
+        <div className="v-note v-note-bad">
+          <strong>This console cannot be opened</strong>
+          <span>{state.message}</span>
+          <button type="button" className="v-link" onClick={onNow}>
+            Try again
+          </button>
+        </div>
       )}
     </div>
+  );
+}
+
+/** Seen for a while when a console gets the focus, which takes every key. */
+export function WayOut() {
+  return (
+    <p className="v-console-way">
+      Every key goes to the guest. Left <kbd>Ctrl</kbd> + <kbd>Alt</kbd>, pressed together and let go, lead out.
+    </p>
   );
 }
 

@@ -3,6 +3,7 @@ declare module "@novnc/novnc" {
   export default class RFB extends EventTarget {
     constructor(target: HTMLElement, channel: WebSocket, options?: { shared?: boolean });
     scaleViewport: boolean;
+    resizeSession: boolean;
     clipViewport: boolean;
     dragViewport: boolean;
     focusOnClick: boolean;

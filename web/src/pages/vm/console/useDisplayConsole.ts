@@ -8,7 +8,8 @@ import { ConsoleLink, socketTo } from "./link";
 import { type Seen, seenOn } from "./placeholder";
 import { releaseWatch } from "./release";
 
-export type Scaling = "fit" | "real";
+/** `follow`: the guest is asked for the window's size; one that cannot is shown as by `fit`. */
+export type Scaling = "fit" | "follow" | "real";
 /** Milliseconds between two looks at whether the guest draws. */
 const LOOK = 2000;
 
@@ -32,7 +33,7 @@ export function useDisplayConsole(
       attach: (socket) => {
         const element = room.current as HTMLDivElement;
         const session = new Library(element, socket, { shared: true });
-        session.background = "transparent";
+        session.background = "#000";
         scale(session, chosen.current);
         rfb.current = session;
         label(element, display);
@@ -73,7 +74,8 @@ export function useDisplayConsole(
 }
 
 function scale(session: RFB, scaling: Scaling): void {
-  session.scaleViewport = scaling === "fit";
+  session.resizeSession = scaling === "follow";
+  session.scaleViewport = scaling !== "real";
 }
 
 /** noVNC's canvas takes the focus, but has no name. */

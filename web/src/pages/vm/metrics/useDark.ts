@@ -1,7 +1,6 @@
 /** Whether the page is dark now, whoever chose it. */
 import { useSyncExternalStore } from "react";
-
-const isDark = () => document.documentElement.classList.contains("pf-v6-theme-dark");
+import { isDark } from "@/ui/theme";
 
 function watch(tell: () => void): () => void {
   const watched = new MutationObserver(tell);

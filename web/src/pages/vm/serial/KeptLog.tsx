@@ -1,13 +1,12 @@
 /** What a stopped VM said last on its serial console: read only. */
-import { Alert, Button, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
 import { useEffect, useRef, useState } from "react";
 import { ReadLog } from "@/api/limits";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
+import { ConsoleTools } from "../console/ConsoleShell";
 import { save } from "../console/save";
-import { StartButton } from "../StartButton";
 import { openTerminal } from "./terminal";
 
 const SOME = 64 * 1024;
@@ -20,39 +19,28 @@ export default function KeptLog({ vm }: { vm: Vm }) {
   if (!log.data) return <Loading />;
   const { text, complete } = log.data;
   return (
-    <div className="v-console">
-      <Alert
-        component="p"
-        isInline
-        variant="info"
-        title={text ? "The VM is stopped: this is its last output" : "The VM is stopped and has no output"}
-      />
-      <Toolbar className="v-console-bar">
-        <ToolbarContent>
-          <ToolbarItem>
-            <StartButton vm={vm} />
-          </ToolbarItem>
-          {!complete && bytes < ALL && (
-            <ToolbarItem>
-              <Button variant="secondary" onClick={() => setBytes(ALL)}>
-                Show more
-              </Button>
-            </ToolbarItem>
-          )}
-          {text && (
-            <ToolbarItem>
-              <Button
-                variant="secondary"
-                onClick={() => save(new Blob([text], { type: "text/plain" }), `${vm.name}-serial.log`)}
-              >
-                Download
-              </Button>
-            </ToolbarItem>
-          )}
-        </ToolbarContent>
-      </Toolbar>
+    <>
+      <ConsoleTools>
+        {!complete && bytes < ALL && (
+          <button type="button" className="v-tool" onClick={() => setBytes(ALL)}>
+            Show more
+          </button>
+        )}
+        {text && (
+          <button
+            type="button"
+            className="v-tool"
+            onClick={() => save(new Blob([text], { type: "text/plain" }), `${vm.name}-serial.log`)}
+          >
+            Download
+          </button>
+        )}
+      </ConsoleTools>
+      <div className="v-note v-note-off">
+        <strong>{text ? "The VM is stopped: this is its last output" : "The VM is stopped and has no output"}</strong>
+      </div>
       {text && <Shown key={text.length} text={text} name={vm.name} />}
-    </div>
+    </>
   );
 }
 

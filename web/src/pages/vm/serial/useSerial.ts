@@ -4,6 +4,7 @@ import { call } from "@/api/call";
 import { useSignal } from "@/api/signal";
 import { ConsoleLink, socketTo } from "../console/link";
 import { releaseWatch } from "../console/release";
+import { fontSize } from "./fontSize";
 import { afterMessage, type Keyboard, type Move, NOBODY, SUBPROTOCOL } from "./keyboard";
 import { type Console, openTerminal } from "./terminal";
 
@@ -11,7 +12,11 @@ const ENCODER = new TextEncoder();
 /** What the terminal says of the focus and of the mouse: that alone is no wish to have the keyboard. */
 const REPORTS = ["\x1b[I", "\x1b[O", "\x1b[M", "\x1b[<"];
 
-export function useSerial(room: RefObject<HTMLDivElement | null>, vmid: number, onRelease: () => void) {
+export function useSerial(
+  room: RefObject<HTMLDivElement | null>,
+  vmid: number,
+  { onRelease, onSearch }: { onRelease: () => void; onSearch: () => void },
+) {
   const shown = useRef<Console | undefined>(undefined);
   const socket = useRef<WebSocket | undefined>(undefined);
   const present = useRef<Keyboard>(NOBODY);
@@ -20,6 +25,8 @@ export function useSerial(room: RefObject<HTMLDivElement | null>, vmid: number, 
   const [keyboard, setKeyboard] = useState(NOBODY);
   const release = useRef(onRelease);
   release.current = onRelease;
+  const search = useRef(onSearch);
+  search.current = onSearch;
   const hold = useCallback((now: Keyboard) => {
     present.current = now;
     setKeyboard(now);
@@ -64,10 +71,15 @@ export function useSerial(room: RefObject<HTMLDivElement | null>, vmid: number, 
     const watch = releaseWatch();
     opened.terminal.attachCustomKeyEventHandler((event) => {
       if (watch(event)) release.current();
-      return true;
+      if (!(event.ctrlKey && event.shiftKey && event.code === "KeyF")) return true;
+      if (event.type === "keydown") search.current();
+      event.preventDefault();
+      return false;
     });
     void link.open();
+    const ends = fontSize.watch(() => opened.size(fontSize.value));
     return () => {
+      ends();
       link.close();
       opened.dispose();
       shown.current = undefined;
@@ -87,6 +99,13 @@ export function useSerial(room: RefObject<HTMLDivElement | null>, vmid: number, 
     terminal.focus();
   }, [write]);
   const clear = useCallback(() => shown.current?.terminal.clear(), []);
+  const paste = useCallback((text: string) => {
+    const terminal = shown.current?.terminal;
+    typed.current = true;
+    terminal?.paste(text);
+    terminal?.focus();
+  }, []);
+  const terminal = useCallback(() => shown.current?.terminal, []);
   const state = useSignal(link.state);
-  return { state, keyboard, move, tellSize, clear, again: () => void link.open() };
+  return { state, keyboard, move, tellSize, clear, paste, terminal, again: () => void link.open() };
 }

@@ -1,14 +1,15 @@
 /** The tab of the graphical console: what stands in the way of it, or the console. */
-import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
+import { EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from "@patternfly/react-core";
 import { lazy, Suspense } from "react";
-import { Link } from "react-router";
+
 import { useMay, type Vm } from "@/api/live";
+import { LinkButton } from "@/ui/LinkButton";
 import { Loading } from "@/ui/Loading";
 import { StartButton } from "../StartButton";
 
 const DisplayConsole = lazy(() => import("./DisplayConsole"));
 
-export function Console({ vm }: { vm: Vm }) {
+export function Screen({ vm }: { vm: Vm }) {
   const may = useMay();
   if (vm.displays.length === 0)
     return (
@@ -19,9 +20,9 @@ export function Console({ vm }: { vm: Vm }) {
         </EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>
-            <Button variant="secondary" component={(props) => <Link {...props} to={`/vms/${vm.vmid}/serial`} />}>
+            <LinkButton variant="secondary" to={`/vms/${vm.vmid}/serial`}>
               Serial console
-            </Button>
+            </LinkButton>
           </EmptyStateActions>
         </EmptyStateFooter>
       </EmptyState>
