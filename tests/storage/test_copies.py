@@ -60,7 +60,7 @@ def content(source: int) -> bytes:
     return os.pread(source, os.fstat(source).st_size, 0)
 
 
-@pytest.mark.holds("IMAGE-9300")
+@pytest.mark.holds("IMAGE-26")
 @pytest.mark.parametrize(
     "worker",
     [None, pytest.param(48_000, marks=pytest.mark.skipif(os.geteuid() != 0, reason="uids are root's to give"))],
@@ -87,7 +87,7 @@ async def test_what_keeps_its_format_is_the_same_file_with_the_same_holes(tmp_pa
     os.close(other)
 
 
-@pytest.mark.holds("IMAGE-9301")
+@pytest.mark.holds("IMAGE-27")
 async def test_an_image_that_would_slow_its_guest_or_take_more_than_its_disk_is_written_anew(tmp_path: Path) -> None:
     image, target, back = tmp_path / "image", tmp_path / "target", tmp_path / "back"
     for case in ("compressed", "with a snapshot", "with a tail"):
