@@ -20,6 +20,7 @@ from tests.api.world import PASSWORD, World, world
 from velocity.config import NicSetting, PoolSetting
 from velocity.contract import OPERATIONS
 from velocity.contract.operation import Method, Operation, Wire
+from velocity.contract.trash import ListTrash
 
 T = TypeVar("T")
 EXAMPLES, WHOLE = 4, 60
@@ -234,6 +235,19 @@ def test_the_pages_together_are_the_whole_list(shop: Shop, operation: Operation[
     assert elements(operation, shop.run(shop.answer(operation, before=low))) == []
     rest = elements(operation, shop.run(shop.answer(operation, before=high)))
     assert dict(rest).keys() == dict(whole).keys() - {high}
+
+
+@pytest.mark.holds("API-9000")
+def test_a_page_asks_for_no_more_rights_than_it_takes_to_fill_it() -> None:
+    asked: list[int] = []
+
+    def shown(trid: int) -> bool:
+        asked.append(trid)
+        return trid % 2 == 1
+
+    page = ListTrash(limit=100, before=9000).page(range(10_000), shown=shown)
+    assert page == list(range(8999, 8800, -2))
+    assert asked == list(range(8999, 8800, -1))
 
 
 @pytest.mark.holds("API-14")
