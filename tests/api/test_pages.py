@@ -237,7 +237,7 @@ def test_the_pages_together_are_the_whole_list(shop: Shop, operation: Operation[
     assert dict(rest).keys() == dict(whole).keys() - {high}
 
 
-@pytest.mark.holds("API-9000")
+@pytest.mark.holds("API-16")
 def test_a_page_asks_for_no_more_rights_than_it_takes_to_fill_it() -> None:
     asked: list[int] = []
 
