@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 PREFIX = "VELOCITY_"
 
@@ -145,6 +146,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
+        from ipaddress import ip_network
+
         return [ip_network(one) for one in self.trusted_proxies]
 
     @property
@@ -197,6 +200,8 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _from_file(file: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -233,6 +238,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         field = _FIELDS[name]
         value: Any = text
         if field.type is not str and not isinstance(field.default, str | Path):
+            import tomllib
+
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
             except tomllib.TOMLDecodeError:
@@ -294,6 +301,8 @@ def _check(settings: Settings) -> Settings:
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password must have 8 to 1,024 characters")
     for one in settings.trusted_proxies:
+        from ipaddress import ip_network  # few have any
+
         try:
             ip_network(one)
         except ValueError as error:

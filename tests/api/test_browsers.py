@@ -7,8 +7,8 @@ import pytest
 from tests.api.browsers import URL, Browser
 from tests.api.test_strangers import Team, body
 from tests.api.world import PASSWORD, World, world
-from velocity.contract import OPERATIONS
 from velocity.contract.operation import Cookie
+from velocity.contract.registry import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 from tests.api.world import World
 from velocity.api.edge import application
 from velocity.api.page import API, NOT_BUILT, Page
-from velocity.contract import OPERATIONS
+from velocity.contract.registry import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World
-from velocity.contract import OPERATIONS
 from velocity.contract.permissions import Permission
+from velocity.contract.registry import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 

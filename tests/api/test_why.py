@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.api.world import World
-from velocity.contract import OPERATIONS
 from velocity.contract.operation import Holds
+from velocity.contract.registry import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ import pytest
 from tests.api.world import PASSWORD
 from tests.host import Host
 from velocity.cli.amounts import to_bytes
-from velocity.cli.main import VERBS, Lazy, velocity
+from velocity.cli.main import VERBS, Velocity, velocity
 from velocity.cli.words import clean
 
 
@@ -26,7 +26,7 @@ def test_every_verb_can_be_asked_for_help(host: Host) -> None:
     for verb in VERBS:
         assert "Usage:" in host.ok(verb, "--help")
     assert "Exit status" in host.ok("--help")
-    assert isinstance(velocity, Lazy)
+    assert isinstance(velocity, Velocity)
 
 
 def test_a_vm_from_its_media_to_its_removal(host: Host, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import velocity.contract.groups
 from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.client import ApiError, AsyncClient, Client, ClientError, PlanOnly, Unreachable
-from velocity.contract import OPERATIONS, machines, media
+from velocity.contract import machines, media
 from velocity.contract.machines import Nic, State
+from velocity.contract.registry import OPERATIONS
 
 
 def test_every_operation_has_a_method() -> None:

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from msgspec import NODEFAULT, UNSET
 
-from velocity.contract import OPERATIONS, openapi
+from velocity.contract import openapi
 from velocity.contract.events import EVENTS, WATCH
 from velocity.contract.machines import State
 from velocity.contract.operation import Change, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.plan import Plan
+from velocity.contract.registry import OPERATIONS
 
 ANYTHING = {("FieldChange", "old"), ("FieldChange", "new")}
 """Properties of any type."""

@@ -17,8 +17,8 @@ from tests.web.conftest import people
 from tests.web.elsewhere import Elsewhere
 from tests.web.person import Person
 from velocity.client import Client
-from velocity.contract import OPERATIONS
 from velocity.contract.operation import Cookie, Method
+from velocity.contract.registry import OPERATIONS
 from velocity.contract.sessions import SHOW
 
 FETCH = """async ({url, method, type, body, mode, csrf}) => {

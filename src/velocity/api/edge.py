@@ -32,9 +32,10 @@ from velocity.api.request import sender
 from velocity.api.resumable import Tus
 from velocity.api.screen import Screen
 from velocity.api.upload import Upload
-from velocity.contract import OPERATIONS, media
+from velocity.contract import media
 from velocity.contract.openapi import document
 from velocity.contract.problems import Problem, Refused
+from velocity.contract.registry import OPERATIONS
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,9 @@ import contextlib
 import fcntl
 import os
 import re
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -20,7 +19,11 @@ from velocity.client import Client
 from velocity.client.renewal import HeldSession
 from velocity.client.trust import CERTIFICATE, authority, certificates
 from velocity.config import Settings, load
-from velocity.contract.auth import IssuedAuthkey
+
+if TYPE_CHECKING:
+    import ssl
+
+    from velocity.contract.auth import IssuedAuthkey
 
 
 class SavedSessions(Struct, frozen=True):
@@ -126,6 +129,8 @@ def _own_certificate(settings: Settings) -> ssl.SSLContext | None:
     for, and whoever signed it."""
     if not settings.tls_cert:
         return None
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

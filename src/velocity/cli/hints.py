@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 import click
 
@@ -12,6 +11,8 @@ from velocity.cli.words import clean
 
 def meant(word: str, known: Iterable[str]) -> str:
     """Put behind the word in an error; empty where nothing is near it."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word, known, n=1)
     return f" (did you mean {clean(near[0])!r}?)" if near else ""
 

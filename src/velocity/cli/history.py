@@ -13,8 +13,8 @@ from velocity.cli import connection, resolve, where
 from velocity.cli.output import listed, listing
 from velocity.cli.paging import Page, paged
 from velocity.cli.where import GROUP
-from velocity.contract import OPERATIONS
 from velocity.contract.history import LIST, Entry, ListHistory
+from velocity.contract.registry import OPERATIONS
 
 TEXTS = {failure.code: failure.text for operation in OPERATIONS for failure in operation.failures}
 """Why something is refused, by its code, where the history has no words of its own."""

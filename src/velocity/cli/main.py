@@ -10,6 +10,7 @@ import click
 
 from velocity import __version__
 from velocity.cli import hints
+from velocity.cli.lazy import LazyGroup
 from velocity.cli.words import plain
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -56,26 +57,11 @@ Exit status:
 """
 
 
-class Lazy(click.Group):
-    """Imports a verb's module when it is called."""
+class Velocity(LazyGroup):
+    """The verbs in the order of `VERBS`; what they are is known without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(error.command_name, possibilities=VERBS, ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -88,7 +74,12 @@ class Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Lazy, epilog=EXITS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Velocity,
+    verbs={name: f"{module}:{name}" for name, (module, _) in VERBS.items()},
+    epilog=EXITS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="velocity %(version)s")
 @click.option(
     "--server",

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -18,8 +18,10 @@ from velocity.cli.table import table as table
 from velocity.cli.words import clean
 from velocity.client import ApiError, ClientError, Unreachable, Untrusted
 from velocity.contract.permissions import Permission
-from velocity.contract.users import PermissionInfo
 from velocity.sizes import size
+
+if TYPE_CHECKING:
+    from velocity.contract.users import PermissionInfo
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -15,8 +15,10 @@ from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
 from velocity.client import PlanOnly
-from velocity.contract.plan import Consumption, FieldChange, Plan, Step
 from velocity.sizes import size
+
+if TYPE_CHECKING:
+    from velocity.contract.plan import Consumption, FieldChange, Plan, Step
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LONG = 48
@@ -47,11 +49,15 @@ def changing(command: Function) -> Function:
 
 def unplanned(what: str) -> None:
     """Say what follows, and cannot be planned before the rest is done."""
+    from velocity.contract.plan import Plan
+
     plans = click.get_current_context().find_root().obj["plans"]
     plans.append(Plan(plan=True, steps=[], consumes=[], warnings=[what]))
 
 
 def _show(plans: Iterable[Plan]) -> None:
+    from velocity.contract.plan import Plan
+
     steps = [step for plan in plans for step in plan.steps]
     consumes = [one for plan in plans for one in plan.consumes]
     warnings = [warning for plan in plans for warning in plan.warnings or []]

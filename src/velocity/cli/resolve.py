@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
 import click
@@ -20,9 +20,11 @@ from velocity.cli.naming import PREFIX, Named
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client
-from velocity.contract.events import InitialState
-from velocity.contract.media import Media
 from velocity.contract.permissions import Permission
+
+if TYPE_CHECKING:
+    from velocity.contract.events import InitialState
+    from velocity.contract.media import Media
 
 Id = TypeVar("Id", int, UUID)
 USERS, POOLS = "velocity.users", "velocity.pools"
@@ -294,6 +296,8 @@ def seen_names(client: Client) -> dict[str, str]:
 
 def _everything(client: Client) -> InitialState:
     """All that the caller sees, in one request."""
+    from velocity.contract.events import InitialState
+
     stream = client.events()
     try:
         first = next(stream)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from velocity.cli import connection, metrics, resolve, where
-from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, made, planning, show_json
+from velocity.cli import connection, resolve, where
+from velocity.cli.lazy import LazyGroup
+from velocity.cli.output import SizeCell, as_json, done, json_option, listed, listing, planning, show_json
 from velocity.cli.paging import Page, paged
 from velocity.cli.plan import changing, unplanned
-from velocity.cli.screen import find, log, screen
-from velocity.cli.vm_settings import MediaNames, MediaScope, altering, creating, lines, read
 from velocity.cli.waiting import waiting
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
@@ -23,16 +21,27 @@ from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, PlanOnly
 from velocity.contract.machines import LIST, ListVms, State, VmInfo, Vms, VmState, VmSummary
 
+if TYPE_CHECKING:
+    from velocity.cli.vm_settings import MediaNames
+
 VMS_REFUSED = 17100
 
 
-@click.group()
+VERBS = {
+    "create": "velocity.cli.vm_change:create",
+    "set": "velocity.cli.vm_change:set_",
+    "screen": "velocity.cli.screen:screen",
+    "log": "velocity.cli.screen:log",
+    "find": "velocity.cli.screen:find",
+    "metrics": "velocity.cli.metrics:metrics",
+    "command": "velocity.cli.metrics:command",
+}
+"""Those that are elsewhere."""
+
+
+@click.group(cls=LazyGroup, verbs=VERBS)
 def vm() -> None:
     """Virtual machines. VM is a name, in the group or else anywhere if it is unique, or an id (`id:7`)."""
-
-
-for _verb in (screen, log, find):
-    vm.add_command(_verb)
 
 
 @vm.command("list")
@@ -81,60 +90,6 @@ def _vms(client: Client, gid: int, everywhere: bool, page: Page) -> list[VmSumma
         if everywhere and error.status == 401 and error.code == VMS_REFUSED:
             return []  # a group that one sees for other reasons
         raise
-
-
-@vm.command()
-@click.argument("name")
-@creating
-@GROUP
-@changing
-def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
-    """Create the VM NAME."""
-    client = connection.connect()
-    gid = where.here(client, group)
-    answer = client.create_vm(name=name, gid=gid, **read(MediaScope(client, gid, beyond=True), written))
-    made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
-    if as_json():
-        return
-    for warning in answer.warnings or []:
-        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-
-
-@vm.command("set")
-@which
-@click.option("--name", help="A new name.")
-@altering
-@click.option(
-    "--firmware",
-    type=click.Choice(["host"]),
-    help="Take this host's firmware build. Boot entries stay, unless its layout is another.",
-)
-@click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
-@click.option("--hardware", metavar="latest|NAME", help="Take the newest profile of devices, or the one of that name.")
-@changing
-def set_(
-    vm_: str,
-    group: int | None,
-    name: str | None,
-    written: Mapping[str, Any],
-    firmware: str | None,
-    machine: str | None,
-    hardware: str | None,
-) -> None:
-    """Change VM. Settings that are not given stay; lists replace the present ones."""
-    client = connection.connect()
-    found = resolve.vm(client, group, vm_)
-    gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
-    settings = read(MediaScope(client, gid, beyond=True), written)
-    given = {"name": name, "firmware": firmware, "machine_type": machine, "hardware": hardware}
-    settings |= {field: value for field, value in given.items() if value is not None}
-    answer = client.alter_vm(vmid=found.id, **settings)
-    if as_json():
-        show_json(answer)
-        return
-    for warning in answer.warnings or []:
-        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
-    click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
 
 
 @vm.command()
@@ -242,10 +197,6 @@ def console(
     converse(client.console(ticket, control=True), terms)
 
 
-vm.add_command(metrics.metrics)
-vm.add_command(metrics.command)
-
-
 def _request(word: str, group: int | None, state: str) -> None:
     client = connection.connect()
     found = resolve.vm(client, group, word)
@@ -286,6 +237,8 @@ def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
 
 
 def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, object]]:
+    from velocity.cli.vm_settings import lines
+
     facts: list[tuple[str, object]] = [
         ("name", info.name),
         ("vmid", info.vmid),

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,11 +15,12 @@ from velocity.cli.naming import Named
 from velocity.cli.output import AmbiguousName, NameNotFound, NoPermissions
 from velocity.cli.words import clean, program
 from velocity.client import ApiError, Client, ClientError
-from velocity.contract import OPERATIONS, names
-from velocity.contract.groups import GroupSummary
-from velocity.contract.operation import Holds, On, Operation
-from velocity.contract.permissions import Permission
-from velocity.contract.problems import Problem
+from velocity.contract import names
+
+if TYPE_CHECKING:
+    from velocity.contract.groups import GroupSummary
+    from velocity.contract.operation import Operation
+    from velocity.contract.permissions import Permission
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SEEN = "velocity.groups"
@@ -53,6 +54,8 @@ GROUP = _grouped
 
 def _elsewhere(error: ApiError) -> Iterator[str]:
     """What helps who lacks a permission on the group that was meant, and holds it on others."""
+    from velocity.contract.registry import OPERATIONS
+
     wanted = {one.value for operation in OPERATIONS if (one := _refuses(operation, error.code))}
     if not wanted:
         return
@@ -67,6 +70,9 @@ def _elsewhere(error: ApiError) -> Iterator[str]:
 
 def _refuses(operation: Operation[Any, Any], code: int) -> Permission | None:
     """The permission that is missing on the group that the operation names, if that is what its code says."""
+    from velocity.contract.operation import Holds, On
+    from velocity.contract.problems import Problem
+
     refusal, needs = operation.by_problem.get(Problem.NO_PERMISSION), operation.needs
     if refusal is None or refusal.code != code or not isinstance(needs, Holds) or needs.on is not On.GROUP:
         return None

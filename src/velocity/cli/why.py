@@ -11,8 +11,8 @@ from velocity.cli import connection, resolve, where
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.words import clean
 from velocity.client import Client
-from velocity.contract import OPERATIONS
 from velocity.contract.operation import Holds, On
+from velocity.contract.registry import OPERATIONS
 from velocity.contract.why import Supposed
 
 NEEDS = {one.name: one.needs for one in OPERATIONS}

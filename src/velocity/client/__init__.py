@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velocity.client.client import Client
-from velocity.client.console import Console
 from velocity.client.errors import ApiError, ClientError, PlanOnly, Unreachable, Untrusted
 from velocity.client.renewal import HeldSession
 
 if TYPE_CHECKING:
     from velocity.client.asynchronous import AsyncClient
+    from velocity.client.console import Console
 
 __all__ = [
     "ApiError", "AsyncClient", "Client", "ClientError", "Console", "HeldSession", "PlanOnly", "Unreachable",
@@ -19,9 +19,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """asyncio takes a third of the time of the import, and most programs use one client."""
-    if name != "AsyncClient":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from velocity.client.asynchronous import AsyncClient
+    """asyncio takes a third of the time of the import, and most programs use one client, and no console."""
+    if name == "AsyncClient":
+        from velocity.client.asynchronous import AsyncClient
 
-    return AsyncClient
+        return AsyncClient
+    if name == "Console":
+        from velocity.client.console import Console
+
+        return Console
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

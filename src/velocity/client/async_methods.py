@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import abc
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from velocity.contract import (
-    auth,
-    command,
-    consoles,
-    groups,
-    history,
-    host,
-    machines,
-    media,
-    metrics,
-    nics,
-    pools,
-    screens,
-    sessions,
-    tasks,
-    trash,
-    uploads,
-    users,
-    vm_settings,
-    why,
-)
 from velocity.contract.operation import Change, Nothing, Operation, Wire
+
+if TYPE_CHECKING:  # a call imports its module of the contract: all of them take as long as a request
+    from velocity.contract import (
+        auth,
+        command,
+        consoles,
+        groups,
+        history,
+        host,
+        machines,
+        media,
+        metrics,
+        nics,
+        pools,
+        screens,
+        sessions,
+        tasks,
+        trash,
+        users,
+        why,
+    )
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -48,10 +48,14 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 1100: wrong name or password
         """
+        from velocity.contract import auth
+
         return await self.call(auth.SIGN_IN, auth.SignIn(name=name, password=password))
 
     async def sign_out(self) -> Nothing:
         """End the session of the authkey; an unknown authkey is not an error."""
+        from velocity.contract import auth
+
         return await self.call(auth.SIGN_OUT, Change())
 
     async def renew(self) -> auth.IssuedAuthkey:
@@ -61,6 +65,8 @@ class AsyncMethods(abc.ABC):
         403 1400: the authkey is unknown
         403 1401: the authkey has expired (reported as expired for a day)
         """
+        from velocity.contract import auth
+
         return await self.call(auth.RENEW, Change())
 
     async def open_session(
@@ -71,14 +77,20 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 28200: wrong name, password or link
         """
+        from velocity.contract import sessions
+
         return await self.call(sessions.OPEN, sessions.OpenSession(name=name, password=password, link=link))
 
     async def show_session(self) -> sessions.BrowserSession:
         """Show the present session and the csrf token for its requests."""
+        from velocity.contract import sessions
+
         return await self.call(sessions.SHOW, Nothing())
 
     async def renew_session(self) -> sessions.BrowserSession:
         """Exchange the authkey for a new one in a new cookie; the old one and its csrf token stop working at once."""
+        from velocity.contract import sessions
+
         return await self.call(sessions.RENEW, Change())
 
     async def end_session(self, *, sid: str | UnsetType = UNSET) -> Nothing:
@@ -87,24 +99,26 @@ class AsyncMethods(abc.ABC):
         Refused with:
         404 28310: the caller has no such session
         """
+        from velocity.contract import sessions
+
         return await self.call(sessions.END, sessions.EndSession(sid=sid))
 
-    async def list_sessions(
-        self, *, limit: int | UnsetType = UNSET, before: str | UnsetType = UNSET
-    ) -> sessions.Sessions:
+    async def list_sessions(self) -> sessions.Sessions:
         """List the caller's sessions, newest first."""
-        return await self.call(sessions.LIST, sessions.ListSessions(limit=limit, before=before))
+        from velocity.contract import sessions
 
-    async def show_user(
-        self, *, uid: int | UnsetType = UNSET, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
-    ) -> users.UserInfo:
+        return await self.call(sessions.LIST, Nothing())
+
+    async def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
 
         Refused with:
         403 2100: velocity.user.view is needed on a group that the user is a member of
         404 2110: no such user
         """
-        return await self.call(users.SHOW, users.ShowUser(uid=uid, limit=limit, before=before))
+        from velocity.contract import users
+
+        return await self.call(users.SHOW, users.ShowUser(uid=uid))
 
     async def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
         """Create a user, who has no permissions yet.
@@ -115,6 +129,8 @@ class AsyncMethods(abc.ABC):
         409 2220: a user with that name already exists
         406 2221: the group is home to as many users as allowed (group_users)
         """
+        from velocity.contract import users
+
         return await self.call(users.CREATE, users.CreateUser(name=name, password=password, gid=gid))
 
     async def remove_user(self, *, uid: int, revision: str | UnsetType = UNSET) -> Nothing:
@@ -126,6 +142,8 @@ class AsyncMethods(abc.ABC):
         406 2320: the root user, or oneself
         409 2321: the object has changed since the revision in the request
         """
+        from velocity.contract import users
+
         return await self.call(users.REMOVE, users.RemoveUser(uid=uid, revision=revision))
 
     async def change_user(
@@ -148,18 +166,22 @@ class AsyncMethods(abc.ABC):
         409 2420: the object has changed since the revision in the request
         406 2421: the group is home to as many users as allowed (group_users)
         """
+        from velocity.contract import users
+
         return await self.call(
             users.CHANGE,
             users.ChangeUser(password=password, uid=uid, gid=gid, old_password=old_password, revision=revision),
         )
 
-    async def list_users(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> users.Users:
+    async def list_users(self) -> users.Users:
         """List all users by name.
 
         Refused with:
         403 3100: velocity.user.list is needed on at least one group
         """
-        return await self.call(users.LIST, users.ListUsers(limit=limit, before=before))
+        from velocity.contract import users
+
+        return await self.call(users.LIST, Nothing())
 
     async def grant_permission(
         self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET
@@ -174,6 +196,8 @@ class AsyncMethods(abc.ABC):
         403 4220: the caller does not hold that permission on the group
         409 4221: the object has changed since the revision in the request
         """
+        from velocity.contract import users
+
         return await self.call(users.GRANT, users.Grant(uid=uid, gid=gid, permission=permission, revision=revision))
 
     async def revoke_permission(
@@ -189,20 +213,22 @@ class AsyncMethods(abc.ABC):
         406 4320: the root user's permissions on group 0 cannot be taken away
         409 4321: the object has changed since the revision in the request
         """
+        from velocity.contract import users
+
         return await self.call(
             users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission, revision=revision)
         )
 
-    async def show_group(
-        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
-    ) -> groups.GroupInfo:
+    async def show_group(self, *, gid: int) -> groups.GroupInfo:
         """Show a group with its members and their direct permissions.
 
         Refused with:
         403 5100: velocity.group.view is needed on the group
         404 5110: no such group
         """
-        return await self.call(groups.SHOW, groups.ShowGroup(gid=gid, limit=limit, before=before))
+        from velocity.contract import groups
+
+        return await self.call(groups.SHOW, groups.GroupRequest(gid=gid))
 
     async def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
         """Create a group under another group.
@@ -214,6 +240,8 @@ class AsyncMethods(abc.ABC):
         406 5221: it would be too far below the root (group_depth)
         406 5222: the parent has as many subgroups as allowed (group_subgroups)
         """
+        from velocity.contract import groups
+
         return await self.call(groups.CREATE, groups.CreateGroup(name=name, parent_gid=parent_gid))
 
     async def delete_group(
@@ -230,11 +258,15 @@ class AsyncMethods(abc.ABC):
         409 5323: the object has changed since the revision in the request
         406 5324: the pool of one of its media is away or read-only
         """
+        from velocity.contract import groups
+
         return await self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
-    async def list_groups(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> groups.Groups:
+    async def list_groups(self) -> groups.Groups:
         """List the groups where the caller holds a permission, and their ancestors."""
-        return await self.call(groups.LIST, groups.ListGroups(limit=limit, before=before))
+        from velocity.contract import groups
+
+        return await self.call(groups.LIST, Nothing())
 
     async def show_quota(self, *, gid: int) -> groups.QuotaInfo:
         """Show the quota of a group with its subgroups, what they use, and what is left.
@@ -243,6 +275,8 @@ class AsyncMethods(abc.ABC):
         403 18100: velocity.group.view is needed on the group
         404 18110: no such group
         """
+        from velocity.contract import groups
+
         return await self.call(groups.SHOW_QUOTA, groups.GroupRequest(gid=gid))
 
     async def set_quota(
@@ -262,6 +296,8 @@ class AsyncMethods(abc.ABC):
         409 18221: the object has changed since the revision in the request
         406 18220: a limit is above an ancestor's, or below a subgroup's
         """
+        from velocity.contract import groups
+
         return await self.call(
             groups.SET_QUOTA, groups.SetQuota(gid=gid, cpus=cpus, memory_mib=memory_mib, vms=vms, revision=revision)
         )
@@ -286,6 +322,8 @@ class AsyncMethods(abc.ABC):
         406 6220: group 0 always has every pool with write and manage, and no quota
         409 6221: the object has changed since the revision in the request
         """
+        from velocity.contract import pools
+
         return await self.call(
             pools.ASSIGN_POOL,
             pools.AssignPool(gid=gid, mpid=mpid, quota=quota, write=write, manage=manage, revision=revision),
@@ -301,18 +339,20 @@ class AsyncMethods(abc.ABC):
         404 6311: the pool is not assigned to the group
         409 6320: the object has changed since the revision in the request
         """
+        from velocity.contract import pools
+
         return await self.call(pools.REVOKE_POOL, pools.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
-    async def list_pools(
-        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
-    ) -> pools.Pools:
+    async def list_pools(self, *, gid: int) -> pools.Pools:
         """List the media pools available to a group, with its permissions, quota and usage.
 
         Refused with:
         403 7100: velocity.pool.list is needed on the group
         404 7110: no such group
         """
-        return await self.call(pools.LIST_POOLS, pools.ListPools(gid=gid, limit=limit, before=before))
+        from velocity.contract import pools
+
+        return await self.call(pools.LIST_POOLS, pools.ListPools(gid=gid))
 
     async def create_medium(
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
@@ -328,9 +368,33 @@ class AsyncMethods(abc.ABC):
         406 8221: the quota or the free space of the pool does not suffice
         406 8222: the pool is away or read-only
         """
+        from velocity.contract import media
+
         return await self.call(
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
         )
+
+    async def list_uploads(self, *, gid: int) -> media.Uploads:
+        """List the uploads under way into a group and all below it, oldest first.
+
+        Refused with:
+        403 9100: velocity.media.list is needed on the group
+        404 9110: no such group
+        """
+        from velocity.contract import media
+
+        return await self.call(media.LIST_UPLOADS, media.ListMedia(gid=gid))
+
+    async def end_upload(self, *, mid: UUID) -> Nothing:
+        """End an upload under way and remove what has come of it.
+
+        Refused with:
+        403 9300: velocity.media.create is needed on the group
+        404 9310: no such upload under way
+        """
+        from velocity.contract import media
+
+        return await self.call(media.END_UPLOAD, media.EndUpload(mid=mid))
 
     async def import_medium(
         self,
@@ -357,6 +421,8 @@ class AsyncMethods(abc.ABC):
         409 21223: a VM is writing to it
         406 21224: the pool is away or read-only, or the source's pool is away
         """
+        from velocity.contract import media
+
         return await self.call(
             media.IMPORT,
             media.ImportMedium(mid=mid, upload=upload, gid=gid, mpid=mpid, name=name, type=type, format=format),
@@ -378,23 +444,20 @@ class AsyncMethods(abc.ABC):
         409 22223: a VM is writing to it
         406 22224: the pool is away or read-only, or the source's pool is away
         """
+        from velocity.contract import media
+
         return await self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
 
-    async def list_media(
-        self,
-        *,
-        gid: int,
-        shared: bool | UnsetType = UNSET,
-        limit: int | UnsetType = UNSET,
-        before: UUID | UnsetType = UNSET,
-    ) -> media.Media:
+    async def list_media(self, *, gid: int) -> media.Media:
         """List the media of a group.
 
         Refused with:
         403 10100: velocity.media.list is needed on the group
         404 10110: no such group
         """
-        return await self.call(media.LIST, media.ListMedia(gid=gid, shared=shared, limit=limit, before=before))
+        from velocity.contract import media
+
+        return await self.call(media.LIST, media.ListMedia(gid=gid))
 
     async def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Move a medium that is attached to no VM to the trash.
@@ -406,35 +469,19 @@ class AsyncMethods(abc.ABC):
         409 14321: the object has changed since the revision in the request
         406 14322: the pool is away or read-only
         """
+        from velocity.contract import media
+
         return await self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
-    async def list_uploads(
-        self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET
-    ) -> uploads.Uploads:
-        """List the uploads under way into a group and all below it, oldest first.
-
-        Refused with:
-        403 9100: velocity.media.list is needed on the group
-        404 9110: no such group
-        """
-        return await self.call(uploads.LIST, uploads.ListUploads(gid=gid, limit=limit, before=before))
-
-    async def end_upload(self, *, mid: UUID) -> Nothing:
-        """End an upload under way and remove what has come of it.
-
-        Refused with:
-        403 9300: velocity.media.create is needed on the group
-        404 9310: no such upload under way
-        """
-        return await self.call(uploads.END, uploads.EndUpload(mid=mid))
-
-    async def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
+    async def list_nics(self) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
 
         Refused with:
         403 11100: velocity.nic.list is needed on at least one group
         """
-        return await self.call(nics.LIST, nics.ListNics(limit=limit, before=before))
+        from velocity.contract import nics
+
+        return await self.call(nics.LIST, Nothing())
 
     async def create_vm(
         self,
@@ -443,9 +490,9 @@ class AsyncMethods(abc.ABC):
         gid: int,
         cpus: int,
         memory_mib: int,
-        displays: list[vm_settings.Display] | None = None,
-        media: list[vm_settings.Attachment] | None = None,
-        nics: list[vm_settings.Nic] | None = None,
+        displays: list[machines.Display] | None = None,
+        media: list[machines.Attachment] | None = None,
+        nics: list[machines.Nic] | None = None,
         rosetta: bool = False,
         autostart: bool = False,
         notes: str = "",
@@ -470,6 +517,8 @@ class AsyncMethods(abc.ABC):
         409 12228: the medium is already attached writable, to another VM or twice to this one
         409 12229: another NIC has that MAC address
         """
+        from velocity.contract import machines
+
         return await self.call(
             machines.CREATE,
             machines.CreateVm(
@@ -493,6 +542,8 @@ class AsyncMethods(abc.ABC):
         403 13100: velocity.vm.view is needed on the VM's group
         404 13110: no such VM, or not visible to the caller
         """
+        from velocity.contract import machines
+
         return await self.call(machines.STATE, machines.StateRequest(vmid=vmid))
 
     async def set_vm_state(self, *, vmid: int, state: str, force: bool = False) -> machines.VmState:
@@ -508,6 +559,8 @@ class AsyncMethods(abc.ABC):
         409 13224: it would write to a medium that another VM writes to, or that is being cloned or imported
         500 13230: the hypervisor failed; the message has its own words
         """
+        from velocity.contract import machines
+
         return await self.call(machines.SET_STATE, machines.SetState(vmid=vmid, state=state, force=force))
 
     async def show_vm(self, *, vmid: int) -> machines.VmInfo:
@@ -516,6 +569,8 @@ class AsyncMethods(abc.ABC):
         Refused with:
         404 16110: no such VM, or not visible to the caller
         """
+        from velocity.contract import machines
+
         return await self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
     async def delete_vm(self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
@@ -527,6 +582,8 @@ class AsyncMethods(abc.ABC):
         409 16320: the VM is not STOPPED
         409 16321: the object has changed since the revision in the request
         """
+        from velocity.contract import machines
+
         return await self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge))
 
     async def alter_vm(
@@ -536,16 +593,15 @@ class AsyncMethods(abc.ABC):
         name: str | UnsetType = UNSET,
         cpus: int | UnsetType = UNSET,
         memory_mib: int | UnsetType = UNSET,
-        displays: list[vm_settings.Display] | UnsetType = UNSET,
-        media: list[vm_settings.Attachment] | UnsetType = UNSET,
-        nics: list[vm_settings.Nic] | UnsetType = UNSET,
+        displays: list[machines.Display] | UnsetType = UNSET,
+        media: list[machines.Attachment] | UnsetType = UNSET,
+        nics: list[machines.Nic] | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
         notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
         machine_type: str | UnsetType = UNSET,
-        hardware: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
@@ -556,7 +612,7 @@ class AsyncMethods(abc.ABC):
         404 16411: no such medium for this group
         404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
-        406 16422: firmware is not "host", machine_type is not "latest", or hardware names no profile of this version
+        406 16422: firmware is not "host", or machine_type is not "latest"
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
@@ -568,6 +624,8 @@ class AsyncMethods(abc.ABC):
         409 16424: two displays have the same name
         409 16428: the medium is already attached writable, to another VM or twice to this one
         """
+        from velocity.contract import machines
+
         return await self.call(
             machines.ALTER,
             machines.AlterVm(
@@ -584,20 +642,19 @@ class AsyncMethods(abc.ABC):
                 revision=revision,
                 firmware=firmware,
                 machine_type=machine_type,
-                hardware=hardware,
             ),
         )
 
-    async def list_vms(
-        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
-    ) -> machines.Vms:
+    async def list_vms(self, *, gid: int) -> machines.Vms:
         """List the virtual machines of a group.
 
         Refused with:
         401 17100: velocity.vm.view is needed on the group
         404 17110: no such group
         """
-        return await self.call(machines.LIST, machines.ListVms(gid=gid, limit=limit, before=before))
+        from velocity.contract import machines
+
+        return await self.call(machines.LIST, machines.ListVms(gid=gid))
 
     async def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET
@@ -610,6 +667,8 @@ class AsyncMethods(abc.ABC):
         406 19120: the VM is STOPPED
         406 19121: the VM has no such display
         """
+        from velocity.contract import consoles
+
         return await self.call(consoles.CONSOLE, consoles.OpenConsole(vmid=vmid, kind=kind, display=display))
 
     async def read_log(self, *, vmid: int, bytes: int = 65536) -> consoles.SerialLog:
@@ -619,6 +678,8 @@ class AsyncMethods(abc.ABC):
         403 30100: velocity.vm.interact is needed on the VM's group
         404 30110: no such VM, or not visible to the caller
         """
+        from velocity.contract import consoles
+
         return await self.call(consoles.LOG, consoles.ReadLog(vmid=vmid, bytes=bytes))
 
     async def show_screen(
@@ -634,6 +695,8 @@ class AsyncMethods(abc.ABC):
         406 31122: the text was requested, and tesseract is missing or fails
         500 31130: the hypervisor returned no picture; the message has its own words
         """
+        from velocity.contract import screens
+
         return await self.call(screens.SCREEN, screens.ShowScreen(vmid=vmid, display=display, text=text))
 
     async def search_screens(self, *, text: str) -> screens.Hits:
@@ -642,6 +705,8 @@ class AsyncMethods(abc.ABC):
         Refused with:
         406 32120: tesseract is not installed
         """
+        from velocity.contract import screens
+
         return await self.call(screens.SEARCH, screens.SearchScreens(text=text))
 
     async def vm_metrics(self, *, vmid: int, span: Literal["hour", "day"]) -> metrics.VmMetrics:
@@ -651,6 +716,8 @@ class AsyncMethods(abc.ABC):
         403 33100: velocity.vm.view is needed on the VM's group
         404 33110: no such VM, or not visible to the caller
         """
+        from velocity.contract import metrics
+
         return await self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
 
     async def vm_command(self, *, vmid: int) -> command.VmCommand:
@@ -661,6 +728,8 @@ class AsyncMethods(abc.ABC):
         404 34110: no such VM, or not visible to the caller
         406 34120: the VM is STOPPED
         """
+        from velocity.contract import command, machines
+
         return await self.call(command.VM, machines.VmRequest(vmid=vmid))
 
     async def show_host(self) -> host.HostInfo:
@@ -669,6 +738,8 @@ class AsyncMethods(abc.ABC):
         Refused with:
         403 35100: velocity.host.view is needed on at least one group
         """
+        from velocity.contract import host
+
         return await self.call(host.SHOW, Nothing())
 
     async def explain(
@@ -691,6 +762,8 @@ class AsyncMethods(abc.ABC):
         404 20110: no such user
         404 20111: no such operation or permission
         """
+        from velocity.contract import why
+
         return await self.call(
             why.EXPLAIN,
             why.Explain(
@@ -709,12 +782,12 @@ class AsyncMethods(abc.ABC):
     async def list_history(
         self,
         *,
-        limit: int = 100,
         gid: int = 0,
+        before: int | UnsetType = UNSET,
+        limit: int = 100,
         uid: int | UnsetType = UNSET,
         refused: bool | UnsetType = UNSET,
         vmid: int | UnsetType = UNSET,
-        before: int | UnsetType = UNSET,
     ) -> history.History:
         """List changes, sign-ins and refused requests, newest first.
 
@@ -722,8 +795,10 @@ class AsyncMethods(abc.ABC):
         403 27100: velocity.user.view is needed on the group
         404 27110: no such group
         """
+        from velocity.contract import history
+
         return await self.call(
-            history.LIST, history.ListHistory(limit=limit, gid=gid, uid=uid, refused=refused, vmid=vmid, before=before)
+            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused, vmid=vmid)
         )
 
     async def show_task(self, *, tid: int) -> tasks.TaskInfo:
@@ -733,6 +808,8 @@ class AsyncMethods(abc.ABC):
         403 23100: velocity.media.list is needed on the task's group, or to have begun it
         404 23110: no such task
         """
+        from velocity.contract import tasks
+
         return await self.call(tasks.SHOW, tasks.TaskRequest(tid=tid))
 
     async def cancel_task(self, *, tid: int) -> tasks.TaskInfo:
@@ -742,22 +819,26 @@ class AsyncMethods(abc.ABC):
         403 23300: velocity.media.create is needed on the task's group, or to have begun it
         404 23310: no such task
         """
+        from velocity.contract import tasks
+
         return await self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
 
-    async def list_tasks(
-        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
-    ) -> tasks.Tasks:
+    async def list_tasks(self, *, gid: int) -> tasks.Tasks:
         """List the tasks of a group, newest first; ended tasks are kept for a day.
 
         Refused with:
         403 24100: velocity.media.list is needed on the group
         404 24110: no such group
         """
-        return await self.call(tasks.LIST, tasks.ListTasks(gid=gid, limit=limit, before=before))
+        from velocity.contract import tasks
 
-    async def list_trash(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> trash.Trash:
+        return await self.call(tasks.LIST, tasks.ListTasks(gid=gid))
+
+    async def list_trash(self) -> trash.Trash:
         """List what the caller can restore: deleted objects that the caller could have deleted; newest first."""
-        return await self.call(trash.LIST, trash.ListTrash(limit=limit, before=before))
+        from velocity.contract import trash
+
+        return await self.call(trash.LIST, Nothing())
 
     async def restore(self, *, trid: int) -> trash.TrashItem:
         """Restore a deleted object with its id; it counts against its quotas again.
@@ -780,6 +861,8 @@ class AsyncMethods(abc.ABC):
         406 25228: the pool of a medium is away or read-only
         409 25229: another VM now has the MAC address of one of its NICs
         """
+        from velocity.contract import trash
+
         return await self.call(trash.RESTORE, trash.TrashRequest(trid=trid))
 
     async def purge(self, *, trid: int) -> Nothing:
@@ -790,8 +873,12 @@ class AsyncMethods(abc.ABC):
             parent
         404 25310: no such item in the trash
         """
+        from velocity.contract import trash
+
         return await self.call(trash.PURGE, trash.TrashRequest(trid=trid))
 
     async def empty_trash(self, *, trids: list[int] | UnsetType = UNSET) -> tasks.TaskStarted:
         """Remove everything that the caller sees in the trash permanently, as a task of the caller's home group."""
+        from velocity.contract import trash
+
         return await self.call(trash.EMPTY, trash.EmptyTrash(trids=trids))

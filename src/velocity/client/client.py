@@ -7,27 +7,27 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import httpx
 import msgspec
 
 from velocity import __version__
-from velocity.client import events as following
-from velocity.client.console import Console
-from velocity.client.download import Download
 from velocity.client.errors import ApiError, ClientError, PlanOnly, api_error, decoded, no_answer
 from velocity.client.methods import Methods
 from velocity.client.renewal import HeldSession, OwnSession, Renewal, SessionStore
 from velocity.client.trust import Verify, trusted
-from velocity.client.upload import Progress, Upload, size_of
-from velocity.contract import auth, media
-from velocity.contract.consoles import ConsoleTicket
-from velocity.contract.events import WATCH, Event
+from velocity.contract import auth
 from velocity.contract.operation import Change, Nothing, Operation, Wire
-from velocity.contract.plan import Plan
+
+if TYPE_CHECKING:  # what few calls need is imported by these
+    from velocity.client.console import Console
+    from velocity.client.upload import Progress
+    from velocity.contract import media
+    from velocity.contract.consoles import ConsoleTicket
+    from velocity.contract.events import Event
+    from velocity.contract.plan import Plan
 
 Request = TypeVar("Request", bound=Wire)
 Response = TypeVar("Response", bound=Wire)
@@ -133,6 +133,8 @@ class Client(Methods):
 
     def plan(self, operation: Operation[Request, Response], request: Request) -> Plan:
         """What a change would do, change and take; nothing is done. Raises `ApiError` as the change would."""
+        from velocity.contract.plan import Plan
+
         content = msgspec.json.encode(msgspec.structs.replace(request, plan=True))
         return decoded(self.send(operation.method.name, operation.path, content), Plan)
 
@@ -160,6 +162,8 @@ class Client(Methods):
         through for `patience` seconds. So does one that was begun by another process, for the same file and name.
         `for_import`: it becomes no medium; what is returned is for `import_medium(upload=...)`, or for `end_upload`.
         """
+        from velocity.client.upload import Upload
+
         if self.plans is not None:
             self.plans.append(self._plan_upload(file, mpid=mpid, gid=gid, name=name, type=type, readonly=readonly))
             raise PlanOnly
@@ -170,6 +174,12 @@ class Client(Methods):
         )
 
     def _plan_upload(self, file: Path, *, readonly: bool, name: str, **fields: object) -> Plan:
+        from urllib.parse import quote
+
+        from velocity.client.upload import size_of
+        from velocity.contract import media
+        from velocity.contract.plan import Plan
+
         told = {"plan": "true", "readonly": "true" if readonly else "false", "name": quote(name), **fields}
         headers = {f"x-velocity-{key}": str(value) for key, value in told.items()}
         headers["x-velocity-length"] = str(size_of(file))
@@ -186,6 +196,8 @@ class Client(Methods):
         """Download a medium into a new file. A connection that breaks is made again, until nothing has come for
         `patience` seconds; what then is there of it is removed. It begins again if the medium has changed meanwhile.
         """
+        from velocity.client.download import Download
+
         try:
             with file.open("xb") as target:
                 Download(self, mid, target, progress, patience).run()
@@ -197,6 +209,8 @@ class Client(Methods):
 
     def console(self, ticket: ConsoleTicket, *, control: bool = False) -> Console:
         """Open the websocket of a ticket; with `control`, a serial console tells who types."""
+        from velocity.client.console import Console
+
         return Console(self.server, ticket.path, control=control, trust=self._trust, uds=self._uds)
 
     def events(self, *, patience: float = 60.0) -> Generator[Event, None, None]:
@@ -205,6 +219,9 @@ class Client(Methods):
         A connection that breaks is made again, and nothing is lost or doubled by that, until the server is away for
         `patience` seconds. Raises `ApiError` when the session ends.
         """
+        from velocity.client import events as following
+        from velocity.contract.events import WATCH
+
         stream = following.Following(patience)
         while True:
             error: ClientError | None = None

@@ -13,8 +13,6 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from precis_i18n import get_profile
-
 Kind = Literal["object", "user"]
 
 LONGEST = 1024
@@ -54,7 +52,7 @@ def tidy(name: str, kind: Kind = "object") -> str:
     name = unicodedata.normalize("NFC", name).strip()
     if kind == "user":
         with contextlib.suppress(UnicodeEncodeError):  # `problem` says what is wrong
-            return _USERNAME.enforce(name)
+            return _enforced(name)
     return name
 
 
@@ -89,12 +87,16 @@ def called(character: str) -> str:
     return f"U+{ord(character):04X} ({unicodedata.name(character, 'a control character').lower()})"
 
 
-_USERNAME = get_profile("UsernameCasePreserved")
+def _enforced(name: str) -> str:
+    """A user's name as RFC 8265 has it. Raises `UnicodeEncodeError`."""
+    from precis_i18n import get_profile  # its tables are for users' names alone, which few verbs look at
+
+    return str(get_profile("UsernameCasePreserved").enforce(name))
 
 
 def _user_problem(name: str) -> str | None:
     try:
-        _USERNAME.enforce(name)
+        _enforced(name)
     except UnicodeEncodeError as error:
         if error.reason == "DISALLOWED/bidi_rule":
             return "a user's name is written in one direction: begin and end it with a letter of its script, or a digit"

@@ -19,7 +19,7 @@ from velocity.api.handlers import (
     why,
 )
 from velocity.api.handlers.base import HANDLERS, Call, Handler
-from velocity.contract import OPERATIONS
+from velocity.contract.registry import OPERATIONS
 
 __all__ = [
     "HANDLERS",

@@ -1,0 +1,70 @@
+"""`velocity vm create` and `velocity vm set`: the verbs that take the settings of a VM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from velocity.cli import connection, resolve, where
+from velocity.cli.output import as_json, made, show_json
+from velocity.cli.plan import changing
+from velocity.cli.vm_settings import MediaScope, altering, creating, read
+from velocity.cli.where import GROUP
+from velocity.cli.which import which
+from velocity.cli.words import clean
+
+
+@click.command()
+@click.argument("name")
+@creating
+@GROUP
+@changing
+def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
+    """Create the VM NAME."""
+    client = connection.connect()
+    gid = where.here(client, group)
+    answer = client.create_vm(name=name, gid=gid, **read(MediaScope(client, gid, beyond=True), written))
+    made(answer, answer.vmid, f"created VM {clean(name)} (vmid {answer.vmid}) in {where.path(client, gid)}")
+    if as_json():
+        return
+    for warning in answer.warnings or []:
+        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
+
+
+@click.command("set")
+@which
+@click.option("--name", help="A new name.")
+@altering
+@click.option(
+    "--firmware",
+    type=click.Choice(["host"]),
+    help="Take this host's firmware build. Boot entries stay, unless its layout is another.",
+)
+@click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
+@click.option("--hardware", metavar="latest|NAME", help="Take the newest profile of devices, or the one of that name.")
+@changing
+def set_(
+    vm_: str,
+    group: int | None,
+    name: str | None,
+    written: Mapping[str, Any],
+    firmware: str | None,
+    machine: str | None,
+    hardware: str | None,
+) -> None:
+    """Change VM. Settings that are not given stay; lists replace the present ones."""
+    client = connection.connect()
+    found = resolve.vm(client, group, vm_)
+    gid = client.show_vm(vmid=found.id).gid if found.gid is None and written.get("media") else found.gid
+    settings = read(MediaScope(client, gid, beyond=True), written)
+    given = {"name": name, "firmware": firmware, "machine_type": machine, "hardware": hardware}
+    settings |= {field: value for field, value in given.items() if value is not None}
+    answer = client.alter_vm(vmid=found.id, **settings)
+    if as_json():
+        show_json(answer)
+        return
+    for warning in answer.warnings or []:
+        click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
+    click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
