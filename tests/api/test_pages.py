@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.api.test_transfers import begin
 from tests.api.world import PASSWORD, World, world
 from velocity.config import NicSetting, PoolSetting
-from velocity.contract import OPERATIONS
 from velocity.contract.operation import Method, Operation, Wire
+from velocity.contract.registry import OPERATIONS
 from velocity.contract.trash import ListTrash
 
 T = TypeVar("T")

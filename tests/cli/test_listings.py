@@ -17,7 +17,7 @@ from tests.host import Host, hosting
 from velocity.cli.main import velocity
 from velocity.client import Client
 from velocity.config import NicSetting, PoolSetting
-from velocity.contract import OPERATIONS
+from velocity.contract.registry import OPERATIONS
 
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {("vm", "find"): ("penguin",)}
 """What a verb needs besides its name."""

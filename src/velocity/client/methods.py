@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         sessions,
         tasks,
         trash,
+        uploads,
         users,
+        vm_settings,
         why,
     )
 
@@ -103,13 +105,15 @@ class Methods(abc.ABC):
 
         return self.call(sessions.END, sessions.EndSession(sid=sid))
 
-    def list_sessions(self) -> sessions.Sessions:
+    def list_sessions(self, *, limit: int | UnsetType = UNSET, before: str | UnsetType = UNSET) -> sessions.Sessions:
         """List the caller's sessions, newest first."""
         from velocity.contract import sessions
 
-        return self.call(sessions.LIST, Nothing())
+        return self.call(sessions.LIST, sessions.ListSessions(limit=limit, before=before))
 
-    def show_user(self, *, uid: int | UnsetType = UNSET) -> users.UserInfo:
+    def show_user(
+        self, *, uid: int | UnsetType = UNSET, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
+    ) -> users.UserInfo:
         """Show a user with the groups and permissions that the caller may see; without uid, the caller.
 
         Refused with:
@@ -118,7 +122,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import users
 
-        return self.call(users.SHOW, users.ShowUser(uid=uid))
+        return self.call(users.SHOW, users.ShowUser(uid=uid, limit=limit, before=before))
 
     def create_user(self, *, name: str, password: str, gid: int | UnsetType = UNSET) -> users.UserCreated:
         """Create a user, who has no permissions yet.
@@ -173,7 +177,7 @@ class Methods(abc.ABC):
             users.ChangeUser(password=password, uid=uid, gid=gid, old_password=old_password, revision=revision),
         )
 
-    def list_users(self) -> users.Users:
+    def list_users(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> users.Users:
         """List all users by name.
 
         Refused with:
@@ -181,7 +185,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import users
 
-        return self.call(users.LIST, Nothing())
+        return self.call(users.LIST, users.ListUsers(limit=limit, before=before))
 
     def grant_permission(self, *, uid: int, gid: int, permission: str, revision: str | UnsetType = UNSET) -> Nothing:
         """Give a user a permission on a group; the caller must hold it there too.
@@ -215,7 +219,9 @@ class Methods(abc.ABC):
 
         return self.call(users.REVOKE, users.Revocation(uid=uid, gid=gid, permission=permission, revision=revision))
 
-    def show_group(self, *, gid: int) -> groups.GroupInfo:
+    def show_group(
+        self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET
+    ) -> groups.GroupInfo:
         """Show a group with its members and their direct permissions.
 
         Refused with:
@@ -224,7 +230,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import groups
 
-        return self.call(groups.SHOW, groups.GroupRequest(gid=gid))
+        return self.call(groups.SHOW, groups.ShowGroup(gid=gid, limit=limit, before=before))
 
     def create_group(self, *, name: str, parent_gid: int) -> groups.GroupCreated:
         """Create a group under another group.
@@ -258,11 +264,11 @@ class Methods(abc.ABC):
 
         return self.call(groups.DELETE, groups.DeleteGroup(gid=gid, revision=revision, force=force, purge=purge))
 
-    def list_groups(self) -> groups.Groups:
+    def list_groups(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> groups.Groups:
         """List the groups where the caller holds a permission, and their ancestors."""
         from velocity.contract import groups
 
-        return self.call(groups.LIST, Nothing())
+        return self.call(groups.LIST, groups.ListGroups(limit=limit, before=before))
 
     def show_quota(self, *, gid: int) -> groups.QuotaInfo:
         """Show the quota of a group with its subgroups, what they use, and what is left.
@@ -339,7 +345,7 @@ class Methods(abc.ABC):
 
         return self.call(pools.REVOKE_POOL, pools.RevokePool(gid=gid, mpid=mpid, revision=revision))
 
-    def list_pools(self, *, gid: int) -> pools.Pools:
+    def list_pools(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> pools.Pools:
         """List the media pools available to a group, with its permissions, quota and usage.
 
         Refused with:
@@ -348,7 +354,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import pools
 
-        return self.call(pools.LIST_POOLS, pools.ListPools(gid=gid))
+        return self.call(pools.LIST_POOLS, pools.ListPools(gid=gid, limit=limit, before=before))
 
     def create_medium(
         self, *, mpid: int, gid: int, name: str, size: int, type: str = "DISK", format: Literal["raw", "qcow2"] = "raw"
@@ -369,28 +375,6 @@ class Methods(abc.ABC):
         return self.call(
             media.CREATE, media.CreateMedium(mpid=mpid, gid=gid, name=name, size=size, type=type, format=format)
         )
-
-    def list_uploads(self, *, gid: int) -> media.Uploads:
-        """List the uploads under way into a group and all below it, oldest first.
-
-        Refused with:
-        403 9100: velocity.media.list is needed on the group
-        404 9110: no such group
-        """
-        from velocity.contract import media
-
-        return self.call(media.LIST_UPLOADS, media.ListMedia(gid=gid))
-
-    def end_upload(self, *, mid: UUID) -> Nothing:
-        """End an upload under way and remove what has come of it.
-
-        Refused with:
-        403 9300: velocity.media.create is needed on the group
-        404 9310: no such upload under way
-        """
-        from velocity.contract import media
-
-        return self.call(media.END_UPLOAD, media.EndUpload(mid=mid))
 
     def import_medium(
         self,
@@ -444,7 +428,14 @@ class Methods(abc.ABC):
 
         return self.call(media.CLONE, media.CloneMedium(mid=mid, gid=gid, mpid=mpid, name=name, format=format))
 
-    def list_media(self, *, gid: int) -> media.Media:
+    def list_media(
+        self,
+        *,
+        gid: int,
+        shared: bool | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        before: UUID | UnsetType = UNSET,
+    ) -> media.Media:
         """List the media of a group.
 
         Refused with:
@@ -453,7 +444,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import media
 
-        return self.call(media.LIST, media.ListMedia(gid=gid))
+        return self.call(media.LIST, media.ListMedia(gid=gid, shared=shared, limit=limit, before=before))
 
     def delete_medium(self, *, mid: UUID, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
         """Move a medium that is attached to no VM to the trash.
@@ -469,7 +460,31 @@ class Methods(abc.ABC):
 
         return self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
 
-    def list_nics(self) -> nics.HostNics:
+    def list_uploads(
+        self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET
+    ) -> uploads.Uploads:
+        """List the uploads under way into a group and all below it, oldest first.
+
+        Refused with:
+        403 9100: velocity.media.list is needed on the group
+        404 9110: no such group
+        """
+        from velocity.contract import uploads
+
+        return self.call(uploads.LIST, uploads.ListUploads(gid=gid, limit=limit, before=before))
+
+    def end_upload(self, *, mid: UUID) -> Nothing:
+        """End an upload under way and remove what has come of it.
+
+        Refused with:
+        403 9300: velocity.media.create is needed on the group
+        404 9310: no such upload under way
+        """
+        from velocity.contract import uploads
+
+        return self.call(uploads.END, uploads.EndUpload(mid=mid))
+
+    def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
 
         Refused with:
@@ -477,7 +492,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import nics
 
-        return self.call(nics.LIST, Nothing())
+        return self.call(nics.LIST, nics.ListNics(limit=limit, before=before))
 
     def create_vm(
         self,
@@ -486,9 +501,9 @@ class Methods(abc.ABC):
         gid: int,
         cpus: int,
         memory_mib: int,
-        displays: list[machines.Display] | None = None,
-        media: list[machines.Attachment] | None = None,
-        nics: list[machines.Nic] | None = None,
+        displays: list[vm_settings.Display] | None = None,
+        media: list[vm_settings.Attachment] | None = None,
+        nics: list[vm_settings.Nic] | None = None,
         rosetta: bool = False,
         autostart: bool = False,
         notes: str = "",
@@ -589,15 +604,16 @@ class Methods(abc.ABC):
         name: str | UnsetType = UNSET,
         cpus: int | UnsetType = UNSET,
         memory_mib: int | UnsetType = UNSET,
-        displays: list[machines.Display] | UnsetType = UNSET,
-        media: list[machines.Attachment] | UnsetType = UNSET,
-        nics: list[machines.Nic] | UnsetType = UNSET,
+        displays: list[vm_settings.Display] | UnsetType = UNSET,
+        media: list[vm_settings.Attachment] | UnsetType = UNSET,
+        nics: list[vm_settings.Nic] | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
         notes: str | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
         machine_type: str | UnsetType = UNSET,
+        hardware: str | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
@@ -608,7 +624,7 @@ class Methods(abc.ABC):
         404 16411: no such medium for this group
         404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
-        406 16422: firmware is not "host", or machine_type is not "latest"
+        406 16422: firmware is not "host", machine_type is not "latest", or hardware names no profile of this version
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
@@ -638,10 +654,11 @@ class Methods(abc.ABC):
                 revision=revision,
                 firmware=firmware,
                 machine_type=machine_type,
+                hardware=hardware,
             ),
         )
 
-    def list_vms(self, *, gid: int) -> machines.Vms:
+    def list_vms(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> machines.Vms:
         """List the virtual machines of a group.
 
         Refused with:
@@ -650,7 +667,7 @@ class Methods(abc.ABC):
         """
         from velocity.contract import machines
 
-        return self.call(machines.LIST, machines.ListVms(gid=gid))
+        return self.call(machines.LIST, machines.ListVms(gid=gid, limit=limit, before=before))
 
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET
@@ -776,12 +793,12 @@ class Methods(abc.ABC):
     def list_history(
         self,
         *,
-        gid: int = 0,
-        before: int | UnsetType = UNSET,
         limit: int = 100,
+        gid: int = 0,
         uid: int | UnsetType = UNSET,
         refused: bool | UnsetType = UNSET,
         vmid: int | UnsetType = UNSET,
+        before: int | UnsetType = UNSET,
     ) -> history.History:
         """List changes, sign-ins and refused requests, newest first.
 
@@ -792,7 +809,7 @@ class Methods(abc.ABC):
         from velocity.contract import history
 
         return self.call(
-            history.LIST, history.ListHistory(gid=gid, before=before, limit=limit, uid=uid, refused=refused, vmid=vmid)
+            history.LIST, history.ListHistory(limit=limit, gid=gid, uid=uid, refused=refused, vmid=vmid, before=before)
         )
 
     def show_task(self, *, tid: int) -> tasks.TaskInfo:
@@ -817,7 +834,7 @@ class Methods(abc.ABC):
 
         return self.call(tasks.CANCEL, tasks.CancelTask(tid=tid))
 
-    def list_tasks(self, *, gid: int) -> tasks.Tasks:
+    def list_tasks(self, *, gid: int, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> tasks.Tasks:
         """List the tasks of a group, newest first; ended tasks are kept for a day.
 
         Refused with:
@@ -826,13 +843,13 @@ class Methods(abc.ABC):
         """
         from velocity.contract import tasks
 
-        return self.call(tasks.LIST, tasks.ListTasks(gid=gid))
+        return self.call(tasks.LIST, tasks.ListTasks(gid=gid, limit=limit, before=before))
 
-    def list_trash(self) -> trash.Trash:
+    def list_trash(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> trash.Trash:
         """List what the caller can restore: deleted objects that the caller could have deleted; newest first."""
         from velocity.contract import trash
 
-        return self.call(trash.LIST, Nothing())
+        return self.call(trash.LIST, trash.ListTrash(limit=limit, before=before))
 
     def restore(self, *, trid: int) -> trash.TrashItem:
         """Restore a deleted object with its id; it counts against its quotas again.
