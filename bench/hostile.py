@@ -1,7 +1,8 @@
 """Connections that mean harm, from an address without a bound: what others feel of them, and what memory they take.
 
 Each kind comes at once on many connections, and again as soon as the server has ended one. From elsewhere an address
-has 256; loopback has no such bound, so nothing but the bounds of a request holds here.
+has 256; loopback has no such bound, so nothing but the bounds of a request holds here. Each leaves as soon as it has
+its answer, and does not wait for the server's end: what it sent by then lies unread.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -13,12 +16,14 @@ from tests.api.world import World
 from tests.listening import listening
 from tests.patience import PATIENCE
 from velocity.api.request import ANONYMOUS_LIMIT
-from velocity.api.server import LINGER_BYTES, Protocol
+from velocity.api.server import Protocol, Refusal
+from velocity.api.strangers import LINGERING, Lingering, Strangers
 
 pytestmark = pytest.mark.anyio
 
 READ = 256 << 10
 """Bytes that come in one read of the event loop, at most."""
+MANY = 40
 ENDLESS = 64 << 20
 """Bytes that nobody may send: what is sent beyond what is read lies in buffers of the kernel."""
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
@@ -95,7 +100,7 @@ async def test_of_what_has_no_end_so_much_is_read_and_then_the_connection_is_clo
         async with asyncio.timeout(PATIENCE):
             assert await sending < ENDLESS
         await is_gone(server)
-        assert read <= kind.most + LINGER_BYTES + 2 * READ
+        assert read <= kind.most + 2 * READ
         await is_served(server)
 
 
@@ -112,3 +117,138 @@ async def test_what_stops_in_the_middle_is_answered_and_closed(w: World, begun: 
         async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b""
         await is_gone(server)
+
+
+@pytest.mark.holds("BOUND-9100")
+async def test_behind_a_refusal_nothing_is_read_and_little_is_kept(w: World) -> None:
+    """What lasts of the connection for a moment is small: its protocol goes at once, without the collector."""
+    protocols: list[weakref.ref[Protocol]] = []
+
+    class Known(Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            protocols.append(weakref.ref(self))
+
+    async with listening(w, http=Known) as server, AsyncExitStack() as stack:
+        open_ = server.server.server_state.lingering.open
+        gc.disable()
+        try:
+            for begun, status in ((GET + b"x: " + b"a" * LIMIT, 431), (POST + LENGTH + b" " * (LIMIT + 1), 413)):
+                reader, writer = await stack.enter_async_context(connected(server))
+                writer.write(begun)
+                assert (await answered(reader))[0] == status
+                async with asyncio.timeout(PATIENCE):
+                    assert await reader.read() == b"", "it says that nothing more comes"
+                    while protocols[-1]() is not None:
+                        await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+        assert len(protocols) == 2
+        for _, transport in open_:
+            assert not transport.is_reading()
+            assert isinstance(transport.get_protocol(), Refusal)
+        async with asyncio.timeout(PATIENCE):
+            while open_:
+                await asyncio.sleep(0.02)
+        await is_served(server)
+
+
+class Transport(asyncio.Transport):
+    """Of a connection that was refused."""
+
+    ended = False
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+@pytest.mark.holds("BOUND-9100")
+async def test_so_many_refused_connections_stay_for_a_moment_and_then_the_oldest_ends() -> None:
+    lingering = Lingering()
+    many = [Transport() for _ in range(LINGERING + 20)]
+    for one in many:
+        lingering.add(one)
+    assert [one.ended for one in many] == [True] * 20 + [False] * LINGERING
+    lingering.end()
+    assert all(one.ended for one in many)
+
+
+@pytest.mark.holds("BOUND-9101")
+async def test_of_strangers_one_is_looked_at_a_step_and_others_come_between(w: World) -> None:
+    """However many send at once: who is known waits for one of them at most; their own order stays."""
+    begun = GET.replace(b"openapi.json", b"v/vm")
+    steps: list[int] = []
+    """In which step of the loop something of a stranger's was taken, each time."""
+    step, counting = 0, True
+
+    class Counting(Protocol):
+        def take(self, data: bytes) -> None:
+            if not data.startswith(b"POST"):
+                steps.append(step)
+            super().take(data)
+
+    def count() -> None:
+        nonlocal step
+        step += 1
+        if counting:
+            asyncio.get_running_loop().call_soon(count)
+
+    async with listening(w, http=Counting) as server, AsyncExitStack() as stack:
+        strangers = [await stack.enter_async_context(connected(server)) for _ in range(MANY)]
+        reader, writer = await stack.enter_async_context(connected(server))
+        asked = POST + b"authorization: Bearer " + w.key.encode() + b"\r\ncontent-length: 9\r\n\r\n" + b'{"gid":0}'
+        writer.write(asked)
+        assert (await answered(reader))[0] == 200
+        count()
+        for _, to in strangers:
+            to.write(begun)
+        writer.write(asked)
+        assert (await answered(reader))[0] == 200
+        assert len(steps) < MANY, "they wait still"
+        for _, to in strangers:
+            to.write(b"\r\n" + begun + b"\r\n")
+        for come, _ in strangers:
+            assert [(await answered(come))[0] for _ in range(2)] == [405, 405]
+        counting = False
+        assert len(set(steps)) == len(steps) >= MANY, "one a step"
+
+
+class Sender:
+    """A connection of which only the address matters, and what was taken and when it was not read."""
+
+    def __init__(self, address: str, taken: list[tuple[str, bytes]]) -> None:
+        self.address = address
+        self.taken = taken
+        self.paused = 0
+
+    def take(self, data: bytes) -> None:
+        self.taken.append((self.address, data))
+
+    def pause(self) -> None:
+        self.paused += 1
+
+    def resume(self) -> None:
+        self.paused -= 1
+
+
+@pytest.mark.holds("BOUND-9101")
+async def test_addresses_of_strangers_have_turns() -> None:
+    taken: list[tuple[str, bytes]] = []
+    strangers = Strangers()
+    greedy, other = (Sender(address, taken) for address in ("192.0.2.1", "192.0.2.2"))
+    for number in range(10):
+        strangers.came(greedy, b"%d" % number)
+    strangers.came(other, b"little")
+    assert (len(taken), greedy.paused, other.paused) == (1, 9, 1), "the first at once, and the others are not read"
+    for step in range(2, 12):
+        await asyncio.sleep(0)
+        assert len(taken) == step
+    assert taken.index(("192.0.2.2", b"little")) == 2
+    assert [data for address, data in taken if address == "192.0.2.1"] == [b"%d" % number for number in range(10)]
+    assert (greedy.paused, other.paused) == (0, 0)

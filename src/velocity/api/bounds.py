@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from uvicorn.server import ServerState
 
 from velocity.access.throttle import network
+from velocity.api.strangers import Lingering, Strangers
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,5 @@ class State(ServerState):
         self.bounds = bounds
         self.knows = knows
         self.addresses = Addresses(bounds.connections, bounds.trusted)
+        self.strangers = Strangers()
+        self.lingering = Lingering()

@@ -27,9 +27,9 @@ from velocity.contract.problems import OutcomeUnknown, Refused
 
 log = logging.getLogger(__name__)
 
-LINGER_BYTES, STRANGERS = 64 << 20, 1 << 20
+LINGER_BYTES = 64 << 20
 LINGER_SECONDS = 5.0
-"""How much of a refused body is still taken, so that the client reads the answer; less of one who is not known."""
+"""How much of a refused body is still taken, so that the client reads the answer; nothing of who is not known."""
 
 
 class RequestBody:
@@ -88,8 +88,11 @@ class Endpoint(abc.ABC):
             self.services.history.note(about.entry(response.status_code))
         if body.ended or response.status_code < LEAST_REFUSAL:
             await response(scope, receive, send)
+        elif STRANGER in scope:
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)  # what goes on then is the connection's to bear: `Protocol`
         else:
-            await _refuse(response, body, send, STRANGERS if STRANGER in scope else LINGER_BYTES)
+            await _refuse(response, body, send)
 
     def is_notable(self, about: RequestRecord, response: Response) -> bool:
         """Whether what is history by its operation and status is noted."""
@@ -146,7 +149,7 @@ def _field(needs: Needs) -> str | None:
     return needs.on.field if isinstance(needs, Holds) else None
 
 
-async def _refuse(response: Response, body: RequestBody, send: Send, left: int) -> None:
+async def _refuse(response: Response, body: RequestBody, send: Send) -> None:
     """Answer at once, then let the rest of the body run out, of which so many bytes are taken.
 
     A connection that is closed with bytes unread is reset, and the client would lose the answer. RFC 9112, 9.6
@@ -154,6 +157,7 @@ async def _refuse(response: Response, body: RequestBody, send: Send, left: int) 
     response.headers["connection"] = "close"
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    left = LINGER_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             while left > 0 and not body.ended:

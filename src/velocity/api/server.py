@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from velocity.api import errors
-from velocity.api.bounds import RequestLimits, State
+from velocity.api.bounds import Addresses, RequestLimits, State
 from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, is_known
 from velocity.contract.problems import Problem, Refused
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # else whoever sends no valid request writes a line each time
 CUT = "velocity.cut"
 """An extension in the scope: ends the connection at once, without what waits in its buffer."""
-LINGER_BYTES, LINGER_SECONDS = 1 << 20, 2.0
-"""What is still taken, and dropped, on a connection that was refused."""
 
 
 async def left(receive: Receive) -> None:
@@ -54,8 +52,9 @@ class Together:
     (`python -m bench.heads 31`, the median of 31 pairs).
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self._transport = transport
+        self._close = close
         self._head = b""
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
@@ -76,7 +75,11 @@ class Together:
 
     def close(self) -> None:
         self.flush()
-        self._transport.close()
+        self._close()
+
+    def let_go(self) -> None:
+        """Of the protocol, whose `close` it has: else only the collector would find the two."""
+        self._close = self._transport.close
 
 
 class TooManyLines(Exception):
@@ -96,6 +99,8 @@ class Protocol(HttpToolsProtocol):
         self._bounds = server_state.bounds
         self._addresses = server_state.addresses
         self._knows = server_state.knows
+        self._strangers = server_state.strangers
+        self._lingering = server_state.lingering
         self._counted: str | None = None
         self._in_head = True
         """Whether what comes next belongs to a head: else to a body."""
@@ -104,17 +109,17 @@ class Protocol(HttpToolsProtocol):
         """When what is awaited within `Bounds.seconds` began (the loop's time); 0: nothing is."""
         self._looked = False
         """Whether the body under way was looked at: one that comes with its head in one piece never is."""
-        self._unread = 0
-        """Bytes of a body that came behind its answer."""
-        self._dropped: int | None = None
-        """Bytes that came after a refusal; None: nothing was refused."""
+        self._known = False
+        """Whether somebody has sent a request by it, or the other end is of this account."""
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._plain = transport
-        self.transport = Together(transport)  # type: ignore[assignment]
+        self.transport = Together(transport, self._close)  # type: ignore[assignment]
         self._since = self.loop.time()
-        address = self.client[0] if self.client else ""
+        self._known = self.client is None
+        self.address = address = self.client[0] if self.client else ""
         if self._addresses.enter(address):
             self._counted = address
         else:
@@ -123,6 +128,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if isinstance(self.transport, Together):
+            self.transport.let_go()
         self._leave()
         self._unset_keepalive_if_required()  # a reset leaves it, and it holds a head that may take a megabyte
 
@@ -132,10 +139,14 @@ class Protocol(HttpToolsProtocol):
             self._counted = None
 
     def data_received(self, data: bytes) -> None:
-        if self._dropped is not None:
-            self._dropped += len(data)
-            if self._dropped > LINGER_BYTES:
-                self._plain.abort()
+        if self._known:
+            self.take(data)
+        else:
+            self._strangers.came(self, data)
+
+    def take(self, data: bytes) -> None:
+        """Parse what has come."""
+        if self._refused:
             return
         room = self._bounds.head - self._unfinished
         if not self._in_head or len(data) <= room:
@@ -145,7 +156,15 @@ class Protocol(HttpToolsProtocol):
         if self._in_head and self._unfinished == self._bounds.head:
             self._too_large()
         elif self in self.connections and not self._plain.is_closing():
-            self.data_received(data[room:])
+            self.take(data[room:])
+
+    def pause(self) -> None:
+        self._plain.pause_reading()
+
+    def resume(self) -> None:
+        """Unless it was paused for another reason meanwhile."""
+        if not (self._refused or self.flow.read_paused):
+            self._plain.resume_reading()
 
     def _feed(self, data: bytes) -> None:
         begins = not self._unfinished
@@ -181,7 +200,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = self._looked = False
-        self._unfinished = self._unread = 0
+        self._unfinished = 0
+        if not self._known:
+            self._known = is_known(self.headers, self._knows)
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -190,10 +211,6 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
         super().on_body(body)
-        if self.cycle.response_complete and STRANGER in self.scope:
-            self._unread += len(body)
-            if self._unread > LINGER_BYTES:
-                self._plain.abort()
 
     def on_message_complete(self) -> None:
         self._in_head = True
@@ -202,9 +219,23 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]
-        super().on_response_complete()
+        if self._sends_on():
+            self._linger()
+        if not self._refused:
+            super().on_response_complete()
+
+    def _close(self) -> None:
+        if self._sends_on():
+            self._linger()
+        elif not self._refused:
+            self._plain.close()
+
+    def _sends_on(self) -> bool:
+        """Whether more of a stranger's body would come, for nobody."""
+        return not (self._in_head or self._refused or self._plain.is_closing()) and STRANGER in self.scope
 
     def handle_websocket_upgrade(self) -> None:
+        self.transport.let_go()  # type: ignore[attr-defined]
         self.transport = self._plain
         super().handle_websocket_upgrade()
         opened = self._plain.get_protocol()
@@ -213,21 +244,12 @@ class Protocol(HttpToolsProtocol):
         else:
             self._leave()
 
-    def shutdown(self) -> None:
-        if self._dropped is None:
-            super().shutdown()
-        else:
-            self._plain.abort()
-
     def sweep(self, now: float) -> None:
         """End what has been awaited for too long. Called about once a second."""
         late = now - self._since
-        if not self._since:
+        if not self._since or self._refused:
             return
-        if self._dropped is not None:
-            if late > LINGER_SECONDS:
-                self._plain.abort()
-        elif self.pipeline or (self._in_head and not self._is_answered()):
+        if self.pipeline or (self._in_head and not self._is_answered()):
             self._since = now  # an answer goes first, and meanwhile nothing more need be read
         elif late < self._bounds.seconds:
             return
@@ -252,12 +274,8 @@ class Protocol(HttpToolsProtocol):
         self._refuse(Problem.MALFORMED, f"this is not a valid HTTP request ({msg.rstrip('.')}): send it again")
 
     def _refuse(self, problem: Problem, message: str) -> None:
-        """Answer, and end the connection; at once and without a word where another answer is under way.
-
-        What still comes of a head that is too large is dropped for a moment: a connection that is closed with bytes
-        unread is reset, and the client would lose the answer. RFC 9112, 9.6
-        """
-        if self._plain.is_closing() or self._dropped is not None:
+        """Answer, and end the connection; at once and without a word where another answer is under way."""
+        if self._plain.is_closing() or self._refused:
             return
         if self.pipeline or not (self._is_answered() if self._in_head else not self.cycle.response_started):
             self._plain.abort()
@@ -265,16 +283,37 @@ class Protocol(HttpToolsProtocol):
         if not self._is_answered():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._unset_keepalive_if_required()
         response = errors.refusal(Refused(problem, message))
         headers = [*self.server_state.default_headers, *response.raw_headers, *EVER, (b"connection", b"close")]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         self._plain.write(STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body))
-        self._dropped, self._since = 0, self.loop.time()
-        if problem is not Problem.HEAD_TOO_LARGE:
+        if problem is Problem.HEAD_TOO_LARGE:
+            self._linger()
+        else:
+            self._refused = True
+            self._unset_keepalive_if_required()
             self._plain.close()
-        elif self._plain.can_write_eof():
-            self._plain.write_eof()
+
+    def _linger(self) -> None:
+        self._refused = True
+        self._plain.set_protocol(Refusal(self._addresses, self._counted))
+        self._counted = None
+        self._lingering.add(self._plain)
+        self.connection_lost(ConnectionAbortedError())  # for this protocol it is over
+
+
+class Refusal(asyncio.Protocol):
+    """A connection that lingers; its address counts it to the end. There are many: it is little to keep and to scan."""
+
+    __slots__ = ("_address", "_addresses")
+
+    def __init__(self, addresses: Addresses, address: str | None) -> None:
+        self._addresses = addresses
+        self._address = address
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._address is not None:
+            self._addresses.leave(self._address)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -360,6 +399,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
+        self.server_state.lingering.end()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

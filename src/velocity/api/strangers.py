@@ -1,0 +1,95 @@
+"""Connections by which nobody known has sent a request: others come between what they send, and they end cheaply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from velocity.access.throttle import network
+
+LINGER = 0.5
+"""Seconds that a connection stays open behind the answer that refused it, unread."""
+LINGERING = 256
+"""Connections that do so at a time: beyond that the oldest ends."""
+
+
+class Stranger(Protocol):
+    """A connection."""
+
+    address: str
+
+    def take(self, data: bytes) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class Strangers:
+    """In each step of the event loop one of them takes one piece that came; addresses have turns.
+
+    The others wait with the piece that they have, and are not read meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[tuple[Stranger, bytes]]] = {}
+        """Whose turn is next stands first."""
+        self._taken = False
+        """Whether one has, in this step."""
+
+    def came(self, one: Stranger, data: bytes) -> None:
+        """It takes what it was sent, now or later."""
+        if not self._taken:
+            self._taken = True
+            asyncio.get_running_loop().call_soon(self._step)
+            one.take(data)
+        else:
+            one.pause()
+            self._waiting.setdefault(network(one.address), deque()).append((one, data))
+
+    def _step(self) -> None:
+        self._taken = bool(self._waiting)
+        if not self._taken:
+            return
+        asyncio.get_running_loop().call_soon(self._step)
+        address = next(iter(self._waiting))
+        pieces = self._waiting.pop(address)
+        one, data = pieces.popleft()
+        if pieces:
+            self._waiting[address] = pieces  # behind all others
+        one.take(data)
+        one.resume()
+
+
+class Lingering:
+    """Connections that were refused. They are not read, as that takes longer than all else that a refusal does.
+
+    One that is closed with bytes unread is reset, and the client might lose the answer: so it stays open for a moment.
+    RFC 9112, 9.6
+    """
+
+    def __init__(self) -> None:
+        self.open: deque[tuple[float, asyncio.Transport]] = deque()
+        """When each is to end, the next one first."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, transport: asyncio.Transport) -> None:
+        transport.pause_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self.open.append((loop.time() + LINGER, transport))
+        if len(self.open) > LINGERING:
+            self.open.popleft()[1].abort()
+        if self._timer is None:
+            self._timer = loop.call_later(LINGER, self._end_due)
+
+    def end(self) -> None:
+        while self.open:
+            self.open.popleft()[1].abort()
+
+    def _end_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self.open and self.open[0][0] <= now:
+            self.open.popleft()[1].abort()
+        self._timer = loop.call_at(self.open[0][0], self._end_due) if self.open else None
