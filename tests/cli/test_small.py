@@ -202,6 +202,22 @@ def test_contents_are_compared_at_both_ends_and_between(length: int) -> None:
     assert sum(end - begin for begin, end in found) == (length if length <= WHOLE else PIECE * len(found))
 
 
+@pytest.mark.holds("CLI-9310")
+def test_a_disk_is_a_qcow2_image_unless_one_says_otherwise_and_an_iso_is_what_it_was(
+    host: Host, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.raw"
+    image.write_bytes(os.urandom(1024))
+    for number, (words, format_) in enumerate(
+        (((), "qcow2"), (("--format", "raw"), "raw"), (("--type", "ISO"), "raw"), (("--type", "SEED"), "qcow2"))
+    ):
+        host.ok("media", "create", f"made{number}", "--size", "1M", *words)
+        host.ok("media", "import", str(image), "--name", f"imported{number}", *words)
+        media = {one["name"]: one for one in json.loads(host.ok("media", "list", "--json"))["media"]}
+        for name in (f"made{number}", f"imported{number}"):
+            assert media[name]["format"] == format_, (name, words)
+
+
 def test_a_clone_that_fails_is_not_called_an_import(host: Host) -> None:
     mid = host.ok("media", "create", "disk", "--size", "1M", "--format", "qcow2").strip()
     (host.data / "media" / f"{mid}.qcow2").write_bytes(b"of no use")
@@ -212,8 +228,8 @@ def test_a_clone_that_fails_is_not_called_an_import(host: Host) -> None:
 
 @pytest.mark.holds("CLI-18")
 def test_a_file_that_is_missing_is_not_shown_like_an_empty_one(host: Host) -> None:
-    mid = host.ok("media", "create", "disk", "--size", "1M").strip()
-    host.ok("media", "create", "empty", "--size", "1M")
+    mid = host.ok("media", "create", "disk", "--size", "1M", "--format", "raw").strip()
+    host.ok("media", "create", "empty", "--size", "1M", "--format", "raw")
     file = host.data / "media" / f"{mid}.raw"
     file.rename(host.data / "elsewhere")
     listed = host.run("media", "list")

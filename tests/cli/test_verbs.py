@@ -152,7 +152,7 @@ def test_images_clones_and_downloads(host: Host, tmp_path: Path) -> None:
     raw, image = tmp_path / "disk.raw", tmp_path / "disk.vmdk"
     raw.write_bytes(os.urandom(3 << 20))
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", raw, image], check=True)
-    host.ok("media", "import", str(image))
+    host.ok("media", "import", str(image), "--format", "raw")
     assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["disk"], (
         "no upload left"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,6 +14,9 @@ from msgspec import UNSET
 
 from tests.api.image_cases import gpt, the_disk
 from velocity.contract.media import Content
+from velocity.storage.directory.files import QCOW2, PoolFiles
+from velocity.storage.directory.identity import Identity
+from velocity.storage.directory.places import Places
 from velocity.storage.inspect import describe, inspect
 
 MIB = 1 << 20
@@ -78,8 +82,21 @@ def test_a_disk_that_begins_with_zeros_is_not_blank(tmp_path: Path) -> None:
                 disk.write(b"x")
             disk.truncate(4 << 30)
         assert inspect(file).format == expected, place
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", file, tmp_path / "image"], check=True)
-        assert inspect(tmp_path / "image", "qcow2").format == expected, place
+        for options in ("cluster_size=64k", QCOW2):
+            words = [
+                "qemu-img",
+                "convert",
+                "-f",
+                "raw",
+                "-O",
+                "qcow2",
+                "-o",
+                options,
+                str(file),
+                str(tmp_path / "image"),
+            ]
+            subprocess.run(words, check=True)
+            assert inspect(tmp_path / "image", "qcow2").format == expected, place
         assert inspect(tmp_path / "image").format == "qcow2", "as raw bytes"
 
 
@@ -87,12 +104,35 @@ def test_a_disk_that_begins_with_zeros_is_not_blank(tmp_path: Path) -> None:
 def test_of_a_qcow2_medium_it_is_the_disk_in_it(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.write_bytes(gpt(bytearray(MIB) + stick(tmp_path, "-T", "4096") + bytes(MIB)))
-    for option in ("cluster_size=512", "cluster_size=64K", "cluster_size=2M,compat=0.10"):
+    for option in (
+        "cluster_size=512", "cluster_size=64K", "cluster_size=2M,compat=0.10",
+        "extended_l2=on,cluster_size=16k", "extended_l2=on,cluster_size=128k", "extended_l2=on,cluster_size=2M",
+    ):  # fmt: skip
         words = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", option, disk, tmp_path / "image"]
         subprocess.run(words, check=True)
         found = inspect(tmp_path / "image", "qcow2")
         assert found == inspect(disk), option
         assert (found.format, found.boots_efi) == ("gpt", True)
+
+
+@pytest.mark.holds("IMAGE-9302")
+def test_a_new_qcow2_disk_gives_out_parts_of_4_kib(tmp_path: Path) -> None:
+    places = Places(1, "pool", tmp_path / "pool", tmp_path / "records")
+    pool, disk, made = PoolFiles(places, Identity(places)), tmp_path / "disk", tmp_path / "pool" / ".moving" / "disk"
+    pool.open([], [])
+    for size in (1, 4 * MIB + 700, 1 << 40):
+        pool.create("disk", size, "qcow2")
+        about = json.loads(subprocess.run(["qemu-img", "info", "--output=json", made], check=True, stdout=-1).stdout)
+        assert (about["cluster-size"], about["format-specific"]["data"]["extended-l2"]) == (128 << 10, True)
+        assert about["virtual-size"] == -(-size // 512) * 512
+        assert inspect(made, "qcow2").format == "blank"
+    data = gpt(bytearray(MIB) + stick(tmp_path, "-T", "4096") + bytes(MIB))
+    disk.write_bytes(data)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -s {disk} {300 * 4096 + 512} 1k", made], check=True)
+    assert made.stat().st_blocks * 512 < MIB
+    pool.create("disk", len(data), "qcow2")
+    subprocess.run(["qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", disk, made], check=True)
+    assert inspect(made, "qcow2") == inspect(disk)
 
 
 @settings(max_examples=60, deadline=None)

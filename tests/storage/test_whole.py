@@ -16,7 +16,8 @@ from velocity.storage.directory.threads import Threads
 
 pytestmark = pytest.mark.anyio
 HOW = (
-    ("qcow2", "cluster_size=64K"), ("qcow2", "-c"), ("qcow2", "extended_l2=on"), ("qcow2", "snapshot"),
+    ("qcow2", "cluster_size=64K"), ("qcow2", "-c"), ("qcow2", "extended_l2=on"),
+    ("qcow2", "extended_l2=on,cluster_size=128k"), ("qcow2", "snapshot"),
     ("vmdk", "subformat=monolithicSparse"), ("vmdk", "subformat=streamOptimized"), ("vdi", "static=off"),
     ("vhdx", "block_size=1M"), ("vpc", "subformat=dynamic"),
 )  # fmt: skip

@@ -30,6 +30,9 @@ from velocity.contract.uploads import ListUploads
 POOL = click.option(
     "--pool", type=resolve.POOL, default=1, show_default=True, metavar="POOL", help="The media pool: name or id."
 )
+FORMAT = click.option(
+    "--format", "format_", type=click.Choice(["raw", "qcow2"]), help="(default: qcow2; of the type ISO: raw)"
+)
 
 ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
@@ -172,13 +175,13 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 @click.argument("source", metavar="FILE|MEDIUM")
 @click.option("--name", help="Its name (default: the source's, without the extension).")
 @click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
-@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
+@FORMAT
 @click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
 @GROUP
 @POOL
 @changing
 def import_(
-    source: str, name: str | None, type_: str | None, format_: str, detach: bool, group: int | None, pool: int
+    source: str, name: str | None, type_: str | None, format_: str | None, detach: bool, group: int | None, pool: int
 ) -> None:
     """Make a disk from an image: qcow2, VMDK, VDI, VHDX, VHD or raw, also packed or in an OVA, tar or zip.
 
@@ -191,7 +194,7 @@ def import_(
     name = _name(file, name, _stem(file.name))
     client = connection.connect()
     gid = where.here(client, group)
-    disk: Literal["raw", "qcow2"] = "qcow2" if format_ == "qcow2" else "raw"
+    disk = _format(format_, type_)
     if local:
         if planning():
             unplanned(
@@ -226,12 +229,12 @@ def clone(medium: str, name: str, format_: str | None, detach: bool, group: int 
 @media.command()
 @click.argument("name")
 @click.option("--size", "size_", required=True, metavar="SIZE", help=SIZE)
-@click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), default="raw", show_default=True)
+@FORMAT
 @click.option("--type", "type_", default="DISK", show_default=True)
 @GROUP
 @POOL
 @changing
-def create(name: str, size_: str, format_: str, type_: str, group: int | None, pool: int) -> None:
+def create(name: str, size_: str, format_: str | None, type_: str, group: int | None, pool: int) -> None:
     """Create the empty medium NAME; it is stored sparsely."""
     client = connection.connect()
     gid = where.here(client, group)
@@ -241,7 +244,7 @@ def create(name: str, size_: str, format_: str, type_: str, group: int | None, p
         gid=gid,
         mpid=pool,
         type=type_,
-        format="qcow2" if format_ == "qcow2" else "raw",
+        format=_format(format_, type_),
     )
     made(answer, answer.mid, f"created medium {clean(name)} (mid {answer.mid}) in {where.path(client, gid)}")
 
@@ -295,6 +298,11 @@ def send(
             for_import=for_import,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def _format(given: str | None, type_: str) -> Literal["raw", "qcow2"]:
+    """A disk grows with what is written to it, wherever its file is copied to; an ISO stays the file that it is."""
+    return "raw" if (given or ("raw" if type_ == "ISO" else "qcow2")) == "raw" else "qcow2"
 
 
 def _warn(words: str) -> None:

@@ -14,6 +14,8 @@ OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED, ZERO = 1 << 62, 1
 EXTENDED = 0b1_0000
 """Of its features: clusters have 32 parts each, which are there or not."""
+PARTS = 5
+"""Bits of their number."""
 MOST_TABLES, MOST_ENTRIES = 1 << 20, 1 << 22
 
 Read = Callable[[int, int], bytes]
@@ -27,19 +29,21 @@ class Disk:
     size: int
     cluster_bits: int
     tables: tuple[int, ...]
+    extended: bool = False
 
     def read(self, offset: int, length: int) -> bytes:
         data, end = b"", min(offset + length, self.size)
         while offset < end:
-            inside = offset & ((1 << self.cluster_bits) - 1)
-            piece = min(end - offset, (1 << self.cluster_bits) - inside)
-            place = self.place(offset >> self.cluster_bits)
+            bits = self.cluster_bits - (PARTS if self.extended else 0)
+            inside = offset & ((1 << bits) - 1)
+            piece = min(end - offset, (1 << bits) - inside)
+            place = self._part(offset >> bits) if self.extended else self.place(offset >> bits)
             data += (self.image(place + inside, piece) if place else b"").ljust(piece, b"\0")
             offset += piece
         return data
 
     def next_data(self, offset: int) -> int:
-        span = 2 * self.cluster_bits - 3
+        span = 2 * self.cluster_bits - (4 if self.extended else 3)
         for number in range(offset >> span, len(self.tables)):
             if self.tables[number]:
                 return max(offset, number << span)
@@ -47,22 +51,37 @@ class Disk:
 
     def place(self, cluster: int) -> int:
         """Where it lies in the image; 0: it is zeros."""
-        number, entry = divmod(cluster, 1 << (self.cluster_bits - 3))
+        found = self._entry(cluster, 8)
+        return 0 if found & (COMPRESSED | ZERO) else found & OFFSET
+
+    def _part(self, number: int) -> int:
+        """Where a part of a cluster lies; 0: it is zeros."""
+        cluster, part = divmod(number, 1 << PARTS)
+        found = self._entry(cluster, 16)
+        place = found >> 64 & OFFSET
+        there = found >> part & 1 and not found >> 64 & COMPRESSED and place
+        return place + (part << (self.cluster_bits - PARTS)) if there else 0
+
+    def _entry(self, cluster: int, length: int) -> int:
+        """Of so many bytes; 0: there is none."""
+        number, entry = divmod(cluster, (1 << self.cluster_bits) // length)
         if number >= len(self.tables) or not self.tables[number]:
             return 0
-        found = int.from_bytes(self.image(self.tables[number] + entry * 8, 8), "big")
-        return 0 if found & (COMPRESSED | ZERO) else found & OFFSET
+        return int.from_bytes(self.image(self.tables[number] + entry * length, length), "big")
 
 
 def guest_disk(image: Read) -> Disk | None:
     """None: it cannot be read so simply."""
     head = image(0, 104).ljust(104, b"\0")
     magic, version, backing, bits, size, crypt, entries, table = struct.unpack_from(">4sIQ4xIQIIQ", head)
-    extended = version >= 3 and struct.unpack_from(">Q", head, 72)[0] & ~0b1000
-    if magic != b"QFI\xfb" or backing or crypt or extended or not 9 <= bits <= 21 or entries > MOST_TABLES:
+    features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
+    extended, unknown = bool(features & EXTENDED), features & ~(0b1000 | EXTENDED)
+    least = 14 if extended else 9
+    if magic != b"QFI\xfb" or backing or crypt or unknown or not least <= bits <= 21 or entries > MOST_TABLES:
         return None
     found = image(table, entries * 8)
-    return Disk(image, size, bits, tuple(one & OFFSET for (one,) in struct.iter_unpack(">Q", found[: len(found) & ~7])))
+    tables = tuple(one & OFFSET for (one,) in struct.iter_unpack(">Q", found[: len(found) & ~7]))
+    return Disk(image, size, bits, tables, extended)
 
 
 def end_of_data(image: Read, last: int) -> int | None:

@@ -62,7 +62,7 @@ def _qcow2(read: Read, end: int, compressed: bool) -> int:
     least, last = end, end - (1 << bits)
     if last <= table < end:
         least = table + 8 * entries
-    elif disk % (1 << bits) and _place(read, disk >> bits) == last:
+    elif not features & EXTENDED and disk % (1 << bits) and _place(read, disk >> bits) == last:
         least = last + disk % (1 << bits)
     elif compressed or features & EXTENDED:
         data = end_of_data(read, last)

@@ -22,7 +22,7 @@ test("a name is made of the image's", () => {
 test("what is proposed fits into what is left", () => {
   const small = proposed(3, { cpus: 1, memory_mib: 700 }, 5 * 2 ** 30);
   expect(small).toMatchObject({ cpus: "1", memory: "700 MiB", diskSize: "5 GiB" });
-  expect(proposed(0, {}, undefined)).toMatchObject({ cpus: "2", memory: "2 GiB", diskSize: "20 GiB" });
+  expect(proposed(0, {}, undefined)).toMatchObject({ cpus: "2", memory: "2 GiB", diskSize: "20 GiB", format: "qcow2" });
 });
 
 test("bare numbers are what people mean by them", () => {

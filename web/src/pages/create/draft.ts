@@ -60,7 +60,7 @@ export function proposed(gid: number, left: Left, poolLeft: number | undefined):
     disk: "new",
     diskName: "",
     diskSize: disk >= 2 ** 30 ? `${Math.floor(disk / 2 ** 30)} GiB` : "1 GiB",
-    format: "raw",
+    format: "qcow2",
     imageMode: "VIRTIO",
     display: DISPLAYS[0] ?? "none",
     nic: "nat",

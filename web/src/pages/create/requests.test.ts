@@ -27,7 +27,7 @@ test("a disk image that is packed is imported, in the group's own words", () => 
     gid: 4,
     mpid: 2,
     disk: "import" as const,
-    format: "qcow2" as const,
+    format: "raw" as const,
     start: false,
     nic: "bridge:3",
   };
@@ -38,7 +38,7 @@ test("a disk image that is packed is imported, in the group's own words", () => 
     nics: [{ type: "BRIDGE", host: 3 }],
   });
   expect(commandLines(draft, image, "team/lab", "cloud.qcow2")).toEqual([
-    "velocity media import cloud.qcow2 --name web-disk --format qcow2 --group team/lab --pool id:2",
+    "velocity media import cloud.qcow2 --name web-disk --format raw --group team/lab --pool id:2",
     "velocity vm create web --cpus 2 --memory 2048M --display 1280x800 --media web-disk:block --nic bridge:3 --group team/lab",
   ]);
 });

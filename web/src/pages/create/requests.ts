@@ -71,7 +71,7 @@ export function commandLines(
     const name = image.name === file ? [] : ["--name", image.name];
     lines.push(["velocity", "media", "upload", file, ...name, ...where, ...pool]);
   }
-  const format = draft.format === "raw" ? [] : ["--format", draft.format];
+  const format = draft.format === "qcow2" ? [] : ["--format", draft.format];
   if (draft.disk === "new") {
     const size = String(diskBytes(draft) ?? 0);
     lines.push(["velocity", "media", "create", draft.diskName, "--size", amount(size), ...format, ...where, ...pool]);
