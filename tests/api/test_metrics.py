@@ -52,13 +52,14 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
     vmid = await running(w, "vm")
     empty = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
     nothing: dict[str, Any] = {"at": [], "cpu": [], "memory_mib": [], "disk_read": [], "disk_written": []}
-    assert empty.body == {"vmid": vmid, "interval": 10, **nothing}
+    assert empty.body == {"vmid": vmid, "interval": 10, "given_mib": 64, **nothing}
     await works(w, hands, vmid)
     await works(w, hands, vmid, cpu=9.75, disk_read=4096 + 10_000, disk_written=1024, net=Traffic(1070, 2030))
     shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
     assert shown.body == {
         "vmid": vmid,
         "interval": 10,
+        "given_mib": 64,
         "at": [1_700_000_010, 1_700_000_020],
         "cpu": [None, 62.5],
         "memory_mib": [96, 96],
@@ -70,6 +71,27 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
     day = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="day")
     assert (day["interval"], day["at"], day["cpu"]) == (120, [1_699_999_920], [62.5])
     assert await w.refused("POST", "/v/vm/metrics", vmid=vmid, span="year") == (400, 400)
+
+
+@pytest.mark.holds("GUEST-9351")
+async def test_what_a_vm_was_given_is_shown_beside_what_the_host_spends_on_it(w: World, hands: Hands) -> None:
+    vmid = await running(w, "vm")
+    assert "memory_taken_mib" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body, "it was not measured yet"
+    await works(w, hands, vmid)
+    await w.ok("PATCH", "/v/vm", vmid=vmid, memory_mib=256)
+
+    async def shown() -> tuple[int, int, list[float]]:
+        info = (await w.ok("POST", "/v/vm", vmid=vmid)).body
+        given = (await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour"))["given_mib"]
+        return (
+            info.get("memory_taken_mib", 0),
+            given,
+            list((await scrape(w, w.key))["velocity_vm_memory_bytes"].values()),
+        )
+
+    assert await shown() == (96, 64, [64 << 20]), "more memory waits for the next start"
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
+    assert await shown() == (0, 256, [256 << 20])
 
 
 async def test_a_vm_on_nat_alone_has_no_counters_of_its_network(w: World, hands: Hands) -> None:

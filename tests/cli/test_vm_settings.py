@@ -35,6 +35,27 @@ def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     assert "notes" not in host.ok("vm", "show", "web")
 
 
+@pytest.mark.holds("GUEST-9350")
+def test_a_balloon_is_switched_off_and_on(host: Host, tmp_path: Path) -> None:
+    def balloon() -> tuple[bool, list[str]]:
+        shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        stored = json.loads(host.ok("vm", "show", "web", "--json"))["balloon"]
+        return stored, [text.split(",")[0] for label, text in shown if label == "balloon"]
+
+    host.ok("vm", "create", "web", "--memory", "64M")
+    assert balloon() == (True, ["on"])
+    host.ok("vm", "set", "web", "--cpus", "2", "--no-balloon")
+    assert balloon() == (False, ["off"])
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\ncpus = 2\n')
+    assert "nothing to do" in host.ok("apply", str(file)), "a file that says nothing of it leaves it"
+    file.write_text(file.read_text() + "balloon = true\n")
+    assert "change VM web in /: balloon" in host.ok("apply", str(file), "--yes")
+    assert balloon() == (True, ["on"])
+    host.ok("vm", "create", "plain", "--memory", "64M", "--no-balloon")
+    assert json.loads(host.ok("vm", "show", "plain", "--json"))["balloon"] is False
+
+
 def notes(host: Host) -> str:
     return str(json.loads(host.ok("vm", "show", "web", "--json"))["notes"])
 

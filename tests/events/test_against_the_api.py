@@ -60,8 +60,9 @@ async def lists(w: World, key: str) -> dict[str, Any]:
 
 def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
-    left_out = ("type", "rosetta", "notes", "machine_type", "firmware", "isolation", "interfaces")
-    short = {name: value for name, value in vm.items() if name not in left_out}
+    left_out = ("type", "rosetta", "balloon", "notes", "isolation", "interfaces", "memory_taken_mib")
+    pinned = ("machine_type", "firmware", "hardware")
+    short = {name: value for name, value in vm.items() if name not in left_out + pinned}
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
     short["media"] = [one["mid"] for one in vm["media"]]
     short["nics"] = [one["type"] for one in vm["nics"]]

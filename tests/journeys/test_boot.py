@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guests and browsers")]  # it makes a link on the host
 
 
-@pytest.mark.holds("STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
+@pytest.mark.holds("GUEST-9350", "STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
 def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     vmid = create(server, guest)
@@ -132,6 +132,7 @@ def is_confined(server: Server, vmid: int) -> None:
 
 
 def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
+    gives_memory_back = takes_memory(server, vmid, terminal)
     written = server.measured("velocity_vm_disk_written_bytes_total")
     terminal.run("dd if=/dev/zero of=/dev/sda bs=64k count=64 conv=fsync")
     end = time.monotonic() + PATIENCE
@@ -147,6 +148,33 @@ def is_measured(server: Server, vmid: int, terminal: Terminal) -> None:
     assert server.measured("velocity_vm_disk_read_bytes_total") > 4 << 20, "its kernel came from the ISO"
     day = server.ok("POST", "/v/vm/metrics", vmid=vmid, span="day")
     assert (day["interval"], day["memory_mib"][-1] > 64) == (120, True)
+    gives_memory_back()
+
+
+def takes_memory(server: Server, vmid: int, terminal: Terminal) -> Callable[[], None]:
+    """It fills memory and frees it; whether the host has it back is seen later."""
+    (pid,) = server.processes()
+    before = resident(pid)
+    terminal.run("dd if=/dev/zero of=/run/filled bs=1M count=128")
+    taken = resident(pid)
+    assert taken > before + 96
+    terminal.run("rm /run/filled")
+
+    def back() -> None:
+        end = time.monotonic() + PATIENCE
+        while resident(pid) > taken - 96:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        info, hour = server.ok("POST", "/v/vm", vmid=vmid), server.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+        assert 64 < info["memory_taken_mib"] < 1024 and hour["given_mib"] == 384
+
+    return back
+
+
+def resident(pid: int) -> int:
+    """MiB of the host's memory that a process has."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) >> 10
 
 
 def tells_its_command(server: Server, vmid: int) -> None:

@@ -34,6 +34,7 @@ from velocity.contract.operation import Holds, Nothing
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.port import Usage
 from velocity.machines.keeper import Keeper
+from velocity.machines.rules import memory_given
 from velocity.metrics.loop import Lag
 
 LOOKED_AT = 250
@@ -42,12 +43,19 @@ LOOKED_AT = 250
 OF_VM: dict[str, tuple[str, Callable[[Keeper], float]]] = {
     "running": ("1 while the VM is RUNNING", lambda vm: vm.state is State.RUNNING),
     "cpus": ("CPUs of the VM", lambda vm: vm.machine.spec.cpus),
-    "memory_bytes": ("Memory of the VM", lambda vm: vm.machine.spec.memory_mib << 20),
+    "memory_bytes": (
+        "Memory that the VM was given",
+        lambda vm: memory_given(vm.machine.spec, vm.progress.run) << 20,
+    ),
 }
 """Name -> what it is, and its value; gauges."""
 
 OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
-    "resident_bytes": ("gauge", "Resident memory of the VM's process", lambda usage: usage.memory),
+    "resident_bytes": (
+        "gauge",
+        "Resident memory of the VM's process: what the host spends on it",
+        lambda usage: usage.memory,
+    ),
     "cpu_seconds": ("counter", "CPU time of the VM's process", lambda usage: usage.cpu),
     "disk_read_bytes": ("counter", "Bytes read from its media", lambda usage: usage.disk_read),
     "disk_written_bytes": ("counter", "Bytes written to its media", lambda usage: usage.disk_written),

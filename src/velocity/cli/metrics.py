@@ -45,7 +45,7 @@ def metrics(vm_: str, group: int | None, day: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, color_system=None if plain() else "auto")
-    console.print(_table(taken, max(10, console.width - 60)))
+    console.print(_table(taken, max(10, console.width - 76)))
 
 
 def _table(taken: VmMetrics, width: int) -> Table:
@@ -57,7 +57,7 @@ def _table(taken: VmMetrics, width: int) -> Table:
         shown.add_column(heading, justify="left" if len(shown.columns) < 2 else "right", no_wrap=True)
     rows: tuple[tuple[str, Values | UnsetType, Callable[[float], str]], ...] = (
         ("cpu", taken.cpu, lambda value: f"{value:.1f} %"),
-        ("memory", taken.memory_mib, lambda value: size(value * (1 << 20))),
+        (f"memory, of {size(taken.given_mib << 20)} given", taken.memory_mib, lambda value: size(value * (1 << 20))),
         ("disk read", taken.disk_read, _rate),
         ("disk written", taken.disk_written, _rate),
         ("net received", taken.net_received, _rate),

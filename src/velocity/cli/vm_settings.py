@@ -77,6 +77,8 @@ def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[
     for word in WORDS:
         if word.show is not None and (word.field in waits) is waiting:
             yield from ((word.label, line) for line in word.show(called, _shown(info, word.field)))
+            if word.field == "memory_mib" and info.memory_taken_mib is not UNSET:
+                yield ("", f"the host spends {size(info.memory_taken_mib << 20)} on it")
 
 
 def _shown(info: VmInfo, field: str) -> object:
@@ -178,6 +180,7 @@ _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
+_BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
 WORDS = (
     Word(
@@ -253,6 +256,15 @@ WORDS = (
         option="--rosetta",
         create={"is_flag": True, "help": "Request the translation layer, on hosts that have one."},
         alter=None,
+    ),
+    Word(
+        field="balloon",
+        name="balloon",
+        option="--balloon/--no-balloon",
+        create={"default": True, "show_default": True, "help": _BALLOON},
+        alter={"default": None, "help": _BALLOON},
+        label="balloon",
+        show=lambda _, gives: ["on, with hardware 2 and newer" if gives else "off"],
     ),
     Word(
         field="notes",

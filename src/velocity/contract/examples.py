@@ -30,7 +30,7 @@ _VALUES: dict[str, Any] = {
     "uid": 1, "gid": 0, "parent_gid": 0, "pid": 1, "mpid": 1, "nicid": 1, "vmid": 7, "tid": 3, "trid": 4, "hid": 120,
     "mid": _MID, "uuid": _MID, "member": 2, "name": "web", "revision": _REVISION, "created": 1767225600,
     "expires": 1767229200, "since": 1767225600, "begun": 1767225600, "ended": 1767225660, "taken": 1767225600,
-    "deleted": 1767225600, "at": 1767225600, "cpus": 2, "memory_mib": 2048, "vms": 4, "bytes": 65536,
+    "deleted": 1767225600, "at": 1767225600, "cpus": 2, "memory_mib": 2048, "given_mib": 2048, "vms": 4, "bytes": 65536,
     "quota": 10737418240, "used": 1073741824, "free": 53687091200, "allocated": 268435456, "declared": 21474836480,
     "size": 1073741824, "length": 1073741824, "left": 10737418240, "width": 1280, "height": 720, "ppi": 96,
     "done": 524288, "total": 1048576, "unit": "bytes", "display": "main", "line": "login:", "text": "login:",

@@ -88,6 +88,15 @@ Mac = Annotated[
 ]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1, description="bytes")]
 UnixTime = Annotated[int, Meta(description="seconds since 1970-01-01 UTC")]
+Balloon = Annotated[
+    bool, Meta(description="memory that the guest frees goes back to the host, with hardware 2 and newer")
+]
+MemoryTaken = Annotated[
+    int,
+    Meta(
+        description="MiB that the host spends on its process, as of at most 10 s ago; absent: not measured, or STOPPED"
+    ),
+]
 UnreachableSince = Annotated[
     int,
     Meta(

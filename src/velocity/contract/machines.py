@@ -121,6 +121,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     unreachable_since: UnreachableSince | UnsetType = UNSET
     isolation: Isolation | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
+    memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
 
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")

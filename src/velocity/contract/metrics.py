@@ -33,7 +33,10 @@ class VmMetrics(Wire, frozen=True):
     interval: Annotated[int, Meta(description="seconds between two values")]
     at: list[UnixTime]
     cpu: Annotated[Floats, Meta(description="percent of one core; 200 means that two cores were busy")]
-    memory_mib: Annotated[Integers, Meta(description="resident memory of its process")]
+    given_mib: Annotated[int, Meta(description="the memory that the guest was given at its start")]
+    memory_mib: Annotated[
+        Integers, Meta(description="resident memory of its process: what the host really spends on it")
+    ]
     disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
     disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
     net_received: (

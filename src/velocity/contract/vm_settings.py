@@ -85,5 +85,6 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     media: Attachments = []
     nics: Nics = []
     rosetta: bool = False
+    balloon: fields.Balloon = True
     autostart: Annotated[bool, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""

@@ -58,7 +58,7 @@ class MachineSpec(Value, frozen=True):
     """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
 
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
-    host's `HardwareProfile`s.
+    host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
     """
 
     name: str
@@ -71,6 +71,7 @@ class MachineSpec(Value, frozen=True):
     nics: tuple[NicSpec, ...] = ()
     held: bool = False
     hardware: str = FIRST_HARDWARE
+    balloon: bool = True
 
 
 class HardwareProfile(Value, frozen=True):

@@ -167,6 +167,7 @@ class Builder:
             machine_type=spec.machine_type,
             firmware=spec.firmware,
             hardware=spec.hardware,
+            balloon=spec.balloon,
             disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(nic, one) for nic, one in interfaces.pairs(spec)),

@@ -88,6 +88,11 @@ PINNED = {"machine_type": "latest", "firmware": "host", "hardware": "latest"}
 """What a machine keeps from its host, and the word with which it takes what its host has now."""
 
 
+def memory_given(spec: Spec, run: Spec | None) -> int:
+    """MiB that the guest has: a change waits for the next start."""
+    return (run or spec).memory_mib
+
+
 def waiting(spec: Spec, run: Spec | None) -> list[str]:
     """The fields whose change takes effect at the next start."""
     names = (*WAITING, *PINNED)

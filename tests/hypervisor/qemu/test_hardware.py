@@ -55,3 +55,14 @@ def test_every_profile_has_a_place_for_each_device_and_a_first_function_in_each_
 def test_a_profile_of_a_newer_version_is_refused_with_the_cure() -> None:
     with pytest.raises(HypervisorError, match=r"'99' .*`velocity vm set VM --hardware latest`"):
         of(KINDS["nothing"], "99")
+
+
+@pytest.mark.holds("GUEST-9350")
+def test_a_guest_reports_what_it_frees_where_its_hardware_and_its_settings_have_a_balloon() -> None:
+    def balloons(plan: LaunchSpec, profile: str) -> list[str]:
+        return [word for word in of(plan, profile) if word.startswith("virtio-balloon")]
+
+    plan = KINDS["nothing"]
+    without = replace(plan, spec=msgspec.structs.replace(plan.spec, balloon=False))
+    assert balloons(plan, "2") == ["virtio-balloon-pci,free-page-reporting=on,addr=0xa"]
+    assert [balloons(plan, "1"), balloons(without, "2"), balloons(without, "1")] == [[], [], []]

@@ -24,6 +24,7 @@ export const SETTINGS: Record<Setting, Words> = {
   nics: { title: "NICs", word: "NICs", waits: true },
   autostart: { title: "Start when the server starts", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
+  balloon: { title: "Gives freed memory back", word: "the balloon", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
 };
 

@@ -41,7 +41,9 @@ async def set_state(call: Call[machines.SetState]) -> machines.VmState:
 async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
     keeper = call.services.fleet.get(call.request.vmid)
     confinement = await call.services.fleet.confinement(keeper)
-    return _info(keeper, confinement, _warnings(call.services.fleet, keeper))
+    info = _info(keeper, confinement, _warnings(call.services.fleet, keeper))
+    usage = call.services.metrics.usage(keeper)
+    return info if usage is None else msgspec.structs.replace(info, memory_taken_mib=usage.memory >> 20)
 
 
 @handles(machines.DELETE)

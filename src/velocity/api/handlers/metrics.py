@@ -4,6 +4,7 @@ from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import metrics
+from velocity.machines import rules
 
 
 @handles(metrics.VM)
@@ -16,6 +17,7 @@ async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
         interval=series.interval,
         at=series.at,
         cpu=[None if value is None else round(value, 1) for value in columns["cpu"]],
+        given_mib=rules.memory_given(keeper.machine.spec, keeper.progress.run),
         memory_mib=_whole(columns["memory_mib"]),
         disk_read=_whole(columns["disk_read"]),
         disk_written=_whole(columns["disk_written"]),

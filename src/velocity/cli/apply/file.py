@@ -85,6 +85,7 @@ class VmEntry(FileEntry, frozen=True):
     nics: list[str] = []
     autostart: bool = False
     notes: str | None = None
+    balloon: bool | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

@@ -88,6 +88,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_displays(plan),
         *_nics(plan),
         *_spare_ports(plan.hardware),
+        *_balloon(plan),
         # Its standard input and output: it never waits for a file, and none has to be opened by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
@@ -237,6 +238,12 @@ def _spare_ports(hardware: Hardware) -> Iterator[str]:
     for number in range(hardware.spare_ports):
         about = f"id=spare{number},chassis={number + 1},slot={number + 1},io-reserve=0"
         yield from ("-device", f"pcie-root-port,{about},{_address(hardware.slots.spare_ports, number)}")
+
+
+def _balloon(plan: LaunchSpec) -> Iterator[str]:
+    """Never inflated: a guest reports what it has freed, and QEMU gives that back to the host."""
+    if plan.hardware.balloon and plan.spec.balloon:
+        yield from ("-device", f"virtio-balloon-pci,free-page-reporting=on,addr={plan.hardware.slots.balloon:#x}")
 
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:

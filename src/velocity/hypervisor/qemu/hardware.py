@@ -26,6 +26,7 @@ class Slots:
     nics: int = 0xB
     blocks: int = 0xC
     spare_ports: int = 0x10
+    balloon: int = 0xA
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Hardware:
     spare_ports: int
     """Root ports with nothing in them: the bus itself takes no device while a guest runs."""
 
+    balloon: bool
+    """Whether one can be had, by which the guest reports free pages."""
+
 
 FIRST = Hardware(
     name="1",
@@ -47,10 +51,13 @@ FIRST = Hardware(
     machine="vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram",
     slots=Slots(),
     spare_ports=0,
+    balloon=False,
 )
 PROFILES = (
     FIRST,
-    replace(FIRST, name="2", notices="eight PCI bridges with free slots", spare_ports=8),
+    replace(
+        FIRST, name="2", notices="eight PCI bridges with free slots, and a balloon device", spare_ports=8, balloon=True
+    ),
 )
 """Oldest first."""
 

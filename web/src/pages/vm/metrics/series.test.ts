@@ -5,6 +5,7 @@ import { chartsOf, gaps, marks, rowsOf, summary } from "./series";
 const METRICS: VmMetrics = {
   vmid: 7,
   interval: 10,
+  given_mib: 1024,
   at: [100, 110, 120],
   cpu: [5, null, 15],
   memory_mib: [256, null, 512],
@@ -23,6 +24,10 @@ it("there is a network chart only where something is known of it", () => {
     [1, null, 2],
     [3, null, 4],
   ]);
+});
+
+it("says beside what a VM takes what it was given", () => {
+  expect(chartsOf(METRICS)[1]?.unit).toBe("taken of the host, of 1 GiB given");
 });
 
 it("gaps stay gaps, and are told", () => {

@@ -36,7 +36,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     {
       id: "memory",
       title: "Memory",
-      unit: "used by its process",
+      unit: `taken of the host, of ${bytes(metrics.given_mib * 2 ** 20)} given`,
       lines: [
         { title: "Memory", values: metrics.memory_mib.map((value) => (value === null ? null : value * 2 ** 20)) },
       ],
