@@ -119,7 +119,7 @@ async def test_what_stops_in_the_middle_is_answered_and_closed(w: World, begun: 
         await is_gone(server)
 
 
-@pytest.mark.holds("BOUND-9100")
+@pytest.mark.holds("BOUND-32")
 async def test_behind_a_refusal_nothing_is_read_and_little_is_kept(w: World) -> None:
     """What lasts of the connection for a moment is small: its protocol goes at once, without the collector."""
     protocols: list[weakref.ref[Protocol]] = []
@@ -168,7 +168,7 @@ class Transport(asyncio.Transport):
         self.ended = True
 
 
-@pytest.mark.holds("BOUND-9100")
+@pytest.mark.holds("BOUND-32")
 async def test_so_many_refused_connections_stay_for_a_moment_and_then_the_oldest_ends() -> None:
     lingering = Lingering()
     many = [Transport() for _ in range(LINGERING + 20)]
@@ -179,7 +179,7 @@ async def test_so_many_refused_connections_stay_for_a_moment_and_then_the_oldest
     assert all(one.ended for one in many)
 
 
-@pytest.mark.holds("BOUND-9101")
+@pytest.mark.holds("BOUND-33")
 async def test_of_strangers_one_is_looked_at_a_step_and_others_come_between(w: World) -> None:
     """However many send at once: who is known waits for one of them at most; their own order stays."""
     begun = GET.replace(b"openapi.json", b"v/vm")
@@ -237,7 +237,7 @@ class Sender:
         self.paused -= 1
 
 
-@pytest.mark.holds("BOUND-9101")
+@pytest.mark.holds("BOUND-33")
 async def test_addresses_of_strangers_have_turns() -> None:
     taken: list[tuple[str, bytes]] = []
     strangers = Strangers()

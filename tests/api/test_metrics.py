@@ -73,7 +73,7 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
     assert await w.refused("POST", "/v/vm/metrics", vmid=vmid, span="year") == (400, 400)
 
 
-@pytest.mark.holds("GUEST-9351")
+@pytest.mark.holds("GUEST-40")
 async def test_what_a_vm_was_given_is_shown_beside_what_the_host_spends_on_it(w: World, hands: Hands) -> None:
     vmid = await running(w, "vm")
     assert "memory_taken_mib" not in (await w.ok("POST", "/v/vm", vmid=vmid)).body, "it was not measured yet"

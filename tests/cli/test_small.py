@@ -202,7 +202,7 @@ def test_contents_are_compared_at_both_ends_and_between(length: int) -> None:
     assert sum(end - begin for begin, end in found) == (length if length <= WHOLE else PIECE * len(found))
 
 
-@pytest.mark.holds("CLI-9310")
+@pytest.mark.holds("CLI-26")
 def test_a_disk_is_a_qcow2_image_unless_one_says_otherwise_and_an_iso_is_what_it_was(
     host: Host, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ def test_notes_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     assert "notes" not in host.ok("vm", "show", "web")
 
 
-@pytest.mark.holds("GUEST-9350")
+@pytest.mark.holds("GUEST-39")
 def test_a_balloon_is_switched_off_and_on(host: Host, tmp_path: Path) -> None:
     def balloon() -> tuple[bool, list[str]]:
         shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]

@@ -24,7 +24,7 @@ from velocity.cli.demo.guest import Guest
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guests and browsers")]  # it makes a link on the host
 
 
-@pytest.mark.holds("GUEST-9350", "STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
+@pytest.mark.holds("GUEST-39", "STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
 def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: StartServer, guest: Guest) -> None:
     server = start_server()
     vmid = create(server, guest)

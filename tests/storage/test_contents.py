@@ -115,7 +115,7 @@ def test_of_a_qcow2_medium_it_is_the_disk_in_it(tmp_path: Path) -> None:
         assert (found.format, found.boots_efi) == ("gpt", True)
 
 
-@pytest.mark.holds("IMAGE-9302")
+@pytest.mark.holds("IMAGE-28")
 def test_a_new_qcow2_disk_gives_out_parts_of_4_kib(tmp_path: Path) -> None:
     places = Places(1, "pool", tmp_path / "pool", tmp_path / "records")
     pool, disk, made = PoolFiles(places, Identity(places)), tmp_path / "disk", tmp_path / "pool" / ".moving" / "disk"

@@ -57,7 +57,7 @@ def test_a_profile_of_a_newer_version_is_refused_with_the_cure() -> None:
         of(KINDS["nothing"], "99")
 
 
-@pytest.mark.holds("GUEST-9350")
+@pytest.mark.holds("GUEST-39")
 def test_a_guest_reports_what_it_frees_where_its_hardware_and_its_settings_have_a_balloon() -> None:
     def balloons(plan: LaunchSpec, profile: str) -> list[str]:
         return [word for word in of(plan, profile) if word.startswith("virtio-balloon")]
