@@ -10,13 +10,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from tests.api.test_bounds import GET, LIMIT, POST, QUICK, answered, connected, is_gone, is_served
 from tests.api.world import World
 from tests.listening import listening
 from tests.patience import PATIENCE
+from velocity.api.bounds import Refusal
 from velocity.api.request import ANONYMOUS_LIMIT
-from velocity.api.server import Protocol, Refusal
+from velocity.api.server import Protocol
 from velocity.api.strangers import LINGERING, Lingering, Strangers
 
 pytestmark = pytest.mark.anyio
@@ -219,21 +221,23 @@ async def test_of_strangers_one_is_looked_at_a_step_and_others_come_between(w: W
         assert len(set(steps)) == len(steps) >= MANY, "one a step"
 
 
-class Sender:
+class Sender(Transport):
     """A connection of which only the address matters, and what was taken and when it was not read."""
 
     def __init__(self, address: str, taken: list[tuple[str, bytes]]) -> None:
         self.address = address
         self.taken = taken
         self.paused = 0
+        self.plain: asyncio.Transport = self
+        self.flow = FlowControl(self)
 
     def take(self, data: bytes) -> None:
         self.taken.append((self.address, data))
 
-    def pause(self) -> None:
+    def pause_reading(self) -> None:
         self.paused += 1
 
-    def resume(self) -> None:
+    def resume_reading(self) -> None:
         self.paused -= 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,20 @@ class Addresses:
 
     def _is_exempt(self, address: str) -> bool:
         return is_local(address) or is_among(address, self._trusted)
+
+
+class Refusal(asyncio.Protocol):
+    """A connection that lingers; its address counts it to the end. There are many: it is little to keep and to scan."""
+
+    __slots__ = ("_address", "_addresses")
+
+    def __init__(self, addresses: Addresses, address: str | None) -> None:
+        self._addresses = addresses
+        self._address = address
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._address is not None:
+            self._addresses.leave(self._address)
 
 
 def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

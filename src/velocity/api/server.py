@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from velocity.api import errors
-from velocity.api.bounds import Addresses, RequestLimits, State
+from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
 from velocity.api.request import STRANGER, is_known
 from velocity.contract.problems import Problem, Refused
@@ -115,7 +115,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._plain = transport
+        self.plain = transport
         self.transport = Together(transport, self._close)  # type: ignore[assignment]
         self._since = self.loop.time()
         self._known = self.client is None
@@ -155,16 +155,8 @@ class Protocol(HttpToolsProtocol):
         self._feed(data[:room])
         if self._in_head and self._unfinished == self._bounds.head:
             self._too_large()
-        elif self in self.connections and not self._plain.is_closing():
+        elif self in self.connections and not self.plain.is_closing():
             self.take(data[room:])
-
-    def pause(self) -> None:
-        self._plain.pause_reading()
-
-    def resume(self) -> None:
-        """Unless it was paused for another reason meanwhile."""
-        if not (self._refused or self.flow.read_paused):
-            self._plain.resume_reading()
 
     def _feed(self, data: bytes) -> None:
         begins = not self._unfinished
@@ -228,17 +220,17 @@ class Protocol(HttpToolsProtocol):
         if self._sends_on():
             self._linger()
         elif not self._refused:
-            self._plain.close()
+            self.plain.close()
 
     def _sends_on(self) -> bool:
         """Whether more of a stranger's body would come, for nobody."""
-        return not (self._in_head or self._refused or self._plain.is_closing()) and STRANGER in self.scope
+        return not (self._in_head or self._refused or self.plain.is_closing()) and STRANGER in self.scope
 
     def handle_websocket_upgrade(self) -> None:
         self.transport.let_go()  # type: ignore[attr-defined]
-        self.transport = self._plain
+        self.transport = self.plain
         super().handle_websocket_upgrade()
-        opened = self._plain.get_protocol()
+        opened = self.plain.get_protocol()
         if isinstance(opened, WebSocketProtocol):
             opened.leave = self._leave
         else:
@@ -257,7 +249,7 @@ class Protocol(HttpToolsProtocol):
             what = "the headers of a request" if self._in_head else "a body without an authkey in a header"
             self._refuse(Problem.TOO_SLOW, f"{what} must arrive completely within {self._bounds.seconds:g} seconds")
         elif self.cycle.response_complete:
-            self._plain.close()
+            self.plain.close()
 
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -275,10 +267,10 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem, message: str) -> None:
         """Answer, and end the connection; at once and without a word where another answer is under way."""
-        if self._plain.is_closing() or self._refused:
+        if self.plain.is_closing() or self._refused:
             return
         if self.pipeline or not (self._is_answered() if self._in_head else not self.cycle.response_started):
-            self._plain.abort()
+            self.plain.abort()
             return
         if not self._is_answered():
             self.cycle.disconnected = True
@@ -286,34 +278,21 @@ class Protocol(HttpToolsProtocol):
         response = errors.refusal(Refused(problem, message))
         headers = [*self.server_state.default_headers, *response.raw_headers, *EVER, (b"connection", b"close")]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self._plain.write(STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body))
+        self.plain.write(STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body))
         if problem is Problem.HEAD_TOO_LARGE:
             self._linger()
         else:
             self._refused = True
             self._unset_keepalive_if_required()
-            self._plain.close()
+            self.plain.close()
 
     def _linger(self) -> None:
         self._refused = True
-        self._plain.set_protocol(Refusal(self._addresses, self._counted))
+        self.plain.set_protocol(Refusal(self._addresses, self._counted))
+        self.flow.pause_reading()
         self._counted = None
-        self._lingering.add(self._plain)
+        self._lingering.add(self.plain)
         self.connection_lost(ConnectionAbortedError())  # for this protocol it is over
-
-
-class Refusal(asyncio.Protocol):
-    """A connection that lingers; its address counts it to the end. There are many: it is little to keep and to scan."""
-
-    __slots__ = ("_address", "_addresses")
-
-    def __init__(self, addresses: Addresses, address: str | None) -> None:
-        self._addresses = addresses
-        self._address = address
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._address is not None:
-            self._addresses.leave(self._address)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
+
 from velocity.access.throttle import network
 
 LINGER = 0.5
@@ -18,10 +20,10 @@ class Stranger(Protocol):
     """A connection."""
 
     address: str
+    plain: asyncio.Transport
+    flow: FlowControl
 
     def take(self, data: bytes) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 class Strangers:
@@ -43,7 +45,7 @@ class Strangers:
             asyncio.get_running_loop().call_soon(self._step)
             one.take(data)
         else:
-            one.pause()
+            one.plain.pause_reading()
             self._waiting.setdefault(network(one.address), deque()).append((one, data))
 
     def _step(self) -> None:
@@ -57,7 +59,8 @@ class Strangers:
         if pieces:
             self._waiting[address] = pieces  # behind all others
         one.take(data)
-        one.resume()
+        if not one.flow.read_paused:  # for another reason, meanwhile
+            one.plain.resume_reading()
 
 
 class Lingering:
