@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import msgspec
 import pytest
@@ -60,6 +61,18 @@ def test_buses_and_boot_order() -> None:
         "virtio-blk-pci",
     ]
     assert [device.rsplit("=", 1)[1] for device in disks] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.holds("GUEST-9303")
+def test_virtio_disks_have_a_thread_of_their_own_from_hardware_2_on() -> None:
+    buses = (Bus.BLOCK, Bus.VIRTIO, Bus.USB, Bus.BLOCK)
+    for hardware, disks, expected in (
+        ("2", buses, {"virtio-blk-pci": 2, "virtio-scsi-pci": 1}), ("2", (Bus.USB,), {}), ("1", buses, {}),
+    ):  # fmt: skip
+        made = plan(disks=tuple(disk(bus) for bus in disks), hardware=hardware)
+        served = Counter(one.split(",")[0] for one in options(made, "-device") if "iothread=io" in one.split(","))
+        assert dict(served) == expected, (hardware, disks)
+        assert options(made, "-object").count("iothread,id=io") == bool(expected)
 
 
 @pytest.mark.parametrize(("disks", "ports"), [(0, [3]), (1, [4]), (12, [15]), (13, [15, 2]), (32, [15, 15, 7])])

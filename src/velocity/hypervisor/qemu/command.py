@@ -155,14 +155,17 @@ def _controller(place: int) -> int:
 
 
 def _disks(plan: LaunchSpec) -> Iterator[str]:
+    thread = ",iothread=io" if plan.hardware.io_thread else ""
+    if thread and any(disk.bus is not Bus.USB for disk in plan.spec.disks):
+        yield from ("-object", "iothread,id=io")
     if any(disk.bus is Bus.VIRTIO for disk in plan.spec.disks):
-        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={plan.hardware.slots.scsi:#x}")
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={plan.hardware.slots.scsi:#x}{thread}")
     counts = {Bus.USB: 0, Bus.BLOCK: 0, Bus.VIRTIO: 0}
     for number, (disk, descriptor) in enumerate(zip(plan.spec.disks, plan.files.disks, strict=True)):
         fdset = 10 + number
         yield from _fdset(fdset, descriptor)
         yield from ("-blockdev", _node(disk, f"disk{number}", fdset))
-        yield from _device(disk, number, counts[disk.bus], plan.hardware.slots)
+        yield from _device(disk, number, counts[disk.bus], plan.hardware.slots, thread)
         counts[disk.bus] += 1
 
 
@@ -173,7 +176,7 @@ def _node(disk: DiskSpec, name: str, fdset: int) -> str:
     return f"{node},discard=unmap"
 
 
-def _device(disk: DiskSpec, number: int, place: int, slots: Slots) -> Iterator[str]:
+def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) -> Iterator[str]:
     common = f"drive=disk{number},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
     errors = "werror=stop,rerror=stop"
@@ -189,7 +192,7 @@ def _device(disk: DiskSpec, number: int, place: int, slots: Slots) -> Iterator[s
         case Bus.VIRTIO, False:
             yield from ("-device", f"scsi-hd,bus=scsi.0,scsi-id={place},{serial},{errors},{common}")
         case _:
-            yield from ("-device", f"virtio-blk-pci,{_address(slots.blocks, place)},{serial},{errors},{common}")
+            yield from ("-device", f"virtio-blk-pci,{_address(slots.blocks, place)},{serial},{errors},{common}{thread}")
 
 
 def _displays(plan: LaunchSpec) -> Iterator[str]:

@@ -39,7 +39,8 @@ class Hardware:
     slots: Slots
     spare_ports: int
     """Root ports with nothing in them: the bus itself takes no device while a guest runs."""
-
+    io_thread: bool
+    """Virtio disks have a thread of their own: neither QMP nor a display waits for them, nor they for those."""
     balloon: bool
     """Whether one can be had, by which the guest reports free pages."""
 
@@ -51,12 +52,18 @@ FIRST = Hardware(
     machine="vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram",
     slots=Slots(),
     spare_ports=0,
+    io_thread=False,
     balloon=False,
 )
 PROFILES = (
     FIRST,
     replace(
-        FIRST, name="2", notices="eight PCI bridges with free slots, and a balloon device", spare_ports=8, balloon=True
+        FIRST,
+        name="2",
+        notices="eight PCI bridges with free slots, and a balloon device",
+        spare_ports=8,
+        io_thread=True,
+        balloon=True,
     ),
 )
 """Oldest first."""
