@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.api.world import world
 from tests.host import hosting
 from velocity.hypervisor.fake import FACTS, FakeHypervisor
-from velocity.hypervisor.port import HardwareProfile, HostId
+from velocity.hypervisor.port import HardwareProfile, HostId, Input
 from velocity.store.database import Database, migrate
 from velocity.store.machines import SqlMachines
 from velocity.store.trash import SqlTrash
@@ -110,6 +110,22 @@ async def test_a_vm_keeps_its_hardware_and_takes_other_at_its_next_start_with_wh
         assert back["warnings"] == ["with hardware 1, the guest no longer finds: a second fake bus"]
 
 
+@pytest.mark.holds("GUEST-9152")
+async def test_keyboard_and_pointer_are_chosen_and_changed_for_the_next_start(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm()
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["input"] == "virtio"
+        assert (await w.ok("POST", "/v/vm", vmid=await w.vm("windows", input="usb")))["input"] == "usb"
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        planned = await w.ok("PATCH", "/v/vm", vmid=vmid, input="ps2", plan=True)
+        assert planned["steps"][0]["changes"] == [{"field": "input", "old": "virtio", "new": "ps2"}]
+        assert (await w.ok("PATCH", "/v/vm", vmid=vmid, input="ps2"))["waiting"] == ["input"]
+        (run,) = w.hypervisor.runs.values()
+        assert run.spec.input is Input.VIRTIO
+        answer = await w.call("PATCH", "/v/vm", vmid=vmid, input="serial")
+        assert (answer.status, answer["field"]) == (400, "input")
+
+
 @pytest.mark.holds("GUEST-37")
 async def test_vms_of_older_installations_have_the_first_hardware(database_url: str) -> None:
     """Also those in the trash, and beside what nobody can read."""
@@ -144,7 +160,7 @@ async def test_vms_of_older_installations_have_the_first_hardware(database_url: 
     await database.close()
     assert unreadable.vmid == 2 and contents is not None and one[1].run is not None
     for spec in (one[0].spec, one[1].run, contents.machines[0][0].spec):
-        assert spec.hardware == "1"
+        assert (spec.hardware, spec.input) == ("1", "usb")
 
 
 @pytest.mark.holds("GUEST-29")

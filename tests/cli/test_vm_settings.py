@@ -56,6 +56,22 @@ def test_a_balloon_is_switched_off_and_on(host: Host, tmp_path: Path) -> None:
     assert json.loads(host.ok("vm", "show", "plain", "--json"))["balloon"] is False
 
 
+@pytest.mark.holds("GUEST-9152")
+def test_keyboard_and_pointer_are_written_and_shown(host: Host, tmp_path: Path) -> None:
+    def shown() -> list[str]:
+        lines = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        return [text for label, text in lines if label == "input"]
+
+    host.ok("vm", "create", "web", "--memory", "64M")
+    assert shown() == ["virtio"]
+    host.ok("vm", "set", "web", "--input", "usb")
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\n')
+    assert "nothing to do" in host.ok("apply", str(file)) and shown() == ["usb"]
+    file.write_text(file.read_text() + 'input = "ps2"\n')
+    assert "change VM web in /: input" in host.ok("apply", str(file), "--yes") and shown() == ["ps2"]
+
+
 def notes(host: Host) -> str:
     return str(json.loads(host.ok("vm", "show", "web", "--json"))["notes"])
 

@@ -179,6 +179,8 @@ _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
+INPUTS = ("virtio", "ps2", "usb")
+_INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
@@ -239,6 +241,15 @@ WORDS = (
             + f", id {one.id}, {one.mac}"
             for nic, one in nics
         ],
+    ),
+    Word(
+        field="input",
+        name="input",
+        option="--input",
+        create={"type": click.Choice(INPUTS), "default": "virtio", "show_default": True, "help": _INPUT},
+        alter={"type": click.Choice(INPUTS), "help": _INPUT},
+        label="input",
+        show=lambda _, word: [word],
     ),
     Word(
         field="autostart",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
@@ -73,6 +73,15 @@ Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at mo
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
 
+Input = Annotated[
+    Literal["virtio", "ps2", "usb"],
+    Meta(
+        description="keyboard and pointer beside the PS/2 ones that every VM has, if it has a display: virtio devices, "
+        "none, or a USB keyboard and tablet"
+    ),
+]
+
+
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
 
@@ -84,6 +93,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     displays: Displays = []
     media: Attachments = []
     nics: Nics = []
+    input: Input = "virtio"
     rosetta: bool = False
     balloon: fields.Balloon = True
     autostart: Annotated[bool, Setting(waits=False)] = False

@@ -27,6 +27,7 @@ from velocity.hypervisor.spec import Bus as Bus
 from velocity.hypervisor.spec import DiskSpec as DiskSpec
 from velocity.hypervisor.spec import DisplaySpec as DisplaySpec
 from velocity.hypervisor.spec import HardwareProfile as HardwareProfile
+from velocity.hypervisor.spec import Input as Input
 from velocity.hypervisor.spec import MachineSpec as MachineSpec
 from velocity.hypervisor.spec import NatSpec as NatSpec
 from velocity.hypervisor.spec import NicSpec as NicSpec

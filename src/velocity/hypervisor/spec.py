@@ -35,6 +35,14 @@ class DisplaySpec(Value, frozen=True):
     height: int
 
 
+class Input(enum.Enum):
+    """Keyboard and pointer beside those of PS/2, of a machine with a display."""
+
+    VIRTIO = "virtio"
+    PS2 = "ps2"
+    USB = "usb"
+
+
 class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once."""
 
@@ -72,6 +80,7 @@ class MachineSpec(Value, frozen=True):
     held: bool = False
     hardware: str = FIRST_HARDWARE
     balloon: bool = True
+    input: Input = Input.USB
 
 
 class HardwareProfile(Value, frozen=True):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from velocity.hypervisor.port import BridgeSpec, Bus, DiskSpec, DisplaySpec, MachineSpec, NatSpec, NicSpec
+from velocity.hypervisor.port import BridgeSpec, Bus, DiskSpec, DisplaySpec, Input, MachineSpec, NatSpec, NicSpec
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice
 from velocity.storage.port import MediaRef
 
@@ -51,6 +51,8 @@ KINDS: dict[str, LaunchSpec] = {
     "a NIC": plan(nics=(nat(1),)),
     "NICs, the first gone": plan(nics=(nat(2), bridge(3), nat(9))),
     "no first NIC": plan(nics=(nat(2), nat(8))),
+    "virtio inputs": plan(displays=displays(1), input=Input.VIRTIO),
+    "PS/2 inputs": plan(displays=displays(1), input=Input.PS2),
     "32 USB disks": plan(disks=(disk(Bus.USB),) * 32, displays=displays(1)),
     "all of everything": plan(
         "kvm",

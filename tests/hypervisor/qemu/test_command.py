@@ -8,10 +8,11 @@ from collections import Counter
 import msgspec
 import pytest
 
-from tests.hypervisor.qemu.plans import disk, nat, plan
+from tests.hypervisor.qemu.plans import disk, displays, nat, plan
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
-from velocity.hypervisor.port import Bus, DisplaySpec, Stop
+from velocity.hypervisor.port import Bus, DisplaySpec, Input, Stop
 from velocity.hypervisor.qemu.command import LaunchSpec, arguments, escaped
+from velocity.hypervisor.qemu.hardware import PROFILES
 
 
 def options(made: LaunchSpec, name: str) -> list[str]:
@@ -87,6 +88,28 @@ def test_usb_controllers_have_the_ports_that_are_needed_and_one_to_spare(disks: 
     assert found(DisplaySpec("a", 800, 600)) == ports
     without = [ports[0] - 2, *ports[1:]] if disks else []
     assert found() == without, "keyboard and tablet come with a display"
+
+
+@pytest.mark.holds("GUEST-9152")
+@pytest.mark.parametrize(
+    ("kind", "devices"),
+    [
+        (Input.VIRTIO, ["virtio-keyboard-pci", "virtio-tablet-pci"]),
+        (Input.PS2, []),
+        (Input.USB, ["qemu-xhci", "usb-kbd", "usb-tablet"]),
+    ],
+)
+def test_keyboard_and_pointer_are_those_that_are_asked_for_and_come_with_a_display(
+    kind: Input, devices: list[str]
+) -> None:
+    words = ("keyboard", "kbd", "tablet", "xhci")
+    for profile in PROFILES:
+        made = [
+            [one.split(",")[0] for one in options(plan(input=kind, displays=screens, hardware=profile.name), "-device")]
+            for screens in (displays(2), ())
+        ]
+        found, without = ([one for one in each if any(word in one for word in words)] for each in made)
+        assert (found, without) == (devices, [])
 
 
 def test_displays_are_devices_of_their_own() -> None:

@@ -22,6 +22,7 @@ export const SETTINGS: Record<Setting, Words> = {
   displays: { title: "Displays", word: "displays", waits: true },
   media: { title: "Media", word: "media", waits: true },
   nics: { title: "NICs", word: "NICs", waits: true },
+  input: { title: "Keyboard and pointer", word: "keyboard and pointer", waits: true },
   autostart: { title: "Start when the server starts", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
   balloon: { title: "Gives freed memory back", word: "the balloon", waits: true },

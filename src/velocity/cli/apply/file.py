@@ -83,6 +83,7 @@ class VmEntry(FileEntry, frozen=True):
     displays: list[str] = []
     media: list[str] = []
     nics: list[str] = []
+    input: Literal["virtio", "ps2", "usb"] | None = None
     autostart: bool = False
     notes: str | None = None
     balloon: bool | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, MachineSpec
+from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, Input, MachineSpec
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
 from velocity.network.rules import slot
 
@@ -21,6 +21,7 @@ USB_SPARE = 1
 """Ports that stay free: QEMU puts a hub of its own, at 12 Mb/s, before the device that would take the last one, and
 the firmware's boot order does not find that device."""
 USB_INPUTS = ("usb-kbd", "usb-tablet")
+VIRTIO_INPUTS = ("virtio-keyboard-pci", "virtio-tablet-pci")
 USB_FIRST = USB_PORTS - USB_SPARE - len(USB_INPUTS)
 """Disks on the first controller, which also carries keyboard and tablet, if there are any."""
 USB_NEXT = USB_PORTS - USB_SPARE
@@ -86,6 +87,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_usb(plan),
         *_disks(plan),
         *_displays(plan),
+        *_inputs(plan),
         *_nics(plan),
         *_spare_ports(plan.hardware),
         *_balloon(plan),
@@ -137,7 +139,7 @@ def _firmware(plan: LaunchSpec) -> Iterator[str]:
 def _usb(plan: LaunchSpec) -> Iterator[str]:
     """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
     disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
-    inputs = USB_INPUTS if plan.spec.displays else ()
+    inputs = USB_INPUTS if plan.spec.displays and plan.spec.input is Input.USB else ()
     devices = Counter(_controller(place) for place in range(disks))
     if inputs:
         devices[0] += len(inputs)
@@ -207,6 +209,13 @@ def _display(display: DisplaySpec, number: int, slots: Slots) -> str:
     if number == 0:
         return f"virtio-vga,id={screen_device(number)},{size},addr={slots.display:#x}"
     return f"virtio-gpu-pci,id={screen_device(number)},{size},{_address(slots.more_displays, number - 1)}"
+
+
+def _inputs(plan: LaunchSpec) -> Iterator[str]:
+    """QEMU gives what is typed to the device that the guest drives, and to PS/2 where it drives no other."""
+    if plan.spec.displays and plan.spec.input is Input.VIRTIO:
+        for place, device in enumerate(VIRTIO_INPUTS):
+            yield from ("-device", f"{device},{_address(plan.hardware.slots.inputs, place)}")
 
 
 def screen_device(index: int) -> str:

@@ -23,6 +23,7 @@ class Slots:
     usb: int = 0x4
     scsi: int = 0x8
     entropy: int = 0x9
+    inputs: int = 0xA
     nics: int = 0xB
     blocks: int = 0xC
     spare_ports: int = 0x10

@@ -24,6 +24,7 @@ const BASE: Settings = {
   ],
   nics: [{ type: "NAT" }],
   autostart: false,
+  input: "virtio",
   rosetta: false,
   balloon: true,
   notes: "",
