@@ -37,6 +37,7 @@ const UNUSED = [
 function layered(): Plugin {
   return {
     name: "layered",
+    enforce: "pre",
     transform(code, id) {
       if (!/@patternfly\/.*\.css$/.test(id)) return;
       let left = code;
@@ -52,21 +53,9 @@ function layered(): Plugin {
   };
 }
 
-const APP = fileURLToPath(new URL("./src/app/App.tsx", import.meta.url));
-const opened = new Set<string>();
-
-type Context = { getModuleInfo: (id: string) => { importedIds: readonly string[] } | null };
-
-/** Whether a module is loaded at once with another: by imports that are no later ones. */
-function opensWith(entry: string, id: string, context: Context): boolean {
-  const left = opened.size === 0 ? [entry] : [];
-  for (let one = left.pop(); one !== undefined; one = left.pop()) {
-    if (opened.has(one)) continue;
-    opened.add(one);
-    left.push(...(context.getModuleInfo(one)?.importedIds ?? []));
-  }
-  return opened.has(id);
-}
+/** What signing in is made of: whatever else it imported would bring the page's own chunk (scripts/budget.mjs). */
+const START =
+  /web\/src\/(Start|api\/(base|http|session|signal|stored)|pages\/signin\/(Outside|SignIn|SignInForm|Welcome)|ui\/theme|look\/(first|tokens)|icon)\.|@fontsource/;
 
 /** The page is built into the Python package, which serves it. */
 export default defineConfig({
@@ -85,13 +74,19 @@ export default defineConfig({
     // Of eighty little files a first load would wait for one after the other: HTTP/1.1 brings six at a time. What signing
     // in needs is one, what the frame and the dashboard need is one; what only later pages share is left out of them.
     rolldownOptions: {
+      input: { index: "index.html", app: "src/app/App.tsx" },
       output: {
         codeSplitting: {
           groups: [
             { name: "react", test: /node_modules\/(react|react-dom|scheduler)\//, priority: 5 },
-            { name: "start", tags: ["$initial"], priority: 4 },
+            { name: "start", test: START, priority: 4 },
             { name: "router", test: /node_modules\/(react-router|@tanstack\/.*query[^/]*)\//, priority: 3 },
-            { name: (id, context) => (opensWith(APP, id, context) ? "first" : null), priority: 2 },
+            {
+              name: "first",
+              test: /(web\/src\/(?!main\.tsx|app\/App\.tsx)|@patternfly)/,
+              tags: ["$initial"],
+              priority: 2,
+            },
             { name: "patternfly", test: /node_modules\/@patternfly(?!.*\bTable)/, minShareCount: 8, priority: 1 },
             { name: "shared", test: /web\/src/, minShareCount: 3, priority: 1 },
           ],

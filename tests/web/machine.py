@@ -25,7 +25,7 @@ class MachinePage:
         self.name = name
 
     def tab(self, title: str) -> None:
-        self.page.get_by_role("navigation", name=f"Of {self.name}").get_by_role("tab", name=title, exact=True).click()
+        self.page.get_by_role("navigation", name=f"Of {self.name}").get_by_role("link", name=title, exact=True).click()
 
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()

@@ -124,7 +124,7 @@ BLANK = (tick("An empty disk"), press("Next"))
 MEMBER = f"/groups/{TEAM}"
 
 MENUS = (
-    menu("app/Layout", "/", "root"),
+    menu("app/Me", "/", "root"),
     menu("pages/vms/RowActions", "/vms", "Actions of web"),
     menu("ui/table/ColumnChoice", "/vms", "Columns"),
     menu("pages/vms/StateFilter", "/vms", "State"),
@@ -158,17 +158,18 @@ DIALOGS = (
         "Review and save…",
     ),
     Opening("pages/vm/console/Paste", f"/vms/{RUNS}/console", (press("Paste"),)),
+    Opening("pages/vm/serial/PasteText", f"/vms/{RUNS}/serial", (press("Paste"),)),
     dialog("pages/trash/TrashDialog", "/trash", "Restore old"),
     dialog("pages/trash/TrashDialog", "/trash", "Empty the trash"),
-    dialog("ui/why/WhyDialog", MEMBER, "Who may do what?: team"),
+    dialog("ui/why/WhyDialog", MEMBER, "Check access: team"),
     dialog("pages/people/Held", "/groups/0", "admin"),
     dialog("pages/people/NewGroup", MEMBER, "Create a subgroup"),
     dialog("pages/people/DeleteGroup", MEMBER, "Delete", tick("Delete permanently")),
     dialog("pages/people/QuotaDialog", MEMBER, "Change the quota"),
     dialog("pages/people/PoolDialog", MEMBER, "Change the assignment of default"),
     dialog("pages/people/Pools", MEMBER, "Revoke default"),
-    dialog("pages/people/PermissionDialog", MEMBER, "Give permissions", choose("User", "ann")),
-    dialog("pages/people/RevokeAll", MEMBER, "Take all permissions of ann here"),
+    dialog("pages/people/PermissionDialog", MEMBER, "Grant permissions", choose("User", "ann")),
+    dialog("pages/people/RevokeAll", MEMBER, "Revoke all permissions of ann here"),
     dialog("pages/people/NewUser", "/users", "Create a user"),
     dialog("pages/people/SetPassword", f"/users/{ANN}", "Set the password"),
     dialog("pages/people/ShownOnce", f"/users/{ANN}", "Set the password", press("Generate"), press("Set the password")),
@@ -198,7 +199,7 @@ LAST = (
         (never_answered("**/m/media/tus"), files("Upload"), press("Upload"), press("Cancel own.iso")),
         "Cancel own.iso",
     ),
-    Opening("app/Layout", "/", (be_small, press("Navigation")), over=False),
+    Opening("app/Me", "/", (be_small, press("Navigation")), over=False),
     Opening("pages/signin/SignInAgain", "/settings", (lose_the_session,)),
 )
 """After these the page is another one."""

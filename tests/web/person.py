@@ -98,6 +98,7 @@ class Person:
         answer = self.page.context.request.put(f"{self.url}/u/session", data=asked, headers={"origin": self.url})
         assert answer.ok, answer.text()
         self.open(path)
+        expect(self.page.locator("#main")).to_be_attached()  # what is gone to before that, nobody hears
 
     def go(self, path: str) -> None:
         """Go to a place without loading the page again."""

@@ -64,7 +64,7 @@ def vm(one: Person, _place: Path) -> None:
 
 def metrics(one: Person, place: Path) -> None:
     vm(one, place)
-    one.page.get_by_role("tab", name="Metrics").click()
+    one.page.get_by_role("navigation", name="Of www-1").get_by_role("link", name="Metrics").click()
     expect(one.page.locator("canvas")).to_have_count(4)
 
 

@@ -62,7 +62,7 @@ def test_the_link_leads_to_a_password_of_ones_own(
     assert word not in page.url
     one.go("/media")
     expect(page.get_by_role("heading", level=1)).to_have_text("Choose your password")
-    expect(page.get_by_label("Present password")).to_have_count(0)
+    expect(page.get_by_label("Current password")).to_have_count(0)
     page.locator("#new").fill(OWN)
     page.locator("#again").fill(OWN)
     page.get_by_role("button", name="Set the password").click()

@@ -130,7 +130,7 @@ def test_the_palette_starts_a_machine_by_keyboard(host: Host, root: Person) -> N
     root.page.keyboard.type("start web")
     expect(root.page.get_by_role("option", name="start web")).to_be_visible()
     root.page.keyboard.press("Enter")
-    expect(root.page.get_by_text("web is RUNNING")).to_be_visible()
+    expect(root.page.get_by_text("web is running")).to_be_visible()
     assert "RUNNING" in host.ok("vm", "list")
 
 
@@ -148,4 +148,4 @@ def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(ho
     expect(asked).to_contain_text("is lost")
     assert "RUNNING" in host.ok("vm", "list")
     asked.get_by_role("button", name="Force off").click()
-    expect(root.page.get_by_text("web is STOPPED")).to_be_visible()
+    expect(root.page.get_by_text("web is stopped")).to_be_visible()

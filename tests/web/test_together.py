@@ -69,7 +69,7 @@ def test_who_has_few_rights_sees_and_is_offered_what_is_his(start_server: StartS
     one.open(f"/vms/{theirs}")
     machine.is_shown_as("Paused")
     expect(one.page.locator(".v-head").get_by_role("button")).to_have_count(0)
-    tabs = one.page.get_by_role("navigation", name="Of theirs").get_by_role("tab")
+    tabs = one.page.get_by_role("navigation", name="Of theirs").get_by_role("link")
     expect(tabs).to_have_text(["Overview", "Devices & settings", "Metrics", "Command"])
     machine.tab("Devices & settings")
     expect(one.page.get_by_text("Changing them needs velocity.vm.alter")).to_be_visible()

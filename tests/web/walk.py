@@ -29,7 +29,8 @@ INSTALL = r"""root => {
     }
     // Of the element and of what is drawn around it.
     const looks = element => {
-        const parents = [element.parentElement, element.parentElement?.parentElement, element.closest("label, li")]
+        const parents = [element.parentElement, element.parentElement?.parentElement,
+            element.closest("label, li"), element.closest(".pf-v6-c-text-input-group")]
         return [look(element), look(element, "::before"), look(element, "::after"),
             ...parents.map(one => one ? look(one) + look(one, "::after") + look(one, "::before") : "")].join("\n")
     }

@@ -48,7 +48,7 @@ export function Layout({ children }: { children: ReactNode }) {
       >
         <Icon name="menu" />
       </button>
-      <div className="v-side" id={NAV}>
+      <header className="v-side" id={NAV}>
         <Link to="/" className="v-brand" title="Velocity">
           <img src={icon} alt="" width="24" height="24" />
           <span>Velocity</span>
@@ -70,7 +70,7 @@ export function Layout({ children }: { children: ReactNode }) {
           ))}
         </nav>
         <Me />
-      </div>
+      </header>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a way out for who has a pointer; Escape is the others' */}
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: Escape does it */}
       <div className="v-shade" onClick={() => drawer.set(false)} />

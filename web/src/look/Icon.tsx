@@ -31,6 +31,8 @@ const LINES = {
   columns: "M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10",
   list: "M2.5 4h11M2.5 8h11M2.5 12h11",
   grid: "M2.5 2.5h4.5v4.5h-4.5zM9 2.5h4.5v4.5H9zM2.5 9h4.5v4.5h-4.5zM9 9h4.5v4.5H9z",
+  larger: "M1.5 13 5.5 3l4 10M3 9.5h5M12.5 5v5M10 7.5h5",
+  smaller: "M1.5 13 5.5 3l4 10M3 9.5h5M10.5 7.5h4.5",
   text: "M3 5V3h10v2M8 3v10M6 13h4",
 } as const;
 

@@ -26,7 +26,11 @@ export default function Dashboard() {
     <>
       <PageHead
         title="Dashboard"
-        actions={mayCreate && some && <Button onClick={() => navigate("/create")}>Create a virtual machine</Button>}
+        actions={mayCreate && some && (
+            <Button onClick={() => navigate("/create")}>
+              Create<span className="v-long"> a virtual machine</span>
+            </Button>
+          )}
       />
       <Section>
         {ready ? <Present mayCreate={mayCreate} /> : <Skeleton height="16rem" screenreaderText="Loading" />}

@@ -1,6 +1,6 @@
 /** Who did what, when and from where, and what was refused. */
 import { Button, ClipboardCopy, EmptyState, EmptyStateBody, Label, Skeleton, Tooltip } from "@patternfly/react-core";
-import { BanIcon, CheckCircleIcon } from "@patternfly/react-icons";
+import { BanIcon } from "@patternfly/react-icons";
 import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useObjects } from "@/api/live";
@@ -8,6 +8,7 @@ import { Filter } from "@/ui/Choose";
 import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { useGroupsWhere } from "@/ui/groups";
+import { Status } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
@@ -216,11 +217,7 @@ function RequestId({ id }: { id: string }) {
 
 function Outcome({ entry }: { entry: Entry }) {
   if (!isRefused(entry))
-    return (
-      <Label isCompact color="green" icon={<CheckCircleIcon />}>
-        Done
-      </Label>
-    );
+    return <Status tone="ok">Done</Status>;
   return (
     <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>

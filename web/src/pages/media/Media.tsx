@@ -5,7 +5,6 @@ import {
   EmptyStateActions,
   EmptyStateBody,
   EmptyStateFooter,
-  Flex,
   Skeleton,
 } from "@patternfly/react-core";
 import { UploadIcon } from "@patternfly/react-icons";
@@ -78,12 +77,12 @@ export default function Media() {
         about={mayMake ? "ISOs and disks. Drop files anywhere on this page to upload them." : "ISOs and disks."}
         actions={
           mayMake && (
-            <Flex gap={{ default: "gapSm" }}>
+            <>
               {upload}
               <Button variant="secondary" onClick={() => setWish({ is: "create" })}>
                 Create an empty disk
               </Button>
-            </Flex>
+            </>
           )
         }
       />

@@ -17,9 +17,10 @@ export function columnsOf(
 ): Column<Medium>[] {
   return [
     { key: "name", title: "Name", names: true, cell: (one) => <Named medium={one} />, sort: (one) => one.name },
-    { key: "type", title: "Type", cell: (one) => one.type, sort: (one) => one.type },
+    { key: "type", title: "Type", phone: "first", cell: (one) => one.type, sort: (one) => one.type },
     {
       key: "content",
+      phone: "none",
       title: "Holds",
       cell: (one) => <Holds medium={one} onImport={onImport} />,
       sort: formatWords,
@@ -29,6 +30,7 @@ export function columnsOf(
       key: "size",
       title: "Size",
       nowrap: true,
+      number: true,
       cell: (one) => (
         <div>
           {bytes(one.size)}

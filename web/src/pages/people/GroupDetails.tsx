@@ -45,7 +45,7 @@ export function GroupDetails({ group }: { group: Group }) {
             {group.name} <span className="v-subtle v-gid">gid {gid}</span>
           </Title>
           <Flex gap={{ default: "gapSm" }}>
-            <WhyButton question={{ gid }} label="Who may do what?" name={group.name} variant="secondary" />
+            <WhyButton question={{ gid }} label="Check access" name={group.name} variant="secondary" />
             {may("group.create", gid) && (
               <Button variant="secondary" onClick={() => setWish("create")}>
                 Create a subgroup

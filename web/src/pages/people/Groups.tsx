@@ -1,5 +1,5 @@
 /** Groups: the tree beside the group that was chosen. */
-import { Button, EmptyState, EmptyStateBody, Flex, Skeleton } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Skeleton } from "@patternfly/react-core";
 import { useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 import { type Group, useMay, useObjects, useReady } from "@/api/live";
@@ -34,13 +34,7 @@ export default function Groups() {
       <PageHead
         title="Groups"
         about="A group has a share of the host and members. Permissions on a group also apply to all groups below it."
-        actions={
-          canSetUp && (
-            <Flex>
-              <Button onClick={() => setWish(true)}>Set up a team</Button>
-            </Flex>
-          )
-        }
+        actions={canSetUp && <Button onClick={() => setWish(true)}>Set up a team</Button>}
       />
       <Section>
         {!ready ? (

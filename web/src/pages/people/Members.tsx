@@ -30,7 +30,7 @@ export function Members({ gid }: { gid: number }) {
             ? {
                 actions: (
                   <Button variant="link" isInline onClick={() => setWish({ is: "give" })}>
-                    Give permissions
+                    Grant permissions
                   </Button>
                 ),
               }
@@ -94,9 +94,9 @@ export function Members({ gid }: { gid: number }) {
                           isInline
                           isDanger
                           onClick={() => setWish({ is: "revoke", member })}
-                          aria-label={`Take all permissions of ${member.name} here`}
+                          aria-label={`Revoke all permissions of ${member.name} here`}
                         >
-                          Take all
+                          Revoke all
                         </Button>
                       )}
                       <WhyButton question={{ uid: member.uid, gid }} label="Why" name={member.name} />

@@ -28,7 +28,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
   if (created !== undefined)
     return (
       <ShownOnce title={`The user ${name} is created`} password={password} onClose={onClose}>
-        {onGive && <Button onClick={() => onGive(created)}>Give permissions</Button>}
+        {onGive && <Button onClick={() => onGive(created)}>Grant permissions</Button>}
       </ShownOnce>
     );
   return (

@@ -133,12 +133,12 @@ function Changing({
   return (
     <FormDialog
       wide
-      title={complete ? `What ${whom.name} may do on ${where.path}` : "Give permissions"}
+      title={complete ? `What ${whom.name} may do on ${where.path}` : "Grant permissions"}
       about="Permissions on a group apply to it and to all groups below it."
       verb={
         all.length > 0
-          ? `${all.every((one) => one.verb === "take") ? "Take" : all.every((one) => one.verb === "give") ? "Give" : "Change"} ${all.length}`
-          : "Nothing changes"
+          ? `${all.every((one) => one.verb === "take") ? "Revoke" : all.every((one) => one.verb === "give") ? "Grant" : "Change"} ${all.length}`
+          : "Save"
       }
       ready={complete && all.length > 0}
       cli={complete ? linesOf(whom, where, all) : []}
@@ -159,7 +159,7 @@ function Changing({
             limits={{ whyNot, above }}
             onChange={(next) => setChoice({ uid: whom.uid, wanted: next })}
           />
-          {all.length > 0 && <Hint>{said(all).replace("gave", "Gives").replace("took", "takes")}.</Hint>}
+          {all.length > 0 && <Hint>To be done: {said(all)}.</Hint>}
         </>
       )}
     </FormDialog>

@@ -13,8 +13,8 @@ export function RevokeAll({ whom, where, onClose }: { whom: Whom; where: Where; 
   const body = { uid: whom.uid, gid: where.gid };
   return (
     <Confirm
-      title={`Take all permissions on ${where.path} away from ${whom.name}?`}
-      verb="Take all"
+      title={`Revoke all permissions of ${whom.name} on ${where.path}?`}
+      verb="Revoke all"
       cli={["velocity", "user", "revoke", userWord(whom.name, whom.uid), "--group", groupWord(where.path, where.gid)]}
       request={{ method: "delete", path: "/u/user/permission", body }}
       onConfirm={async () => {

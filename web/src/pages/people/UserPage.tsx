@@ -1,5 +1,5 @@
 /** One user: what is held where, as far as the caller may see it, and what the caller may change of it. */
-import { Alert, Button, Card, CardBody, CardHeader, CardTitle, Content, Flex, Skeleton } from "@patternfly/react-core";
+import { Alert, Button, Card, CardBody, CardHeader, CardTitle, Content, Skeleton } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
@@ -64,7 +64,7 @@ function Actions({ user }: { user: UserInfo }) {
   const dominates = memberships.every((one) => one.permissions.every((it) => may(short(it.name), one.gid)));
   const close = () => setWish(undefined);
   return (
-    <Flex gap={{ default: "gapSm" }}>
+    <>
       <WhyButton question={{ uid }} label="What may this user do?" variant="secondary" />
       {me && (
         <LinkButton to="/settings" variant="secondary">
@@ -85,7 +85,7 @@ function Actions({ user }: { user: UserInfo }) {
       {wish === "remove" && (
         <RemoveUser whom={user} onDone={() => navigate("/users", { replace: true })} onClose={close} />
       )}
-    </Flex>
+    </>
   );
 }
 
@@ -117,7 +117,7 @@ function Memberships({ user }: { user: UserInfo }) {
             ? {
                 actions: (
                   <Button variant="link" isInline onClick={() => setWish({ is: "give" })}>
-                    Give permissions
+                    Grant permissions
                   </Button>
                 ),
               }
@@ -175,9 +175,9 @@ function Memberships({ user }: { user: UserInfo }) {
                           isInline
                           isDanger
                           onClick={() => setWish({ is: "revoke", gid: row.gid })}
-                          aria-label={`Take all permissions of ${user.name} on ${row.path}`}
+                          aria-label={`Revoke all permissions of ${user.name} on ${row.path}`}
                         >
-                          Take all
+                          Revoke all
                         </Button>
                       )}
                     </span>

@@ -112,6 +112,7 @@ function useColumns(): Column<User>[] {
       {
         key: "uid",
         title: "uid",
+        phone: "none",
         sort: (user) => user.uid,
         text: (user) => String(user.uid),
         cell: (user) => user.uid,

@@ -64,11 +64,14 @@ export async function runChanges(whom: Whom, where: Where, all: readonly Change[
   return failures.length === 0;
 }
 
-/** "gave 3 permissions, took 1" */
+/** "granted 3 permissions, revoked 1" */
 export function said(all: readonly Change[]): string {
   const given = all.filter((one) => one.verb === "give").length;
   const taken = all.length - given;
-  return [given && `gave ${count(given, "permission")}`, taken && `took ${given ? taken : count(taken, "permission")}`]
+  return [
+    given && `granted ${count(given, "permission")}`,
+    taken && `revoked ${given ? taken : count(taken, "permission")}`,
+  ]
     .filter(Boolean)
     .join(", ");
 }

@@ -58,7 +58,7 @@ export function Password({ session }: { session: BrowserSession }) {
           <div role="alert">{error && <Alert isInline variant="danger" title={error} />}</div>
           <input type="text" name="username" autoComplete="username" value={session.name} readOnly hidden />
           {!session.first && (
-            <FormGroup label="Present password" fieldId="old" isRequired>
+            <FormGroup label="Current password" fieldId="old" isRequired>
               <TextInput
                 id="old"
                 type="password"

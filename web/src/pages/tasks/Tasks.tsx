@@ -38,6 +38,7 @@ export default function Tasks() {
       {
         key: "state",
         title: "State",
+        phone: "first",
         cell: (task) => <TaskLabel state={task.state} />,
         sort: (task) => STATES.indexOf(task.state),
         text: (task) => task.state,

@@ -45,6 +45,7 @@ export default function Trash() {
       {
         key: "kind",
         title: "Kind",
+        phone: "first",
         cell: (one) => (
           <Label isCompact icon={KINDS[one.kind].icon}>
             {KINDS[one.kind].label}
@@ -62,6 +63,7 @@ export default function Trash() {
         key: "size",
         title: "Size",
         nowrap: true,
+        number: true,
         cell: (one) => (one.size ? bytes(one.size) : "–"),
         sort: (one) => one.size,
       },
@@ -82,6 +84,7 @@ export default function Trash() {
       {
         key: "expires",
         title: "Removed permanently",
+        phone: "none",
         nowrap: true,
         cell: (one) => <When at={one.expires} />,
         sort: (one) => one.expires,

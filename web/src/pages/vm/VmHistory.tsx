@@ -8,6 +8,7 @@ import type { Entry } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
 import { ago, moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Status } from "@/ui/labels";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { operationWords } from "./operations";
 
@@ -35,9 +36,7 @@ const COLUMNS: Column<Entry>[] = [
     title: "Outcome",
     cell: (entry) =>
       entry.code === undefined ? (
-        <Label isCompact color="green">
-          Done
-        </Label>
+        <Status tone="ok">Done</Status>
       ) : (
         <>
           <Label isCompact color="red">

@@ -55,8 +55,8 @@ export function OfVm({ children }: { children: (vm: Vm, tab: string) => React.Re
   useEffect(() => {
     if (vm) setBefore(vm);
   }, [vm]);
-  if (vm) return children(vm, tab);
-  if (!known && connection !== "live") return <Loading />;
+  if (vm && known) return children(vm, tab); // what one may do with it comes with the groups
+  if (vm || (!known && connection !== "live")) return <Loading />;
   return <Gone name={before?.vmid === Number(vmid) ? before.name : undefined} vmid={vmid} />;
 }
 

@@ -5,7 +5,6 @@ import {
   EmptyState,
   EmptyStateActions,
   EmptyStateFooter,
-  Flex,
   Skeleton,
   ToggleGroup,
   ToggleGroupItem,
@@ -86,7 +85,7 @@ export default function Vms() {
       <PageHead
         title="Virtual machines"
         actions={
-          <Flex gap={{ default: "gapSm" }}>
+          <>
             {mayLook && all.length > 0 && (
               <Button variant="secondary" icon={<Icon name="text" />} onClick={() => set("screens", "")}>
                 Text on screens
@@ -94,10 +93,10 @@ export default function Vms() {
             )}
             {mayCreate && all.length > 0 && (
               <LinkButton variant="primary" to="/create">
-                Create a virtual machine
+                Create<span className="v-long"> a virtual machine</span>
               </LinkButton>
             )}
-          </Flex>
+          </>
         }
       />
       <Section>

@@ -54,7 +54,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
   return (
     <Modal isOpen variant="medium" onClose={onClose} aria-labelledby="why-title">
       <ModalHeader
-        title="Why? Who may do what"
+        title="Check access"
         labelId="why-title"
         description="The server decides as it would for a real request. Nothing is done."
       />

@@ -4,7 +4,7 @@ import { createPortal } from "react-dom";
 import { at } from "@/api/base";
 import type { Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
-import { Icon } from "@/look/Icon";
+import { Icon, type IconName } from "@/look/Icon";
 import { StateLabel } from "@/ui/labels";
 import { VmActions } from "../VmActions";
 import { VmNotes } from "../VmHead";
@@ -100,15 +100,12 @@ export function Tool({
   onPress,
   disabled,
   className = "",
-  children,
 }: {
-  icon?: Parameters<typeof Icon>[0]["name"];
+  icon: IconName;
   label: string;
   onPress: () => void;
   disabled?: boolean;
   className?: string;
-  /** What is seen, where an icon says too little. */
-  children?: ReactNode;
 }) {
   return (
     <button
@@ -119,8 +116,7 @@ export function Tool({
       disabled={disabled}
       onClick={onPress}
     >
-      {icon && <Icon name={icon} />}
-      {children}
+      <Icon name={icon} />
     </button>
   );
 }

@@ -1,5 +1,5 @@
 /** What a VM is, at a glance: its screens, its facts, and how well it is shut in. */
-import { Alert, Grid, GridItem } from "@patternfly/react-core";
+import { Alert } from "@patternfly/react-core";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
@@ -14,45 +14,32 @@ export function Overview({ vm }: { vm: Vm }) {
   const may = useMay();
   const attached = new Set(vm.media);
   const warned = useObjects("medium").filter((one) => attached.has(one.mid) && one.content?.warning);
+  const screens = may("vm.interact", vm.gid) && vm.displays.length > 0 && vm.state !== "STOPPED";
   return (
-    <Grid hasGutter>
+    <div className="v-overview">
       {warned.map((one) => (
-        <GridItem key={one.mid}>
-          <Alert component="p" isInline variant="warning" title={one.name}>
-            {one.content?.warning}
-          </Alert>
-        </GridItem>
+        <Alert key={one.mid} component="p" isInline variant="warning" title={one.name} className="v-overview-all">
+          {one.content?.warning}
+        </Alert>
       ))}
-      {may("vm.interact", vm.gid) && vm.displays.length > 0 && vm.state !== "STOPPED" && (
-        <GridItem>
+      {screens && (
+        <div className="v-overview-screen">
           <Screens vm={vm} />
-        </GridItem>
+        </div>
       )}
-      {info.isError && (
-        <GridItem>
-          <Failed error={info.error} what="The VM" again={() => void info.refetch()} />
-        </GridItem>
-      )}
-      {info.isPending && (
-        <GridItem>
-          <Loading />
-        </GridItem>
-      )}
+      {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
+      {info.isPending && <Loading />}
       {info.data && (
         <>
-          <GridItem lg={6}>
-            <Facts vm={vm} info={info.data} />
-          </GridItem>
-          <GridItem lg={6}>
-            <Devices info={info.data} />
-          </GridItem>
+          <Facts vm={vm} info={info.data} />
+          <Devices info={info.data} />
           {info.data.isolation && (
-            <GridItem>
+            <div className="v-overview-all">
               <IsolationCard isolation={info.data.isolation} />
-            </GridItem>
+            </div>
           )}
         </>
       )}
-    </Grid>
+    </div>
   );
 }

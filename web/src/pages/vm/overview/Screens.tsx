@@ -1,30 +1,28 @@
 /** A VM's screens, small: each leads to its console. */
-import { Card, CardBody, CardTitle, Gallery, GalleryItem } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import { useShot } from "./useShot";
 
-const WIDTH = 320;
+/** Pixels that are asked for: of one screen, and of each of several. */
+const WIDTH = { one: 1024, several: 480 };
 
 export function Screens({ vm }: { vm: Vm }) {
   return (
     <Card>
       <CardTitle component="h2">{vm.displays.length === 1 ? "Screen" : "Screens"}</CardTitle>
-      <CardBody>
-        <Gallery hasGutter minWidths={{ default: "14rem" }} maxWidths={{ default: "20rem" }}>
-          {vm.displays.map(({ name }) => (
-            <GalleryItem key={name}>
-              <Shot vm={vm} display={name} />
-            </GalleryItem>
-          ))}
-        </Gallery>
+      <CardBody className="v-shots">
+        {vm.displays.map(({ name }) => (
+          <Shot key={name} vm={vm} display={name} />
+        ))}
       </CardBody>
     </Card>
   );
 }
 
 function Shot({ vm, display }: { vm: Vm; display: string }) {
-  const { url, failed } = useShot(vm, display, WIDTH);
+  const width = vm.displays.length === 1 ? WIDTH.one : WIDTH.several;
+  const { url, failed } = useShot(vm, display, width);
   return (
     <Link to={`/vms/${vm.vmid}/console?display=${encodeURIComponent(display)}`} className="v-shot">
       {url ? (
@@ -32,7 +30,7 @@ function Shot({ vm, display }: { vm: Vm; display: string }) {
       ) : (
         <span className="v-shot-none">{failed ?? "Taking a picture…"}</span>
       )}
-      <span>{display}</span>
+      {vm.displays.length > 1 && <span>{display}</span>}
     </Link>
   );
 }

@@ -35,12 +35,8 @@ export default function SerialTerminal({ vm }: { vm: Vm }) {
         {connected && <KeyboardBar keyboard={keyboard} onMove={move} />}
         <Tool icon="paste" label="Paste" disabled={!mayType} onPress={paste} />
         <Tool icon="search" label="Search the output" onPress={() => setFinding(true)} />
-        <Tool label="Smaller letters" onPress={() => changeFont(-1)}>
-          A−
-        </Tool>
-        <Tool label="Larger letters" onPress={() => changeFont(1)}>
-          A+
-        </Tool>
+        <Tool icon="smaller" label="Smaller letters" onPress={() => changeFont(-1)} />
+        <Tool icon="larger" label="Larger letters" onPress={() => changeFont(1)} />
         <button ref={way} type="button" className="v-tool" onClick={serial.clear}>
           Clear
         </button>

@@ -3,7 +3,8 @@ import { Checkbox, FormGroup, FormSection, NumberInput, TextArea, TextInput } fr
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
-export function GeneralFields({ draft, change, problems, disabled }: Fields) {
+/** `rosetta`: it may be of use on the VM's host, or was asked for. */
+export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fields & { rosetta: boolean }) {
   return (
     <FormSection title="General" titleElement="h2">
       <FormGroup label="Name" fieldId="name" isRequired>
@@ -52,14 +53,16 @@ export function GeneralFields({ draft, change, problems, disabled }: Fields) {
         onChange={(_event, autostart) => change({ autostart })}
         isDisabled={disabled}
       />
-      <Checkbox
-        id="rosetta"
-        label="Rosetta"
-        description="Translation of x86 programs in the guest, on hosts that support it; ignored elsewhere."
-        isChecked={draft.rosetta}
-        onChange={(_event, rosetta) => change({ rosetta })}
-        isDisabled={disabled}
-      />
+      {rosetta && (
+        <Checkbox
+          id="rosetta"
+          label="Rosetta"
+          description="Translation of x86 programs in the guest, on hosts that support it; ignored elsewhere."
+          isChecked={draft.rosetta}
+          onChange={(_event, on) => change({ rosetta: on })}
+          isDisabled={disabled}
+        />
+      )}
       <FormGroup label="Notes" fieldId="notes">
         <TextArea
           id="notes"

@@ -54,6 +54,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
   };
   return (
     <Form
+      className="v-settings"
       onSubmit={(event) => {
         event.preventDefault();
         if (dirty && Object.keys(problems).length === 0) setReviewing(true);
@@ -89,7 +90,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
             : "Your changes do not affect these settings."}
         </Alert>
       )}
-      <GeneralFields {...fields} />
+      <GeneralFields {...fields} rosetta={base.rosetta || base.machine_type.startsWith("virt")} />
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />

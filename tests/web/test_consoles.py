@@ -1,0 +1,133 @@
+"""Consoles have the room, whatever is told; and what a narrow screen or a wrong address makes of the page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+from tests.host import Host
+from tests.web.conftest import NewPerson
+from tests.web.person import Person
+
+WIDTH, HEIGHT = 1440, 900
+
+
+@pytest.fixture
+def watcher(host: Host, person: NewPerson) -> Person:
+    """root, at a host with one VM that runs."""
+    host.ok("vm", "create", "web", "--memory", "64M", "--display", "64x64")
+    host.ok("vm", "start", "web")
+    one = person(host.url, width=WIDTH, height=HEIGHT)
+    one.enter("root", "/vms/1/console")
+    return one
+
+
+def box(locator: Locator) -> FloatRect:
+    found = locator.bounding_box()
+    assert found is not None
+    return found
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+@pytest.mark.holds("PAGE-9251")
+def test_an_unknown_address_says_so(root: Person) -> None:
+    root.open("/machines/of/old")
+    expect(root.page.get_by_role("heading", name="There is no page at this address")).to_be_visible()
+    expect(root.page.get_by_text("/machines/of/old")).to_be_visible()
+    root.page.get_by_role("main").get_by_role("link", name="Virtual machines").click()
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+
+
+@pytest.mark.holds("PAGE-9252")
+def test_a_console_fills_the_window_and_its_bar_hides(host: Host, watcher: Person) -> None:
+    page, guest = watcher.page, watcher.page.locator(".v-guest")
+    expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
+    before = box(guest)
+    assert before["height"] >= 0.95 * HEIGHT - 10 and before["width"] >= 0.95 * WIDTH, before
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        for around in guest, page.locator(".v-console"):
+            assert around.evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(0, 0, 0)", theme
+
+    host.ok("vm", "set", "web", "--memory", "80M")
+    expect(page.get_by_text("Takes effect at the next start")).to_be_visible()
+    assert box(guest) == before, "a notice lies over it"
+
+    press(page, "Hide the bar")
+    show = page.get_by_role("button", name="Show the bar")
+    expect(show).to_be_focused()
+    assert box(guest)["height"] == HEIGHT
+    assert watcher.violations() == []
+    page.reload()
+    show.click()
+    expect(show).to_have_count(0)
+    expect(guest).to_be_visible()
+    assert box(guest) == before
+
+
+@pytest.mark.holds("PAGE-9253")
+def test_a_console_in_a_window_of_its_own(watcher: Person) -> None:
+    page = watcher.page
+    expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
+    with page.expect_popup() as opened:
+        press(page, "Open in a window")
+    own = opened.value
+    expect(own.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
+    expect(own.get_by_role("navigation", name="Places")).to_have_count(0)
+    assert (own.title(), box(own.locator(".v-guest"))["x"]) == ("web", 0)
+    own.get_by_role("navigation", name="Of web").get_by_role("link", name="Serial").click()
+    expect(own.get_by_role("region", name="Serial console of web")).to_be_visible()
+    expect(own.get_by_role("navigation", name="Places")).to_have_count(0)
+    own.close()
+
+
+@pytest.mark.holds("PAGE-9254")
+def test_a_serial_console_is_pasted_into_searched_and_made_larger(host: Host, watcher: Person) -> None:
+    page = watcher.page
+    host.say(b"first line\r\nhere is the NEEDLE\r\nand a needle again\r\n")
+    watcher.go("/vms/1/serial")
+    expect(page.get_by_text("The keyboard is free")).to_be_visible()
+    terminal = page.get_by_role("region", name="Serial console of web")
+    expect(terminal.locator(".xterm-rows")).to_contain_text("needle again")
+
+    press(page, "Search the output")
+    page.get_by_role("textbox", name="Search the output").fill("needle")
+    expect(page.get_by_role("status").get_by_text("2 of 2")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").get_by_text("1 of 2")).to_be_visible()
+    assert watcher.violations() == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("textbox", name="Search the output")).to_have_count(0)
+
+    press(page, "Paste")
+    dialog = page.get_by_role("dialog", name="Paste into the console")
+    dialog.get_by_role("textbox", name="Text").fill("echo pasted")
+    dialog.get_by_role("button", name="Paste", exact=True).click()
+    expect(page.get_by_text("You have the keyboard")).to_be_visible()
+
+    size = "one => parseFloat(getComputedStyle(one).fontSize)"
+    small = terminal.locator(".xterm-rows").evaluate(size)
+    press(page, "Larger letters")
+    assert watcher.until(lambda: terminal.locator(".xterm-rows").evaluate(size) > small)
+
+
+@pytest.mark.holds("PAGE-9255")
+def test_on_a_phone_a_row_is_two_lines_and_the_head_one_row(host: Host, person: NewPerson) -> None:
+    for name in ("web", "a-name-that-is-longer"):
+        host.ok("vm", "create", name, "--memory", "64M")
+    one = person(host.url, width=390, height=844)
+    one.enter("root", "/vms")
+    page = one.page
+    row = page.get_by_role("row").filter(has_text="a-name-that-is-longer")
+    expect(row).to_contain_text(re.compile("Stopped"))
+    assert box(row)["height"] <= 72, "two lines"
+    assert box(page.locator(".v-head"))["height"] <= 50
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    one.go("/vms/1")
+    expect(page.get_by_role("heading", level=1)).to_have_text("web")
+    assert box(page.locator(".v-head-row"))["height"] <= 50
