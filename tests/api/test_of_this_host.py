@@ -110,7 +110,7 @@ async def test_a_vm_keeps_its_hardware_and_takes_other_at_its_next_start_with_wh
         assert back["warnings"] == ["with hardware 1, the guest no longer finds: a second fake bus"]
 
 
-@pytest.mark.holds("GUEST-9152")
+@pytest.mark.holds("GUEST-41")
 async def test_keyboard_and_pointer_are_chosen_and_changed_for_the_next_start(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid = await w.vm()

@@ -56,7 +56,7 @@ def test_a_balloon_is_switched_off_and_on(host: Host, tmp_path: Path) -> None:
     assert json.loads(host.ok("vm", "show", "plain", "--json"))["balloon"] is False
 
 
-@pytest.mark.holds("GUEST-9152")
+@pytest.mark.holds("GUEST-41")
 def test_keyboard_and_pointer_are_written_and_shown(host: Host, tmp_path: Path) -> None:
     def shown() -> list[str]:
         lines = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]

@@ -64,7 +64,7 @@ def test_buses_and_boot_order() -> None:
     assert [device.rsplit("=", 1)[1] for device in disks] == ["1", "2", "3", "4", "5"]
 
 
-@pytest.mark.holds("GUEST-9303")
+@pytest.mark.holds("GUEST-42")
 def test_virtio_disks_have_a_thread_of_their_own_from_hardware_2_on() -> None:
     buses = (Bus.BLOCK, Bus.VIRTIO, Bus.USB, Bus.BLOCK)
     for hardware, disks, expected in (
@@ -90,7 +90,7 @@ def test_usb_controllers_have_the_ports_that_are_needed_and_one_to_spare(disks: 
     assert found() == without, "keyboard and tablet come with a display"
 
 
-@pytest.mark.holds("GUEST-9152")
+@pytest.mark.holds("GUEST-41")
 @pytest.mark.parametrize(
     ("kind", "devices"),
     [
