@@ -34,7 +34,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-@pytest.mark.holds("PAGE-23")
+@pytest.mark.holds("PAGE-22")
 def test_an_unknown_address_says_so(root: Person) -> None:
     root.open("/machines/of/old")
     expect(root.page.get_by_role("heading", name="There is no page at this address")).to_be_visible()
@@ -43,7 +43,7 @@ def test_an_unknown_address_says_so(root: Person) -> None:
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
 
 
-@pytest.mark.holds("PAGE-24")
+@pytest.mark.holds("PAGE-23")
 def test_a_console_fills_the_window_and_its_bar_hides(host: Host, watcher: Person) -> None:
     page, guest = watcher.page, watcher.page.locator(".v-guest")
     expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
@@ -70,7 +70,7 @@ def test_a_console_fills_the_window_and_its_bar_hides(host: Host, watcher: Perso
     assert box(guest) == before
 
 
-@pytest.mark.holds("PAGE-25")
+@pytest.mark.holds("PAGE-24")
 def test_a_console_in_a_window_of_its_own(watcher: Person) -> None:
     page = watcher.page
     expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_enabled()
@@ -86,7 +86,7 @@ def test_a_console_in_a_window_of_its_own(watcher: Person) -> None:
     own.close()
 
 
-@pytest.mark.holds("PAGE-26")
+@pytest.mark.holds("PAGE-25")
 def test_a_serial_console_is_pasted_into_searched_and_made_larger(host: Host, watcher: Person) -> None:
     page = watcher.page
     host.say(b"first line\r\nhere is the NEEDLE\r\nand a needle again\r\n")
@@ -116,7 +116,7 @@ def test_a_serial_console_is_pasted_into_searched_and_made_larger(host: Host, wa
     assert watcher.until(lambda: terminal.locator(".xterm-rows").evaluate(size) > small)
 
 
-@pytest.mark.holds("PAGE-27")
+@pytest.mark.holds("PAGE-26")
 def test_on_a_phone_a_row_is_two_lines_and_the_head_one_row(host: Host, person: NewPerson) -> None:
     for name in ("web", "a-name-that-is-longer"):
         host.ok("vm", "create", name, "--memory", "64M")
