@@ -26,11 +26,14 @@ export default function Dashboard() {
     <>
       <PageHead
         title="Dashboard"
-        actions={mayCreate && some && (
+        actions={
+          mayCreate &&
+          some && (
             <Button onClick={() => navigate("/create")}>
               Create<span className="v-long"> a virtual machine</span>
             </Button>
-          )}
+          )
+        }
       />
       <Section>
         {ready ? <Present mayCreate={mayCreate} /> : <Skeleton height="16rem" screenreaderText="Loading" />}

@@ -216,8 +216,7 @@ function RequestId({ id }: { id: string }) {
 }
 
 function Outcome({ entry }: { entry: Entry }) {
-  if (!isRefused(entry))
-    return <Status tone="ok">Done</Status>;
+  if (!isRefused(entry)) return <Status tone="ok">Done</Status>;
   return (
     <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
