@@ -64,5 +64,5 @@ def test_a_guest_reports_what_it_frees_where_its_hardware_and_its_settings_have_
 
     plan = KINDS["nothing"]
     without = replace(plan, spec=msgspec.structs.replace(plan.spec, balloon=False))
-    assert balloons(plan, "2") == ["virtio-balloon-pci,free-page-reporting=on,addr=0xa"]
+    assert balloons(plan, "2") == ["virtio-balloon-pci,free-page-reporting=on,addr=0x11"]
     assert [balloons(plan, "1"), balloons(without, "2"), balloons(without, "1")] == [[], [], []]

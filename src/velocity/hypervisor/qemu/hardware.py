@@ -27,7 +27,7 @@ class Slots:
     nics: int = 0xB
     blocks: int = 0xC
     spare_ports: int = 0x10
-    balloon: int = 0xA
+    balloon: int = 0x11
 
 
 @dataclass(frozen=True)
