@@ -55,7 +55,7 @@ check: ## Lint, types, imports, generated docs up to date
 	@scripts/node npm run --silent check
 	@scripts/node node scripts/budget.mjs
 
-bench: ## Run all benchmarks beside their baselines and peers, some 20 minutes; bench-NAME runs one (bench/NAME.py)
+bench: ## Run all benchmarks beside their baselines and peers, some 40 minutes; bench-NAME runs one (bench/NAME.py)
 	@scripts/setup dev
 	@$(PY) -m bench
 

@@ -7,8 +7,8 @@ import sys
 import traceback
 
 BENCHES = (
-    "start", "fifty", "create", "restart", "memory", "overhead", "state", "scale", "mixed", "upload", "clone", "signin",
-    "web", "hostile", "storms", "history",
+    "start", "fifty", "create", "restart", "memory", "overhead", "state", "scale", "mixed", "upload", "clone", "guests",
+    "signin", "web", "hostile", "storms", "history",
 )  # fmt: skip
 """In the order of the table in docs/performance.md. Each is a module with a `main`."""
 
