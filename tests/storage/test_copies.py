@@ -14,16 +14,16 @@ from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.threads import Threads
 
 pytestmark = pytest.mark.anyio
-SIZE = (64 << 20) + 700
+SIZE = (8 << 20) + 700
 """No whole sectors."""
-HOLES = 16 << 20
+HOLES = 2 << 20
 
 
 def raw(file: Path, *, size: int = SIZE) -> None:
     """It has bytes at its beginning, in its middle and at its end, and holes."""
     chance = random.Random(1)
     with file.open("wb") as made:
-        for offset in (0, 30 << 20, size - 5000):
+        for offset in (0, 3 << 20, size - 5000):
             made.seek(offset)
             made.write(chance.randbytes(5000))
 
@@ -95,7 +95,7 @@ async def test_an_image_that_would_slow_its_guest_or_take_more_than_its_disk_is_
         if case == "with a snapshot":
             qemu_img("snapshot", "-c", "one", image)
         elif case == "with a tail":
-            os.truncate(image, 1 << 30)
+            os.truncate(image, 100 << 20)
         source = os.open(image, os.O_RDONLY)
         await made(source, target, Conversion("qcow2", "qcow2", size, foreign=True), None)
         os.close(source)
