@@ -67,6 +67,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "believed"
         ),
     ] = []
+    nat_subnet: Annotated[
+        str,
+        Meta(
+            description="the network of NAT guests on a bridge (`10.80.0.0/20`), in private addresses; empty: one that "
+            "this host does not use; `none`: no bridge, but QEMU's user network, as without root"
+        ),
+    ] = ""
     authkey_lifetime: Annotated[int, Meta(ge=1, le=31_536_000, description="seconds until an authkey expires")] = 3600
     root_password: Annotated[
         str,
@@ -93,7 +100,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             ge=1000,
             le=2**31,
-            description="the first of 10,032 uids: one per VM process, the last 32 for reading images (only as root)",
+            description="the first of 10,032 uids: one per VM process, the last 32 for reading images and for NAT's "
+            "dnsmasq (only as root)",
         ),
     ] = 20000
     trash_days: Annotated[
@@ -300,6 +308,8 @@ def _check(settings: Settings) -> Settings:
         raise ConfigError("tls_cert and tls_key belong together: set both, or neither")
     if settings.root_password and not 8 <= len(settings.root_password) <= 1024:
         raise ConfigError("root_password must have 8 to 1,024 characters")
+    if settings.nat_subnet not in ("", "none"):
+        _check_subnet(settings.nat_subnet)
     for one in settings.trusted_proxies:
         from ipaddress import ip_network  # few have any
 
@@ -320,3 +330,14 @@ def _check(settings: Settings) -> Settings:
         if twice:
             raise ConfigError(f"{what} {twice[0]!r} occurs twice")
     return settings
+
+
+def _check_subnet(text: str) -> None:
+    try:
+        subnet = IPv4Network(text)
+    except ValueError as error:
+        raise ConfigError(f"nat_subnet: {error}; write a network such as 10.80.0.0/20") from None
+    if not any(subnet.subnet_of(IPv4Network(one)) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")):
+        raise ConfigError(f"nat_subnet: {subnet} is not private: use 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+    if not 16 <= subnet.prefixlen <= 29:
+        raise ConfigError(f"nat_subnet: {subnet} must have a prefix of 16 to 29")

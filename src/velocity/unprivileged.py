@@ -17,7 +17,7 @@ from typing import Any
 from velocity import sandbox
 from velocity.uninterrupted import ended
 
-UIDS = 31
+UIDS = 30
 """How many such programs run at a time, each under another uid: those after the worker's."""
 MEMORY = 1 << 30
 """Bytes of address space that one gets."""

@@ -58,6 +58,7 @@ class Server:
             "VELOCITY_LISTEN": f"127.0.0.1:{self.port}",
             "VELOCITY_DATA_DIR": str(self.data),
             "VELOCITY_ROOT_PASSWORD": PASSWORD,
+            **({} if self.netns else {"VELOCITY_NAT_SUBNET": "none"}),  # the host's own network stays as it is
             **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
         }
         command = [*self.within, sys.executable, "-m", "velocity", "serve"]

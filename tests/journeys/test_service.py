@@ -64,7 +64,8 @@ def test_the_units_open_what_of_ours_lies_in_read_only_places(monkeypatch: pytes
     monkeypatch.setenv("VELOCITY_POOLS", '[{mpid=1, name="a", path="/etc/p"}, {mpid=2, name="b", path="/srv/p"}]')
     printed = CliRunner().invoke(velocity, ["service", "install", "--print"]).output
     opened = [line for line in printed.splitlines() if line.startswith("ReadWritePaths=")]
-    assert opened == ['ReadWritePaths="/usr/local/my velocity"', "ReadWritePaths=/etc/p"]
+    forwarding = "ReadWritePaths=-/proc/sys/net"
+    assert opened == [forwarding, 'ReadWritePaths="/usr/local/my velocity"', "ReadWritePaths=/etc/p"]
     assert not Path("/usr/local/my velocity").exists(), "it is only printed"
 
 

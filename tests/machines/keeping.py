@@ -40,8 +40,8 @@ class MemoryStore:
     def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
         return [], []
 
-    def discarded(self) -> set[str]:
-        return set()
+    def discarded(self) -> dict[str, int]:
+        return {}
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         return 1

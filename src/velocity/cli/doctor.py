@@ -17,8 +17,8 @@ from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.host import HostInfo, UnaskedWriter
-from velocity.hypervisor.qemu import confine, facts, firmware, nic_filters, probe, scopes
-from velocity.hypervisor.qemu.options import options, out_of_reach
+from velocity.hypervisor.qemu import confine, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
+from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
 from velocity.sizes import size
@@ -138,19 +138,39 @@ def _network(settings: Settings) -> Iterator[Finding]:
                 f"among them: unless it needs that, `sysctl net.ipv6.conf.{nic.identifier}.accept_ra=0`"
             )
         yield Finding(f"nic {nic.nicid}", "limited" if limited else "ok", text)
-    uids = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base).uids
-    if uids is None:
+    yield from _nat(_options(settings))
+
+
+def _nat(chosen: Options) -> Iterator[Finding]:
+    if chosen.uids is None:
         text = "NAT guests can reach 127.0.0.1 and link-local addresses: run the server as root to prevent that"
-    elif fence.holds(uids):
+    elif fence.holds(chosen.uids):
         text = "NAT guests cannot reach this host's loopback, nor metadata services (nftables, read back)"
     else:
         text = "the packet filter is not active: `velocity serve` sets it, and needs nftables"
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
+    nat = nat_host.find(chosen, choose=False)
+    if nat.bridge is None or nat.networks is None:
+        text = f"NAT guests are in QEMU's user network, which is slower and gives none an address of its own: {nat.why}"
+        yield Finding("nat bridge", "limited", text)
+        return
+    lacks = list(nat_host.lacks(nat.bridge))
+    text = f"NAT guests get addresses of {' and '.join(nat.networks.words)} on the bridge {nat.bridge.bridge}"
+    yield Finding("nat bridge", "limited" if lacks else "ok", "; ".join([text, *nat_host.told(nat.bridge), *lacks]))
+    lack = vhost.missing()
+    text = "the kernel itself carries the frames of guests that run with KVM" if lack is None else lack
+    yield Finding("vhost", "limited" if lack else "ok", text)
+
+
+def _options(settings: Settings) -> Options:
+    return options(
+        settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base, settings.nat_subnet
+    )
 
 
 def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Finding]:
     """What holds of each guest's process, read back from /proc."""
-    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    chosen = _options(settings)
     if chosen.uids is None:
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
     elif why := sandbox.missing():
@@ -168,17 +188,18 @@ def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Findin
         if shutil.which(program) is None:
             yield Finding(program, "missing", "install util-linux")
     runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
+    bridge = nat_host.find(chosen, choose=False).bridge
     for run in runs.all() if (chosen.runtime_dir / chosen.instance).is_dir() else ():
         pid = runs.process(run)
         if pid is None:
             continue
         reaches = run.nat and not (chosen.uids is not None and fence.holds(chosen.uids))
-        unfiltered = nic_filters.unfiltered(run)
+        shut, unfiltered = nic_filters.looked_at(run, bridge)
         holds = confine.read_back(
             confine.status(pid),
             server_uid=os.geteuid(),
             nat=run.nat,
-            nat_reaches_loopback=reaches,
+            nat_reaches_loopback=reaches or not shut,
             unfiltered_nics=unfiltered,
         )
         text = f"uid {holds.uid}, capabilities {holds.bounding_set}, seccomp {'on' if holds.seccomp else 'off'}"

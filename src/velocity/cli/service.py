@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import click
 
 from velocity.cli.stop_guests import stop_guests
 from velocity.config import ConfigError, Settings, is_setting, load, toml
+from velocity.hypervisor.qemu import nat_host
+from velocity.hypervisor.qemu.options import options
+from velocity.network.nat_networks import CannotNat
 from velocity.store import engine
 from velocity.store.errors import DatabaseError
 
@@ -49,8 +53,8 @@ OOMScoreAdjust=-250
 # What the server and the guests' processes never need. docs/security.md says why other lines are not here.
 NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_MKNOD
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN CAP_SYS_NICE
-CapabilityBoundingSet=CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN
+CapabilityBoundingSet=CAP_SYS_NICE CAP_SYS_PTRACE
 LockPersonality=yes
 PrivateMounts=yes
 ProtectControlGroups=yes
@@ -60,6 +64,7 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectProc=invisible
 ProtectSystem=full
+ReadWritePaths=-/proc/sys/net
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=ipc mnt net pid
 RestrictSUIDSGID=yes
@@ -235,6 +240,8 @@ def _word(text: str) -> str:
 def uninstall(user: bool, directory: Path | None) -> None:
     """Remove the units, and print how to stop what still runs. Guests and data remain."""
     place = (directory or _place(user)).absolute()
+    if (place / SERVER).is_file():
+        _remove_nat(place / SERVER)
     for name in (SERVER, GUESTS):
         enabled = [one for one in _place(user).glob(f"*.wants/{name}") if one.readlink() == place / name]
         for file in (place / name, *enabled):
@@ -249,6 +256,31 @@ def uninstall(user: bool, directory: Path | None) -> None:
     systemctl = "systemctl --user" if user else "systemctl"
     click.echo(f"{systemctl} stop {SERVER}; {systemctl} daemon-reload   (guests keep running)")
     click.echo(f"{systemctl} stop {GUESTS}   (before that, if the guests are to be shut down)")
+
+
+def _remove_nat(unit: Path) -> None:
+    """What the server of that unit has made for NAT and could not remove, as when it was killed."""
+    text = unit.read_text(encoding="utf-8", errors="replace").replace("%%", "%")
+    lines = [line.partition("=")[2] for line in text.splitlines() if line.startswith("Environment=")]
+    try:
+        settings = load(environ=dict(word.split("=", 1) for line in lines for word in shlex.split(line)))
+    except (ConfigError, ValueError):
+        return
+    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    bridge = nat_host.find(chosen, choose=False).bridge
+    if bridge is None or not bridge.exists():
+        return
+    try:
+        gone = bridge.remove()
+    except (CannotNat, OSError) as error:
+        click.echo(f"NAT's bridge {bridge.bridge} cannot be removed: {error}", err=True)
+        return
+    words = (
+        f"removed NAT's bridge {bridge.bridge}"
+        if gone
+        else (f"NAT's bridge {bridge.bridge} has guests; it goes after the last one, if the server still runs then")
+    )
+    click.echo(words, err=True)
 
 
 def _place(user: bool) -> Path:

@@ -18,7 +18,7 @@ from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean
 from velocity.client import Client
 from velocity.contract import settings
-from velocity.contract.machines import Attachment, Display, Interface, MediaMode, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Attachment, Display, Interface, MediaMode, NatKind, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -239,6 +239,8 @@ WORDS = (
             + (f" on host NIC {nic.host}" if isinstance(nic.host, int) else "")
             + (", trusted" if nic.trusted is True else "")
             + f", id {one.id}, {one.mac}"
+            + "".join(f", {address}" for address in one.addresses or ())
+            + (", in QEMU's user network" if one.nat is NatKind.USER else "")
             for nic, one in nics
         ],
     ),

@@ -30,6 +30,7 @@ from velocity.contract.vm_settings import Attachment as Attachment
 from velocity.contract.vm_settings import Display as Display
 from velocity.contract.vm_settings import Interface as Interface
 from velocity.contract.vm_settings import MediaMode as MediaMode
+from velocity.contract.vm_settings import NatKind as NatKind
 from velocity.contract.vm_settings import Nic as Nic
 from velocity.contract.vm_settings import NicType as NicType
 from velocity.contract.vm_settings import VmSettings as VmSettings

@@ -29,6 +29,13 @@ class NicType(enum.Enum):
     BRIDGE = "BRIDGE"
 
 
+class NatKind(enum.Enum):
+    """BRIDGE: a bridge of the host's, with addresses that it gives. USER: QEMU's user network, the same for each VM."""
+
+    BRIDGE = "BRIDGE"
+    USER = "USER"
+
+
 Pixels = Annotated[int, Meta(ge=1, le=8192, description="pixels, 1 to 8,192")]
 Trusted = Annotated[
     bool,
@@ -66,6 +73,19 @@ class Interface(Wire, frozen=True):
 
     id: Annotated[int, Meta(description="never given twice in one VM")]
     mac: Annotated[str, Meta(description="its MAC address, in lower case")]
+    nat: (
+        Annotated[
+            NatKind,
+            Meta(
+                description="of a NAT NIC, where it is: on the host's bridge, with `addresses` of its own, or in "
+                "QEMU's user network; while the VM runs, how it was started"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    addresses: (
+        Annotated[list[str], Meta(description="those that the host's bridge gives it, IPv4's first")] | UnsetType
+    ) = UNSET
 
 
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]

@@ -119,7 +119,8 @@ class Listing(Value, frozen=True):
 class HostFacts:
     """What a host can give a machine. Memory is in MiB. It never stands for one of several kinds: it has no tag.
 
-    `hardware`: oldest first.
+    `hardware`: oldest first. `nat_networks` are those in which it can give NAT NICs addresses, IPv4's first;
+    `nat_lacking` says why there are none, if that is to keep machines with such NICs from starting.
     """
 
     accelerator: str
@@ -130,6 +131,8 @@ class HostFacts:
     hardware: tuple[HardwareProfile, ...]
     max_cpus: int
     memory: int
+    nat_networks: tuple[str, ...] = ()
+    nat_lacking: str = ""
 
 
 class Confinement(Value, frozen=True):
@@ -151,7 +154,7 @@ class Confinement(Value, frozen=True):
     core_dumps: bool
     nat_reaches_loopback: bool
     unfiltered_nics: tuple[int, ...]
-    """The ids of BRIDGE NICs."""
+    """The ids of BRIDGE NICs, and of NAT NICs with addresses of the host's networks."""
     gaps: tuple[str, ...]
 
 
@@ -176,7 +179,7 @@ class Traffic(Value, frozen=True):
 class Usage(Value, frozen=True):
     """What one run has taken since its start: counters that only grow, but for `memory`, resident now.
 
-    `cpu` in seconds, the rest in bytes. `net` counts the BRIDGE NICs; None: the run has none.
+    `cpu` in seconds, the rest in bytes. `net` counts the NICs that have links on the host; None: the run has none.
     """
 
     cpu: float

@@ -44,10 +44,14 @@ class Input(enum.Enum):
 
 
 class NatSpec(Value, frozen=True):
-    """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once."""
+    """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once.
+
+    `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own.
+    """
 
     nic: int
     mac: str
+    place: int = 0
 
 
 class BridgeSpec(Value, frozen=True):
@@ -84,7 +88,11 @@ class MachineSpec(Value, frozen=True):
 
 
 class HardwareProfile(Value, frozen=True):
-    """What machines can be made of. `notices`: what a guest notices that had the one before, for people."""
+    """What machines can be made of. `notices`: what a guest notices that had the one before, for people.
+
+    `nat_bridge`: their NAT NICs have addresses of the host's networks, where it has such.
+    """
 
     name: str
     notices: str
+    nat_bridge: bool = False

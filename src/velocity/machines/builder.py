@@ -106,6 +106,7 @@ class Builder:
                     writable.setdefault(attachment.mid, number)
                     makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
         macs = dict.fromkeys(one.mac for spec in specs for one in spec.interfaces)
+        places = frozenset(place for spec in specs for place in spec.nat_places.values())
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -114,6 +115,7 @@ class Builder:
             writable=writable,
             attached_by=makers,
             macs=tuple(macs),
+            places=places,
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
@@ -172,7 +174,7 @@ class Builder:
             input=Input(spec.input),
             disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
-            nics=tuple(self._nic(nic, one) for nic, one in interfaces.pairs(spec)),
+            nics=tuple(self._nic(spec, nic, one) for nic, one in interfaces.pairs(spec)),
         )
 
     def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:
@@ -192,9 +194,18 @@ class Builder:
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
         )
 
-    def _nic(self, nic: Nic, one: Interface) -> NicSpec:
+    def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
+        """Those of its NICs as they are told; `run` is what it runs with."""
+        facts = self._hosts.about(self._host)
+        return interfaces.shown(machine.spec, run, rules.on_bridge(machine.spec, facts), facts.nat_networks)
+
+    def _nic(self, spec: Spec, nic: Nic, one: Interface) -> NicSpec:
         if nic.type == NicType.NAT.value:
-            return NatSpec(nic=one.id, mac=one.mac)
+            facts = self._hosts.about(self._host)
+            if facts.nat_lacking and rules.wants_bridge(spec, facts):
+                raise Refused(Problem.HYPERVISOR, facts.nat_lacking)
+            place = spec.nat_places.get(one.id, 0) if rules.on_bridge(spec, facts) else 0
+            return NatSpec(nic=one.id, mac=one.mac, place=place)
         if not isinstance(nic.host, int) or nic.host not in self._nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"

@@ -29,7 +29,7 @@ class Claim:
 
     `writable` are the media that it may write to while pools and rights permit it, with their places in its list;
     `attached_by` is who attached them, see `Writers`. `macs` are those of its NICs in
-    their order, then those of a run.
+    their order, then those of a run; `places` are where they are in the networks of NAT.
     """
 
     line: Sequence[int]
@@ -39,6 +39,7 @@ class Claim:
     writable: Mapping[UUID, int]
     attached_by: Mapping[UUID, int | None]
     macs: Sequence[str] = ()
+    places: frozenset[int] = frozenset()
 
     @property
     def key(self) -> tuple[int, str]:
@@ -70,6 +71,9 @@ class Claims:
         self._writers: dict[UUID, set[UUID]] = {}
         self._macs: dict[str, set[UUID]] = {}
         """Of a MAC address that was made by an earlier version, there may be two holders."""
+        self._places: Counter[int] = Counter()
+        self.last_place = 0
+        """The one that was given last, as far as is known."""
 
     def media(self, uuid: UUID) -> frozenset[UUID]:
         """What is attached to a VM, or about to be."""
@@ -86,6 +90,8 @@ class Claims:
             self._writers.setdefault(mid, set()).add(uuid)
         for mac in claim.macs:
             self._macs.setdefault(mac, set()).add(uuid)
+        self._places.update(claim.places)
+        self.last_place = max([self.last_place, *claim.places])
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
 
@@ -107,6 +113,7 @@ class Claims:
             self._macs[mac].discard(uuid)
             if not self._macs[mac]:
                 del self._macs[mac]
+        self._places.subtract(claim.places)
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 
@@ -158,6 +165,10 @@ class Claims:
     def has_mac(self, mac: str) -> bool:
         """Whether some VM has it."""
         return mac in self._macs
+
+    def has_place(self, place: int) -> bool:
+        """Whether some VM has it."""
+        return self._places[place] > 0
 
     def _check_macs(self, claim: Claim, had: Collection[str]) -> None:
         for place, mac in enumerate(claim.macs):

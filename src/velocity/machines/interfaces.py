@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
-from velocity.contract.machines import Interface, Nic, NicType
+from velocity.contract.machines import Interface, NatKind, Nic, NicType
 from velocity.contract.problems import Problem, Refused
 from velocity.machines.rules import Spec
-from velocity.network.rules import made_macs, next_nic
+from velocity.network.rules import addresses, made_macs, next_nic, next_place
 
 Fits = Callable[[Nic, Nic, Interface], bool]
 """Whether a NIC that was sent is one that the VM has."""
 
 
-def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Callable[[str], bool]) -> Spec:
+class Taken(Protocol):
+    """What VMs have of which each is given but once."""
+
+    last_place: int
+
+    def has_mac(self, mac: str) -> bool: ...
+
+    def has_place(self, place: int) -> bool: ...
+
+
+def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Taken, networks: Sequence[str]) -> Spec:
     """With the interfaces of its NICs: those that it had, by id or by what the list says, and new ones.
 
-    `taken`: whether another VM has a MAC address. Raises `Refused`.
+    NAT NICs get places in the host's `networks`. Raises `Refused`.
     """
     if has is not None and spec.nics is has.nics:
         return spec
@@ -32,9 +43,38 @@ def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Callable[[str],
     for place in range(len(spec.nics)):
         if not ids[place]:
             ids[place] = last = next_nic(last, {one for one in ids if one})
-        macs[place] = macs[place] or _made(machine, ids[place], macs, taken)
+        macs[place] = macs[place] or _made(machine, ids[place], macs, taken.has_mac)
     interfaces = tuple(Interface(id=nic, mac=mac) for nic, mac in zip(ids, macs, strict=True))
-    return msgspec.structs.replace(spec, interfaces=interfaces, last_nic=last)
+    had = has.nat_places if has else {}
+    nat = [nic for nic, sent in zip(ids, spec.nics, strict=True) if sent.type == NicType.NAT.value]
+    places = _placed(nat, had, taken, networks)
+    return msgspec.structs.replace(spec, interfaces=interfaces, last_nic=last, nat_places=places)
+
+
+def _placed(nics: Sequence[int], had: Mapping[int, int], taken: Taken, networks: Sequence[str]) -> dict[int, int]:
+    """Where the addresses of NAT NICs are, by their ids: where they were, or where none has been for long."""
+    places = {nic: had[nic] for nic in nics if nic in had}
+    last = taken.last_place
+    for nic in nics:
+        if nic not in places:
+            last = next_place(last, networks, lambda one: one in places.values() or taken.has_place(one))
+            places[nic] = last
+    return places
+
+
+def shown(spec: Spec, run: Spec | None, has_nat: bool, networks: Sequence[str]) -> list[Interface]:
+    """As they are told. `run` is what it runs with; `has_nat`: it would get addresses of the host's now."""
+    at = dict(spec.nat_places) if has_nat else {}
+    if run is not None:
+        at |= {one.id: run.nat_places.get(one.id, 0) for one in run.interfaces}
+    return [_shown(one, at, networks) if nic.type == NicType.NAT.value else one for nic, one in pairs(spec)]
+
+
+def _shown(one: Interface, places: Mapping[int, int], networks: Sequence[str]) -> Interface:
+    given = addresses(networks, places.get(one.id, 0))
+    if not given:
+        return msgspec.structs.replace(one, nat=NatKind.USER)
+    return msgspec.structs.replace(one, nat=NatKind.BRIDGE, addresses=list(given))
 
 
 def _made(machine: UUID, nic: int, own: Collection[str], taken: Callable[[str], bool]) -> str:

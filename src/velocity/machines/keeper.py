@@ -29,7 +29,7 @@ from velocity.hypervisor.port import (
 )
 from velocity.machines.inbox import ExclusiveWork, InboxItem, StateRequest, StopRetry, run_and_answer, unawaited
 from velocity.machines.life import MOMENT, KeeperContext, Life
-from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord
+from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord, run_of
 from velocity.machines.states import DOES, Cause, after
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class Keeper(Life):
         wanted = State.PAUSED if hold else State.RUNNING
         plan.stop_here()
         self.written = frozenset(disk.media.medium for disk in spec.disks if not disk.readonly)
-        run = structs.replace(self.machine.spec, writes=sorted(self.written))
+        run = run_of(self.machine.spec, spec)
         self.starting = True
         self._context.begin_writing(self.written)
         try:

@@ -18,8 +18,8 @@ class MachineStore(Protocol):
     def load(self, host: HostId) -> tuple[Sequence[tuple[Machine, RunRecord]], Sequence[Unreadable]]:
         """The VMs of a host, and what of them cannot be read."""
 
-    def discarded(self) -> set[str]:
-        """The uuids of those in the trash, whether they can be read or not."""
+    def discarded(self) -> dict[str, int]:
+        """The uuids of those in the trash, also of what cannot be read, each with its last place in NAT's networks."""
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         """Its vmid."""

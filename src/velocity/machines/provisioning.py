@@ -57,7 +57,7 @@ class Provisioning:
         facts = self._hypervisor.hosts.about(self._host)
         spec = Spec(**settings_of(VmSettings, request), **rules.newest(facts))
         uuid = uuid4()
-        spec = interfaces.assigned(uuid, spec, None, self._fleet.claims.has_mac)
+        spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
         draft = Machine(0, uuid, request.gid, request.name, spec)
         with self._fleet.claims.taken(draft.uuid, self._fleet.builder.claim(draft, None)):
@@ -96,7 +96,7 @@ class Provisioning:
         taken = rules.taken_from_host(old.spec, request, facts)
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
-        spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims.has_mac)
+        spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)
         machine = replace(old, name=name, spec=spec)

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field, structs
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
 from velocity.contract.machines import AlterVm, Display, Interface, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
-from velocity.hypervisor.port import FIRST_HARDWARE, Fact, FactCause, FactReport, HostFacts
+from velocity.hypervisor.port import FIRST_HARDWARE, Fact, FactCause, FactReport, HostFacts, MachineSpec, NatSpec
 
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
@@ -25,6 +25,8 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was started writing to; absent: an older version started it.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
+    `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
+    it has been given there.
     """
 
     machine_type: str
@@ -34,6 +36,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     writes: list[UUID] | UnsetType = UNSET
     interfaces: tuple[Interface, ...] = ()
     last_nic: int = 0
+    nat_places: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,25 @@ def _effective(spec: Spec, name: str) -> object:
     return sorted(
         (one.id, one.mac, nic.type, -1 if nic.host is UNSET else nic.host, nic.trusted is True)
         for nic, one in zip(spec.nics, spec.interfaces, strict=True)
+    )
+
+
+def wants_bridge(spec: Spec, facts: HostFacts) -> bool:
+    """Whether its NAT NICs are on a bridge of the host's, where the host has one."""
+    return any(one.nat_bridge for one in facts.hardware if one.name == spec.hardware)
+
+
+def on_bridge(spec: Spec, facts: HostFacts) -> bool:
+    """Whether they are on it if it is started now."""
+    return wants_bridge(spec, facts) and bool(facts.nat_networks)
+
+
+def run_of(spec: Spec, started: MachineSpec) -> Spec:
+    """What is kept of a run that begins so."""
+    return structs.replace(
+        spec,
+        writes=sorted(disk.media.medium for disk in started.disks if not disk.readonly),
+        nat_places={nic.nic: nic.place for nic in started.nics if isinstance(nic, NatSpec) and nic.place},
     )
 
 

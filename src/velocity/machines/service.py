@@ -116,7 +116,9 @@ class Fleet:
     async def _welcome(self) -> None:
         """The host is heard for the first time: clear what a crash has left, and start what starts by itself."""
         self._welcomed = True
-        known = {*map(str, self._by_uuid), *self._store.discarded(), *(one.uuid for one in self.unreadable)}
+        discarded = self._store.discarded()
+        self.claims.last_place = max([self.claims.last_place, *discarded.values()])
+        known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
         await remove_orphans(self._hypervisor, self._host, self.observer, known)
         self._do_behind(autostart(list(self._keepers.values())))
 

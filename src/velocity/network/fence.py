@@ -2,8 +2,9 @@
 
 QEMU's user network opens the guest's connections as its own process does, and hands what goes to the guest's gateway
 to 127.0.0.1. Each machine has a uid of its own from one range, so one static rule on that range closes it. So are
-addresses closed where a cloud tells its host secrets, as every process of the host may ask there. The host's other
-addresses stay reachable, as for any machine on its network. nft(8)
+addresses closed where a cloud tells its host secrets, as every process of the host may ask there, and the guests that
+have NAT by a bridge (`velocity.network.nat`). The host's other addresses stay reachable, as for any machine on its
+network. nft(8)
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ CLOSED = tuple(
 )
 
 
+NAT_BRIDGES = "vnat"
+"""How the names of the bridges of NAT begin, those of other servers on the host, too."""
+
+
 def table(uids: range) -> str:
     """One table for each range, so that two servers on one host never touch each other's."""
     return f"velocity_{uids.start}"
@@ -45,6 +50,7 @@ def script(uids: range, resolvers: Sequence[str]) -> str:
         family = "ip6" if ":" in resolver else "ip"
         lines += [f"{who} {family} daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept"]
     lines += [f"{who} {'ip' if net.version == 4 else 'ip6'} daddr {net} reject" for net in CLOSED]
+    lines += [f'{who} oifname "{NAT_BRIDGES}*" reject']
     return "\n".join([*lines, "}", "}"]) + "\n"
 
 

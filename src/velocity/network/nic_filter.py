@@ -1,4 +1,4 @@
-"""The packet filter of a BRIDGE NIC: what its guest may say to the others on that network.
+"""The packet filter of a NIC with a link on the host: what its guest may say to the others on that network.
 
 Each NIC has a chain of its own at its link, where a frame comes from the guest: before the bridge, which would learn
 from it where a MAC address is. What no rule accepts is dropped. nft(8)
@@ -8,8 +8,9 @@ from it where a MAC address is. What no rule accepts is dropped. nft(8)
 - It bears none of the host's own addresses on that network.
 - It is no router's (advertisements, redirects) and no DHCP server's.
 
-A trusted NIC is held to the first of these only. The rules accept what they have read, and nothing that could not be
-read, as filters for router advertisements are got round by fragments, extension headers, tags and LLC headers. RFC 7113
+A NAT NIC speaks besides from its own addresses only; a trusted one is held to the first of these, and to no other. The
+rules accept what they have read, and nothing that could not be read, as filters for router advertisements are got round
+by fragments, extension headers, tags and LLC headers. RFC 7113
 """
 
 from __future__ import annotations
@@ -29,17 +30,47 @@ Hook = Literal["ingress", "egress"]
 Address = IPv4Address | IPv6Address
 
 
-def rules(mac: str, *, trusted: bool, hosts: Sequence[Address]) -> Iterator[str]:
-    """The rules for the frames of one NIC; `hosts` are the addresses that the host has on its network."""
+def rules(mac: str, *, trusted: bool, hosts: Sequence[Address], own: Sequence[Address] = ()) -> Iterator[str]:
+    """The rules for the frames of one NIC; `hosts` are the addresses that the host has on its network.
+
+    `own` are those that the NIC was given, if it was given any: it may have no other.
+    """
     yield f"ether saddr != {mac} drop"
     if trusted:
         yield "accept"
         return
+    if own:
+        yield from _own(mac, own)
     yield from (f"ether type arp arp saddr ip {one} drop" for one in hosts if one.version == 4)
     yield f"ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} accept"
     yield from (f"ether type ip {rule}" for rule in _ipv4(hosts))
     yield from (f"ether type ip6 {rule}" for rule in _ipv6(hosts))
     yield from (f"ether type ip6 ip6 nexthdr icmpv6 {rule}" for rule in _neighbours(mac, hosts))
+
+
+def _own(mac: str, own: Sequence[Address]) -> Iterator[str]:
+    """What is not from one of these is dropped. It may besides have link-local addresses, of which those that are made
+    of a MAC address must be made of its own: nobody can guess the others, as no guest hears another. RFC 4291, 7217"""
+    for one in own:
+        if one.version == 4:
+            yield f"ether type arp arp saddr ip != {{ 0.0.0.0, {one} }} drop"
+            yield f"ether type ip ip saddr != {{ 0.0.0.0, {one} }} drop"
+    six = next((one for one in own if one.version == 6), None)
+    if six is None:
+        yield "ether type ip6 drop"
+        return
+    local, head = link_local(mac), "ether type ip6 ip6 nexthdr icmpv6 icmpv6 type 136"
+    yield f"ether type ip6 ip6 saddr != {{ ::, fe80::/10, {six} }} drop"
+    yield f"ether type ip6 ip6 saddr fe80::/10 @nh,152,16 0xfffe ip6 saddr != {local} drop"
+    yield f"{head} @th,64,64 != 0xfe80000000000000 @th,64,128 != {int(six):#x} drop"
+    yield f"{head} @th,64,64 0xfe80000000000000 @th,152,16 0xfffe @th,64,128 != {int(local):#x} drop"
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The link-local address that is made of it. RFC 4291, appendix A"""
+    first, *others = bytes.fromhex(mac.replace(":", ""))
+    interface = bytes((first ^ 2, *others[:2], 0xFF, 0xFE, *others[2:]))
+    return IPv6Address(b"\xfe\x80" + bytes(6) + interface)
 
 
 def _ipv4(hosts: Sequence[Address]) -> Iterator[str]:
@@ -93,12 +124,13 @@ def links() -> list[str]:
     return [one["name"] for one in _each(listed, "chain") if one["table"] == TABLE]
 
 
-def holds(link: str, mac: str, *, trusted: bool) -> bool:
+def holds(link: str, mac: str, *, trusted: bool, own: Sequence[str] = ()) -> bool:
     """Whether the kernel holds that NIC to its rules, those of a trusted one or more, read back from it."""
     listed = nft.read("chain", "netdev", TABLE, link)
     drops = any(one.get("policy") == "drop" for one in _each(listed, "chain"))
     first, *others = [json.dumps(one["expr"]) for one in _each(listed, "rule")] or [""]
-    return drops and f'"{mac}"' in first and '"drop"' in first and (trusted or len(others) > 1)
+    speaks = all(any(f'"{one}"' in rule and '"drop"' in rule for rule in others) for one in own)
+    return drops and f'"{mac}"' in first and '"drop"' in first and speaks and (trusted or len(others) > 1)
 
 
 def _each(listed: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:

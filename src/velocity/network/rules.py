@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_network
+from itertools import chain
 from uuid import UUID
 
 LINK_NAME_LENGTH = 15
@@ -46,3 +48,29 @@ def link_name(prefix: str, uid: int, nic: int) -> str:
 def older_nic(link: str) -> int:
     """The id of the NIC of a link that an earlier version made, which named it by its place in the list."""
     return int(link.rpartition("n")[2]) + 1
+
+
+FIRST_PLACE = 2
+"""In NAT's networks: the first address is the network's own, the second one the host's."""
+
+
+def next_place(last: int, networks: Sequence[str], taken: Callable[[int], bool]) -> int:
+    """The place in NAT's networks of a NIC that gets one: behind the last one given, and from the start at the end.
+
+    So an address comes back late. Where all are taken it is one that fits into larger networks only.
+    """
+    end = places(networks)
+    around = chain(range(max(last + 1, FIRST_PLACE), end), range(FIRST_PLACE, min(last + 1, end)))
+    return next((one for one in around if not taken(one)), max(last + 1, FIRST_PLACE))
+
+
+def places(networks: Sequence[str]) -> int:
+    """The first place that is not in them, as IPv4's last address is for all; where there are none, as many as ever."""
+    return min([ip_network(one).num_addresses - 1 for one in networks], default=2**16)
+
+
+def addresses(networks: Sequence[str], place: int) -> tuple[str, ...]:
+    """Those of the NIC at that place; none where it does not fit."""
+    if not FIRST_PLACE <= place < places(networks):
+        return ()
+    return tuple(str(ip_network(one)[place]) for one in networks)

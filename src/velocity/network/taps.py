@@ -23,7 +23,7 @@ from velocity.network import nft, nic_filter
 from velocity.network.nic_filter import Address
 
 TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+IFF_TAP, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x0100, 0x1000, 0x4000
 FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
 CAP_NET_ADMIN = 12
 
@@ -52,15 +52,15 @@ def kind(identifier: str) -> Literal["bridge", "interface", "absent"]:
     return "bridge" if (_SYS / identifier / "bridge").is_dir() else "interface"
 
 
-def connect_nic(identifier: str, mac: str, name: str, *, trusted: bool = False) -> Link:
+def connect_nic(identifier: str, mac: str, name: str, *, trusted: bool = False, queues: int = 1) -> Link:
     """Connect to that host NIC under the link name `name`, behind its packet filter. Raises `CannotConnect`."""
     if (reason := can_connect()) is not None:
         raise CannotConnect(reason)
     match kind(identifier):
         case "bridge":
-            return _tap(identifier, mac, name, trusted)
+            return _tap(identifier, mac, name, trusted, queues)
         case "interface":
-            return _macvtap(identifier, mac, name, trusted)
+            return _macvtap(identifier, mac, name, trusted, queues)
         case _:
             raise CannotConnect(f"this host has no NIC {identifier!r}: check `ip link` and the setting `nics`")
 
@@ -125,19 +125,20 @@ def can_connect() -> str | None:
     return None
 
 
-def _tap(bridge: str, mac: str, name: str, trusted: bool) -> Link:
+def _tap(bridge: str, mac: str, name: str, trusted: bool, queues: int) -> Link:
     with contextlib.ExitStack() as undo:
-        descriptor = _open_tap(Path("/dev/net/tun"), name)
+        descriptors = open_tap(Path("/dev/net/tun"), name, queues)
         undo.callback(disconnect_nic, name)
-        undo.callback(os.close, descriptor)
+        for descriptor in descriptors:
+            undo.callback(os.close, descriptor)
         _filter(name, mac, bridge, trusted)
         mtu = (_SYS / bridge / "mtu").read_text().strip()
         _ip("link", "set", name, "mtu", mtu, "master", bridge, "up")
         undo.pop_all()
-    return Link((descriptor,))
+    return Link(descriptors)
 
 
-def _macvtap(interface: str, mac: str, name: str, trusted: bool) -> Link:
+def _macvtap(interface: str, mac: str, name: str, trusted: bool, queues: int) -> Link:
     if (_SYS / interface / "wireless").exists() or (_SYS / interface / "phy80211").exists():
         raise CannotConnect(f"{interface} is a Wi-Fi interface, which carries only one MAC address: use NAT")
     with contextlib.ExitStack() as undo:
@@ -150,19 +151,26 @@ def _macvtap(interface: str, mac: str, name: str, trusted: bool) -> Link:
             major, _, minor = (device / "dev").read_text().strip().partition(":")
             node = Path(private) / "tap"
             os.mknod(node, 0o600 | 0o020000, os.makedev(int(major), int(minor)))
-            descriptor = _open_tap(node, "")
+            descriptors = open_tap(node, "", queues)
         undo.pop_all()
-    return Link((descriptor,), name)
+    return Link(descriptors, name)
 
 
-def _open_tap(node: Path, name: str) -> int:
-    descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), FLAGS))
-    except OSError as error:
-        os.close(descriptor)
-        raise CannotConnect(f"the kernel refused to create a tap: {error.strerror}") from None
-    return descriptor
+def open_tap(node: Path, name: str, queues: int = 1) -> tuple[int, ...]:
+    """A descriptor of each queue of the tap, which there is as long as one of them is. Raises `CannotConnect`."""
+    flags = FLAGS | (IFF_MULTI_QUEUE if queues > 1 else 0)
+    with contextlib.ExitStack() as undo:
+        descriptors = []
+        for _ in range(queues):
+            descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            undo.callback(os.close, descriptor)
+            descriptors.append(descriptor)
+            try:
+                fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+            except OSError as error:
+                raise CannotConnect(f"the kernel refused to create a tap: {error.strerror}") from None
+        undo.pop_all()
+    return tuple(descriptors)
 
 
 def _filter(link: str, mac: str, carrier: str | None, trusted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -74,9 +75,9 @@ class SqlMachines:
 
         return self._database.read(work)
 
-    def discarded(self) -> set[str]:
+    def discarded(self) -> dict[str, int]:
         trashed = self._database.read(discarded_rows)
-        return {row["uuid"] for rows in trashed for row in rows.get("machines", ())}
+        return {row["uuid"]: _last_place(row["spec"]) for rows in trashed for row in rows.get("machines", ())}
 
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         values = {
@@ -118,6 +119,12 @@ class SqlMachines:
         }
         statement = _keep_progress if progress.run is not None else _keep_end
         await self._database.aside(lambda connection: connection.execute(statement, values) and None)
+
+
+def _last_place(spec: str) -> int:
+    with contextlib.suppress(ValueError):
+        return max(_spec.decode(spec).nat_places.values(), default=0)
+    return 0
 
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:

@@ -18,7 +18,8 @@ def plan(accelerator: str = "tcg", **more: object) -> LaunchSpec:
     spec = msgspec.structs.replace(PLAIN, **more)
     files = Files(code=3, variables=4, disks=list(range(20, 20 + len(spec.disks))))
     nics = [
-        NatDevice(nic.nic, nic.mac) if isinstance(nic, NatSpec) else TapDevice(nic.nic, nic.mac, 9) for nic in spec.nics
+        NatDevice(nic.nic, nic.mac) if isinstance(nic, NatSpec) else TapDevice(nic.nic, nic.mac, (9,))
+        for nic in spec.nics
     ]
     return LaunchSpec("qemu", ID, 1, accelerator, spec, files, ListeningSockets(6), nics, "/run/a,b")
 

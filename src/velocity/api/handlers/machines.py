@@ -41,7 +41,7 @@ async def set_state(call: Call[machines.SetState]) -> machines.VmState:
 async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
     keeper = call.services.fleet.get(call.request.vmid)
     confinement = await call.services.fleet.confinement(keeper)
-    info = _info(keeper, confinement, _warnings(call.services.fleet, keeper))
+    info = _info(call.services.fleet, keeper, confinement)
     usage = call.services.metrics.usage(keeper)
     return info if usage is None else msgspec.structs.replace(info, memory_taken_mib=usage.memory >> 20)
 
@@ -85,7 +85,7 @@ def _state(fleet: Fleet, keeper: Keeper, state: machines.State) -> machines.VmSt
     )
 
 
-def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) -> machines.VmInfo:
+def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> machines.VmInfo:
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
     return machines.VmInfo(
         vmid=machine.vmid,
@@ -100,12 +100,12 @@ def _info(keeper: Keeper, confinement: Confinement | None, warnings: list[str]) 
         firmware=spec.firmware,
         hardware=spec.hardware,
         waiting=_waiting(keeper),
-        interfaces=list(spec.interfaces),
+        interfaces=fleet.builder.interfaces(machine, progress.run),
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
-        warnings=warnings or UNSET,
+        warnings=_warnings(fleet, keeper) or UNSET,
     )
 
 

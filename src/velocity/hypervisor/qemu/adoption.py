@@ -115,6 +115,7 @@ class Adoption:
             look = await asyncio.to_thread(self._sessions.place.runs.look)
             alive = [run for run, pid in look.runs if pid is not None]
             await asyncio.to_thread(nic_filters.restore, alive)
+            await asyncio.to_thread(nic_filters.restore_nat, alive, self._sessions.place.nat)
             for run, pid in look.runs:
                 await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
             self._complete = look.complete

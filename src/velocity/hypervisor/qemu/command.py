@@ -54,9 +54,12 @@ class NatDevice:
 
 @dataclass(frozen=True)
 class TapDevice:
+    """A NIC whose frames come and go by the host's own queues; `vhost` has a descriptor for each, or none."""
+
     nic: int
     mac: str
-    fd: int
+    fds: tuple[int, ...]
+    vhost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -239,9 +242,11 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         match nic:
             case NatDevice():
                 yield from ("-netdev", f"user,id=net{place}")
-            case TapDevice(fd=descriptor):
-                yield from ("-netdev", f"tap,id=net{place},fd={descriptor}")
+            case TapDevice():
+                yield from ("-netdev", f"tap,id=net{place},{_queues(nic)}")
         about = f"id=nic{nic.nic},netdev=net{place},mac={nic.mac},romfile="
+        if isinstance(nic, TapDevice) and len(nic.fds) > 1:  # an interrupt for each direction of each queue, and two
+            about += f",mq=on,vectors={2 * len(nic.fds) + 2}"
         yield from ("-device", f"virtio-net-pci,{about},{_address(first, place)}")
 
 
@@ -256,6 +261,14 @@ def _balloon(plan: LaunchSpec) -> Iterator[str]:
     """Never inflated: a guest reports what it has freed, and QEMU gives that back to the host."""
     if plan.hardware.balloon and plan.spec.balloon:
         yield from ("-device", f"virtio-balloon-pci,free-page-reporting=on,addr={plan.hardware.slots.balloon:#x}")
+
+
+def _queues(nic: TapDevice) -> str:
+    several = len(nic.fds) > 1
+    text = f"{'fds' if several else 'fd'}={':'.join(map(str, nic.fds))}"
+    if nic.vhost:
+        text += f",vhost=on,{'vhostfds' if several else 'vhostfd'}={':'.join(map(str, nic.vhost))}"
+    return text
 
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:

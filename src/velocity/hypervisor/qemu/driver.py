@@ -7,7 +7,7 @@ import logging
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import facts, firmware, hardware, probe, spool
+from velocity.hypervisor.qemu import facts, firmware, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -64,6 +64,9 @@ class QemuHypervisor:
             runs.open()
         except TooLong as error:
             raise HypervisorError(str(error)) from None
+        nat = nat_host.find(chosen, choose=True)
+        if nat.refuses:
+            log.error("NAT: %s", nat.why)
         name = verdict.accelerator.value
         if name == "tcg":
             name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
@@ -77,6 +80,7 @@ class QemuHypervisor:
             privileged=chosen.uids is not None,
             bounds=spool.bounds(runs.root),
             machine_types=host.machine_types,
+            nat=nat.bridge,
         )
         self.hosts.known = HostFacts(
             accelerator=verdict.accelerator.value,
@@ -87,6 +91,8 @@ class QemuHypervisor:
             hardware=hardware.known(),
             max_cpus=host.max_cpus,
             memory=host.memory_mib,
+            nat_networks=nat.networks.words if nat.networks else (),
+            nat_lacking=nat.why if nat.refuses else "",
         )
         if taps.can_connect() is None:
             taps.remove_orphans()

@@ -44,6 +44,10 @@ class Hardware:
     """Virtio disks have a thread of their own: neither QMP nor a display waits for them, nor they for those."""
     balloon: bool
     """Whether one can be had, by which the guest reports free pages."""
+    nat_bridge: bool
+    """NAT is by a bridge of the host's, where it has one."""
+    queues: bool
+    """NICs with links on the host have a queue for each CPU, and vhost where that can be had."""
 
 
 FIRST = Hardware(
@@ -55,16 +59,21 @@ FIRST = Hardware(
     spare_ports=0,
     io_thread=False,
     balloon=False,
+    nat_bridge=False,
+    queues=False,
 )
 PROFILES = (
     FIRST,
     replace(
         FIRST,
         name="2",
-        notices="eight PCI bridges with free slots, and a balloon device",
+        notices="eight PCI bridges with free slots, and a balloon device; NICs with a queue for each CPU; and, where "
+        "the host has a bridge for NAT, an address of that instead of 10.0.2.15",
         spare_ports=8,
         io_thread=True,
         balloon=True,
+        nat_bridge=True,
+        queues=True,
     ),
 )
 """Oldest first."""
@@ -84,4 +93,4 @@ def profile(name: str) -> Hardware:
 
 def known() -> tuple[HardwareProfile, ...]:
     """As the host tells them, oldest first."""
-    return tuple(HardwareProfile(one.name, one.notices) for one in PROFILES)
+    return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge) for one in PROFILES)

@@ -63,7 +63,9 @@ class QemuHosts:
             watched = self._adoption.running(who)
             async with within(deadline, "the packet filter does not respond"):
                 reaches = watched.run.nat and not await self._fence_holds()
-                unfiltered = await asyncio.to_thread(lambda: tuple(nic_filters.unfiltered(watched.run)))
+                bridge = self._sessions.place.nat
+                shut, unfiltered = await asyncio.to_thread(nic_filters.looked_at, watched.run, bridge)
+                reaches = reaches or not shut
             status = confine.status(watched.session.pid)
             return confine.read_back(
                 status,

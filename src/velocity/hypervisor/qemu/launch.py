@@ -18,8 +18,8 @@ import msgspec
 
 from velocity import sandbox
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec
-from velocity.hypervisor.qemu import confine, filesizes, hardware, qemu_log, resolver, scopes, spool
+from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec, NicSpec
+from velocity.hypervisor.qemu import confine, filesizes, hardware, qemu_log, resolver, scopes, spool, vhost
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
@@ -29,6 +29,7 @@ from velocity.hypervisor.qemu.serial import INPUT
 from velocity.hypervisor.qemu.seriallog import SerialLog, copy
 from velocity.hypervisor.qemu.spool import SpooledConsole, SpoolRange
 from velocity.network import taps
+from velocity.network.nat import Nat, NatNic
 from velocity.network.rules import link_name
 from velocity.sandbox import View
 from velocity.storage.port import MediaFiles, variables
@@ -50,6 +51,8 @@ class HostDirectories:
     bounds: SpoolRange
     machine_types: frozenset[str] = frozenset()
     """Those that this QEMU has; empty: not known."""
+    nat: Nat | None = None
+    """The bridge of NAT; None: it cannot be had here, and was not before."""
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
@@ -97,7 +100,7 @@ def launch(
     try:
         left = place.runs.left(who.machine)
         if left is not None:
-            cleared(place.runs, msgspec.structs.replace(left, end=None))
+            cleared(place, msgspec.structs.replace(left, end=None))
         with contextlib.ExitStack() as undo:
             run = _launch(place, who, spec, undo, clear, overtaken)
             undo.pop_all()
@@ -106,17 +109,21 @@ def launch(
         raise HypervisorError(_words(error)) from error
 
 
-def cleared(runs: Runs, run: Run) -> None:
+def cleared(place: HostDirectories, run: Run) -> None:
     """Remove what a run has left whose process is gone: links, directory, uid. Done already is success.
 
     How it ended is written down first, if that is told: no crash of the server changes it from there on.
     Raises `OSError` and `CannotConnect`: it is to be done again.
     """
     if run.end is not None:
-        runs.note_end(run)
+        place.runs.note_end(run)
     for link in run.links:
-        taps.disconnect_nic(link)
-    runs.end(run)
+        nic = run.nic(link)
+        if place.nat is not None and nic.addresses:
+            place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
+        else:
+            taps.disconnect_nic(link)
+    place.runs.end(run)
 
 
 def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
@@ -145,7 +152,7 @@ def _launch(
     overtaken: threading.Event,
 ) -> Run:
     prepare_state(place, who, spec)
-    nat = any(isinstance(nic, NatSpec) for nic in spec.nics)
+    nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
     try:
         run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=place.bounds)
     except FileExistsError:
@@ -163,11 +170,12 @@ def _launch(
         run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds))
         place.runs.write(run)  # before there is a process that writes so
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
-        bridged = {link_name("vt", run.uid, nic.nic): nic for nic in spec.nics if isinstance(nic, BridgeSpec)}
-        if bridged:  # noted before they are made: after a crash in between, what is not there needs no removing
-            trusted = tuple(link for link, nic in bridged.items() if nic.trusted)
-            nics = {link: RunNic(nic.nic, nic.mac) for link, nic in bridged.items()}
-            run = msgspec.structs.replace(run, links=tuple(bridged), trusted=trusted, nics=nics)
+        with_links = [nic for nic in spec.nics if isinstance(nic, BridgeSpec) or nic.place]
+        linked = {link_name("vt", run.uid, nic.nic): nic for nic in with_links}
+        if linked:  # noted before they are made: after a crash in between, what is not there needs no removing
+            trusted = tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted)
+            nics = {link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()}
+            run = msgspec.structs.replace(run, links=tuple(linked), trusted=trusted, nics=nics)
             place.runs.write(run)
             undo.callback(clear, run)
         plan = LaunchSpec(
@@ -178,7 +186,7 @@ def _launch(
             spec=spec,
             files=files,
             sockets=sockets,
-            nics=_connect_nics(run, spec, copies),
+            nics=_connect_nics(place, run, spec, copies),
             own=str(place.runs.own(who.machine)),
         )
         _check(overtaken)
@@ -241,16 +249,33 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
     return listener.fileno()
 
 
-def _connect_nics(run: Run, spec: MachineSpec, copies: contextlib.ExitStack) -> list[NatDevice | TapDevice]:
+def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
+    """Those that a NAT NIC is given on the bridge. Raises `CannotConnect`."""
+    if isinstance(nic, BridgeSpec):
+        return ()
+    if place.nat is None:
+        raise taps.CannotConnect("this host has no network for NAT any more: start it again")
+    return place.nat.addresses(nic.place)
+
+
+def _connect_nics(
+    place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
+) -> list[NatDevice | TapDevice]:
     nics: list[NatDevice | TapDevice] = []
+    queues = vhost.queues(spec)
     for nic in spec.nics:
-        if not isinstance(nic, BridgeSpec):
+        name = link_name("vt", run.uid, nic.nic)
+        if isinstance(nic, BridgeSpec):
+            link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
+        elif nic.place and place.nat is not None:
+            resolver.copy(place.resolver)  # it is dnsmasq that asks them
+            link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
+        else:
             nics.append(NatDevice(nic.nic, nic.mac))
             continue
-        link = taps.connect_nic(nic.identifier, nic.mac, link_name("vt", run.uid, nic.nic), trusted=nic.trusted)
         for descriptor in link.fds:
             copies.callback(os.close, descriptor)
-        nics.append(TapDevice(nic.nic, nic.mac, link.fds[0]))
+        nics.append(TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies)))
     return nics
 
 
@@ -275,7 +300,9 @@ def _spawn(
     said = held(spool.create(directory / "serial.0", run.spool))
     own_words = held(spool.create(directory / qemu_log.NAME, run.spool))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
-    descriptors += [nic.fd for nic in plan.nics if isinstance(nic, TapDevice)]
+    for nic in plan.nics:
+        if isinstance(nic, TapDevice):
+            descriptors += [*nic.fds, *nic.vhost]
     return confine.begin(
         _view(place, plan, run),
         run.uid if place.privileged else None,

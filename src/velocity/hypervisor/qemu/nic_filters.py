@@ -1,4 +1,4 @@
-"""The packet filters of runs, of their BRIDGE NICs above all: whether they hold, and setting again what is gone."""
+"""The packet filters of runs, of their NICs above all: whether they hold, and setting again what is gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from velocity.hypervisor.qemu.runs import Run
-from velocity.network import fence, nft, nic_filter, taps
+from velocity.network import fence, nat, nft, nic_filter, taps
+from velocity.network.nat import Nat, NatNic
 
 log = logging.getLogger(__name__)
 
@@ -16,22 +17,46 @@ LOOK = 10.0
 """Seconds between two looks at whether the filters are there."""
 
 
-def unfiltered(run: Run) -> Iterator[int]:
-    """The ids of its BRIDGE NICs that are not held to what they may say."""
-    for link in run.links:
+def unfiltered(run: Run, bridge: Nat | None) -> Iterator[int]:
+    """The ids of its NICs with links on the host that are not held to what they may say. `bridge` is that of NAT."""
+    yield from _unfiltered(run)
+    for nic in nat_nics([run]):
+        if bridge is None or not bridge.nic_holds(nic):
+            yield run.nic(nic.link).id
+
+
+def nat_nics(runs: Iterable[Run]) -> list[NatNic]:
+    """Their NICs on the bridge of NAT."""
+    return [NatNic(link, nic.mac, nic.addresses) for run in runs for link, nic in run.nics.items() if nic.addresses]
+
+
+def looked_at(run: Run, bridge: Nat | None) -> tuple[bool, tuple[int, ...]]:
+    """Whether the bridge of NAT is shut, if it is on that; and its `unfiltered` NICs."""
+    shut = not nat_nics([run]) or (bridge is not None and bridge.holds())
+    return shut, tuple(unfiltered(run, bridge))
+
+
+def _unfiltered(run: Run) -> Iterator[int]:
+    for link in _bridged(run):
         nic = run.nic(link)
         trusted = run.trusted is None or link in run.trusted
         if not nic_filter.holds(link, nic.mac, trusted=trusted):
             yield nic.id
 
 
+def _bridged(run: Run) -> list[str]:
+    return [link for link in run.links if not run.nic(link).addresses]
+
+
 def restore(runs: Iterable[Run]) -> None:
-    """Of runs whose processes live. Those that an earlier version has started without filters stay as they are."""
+    """Of BRIDGE NICs of runs whose processes live. Those that an earlier version has started without filters stay as
+    they are."""
     for run in runs:
-        if run.trusted is None or not run.links:
+        links = _bridged(run)
+        if run.trusted is None or not links:
             continue
-        missing = set(unfiltered(run))
-        for link in run.links:
+        missing = set(_unfiltered(run))
+        for link in links:
             if run.nic(link).id in missing:
                 try:
                     taps.filter_again(link, run.nic(link).mac, trusted=link in run.trusted)
@@ -40,20 +65,32 @@ def restore(runs: Iterable[Run]) -> None:
                     log.debug("machine %s: the packet filter of %s is gone: %s", run.machine, link, error)
 
 
-async def keep(runs: Callable[[], Collection[Run]], uids: range | None) -> None:
-    """Set again what somebody removes: whoever loads a packet filter of their own often flushes all others (nft(8))."""
+def restore_nat(runs: Iterable[Run], bridge: Nat | None) -> None:
+    """The same of NAT NICs, with all that they need."""
+    if bridge is not None and (nics := nat_nics(runs)):
+        bridge.restore(nics, nic_filter.links())
+
+
+async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: Nat | None = None) -> None:
+    """Set again what somebody removes: whoever loads a packet filter of their own often flushes all others (nft(8)).
+
+    What NAT had is removed some time after the last guest on its bridge.
+    """
     while True:
         await asyncio.sleep(LOOK)
         if present := runs():
-            await asyncio.to_thread(look, present, uids)
+            await asyncio.to_thread(look, present, uids, bridge)
+        if bridge is not None and bridge.exists() and not nat_nics(runs()):
+            await asyncio.to_thread(bridge.remove, after=nat.LINGER)
 
 
-def look(runs: Collection[Run], uids: range | None) -> None:
+def look(runs: Collection[Run], uids: range | None, bridge: Nat | None = None) -> None:
     """One look at the filters of runs whose processes live."""
     if uids is not None and any(run.nat for run in runs) and not fence.holds(uids):
         with contextlib.suppress(nft.CannotFilter):  # `isolation` says so
             fence.raise_fence(uids)
             log.warning("the packet filter around NAT was gone, and is set again")
-    bridged = [run for run in runs if run.links]
+    bridged = [run for run in runs if _bridged(run)]
     there = set(nic_filter.links()) if bridged else set()
-    restore(run for run in bridged if not there.issuperset(run.links))
+    restore(run for run in bridged if not there.issuperset(_bridged(run)))
+    restore_nat(runs, bridge)

@@ -21,6 +21,7 @@ class Options:
     accelerator: str
     uids: range | None
     binary: str = "qemu-system-x86_64"
+    nat_subnet: str = ""
 
     @property
     def instance(self) -> str:
@@ -48,7 +49,7 @@ def _passes(uid: int, directory: Path) -> bool:
     return test.returncode == 0
 
 
-def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -> Options:
+def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int, nat_subnet: str = "") -> Options:
     """The options that the settings and the account of the server make."""
     root = os.geteuid() == 0
     if runtime_dir:
@@ -59,4 +60,5 @@ def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int) -
         runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / "velocity"
     else:
         runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
-    return Options(data_dir, runtime, accelerator, range(uid_base, uid_base + UID_COUNT) if root else None)
+    uids = range(uid_base, uid_base + UID_COUNT) if root else None
+    return Options(data_dir, runtime, accelerator, uids, nat_subnet=nat_subnet)

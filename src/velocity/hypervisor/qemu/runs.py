@@ -52,10 +52,11 @@ class RunEnd(Struct, frozen=True):
 
 
 class RunNic(Struct, frozen=True):
-    """A BRIDGE NIC of a run: its id and its MAC address."""
+    """A NIC of a run with a link on the host: its id, its MAC address and, on the bridge of NAT, its addresses."""
 
     id: int
     mac: str
+    addresses: tuple[str, ...] = ()
 
 
 class Run(Struct, frozen=True):
@@ -71,6 +72,7 @@ class Run(Struct, frozen=True):
     started: int = 0
     uid: int = -1
     nat: bool = False
+    """It has a NIC in QEMU's user network."""
     links: tuple[str, ...] = ()
     trusted: tuple[str, ...] | None = None
     """The links of trusted NICs; None: an earlier version started it, without packet filters, or that is not known."""

@@ -57,7 +57,7 @@ class WatchedRuns:
         """`uids` are those of guests, if they have any of their own."""
         self._loop = asyncio.get_running_loop()
         followed = resolver.follow(self.place.resolver)
-        filtered = nic_filters.keep(lambda: [one.run for one in self], uids)
+        filtered = nic_filters.keep(lambda: [one.run for one in self], uids, self.place.nat)
         self._tasks = [self._loop.create_task(work) for work in (self._clear_what_is_left(), followed, filtered)]
 
     async def close(self) -> None:
@@ -70,6 +70,9 @@ class WatchedRuns:
             one.meter.close()
         await asyncio.gather(*(one.session.close() for one in watched.values()))
         self._watches.close()
+        nat = self.place.nat if hasattr(self, "place") else None
+        if nat is not None and nat.exists() and not nic_filters.nat_nics(one.run for one in watched.values()):
+            await asyncio.to_thread(nat.remove)
 
     def __iter__(self) -> Iterator[RunEntry]:
         return iter(list(self._watched.values()))
@@ -131,7 +134,7 @@ class WatchedRuns:
     def clear(self, run: Run) -> bool:
         """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
         try:
-            cleared(self.place.runs, run)
+            cleared(self.place, run)
         except (OSError, taps.CannotConnect) as error:
             log.warning("machine %s, run %d: its leftovers cannot be removed yet: %s", run.machine, run.epoch, error)
             self._left[run.machine] = run

@@ -1,0 +1,89 @@
+"""NAT by a bridge as the settings of a server make it: which networks, under which name, with what uid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity.hypervisor.qemu.options import Options
+from velocity.hypervisor.qemu.runs import UID_COUNT
+from velocity.network import forwarding, nat, nat_networks, nat_table
+from velocity.network.dnsmasq import Dnsmasq
+from velocity.network.nat import Nat
+from velocity.network.nat_networks import CannotNat, NatNetworks
+
+DNSMASQ = UID_COUNT + 31
+"""Its uid among those of the setting uid_base: the last one."""
+
+
+@dataclass(frozen=True)
+class NatOfHost:
+    """`networks` is None where guests get none: because of `why`; `refuses`: they cannot start without.
+
+    `bridge` is there also where it is left from before.
+    """
+
+    bridge: Nat | None
+    networks: NatNetworks | None
+    why: str = ""
+    refuses: bool = False
+
+
+def find(chosen: Options, *, choose: bool) -> NatOfHost:
+    """What this host has; with `choose`, networks are chosen now if they never were."""
+    if chosen.uids is None:
+        return NatOfHost(None, None, "the server is not run by root")
+    file = chosen.data_dir / "nat.json"
+    has, name = nat_networks.kept(file), nat.bridge_name(chosen.instance)
+    lacking = "nat_subnet is none" if chosen.nat_subnet == "none" else nat.cannot()
+    wanted, refusal = has, ""
+    if lacking is None and (choose or has):
+        try:
+            wanted = nat_networks.settled(file, chosen.nat_subnet, name) if choose else has
+        except (CannotNat, OSError) as error:
+            refusal = str(error)
+    bridge = None if wanted is None else Nat(name, wanted, _dnsmasq(chosen, name))
+    if lacking or refusal or wanted is None:
+        return NatOfHost(bridge, None, lacking or refusal or "no network has been chosen yet", bool(refusal))
+    return NatOfHost(bridge, wanted)
+
+
+def told(bridge: Nat) -> Iterator[str]:
+    """What else there is to know of it."""
+    on = [name for name in (forwarding.V4, forwarding.V6) if forwarding.forwards(name)]
+    if on:
+        settings = " and ".join(f"net.{name.replace('/', '.')}" for name in on)
+        yield f"this host forwards packets ({settings}), as NAT needs"
+    if not bridge.exists():
+        yield "it is made when a guest needs it"
+
+
+def lacks(bridge: Nat) -> Iterator[str]:
+    """What keeps it from working, with the cure."""
+    try:
+        nat_networks.check(bridge.networks, bridge.bridge)
+    except CannotNat as error:
+        yield str(error)
+    if not bridge.exists():
+        return
+    if not bridge.holds():
+        yield "no packet filter keeps its guests from this host: `velocity serve` sets it again"
+    if not forwarding.forwards(forwarding.V4):
+        yield "this host does not forward packets: sysctl -w net.ipv4.ip_forward=1"
+    for chain in nat_table.blockers():
+        yield (
+            f"the chain {chain} drops what it does not know: let it accept what comes in by {bridge.bridge}, and "
+            "replies to that (docs/install.md#networks says how with Docker, ufw and firewalld)"
+        )
+
+
+def _dnsmasq(chosen: Options, bridge: str) -> Dnsmasq:
+    assert chosen.uids is not None
+    directory = chosen.runtime_dir / f"{chosen.instance}.nat"
+    return Dnsmasq(directory, bridge, chosen.uids.start + DNSMASQ, resolvers(chosen.data_dir))
+
+
+def resolvers(data_dir: Path) -> Path:
+    """The directory with the copy of the host's resolv.conf."""
+    return data_dir / "cache" / "resolver"

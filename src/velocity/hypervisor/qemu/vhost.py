@@ -1,0 +1,51 @@
+"""How the frames of a VM's links come to it: queues by its CPUs, and by the kernel itself where that has vhost.
+
+https://www.kernel.org/doc/html/latest/networking/tuntap.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from velocity.hypervisor.port import MachineSpec
+from velocity.hypervisor.qemu.hardware import profile
+
+DEVICE = Path("/dev/vhost-net")
+MOST = 8
+"""Queues of one NIC: each is three descriptors and a thread of the kernel."""
+
+
+def queues(spec: MachineSpec) -> int:
+    """How many each of its NICs has that has a link on the host."""
+    return min(spec.cpus, MOST) if _has(spec) else 1
+
+
+def opened(
+    spec: MachineSpec, accelerator: str, count: int, copies: contextlib.ExitStack, device: Path = DEVICE
+) -> tuple[int, ...]:
+    """A descriptor of vhost for each queue, closed with `copies`; none where there is none, or nothing to be gained."""
+    if not _has(spec) or not accelerator.startswith("kvm") or missing(device) is not None:
+        return ()
+    found = []
+    for _ in range(count):
+        descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+        copies.callback(os.close, descriptor)
+        found.append(descriptor)
+    return tuple(found)
+
+
+def missing(device: Path = DEVICE) -> str | None:
+    """None if it opens, else why not, and the cure."""
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"this host has no {device}: `modprobe vhost_net`"
+    except OSError as error:
+        return f"{device} cannot be opened: {error.strerror}"
+    return None
+
+
+def _has(spec: MachineSpec) -> bool:
+    return profile(spec.hardware).queues

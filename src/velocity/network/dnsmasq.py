@@ -1,0 +1,235 @@
+"""DHCP, DNS and router advertisements of NAT: one dnsmasq, which outlives the server and is found again.
+
+It has a uid of its own, sees of the host what `velocity.sandbox` shows, and keeps three capabilities: those that it
+does not start without. What the server tells it are files, one for each NIC. dnsmasq(8)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from velocity import sandbox
+from velocity.network.nat_networks import CannotNat, NatNetworks
+from velocity.sandbox import View
+
+PROGRAM = "dnsmasq"
+CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service"
+LEASE = "1h"
+BOUNDS = ("--core=0", "--fsize=4194304", "--nproc=64", "--as=536870912")
+"""Of its files, the processes that it has for TCP, and its memory: guests make it write and remember. prlimit(1)"""
+PATIENCE = 5.0
+"""Seconds that it has to begin, or to end."""
+LOOK = 0.005
+WORDS = 2000
+"""Bytes of its log that are read for its last words."""
+
+
+def missing() -> str | None:
+    """None if it is there, else the cure."""
+    return None if shutil.which(PROGRAM) else "install dnsmasq-base (Fedora: dnsmasq)"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One that runs. As long as `pidfd` is open, the pid is no other's. pidfd_open(2)"""
+
+    pid: int
+    pidfd: int
+    command: tuple[str, ...]
+
+    def ended(self) -> bool:
+        """Whether it has ended; what it was to us is cleared then."""
+        look = select.poll()
+        look.register(self.pidfd, select.POLLIN)
+        return bool(look.poll(0))
+
+
+class Dnsmasq:
+    """That of one server. `directory` has all that is its own; `uid` is nobody else's.
+
+    `resolvers` is a directory with a copy of the host's resolv.conf.
+    """
+
+    def __init__(self, directory: Path, bridge: str, uid: int, resolvers: Path) -> None:
+        self._directory = directory
+        self._bridge = bridge
+        self._uid = uid
+        self._resolvers = resolvers
+        self._found: Found | None = None
+
+    @property
+    def _own(self) -> Path:
+        return self._directory / "own"
+
+    @property
+    def _hosts(self) -> Path:
+        return self._directory / "hosts"
+
+    @property
+    def _names(self) -> Path:
+        """Where it finds the host's resolvers."""
+        return Path("/etc/resolv.conf") if sandbox.missing() else self._resolvers / "resolv.conf"
+
+    def make(self) -> None:
+        """Its directories: what is in them stays. Raises `OSError`."""
+        self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._directory.chmod(0o711)
+        for path, uid, mode in ((self._own, self._uid, 0o700), (self._hosts, 0, 0o755)):
+            path.mkdir(exist_ok=True)
+            os.chown(path, uid, uid)
+            path.chmod(mode)
+
+    def reserve(self, mac: str, addresses: Sequence[str]) -> None:
+        """That NIC has these: known to it at once, without a word. Raises `CannotNat`, `OSError`."""
+        if self._holder(addresses[0]) not in (None, mac):
+            raise CannotNat(f"another VM that runs has its address {addresses[0]}: stop it, or make a new NAT NIC")
+        words = [mac, *(f"[{one}]" if ":" in one else one for one in addresses), LEASE]
+        draft = self._hosts / f".{addresses[0]}"  # it reads no file of such a name
+        draft.write_text(",".join(words) + "\n")
+        draft.chmod(0o644)
+        draft.rename(self._hosts / addresses[0])
+
+    def release(self, mac: str, addresses: Sequence[str]) -> None:
+        """Take them back; done already is success."""
+        if self._holder(addresses[0]) == mac:
+            (self._hosts / addresses[0]).unlink(missing_ok=True)
+            if self.runs() and self._found is not None:  # of files that are gone it hears so only
+                signal.pidfd_send_signal(self._found.pidfd, signal.SIGHUP)
+
+    def _holder(self, address: str) -> str | None:
+        try:
+            return (self._hosts / address).read_text().partition(",")[0]
+        except OSError:
+            return None
+
+    def reserved(self) -> set[str]:
+        """The first addresses of the NICs that have some."""
+        with contextlib.suppress(OSError):
+            return {path.name for path in self._hosts.iterdir()}
+        return set()
+
+    def runs(self) -> bool:
+        """Whether it runs, as far as is known without looking for it."""
+        if self._found is not None and self._found.ended():
+            self._forget()
+        return self._found is not None
+
+    def ensure(self, networks: NatNetworks) -> bool:
+        """Have it run with these networks; whether it had to be begun. Raises `CannotNat`, `OSError`."""
+        command = self._command(networks)
+        if not self.runs():
+            self._adopt(command)
+        if self.runs():
+            return False
+        self.make()
+        self._begin(command)
+        return True
+
+    def end(self) -> None:
+        """End it, and whatever else runs as it; gone already is success. Its directory goes with it."""
+        self._adopt(())
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _command(self, networks: NatNetworks) -> tuple[str, ...]:
+        v4, v6 = networks.v4, networks.v6
+        six = [] if v6 is None else [f"--dhcp-range={v6[0]},static,{v6.prefixlen},{LEASE}", "--enable-ra"]
+        return (
+            *(PROGRAM, "--keep-in-foreground", "--conf-file=", "--user=", "--group=", "--log-facility=-"),
+            *("--bind-interfaces", f"--interface={self._bridge}", "--except-interface=lo"),
+            *(f"--dhcp-range={v4[0]},static,{v4.netmask},{LEASE}", *six),
+            *("--dhcp-authoritative", "--no-ping", f"--dhcp-lease-max={v4.num_addresses}"),
+            *(f"--dhcp-hostsdir={self._hosts}", f"--dhcp-leasefile={self._own}/leases", f"--pid-file={self._own}/pid"),
+            # What guests say of themselves is nobody's business, and what the host knows is not theirs.
+            *("--dhcp-ignore-names", "--no-hosts", "--quiet-dhcp", "--quiet-dhcp6", "--quiet-ra"),
+            *(f"--resolv-file={self._names}", "--dns-forward-max=1500", "--cache-size=1000"),
+        )
+
+    def _adopt(self, command: Sequence[str]) -> None:
+        """Find the one that runs with that command; any other that has our pid file is ended. Raises `CannotNat`."""
+        self._forget()
+        for found in self._running():
+            if found.command == tuple(command) and self._found is None:
+                self._found = found
+                continue
+            try:
+                _end(found)
+            finally:
+                os.close(found.pidfd)
+
+    def _running(self) -> list[Found]:
+        """Those with our pid file and uid: anybody may give a process such arguments."""
+        mark = f"--pid-file={self._own}/pid"
+        found = []
+        for name in os.listdir("/proc"):  # noqa: PTH208 (names are all that is needed)
+            if name.isdigit() and mark in _words(name):
+                with contextlib.suppress(OSError):
+                    pidfd = os.pidfd_open(int(name))
+                    if Path(f"/proc/{name}").stat().st_uid in (self._uid, 0) and (words := _words(name)):
+                        found.append(Found(int(name), pidfd, words))
+                    else:
+                        os.close(pidfd)
+        return found
+
+    def _begin(self, command: Sequence[str]) -> None:
+        """Returns when it listens. Raises `CannotNat` with its last words."""
+        ready, log = self._own / "pid", self._directory / "log"
+        ready.unlink(missing_ok=True)
+        as_it = [f"--reuid={self._uid}", f"--regid={self._uid}", "--clear-groups", "--no-new-privs"]
+        as_it += [f"{kind}={CAPABILITIES}" for kind in ("--inh-caps", "--ambient-caps", "--bounding-set")]
+        view = View(shown=(self._hosts, self._resolvers), writable=(self._own,), network=True)
+        with log.open("wb") as said, Path(os.devnull).open("rb") as nothing:
+            pid = sandbox.spawn(
+                None if sandbox.missing() else view,
+                ["setpriv", *as_it, "--", "prlimit", *BOUNDS, "--", *command],
+                stdin=nothing.fileno(), stdout=said.fileno(), stderr=said.fileno(), session=True, reset=(),
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            )  # fmt: skip
+        self._found = Found(pid, os.pidfd_open(pid), tuple(command))
+        end = time.monotonic() + PATIENCE
+        while not ready.exists():
+            if self._found.ended() or time.monotonic() > end:
+                words = log.read_bytes()[-WORDS:].decode(errors="replace").strip().splitlines()
+                _end(self._found)
+                self._forget()
+                raise CannotNat(f"dnsmasq does not start: {words[-1].strip() if words else 'it says nothing'}")
+            time.sleep(LOOK)
+
+    def _forget(self) -> None:
+        if self._found is not None:
+            _reap(self._found.pid)
+            os.close(self._found.pidfd)
+            self._found = None
+
+
+def _words(pid: str) -> tuple[str, ...]:
+    try:
+        said = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(said.decode(errors="replace").split("\0")[:-1])
+
+
+def _end(found: Found) -> None:
+    """Raises `CannotNat`: it does not end."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(found.pidfd, number)
+        look = select.poll()
+        look.register(found.pidfd, select.POLLIN)
+        if look.poll(PATIENCE * 1000):
+            _reap(found.pid)
+            return
+    raise CannotNat(f"dnsmasq (process {found.pid}) does not end: kill -9 {found.pid}")
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):  # an earlier server's
+        os.waitpid(pid, os.WNOHANG)

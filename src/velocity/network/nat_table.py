@@ -1,0 +1,113 @@
+"""The packet filter around NAT by a bridge: guests reach what lies beyond the host, and neither it nor each other.
+
+One table for each server. What goes out of the bridge has the host's address from there on; what comes in belongs to
+a connection that a guest has begun. Of the host itself guests reach DHCP and DNS. That a frame is the guest's own is
+the filter at its NIC (`nic_filter`). nft(8)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from velocity.network import nft
+from velocity.network.fence import CLOSED, NAT_BRIDGES
+from velocity.network.nat_networks import NatNetworks
+
+FOREVER = "fe80::1"
+"""The host's link-local address on the bridge, where guests find their router."""
+CONNECTIONS = 4096
+"""That one guest may have at a time: the kernel has room for some ten thousands of all."""
+QUERIES = 200
+"""Of DNS and DHCP that one guest may send in a second; dnsmasq is everybody's."""
+
+
+def name(bridge: str) -> str:
+    return f"velocity_{bridge}"
+
+
+def script(bridge: str, networks: NatNetworks) -> str:
+    """The nft script, one transaction."""
+    head = [removal(bridge), f"table inet {name(bridge)} {{"]
+    return "\n".join([*head, *_sets(), *_forward(bridge), *_input(bridge, networks), *_out(bridge, networks), "}\n"])
+
+
+def removal(bridge: str) -> str:
+    """The nft script that removes it; gone already is success."""
+    return f"add table inet {name(bridge)}\ndelete table inet {name(bridge)}\n"
+
+
+def holds(bridge: str) -> bool:
+    """Whether the kernel has it, read back from it."""
+    listed = nft.read("table", "inet", name(bridge))
+    rules = [json.dumps(one["rule"]) for one in listed if "rule" in one]
+    last = {one["rule"]["chain"]: json.dumps(one["rule"]["expr"]) for one in listed if "rule" in one}
+    closed = [rule for rule in rules if '"reject"' in rule and f'"{bridge}"' in rule]
+    away = any('"masquerade"' in rule for rule in rules)
+    shut = all('"drop"' in last.get(chain, "") for chain in ("forward", "input"))
+    return away and shut and all(any(f'"{net.network_address}"' in rule for rule in closed) for net in CLOSED)
+
+
+def blockers() -> list[str]:
+    """The chains of others that may drop what our table lets through, as each table decides by itself."""
+    found = []
+    for one in nft.read("chains"):
+        chain = one.get("chain", {})
+        ours = str(chain.get("table", "")).startswith("velocity")
+        if not ours and chain.get("hook") in ("forward", "input") and chain.get("policy") == "drop":
+            found.append(f"{chain['family']} {chain['table']} {chain['name']}")
+    return found
+
+
+def _sets() -> Iterator[str]:
+    for number, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+        yield f"set connections{number} {{ type {kind}; flags dynamic; size 65535; }}"
+    yield "set queries { type ether_addr; flags dynamic,timeout; timeout 1m; size 65535; }"
+
+
+def _forward(bridge: str) -> Iterator[str]:
+    yield "chain forward { type filter hook forward priority filter; policy accept;"
+    yield f'iifname "{bridge}" oifname "{NAT_BRIDGES}*" drop'
+    for net in CLOSED:
+        yield f'iifname "{bridge}" {"ip" if net.version == 4 else "ip6"} daddr {net} reject'
+    for number, family in ((4, "ip"), (6, "ip6")):
+        yield (
+            f'iifname "{bridge}" ct state new add @connections{number} '
+            f"{{ {family} saddr ct count over {CONNECTIONS} }} reject"
+        )
+    # The way out may carry less than the bridge, as that of a VPN does.
+    yield f'iifname "{bridge}" tcp flags syn / syn,rst tcp option maxseg size set rt mtu'
+    yield f'oifname != "{bridge}" accept'
+    yield "ct state established,related accept"
+    yield "drop"
+    yield "}"
+
+
+def _input(bridge: str, networks: NatNetworks) -> Iterator[str]:
+    yield "chain input { type filter hook input priority filter; policy accept;"
+    yield f'iifname != "{bridge}" accept'
+    most = f"update @queries {{ ether saddr limit rate over {QUERIES}/second burst {5 * QUERIES} packets }}"
+    yield f"meta l4proto {{ tcp, udp }} th dport {{ 53, 67, 547 }} {most} drop"
+    yield "ct state established,related accept"
+    yield "icmpv6 type { 133, 135, 136, 143 } accept"
+    yield "udp sport 68 udp dport 67 accept"
+    yield "udp sport 546 udp dport 547 accept"
+    yield from _answers("ip", str(networks.v4[1]))
+    if networks.v6 is not None:
+        yield from _answers("ip6", f"{{ {networks.v6[1]}, {FOREVER} }}")
+    yield "meta pkttype host reject"
+    yield "drop"
+    yield "}"
+
+
+def _answers(family: str, host: str) -> Iterator[str]:
+    yield f"{family} daddr {host} meta l4proto {{ tcp, udp }} th dport 53 accept"
+    yield f"{family} daddr {host} {'icmp type echo-request' if family == 'ip' else 'icmpv6 type 128'} accept"
+
+
+def _out(bridge: str, networks: NatNetworks) -> Iterator[str]:
+    yield "chain out { type nat hook postrouting priority srcnat; policy accept;"
+    for net in (networks.v4, networks.v6):
+        if net is not None:
+            yield f'{"ip" if net.version == 4 else "ip6"} saddr {net} oifname != "{bridge}" masquerade'
+    yield "}"

@@ -1,0 +1,218 @@
+"""NAT by a bridge, in namespaces: guests that stand at taps have their addresses, the way out, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from tests.network import nat_host
+from velocity.network import forwarding, nic_filter
+from velocity.network.nat_networks import CannotNat
+from velocity.network.rules import addresses, next_place
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.guest,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of the network are root's"),
+]
+
+
+@pytest.fixture
+def world() -> Iterator[tuple[str, str]]:
+    """The namespaces of a host and of the world that it reaches by up0, which answers DNS."""
+    host, beyond = (f"v{kind}{uuid.uuid4().hex[:8]}" for kind in "hw")
+    answering = None
+    try:
+        for name in (host, beyond):
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        run("ip", "-n", host, "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", beyond)
+        for name, last in ((host, 2), (beyond, 1)):
+            for address in (f"192.0.2.{last}/24", f"2001:db8::{last}/64"):
+                run("ip", "-n", name, "address", "add", address, "dev", "up0", *(["nodad"] if ":" in address else []))
+            run("ip", "-n", name, "link", "set", "up0", "up")
+        run("ip", "-n", host, "route", "add", "default", "via", "192.0.2.1")
+        run("ip", "-n", host, "route", "add", "default", "via", "2001:db8::1")
+        run("ip", "-n", beyond, "address", "add", f"{nat_host.METADATA}/32", "dev", "lo")
+        answering = subprocess.Popen(["ip", "netns", "exec", beyond, sys.executable, "-c", DNS])
+        yield host, beyond
+    finally:
+        if answering is not None:
+            answering.kill()
+            answering.wait()
+        for name in (host, beyond):
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+DNS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plug:
+    plug.bind(("192.0.2.1", 53))
+    while True:
+        asked, caller = plug.recvfrom(512)
+        plug.sendto(asked[:2] + b"\\x81\\x83" + asked[4:], caller)
+"""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where dnsmasq, under a uid of its own, can come to."""
+    directory = Path(tempfile.mkdtemp(prefix="vn-", dir="/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+REACHES = {
+    "world": nat_host.HOST,
+    "world, IPv6": "2001:db8::2",
+    "metadata": "refused",
+    "host": "refused",
+    "bridge": "refused",
+    "bridge, IPv6": "refused",
+    "bridge, link-local": "refused",
+    "host's loopback": "refused",
+    "neighbour": "silence",
+    "neighbour, IPv6": "silence",
+    "guest of another server": "silence",
+    "DNS": "[True, True]",
+    f"process of uid {nat_host.GUESTS.start} calls guest": "ConnectionRefusedError",
+    "process of uid 40999 calls guest": "reached",
+}
+"""What a guest reaches, and how it is seen there; who reaches a guest."""
+SPEAKS = {
+    "as itself", "as nobody yet", "ARP as itself", "IPv6 as itself", "link-local", "another link-local", "here I am",
+    "here I am, link-local",
+}  # fmt: skip
+RESTORED = {
+    "dnsmasq killed": ["NAT's dnsmasq"],
+    "flush ruleset": ["the packet"],
+    "no bridge": ["the bridge"],
+    "no reservations": [],
+    "not isolated": [],
+}
+"""What is said of it, by its first words."""
+
+
+@pytest.mark.holds("NAT-1", "NAT-2", "NAT-3", "NAT-4", "NAT-5")
+def test_guests_reach_the_world_and_neither_the_host_nor_each_other(world: tuple[str, str], place: Path) -> None:
+    host, beyond = world
+    command = ["ip", "netns", "exec", host, sys.executable, "-m", nat_host.__name__, str(place), beyond]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout)
+    (ours, theirs) = told["networks"]
+    assert not IPv4Network(ours[0]).overlaps(IPv4Network(theirs[0])) and ours[1] != theirs[1]
+    for one in told["leases"]:
+        assert one["given"] == one["promised"], "an address is known before the guest has it"
+    gateway = told["leases"][0]["router"]
+    assert told["reaches"] == {**REACHES, "host calls guest": gateway}
+    assert set(told["speaks"]) == SPEAKS
+    quiet, adopted = (told["restored"].pop(name) for name in ("quiet", "adopted"))
+    assert (quiet, adopted) == ([], True), "a server that is started again touches nothing"
+    said = {name: [words for words in lines if not words.startswith("vt")] for name, lines in told["restored"].items()}
+    assert said == RESTORED
+    assert told["lingers"] is False
+    assert told["left"] == []
+
+
+@pytest.mark.holds("NAT-9")
+def test_networks_are_chosen_beside_the_hosts_routes_and_kept(world: tuple[str, str], tmp_path: Path) -> None:
+    """Of all that is private, one network of 256 addresses is left in the first case, and a VPN's in the second."""
+    program = """
+import json, subprocess, sys
+from ipaddress import IPv4Network
+from pathlib import Path
+from velocity.network import nat_networks
+file, bridge = Path(sys.argv[1]), "vnat00000000"
+
+def told(wanted=""):
+    try:
+        return nat_networks.settled(file, wanted, bridge).words[0]
+    except nat_networks.CannotNat as error:
+        return str(error)
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+for subnet in ("10.0.0.0/8", "172.16.0.0/12"):
+    ip("route", "add", subnet, "via", "192.0.2.1")
+for third in range(0, 256, 16):
+    if third != 48:
+        ip("route", "add", f"192.168.{third}.0/24", "via", "192.0.2.1")
+said = {"only": told(), "again": told(), "set": told("192.168.63.0/24"), "taken": told("192.168.16.0/22")}
+said["set back"] = told("192.168.48.0/20")
+ip("route", "add", "192.168.50.0/24", "via", "192.0.2.1")
+try:
+    nat_networks.check(nat_networks.kept(file), bridge)
+except nat_networks.CannotNat as error:
+    said["inside"] = str(error)
+file.unlink()
+said["in a VPN's"] = told()
+file.write_text("nonsense")
+said["unreadable"] = told()
+print(json.dumps(said))
+"""
+    command = ["ip", "netns", "exec", world[0], sys.executable, "-c", program, str(tmp_path / "nat.json")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["only"] == told["again"] == told["set back"] == "192.168.48.0/20"
+    assert told["set"] == "192.168.63.0/24"
+    cure = "set nat_subnet to one that it does not use, and restart the server"
+    reach = "which this host reaches by up0 (`ip route show table all`)"
+    assert told["taken"] == f"the network 192.168.16.0/22 of NAT overlaps 192.168.16.0/24, {reach}: {cure}"
+    assert told["inside"] == f"the network 192.168.48.0/20 of NAT overlaps 192.168.50.0/24, {reach}: {cure}"
+    for name in ("in a VPN's", "unreadable"):
+        chosen = IPv4Network(told[name])
+        assert chosen.prefixlen == 20 and chosen.is_private and not chosen.overlaps(IPv4Network("192.168.0.0/16"))
+
+
+@pytest.mark.holds("NAT-8")
+@pytest.mark.parametrize(
+    ("last", "taken", "place"),
+    [(0, set(), 2), (2, {2}, 3), (3, {2}, 4), (14, {2, 13, 14}, 3), (14, {3}, 2), (14, set(range(2, 15)), 15)],
+    ids=["the first", "the next", "not the one that came back", "the end", "from the start", "none is left"],
+)
+def test_an_address_comes_back_late(last: int, taken: set[int], place: int) -> None:
+    networks = ("192.0.2.0/28", "fd00:1:2:3::/64")
+    assert next_place(last, networks, taken.__contains__) == place
+    assert bool(addresses(networks, place)) is (place < 15)
+
+
+def test_addresses_follow_from_places() -> None:
+    networks = ("10.9.16.0/20", "fd00:1:2:3::/64")
+    assert addresses(networks, 2) == ("10.9.16.2", "fd00:1:2:3::2")
+    assert addresses(networks, 4094) == ("10.9.31.254", "fd00:1:2:3::ffe")
+    assert [addresses(networks, one) for one in (0, 1, 4095, 5000)] == [(), (), (), ()]
+    assert addresses((), 2) == ()
+    assert str(nic_filter.link_local("52:54:00:12:34:56")) == "fe80::5054:ff:fe12:3456"
+
+
+def test_forwarding_is_set_when_it_is_needed_and_hosts_go_on_to_heed_routers(tmp_path: Path) -> None:
+    files = {"ipv4/ip_forward": "0", "ipv6/conf/all/forwarding": "0"}
+    files |= {f"ipv6/conf/{nic}/accept_ra": said for nic, said in (("eth0", "1"), ("eth1", "0"), ("eth2", "2"))}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    forwarding.ensure(ipv6=False, settings=tmp_path)
+    assert forwarding.forwards(forwarding.V4, tmp_path) and not forwarding.forwards(forwarding.V6, tmp_path)
+    forwarding.ensure(ipv6=True, settings=tmp_path)
+    assert forwarding.forwards(forwarding.V6, tmp_path)
+    assert [(tmp_path / f"ipv6/conf/eth{one}/accept_ra").read_text().strip() for one in range(3)] == ["2", "0", "2"]
+    with pytest.raises(CannotNat, match="sysctl -w net"):
+        forwarding.ensure(ipv6=False, settings=tmp_path / "nothing")
