@@ -126,6 +126,32 @@ async def test_keyboard_and_pointer_are_chosen_and_changed_for_the_next_start(tm
         assert (answer.status, answer["field"]) == (400, "input")
 
 
+@pytest.mark.holds("GUEST-9153")
+async def test_a_cpu_model_that_the_host_cannot_give_is_refused_in_words(tmp_path: Path) -> None:
+    """What a VM has from another host stays, until it is changed."""
+    async with world(tmp_path / "data") as w:
+        vmid = await w.vm()
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["cpu"] == "best"
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        assert (await w.ok("PATCH", "/v/vm", vmid=vmid, cpu="Fake"))["waiting"] == ["cpu"]
+        request = {"name": "b", "gid": 0, "cpus": 1, "memory_mib": 64}
+        for name, why in (
+            ("FakeServer", "this host lacks avx512f and sgx of it"),
+            ("K6", "QEMU here has no such model"),
+        ):
+            for answer in (
+                await w.call("PUT", "/v/vm/efi", **request, cpu=name),
+                await w.call("PATCH", "/v/vm", vmid=vmid, cpu=name),
+            ):
+                assert (answer.status, answer["field"]) == (406, "cpu")
+                assert answer["message"] == f"cpu is {name!r}: {why}; use one of best, host, Fake"
+        assert await w.refused("PUT", "/v/vm/efi", **request, cpu="Fake,enforce=off") == (400, 400)
+    async with world(tmp_path / "data", FakeHypervisor(dataclasses.replace(FACTS, cpu_models={}))) as w:
+        await w.ok("PATCH", "/v/vm", vmid=vmid, cpus=2)
+        await w.ok("PATCH", "/v/vm", vmid=vmid, cpu="Fake", autostart=True)
+        await w.ok("PATCH", "/v/vm", vmid=vmid, cpu="host")
+
+
 @pytest.mark.holds("GUEST-37")
 async def test_vms_of_older_installations_have_the_first_hardware(database_url: str) -> None:
     """Also those in the trash, and beside what nobody can read."""
@@ -160,7 +186,7 @@ async def test_vms_of_older_installations_have_the_first_hardware(database_url: 
     await database.close()
     assert unreadable.vmid == 2 and contents is not None and one[1].run is not None
     for spec in (one[0].spec, one[1].run, contents.machines[0][0].spec):
-        assert (spec.hardware, spec.input) == ("1", "usb")
+        assert (spec.hardware, spec.input, spec.cpu) == ("1", "usb", "host")
 
 
 @pytest.mark.holds("GUEST-29")

@@ -181,6 +181,7 @@ _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
 INPUTS = ("virtio", "ps2", "usb")
 _INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
+_CPU = "What its CPUs can: best, host, or a model of QEMU's that this host can give."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
@@ -251,6 +252,15 @@ WORDS = (
         create={"type": click.Choice(INPUTS), "default": "virtio", "show_default": True, "help": _INPUT},
         alter={"type": click.Choice(INPUTS), "help": _INPUT},
         label="input",
+        show=lambda _, word: [word],
+    ),
+    Word(
+        field="cpu",
+        name="cpu",
+        option="--cpu",
+        create={"metavar": "MODEL", "default": "best", "show_default": True, "help": _CPU},
+        alter={"metavar": "MODEL", "help": _CPU},
+        label="cpu",
         show=lambda _, word: [word],
     ),
     Word(

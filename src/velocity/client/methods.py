@@ -505,6 +505,7 @@ class Methods(abc.ABC):
         media: list[vm_settings.Attachment] | None = None,
         nics: list[vm_settings.Nic] | None = None,
         input: Literal["virtio", "ps2", "usb"] = "virtio",
+        cpu: str = "best",
         rosetta: bool = False,
         balloon: bool = True,
         autostart: bool = False,
@@ -529,6 +530,7 @@ class Methods(abc.ABC):
         409 12224: two displays have the same name
         409 12228: the medium is already attached writable, to another VM or twice to this one
         409 12229: another NIC has that MAC address
+        406 12240: cpu names no model that this host can give
         """
         from velocity.contract import machines
 
@@ -543,6 +545,7 @@ class Methods(abc.ABC):
                 media=media or [],
                 nics=nics or [],
                 input=input,
+                cpu=cpu,
                 rosetta=rosetta,
                 balloon=balloon,
                 autostart=autostart,
@@ -612,6 +615,7 @@ class Methods(abc.ABC):
         media: list[vm_settings.Attachment] | UnsetType = UNSET,
         nics: list[vm_settings.Nic] | UnsetType = UNSET,
         input: Literal["virtio", "ps2", "usb"] | UnsetType = UNSET,
+        cpu: str | UnsetType = UNSET,
         rosetta: bool | UnsetType = UNSET,
         balloon: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
@@ -630,7 +634,8 @@ class Methods(abc.ABC):
         404 16411: no such medium for this group
         404 16412: the VM has no NIC with that id
         404 16414: no such host NIC
-        406 16422: firmware is not "host", machine_type is not "latest", or hardware names no profile of this version
+        406 16422: firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or
+            cpu no model that this host can give
         409 16440: another NIC has that MAC address
         409 16429: the object has changed since the revision in the request
         406 16420: more CPUs than a VM can have here, or than the group's quota allows
@@ -655,6 +660,7 @@ class Methods(abc.ABC):
                 media=media,
                 nics=nics,
                 input=input,
+                cpu=cpu,
                 rosetta=rosetta,
                 balloon=balloon,
                 autostart=autostart,

@@ -204,6 +204,7 @@ CREATE = Operation(
             "the medium is already attached writable, to another VM or twice to this one",
         ),
         Failure(12229, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
+        Failure(12240, 406, Problem.NOT_OF_THIS_HOST, "cpu names no model that this host can give"),
     ),
     aliases=(Alias("disks", "media"), Alias("description", "name", inside="displays")),
 )
@@ -279,6 +280,9 @@ DELETE = Operation(
     ours=True,
 )
 
+ALTERED_OTHERWISE = (Problem.VM_QUOTA, Problem.MAC_TAKEN, Problem.NOT_OF_THIS_HOST)
+"""What a change has a number of its own for, or cannot meet."""
+
 ALTER = Operation(
     name="alter_vm",
     summary="Change a virtual machine; changes that are not possible while it runs take effect at its next start",
@@ -304,14 +308,15 @@ ALTER = Operation(
             16422,
             406,
             Problem.NOT_OF_THIS_HOST,
-            'firmware is not "host", machine_type is not "latest", or hardware names no profile of this version',
+            'firmware is not "host", machine_type is not "latest", hardware names no profile of this version, or '
+            "cpu no model that this host can give",
         ),
         Failure(16440, 409, Problem.MAC_TAKEN, "another NIC has that MAC address"),
         Failure(16429, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         *(
             Failure(16400 + failure.code % 100, failure.status, failure.problem, failure.text)
             for failure in CREATE.failures
-            if failure.status in (406, 409) and failure.problem not in (Problem.VM_QUOTA, Problem.MAC_TAKEN)
+            if failure.status in (406, 409) and failure.problem not in ALTERED_OTHERWISE
         ),
     ),
     aliases=CREATE.aliases,

@@ -102,6 +102,16 @@ Input = Annotated[
 ]
 
 
+Cpu = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description='"best": what runs fastest on this host; "host": all that it has, also under software emulation; '
+        "or one of QEMU's models that this host can give, such as Nehalem or EPYC",
+    ),
+]
+
+
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
 
@@ -114,6 +124,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     media: Attachments = []
     nics: Nics = []
     input: Input = "virtio"
+    cpu: Cpu = "best"
     rosetta: bool = False
     balloon: fields.Balloon = True
     autostart: Annotated[bool, Setting(waits=False)] = False

@@ -16,7 +16,7 @@ The law of these calls:
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 from uuid import UUID
@@ -121,6 +121,7 @@ class HostFacts:
 
     `hardware`: oldest first. `nat_networks` are those in which it can give NAT NICs addresses, IPv4's first;
     `nat_lacking` says why there are none, if that is to keep machines with such NICs from starting.
+    `cpu_models`: name -> what the host lacks of it, in words; none: it can give that one.
     """
 
     accelerator: str
@@ -129,6 +130,7 @@ class HostFacts:
     machine_type: str
     firmware: str
     hardware: tuple[HardwareProfile, ...]
+    cpu_models: Mapping[str, str]
     max_cpus: int
     memory: int
     nat_networks: tuple[str, ...] = ()

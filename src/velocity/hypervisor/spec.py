@@ -71,6 +71,7 @@ class MachineSpec(Value, frozen=True):
 
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
+    `cpu` is best, host, or one of the host's `cpu_models`.
     """
 
     name: str
@@ -85,6 +86,7 @@ class MachineSpec(Value, frozen=True):
     hardware: str = FIRST_HARDWARE
     balloon: bool = True
     input: Input = Input.USB
+    cpu: str = "host"
 
 
 class HardwareProfile(Value, frozen=True):

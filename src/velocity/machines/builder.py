@@ -84,7 +84,7 @@ class Builder:
             self._check_nic(number, nic)
         self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
-        rules.check_host(spec, self._hosts.about(self._host))
+        rules.check_host(spec, has, self._hosts.about(self._host))
         rules.check_words(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
@@ -172,6 +172,7 @@ class Builder:
             hardware=spec.hardware,
             balloon=spec.balloon,
             input=Input(spec.input),
+            cpu=spec.cpu,
             disks=disks,
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(spec, nic, one) for nic, one in interfaces.pairs(spec)),

@@ -183,8 +183,14 @@ def amount(specs: Sequence[Spec]) -> Amount:
     return Amount(cpus=max([one.cpus for one in specs]), memory_mib=max([one.memory_mib for one in specs]), vms=1)
 
 
-def check_host(request: Spec, facts: HostFacts) -> None:
-    """Refuse what this VM alone could never have on this host (contract, route 12)."""
+CPU_WORDS = ("best", "host")
+"""Those that are no model's name."""
+
+
+def check_host(request: Spec, has: Spec | None, facts: HostFacts) -> None:
+    """Refuse what this VM alone could never have on this host (contract, route 12); a CPU model that it has, stays."""
+    if request.cpu not in CPU_WORDS and (has is None or request.cpu != has.cpu):
+        _check_cpu_model(request.cpu, facts)
     if not 1 <= request.cpus <= facts.max_cpus:
         raise Refused(
             Problem.CPU_LIMIT, f"cpus is {request.cpus}: a VM on this host can have 1 to {facts.max_cpus}", field="cpus"
@@ -195,6 +201,15 @@ def check_host(request: Spec, facts: HostFacts) -> None:
             f"memory_mib is {request.memory_mib}: a VM on this host can have 1 to {facts.memory}",
             field="memory_mib",
         )
+
+
+def _check_cpu_model(name: str, facts: HostFacts) -> None:
+    lacks = facts.cpu_models.get(name)
+    if lacks == "":
+        return
+    why = "QEMU here has no such model" if lacks is None else f"this host lacks {lacks} of it"
+    given = ", ".join((*CPU_WORDS, *(one for one, lacking in facts.cpu_models.items() if not lacking)))
+    raise Refused(Problem.NOT_OF_THIS_HOST, f"cpu is {name!r}: {why}; use one of {given}", field="cpu")
 
 
 def check_words(request: Spec) -> None:

@@ -112,6 +112,17 @@ def test_keyboard_and_pointer_are_those_that_are_asked_for_and_come_with_a_displ
         assert (found, without) == (devices, [])
 
 
+@pytest.mark.holds("GUEST-9153")
+def test_the_cpu_is_the_one_that_is_asked_for_in_one_socket() -> None:
+    for cpu, kvm, tcg in (("host", "host", "max"), ("Nehalem", "Nehalem", "Nehalem"), ("best", None, None)):
+        for accelerator, given in (("kvm", kvm), ("tcg,thread=multi", tcg)):
+            for profile in PROFILES:
+                best = profile.best_cpu[accelerator.partition(",")[0]]
+                made = plan(accelerator, cpu=cpu, hardware=profile.name, cpus=3)
+                assert options(made, "-cpu") == [given or best]
+    assert options(plan(cpus=3, hardware="2"), "-smp") == ["3,sockets=1,cores=3,threads=1"]
+
+
 def test_displays_are_devices_of_their_own() -> None:
     made = plan(displays=(DisplaySpec("a", 800, 600), DisplaySpec("b", 1600, 900)))
     devices = options(made, "-device")

@@ -11,7 +11,8 @@ import pytest
 
 from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import HostId, HypervisorError, Incarnation, MachineSpec
-from velocity.hypervisor.qemu import firmware, launch
+from velocity.hypervisor.qemu import cpu_models, firmware, launch
+from velocity.hypervisor.qemu.probe import Accelerator
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
 
@@ -24,6 +25,16 @@ def build(store: Path, name: str, size: int) -> None:
     subprocess.run(command, check=True)
 
 
+@pytest.mark.holds("GUEST-9153")
+def test_cpu_models_are_those_that_qemu_says_this_host_can_give(tmp_path: Path) -> None:
+    cache = tmp_path / "models.json"
+    found = cpu_models.read("qemu-system-x86_64", Accelerator.TCG, cache)
+    assert found["Nehalem"] == found["qemu64"] == "", "software emulation has all of these"
+    assert "sgx" in found["Icelake-Server-v5"] or "more" in found["Icelake-Server-v5"]
+    assert not {"max", "host", "base", "486", "pentium3", "qemu64-v1"} & found.keys()
+    assert cpu_models.read("qemu-system-x86_64", Accelerator.TCG, cache) == found
+
+
 @pytest.mark.holds("GUEST-30")
 def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_fit(tmp_path: Path) -> None:
     store = tmp_path / "firmware"
@@ -32,16 +43,19 @@ def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_f
     types = frozenset({"pc-q35-7.2"})
     place = launch.HostDirectories(
         "", "", store, tmp_path / "machines", Runs(tmp_path / "runs", "a", None), NoMedia(tmp_path), False,
-        bounds(tmp_path), types,
+        bounds(tmp_path), types, {"Nehalem": "", "EPYC": "xsaves"},
     )  # fmt: skip
     who = Incarnation(uuid4(), HostId(1), 1)
     file = tmp_path / "machines" / str(who.machine) / "vars.qcow2"
 
-    def prepare(build: str, machine: str = "pc-q35-7.2") -> None:
-        launch.prepare_state(place, who, MachineSpec("a", 1, 64, machine, build))
+    def prepare(build: str, machine: str = "pc-q35-7.2", cpu: str = "Nehalem") -> None:
+        launch.prepare_state(place, who, MachineSpec("a", 1, 64, machine, build, cpu=cpu))
 
     with pytest.raises(HypervisorError, match=r"the machine type pc-q35-9.9 .*`velocity vm set VM --machine latest`"):
         prepare("old", "pc-q35-9.9")
+    for cpu, lacks in (("EPYC", "xsaves"), ("max,enforce=off", "this model")):
+        with pytest.raises(HypervisorError, match=rf"CPU model {cpu} .* lacks {lacks}: .*`velocity vm set VM --cpu"):
+            prepare("old", cpu=cpu)
     with pytest.raises(firmware.MissingFirmware, match=r"build none .*copy firmware/none .*--firmware host`"):
         prepare("none")
     assert not file.exists()

@@ -23,6 +23,7 @@ export const SETTINGS: Record<Setting, Words> = {
   media: { title: "Media", word: "media", waits: true },
   nics: { title: "NICs", word: "NICs", waits: true },
   input: { title: "Keyboard and pointer", word: "keyboard and pointer", waits: true },
+  cpu: { title: "CPU model", word: "CPU model", waits: true },
   autostart: { title: "Start when the server starts", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
   balloon: { title: "Gives freed memory back", word: "the balloon", waits: true },

@@ -84,6 +84,7 @@ class VmEntry(FileEntry, frozen=True):
     media: list[str] = []
     nics: list[str] = []
     input: Literal["virtio", "ps2", "usb"] | None = None
+    cpu: str | None = None
     autostart: bool = False
     notes: str | None = None
     balloon: bool | None = None

@@ -37,6 +37,7 @@ FACTS = HostFacts(
     machine_type="fake-1.0",
     firmware="0123456789abcdef",
     hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus")),
+    cpu_models={"Fake": "", "FakeServer": "avx512f and sgx"},
     max_cpus=8,
     memory=4096,
 )

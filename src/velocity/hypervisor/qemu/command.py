@@ -26,6 +26,8 @@ USB_FIRST = USB_PORTS - USB_SPARE - len(USB_INPUTS)
 """Disks on the first controller, which also carries keyboard and tablet, if there are any."""
 USB_NEXT = USB_PORTS - USB_SPARE
 """Disks on each further one."""
+ALL_FEATURES = {"kvm": "host", "tcg": "max"}
+"""The CPU that has all that an accelerator can give."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 
@@ -107,7 +109,6 @@ def escaped(text: str) -> str:
 
 def _base(plan: LaunchSpec) -> list[str]:
     spec = plan.spec
-    kvm = plan.accelerator.startswith("kvm")
     return [
         *("-name", f"guest=vm-{plan.uuid}-{plan.epoch},process=vm-{str(plan.uuid)[:8]},debug-threads=on"),
         *("-uuid", str(plan.uuid)),
@@ -117,10 +118,10 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-pidfile", escaped(f"{plan.own}/pid")),
         *("-machine", f"{spec.machine_type},{plan.hardware.machine}"),
         *("-accel", plan.accelerator),
-        *("-cpu", "host" if kvm else "max"),
+        *("-cpu", _cpu(plan)),
         *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
         *("-m", f"{spec.memory}M"),
-        *("-smp", str(spec.cpus)),
+        *("-smp", f"{spec.cpus},sockets=1,cores={spec.cpus},threads=1" if plan.hardware.one_socket else str(spec.cpus)),
         *("-object", "rng-builtin,id=rng"),
         *("-device", f"virtio-rng-pci,rng=rng,addr={plan.hardware.slots.entropy:#x}"),
         # On the ISA bus, as libvirt has it: more guests know it there, and it starts sooner.
@@ -129,6 +130,17 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-rtc", "base=utc"),
         *("-display", "none"),
     ]
+
+
+def _cpu(plan: LaunchSpec) -> str:
+    accelerator = plan.accelerator.partition(",")[0]
+    match plan.spec.cpu:
+        case "best":
+            return plan.hardware.best_cpu[accelerator]
+        case "host":
+            return ALL_FEATURES[accelerator]
+        case model:
+            return model
 
 
 def _firmware(plan: LaunchSpec) -> Iterator[str]:

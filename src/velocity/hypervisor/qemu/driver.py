@@ -7,7 +7,7 @@ import logging
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import facts, firmware, hardware, nat_host, probe, spool
+from velocity.hypervisor.qemu import cpu_models, facts, firmware, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -56,6 +56,7 @@ class QemuHypervisor:
         try:
             verdict = probe.choose(chosen.accelerator, cache / "accelerator.json", chosen.binary)
             host = facts.read(chosen.binary, cache / "qemu.json")
+            models = cpu_models.read(chosen.binary, verdict.accelerator, cache / "cpu-models.json")
             image = firmware.keep(firmware.find(), chosen.data_dir / "firmware")
         except (probe.BrokenHost, firmware.NoFirmware) as error:
             raise HypervisorError(str(error)) from None
@@ -81,6 +82,7 @@ class QemuHypervisor:
             bounds=spool.bounds(runs.root),
             machine_types=host.machine_types,
             nat=nat.bridge,
+            cpu_models=models,
         )
         self.hosts.known = HostFacts(
             accelerator=verdict.accelerator.value,
@@ -89,6 +91,7 @@ class QemuHypervisor:
             machine_type=host.machine_type,
             firmware=image.build,
             hardware=hardware.known(),
+            cpu_models=models,
             max_cpus=host.max_cpus,
             memory=host.memory_mib,
             nat_networks=nat.networks.words if nat.networks else (),

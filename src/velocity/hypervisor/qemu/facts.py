@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,24 @@ def now() -> HostNow:
 
 
 def _ask(binary: str) -> dict[str, Any]:
-    commands = ["qmp_capabilities", "query-version", "query-machines", "quit"]
-    sent = "".join(json.dumps({"execute": command, "id": command}) for command in commands)
-    arguments = ["-no-user-config", "-nodefaults", "-machine", "none", "-display", "none", "-qmp", "stdio"]
+    answers, words = ask(binary, "query-version", "query-machines")
+    try:
+        version = answers["query-version"]["qemu"]
+        machine = next(one for one in answers["query-machines"] if one.get("alias") == "q35" or one["name"] == "q35")
+    except (KeyError, StopIteration):
+        raise BrokenHost(f"{binary} does not support the machine type q35: {words[:200]}") from None
+    return {
+        "version": f"{version['major']}.{version['minor']}.{version['micro']}",
+        "machine_type": machine["name"],
+        "machine_types": sorted(one["name"] for one in answers["query-machines"]),
+        "max_cpus": min(machine["cpu-max"], XAPIC_CPUS),
+    }
+
+
+def ask(binary: str, *commands: str, options: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """What a QEMU without a machine answers to each of these commands, and its words. Raises `BrokenHost`."""
+    sent = "".join(json.dumps({"execute": one, "id": one}) for one in ("qmp_capabilities", *commands, "quit"))
+    arguments = ["-no-user-config", "-nodefaults", "-machine", "none", "-display", "none", "-qmp", "stdio", *options]
     try:
         done = subprocess.run([binary, *arguments], input=sent, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -78,14 +94,4 @@ def _ask(binary: str) -> dict[str, Any]:
         message = json.loads(line)
         if "return" in message:
             answers[message.get("id")] = message["return"]
-    try:
-        version = answers["query-version"]["qemu"]
-        machine = next(one for one in answers["query-machines"] if one.get("alias") == "q35" or one["name"] == "q35")
-    except (KeyError, StopIteration):
-        raise BrokenHost(f"{binary} does not support the machine type q35: {done.stderr.strip()[:200]}") from None
-    return {
-        "version": f"{version['major']}.{version['minor']}.{version['micro']}",
-        "machine_type": machine["name"],
-        "machine_types": sorted(one["name"] for one in answers["query-machines"]),
-        "max_cpus": min(machine["cpu-max"], XAPIC_CPUS),
-    }
+    return answers, done.stderr.strip()

@@ -6,6 +6,7 @@ be otherwise is a new profile, at the end; `command` builds from their fields an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from velocity.hypervisor.port import HardwareProfile, HypervisorError
@@ -37,6 +38,10 @@ class Hardware:
     name: str
     notices: str
     machine: str
+    best_cpu: Mapping[str, str]
+    """Of each accelerator: `-cpu` for what runs fastest."""
+    one_socket: bool
+    """Said, and not left to the machine type: Windows uses at most two, or four."""
     slots: Slots
     spare_ports: int
     """Root ports with nothing in them: the bus itself takes no device while a guest runs."""
@@ -55,6 +60,8 @@ FIRST = Hardware(
     notices="",
     # A core dump of QEMU has no guest's memory in it: neither its secrets nor its gigabytes.
     machine="vmport=off,hpet=off,smm=off,dump-guest-core=off,pflash0=fw,pflash1=vars,memory-backend=ram",
+    best_cpu={"kvm": "host", "tcg": "max"},
+    one_socket=False,
     slots=Slots(),
     spare_ports=0,
     io_thread=False,
@@ -69,6 +76,8 @@ PROFILES = (
         name="2",
         notices="eight PCI bridges with free slots, and a balloon device; NICs with a queue for each CPU; and, where "
         "the host has a bridge for NAT, an address of that instead of 10.0.2.15",
+        best_cpu={"kvm": "host", "tcg": "max"},
+        one_socket=True,
         spare_ports=8,
         io_thread=True,
         balloon=True,

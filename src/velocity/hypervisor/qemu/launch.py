@@ -9,8 +9,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -53,6 +53,8 @@ class HostDirectories:
     """Those that this QEMU has; empty: not known."""
     nat: Nat | None = None
     """The bridge of NAT; None: it cannot be had here, and was not before."""
+    cpu_models: Mapping[str, str] = field(default_factory=dict)
+    """As in `HostFacts`."""
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
@@ -210,6 +212,11 @@ def prepare_state(place: HostDirectories, who: Incarnation, spec: MachineSpec) -
         raise HypervisorError(
             f"this host's QEMU does not have the machine type {spec.machine_type} of this VM: install one that does, "
             "or give the VM the newest type of this host: `velocity vm set VM --machine latest`"
+        )
+    if spec.cpu not in ("best", "host") and (lacks := place.cpu_models.get(spec.cpu, "this model")):
+        raise HypervisorError(
+            f"this host cannot give the CPU model {spec.cpu} of this VM, as it lacks {lacks}: give the VM another, "
+            "as in `velocity vm set VM --cpu best`"
         )
     (place.state / str(who.machine)).mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = variables(who.machine)

@@ -58,7 +58,7 @@ SLOW = "guests run in software emulation, about ten times slower"
 
 def choose(wanted: str, cache: Path, binary: str = "qemu-system-x86_64", device: Path = Path("/dev/kvm")) -> Verdict:
     """The accelerator for the setting `auto`, `kvm` or `tcg`. Raises `BrokenHost`."""
-    key = {**cached.program_key(binary), **_kernel_key(device), "wanted": wanted}
+    key = {**cached.program_key(binary), **kernel_key(device), "wanted": wanted}
     known = cached.load(cache, key, dict[str, str])
     if known is not None:
         return Verdict(Accelerator(known["accelerator"]), known["reason"], known["kvm"])
@@ -118,7 +118,8 @@ def _choose(wanted: str, binary: str, device: Path) -> Verdict:
     return Verdict(Accelerator.TCG, f"{why}; {SLOW}", kvm)
 
 
-def _kernel_key(device: Path) -> dict[str, Any]:
+def kernel_key(device: Path) -> dict[str, Any]:
+    """What says that the kernel and what it lets this account do are still the same."""
     return {
         "kernel": os.uname().release,
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),

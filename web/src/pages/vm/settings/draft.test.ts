@@ -25,6 +25,7 @@ const BASE: Settings = {
   nics: [{ type: "NAT" }],
   autostart: false,
   input: "virtio",
+  cpu: "best",
   rosetta: false,
   balloon: true,
   notes: "",
