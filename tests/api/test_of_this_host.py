@@ -126,7 +126,7 @@ async def test_keyboard_and_pointer_are_chosen_and_changed_for_the_next_start(tm
         assert (answer.status, answer["field"]) == (400, "input")
 
 
-@pytest.mark.holds("GUEST-9153")
+@pytest.mark.holds("GUEST-43")
 async def test_a_cpu_model_that_the_host_cannot_give_is_refused_in_words(tmp_path: Path) -> None:
     """What a VM has from another host stays, until it is changed."""
     async with world(tmp_path / "data") as w:

@@ -112,7 +112,7 @@ def test_keyboard_and_pointer_are_those_that_are_asked_for_and_come_with_a_displ
         assert (found, without) == (devices, [])
 
 
-@pytest.mark.holds("GUEST-9153")
+@pytest.mark.holds("GUEST-43")
 def test_the_cpu_is_the_one_that_is_asked_for_in_one_socket() -> None:
     for cpu, kvm, tcg in (("host", "host", "max"), ("Nehalem", "Nehalem", "Nehalem"), ("best", None, None)):
         for accelerator, given in (("kvm", kvm), ("tcg,thread=multi", tcg)):

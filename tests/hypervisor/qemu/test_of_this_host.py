@@ -25,7 +25,7 @@ def build(store: Path, name: str, size: int) -> None:
     subprocess.run(command, check=True)
 
 
-@pytest.mark.holds("GUEST-9153")
+@pytest.mark.holds("GUEST-43")
 def test_cpu_models_are_those_that_qemu_says_this_host_can_give(tmp_path: Path) -> None:
     cache = tmp_path / "models.json"
     found = cpu_models.read("qemu-system-x86_64", Accelerator.TCG, cache)
