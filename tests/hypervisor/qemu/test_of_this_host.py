@@ -43,7 +43,7 @@ def test_what_a_host_lacks_is_told_with_the_cure_and_variables_stay_where_they_f
     types = frozenset({"pc-q35-7.2"})
     place = launch.HostDirectories(
         "", "", store, tmp_path / "machines", Runs(tmp_path / "runs", "a", None), NoMedia(tmp_path), False,
-        bounds(tmp_path), types, {"Nehalem": "", "EPYC": "xsaves"},
+        bounds(tmp_path), types, cpu_models={"Nehalem": "", "EPYC": "xsaves"},
     )  # fmt: skip
     who = Incarnation(uuid4(), HostId(1), 1)
     file = tmp_path / "machines" / str(who.machine) / "vars.qcow2"
