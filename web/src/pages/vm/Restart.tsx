@@ -54,7 +54,8 @@ function untilStopped(vmid: number, name: string): { promise: Promise<void>; end
       if (!vm) reject(new Error(`${name} no longer exists.`));
       else if (vm.state === "STOPPED") resolve();
       else if (vm.state === "STOPPING") begun = true;
-      else if (begun) reject(new Error(`${name} is ${vm.state.toLowerCase()}: someone else requested this in the meantime.`));
+      else if (begun)
+        reject(new Error(`${name} is ${vm.state.toLowerCase()}: someone else requested this in the meantime.`));
     };
     const unwatch = live.watch("vm", look);
     const timer = setTimeout(
