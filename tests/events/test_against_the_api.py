@@ -60,7 +60,9 @@ async def lists(w: World, key: str) -> dict[str, Any]:
 
 def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
-    left_out = ("type", "rosetta", "balloon", "notes", "isolation", "interfaces", "memory_taken_mib")
+    left_out = (
+        "type", "rosetta", "input", "cpu", "balloon", "notes", "isolation", "interfaces", "memory_taken_mib",
+    )  # fmt: skip
     pinned = ("machine_type", "firmware", "hardware")
     short = {name: value for name, value in vm.items() if name not in left_out + pinned}
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
