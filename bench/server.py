@@ -143,6 +143,7 @@ class Velocity:
             "VELOCITY_RUNTIME_DIR": str(self.runs),
             "VELOCITY_ROOT_PASSWORD": PASSWORD,
             "VELOCITY_EVENT_STREAMS": "1024",  # a few users stand for many
+            "VELOCITY_NAT_SUBNET": "none",  # the host's own network stays as it is
             **{f"VELOCITY_{name.upper()}": value for name, value in self.settings.items()},
         }
         with (self.data / "server.log").open("ab") as log:

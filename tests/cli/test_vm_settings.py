@@ -83,7 +83,7 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
         shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
         macs = [one["mac"] for one in json.loads(host.ok("vm", "show", "web", "--json"))["interfaces"]]
         assert [text for label, text in shown if label == "nic"] == [
-            f"NAT, id 1, {macs[0]}", f"BRIDGE on host NIC 5, id 2, {macs[1]}",
+            f"NAT, id 1, {macs[0]}, in QEMU's user network", f"BRIDGE on host NIC 5, id 2, {macs[1]}",
             f"BRIDGE on host NIC 5, trusted, id 3, {macs[2]}",
         ]  # fmt: skip
         file = tmp_path / "site.toml"
@@ -94,7 +94,7 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
         assert info["nics"] == [
             {"type": "BRIDGE", "host": 5, "trusted": True, "id": 3}, {"type": "NAT", "mac": "02:00:00:00:00:0A"},
         ]  # fmt: skip
-        assert info["interfaces"] == [{"id": 3, "mac": macs[2]}, {"id": 4, "mac": "02:00:00:00:00:0a"}]
+        assert info["interfaces"] == [{"id": 3, "mac": macs[2]}, {"id": 4, "mac": "02:00:00:00:00:0a", "nat": "USER"}]
         for said in ("nat", "nat:mac=02:00:00:00:00:0a"):
             file.write_text(f'[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["bridge:5:trusted", "{said}"]\n')
             assert "nothing to do" in host.ok("apply", str(file)), "what a file does not say may be anything"

@@ -15,7 +15,11 @@ SETTINGS = VmSettings.__struct_fields__
     [
         (CreateVm, ["name", "gid"], ["plan"]),
         (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "hardware", "plan"]),
-        (Spec, [], ["machine_type", "firmware", "hardware", "attached_by", "writes", "interfaces", "last_nic"]),
+        (
+            Spec,
+            [],
+            ["machine_type", "firmware", "hardware", "attached_by", "writes", "interfaces", "last_nic", "nat_places"],
+        ),
     ],
 )
 def test_every_setting_stands_among_the_fields(

@@ -66,7 +66,7 @@ class Server:
         settings = {
             "listen": f"127.0.0.1:{self.port}", "data_dir": str(self.data), "runtime_dir": str(self.runs),
             "root_password": PASSWORD, "authkey_lifetime": "864000", "uid_base": str(self.uid_base),
-            "database": self.database,
+            "database": self.database, "nat_subnet": "none",
         }  # fmt: skip
         if self.bridge:
             settings["nics"] = f'[{{nicid = 1, identifier = "{self.bridge}"}}]'

@@ -256,6 +256,7 @@ def restored(world: str, host: Host, guests: list[Any], logged: Said) -> dict[st
             one.unlink()
 
     assert again.holds() and again.nic_holds(nic)
+    assert (again.given(nic.mac), again.given("52:54:00:00:00:ff")) == (nic.addresses, ())
     alone = ("ip", "link", "set", nic.link, "type", "bridge_slave", "isolated", "off")
     seen = {
         "quiet": [line for line in quiet if "again" in line],

@@ -216,3 +216,58 @@ def test_forwarding_is_set_when_it_is_needed_and_hosts_go_on_to_heed_routers(tmp
     assert [(tmp_path / f"ipv6/conf/eth{one}/accept_ra").read_text().strip() for one in range(3)] == ["2", "0", "2"]
     with pytest.raises(CannotNat, match="sysctl -w net"):
         forwarding.ensure(ipv6=False, settings=tmp_path / "nothing")
+
+
+@pytest.mark.holds("NAT-5")
+def test_what_a_killed_server_left_is_told_and_goes_with_its_units(world: tuple[str, str], place: Path) -> None:
+    """With a firewall of the host's that drops what it does not know, as Docker's."""
+    (place / "units").mkdir()
+    settings = {"VELOCITY_DATA_DIR": str(place / "a b" / "data"), "VELOCITY_RUNTIME_DIR": str(place / "run")}
+    unit = "\n".join(["[Service]", *(f'Environment="{name}={value}"' for name, value in settings.items())])
+    (place / "units" / "velocity.service").write_text(unit)
+    program = """
+import json, subprocess, sys
+from click.testing import CliRunner
+from pathlib import Path
+from velocity.cli.doctor import _nat
+from velocity.cli.main import velocity
+from velocity.hypervisor.qemu import nat_host
+from velocity.hypervisor.qemu.options import options
+
+place = Path(sys.argv[1])
+data = place / "a b" / "data"
+data.mkdir(parents=True)
+chosen = options(data, str(place / "run"), "tcg", 20000)
+links = lambda: sorted(path.name for path in Path("/sys/class/net").iterdir())
+told = lambda: {one.what: [one.verdict, one.text] for one in _nat(chosen)}
+before, said = links(), {"never": told()}
+bridge = nat_host.find(chosen, choose=True).bridge
+said["chosen"] = told()
+bridge.ensure()
+said["made"] = told()
+drop = "table ip filter {\\n chain FORWARD {\\n type filter hook forward priority 0; policy drop;\\n }\\n}\\n"
+subprocess.run(["nft", "-f", "-"], input=drop, text=True, check=True)
+subprocess.run(["sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
+subprocess.run(["nft", "delete", "table", "inet", f"velocity_{bridge.bridge}"], check=True)
+said["hindered"] = told()
+done = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")])
+assert done.exit_code == 0, done.output
+running = subprocess.run(["pgrep", "-f", f"^dnsmasq .*{place}"], capture_output=True).stdout.decode()
+said |= {"bridge": bridge.bridge, "output": done.output, "left": [links() == before, running, bridge.exists()]}
+print(json.dumps(said))
+"""
+    command = ["ip", "netns", "exec", world[0], sys.executable, "-c", program, str(place)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["never"]["nat bridge"][1].endswith(": no network has been chosen yet")
+    verdicts = [told[when]["nat bridge"][0] for when in ("never", "chosen", "made", "hindered")]
+    assert verdicts == ["limited", "ok", "ok", "limited"]
+    assert told["chosen"]["nat bridge"][1].endswith("it is made when a guest needs it")
+    assert "net.ipv4.ip_forward" in told["made"]["nat bridge"][1], "that the host forwards is told"
+    hindered = told["hindered"]["nat bridge"][1]
+    shut = f"the chain ip filter FORWARD drops what it does not know: let it accept what comes in by {told['bridge']}"
+    for words in ("no packet filter keeps its guests from this host", "sysctl -w net.ipv4.ip_forward=1", shut):
+        assert words in hindered
+    assert f"removed NAT's bridge {told['bridge']}" in told["output"]
+    assert told["left"] == [True, "", False]

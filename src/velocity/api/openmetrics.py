@@ -61,12 +61,12 @@ OF_USAGE: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
     "disk_written_bytes": ("counter", "Bytes written to its media", lambda usage: usage.disk_written),
     "network_received_bytes": (
         "counter",
-        "Bytes received on its BRIDGE NICs",
+        "Bytes received on its NICs on bridges",
         lambda usage: None if usage.net is None else usage.net.received,
     ),
     "network_sent_bytes": (
         "counter",
-        "Bytes sent on its BRIDGE NICs",
+        "Bytes sent on its NICs on bridges",
         lambda usage: None if usage.net is None else usage.net.sent,
     ),
 }

@@ -24,7 +24,8 @@ class Isolation(Wire, frozen=True):
     core_dumps: Annotated[bool, Meta(description="whether a crash may write what it has in memory to a disk")]
     nat_reaches_host_loopback: bool
     unfiltered_nics: Annotated[
-        list[int], Meta(description="BRIDGE NICs, by their place in `nics` from 0 on, that no packet filter holds")
+        list[int],
+        Meta(description="NICs on bridges, by their place in `nics` from 0 on, that no packet filter holds"),
     ]
     unfiltered_interfaces: Annotated[list[int], Meta(description="the same by their ids, as in `interfaces`")]
     gaps: Annotated[list[str], Meta(description="what is not isolated here, and how to change that")]

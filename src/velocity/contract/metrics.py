@@ -40,11 +40,15 @@ class VmMetrics(Wire, frozen=True):
     disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
     disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
     net_received: (
-        Annotated[Integers, Meta(description="bytes per second that the guest received; absent: no BRIDGE NIC")]
+        Annotated[
+            Integers,
+            Meta(description="bytes per second that the guest received; absent: no NIC on a bridge"),
+        ]
         | UnsetType
     ) = UNSET
     net_sent: (
-        Annotated[Integers, Meta(description="bytes per second that the guest sent; absent: no BRIDGE NIC")] | UnsetType
+        Annotated[Integers, Meta(description="bytes per second that the guest sent; absent: no NIC on a bridge")]
+        | UnsetType
     ) = UNSET
 
 

@@ -12,7 +12,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,23 +55,26 @@ class Found:
 class Dnsmasq:
     """That of one server. `directory` has all that is its own; `uid` is nobody else's.
 
-    `resolvers` is a directory with a copy of the host's resolv.conf.
+    `resolvers` is a directory with a copy of the host's resolv.conf, which `resolve` brings up to date.
     """
 
-    def __init__(self, directory: Path, bridge: str, uid: int, resolvers: Path) -> None:
-        self._directory = directory
+    def __init__(
+        self, directory: Path, bridge: str, uid: int, resolvers: Path, resolve: Callable[[], object] = lambda: None
+    ) -> None:
+        self.directory = directory
         self._bridge = bridge
         self._uid = uid
         self._resolvers = resolvers
+        self._resolve = resolve
         self._found: Found | None = None
 
     @property
     def _own(self) -> Path:
-        return self._directory / "own"
+        return self.directory / "own"
 
     @property
     def _hosts(self) -> Path:
-        return self._directory / "hosts"
+        return self.directory / "hosts"
 
     @property
     def _names(self) -> Path:
@@ -80,8 +83,8 @@ class Dnsmasq:
 
     def make(self) -> None:
         """Its directories: what is in them stays. Raises `OSError`."""
-        self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._directory.chmod(0o711)
+        self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.directory.chmod(0o711)
         for path, uid, mode in ((self._own, self._uid, 0o700), (self._hosts, 0, 0o755)):
             path.mkdir(exist_ok=True)
             os.chown(path, uid, uid)
@@ -110,10 +113,19 @@ class Dnsmasq:
         except OSError:
             return None
 
+    def given(self, mac: str) -> tuple[str, ...]:
+        """The addresses of the NIC with that MAC address, if it has some."""
+        for address in self.reserved():
+            with contextlib.suppress(OSError):
+                holder, *words = (self._hosts / address).read_text().split(",")
+                if holder == mac:
+                    return tuple(word.strip("[]") for word in words[:-1])
+        return ()
+
     def reserved(self) -> set[str]:
         """The first addresses of the NICs that have some."""
         with contextlib.suppress(OSError):
-            return {path.name for path in self._hosts.iterdir()}
+            return {path.name for path in self._hosts.iterdir() if not path.name.startswith(".")}
         return set()
 
     def runs(self) -> bool:
@@ -130,13 +142,14 @@ class Dnsmasq:
         if self.runs():
             return False
         self.make()
+        self._resolve()
         self._begin(command)
         return True
 
     def end(self) -> None:
         """End it, and whatever else runs as it; gone already is success. Its directory goes with it."""
         self._adopt(())
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _command(self, networks: NatNetworks) -> tuple[str, ...]:
         v4, v6 = networks.v4, networks.v6
@@ -180,7 +193,7 @@ class Dnsmasq:
 
     def _begin(self, command: Sequence[str]) -> None:
         """Returns when it listens. Raises `CannotNat` with its last words."""
-        ready, log = self._own / "pid", self._directory / "log"
+        ready, log = self._own / "pid", self.directory / "log"
         ready.unlink(missing_ok=True)
         as_it = [f"--reuid={self._uid}", f"--regid={self._uid}", "--clear-groups", "--no-new-privs"]
         as_it += [f"{kind}={CAPABILITIES}" for kind in ("--inh-caps", "--ambient-caps", "--bounding-set")]

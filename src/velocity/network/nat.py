@@ -98,6 +98,10 @@ class Nat:
             self._used = time.monotonic()
             self._names.release(nic.mac, nic.addresses)
 
+    def given(self, mac: str) -> tuple[str, ...]:
+        """The addresses that the NIC with that MAC address was given; none: it is not on the bridge."""
+        return self._names.given(mac)
+
     def filter(self, nic: NatNic) -> None:
         """Hold it to what it may say. Raises `nft.CannotFilter`."""
         own = [ip_address(one) for one in nic.addresses]
@@ -184,7 +188,7 @@ class Nat:
 
     def exists(self) -> bool:
         """Whether something of it is there, as far as can be seen without asking a program."""
-        return (_SYS / self.bridge).exists() or bool(self._names.reserved()) or self._names.runs()
+        return (_SYS / self.bridge).exists() or self._names.directory.exists()
 
     def _make(self) -> None:
         """The filter first: nothing is ever on the bridge without it."""

@@ -60,14 +60,14 @@ class QemuHypervisor:
             image = firmware.keep(firmware.find(), chosen.data_dir / "firmware")
         except (probe.BrokenHost, firmware.NoFirmware) as error:
             raise HypervisorError(str(error)) from None
-        runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
+        nat = nat_host.find(chosen, choose=True)
+        if nat.refuses:
+            log.error("NAT: %s", nat.why)
+        runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids, given=nat.bridge.given if nat.bridge else _no_nat)
         try:
             runs.open()
         except TooLong as error:
             raise HypervisorError(str(error)) from None
-        nat = nat_host.find(chosen, choose=True)
-        if nat.refuses:
-            log.error("NAT: %s", nat.why)
         name = verdict.accelerator.value
         if name == "tcg":
             name += f",thread=multi,tb-size={TRANSLATION_CACHE}"
@@ -108,3 +108,7 @@ class QemuHypervisor:
                 log.warning("guests' processes see this host's files: %s", why)
                 if (closed := out_of_reach(chosen)) is not None:
                     log.error("%s", closed)
+
+
+def _no_nat(mac: str) -> tuple[str, ...]:
+    return ()

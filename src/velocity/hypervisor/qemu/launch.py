@@ -275,7 +275,6 @@ def _connect_nics(
         if isinstance(nic, BridgeSpec):
             link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
         elif nic.place and place.nat is not None:
-            resolver.copy(place.resolver)  # it is dnsmasq that asks them
             link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
         else:
             nics.append(NatDevice(nic.nic, nic.mac))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from velocity.hypervisor.qemu import resolver
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.runs import UID_COUNT
 from velocity.network import forwarding, nat, nat_networks, nat_table
@@ -81,9 +81,5 @@ def lacks(bridge: Nat) -> Iterator[str]:
 def _dnsmasq(chosen: Options, bridge: str) -> Dnsmasq:
     assert chosen.uids is not None
     directory = chosen.runtime_dir / f"{chosen.instance}.nat"
-    return Dnsmasq(directory, bridge, chosen.uids.start + DNSMASQ, resolvers(chosen.data_dir))
-
-
-def resolvers(data_dir: Path) -> Path:
-    """The directory with the copy of the host's resolv.conf."""
-    return data_dir / "cache" / "resolver"
+    names = chosen.data_dir / "cache" / "resolver"
+    return Dnsmasq(directory, bridge, chosen.uids.start + DNSMASQ, names, lambda: resolver.copy(names))

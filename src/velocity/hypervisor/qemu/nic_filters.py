@@ -17,7 +17,7 @@ LOOK = 10.0
 """Seconds between two looks at whether the filters are there."""
 
 
-def unfiltered(run: Run, bridge: Nat | None) -> Iterator[int]:
+def unfiltered(run: Run, bridge: Nat | None = None) -> Iterator[int]:
     """The ids of its NICs with links on the host that are not held to what they may say. `bridge` is that of NAT."""
     yield from _unfiltered(run)
     for nic in nat_nics([run]):

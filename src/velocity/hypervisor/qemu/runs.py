@@ -104,7 +104,7 @@ def boot_id() -> str:
 class Runs:
     """The run directories of one server. `uids` is None for an ordinary user, whose machines share the user's uid.
 
-    `remove` takes a directory away, with all that is in it.
+    `remove` takes a directory away, with all that is in it. `given` tells the addresses that NAT gave to a MAC address.
     """
 
     def __init__(
@@ -114,7 +114,9 @@ class Runs:
         uids: range | None,
         claims: Path = CLAIMS,
         remove: Callable[[Path], None] = remove_tree,
+        given: Callable[[str], tuple[str, ...]] = lambda mac: (),
     ) -> None:
+        self._given = given
         self._remove = remove
         self._root = runtime / instance
         self._claims = claims
@@ -318,7 +320,9 @@ class Runs:
 
     def _mend(self, process: Process) -> Run:
         """Make the directory, the note and the claim of a run again whose process lives without."""
-        nics = {link_name("vt", process.uid, nic): RunNic(nic, mac) for nic, mac in process.taps.items()}
+        nics = {
+            link_name("vt", process.uid, nic): RunNic(nic, mac, self._given(mac)) for nic, mac in process.taps.items()
+        }
         run = Run(
             machine=process.machine,
             epoch=process.epoch,
