@@ -27,7 +27,7 @@ from tests.network.nat_guest import NatGuest, run, said
 from velocity.network import fence, nat_networks, nic_filter
 from velocity.network.dnsmasq import Dnsmasq
 from velocity.network.nat import Nat, NatNic, bridge_name
-from velocity.network.taps import Link
+from velocity.network.taps import CannotConnect, Link
 
 UID, GUESTS = 47531, range(47000, 47500)
 WORLD, WORLD6, METADATA, HOST = "192.0.2.1", "2001:db8::1", "169.254.169.254", "192.0.2.2"
@@ -70,6 +70,7 @@ def main(place: Path, world: str) -> None:
             "reaches": reached(world, one, guests, stranger),
             "speaks": spoken(one, guests),
             "restored": restored(world, one, guests, logged),
+            "refused": refused(one, guests),
         }
     told["lingers"] = one.again().remove(after=60.0)
     for host in (one, two):
@@ -271,6 +272,34 @@ def restored(world: str, host: Host, guests: list[Any], logged: Said) -> dict[st
     }
     assert first.lease()["address"] == nic.addresses[0]
     return seen
+
+
+def refused(host: Host, guests: list[Any]) -> dict[str, str]:
+    """Starts that come to nothing leave nothing, and take nothing of others. A NIC with queues comes and goes."""
+    (_, nic, _), _ = guests
+    free = host.nat.addresses(9)
+    kept, before = (host.directory / "hosts" / nic.addresses[0]).read_text(), left(host.directory)
+    said = {}
+    for why, wrong in (
+        ("a name that none can have", NatNic("vt/n9", "52:54:00:00:09:09", free)),
+        ("an address of another", NatNic("vt47001n9", "52:54:00:00:09:09", nic.addresses)),
+        ("a link that is there", NatNic(nic.link, "52:54:00:00:09:09", free)),
+    ):
+        try:
+            host.nat.connect(wrong)
+        except CannotConnect as error:
+            said[why] = str(error)
+        assert left(host.directory) == before
+        assert {path.name for path in (host.directory / "hosts").iterdir()} == {one[1].addresses[0] for one in guests}
+    assert (host.directory / "hosts" / nic.addresses[0]).read_text() == kept
+    wide = NatNic("vt47001n9", "52:54:00:00:09:09", free)
+    link = host.nat.connect(wide, queues=4)
+    said["queues"] = str(len(set(link.fds)))
+    for descriptor in link.fds:
+        os.close(descriptor)
+    host.nat.disconnect(wide)
+    assert left(host.directory) == before
+    return said
 
 
 def at_last(holds: Callable[[], object]) -> None:

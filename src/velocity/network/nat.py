@@ -78,10 +78,11 @@ class Nat:
         with contextlib.ExitStack() as undo:
             try:
                 self.ensure()
-                undo.callback(self.disconnect, nic)
                 with self._turn:
                     self._names.reserve(nic.mac, nic.addresses)
+                undo.callback(self._release, nic)
                 descriptors = taps.open_tap(Path("/dev/net/tun"), nic.link, queues)
+                undo.callback(taps.disconnect_nic, nic.link)  # not before it is ours
                 for descriptor in descriptors:
                     undo.callback(os.close, descriptor)
                 self.filter(nic)
@@ -94,6 +95,9 @@ class Nat:
     def disconnect(self, nic: NatNic) -> None:
         """Remove what is left of it without its tap; done already is success."""
         taps.disconnect_nic(nic.link)
+        self._release(nic)
+
+    def _release(self, nic: NatNic) -> None:
         with self._turn:
             self._used = time.monotonic()
             self._names.release(nic.mac, nic.addresses)
