@@ -106,6 +106,8 @@ def exchange(plug: socket.socket, mac: str, kind: int, more: bytes = b"") -> tup
     asked = bytes((53, 1, kind, 55, 3, 1, 3, 6)) + more + b"\xff"
     plug.sendto(head + asked, ("255.255.255.255", 67))
     answer = plug.recv(2048)
+    while answer[28:34] != hardware:  # a broadcast, for another guest
+        answer = plug.recv(2048)
     options, rest = {}, answer[240:]
     while rest and rest[0] != 255:
         size = rest[1] if rest[0] else -1

@@ -18,6 +18,7 @@ FOREVER = "fe80::1"
 """The host's link-local address on the bridge, where guests find their router."""
 CONNECTIONS = 4096
 """That one guest may have at a time: the kernel has room for some ten thousands of all."""
+FAMILIES = {4: "ip", 6: "ip6"}
 QUERIES = 200
 """Of DNS and DHCP that one guest may send in a second; dnsmasq is everybody's."""
 
@@ -60,25 +61,25 @@ def blockers() -> list[str]:
 
 
 def _sets() -> Iterator[str]:
-    for number, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
-        yield f"set connections{number} {{ type {kind}; flags dynamic; size 65535; }}"
+    for version in FAMILIES:
+        yield f"set connections{version} {{ type ipv{version}_addr; flags dynamic; size 65535; }}"
     yield "set queries { type ether_addr; flags dynamic,timeout; timeout 1m; size 65535; }"
 
 
 def _forward(bridge: str) -> Iterator[str]:
     yield "chain forward { type filter hook forward priority filter; policy accept;"
     yield f'iifname "{bridge}" oifname "{NAT_BRIDGES}*" drop'
-    for net in CLOSED:
-        yield f'iifname "{bridge}" {"ip" if net.version == 4 else "ip6"} daddr {net} reject'
-    for number, family in ((4, "ip"), (6, "ip6")):
-        yield (
-            f'iifname "{bridge}" ct state new add @connections{number} '
-            f"{{ {family} saddr ct count over {CONNECTIONS} }} reject"
-        )
+    for version, family in FAMILIES.items():
+        closed = ", ".join(str(net) for net in CLOSED if net.version == version)
+        yield f'iifname "{bridge}" {family} daddr {{ {closed} }} reject'
     # The way out may carry less than the bridge, as that of a VPN does.
-    yield f'iifname "{bridge}" tcp flags syn / syn,rst tcp option maxseg size set rt mtu'
-    yield f'oifname != "{bridge}" accept'
+    for way in ("iifname", "oifname"):
+        yield f'{way} "{bridge}" tcp flags syn / syn,rst tcp option maxseg size set rt mtu'
     yield "ct state established,related accept"
+    for version, family in FAMILIES.items():
+        most = f"add @connections{version} {{ {family} saddr ct count over {CONNECTIONS} }}"
+        yield f'iifname "{bridge}" ct state new {most} reject'
+    yield f'oifname != "{bridge}" accept'
     yield "drop"
     yield "}"
 
