@@ -254,6 +254,10 @@ subprocess.run(["nft", "-f", "-"], input=drop, text=True, check=True)
 subprocess.run(["sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
 subprocess.run(["nft", "delete", "table", "inet", f"velocity_{bridge.bridge}"], check=True)
 said["hindered"] = told()
+known = f"add rule ip filter FORWARD iifname {bridge.bridge} accept\\nadd table inet firewalld\\n"
+chain = "add chain inet firewalld filter_INPUT { type filter hook input priority 10; }\\n"
+subprocess.run(["nft", "-f", "-"], input=known + chain, text=True, check=True)
+said["told"] = told()
 done = CliRunner().invoke(velocity, ["service", "uninstall", "--directory", str(place / "units")])
 assert done.exit_code == 0, done.output
 running = subprocess.run(["pgrep", "-f", f"^dnsmasq .*{place}"], capture_output=True).stdout.decode()
@@ -270,7 +274,10 @@ print(json.dumps(said))
     assert told["chosen"]["nat bridge"][1].endswith("it is made when a guest needs it")
     assert "net.ipv4.ip_forward" in told["made"]["nat bridge"][1], "that the host forwards is told"
     hindered = told["hindered"]["nat bridge"][1]
-    shut = f"the chain ip filter FORWARD drops what it does not know: let it accept what comes in by {told['bridge']}"
+    shut = "the chain ip filter FORWARD lets nothing through that it does not know: let it accept what comes in by "
+    shut += told["bridge"]
+    assert "the chain inet firewalld filter_INPUT lets nothing" in told["told"]["nat bridge"][1]
+    assert "ip filter FORWARD" not in told["told"]["nat bridge"][1], "it was told of the bridge"
     for words in ("no packet filter keeps its guests from this host", "sysctl -w net.ipv4.ip_forward=1", shut):
         assert words in hindered
     assert f"removed NAT's bridge {told['bridge']}" in told["output"]

@@ -8,7 +8,8 @@ the filter at its NIC (`nic_filter`). nft(8)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from velocity.network import nft
 from velocity.network.fence import CLOSED, NAT_BRIDGES
@@ -49,15 +50,24 @@ def holds(bridge: str) -> bool:
     return away and shut and all(any(f'"{net.network_address}"' in rule for rule in closed) for net in CLOSED)
 
 
-def blockers() -> list[str]:
-    """The chains of others that may drop what our table lets through, as each table decides by itself."""
+def blockers(bridge: str) -> list[str]:
+    """The chains of others that may drop what our table lets through, as each table decides by itself.
+
+    One whose table names the bridge somewhere has been told of it. firewalld rejects by a rule, others by a policy.
+    """
+    ruleset = nft.read("ruleset")
+    told = {_table(one["rule"]) for one in ruleset if "rule" in one and f'"{bridge}"' in json.dumps(one["rule"])}
     found = []
-    for one in nft.read("chains"):
-        chain = one.get("chain", {})
-        ours = str(chain.get("table", "")).startswith("velocity")
-        if not ours and chain.get("hook") in ("forward", "input") and chain.get("policy") == "drop":
+    for chain in (one["chain"] for one in ruleset if "chain" in one):
+        closed = chain.get("policy") == "drop" or chain["table"] == "firewalld"
+        foreign = not chain["table"].startswith("velocity") and _table(chain) not in told
+        if chain.get("hook") in ("forward", "input") and closed and foreign:
             found.append(f"{chain['family']} {chain['table']} {chain['name']}")
     return found
+
+
+def _table(one: Mapping[str, Any]) -> tuple[str, str]:
+    return one["family"], one["table"]
 
 
 def _sets() -> Iterator[str]:

@@ -71,10 +71,10 @@ def lacks(bridge: Nat) -> Iterator[str]:
         yield "no packet filter keeps its guests from this host: `velocity serve` sets it again"
     if not forwarding.forwards(forwarding.V4):
         yield "this host does not forward packets: sysctl -w net.ipv4.ip_forward=1"
-    for chain in nat_table.blockers():
+    for chain in nat_table.blockers(bridge.bridge):
         yield (
-            f"the chain {chain} drops what it does not know: let it accept what comes in by {bridge.bridge}, and "
-            "replies to that (docs/install.md#networks says how with Docker, ufw and firewalld)"
+            f"the chain {chain} lets nothing through that it does not know: let it accept what comes in by "
+            f"{bridge.bridge}, and replies to that (docs/install.md#networks says how with Docker, ufw and firewalld)"
         )
 
 
