@@ -2,15 +2,11 @@
 import { lazy, Suspense, useDeferredValue, useEffect, useSyncExternalStore } from "react";
 import { session } from "./api/session";
 import { useSignal } from "./api/signal";
-import { readStored, writeStored } from "./api/stored";
 import { SignIn } from "./pages/signin/SignIn";
 import { Welcome } from "./pages/signin/Welcome";
 
 const load = () => import("./app/App");
 const App = lazy(load);
-/** Whether this browser was signed in when it was here last: then the page is fetched while the server is asked. */
-const INSIDE = "inside";
-if (readStored(INSIDE, false)) void load().catch(() => undefined);
 
 /** The word of the first sign-in stands behind the #: browsers send that to no server. */
 const WORD = /^#\/welcome\/(.+)$/;
@@ -34,9 +30,6 @@ function Asked() {
     if (session.state.value.is === "looking")
       session.look().catch(() => session.state.set({ is: "out", reason: "The server does not respond." }));
   }, []);
-  useEffect(() => {
-    if (state.is !== "looking") writeStored(INSIDE, state.is !== "out");
-  }, [state.is]);
   if (state.is === "looking") return <First />;
   if (state.is === "out") return <SignIn reason={state.reason} onTyping={() => void load().catch(() => undefined)} />;
   return (

@@ -19,6 +19,9 @@ const STATE: Partial<Record<State, Tone>> = { RUNNING: "ok", PAUSED: "warn", STO
 /** "Running": words of the server as people write them. */
 export const word = (state: string): string => state.charAt(0) + state.slice(1).toLowerCase();
 
+/** What a medium is called: "Disk" for the server's DISK; another word is somebody's own. */
+export const mediumType = (type: string): string => (type === "DISK" ? "Disk" : type);
+
 export function StateLabel({ state }: { state: State }) {
   return <Status tone={STATE[state] ?? "busy"}>{word(state)}</Status>;
 }

@@ -5,6 +5,7 @@ import { Link } from "react-router";
 import type { Medium } from "@/api/live";
 import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
+import { mediumType } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 
@@ -17,7 +18,7 @@ export function columnsOf(
 ): Column<Medium>[] {
   return [
     { key: "name", title: "Name", names: true, cell: (one) => <Named medium={one} />, sort: (one) => one.name },
-    { key: "type", title: "Type", phone: "first", cell: (one) => one.type, sort: (one) => one.type },
+    { key: "type", title: "Type", phone: "first", cell: (one) => mediumType(one.type), sort: (one) => one.type },
     {
       key: "content",
       phone: "none",

@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import { type Medium, usePools } from "@/api/live";
 import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
+import { mediumType } from "@/ui/labels";
 
 export interface Filters {
   type?: string;
@@ -53,7 +54,7 @@ export function MediaFilters({
           all="All types"
           value={filters.type ?? ""}
           onChange={set("type")}
-          choices={types.map((value) => ({ value, label: value }))}
+          choices={types.map((value) => ({ value, label: mediumType(value) }))}
         />
       )}
       {mpids.length > 1 && (

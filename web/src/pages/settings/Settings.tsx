@@ -22,7 +22,7 @@ export default function Settings() {
             : `Signed in as ${name}.`
         }
       />
-      <Section>
+      <Section className="v-narrow">
         <Stack hasGutter>
           <StackItem>
             <Password key={String(first)} session={state.session} />

@@ -4,6 +4,7 @@ import { Link } from "react-router";
 import type { VmInfo } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
+import { mediumType } from "@/ui/labels";
 import { MODES } from "../settings/modes";
 import { nicsOf, nicText } from "../settings/nicText";
 import { Fact } from "./Fact";
@@ -28,7 +29,12 @@ export function Devices({ info }: { info: VmInfo }) {
                       {medium ? <Link to={`/media?find=${encodeURIComponent(medium.name)}`}>{medium.name}</Link> : mid}
                       <span className="v-subtle">
                         {" "}
-                        {[medium?.type, medium && bytes(medium.size), MODES[mode] ?? mode, readonly && "read-only"]
+                        {[
+                          medium && mediumType(medium.type),
+                          medium && bytes(medium.size),
+                          MODES[mode] ?? mode,
+                          readonly && "read-only",
+                        ]
                           .filter(Boolean)
                           .join(", ")}
                       </span>

@@ -6,6 +6,7 @@ import type { Medium } from "@/api/live";
 import type { Attachment } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
+import { mediumType } from "@/ui/labels";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
 import { MODES } from "./modes";
@@ -44,7 +45,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
               <div className="v-grows v-breaks">
                 {index + 1}. {name}
                 <div className="v-subtle">
-                  {medium ? `${medium.type}, ${bytes(medium.size)}` : "not visible to you"}
+                  {medium ? `${mediumType(medium.type)}, ${bytes(medium.size)}` : "not visible to you"}
                 </div>
               </div>
               <FormGroup label="Attached as" fieldId={`mode-${index}`}>
@@ -123,5 +124,5 @@ const isIso = (medium: Medium) => medium.type.toUpperCase() === "ISO";
 function optionOf(medium: Medium): string {
   const writers = medium.used_by.filter((one) => one.writing).map((one) => one.name);
   const used = writers.length > 0 ? `, ${writers.join(", ")} writes to it` : "";
-  return `${medium.name} (${medium.type}, ${bytes(medium.size)}${used})`;
+  return `${medium.name} (${mediumType(medium.type)}, ${bytes(medium.size)}${used})`;
 }

@@ -1,24 +1,16 @@
 /** What saving would do, before it is done: the server's own plan, when each part takes effect, and the same as a command. */
-import {
-  Alert,
-  Button,
-  Content,
-  List,
-  ListItem,
-  Modal,
-  ModalBody,
-  ModalFooter,
-  ModalHeader,
-} from "@patternfly/react-core";
+import { Alert, Button, List, ListItem, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useState } from "react";
 import { call, plan } from "@/api/call";
 import { ApiError, messageOf } from "@/api/http";
-import { useObjects, type Vm } from "@/api/live";
+import type { Vm } from "@/api/live";
 import type { Interface, Plan, VmInfo } from "@/api/schema";
 import { showToast } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { mib } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
+import { quotaWords } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
 import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
@@ -122,22 +114,14 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
 }
 
 function Takes({ planned }: { planned: Plan }) {
-  const groups = useObjects("group");
+  const path = useGroupPath();
   if (planned.consumes.length === 0) return null;
   return (
-    <>
-      <Content component="p" className="v-space-above">
-        Change in quota use:
-      </Content>
-      <List>
-        {planned.consumes.map(({ gid, cpus, memory_mib, vms }) => (
-          <ListItem key={gid}>
-            {groups.find((one) => one.gid === gid)?.name ?? `group ${gid}`}:{" "}
-            {[cpus && `${cpus} CPUs`, memory_mib && mib(memory_mib), vms && `${vms} VMs`].filter(Boolean).join(", ")}
-          </ListItem>
-        ))}
-      </List>
-    </>
+    <List isPlain className="v-space-above">
+      {planned.consumes.map((one) => (
+        <ListItem key={one.gid}>{quotaWords(one, path(one.gid), "")}</ListItem>
+      ))}
+    </List>
   );
 }
 
