@@ -68,8 +68,9 @@ OF_NO_OBJECT = {
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
     ("POST", "/t/trash/list"), ("POST", "/h/host"), ("PUT", "/u/session"), ("POST", "/u/session"),
     ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"), ("POST", "/v/vm/screen/search"),
+    ("DELETE", "/t/trash/all"),
 }  # fmt: skip
-"""Nothing of another's is named in them; uploads, `why` and sessions have tests of their own."""
+"""Nothing of another's is named in them; uploads, `why`, sessions and emptying the trash have tests of their own."""
 
 
 def body(
