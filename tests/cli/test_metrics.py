@@ -33,10 +33,12 @@ def test_the_metrics_of_a_vm(host: Host) -> None:
         assert run.usage is not None
         run.usage = replace(run.usage, cpu=float(cpu), net=Traffic(cpu * 40_960, 0))
         host.look()
-    lines = {line[:13].strip(): line for line in host.ok("vm", "metrics", "vm").splitlines()}
+    shown = host.ok("vm", "metrics", "vm").splitlines()
+    lines = {line[:12].strip(): line for line in shown}
     assert lines["cpu"].split() == ["cpu", "▂█▂", "10.0", "%", "40.0", "%", "100.0", "%"]
     assert lines["net received"].split()[-2:] == ["40.0", "KiB/s"]
-    assert lines["memory"].split()[1] == "████"
+    (memory,) = (line for line in shown if line.startswith("memory, of 64.0 MiB given"))
+    assert memory.removeprefix("memory, of 64.0 MiB given").split()[0] == "████"
     assert json.loads(host.ok("vm", "metrics", "vm", "--json"))["cpu"] == [None, 10, 100, 10]
     assert json.loads(host.ok("vm", "metrics", "vm", "--day", "--json"))["interval"] == 120
     assert host.run("vm", "metrics", "nobody").exit_code == 4

@@ -20,7 +20,7 @@ export function Me() {
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ direction: "up" }}
+      popperProps={{ direction: "up", appendTo: () => document.getElementById("navigation") ?? document.body }}
       toggle={{
         toggleRef: toggle,
         toggleNode: (
