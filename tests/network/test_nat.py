@@ -282,3 +282,31 @@ print(json.dumps(said))
         assert words in hindered
     assert f"removed NAT's bridge {told['bridge']}" in told["output"]
     assert told["left"] == [True, "", False]
+
+
+def test_what_cannot_be_removed_now_ends_nothing(world: tuple[str, str], place: Path) -> None:
+    """Without `ip`, as on a host that is being upgraded: the server goes on, and comes back to it."""
+    program = """
+import os, sys
+from pathlib import Path
+from tests.network.nat_host import Host
+from velocity.hypervisor.qemu import nic_filters
+
+place = Path(sys.argv[1])
+(place / "resolvers").mkdir()
+(place / "resolvers" / "resolv.conf").write_text("")
+host, path = Host(place, 3), os.environ["PATH"]
+host.nat.ensure()
+os.environ["PATH"] = str(place)
+nic_filters.remove_nat(host.nat, 0.0)
+assert host.nat.exists()
+os.environ["PATH"] = path
+nic_filters.remove_nat(host.nat, 3600.0)
+assert host.nat.exists()
+nic_filters.remove_nat(host.nat, 0.0)
+assert not host.nat.exists()
+"""
+    command = ["ip", "netns", "exec", world[0], sys.executable, "-c", program, str(place)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be removed yet" in done.stderr

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from velocity.hypervisor.qemu.runs import Run
 from velocity.network import fence, nat, nft, nic_filter, taps
 from velocity.network.nat import Nat, NatNic
+from velocity.network.nat_networks import CannotNat
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,15 @@ async def keep(runs: Callable[[], Collection[Run]], uids: range | None, bridge: 
         if present := runs():
             await asyncio.to_thread(look, present, uids, bridge)
         if bridge is not None and bridge.exists() and not nat_nics(runs()):
-            await asyncio.to_thread(bridge.remove, after=nat.LINGER)
+            await asyncio.to_thread(remove_nat, bridge, nat.LINGER)
+
+
+def remove_nat(bridge: Nat, after: float) -> None:
+    """Remove what NAT had, if nobody has been on it for so many seconds. What cannot be removed now is tried again."""
+    try:
+        bridge.remove(after=after)
+    except (CannotNat, OSError) as error:
+        log.warning("the bridge %s of NAT cannot be removed yet: %s", bridge.bridge, error)
 
 
 def look(runs: Collection[Run], uids: range | None, bridge: Nat | None = None) -> None:

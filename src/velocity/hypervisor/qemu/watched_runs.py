@@ -72,7 +72,7 @@ class WatchedRuns:
         self._watches.close()
         nat = self.place.nat if hasattr(self, "place") else None
         if nat is not None and nat.exists() and not nic_filters.nat_nics(one.run for one in watched.values()):
-            await asyncio.to_thread(nat.remove)
+            await asyncio.to_thread(nic_filters.remove_nat, nat, 0.0)
 
     def __iter__(self) -> Iterator[RunEntry]:
         return iter(list(self._watched.values()))
