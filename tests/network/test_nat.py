@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,16 @@ def world() -> Iterator[tuple[str, str]]:
             answering.kill()
             answering.wait()
         for name in (host, beyond):
+            end_all(name)
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def end_all(namespace: str) -> None:
+    """What a test that failed has left there: a namespace lives as long as a process in it."""
+    pids = subprocess.run(["ip", "netns", "pids", namespace], check=False, capture_output=True, text=True).stdout
+    for pid in map(int, pids.split()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 DNS = """
