@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -17,9 +19,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.journeys.conftest import StartServer
+from tests.journeys.rfb import viewing
 from tests.journeys.server import Server, Terminal, in_namespace
 from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
+
+EV_KEY, EV_ABS, KEY_A, ABS_X = 1, 3, 30, 0
+"""Of Linux's input-event-codes.h."""
 
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guests and browsers")]  # it makes a link on the host
 
@@ -39,6 +45,7 @@ def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: St
     is_measured(server, vmid, terminal)
     tells_its_command(server, vmid)
     shows_its_second_display(server, vmid)
+    hears_keyboard_and_pointer(server, vmid, terminal)
     pauses_and_resumes(server, vmid, terminal)
     stops_by_its_power_button_even_when_it_does_not_listen_yet(server, vmid, terminal)
     assert any(log.stat().st_size for log in (server.data / "machines").glob("*/serial.*.log"))
@@ -195,6 +202,25 @@ def shows_its_second_display(server: Server, vmid: int) -> None:
     with pytest.raises(InvalidStatus) as denied, connect(url, proxy=None):
         pass
     assert denied.value.response.status_code == 404, "a ticket opens once"
+
+
+def hears_keyboard_and_pointer(server: Server, vmid: int, terminal: Terminal) -> None:
+    """By the virtio devices, which its Linux drives: whole events, of 24 bytes each."""
+    for letter, name in (("K", "Virtio Keyboard"), ("T", "Virtio Tablet")):
+        file = f"$(grep -l '{name}' /sys/class/input/event*/device/name)"
+        terminal.run(f"F={file}; F=${{F%/device/name}}; {letter}=/dev/input/${{F##*/}}")
+    terminal.run("(dd if=$K bs=24 count=4; dd if=$T bs=24 count=6) 2>/dev/null >/run/heard & sleep 1")
+    with viewing(server, vmid, "left") as viewer:
+        viewer.types("ab")
+        for x in (10, 640, 1270):
+            time.sleep(0.5)
+            viewer.points(x, 360)
+        printed = terminal.run("wait; base64 /run/heard")
+    lines = [line for line in printed.splitlines() if re.fullmatch(r"[A-Za-z0-9+/=]{4,}", line)]
+    events = [one[2:] for one in struct.iter_unpack("<qqHHi", base64.b64decode("".join(lines)))]
+    letters = [code for kind, code, value in events if (kind, value) == (EV_KEY, 1)]
+    places = [value for kind, code, value in events if (kind, code) == (EV_ABS, ABS_X)]
+    assert letters[0] == KEY_A and places == sorted(places) and len(set(places)) > 1, events
 
 
 def pauses_and_resumes(server: Server, vmid: int, terminal: Terminal) -> None:
