@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.journeys.server import Server
 
 ENTER = 0xFF0D
-KEY, POINTER = 4, 5
+ENCODINGS, KEY, POINTER = 2, 4, 5
 APART = 0.05
 """Seconds between two strokes: the firmware looks at its keyboard now and then."""
 
@@ -35,6 +35,8 @@ class Viewer:
         self._take(4)
         socket.send(b"\1")  # others may look, too
         self._take(int(struct.unpack(">20xI", self._take(24))[0]))
+        # Only now does QEMU ask whether the guest's pointer is absolute.
+        socket.send(struct.pack(">BxHi", ENCODINGS, 1, 0))
 
     def types(self, text: str) -> None:
         for letter in text:
