@@ -20,7 +20,7 @@ export function Me() {
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
-      popperProps={{ direction: "up", appendTo: () => document.getElementById("navigation") ?? document.body }}
+      popperProps={{ direction: "up", appendTo: () => toggle.current?.parentElement ?? document.body }}
       toggle={{
         toggleRef: toggle,
         toggleNode: (
