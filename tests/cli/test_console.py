@@ -25,6 +25,8 @@ VELOCITY = Path(sys.executable).with_name("velocity")
 SHELL = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+for one in (signal.SIGINT, signal.SIGQUIT):  # who runs the tests in the background has them ignored: sh(1), 2.11
+    signal.signal(one, signal.SIG_DFL)
 child = subprocess.Popen(sys.argv[1:], process_group=0)
 os.tcsetpgrp(0, child.pid)
 os.write(3, b"%d\\n" % child.pid)
