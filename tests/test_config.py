@@ -56,6 +56,11 @@ def test_the_file_is_refused_with_the_line(tmp_path: Path, text: str, line: str)
         ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a"}, {mpid=1, name="b", path="/b"}]'),
         ("VELOCITY_POOLS", '[{mpid=1, name="a", path="/a", size=3}]'),
         ("VELOCITY_NICS", '[{nicid=1, identifier="a/b"}]'),
+        ("VELOCITY_NAT_SUBNET", "yes"),
+        ("VELOCITY_NAT_SUBNET", "10.80.0.1/20"),
+        ("VELOCITY_NAT_SUBNET", "203.0.113.0/24"),
+        ("VELOCITY_NAT_SUBNET", "10.0.0.0/8"),
+        ("VELOCITY_NAT_SUBNET", "192.168.0.0/30"),
         ("VELOCITY_TRUSTED_PROXIES", '["proxy.example"]'),
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.1/8"]'),
         ("VELOCITY_TRUSTED_PROXIES", '["10.0.0.0/33"]'),
@@ -80,6 +85,11 @@ KUBERNETES = {
 
 
 @pytest.mark.holds("CLI-3")
+@pytest.mark.parametrize("subnet", ["", "none", "10.80.0.0/20", "172.31.0.0/16", "192.168.9.0/29"])
+def test_the_network_of_nat_can_be_chosen(subnet: str) -> None:
+    assert load(environ={"VELOCITY_NAT_SUBNET": subnet}).nat_subnet == subnet
+
+
 def test_variables_of_others_with_our_prefix_end_nothing() -> None:
     others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
     assert load(environ=others) == load(environ={})

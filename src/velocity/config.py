@@ -333,6 +333,8 @@ def _check(settings: Settings) -> Settings:
 
 
 def _check_subnet(text: str) -> None:
+    from ipaddress import IPv4Network  # few have it
+
     try:
         subnet = IPv4Network(text)
     except ValueError as error:
