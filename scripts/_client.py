@@ -69,24 +69,6 @@ def render() -> dict[str, str]:
 
 def _home(operation: Operation[Any, Any]) -> tuple[str, str]:
     """The module of the contract that declares it, and its name there."""
-    import velocity.contract.auth
-    import velocity.contract.command
-    import velocity.contract.consoles
-    import velocity.contract.groups
-    import velocity.contract.history
-    import velocity.contract.host
-    import velocity.contract.machines
-    import velocity.contract.media
-    import velocity.contract.metrics
-    import velocity.contract.nics
-    import velocity.contract.pools
-    import velocity.contract.sessions
-    import velocity.contract.tasks
-    import velocity.contract.trash
-    import velocity.contract.uploads
-    import velocity.contract.users
-    import velocity.contract.why
-
     for name, module in vars(velocity.contract).items():
         if isinstance(module, types.ModuleType):
             for constant, value in vars(module).items():
