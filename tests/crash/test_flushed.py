@@ -21,6 +21,7 @@ from velocity.hypervisor.port import HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import firmware, launch
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.spool import bounds
+from velocity.network import nat_networks
 
 pytestmark = pytest.mark.anyio
 
@@ -152,3 +153,12 @@ def test_a_firmware_that_is_kept_is_on_the_disk_before_a_machine_is_pinned_to_it
     assert disk.moves == 1
     assert not disk.moved
     assert {kept.code.stat().st_ino, kept.vars.stat().st_ino} <= disk.flushed
+
+
+@pytest.mark.holds("DUR-44")
+def test_the_networks_of_nat_are_on_the_disk_with_what_is_in_their_file(tmp_path: Path, disk: Disk) -> None:
+    chosen = nat_networks.settled(file := tmp_path / "nat.json", "", "nobridge")
+    assert file.stat().st_ino in disk.flushed, "an empty file would give running guests another network"
+    assert (disk.moves, disk.moved) == (1, set())
+    kept = nat_networks.kept(file)
+    assert kept is not None and kept.v4 == chosen.v4

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from velocity.durable import sync
+from velocity.durable import sync, sync_file
 
 LENGTH = 20
 """Of the prefix that is chosen: 4,093 guests."""
@@ -143,5 +143,6 @@ def _local_prefix() -> IPv6Network:
 def _keep(file: Path, networks: NatNetworks) -> None:
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps({"v4": str(networks.v4), "v6": str(networks.v6)}) + "\n")
+    sync_file(draft)
     draft.rename(file)
     sync(file.parent)
