@@ -275,12 +275,11 @@ def _remove_nat(unit: Path) -> None:
     except (CannotNat, OSError) as error:
         click.echo(f"NAT's bridge {bridge.bridge} cannot be removed: {error}", err=True)
         return
-    words = (
-        f"removed NAT's bridge {bridge.bridge}"
-        if gone
-        else (f"NAT's bridge {bridge.bridge} has guests; it goes after the last one, if the server still runs then")
-    )
-    click.echo(words, err=True)
+    if gone:
+        click.echo(f"removed NAT's bridge {bridge.bridge}", err=True)
+    else:
+        words = "has guests; it goes after the last one, if the server still runs then"
+        click.echo(f"NAT's bridge {bridge.bridge} {words}", err=True)
 
 
 def _place(user: bool) -> Path:
