@@ -84,12 +84,13 @@ KUBERNETES = {
 """What every container gets beside a service of our name."""
 
 
-@pytest.mark.holds("CLI-3")
 @pytest.mark.parametrize("subnet", ["", "none", "10.80.0.0/20", "172.31.0.0/16", "192.168.9.0/29"])
 def test_the_network_of_nat_can_be_chosen(subnet: str) -> None:
     assert load(environ={"VELOCITY_NAT_SUBNET": subnet}).nat_subnet == subnet
 
 
+@pytest.mark.holds("CLI-3")
+@pytest.mark.holds("CLI-3")
 def test_variables_of_others_with_our_prefix_end_nothing() -> None:
     others = {**KUBERNETES, "VELOCITY_COLOUR": "red", "VELOCITY_LISTN": "x", "velocity_listen": "x", "VELOCITY_": "x"}
     assert load(environ=others) == load(environ={})
