@@ -19,6 +19,7 @@ from tests.patience import PATIENCE
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
 from velocity.client import ClientError
+from velocity.config import Settings
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.runs import Run, Runs
 
@@ -67,7 +68,7 @@ class Installation:
         self.data, self.runtime = data, runtime
         data.mkdir()
         (data / "lock").touch()
-        chosen = options(data, str(runtime), "auto", 20_000)
+        chosen = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="auto", uid_base=20_000))
         self.runs = Runs(chosen.runtime_dir, chosen.instance, None)
         self.runs.open()
         self.monitors: list[Monitor] = []

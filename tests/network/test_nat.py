@@ -247,12 +247,13 @@ from pathlib import Path
 from velocity.cli.doctor import _nat
 from velocity.cli.main import velocity
 from velocity.hypervisor.qemu import nat_host
+from velocity.config import Settings
 from velocity.hypervisor.qemu.options import options
 
 place = Path(sys.argv[1])
 data = place / "a b" / "data"
 data.mkdir(parents=True)
-chosen = options(data, str(place / "run"), "tcg", 20000)
+chosen = options(Settings(data_dir=data, runtime_dir=str(place / "run"), accelerator="tcg", uid_base=20000))
 links = lambda: sorted(path.name for path in Path("/sys/class/net").iterdir())
 told = lambda: {one.what: [one.verdict, one.text] for one in _nat(chosen)}
 before, said = links(), {"never": told()}

@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from tests.ports.wired import wired
+from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
     DisplaySpec,
@@ -134,7 +135,7 @@ class QemuSubject:
     """QEMU itself, by a program that can be held before it becomes QEMU."""
 
     def __init__(self, data: Path, runtime: Path) -> None:
-        made = options(data, str(runtime), "tcg", 40000)
+        made = options(Settings(data_dir=data, runtime_dir=str(runtime), accelerator="tcg", uid_base=40000))
         program = str(prepared() / "qemu")
         self.options = Options(made.data_dir, made.runtime_dir, made.accelerator, made.uids, program)
         self._pids: dict[Incarnation, int] = {}

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.ports.subjects import HOST, Listener, NoMedia, machine, next_run, spec
+from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplayConsole,
     Fact,
@@ -144,7 +145,8 @@ async def test_how_the_host_does(hypervisor: Hypervisor) -> None:
 @pytest.mark.holds("METRIC-2")
 @pytest.mark.guest
 async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(tmp_path: Path, runtime: Path) -> None:
-    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
+    settings = Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)
+    driver = QemuHypervisor(options(settings), NoMedia(tmp_path))
     await driver.prepare()
     hung, fine = machine(), machine()
     for who in (hung, fine):
@@ -192,7 +194,8 @@ async def as_an_earlier_version_had_it(driver: QemuHypervisor, who: Incarnation)
 @pytest.mark.parametrize("earlier", [False, True])
 async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path, earlier: bool) -> None:
     """QEMU's firmware shell powers off when told to; a second driver, which adopted it, hears that."""
-    first = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
+    settings = Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)
+    first = QemuHypervisor(options(settings), NoMedia(tmp_path))
     await first.prepare()
     who = machine()
     shell = MachineSpec("x", 1, 128, first.hosts.about(HOST).machine_type, first.hosts.about(HOST).firmware)
@@ -201,7 +204,8 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
         await as_an_earlier_version_had_it(first, who)
     await first.machines.close()
 
-    second = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
+    settings = Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)
+    second = QemuHypervisor(options(settings), NoMedia(tmp_path))
     await second.prepare()
     (adopted,) = (await second.machines.adopt(HOST, deadline=20)).found
     assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, FactCause.ASKED)

@@ -138,7 +138,7 @@ def _network(settings: Settings) -> Iterator[Finding]:
                 f"among them: unless it needs that, `sysctl net.ipv6.conf.{nic.identifier}.accept_ra=0`"
             )
         yield Finding(f"nic {nic.nicid}", "limited" if limited else "ok", text)
-    yield from _nat(_options(settings))
+    yield from _nat(options(settings))
 
 
 def _nat(chosen: Options) -> Iterator[Finding]:
@@ -162,15 +162,9 @@ def _nat(chosen: Options) -> Iterator[Finding]:
     yield Finding("vhost", "limited" if lack else "ok", text)
 
 
-def _options(settings: Settings) -> Options:
-    return options(
-        settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base, settings.nat_subnet
-    )
-
-
 def _isolation(settings: Settings, unknown: Collection[UUID]) -> Iterator[Finding]:
     """What holds of each guest's process, read back from /proc."""
-    chosen = _options(settings)
+    chosen = options(settings)
     if chosen.uids is None:
         yield Finding("isolation", "limited", "guests share your uid: run the server as root to give each its own")
     elif why := sandbox.missing():

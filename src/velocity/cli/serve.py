@@ -109,10 +109,7 @@ class StartError(Exception):
 
 async def _serve(settings: Settings) -> None:
     async def hypervisor(media: MediaFiles) -> QemuHypervisor:
-        chosen = options(
-            settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base, settings.nat_subnet
-        )
-        driver = QemuHypervisor(chosen, media)
+        driver = QemuHypervisor(options(settings), media)
         await driver.prepare()
         return driver
 

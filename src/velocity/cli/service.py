@@ -266,7 +266,7 @@ def _remove_nat(unit: Path) -> None:
         settings = load(environ=dict(word.split("=", 1) for line in lines for word in shlex.split(line)))
     except (ConfigError, ValueError):
         return
-    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    chosen = options(settings)
     bridge = nat_host.find(chosen, choose=False).bridge
     if bridge is None or not bridge.exists():
         return

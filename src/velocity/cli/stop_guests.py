@@ -136,7 +136,7 @@ def _running(client: Client) -> list[VmSummary]:
 
 
 def _directly(settings: Settings, end: float) -> None:
-    chosen = options(settings.data_dir, settings.runtime_dir, settings.accelerator, settings.uid_base)
+    chosen = options(settings)
     runs = Runs(chosen.runtime_dir, chosen.instance, chosen.uids)
     try:
         found = sorted((run for run in runs.all() if run.end is None), key=lambda run: run.started, reverse=True)

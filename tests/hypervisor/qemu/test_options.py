@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from velocity.config import Settings
 from velocity.hypervisor.qemu.options import options, out_of_reach
 
 UID = 20_000
@@ -27,7 +28,7 @@ def place() -> Iterator[Path]:
 def test_a_runtime_directory_that_guests_cannot_reach_is_named_with_the_directory_in_its_way(place: Path) -> None:
     inner = place / "closed" / "open" / "run"
     inner.mkdir(parents=True)
-    chosen = options(place, str(inner), "auto", UID)
+    chosen = options(Settings(data_dir=place, runtime_dir=str(inner), accelerator="auto", uid_base=UID))
     (place / "closed").chmod(0o755)
     assert out_of_reach(chosen) is None
     for mode in (0o700, 0o754):

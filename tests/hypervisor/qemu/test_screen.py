@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.patience import PATIENCE
 from tests.ports.subjects import HOST, NoMedia
+from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplaySpec,
     HypervisorError,
@@ -52,7 +53,10 @@ async def test_the_firmwares_screen_is_read(tmp_path: Path, runtime: Path) -> No
         assert lent(pid) <= 1, "QEMU closes nothing while the guest stands still: one is used again and again"
         await driver.machines.close()
 
-        driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
+        driver = QemuHypervisor(
+            options(Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)),
+            NoMedia(tmp_path),
+        )
         await driver.prepare()
         await driver.machines.adopt(HOST, deadline=20)
         await driver.screens.shot(who, 0, deadline=5)
@@ -109,7 +113,10 @@ def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
 
 
 async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarnation, int]:
-    driver = QemuHypervisor(options(tmp_path, str(runtime), "auto", 40000), NoMedia(tmp_path))
+    driver = QemuHypervisor(
+        options(Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="auto", uid_base=40000)),
+        NoMedia(tmp_path),
+    )
     await driver.prepare()
     who = Incarnation(uuid4(), HOST, 1)
     facts = driver.hosts.about(HOST)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.hypervisor.qemu.conftest import descriptors
 from tests.ports.subjects import HOST, NoMedia, machine, next_run, spec
+from velocity.config import Settings
 from velocity.hypervisor.port import Fact, HypervisorError, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
@@ -22,7 +23,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
 @pytest.fixture
 async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIterator[QemuHypervisor]:
-    made = QemuHypervisor(options(tmp_path, str(runtime), "tcg", 41000), NoMedia(tmp_path))
+    made = QemuHypervisor(
+        options(Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="tcg", uid_base=41000)),
+        NoMedia(tmp_path),
+    )
     await made.prepare()
     yield made
     for found in (await made.machines.adopt(HOST, deadline=20)).found:

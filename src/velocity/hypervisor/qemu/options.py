@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from velocity.config import Settings
 from velocity.hypervisor.qemu.runs import UID_COUNT
 
 
@@ -49,16 +50,16 @@ def _passes(uid: int, directory: Path) -> bool:
     return test.returncode == 0
 
 
-def options(data_dir: Path, runtime_dir: str, accelerator: str, uid_base: int, nat_subnet: str = "") -> Options:
+def options(settings: Settings) -> Options:
     """The options that the settings and the account of the server make."""
     root = os.geteuid() == 0
-    if runtime_dir:
-        runtime = Path(runtime_dir)
+    if settings.runtime_dir:
+        runtime = Path(settings.runtime_dir)
     elif root:
         runtime = Path("/run/velocity")
     elif os.environ.get("XDG_RUNTIME_DIR"):
         runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / "velocity"
     else:
         runtime = Path(tempfile.gettempdir()) / f"velocity-{os.getuid()}"
-    uids = range(uid_base, uid_base + UID_COUNT) if root else None
-    return Options(data_dir, runtime, accelerator, uids, nat_subnet=nat_subnet)
+    uids = range(settings.uid_base, settings.uid_base + UID_COUNT) if root else None
+    return Options(settings.data_dir, runtime, settings.accelerator, uids, nat_subnet=settings.nat_subnet)
