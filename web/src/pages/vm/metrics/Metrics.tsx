@@ -9,7 +9,6 @@ import {
   EmptyStateBody,
   ExpandableSection,
   Flex,
-  Gallery,
   ToggleGroup,
   ToggleGroupItem,
 } from "@patternfly/react-core";
@@ -84,7 +83,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
     );
   return (
     <>
-      <Gallery hasGutter minWidths={{ default: "100%", lg: "28rem" }}>
+      <div className="v-charts">
         {charts.map((chart) => (
           <Card key={chart.id} isCompact>
             <CardHeader>
@@ -104,7 +103,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
             </CardBody>
           </Card>
         ))}
-      </Gallery>
+      </div>
       {missing && (
         <Content component="p" className="v-subtle v-space-above">
           Nothing was measured for {missing} of this time: the VM or the server was not running.
