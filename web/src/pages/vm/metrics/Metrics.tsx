@@ -111,7 +111,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
       )}
       {charts.length === 3 && (
         <Content component="p" className="v-subtle v-space-above">
-          The network is measured at bridged NICs; a NAT NIC has no counter.
+          What passes QEMU's user network is not measured.
         </Content>
       )}
       <ExpandableSection toggleText="As a table" className="v-space-above">

@@ -22,7 +22,7 @@ export interface Chart {
 const percent = (value: number) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)} %`;
 const rate = (value: number) => `${bytes(value)}/s`;
 
-/** Of a VM without a bridged NIC nothing is known of its network: it has no such chart. */
+/** Of NICs in QEMU's user network nothing is known: a VM with no other has no such chart. */
 export function chartsOf(metrics: VmMetrics): Chart[] {
   const charts: Chart[] = [
     {
@@ -59,7 +59,7 @@ export function chartsOf(metrics: VmMetrics): Chart[] {
     charts.push({
       id: "network",
       title: "Network",
-      unit: "bridged NICs",
+      unit: "NICs outside QEMU's user network",
       lines: [
         { title: "Received", values: metrics.net_received },
         { title: "Sent", values: metrics.net_sent },
