@@ -293,6 +293,20 @@ state_case(["RUNNING", "PAUSED"], "STOPPED", ["stop"])
 state_case(["PAUSED"], "STOPPED", ["kill"], force=True)
 
 
+@of("restart_vm")
+async def restart_vm(w: World) -> Case:
+    vmid = await w.vm("vm")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    return Case({"vmid": vmid}, [("stop", "vm", "vm"), ("start", "vm", "vm")])
+
+
+@of("restart_vm")
+async def restart_vm_by_force(w: World) -> Case:
+    vmid = await w.vm("vm")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="PAUSED")
+    return Case({"vmid": vmid, "force": True}, [("kill", "vm", "vm"), ("start", "vm", "vm")])
+
+
 @of("delete_vm")
 async def delete_vm(w: World) -> Case:
     free = [{"gid": 0, "cpus": -1, "memory_mib": -64, "vms": -1}]

@@ -59,7 +59,7 @@ EXPECTED = {
     ("POST", "/v/vm/console"): (404, 19110), ("POST", "/v/vm/metrics"): (404, 33110),
     ("POST", "/v/vm/command"): (404, 34110), ("POST", "/v/vm/log"): (404, 30110),
     ("POST", "/m/media/upload"): (403, 9100), ("DELETE", "/m/media/upload"): (403, 9300),
-    ("POST", "/v/vm/screen"): (404, 31110),
+    ("POST", "/v/vm/screen"): (404, 31110), ("PUT", "/v/vm/restart"): (404, 38210),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 

@@ -62,6 +62,13 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     hint = re.search(r"to power it off: `velocity (vm stop .*)`", patient.stderr)
     assert hint is not None, (patient.output, patient.exception)
     rosa.ok(*hint[1].split())
+    rosa.ok("vm", "start", "build1")
+    patient = rosa.run("vm", "restart", "build1", "--timeout", "0.1")
+    assert "(restarting)" in rosa.ok("vm", "show", "build1")
+    hint = re.search(r"to power it off now: `velocity (vm restart .*)`", patient.stderr)
+    assert hint is not None, (patient.output, patient.exception)
+    assert "build1 is RUNNING" in rosa.ok(*hint[1].split())
+    rosa.ok("vm", "stop", "build1", "--force")
     for verb in ("show", "log", "metrics"):
         rosa.ok("vm", verb, "build1")
     rosa.ok("vm", "set", "build1", "--media", "none")

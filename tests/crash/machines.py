@@ -97,6 +97,12 @@ def vm_kill(world: World) -> Request:
     return to_state(world, "vm kill", _vm(world, "RUNNING"), "STOPPED", force=True)
 
 
+def vm_restart(world: World) -> Request:
+    """Whenever the server ends, it runs again at last."""
+    name = _vm(world, "RUNNING")
+    return Request("vm restart", "PUT", "/v/vm/restart", {"vmid": world.id("vms", name), "force": True})
+
+
 def _vm_delete(world: World, kind: str, *, purge: bool) -> Request:
     world.do(vm_create(world))
     name = list(world.state["vms"])[-1]
@@ -118,7 +124,8 @@ def vm_purge(world: World) -> Request:
 
 
 OPERATIONS = (
-    vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_delete, vm_purge,
+    vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_delete,
+    vm_purge,
 )  # fmt: skip
-OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_purge)
+OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_purge)
 """Those that differ where guests are processes."""

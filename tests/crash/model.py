@@ -127,7 +127,7 @@ class Watcher:
 
     def _vm(self, listed: Thing, group: str) -> Thing:
         vm = self._server.ok("POST", "/v/vm", vmid=listed["vmid"])
-        self.busy |= vm["state"] in ("STARTING", "PAUSING", "RESUMING")
+        self.busy |= vm["state"] in ("STARTING", "PAUSING", "RESUMING") or vm.get("restarting", False)
         return {
             "id": vm["vmid"], "group": group, "cpus": vm["cpus"], "memory": vm["memory_mib"], "state": vm["state"],
             "media": [one["mid"] for one in vm["media"]],

@@ -21,6 +21,7 @@ MEMORY = (
     Cell(media.medium_delete, "before a medium is moved into the trash", 1),
     Cell(operations.restore_group, "after a medium is moved out of the trash", 1),
     Cell(operations.group_delete_by_force, "after a machine in memory is stopped", 1),
+    Cell(machines.vm_restart, "after a machine in memory is stopped", 1),
     Cell(operations.empty_trash, COMMITTED, 2),
 )
 POSTGRESQL = (Cell(people.group_create, COMMITTED, 1), Cell(machines.vm_create, "before the database commits", 1))

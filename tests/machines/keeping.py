@@ -55,7 +55,7 @@ class MemoryStore:
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         if self.broken:
             raise Refused(Problem.UNAVAILABLE, "the database does not answer")
-        self.progress = RunRecord(epoch=self.progress.epoch + 1, wanted=wanted, run=spec)
+        self.progress = RunRecord(self.progress.epoch + 1, wanted, run=spec, restarts=self.progress.restarts)
         return self.progress.epoch
 
     async def keep_progress(self, vmid: int, progress: RunRecord) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -153,6 +154,28 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
 
 @vm.command()
 @which
+@click.option("--force", is_flag=True, help="Power it off immediately, instead of asking the guest.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is RUNNING; the server restarts it in any case.")
+@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait.")
+@changing
+def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -> None:
+    """Press VM's power button, and start it again once it is STOPPED."""
+    client = connection.connect()
+    found = resolve.vm(client, group, vm_)
+    state = client.restart_vm(vmid=found.id, force=force)
+    if wait and state.restarting:
+        state = wait_for(client, found.id, timeout, lambda one: not one.restarting)
+    _said(found.label, state)
+    if wait and state.restarting:
+        hint = f"`{program()} vm restart {shlex.quote(clean(vm_))}{where.option(client, group)} --force`"
+        words = f"{found.label} is still {state.state.value} after {timeout:.0f} s, and is started once it has stopped"
+        raise click.ClickException(f"{words}; to power it off now: {hint}")
+    if wait and state.state is State.STOPPED:
+        raise click.ClickException(f"{found.label} was not started again")
+
+
+@vm.command()
+@which
 @click.option("--force", is_flag=True, help="Power it off first.")
 @click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
 @changing
@@ -219,13 +242,17 @@ def _said(label: str, answer: VmState) -> None:
 
 
 def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
-    """Ask until it is STOPPED or the time is over; the API has no longer answer than the state."""
+    return wait_for(client, vmid, timeout, lambda one: one.state is State.STOPPED)
+
+
+def wait_for(client: Client, vmid: int, timeout: float, ended: Callable[[VmState], bool]) -> VmState:
+    """Ask until it has `ended` or the time is over; the API has no longer answer than the state."""
     begun = time.monotonic()
     with waiting("STOPPING") as status:
         while True:
             state = client.vm_state(vmid=vmid)
             passed = time.monotonic() - begun
-            if state.state is State.STOPPED or passed > timeout:
+            if ended(state) or passed > timeout:
                 return state
             since = (
                 f" since {time.strftime('%H:%M:%S', time.localtime(state.stopping_since))}"
@@ -236,6 +263,12 @@ def wait_stopped(client: Client, vmid: int, timeout: float) -> VmState:
             time.sleep(0.2)
 
 
+def _requested(info: VmInfo) -> str:
+    if info.restarting:
+        return " (restarting)"
+    return f" (requested: {info.wanted.value})" if info.wanted is not info.state else ""
+
+
 def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, object]]:
     from velocity.cli.vm_settings import lines
 
@@ -243,7 +276,7 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         ("name", info.name),
         ("vmid", info.vmid),
         ("group", path),
-        ("state", info.state.value + (f" (requested: {info.wanted.value})" if info.wanted is not info.state else "")),
+        ("state", info.state.value + _requested(info)),
     ]
     if info.unreachable_since:
         facts.append(("", "it does not respond: this is its last known state"))

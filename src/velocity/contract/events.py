@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, Mpid, Revision, UnixTime, UnreachableSince, Vmid, one_of
+from velocity.contract.fields import Gid, Mpid, Restarting, Revision, UnixTime, UnreachableSince, Vmid, one_of
 from velocity.contract.machines import Reason, State
 from velocity.contract.media import MediumView
 from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
@@ -47,6 +47,7 @@ class VmView(Wire, frozen=True):
     revision: Revision
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
+    restarting: Restarting | UnsetType = UNSET
     unreachable_since: UnreachableSince | UnsetType = UNSET
 
 

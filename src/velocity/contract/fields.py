@@ -97,6 +97,9 @@ MemoryTaken = Annotated[
         description="MiB that the host spends on its process, as of at most 10 s ago; absent: not measured, or STOPPED"
     ),
 ]
+Restarting = Annotated[
+    bool, Meta(description="true: the server starts it again once it has stopped; absent: no restart is under way")
+]
 UnreachableSince = Annotated[
     int,
     Meta(

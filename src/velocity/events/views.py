@@ -26,7 +26,7 @@ def vm(keeper: Keeper) -> events.VmView:
         cpus=spec.cpus,
         memory_mib=spec.memory_mib,
         state=keeper.state,
-        wanted=progress.wanted,
+        wanted=progress.requested,
         autostart=spec.autostart,
         displays=[events.DisplayView(name=one.name, width=one.width, height=one.height) for one in spec.displays],
         media=[one.mid for one in spec.media],
@@ -35,6 +35,7 @@ def vm(keeper: Keeper) -> events.VmView:
         revision=machine.revision,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
     )
 

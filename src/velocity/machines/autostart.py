@@ -1,4 +1,4 @@
-"""The VMs that start with the server."""
+"""The VMs that start with the server, and those whose restart the end of the server came between."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ async def autostart(keepers: Iterable[Keeper]) -> None:
 
     async def start(keeper: Keeper) -> None:
         async with slots:
+            if keeper.progress.restarts:
+                return await keeper.start_again()
             try:
                 await keeper.request_state(Cause.ASK_RUN)
             except Refused as refusal:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
                 keeper.could_not_autostart(refusal.message)
 
-    wanting = [one for one in keepers if one.machine.spec.autostart and one.state is State.STOPPED]
+    stopped = [one for one in keepers if one.state is State.STOPPED]
+    wanting = [one for one in stopped if one.machine.spec.autostart or one.progress.restarts]
     await asyncio.gather(*(start(keeper) for keeper in wanting))

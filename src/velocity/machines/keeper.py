@@ -56,7 +56,7 @@ class Keeper(Life):
         self._pump: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[State] | None = None
         self._overtaken = False
-        """A forced stop came while a start was being prepared."""
+        """A forced stop came while a start was being prepared, or a graceful one written down."""
         self._timer: asyncio.TimerHandle | None = None
         self._presses = 0
 
@@ -73,6 +73,14 @@ class Keeper(Life):
         answer: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         self._enqueue(StateRequest(cause, answer, copy_context()))
         return await answer
+
+    async def restart(self, *, force: bool) -> State:
+        """Stop it, then start it again, whoever waits for that; the state is the one on the way. Raises `Refused`."""
+        return await (self._kill(restarts=True) if force else self.request_state(Cause.ASK_RESTART))
+
+    async def start_again(self) -> None:
+        """The second half of a restart; what refuses it is told as the reason why the VM is STOPPED."""
+        await self.alone(self._start_again)
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something with the VM that no other request comes between."""
@@ -124,11 +132,16 @@ class Keeper(Life):
     async def _request(self, cause: Cause) -> State:
         self._check_there()
         following = after(self.state, cause)
+        if cause is Cause.ASK_RESTART and self.state is State.STOPPED:
+            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
         if following is None:
             raise Refused(Problem.NOT_FROM_THIS_STATE, self._not_now(), field="state")
         if following is self.state and following is not State.STOPPING:
             if self.unreachable_since is not None and self.state is not State.STOPPED:
                 raise Refused(Problem.HYPERVISOR, self._not_now())
+            if cause is Cause.ASK_STOP and self.progress.restarts:
+                plan.stop_here()
+                await self._end_restart()
             return self.state
         for do in DOES[following, cause]:
             plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
@@ -188,7 +201,7 @@ class Keeper(Life):
             epoch = await self._context.store.begin_run(self.machine.vmid, wanted, run)
         finally:
             self.starting = False
-        self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run)
+        self.progress = RunRecord(epoch=epoch, wanted=wanted, run=run, restarts=self.progress.restarts)
         self._move(cause)
         try:
             async with self._context.gate:
@@ -225,9 +238,13 @@ class Keeper(Life):
             stopping_since=self.progress.stopping_since or self._now(),
             reason=None,
             forced=self.observed is Fact.HELD,  # there is no guest yet that could hear the button
+            restarts=cause is Cause.ASK_RESTART,
         )
+        self._overtaken = False
         await self._record.write(asked)
         if self.state is State.STOPPED or self.progress.forced:  # it has ended meanwhile, or a forced stop came
+            if not self._overtaken:
+                self.progress = replace(self.progress, restarts=asked.restarts)
             self._record.note()
             return
         self.progress = asked
@@ -262,13 +279,37 @@ class Keeper(Life):
         except Refused as refusal:
             log.warning("vm %d: %s", self.machine.vmid, refusal.message)
 
+    async def _start_again(self) -> None:
+        if self.retired or not self.progress.restarts or self.state is not State.STOPPED:
+            return
+        try:
+            await self._request(Cause.ASK_RUN)
+        except Exception as error:
+            words = error.message if isinstance(error, Refused) else repr(error)
+            log.warning("vm %d: it is not started again: %s", self.machine.vmid, words)
+            self.progress = replace(self.progress, restarts=False)
+            if self.state is State.STOPPED and not self._overtaken:
+                self._note(Reason(cause="restart-failed", message=f"not started again: {words}", since=self._now()))
+            self._record.note()
+
+    async def _end_restart(self) -> None:
+        """It is not to be started again after all."""
+        ended = replace(self.progress, restarts=False)
+        await self._record.write(ended)
+        self.progress = ended
+        self._changed()
+
     # The forced stop
 
-    async def _kill(self) -> State:
+    async def _kill(self, *, restarts: bool = False) -> State:
         """End it now, whatever else is asked of it; nothing that waits is done any more."""
         self._check_there()
+        if restarts and self.state is State.STOPPED:
+            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
         if self.state is not State.STOPPED:
-            plan.step("kill", "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
+            for do in ("kill", "start") if restarts else ("kill",):
+                plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
+        if self.lives or self.progress.restarts:
             plan.stop_here()
         self._overtaken = True
         for item in list(self._inbox):
@@ -277,6 +318,10 @@ class Keeper(Life):
                 if not item.answer.done():
                     item.answer.set_exception(self._overtaken_by_a_stop())
                     item.answer.exception()
+        if self.progress.restarts is not restarts:
+            self.progress = replace(self.progress, restarts=restarts)
+            self._record.note()
+            self._changed()
         if self.state is State.STOPPED:
             return self.state
         return await asyncio.shield(self._ending())
@@ -293,12 +338,14 @@ class Keeper(Life):
             self.progress = replace(self.progress, wanted=State.STOPPED, stopping_since=since, reason=None, forced=True)
             self._move(Cause.ASK_KILL)
             self._record.note()
-            await self._record.written(EMERGENCY)  # if it can be: this needs no database
+            # if it can be: this needs no database, but what is to be started again
+            await self._record.written(CALL_DEADLINE if self.progress.restarts else EMERGENCY)
             return await self._told(self._end_now())
         finally:
             self._killing = None
             if self.state is State.STOPPING:
                 self._again_later()
+            self._go_on()
 
     async def _end_now(self) -> None:
         self._silence()
@@ -313,6 +360,8 @@ class Keeper(Life):
             return
         if self.state is State.STOPPING and self._timer is None:
             self._enqueue(StopRetry(self.progress.epoch))
+        elif self.state is State.STOPPED and self.progress.restarts:
+            self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), Context()))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
 

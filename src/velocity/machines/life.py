@@ -180,7 +180,7 @@ class Life:
             reason = old if old.cause == stays else reason
         progress = replace(self.progress, reason=reason)
         if self.state is not State.STOPPING:
-            progress = replace(progress, stopping_since=None)
+            progress = replace(progress, stopping_since=None, restarts=False)
         waits = self.observed is Fact.HELD and progress.wanted is State.RUNNING
         if news.why is FactCause.ASKED and progress.wanted is not State.STOPPED and not waits and not self.busy:
             progress = replace(progress, wanted=self.state)  # a crash, or silence, came before it was written

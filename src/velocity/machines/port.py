@@ -30,7 +30,10 @@ class MachineStore(Protocol):
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
-        """The epoch of a new run with that specification, one more than the last; the old reason goes."""
+        """The epoch of a new run with that specification, one more than the last; the old reason goes.
+
+        That it restarts stays: a crash may come before it has started.
+        """
 
     async def keep_progress(self, vmid: int, progress: RunRecord) -> None:
         """All of it, and only if no run of a higher epoch than `progress.epoch` has begun.

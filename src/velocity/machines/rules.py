@@ -59,6 +59,7 @@ class RunRecord:
     """What is kept of a machine's life: the last run's epoch, what was last asked for, and why it stands as it does.
 
     `run` is what the present run was started with; None: it does not run. `forced`: STOPPED was asked for with force.
+    `restarts`: it is to be started again once it has stopped, and until it has started.
     """
 
     epoch: int = 0
@@ -67,6 +68,12 @@ class RunRecord:
     stopping_since: int | None = None
     run: Spec | None = None
     forced: bool = False
+    restarts: bool = False
+
+    @property
+    def requested(self) -> State:
+        """The state that was last requested: of a restart the one that it ends in."""
+        return State.RUNNING if self.restarts else self.wanted
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ class Cause(enum.Enum):
     ASK_PAUSE = "PAUSED requested"
     ASK_STOP = "STOPPED requested"
     ASK_KILL = "STOPPED requested with force"
+    ASK_RESTART = "a restart requested"
     RUNS = "the guest runs"
     HALTED = "the guest is halted"
     BROKE = "the guest panicked, or a disk is full"
@@ -22,7 +23,7 @@ class Cause(enum.Enum):
     FAILED = "the hypervisor refused"
 
 
-ASKED = frozenset({Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_STOP, Cause.ASK_KILL})
+ASKED = frozenset({Cause.ASK_RUN, Cause.ASK_PAUSE, Cause.ASK_STOP, Cause.ASK_KILL, Cause.ASK_RESTART})
 
 _S = State
 _C = Cause
@@ -45,6 +46,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.RUNNING, _C.ASK_PAUSE): _S.PAUSING,
     (_S.RUNNING, _C.ASK_STOP): _S.STOPPING,
     (_S.RUNNING, _C.ASK_KILL): _S.STOPPING,
+    (_S.RUNNING, _C.ASK_RESTART): _S.STOPPING,
     (_S.RUNNING, _C.RUNS): _S.RUNNING,
     (_S.RUNNING, _C.HALTED): _S.PAUSED,
     (_S.RUNNING, _C.BROKE): _S.PAUSED,
@@ -59,6 +61,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.PAUSED, _C.ASK_PAUSE): _S.PAUSED,
     (_S.PAUSED, _C.ASK_STOP): _S.STOPPING,
     (_S.PAUSED, _C.ASK_KILL): _S.STOPPING,
+    (_S.PAUSED, _C.ASK_RESTART): _S.STOPPING,
     (_S.PAUSED, _C.RUNS): _S.RUNNING,
     (_S.PAUSED, _C.HALTED): _S.PAUSED,
     (_S.PAUSED, _C.BROKE): _S.PAUSED,
@@ -71,6 +74,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (_S.RESUMING, _C.FAILED): _S.PAUSED,
     (_S.STOPPING, _C.ASK_STOP): _S.STOPPING,
     (_S.STOPPING, _C.ASK_KILL): _S.STOPPING,
+    (_S.STOPPING, _C.ASK_RESTART): _S.STOPPING,
     (_S.STOPPING, _C.RUNS): _S.STOPPING,
     (_S.STOPPING, _C.HALTED): _S.STOPPING,
     (_S.STOPPING, _C.BROKE): _S.PAUSED,
@@ -105,5 +109,6 @@ DOES: dict[tuple[State, Cause], tuple[Do, ...]] = {
     (State.RESUMING, Cause.ASK_RUN): ("resume",),
     (State.STOPPING, Cause.ASK_STOP): ("stop",),
     (State.STOPPING, Cause.ASK_KILL): ("kill",),
+    (State.STOPPING, Cause.ASK_RESTART): ("stop", "start"),
 }
 """What a request does that leads to this state."""

@@ -37,6 +37,7 @@ _NAMES = (
     "stopping_since",
     "run_spec",
     "stop_forced",
+    "restarting",
 )
 _kept = select(*(machines.c[name] for name in _NAMES))
 
@@ -116,6 +117,7 @@ class SqlMachines:
             "reason": None if progress.reason is None else msgspec.json.encode(progress.reason).decode(),
             "stopping_since": progress.stopping_since,
             "stop_forced": progress.forced,
+            "restarting": progress.restarts,
         }
         statement = _keep_progress if progress.run is not None else _keep_end
         await self._database.aside(lambda connection: connection.execute(statement, values) and None)
@@ -128,8 +130,8 @@ def _last_place(spec: str) -> int:
 
 
 def machine_of(row: Mapping[str, Any]) -> tuple[Machine, RunRecord]:
-    """From a row as the trash keeps it; one of an older version has no `stop_forced`."""
-    whole = {"stop_forced": False, **row}
+    """From a row as the trash keeps it; one of an older version has not all of it. None goes on with a restart."""
+    whole = {"stop_forced": False, **row, "restarting": False}
     return _machine(*(whole[name] for name in _NAMES))
 
 
@@ -145,6 +147,7 @@ def _machine(
     stopping_since: int | None,
     run_spec: str | None,
     stop_forced: bool | None,
+    restarting: bool | None,
 ) -> tuple[Machine, RunRecord]:
     """In the order of `_NAMES`: to look up ten names in each of 10,000 rows would be felt at the start."""
     machine = Machine(vmid, UUID(uuid), gid, name, _spec.decode(spec))
@@ -155,6 +158,7 @@ def _machine(
         stopping_since=stopping_since,
         run=_readable(_spec, run_spec),
         forced=bool(stop_forced),
+        restarts=bool(restarting),
     )
     return machine, progress
 

@@ -154,6 +154,7 @@ machines = Table(
     Column("stopping_since", BigInteger),
     Column("run_spec", Text),
     Column("stop_forced", Boolean, nullable=False, server_default=false()),
+    Column("restarting", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("gid", "name"),
     sqlite_autoincrement=True,
 )

@@ -49,7 +49,9 @@ class SqlTrash:
             for name in ORDER:
                 found = [row for row in rows.get(name, ()) if name != "grants" or row["uid"] in there]
                 if name == "machines":  # none of them runs, whatever an earlier version kept
-                    found = [{**row, "run_spec": None, "wanted": State.STOPPED.value} for row in found]
+                    found = [
+                        {**row, "run_spec": None, "wanted": State.STOPPED.value, "restarting": False} for row in found
+                    ]
                 if name == "groups":
                     found.sort(key=lambda row: row["gid"])  # a parent is older than its children
                 if found:

@@ -37,6 +37,13 @@ async def set_state(call: Call[machines.SetState]) -> machines.VmState:
     return _state(fleet, *await fleet.request(request.vmid, request.state, force=request.force))
 
 
+@handles(machines.RESTART)
+async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
+    fleet = call.services.fleet
+    keeper = fleet.get(call.request.vmid)
+    return _state(fleet, keeper, await keeper.restart(force=call.request.force))
+
+
 @handles(machines.SHOW)
 async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
     keeper = call.services.fleet.get(call.request.vmid)
@@ -80,6 +87,7 @@ def _state(fleet: Fleet, keeper: Keeper, state: machines.State) -> machines.VmSt
         state=state,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         warnings=(_warnings(fleet, keeper) or UNSET) if keeper.machine.spec.attached_by else UNSET,
     )
@@ -95,7 +103,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         **settings_of(machines.VmSettings, spec),
         gid=machine.gid,
         revision=machine.revision,
-        wanted=progress.wanted,
+        wanted=progress.requested,
         machine_type=spec.machine_type,
         firmware=spec.firmware,
         hardware=spec.hardware,
@@ -103,6 +111,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         interfaces=fleet.builder.interfaces(machine, progress.run),
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
+        restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,

@@ -1,0 +1,13 @@
+"""Whether a VM is to be started again once it has stopped."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    op.add_column("machines", sa.Column("restarting", sa.Boolean(), nullable=False, server_default=sa.false()))
