@@ -230,7 +230,7 @@ def compose(
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )
-    provisioning = Provisioning(machines, directory, updates, fleet, driver, host=HOST)
+    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, host=HOST)
     access = Access(
         SqlAccess(database),
         directory,

@@ -314,6 +314,14 @@ async def delete_vm(w: World) -> Case:
 
 
 @of("delete_vm")
+async def delete_vm_with_its_disks(w: World) -> Case:
+    mid = await w.medium()
+    vmid = await w.vm("vm", media=[{"mid": mid, "mode": "BLOCK"}])
+    free = [{"gid": 0, "cpus": -1, "memory_mib": -64, "vms": -1}, {"gid": 0, "mpid": 1, "bytes": -(1 << 20)}]
+    return Case({"vmid": vmid, "disks": True}, [("delete", "vm", "vm"), ("delete", "medium", "disk")], free)
+
+
+@of("delete_vm")
 async def purge_vm(w: World) -> Case:
     free = [{"gid": 0, "cpus": -1, "memory_mib": -64, "vms": -1}]
     return Case({"vmid": await w.vm("vm"), "purge": True}, [("purge", "vm", "vm")], free)

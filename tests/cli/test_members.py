@@ -80,6 +80,10 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     assert "red/attic" in rosa.ok("group", "list"), "under the group that is meant"
     rosa.ok("media", "rm", "copy")
     rosa.ok("vm", "rm", "build1")
+    rosa.ok("vm", "create", "build2", "--memory", "64M", "--media", "disk:block", "--media", "a.iso:usb:ro")
+    assert "build2 with its disks" in rosa.run("vm", "rm", "build2", "--with-disks").stderr
+    listed = rosa.ok("media", "list")
+    assert ("disk" in listed, "a.iso" in listed) == (False, True)
     assert "red" in rosa.ok("trash", "list")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.crash import media
 from tests.crash.model import State
 from tests.crash.world import Request, World, made
 
@@ -115,6 +116,20 @@ def _vm_delete(world: World, kind: str, *, purge: bool) -> Request:
     return Request(kind, "DELETE", "/v/vm", {"vmid": world.id("vms", name), "purge": purge}, applied)
 
 
+def vm_delete_with_disk(world: World) -> Request:
+    """Both go, or neither."""
+    world.do(media.medium_create(world))
+    disk = list(world.state["media"])[-1]
+    world.do(make_vm(world, world.top, [disk]))
+    name = list(world.state["vms"])[-1]
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        contents = {"vms": {name: state["vms"].pop(name)}, "media": {disk: state["media"].pop(disk)}}
+        state["trash"][f"vm {name}"] = {"_contents": contents}
+
+    return Request("vm delete with disk", "DELETE", "/v/vm", {"vmid": world.id("vms", name), "disks": True}, applied)
+
+
 def vm_delete(world: World) -> Request:
     return _vm_delete(world, "vm delete", purge=False)
 
@@ -125,7 +140,7 @@ def vm_purge(world: World) -> Request:
 
 OPERATIONS = (
     vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_delete,
-    vm_purge,
+    vm_delete_with_disk, vm_purge,
 )  # fmt: skip
 OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_purge)
 """Those that differ where guests are processes."""

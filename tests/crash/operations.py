@@ -73,6 +73,10 @@ def restore_vm(world: World) -> Request:
     return _from_trash(world, "vm restore", machines.vm_delete, purge=False)
 
 
+def restore_vm_with_disk(world: World) -> Request:
+    return _from_trash(world, "vm restore with disk", machines.vm_delete_with_disk, purge=False)
+
+
 def restore_group(world: World) -> Request:
     return _from_trash(world, "group restore", group_delete, purge=False)
 
@@ -103,7 +107,7 @@ def empty_trash(world: World) -> Request:
 
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
-    *media.OPERATIONS, restore_medium, restore_vm, restore_group, purge_trash,
+    *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
     empty_trash,
     *machines.OPERATIONS,
 )  # fmt: skip

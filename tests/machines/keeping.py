@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
@@ -46,7 +46,7 @@ class MemoryStore:
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         return 1
 
-    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
+    async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         return None
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:

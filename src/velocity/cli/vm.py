@@ -178,9 +178,10 @@ def restart(vm_: str, group: int | None, force: bool, wait: bool, timeout: float
 @which
 @click.option("--force", is_flag=True, help="Power it off first.")
 @click.option("--purge", is_flag=True, help="Delete permanently, without the trash.")
+@click.option("--with-disks", "disks", is_flag=True, help="Its disks too; refused if another VM has one of them.")
 @changing
-def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
-    """Move VM to the trash; its media remain."""
+def rm(vm_: str, group: int | None, force: bool, purge: bool, disks: bool) -> None:
+    """Move VM to the trash; its media remain, unless its disks go with it. ISOs always remain."""
     client = connection.connect()
     found = resolve.vm(client, group, vm_)
     if force:
@@ -192,8 +193,8 @@ def rm(vm_: str, group: int | None, force: bool, purge: bool) -> None:
             "checked in advance"
         )
         return
-    client.delete_vm(vmid=found.id, purge=purge)
-    done(f"removed {found.label}")
+    client.delete_vm(vmid=found.id, purge=purge, disks=disks)
+    done(f"removed {found.label}{' with its disks' if disks else ''}")
 
 
 @vm.command()

@@ -604,18 +604,22 @@ class Methods(abc.ABC):
 
         return self.call(machines.SHOW, machines.VmRequest(vmid=vmid))
 
-    def delete_vm(self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False) -> Nothing:
-        """Move a stopped virtual machine with its firmware variables to the trash; its media remain.
+    def delete_vm(
+        self, *, vmid: int, revision: str | UnsetType = UNSET, purge: bool = False, disks: bool = False
+    ) -> Nothing:
+        """Move a stopped virtual machine to the trash, with its disks if asked; other media remain.
 
         Refused with:
-        403 16300: velocity.vm.remove is needed on the VM's group
+        403 16300: velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it
         404 16310: no such VM
         409 16320: the VM is not STOPPED
         409 16321: the object has changed since the revision in the request
+        409 16322: another VM has one of its disks
+        406 16323: the pool of one of its disks is away or read-only
         """
         from velocity.contract import machines
 
-        return self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge))
+        return self.call(machines.DELETE, machines.DeleteVm(vmid=vmid, revision=revision, purge=purge, disks=disks))
 
     def alter_vm(
         self,

@@ -91,6 +91,13 @@ class DeleteVm(Change, frozen=True):
     vmid: Vmid
     revision: fields.SeenRevision | UnsetType = UNSET
     purge: Annotated[bool, Meta(description="delete permanently, without the trash")] = False
+    disks: Annotated[
+        bool,
+        Meta(
+            description="delete its disks too: the media of its group that are attached writable, but no ISO; it is "
+            "refused if another VM has one of them"
+        ),
+    ] = False
 
 
 class Reason(Wire, frozen=True):
@@ -289,7 +296,7 @@ SHOW = Operation(
 
 DELETE = Operation(
     name="delete_vm",
-    summary="Move a stopped virtual machine with its firmware variables to the trash; its media remain",
+    summary="Move a stopped virtual machine to the trash, with its disks if asked; other media remain",
     method=Method.DELETE,
     path="/v/vm",
     route=16,
@@ -297,10 +304,17 @@ DELETE = Operation(
     response=Nothing,
     needs=Holds(Permission.VM_REMOVE, On.VM),
     failures=(
-        Failure(16300, 403, Problem.NO_PERMISSION, "velocity.vm.remove is needed on the VM's group"),
+        Failure(
+            16300,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.vm.remove is needed on the VM's group, and velocity.media.remove if its disks go with it",
+        ),
         Failure(16310, 404, Problem.VM_NOT_FOUND, "no such VM"),
         Failure(16320, 409, Problem.VM_NOT_STOPPED, "the VM is not STOPPED"),
         Failure(16321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(16322, 409, Problem.MEDIUM_ATTACHED, "another VM has one of its disks"),
+        Failure(16323, 406, Problem.POOL_AWAY, "the pool of one of its disks is away or read-only"),
     ),
     ours=True,
 )

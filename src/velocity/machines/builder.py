@@ -95,6 +95,11 @@ class Builder:
             if not one.readonly:
                 self._library.known(one.mid)
 
+    def disks(self, machine: Machine) -> list[UUID]:
+        """Its own: the media of its group that are attached writable, and that somebody may write to."""
+        media = [one.mid for one in machine.spec.media if not one.readonly and not self.writers.never(one.mid)]
+        return [mid for mid in media if self._library.get(mid).gid == machine.gid]
+
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
         """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""
         specs = [machine.spec, *([run] if run else [])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -24,8 +24,8 @@ class MachineStore(Protocol):
     async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
         """Its vmid."""
 
-    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
-        """Into the trash, or for good (None)."""
+    async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
+        """Into the trash, or for good (None), with these media."""
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 

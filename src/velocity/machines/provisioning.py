@@ -13,10 +13,12 @@ import msgspec
 from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
+from velocity.access.port import PendingDeletion
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
+from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
@@ -28,6 +30,8 @@ from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
+from velocity.media.deletion import Deletion, plan_to_remove
+from velocity.media.rules import Medium
 
 
 class Provisioning:
@@ -40,6 +44,7 @@ class Provisioning:
         updates: DirectoryWriter,
         fleet: Fleet,
         hypervisor: Hypervisor,
+        media: Deletion,
         *,
         host: HostId,
     ) -> None:
@@ -49,6 +54,7 @@ class Provisioning:
         self._fleet = fleet
         self._hypervisor = hypervisor
         self._host = host
+        self._media = media
         self._forget = partial(remove_machine_data, hypervisor, host)
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
@@ -111,31 +117,51 @@ class Provisioning:
         return warnings
 
     async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
-        """Into the trash, or for good."""
+        """Into the trash, or for good, with its disks if asked for: all of it, or nothing."""
         keeper = self._fleet.get(request.vmid)
         await keeper.alone(lambda: self._delete(caller, keeper, request, purge))
 
     async def _delete(self, caller: Caller, keeper: Keeper, request: DeleteVm, purge: bool) -> None:
         vmid = keeper.machine.vmid
+        disks = await self._disks(caller, keeper) if request.disks else []
         self._fleet.get(vmid)
         if not keeper.ended:
             raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
+        for disk in disks:
+            plan_to_remove(disk, purge=purge)
         plan.stop_here()
-        deletion = PendingVmDeletion(self._directory, self._fleet, self._forget)
-        deletion.take(keeper)
+        vm = PendingVmDeletion(self._directory, self._fleet, self._forget)
+        vm.take(keeper)
+        deletions: list[PendingDeletion] = [vm]
         try:
-            machine = keeper.machine
-            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid)
-            await self._store.remove(vmid, None if purge else discarded)
+            deletions.append(await self._media.withdraw(disks))
+            machine, size = keeper.machine, sum(disk.size for disk in disks)
+            discarded = Discarded("vm", str(vmid), machine.gid, machine.name, caller.uid, size)
+            await self._store.remove(vmid, None if purge else discarded, [disk.mid for disk in disks])
         except BaseException:
-            await deletion.restore()
+            for deletion in reversed(deletions):
+                await deletion.restore()
             raise
-        deletion.committed()
+        for deletion in deletions:
+            deletion.committed()
         if not purge:
             self._updates.discarded("vm", machine.gid)
-        await deletion.finish(purge=purge)
+        for deletion in deletions:
+            await deletion.finish(purge=purge)
+
+    async def _disks(self, caller: Caller, keeper: Keeper) -> list[Medium]:
+        """What goes with it. Raises `Refused`."""
+        disks = await self._media.disks(keeper.machine.vmid, lambda: self._fleet.builder.disks(keeper.machine))
+        if disks and not self._directory.holds(caller.uid, Permission.MEDIA_REMOVE, keeper.gid):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"to delete the disks of the VM needs {Permission.MEDIA_REMOVE.value} on its group: ask someone who "
+                "can assign it there, or delete the VM without its disks",
+                field="disks",
+            )
+        return disks
 
     @contextlib.contextmanager
     def returning(self, machines: Sequence[tuple[Machine, RunRecord]]) -> Iterator[None]:

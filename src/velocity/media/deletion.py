@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from uuid import UUID
 
 from velocity import plan
 from velocity.access.lasting import check_admitted
@@ -118,9 +119,9 @@ class Deletion:
             )
         self._states.check_declared(medium)
         check(request.revision, medium.revision)
-        _plan_to_remove(medium, purge=purge)
+        plan_to_remove(medium, purge=purge)
         plan.stop_here()
-        deletion = await self._begin_deletion([medium])
+        deletion = await self.withdraw([medium])
         try:
             discarded = Discarded("medium", str(mid), medium.gid, medium.name, caller.uid, medium.size)
             await self._store.remove(mid, None if purge else discarded)
@@ -143,16 +144,35 @@ class Deletion:
                         f"{mine} is attached to {vm}, whose group is not being deleted: detach it there first",
                     )
             self._states.check_last(medium.mpid)
-            _plan_to_remove(medium, purge=purge)
+            plan_to_remove(medium, purge=purge)
 
     async def begin_deletion(self, gids: Collection[int], *, force: bool) -> PendingMediaDeletion:
         """Keeps `velocity.access.port.GroupContents`: the media of groups that are being deleted."""
         for mpid in {medium.mpid for medium in self._library.of_groups(gids)}:
             await self._states.check(mpid)
         self.examine(gids, force=force, purge=False)  # again: what is attached may have changed meanwhile
-        return await self._begin_deletion(self._library.of_groups(gids), gids)
+        return await self.withdraw(self._library.of_groups(gids), gids)
 
-    async def _begin_deletion(self, media: Sequence[Medium], gids: Collection[int] = ()) -> PendingMediaDeletion:
+    async def disks(self, vmid: int, media: Callable[[], Collection[UUID]]) -> list[Medium]:
+        """The disks that go with a VM; `media` are those of its media that do, as of the moment. Raises `Refused`."""
+        for mpid in {self._library.get(mid).mpid for mid in media()}:
+            await self._states.check(mpid)
+        check_admitted()
+        found = [self._library.get(mid) for mid in media()]
+        for medium in found:
+            for holder in self._attachments.attached_vms(medium.mid):
+                if holder.vmid != vmid:
+                    mine, vm = self._library.visible_name(medium), self._attachments.visible_name(holder)
+                    raise Refused(
+                        Problem.MEDIUM_ATTACHED,
+                        f"{mine} is attached to {vm} too: detach it there first, or delete this VM without its disks",
+                        field="disks",
+                    )
+            self._states.check_last(medium.mpid)
+        return found
+
+    async def withdraw(self, media: Sequence[Medium], gids: Collection[int] = ()) -> PendingMediaDeletion:
+        """Take them out of use, before they are deleted, with these groups. Raises `Refused`: nothing has changed."""
         for medium in media:
             self._library.remove(medium)  # from here on nobody can attach it
         deletion = self._withdrawn(media, gids)
@@ -166,6 +186,6 @@ class Deletion:
         return deletion
 
 
-def _plan_to_remove(medium: Medium, *, purge: bool) -> None:
+def plan_to_remove(medium: Medium, *, purge: bool) -> None:
     plan.step("purge" if purge else "delete", "medium", medium.name, id=medium.mid, gid=medium.gid)
     plan.consumes(medium.gid, {"bytes": -medium.size}, mpid=medium.mpid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
 from velocity.store.tables import hosts, machines
+from velocity.store.tables import media as media_table
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -93,11 +94,15 @@ class SqlMachines:
 
         return await self._database.write(lambda connection: int(connection.execute(_add, values).scalar_one()))
 
-    async def remove(self, vmid: int, discarded: Discarded | None = None) -> None:
+    async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
+        what = {"machines": machines.c.vmid == vmid, "media": media_table.c.mid.in_(map(str, media))}
+
         def work(connection: Connection) -> None:
             if discarded is not None:
-                discard(connection, discarded, {"machines": machines.c.vmid == vmid})
-            connection.execute(delete(machines).where(machines.c.vmid == vmid))
+                discard(connection, discarded, what if media else {"machines": what["machines"]})
+            connection.execute(delete(machines).where(what["machines"]))
+            if media:
+                connection.execute(delete(media_table).where(what["media"]))
 
         await self._database.write(work)
 

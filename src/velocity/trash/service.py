@@ -19,7 +19,7 @@ from velocity.trash.port import Contents, Item, TrashStore
 from velocity.trash.purging import Purging
 
 NEEDED = {"vm": Permission.VM_REMOVE, "medium": Permission.MEDIA_REMOVE, "group": Permission.GROUP_REMOVE}
-"""What deleting it needed, on the group that it belonged to (a group: its parent)."""
+"""What deleting it needed, on the group that it belonged to (a group: its parent); of a VM with disks both."""
 
 
 class Trash:
@@ -49,7 +49,9 @@ class Trash:
         """What the caller could have deleted; the newest first."""
         items = await self._store.items()
         may = {kind: self._directory.holding(caller.uid, permission) for kind, permission in NEEDED.items()}
-        return request.page(items, lambda item: item.trid, lambda item: may[item.what.kind](item.what.gid))
+        return request.page(
+            items, lambda item: item.trid, lambda item: all(may[kind](item.what.gid) for kind in _kinds(item))
+        )
 
     async def restore(self, caller: Caller, trid: int) -> Item:
         """With its id, its name and its quota. Raises `Refused`, and has changed nothing then."""
@@ -77,7 +79,7 @@ class Trash:
             await self._purging.purge(item, contents)
 
     def may(self, caller: Caller, item: Item) -> bool:
-        return self._directory.holds(caller.uid, NEEDED[item.what.kind], item.what.gid)
+        return all(self._directory.holds(caller.uid, NEEDED[kind], item.what.gid) for kind in _kinds(item))
 
     async def _find(self, caller: Caller, trid: int) -> tuple[Item, Contents]:
         """What is not there looks like what is another's, but to those who could see everything."""
@@ -91,6 +93,11 @@ class Trash:
         raise Refused(
             Problem.NO_PERMISSION, f"you have no item {trid} in the trash: POST /t/trash/list lists your items"
         )
+
+
+def _kinds(item: Item) -> tuple[str, ...]:
+    """What it is, and what went with it."""
+    return ("vm", "medium") if item.what.kind == "vm" and item.what.size else (item.what.kind,)
 
 
 def plan_to_purge(contents: Contents) -> None:
