@@ -20,6 +20,7 @@ from velocity.access.updates import DirectoryWriter
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.api.request_counts import RequestCounts
+from velocity.api.tls import expires
 from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import Settings
@@ -248,6 +249,11 @@ def compose(
     )
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
+    times = times or Times()
+    host = Host(
+        driver.hosts, HOST, fleet, overview,
+        certificate_expires=partial(expires, settings.tls_cert, settings.tls_key), monotonic=times.monotonic,
+    )  # fmt: skip
     areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
@@ -295,8 +301,8 @@ def compose(
         turns=Turns(),
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=History(SqlHistory(database), directory, changes, settings.history_days),
-        metrics=Metrics(fleet, driver.meters, times),
-        host=Host(driver.hosts, HOST, fleet, overview),
+        metrics=Metrics(fleet, driver.meters, times, host.sample),
+        host=host,
         counts=RequestCounts(),
         lag=Lag(),
         events=Events(areas, access.sessions, changes, stream_limits or StreamLimits(own=settings.event_streams)),

@@ -60,6 +60,7 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
         "vmid": vmid,
         "interval": 10,
         "given_mib": 64,
+        "running_since": 1_700_000_010,
         "at": [1_700_000_010, 1_700_000_020],
         "cpu": [None, 62.5],
         "memory_mib": [96, 96],
@@ -114,6 +115,47 @@ async def test_who_may_see_what_a_vm_takes(w: World) -> None:
     await w.ok("POST", "/v/vm/command", viewer, vmid=vmid)
     assert await w.refused("POST", "/v/vm/command", other, vmid=vmid) == (403, 34100)
     assert await w.refused("POST", "/v/vm/command", stranger, vmid=vmid) == (404, 34110)
+
+
+@pytest.mark.holds("METRIC-460")
+async def test_what_all_that_run_take_is_one_answer_of_those_that_the_caller_may_view(w: World, hands: Hands) -> None:
+    ours = await w.group("ours")
+    age = 3600.0
+    mine, other = await running(w, "mine", ours, replace(MEASURED, age=age)), await running(w, "other")
+    await w.vm("still", ours)
+    bob, stranger = await w.user("bob", (ours, "vm.view")), await w.user("stranger")
+    nothing: dict[str, Any] = {"vmids": [], "cpu": [], "memory_mib": [], "running_since": []}
+    assert (await w.ok("POST", "/v/vm/usage", bob)).body == nothing, "it was not measured yet"
+    await works(w, hands, mine)
+    began = int(hands.now - age)
+    first = await w.ok("POST", "/v/vm/usage", bob)
+    assert first.body == {"vmids": [mine], "cpu": [None], "memory_mib": [96], "running_since": [began]}
+    await works(w, hands, mine, cpu=9.75, memory=128 << 20, age=age + 9)
+    shown = await w.ok("POST", "/v/vm/usage", bob)
+    assert shown.body == {"vmids": [mine], "cpu": [62.5], "memory_mib": [128], "running_since": [began]}
+    assert (await w.ok("POST", "/v/vm/usage"))["vmids"] == [mine, other]
+    assert (await w.ok("POST", "/v/vm/usage", stranger)).body == nothing
+    for path, more in (("/v/vm", {}), ("/v/vm/metrics", {"span": "hour"})):
+        assert (await w.ok("POST", path, bob, vmid=mine, **more))["running_since"] == began
+    await w.ok("PUT", "/v/vm/state", vmid=mine, state="STOPPED", force=True)
+    assert (await w.ok("POST", "/v/vm/usage", bob)).body == nothing
+    assert "running_since" not in (await w.ok("POST", "/v/vm", bob, vmid=mine)).body
+
+
+@pytest.mark.holds("METRIC-461")
+async def test_how_busy_the_host_is_over_ten_seconds(w: World, hands: Hands) -> None:
+    host, metrics = w.hypervisor.hosts, w.server.services.metrics
+
+    async def shown() -> float | None:
+        return (await w.ok("POST", "/h/host")).body.get("cpu_use")
+
+    assert await shown() is None
+    await hands.look(metrics)
+    assert await shown() is None, "a share needs the measurement before"
+    for busy, share in ((20.0, 25.0), (20.0, 0.0), (5000.0, 100.0), (3.0, None), (43.0, 50.0)):
+        host.busy = busy
+        await hands.look(metrics)
+        assert await shown() == share, busy
 
 
 async def test_the_command_of_a_vm_while_it_runs(w: World) -> None:

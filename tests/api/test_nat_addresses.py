@@ -38,6 +38,16 @@ def at(place: int) -> tuple[str, list[str]]:
     return "BRIDGE", [f"10.9.16.{place}", f"fd00:1:2:3::{place:x}"]
 
 
+async def streamed(w: World) -> list[str] | None:
+    """The addresses of the one VM, as the stream of events begins with them."""
+    events, uid = w.server.services.events, await w.uid("root")
+    await w.server.settle()
+    await events.initial_states.ready(uid)
+    event, _ = events.initial_states.take(uid)
+    (vm,) = json.loads(event.partition(b"data: ")[2].partition(b"\n")[0])["vms"]
+    return vm.get("addresses")  # type: ignore[no-any-return]
+
+
 def asked(w: World) -> list[int]:
     """The places that the one guest was started with."""
     (run,) = w.hypervisor.runs.values()
@@ -53,6 +63,7 @@ async def test_an_address_is_told_before_the_guest_is_there_and_stays(tmp_path: 
     async with world(tmp_path / "data", FakeHypervisor(HOST)) as w:
         vmid = await w.vm("vm", nics=[NAT, BRIDGED, NAT])
         assert await told(w, vmid) == [at(2), (None, None), at(3)]
+        assert await streamed(w) == [*at(2)[1], *at(3)[1]]
         await turn(w, vmid, "RUNNING")
         assert asked(w) == [2, 3]
         await w.ok("PATCH", VM, vmid=vmid, nics=[NAT, {**NAT, "id": 3}, {**NAT, "id": 1}])
@@ -82,6 +93,7 @@ async def test_a_vm_keeps_its_network_until_it_takes_the_new_hardware(tmp_path: 
         assert asked(w) == [2]
     async with world(tmp_path / "user", FakeHypervisor(USER)) as w:
         vmid = await w.vm("vm", nics=[NAT])
+        assert await streamed(w) is None
         await turn(w, vmid, "RUNNING")
         assert (await told(w, vmid), asked(w)) == ([("USER", None)], [0]), "where the host has no bridge for it"
 

@@ -116,6 +116,19 @@ def certificate_of(file: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(file.read_text())
 
 
+@pytest.mark.holds("METRIC-462")
+@pytest.mark.parametrize("days", [30, -1])
+def test_when_a_certificate_expires_is_known_also_when_it_has(tmp_path: Path, days: int) -> None:
+    good, authority = certificate("localhost", days=days), certificate("ca", authority=True)
+    cert, key = good.write(tmp_path)
+    assert tls.expires(str(cert), str(key)) == int(good.signed.not_valid_after_utc.timestamp())
+    signed = certificate("localhost", by=authority, days=days)
+    cert, key = signed.write(tmp_path / "chain", authority)
+    assert tls.expires(str(cert), str(key)) == int(signed.signed.not_valid_after_utc.timestamp())
+    assert tls.expires("", "") is None
+    assert tls.expires(str(tmp_path / "gone.pem"), str(key)) is None
+
+
 def served(context: ssl.SSLContext) -> bytes | None:
     """What a client is shown."""
     asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -205,10 +205,10 @@ async def test_a_first_snapshot_is_rendered_in_parts(
         vmids = [await w.vm(f"vm{number}") for number in range(30)]
         events, view, rendered = w.server.services.events, views.vm, 0
 
-        def rendering(keeper: Keeper) -> VmView:
+        def rendering(keeper: Keeper, *more: Any) -> VmView:
             nonlocal rendered
             rendered += 1
-            return view(keeper)
+            return view(keeper, *more)
 
         monkeypatch.setattr(views, "vm", rendering)
         uid, name = await w.uid("root"), "late"

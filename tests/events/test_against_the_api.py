@@ -62,12 +62,15 @@ def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
     left_out = (
         "type", "rosetta", "input", "cpu", "balloon", "notes", "isolation", "interfaces", "memory_taken_mib",
+        "running_since",
     )  # fmt: skip
     pinned = ("machine_type", "firmware", "hardware")
     short = {name: value for name, value in vm.items() if name not in left_out + pinned}
     short["displays"] = [{name: one[name] for name in ("name", "width", "height")} for one in vm["displays"]]
     short["media"] = [one["mid"] for one in vm["media"]]
     short["nics"] = [one["type"] for one in vm["nics"]]
+    if addresses := [address for one in vm["interfaces"] for address in one.get("addresses", ())]:
+        short["addresses"] = addresses
     return short
 
 

@@ -158,7 +158,7 @@ class OfficeHosts(FakeHosts):
     """A host as a small team has it."""
 
     async def now(self, host: HostId, *, deadline: float) -> HostNow:
-        return HostNow("atlas", 24, (6.84, 6.12, 5.37), FACTS.memory, self.free, 47 * 86_400)
+        return HostNow("atlas", 24, (6.84, 6.12, 5.37), FACTS.memory, self.free, 47 * 86_400, self.busy)
 
     async def confinement(self, who: Incarnation, *, deadline: float) -> Confinement | None:
         found = await super().confinement(who, deadline=deadline)
@@ -179,6 +179,7 @@ class Office(FakeHypervisor):
 
     def work(self, at: float, seconds: float, chance: random.Random) -> None:
         """Every guest goes on with its work for so long."""
+        self.hosts.busy += 0.31 * 24 * seconds
         for run in self.runs.values():
             cpu, memory, traffic = BUSY.get(run.spec.name, (2.0, 200, 0.0))
             tide = 1 + 0.35 * math.sin(at / 700 + cpu) + 0.15 * math.sin(at / 130 + memory)
@@ -193,6 +194,7 @@ class Office(FakeHypervisor):
                 disk_read=before.disk_read + through // 3,
                 disk_written=before.disk_written + through // 2,
                 net=Traffic(net.received + through // 4, net.sent + through),
+                age=before.age + seconds if before.age else 11 * 86_400,
             )
 
 

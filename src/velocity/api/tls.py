@@ -17,6 +17,8 @@ PEM = {
     "tls_key": (r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", "private key", "openssl pkey -inform der"),
 }
 """Setting -> what its file must hold, its name, and what converts the other form of such files."""
+NO_CHECK_TIME = 0x200000
+"""X509_VERIFY_PARAM_set_flags(3)"""
 NOT_OF_NOW = {9: "is not valid yet: check the clock of this host", 10: "has expired: renew it"}
 """Codes of OpenSSL. X509_STORE_CTX_get_error(3)"""
 
@@ -38,6 +40,19 @@ def renew(used: ssl.SSLContext, cert: str, key: str) -> None:
     """Read both again, for the connections to come. What is wrong changes nothing. Raises `BadCertificate`."""
     context(cert, key)
     _load(used, cert, key)
+
+
+def expires(cert: str, key: str) -> int | None:
+    """When clients begin to refuse it, in Unix seconds; None: there is none (`cert` is empty), or it cannot be used."""
+    if not cert:
+        return None
+    try:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _load(made, cert, key)
+        shown = _handshake(made, cert, NO_CHECK_TIME).getpeercert()
+    except (BadCertificate, OSError):
+        return None
+    return int(ssl.cert_time_to_seconds(str(shown["notAfter"]))) if shown else None
 
 
 def _load(made: ssl.SSLContext, cert: str, key: str) -> None:
@@ -91,23 +106,9 @@ def _words(error: OSError, cert: str, key: str) -> str:
 
 
 def _try(made: ssl.SSLContext, cert: str, key: str) -> None:
-    """A handshake in memory: what no client could use is found here. What many will not trust is logged."""
-    asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    asks.check_hostname = False
-    asks.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    asks.load_verify_locations(cert)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = asks.wrap_bio(to_client, to_server)
-    server = made.wrap_bio(to_server, to_client, server_side=True)
-    done: set[ssl.SSLObject] = set()
+    """What no client could use is found here. What many will not trust is logged."""
     try:
-        for side in (client, server) * 4:
-            if side not in done:
-                try:
-                    side.do_handshake()
-                except ssl.SSLWantReadError:
-                    continue
-                done.add(side)
+        _handshake(made, cert)
     except ssl.SSLCertVerificationError as error:
         what = NOT_OF_NOW.get(error.verify_code, f"will not be accepted by clients ({error.verify_message})")
         log.warning("tls_cert: the certificate in %s %s", cert, what)
@@ -115,3 +116,23 @@ def _try(made: ssl.SSLContext, cert: str, key: str) -> None:
         raise BadCertificate(
             f"tls_key: {key} cannot be used for TLS ({error.reason}): make one with RSA 2048, EC P-256 or better"
         ) from None
+
+
+def _handshake(made: ssl.SSLContext, cert: str, flags: int = 0) -> ssl.SSLObject:
+    """One in memory; the client's side is returned. Raises `ssl.SSLError`."""
+    asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asks.check_hostname = False
+    asks.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | flags
+    asks.load_verify_locations(cert)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asks.wrap_bio(to_client, to_server)
+    server = made.wrap_bio(to_server, to_client, server_side=True)
+    done: set[ssl.SSLObject] = set()
+    for side in (client, server) * 4:
+        if side not in done:
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            done.add(side)
+    return client

@@ -776,6 +776,12 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
 
+    async def vms_usage(self) -> metrics.VmsUsage:
+        """Show what the virtual machines that run take now, as measured in the last 10 s."""
+        from velocity.contract import metrics
+
+        return await self.call(metrics.USAGE, Nothing())
+
     async def vm_command(self, *, vmid: int) -> command.VmCommand:
         """Show the command line that a virtual machine runs with; media appear as open descriptors, not as paths.
 

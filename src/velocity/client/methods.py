@@ -762,6 +762,12 @@ class Methods(abc.ABC):
 
         return self.call(metrics.VM, metrics.MetricsRequest(vmid=vmid, span=span))
 
+    def vms_usage(self) -> metrics.VmsUsage:
+        """Show what the virtual machines that run take now, as measured in the last 10 s."""
+        from velocity.contract import metrics
+
+        return self.call(metrics.USAGE, Nothing())
+
     def vm_command(self, *, vmid: int) -> command.VmCommand:
         """Show the command line that a virtual machine runs with; media appear as open descriptors, not as paths.
 

@@ -45,6 +45,10 @@ class VmView(Wire, frozen=True):
     nics: Annotated[list[Annotated[str, one_of("NAT", "BRIDGE")]], Meta(description="the type of each")]
     waiting: Annotated[list[str], Meta(description="fields whose change takes effect at the next start")]
     revision: Revision
+    addresses: (
+        Annotated[list[str], Meta(description="those that the host's bridge gives its NAT NICs; absent: none")]
+        | UnsetType
+    ) = UNSET
     reason: Reason | UnsetType = UNSET
     stopping_since: UnixTime | UnsetType = UNSET
     restarting: Restarting | UnsetType = UNSET

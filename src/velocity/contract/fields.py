@@ -100,6 +100,13 @@ MemoryTaken = Annotated[
 Restarting = Annotated[
     bool, Meta(description="true: the server starts it again once it has stopped; absent: no restart is under way")
 ]
+RunningSince = Annotated[
+    int,
+    Meta(
+        description="seconds since 1970-01-01 UTC: when the process of the present run began, known up to 10 s after "
+        "it; absent: not measured, or STOPPED"
+    ),
+]
 UnreachableSince = Annotated[
     int,
     Meta(

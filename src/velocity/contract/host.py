@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, Mpid, PoolState, Vmid
+from velocity.contract.fields import Bytes, Mpid, PoolState, UnixTime, Vmid
 from velocity.contract.operation import Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -66,6 +66,16 @@ class HostInfo(Wire, frozen=True):
             "attached when no right to write to it was asked for"
         ),
     ] = []
+    cpu_use: (
+        Annotated[float, Meta(description="percent of all CPUs over 10 s; absent in the first 20 s of the server")]
+        | UnsetType
+    ) = UNSET
+    certificate_expires: (
+        Annotated[
+            UnixTime, Meta(description="of the server's own certificate, after which clients refuse it; absent: none")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 SHOW = Operation(

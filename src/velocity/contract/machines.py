@@ -131,6 +131,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     isolation: Isolation | UnsetType = UNSET
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
+    running_since: fields.RunningSince | UnsetType = UNSET
 
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")

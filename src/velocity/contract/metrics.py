@@ -1,4 +1,4 @@
-"""Route 33: the resources that a virtual machine used in the past hour or day."""
+"""Route 33: the resources that virtual machines use now, and that one used in the past hour or day."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from velocity.contract import fields
 from velocity.contract.fields import UnixTime, Vmid
 from velocity.contract.operation import Failure, Hides, Holds, Method, Nothing, On, Operation, SignedIn, Wire
 from velocity.contract.permissions import Permission
@@ -50,6 +51,7 @@ class VmMetrics(Wire, frozen=True):
         Annotated[Integers, Meta(description="bytes per second that the guest sent; absent: no NIC on a bridge")]
         | UnsetType
     ) = UNSET
+    running_since: fields.RunningSince | UnsetType = UNSET
 
 
 VM = Operation(
@@ -68,6 +70,29 @@ VM = Operation(
     ours=True,
 )
 
+
+class VmsUsage(Wire, frozen=True):
+    """Lists of one length: their n-th elements belong to the n-th VM. Those that were not measured are not in it."""
+
+    vmids: Annotated[list[Vmid], Meta(description="the VMs that the caller may view and that run")]
+    cpu: Annotated[Floats, Meta(description="percent of one core over the last 10 s; null in the first 10 s of a run")]
+    memory_mib: Annotated[list[int], Meta(description="MiB that the host spends on its process")]
+    running_since: Annotated[list[UnixTime], Meta(description="when the process of the present run began")]
+
+
+USAGE = Operation(
+    name="vms_usage",
+    summary="Show what the virtual machines that run take now, as measured in the last 10 s",
+    method=Method.POST,
+    path="/v/vm/usage",
+    route=33,
+    request=Nothing,
+    response=VmsUsage,
+    needs=SignedIn("everyone is shown the VMs that they may view"),
+    failures=(),
+    ours=True,
+)
+
 EXPOSITION = Operation(
     name="openmetrics",
     summary="Show what VMs, host and server take, as OpenMetrics text, by GET /metrics",
@@ -82,4 +107,4 @@ EXPOSITION = Operation(
 )
 """It keeps its own protocol's verb, GET: its refusals only."""
 
-OPERATIONS = (VM,)
+OPERATIONS = (VM, USAGE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity.contract import events, media, tasks, uploads
+from velocity.contract.machines import Interface
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.media.attachments import AttachedVm
@@ -17,7 +18,8 @@ from velocity.media.usage import DiskUsage
 from velocity.tasks.rules import Task
 
 
-def vm(keeper: Keeper) -> events.VmView:
+def vm(keeper: Keeper, interfaces: Callable[[rules.Machine, rules.Spec | None], list[Interface]]) -> events.VmView:
+    """`interfaces` tells of a VM's NICs, by what it is and what it runs with."""
     machine, progress, spec = keeper.machine, keeper.progress, keeper.machine.spec
     return events.VmView(
         vmid=machine.vmid,
@@ -33,11 +35,16 @@ def vm(keeper: Keeper) -> events.VmView:
         nics=[one.type for one in spec.nics],
         waiting=rules.waiting(spec, progress.run),
         revision=machine.revision,
+        addresses=_addresses(interfaces(machine, progress.run)) if spec.nics else UNSET,
         reason=progress.reason or UNSET,
         stopping_since=UNSET if progress.stopping_since is None else progress.stopping_since,
         restarting=progress.restarts or UNSET,
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
     )
+
+
+def _addresses(interfaces: list[Interface]) -> list[str] | UnsetType:
+    return [address for one in interfaces for address in one.addresses or ()] or UNSET
 
 
 def users(holders: Iterable[AttachedVm], sees: Callable[[int], bool]) -> list[media.MediumUser]:

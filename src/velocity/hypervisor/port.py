@@ -161,7 +161,10 @@ class Confinement(Value, frozen=True):
 
 
 class HostNow(Value, frozen=True):
-    """How a host does. Memory is in MiB, `load` the means of 1, 5 and 15 minutes, `uptime` seconds since its start."""
+    """How a host does. Memory is in MiB, `load` the means of 1, 5 and 15 minutes, `uptime` seconds since its start.
+
+    `busy` is how many seconds all its CPUs together have computed since then.
+    """
 
     name: str
     cpus: int
@@ -169,6 +172,7 @@ class HostNow(Value, frozen=True):
     memory: int
     memory_free: int
     uptime: int
+    busy: float = 0.0
 
 
 class Traffic(Value, frozen=True):
@@ -182,6 +186,7 @@ class Usage(Value, frozen=True):
     """What one run has taken since its start: counters that only grow, but for `memory`, resident now.
 
     `cpu` in seconds, the rest in bytes. `net` counts the NICs that have links on the host; None: the run has none.
+    `age` is how many seconds ago its process began.
     """
 
     cpu: float
@@ -189,6 +194,7 @@ class Usage(Value, frozen=True):
     disk_read: int
     disk_written: int
     net: Traffic | None
+    age: float = 0.0
 
 
 class Machines(Protocol):

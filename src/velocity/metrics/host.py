@@ -1,7 +1,9 @@
-"""The host as its administrators see it: load, memory, VMs and pools."""
+"""The host as its administrators see it: CPUs, memory, VMs, pools, and what ends."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 
 from msgspec import UNSET
@@ -10,7 +12,7 @@ from velocity import __version__
 from velocity.contract.host import HostInfo, HostPool, UnaskedWriter, UnknownGuest, VmCount
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import HostId, Hosts, Unknown
+from velocity.hypervisor.port import HostId, Hosts, HypervisorError, Unknown
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.service import Fleet
 from velocity.media.pools import Pools
@@ -19,11 +21,38 @@ from velocity.media.pools import Pools
 class Host:
     """One host, with all that it carries."""
 
-    def __init__(self, hosts: Hosts, host: HostId, fleet: Fleet, pools: Pools) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        host: HostId,
+        fleet: Fleet,
+        pools: Pools,
+        *,
+        certificate_expires: Callable[[], int | None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`certificate_expires` reads files: it is called in a thread."""
+        self._certificate_expires = certificate_expires
+        self._monotonic = monotonic
+        self._sampled: tuple[float, float] | None = None
+        """When the host was measured last (monotonic seconds), and how long its CPUs had computed then."""
+        self._cpu_use: float | None = None
         self._hosts = hosts
         self._host = host
         self._fleet = fleet
         self._pools = pools
+
+    async def sample(self) -> None:
+        """Measure how busy its CPUs were since the last time. Never raises."""
+        try:
+            now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
+        except HypervisorError:
+            self._sampled = self._cpu_use = None
+            return
+        at, before = self._monotonic(), self._sampled
+        self._sampled, self._cpu_use = (at, now.busy), None
+        if before is not None and at > before[0] and now.busy >= before[1]:
+            self._cpu_use = min(100.0, 100 * (now.busy - before[1]) / (at - before[0]) / now.cpus)
 
     async def now(self, sees: Callable[[int], bool] = lambda gid: False) -> HostInfo:
         """How it does at this moment. VMs are named only of the groups for which `sees` says so."""
@@ -32,6 +61,7 @@ class Host:
             now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
         except Unknown as error:
             raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
+        expires = await asyncio.to_thread(self._certificate_expires)
         states = [keeper.state for keeper in self._fleet.all()]
         return HostInfo(
             name=now.name,
@@ -60,6 +90,8 @@ class Host:
             ],
             unknown_guests=[UnknownGuest(one.machine, one.epoch) for one in self._fleet.observer.unknown],
             unasked_writers=self._unasked_writers(sees),
+            cpu_use=UNSET if self._cpu_use is None else round(self._cpu_use, 1),
+            certificate_expires=UNSET if expires is None else expires,
         )
 
     def _unasked_writers(self, sees: Callable[[int], bool]) -> list[UnaskedWriter]:

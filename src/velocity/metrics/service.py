@@ -14,7 +14,7 @@ from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.machines.slots import Slots
-from velocity.metrics.rules import INTERVAL, MetricsHistory, Series, point
+from velocity.metrics.rules import INTERVAL, MetricsHistory, Point, Series, point
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +43,35 @@ class Times:
 
 @dataclass(frozen=True)
 class Measured:
-    """The last measurement of a run, and when it was taken (monotonic seconds)."""
+    """The last measurement of a run, when it was taken (monotonic seconds), and the point that was made of it.
+
+    `since`: when the run's process began, in Unix seconds.
+    """
 
     who: Incarnation
     at: float
     usage: Usage
+    point: Point
+    since: int
+
+
+async def _none() -> None:
+    """There is no host to be measured."""
 
 
 class Metrics:
     """What the VMs take. Kept in memory: it begins anew with the server."""
 
-    def __init__(self, fleet: Fleet, meters: Meters, times: Times | None = None) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        meters: Meters,
+        times: Times | None = None,
+        sample_host: Callable[[], Awaitable[None]] = _none,
+    ) -> None:
+        """`sample_host` measures the host, at each look."""
+        self._sample_host = sample_host
+        self._sampling: asyncio.Future[None] | None = None
         self._fleet = fleet
         self._meters = meters
         self._times = times or Times()
@@ -69,7 +87,7 @@ class Metrics:
         self._looking = asyncio.create_task(self._look_ever())
 
     async def close(self) -> None:
-        tasks = {*self._asked.values(), *([self._looking] if self._looking is not None else [])}
+        tasks = {*self._asked.values(), *(one for one in (self._looking, self._sampling) if one is not None)}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -86,10 +104,15 @@ class Metrics:
         day = self._past(keeper).day
         return day.series(self._looked * INTERVAL // day.interval)
 
-    def usage(self, keeper: Keeper) -> Usage | None:
-        """What its present run has taken so far; None: it does not run, or did not answer the last time."""
+    def measured(self, keeper: Keeper) -> Measured | None:
+        """The last of its present run; None: it does not run, or did not answer the last time."""
         measured = self._measured.get(keeper.machine.uuid)
-        return measured.usage if measured is not None and _runs(keeper) and measured.who == keeper.who else None
+        return measured if measured is not None and _runs(keeper) and measured.who == keeper.who else None
+
+    def usage(self, keeper: Keeper) -> Usage | None:
+        """What its present run has taken so far, where that is known."""
+        measured = self.measured(keeper)
+        return None if measured is None else measured.usage
 
     def _past(self, keeper: Keeper) -> MetricsHistory:
         return self._pasts.get(keeper.machine.uuid) or MetricsHistory()
@@ -114,8 +137,9 @@ class Metrics:
         for keeper in keepers:
             if _runs(keeper) and keeper.machine.uuid not in self._asked:
                 self._ask(keeper, number)
-        if self._asked:
-            await asyncio.wait(set(self._asked.values()), timeout=PATIENCE)
+        if self._sampling is None or self._sampling.done():
+            self._sampling = asyncio.ensure_future(self._sample_host())
+        await asyncio.wait({*self._asked.values(), self._sampling}, timeout=PATIENCE)
         self._looked = number
 
     def _ask(self, keeper: Keeper, number: int) -> None:
@@ -138,11 +162,11 @@ class Metrics:
         usage = await self._meters.measure(who, deadline=DEADLINE)
         now = self._times.monotonic()
         if before is None or before.who != who:
-            values = point(None, usage, 0)
+            values, since = point(None, usage, 0), round(self._times.wall() - usage.age)
         else:
-            values = point(before.usage, usage, now - before.at)
+            values, since = point(before.usage, usage, now - before.at), before.since
         self._pasts.setdefault(uuid, MetricsHistory()).put(number, values)
-        self._measured[uuid] = Measured(who, now, usage)
+        self._measured[uuid] = Measured(who, now, usage, values, since)
 
     def _forget_all_but(self, uuids: set[UUID]) -> None:
         for kept in (self._pasts, self._measured):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from velocity.hypervisor.qemu import confine, facts, firmware, probe
+from velocity.hypervisor.qemu import confine, facts, firmware, meter, probe
 from velocity.hypervisor.qemu.confine import read_back
 from velocity.hypervisor.qemu.probe import Accelerator, BrokenHost, choose, fault
 from velocity.sandbox import View
@@ -123,6 +124,17 @@ def test_a_build_is_kept_and_told_apart(tmp_path: Path) -> None:
     assert kept.vars.read_bytes()[:4] == b"QFI\xfb"
     with pytest.raises(firmware.MissingFirmware):
         firmware.kept("0123", tmp_path / "store")
+
+
+def test_the_age_of_a_process_and_how_long_the_cpus_have_computed() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        cpu, memory, age = meter.process(sleeper.pid, 0)
+        assert 0 <= age < 60 and cpu < 60 and memory > 0
+        assert meter.process(os.getpid(), 0)[2] >= age, "who began it is older"
+        sleeper.kill()
+    stat = "cpu  100 20 30 4000 500 6 7 80 9 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n"
+    assert facts.busy(stat) == 163 / os.sysconf("SC_CLK_TCK"), "neither idle, waiting for a disk, nor stolen"
+    assert facts.now().busy > 0
 
 
 @pytest.mark.guest

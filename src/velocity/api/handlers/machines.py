@@ -49,8 +49,11 @@ async def show(call: Call[machines.VmRequest]) -> machines.VmInfo:
     keeper = call.services.fleet.get(call.request.vmid)
     confinement = await call.services.fleet.confinement(keeper)
     info = _info(call.services.fleet, keeper, confinement)
-    usage = call.services.metrics.usage(keeper)
-    return info if usage is None else msgspec.structs.replace(info, memory_taken_mib=usage.memory >> 20)
+    measured = call.services.metrics.measured(keeper)
+    if measured is None:
+        return info
+    taken = measured.usage.memory >> 20
+    return msgspec.structs.replace(info, memory_taken_mib=taken, running_since=measured.since)
 
 
 @handles(machines.DELETE)

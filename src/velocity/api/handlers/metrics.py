@@ -1,9 +1,13 @@
-"""The resources that a VM used."""
+"""The resources that VMs use, and that one used."""
+
+import asyncio
 
 from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import metrics
+from velocity.contract.operation import Nothing
+from velocity.contract.permissions import Permission
 from velocity.machines import rules
 
 
@@ -23,7 +27,30 @@ async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
         disk_written=_whole(columns["disk_written"]),
         net_received=_if_any(columns["net_received"]),
         net_sent=_if_any(columns["net_sent"]),
+        running_since=UNSET if (now := kept.measured(keeper)) is None else now.since,
     )
+
+
+LOOKED_AT = 1000
+"""VMs that are looked at in one step of the loop."""
+
+
+@handles(metrics.USAGE)
+async def vms_usage(call: Call[Nothing]) -> metrics.VmsUsage:
+    """Each VM as it is when its turn comes; of many, others come between."""
+    services, found = call.services, metrics.VmsUsage(vmids=[], cpu=[], memory_mib=[], running_since=[])
+    sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
+    for number, keeper in enumerate(services.fleet.all(), start=1):
+        if sees(keeper.machine.gid) and (now := services.metrics.measured(keeper)) is not None:
+            cpu = now.point[0]
+            found.vmids.append(keeper.machine.vmid)
+            found.cpu.append(None if cpu is None else round(cpu, 1))
+            found.memory_mib.append(now.usage.memory >> 20)
+            found.running_since.append(now.since)
+        if number % LOOKED_AT == 0:
+            await asyncio.sleep(0)
+            sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
+    return found
 
 
 def _whole(values: list[float | None]) -> list[int | None]:

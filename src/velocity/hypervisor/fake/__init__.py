@@ -100,10 +100,11 @@ class FakeMeters:
 
 
 class FakeHosts:
-    """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`."""
+    """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was."""
 
     def __init__(self, state: FakeState, host_facts: HostFacts) -> None:
         self.free = host_facts.memory
+        self.busy = 0.0
         self._facts = host_facts
         self._state = state
 
@@ -113,7 +114,7 @@ class FakeHosts:
     async def now(self, host: HostId, *, deadline: float) -> HostNow:
         self._state.reach(host)
         facts = self._facts
-        return HostNow("fake", facts.max_cpus, (0.5, 0.25, 0.125), facts.memory, self.free, 86_400)
+        return HostNow("fake", facts.max_cpus, (0.5, 0.25, 0.125), facts.memory, self.free, 86_400, self.busy)
 
     async def memory_free(self, host: HostId, *, deadline: float) -> int:
         self._state.reach(host)

@@ -55,7 +55,7 @@ def memory_mib(field: str) -> int:
 
 
 def now() -> HostNow:
-    """How this host does. proc_uptime(5), getloadavg(3)"""
+    """How this host does. proc_uptime(5), getloadavg(3), proc_stat(5)"""
     return HostNow(
         name=socket.gethostname(),
         cpus=os.cpu_count() or 1,
@@ -63,7 +63,14 @@ def now() -> HostNow:
         memory=memory_mib("MemTotal"),
         memory_free=memory_free_mib(),
         uptime=int(float(Path("/proc/uptime").read_text().split()[0])),
+        busy=busy(Path("/proc/stat").read_text()),
     )
+
+
+def busy(stat: str) -> float:
+    """Seconds that all CPUs together have computed: everything but idle, iowait, and what was stolen. proc_stat(5)"""
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, stat.split(None, 8)[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def _ask(binary: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,14 @@ class Meter:
         if trouble := self._session.monitor.trouble:
             raise Unknown(trouble)
         devices = await self._blocks(deadline)
-        cpu, memory = process(self._session.pid, self._run.started)
+        cpu, memory, age = process(self._session.pid, self._run.started)
         return Usage(
             cpu=cpu,
             memory=memory,
             disk_read=total(devices, "rd_bytes"),
             disk_written=total(devices, "wr_bytes"),
             net=traffic(self._run.links),
+            age=age,
         )
 
     def close(self) -> None:
@@ -69,8 +71,8 @@ def total(devices: Any, name: str) -> int:
     return sum(counted)
 
 
-def process(pid: int, started: int) -> tuple[float, int]:
-    """The seconds that all its threads have computed, and its resident bytes. Raises `NotRunning`.
+def process(pid: int, started: int) -> tuple[float, int, float]:
+    """The seconds that all its threads have computed, its resident bytes, and its age in seconds. Raises `NotRunning`.
 
     `started` tells the process from a later one with its pid; 0: not known.
     """
@@ -82,7 +84,8 @@ def process(pid: int, started: int) -> tuple[float, int]:
     fields = text[text.rindex(")") + 2 :].split()
     if fields[0] in "ZX" or started not in (0, int(fields[19])):
         raise NotRunning("its process has ended")
-    return (int(fields[11]) + int(fields[12])) / TICKS, int(pages) * PAGE
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS, int(pages) * PAGE, max(0.0, age)
 
 
 def traffic(links: Sequence[str]) -> Traffic | None:
