@@ -72,6 +72,38 @@ def test_keyboard_and_pointer_are_written_and_shown(host: Host, tmp_path: Path) 
     assert "change VM web in /: input" in host.ok("apply", str(file), "--yes") and shown() == ["ps2"]
 
 
+@pytest.mark.holds("GUEST-61")
+def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: Host, tmp_path: Path) -> None:
+    def media() -> tuple[list[dict[str, object]], list[str]]:
+        shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        stored = json.loads(host.ok("vm", "show", "web", "--json"))["media"]
+        return stored, [text.replace(f" ({one['mid']})", "") for text, one in zip(
+            (text for label, text in shown if label == "medium"), stored, strict=True)]  # fmt: skip
+
+    for name in ("a", "b:cache=none"):
+        host.ok("media", "create", name, "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "a:block:cache=none", "--media", "b:cache=none:ro")
+    stored, shown = media()
+    mids = [one["mid"] for one in stored]
+    assert stored == [
+        {"mid": mids[0], "mode": "BLOCK", "readonly": False, "cache": "none"},
+        {"mid": mids[1], "mode": "VIRTIO", "readonly": True},
+    ]
+    assert shown == ["a BLOCK, cache none", "b:cache=none VIRTIO readonly"]
+    file = tmp_path / "site.toml"
+    words = '[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["a:cache=none:block", "b:cache=none:ro"]\n'
+    file.write_text(words)
+    assert "nothing to do" in host.ok("apply", str(file))
+    file.write_text(words.replace("a:cache=none", "a:Cache=Writeback"))
+    assert "change VM web in /: media" in host.ok("apply", str(file), "--yes")
+    assert media()[1][0] == "a BLOCK, cache writeback"
+    before = media()
+    for wrong, cure in (("a:cache=unsafe", "'unsafe' is no cache: write writeback or none"), ("a:cash=none", "cache=")):
+        refused = host.run("vm", "set", "web", "--media", wrong)
+        assert refused.exit_code != 0 and cure in refused.stderr, wrong
+    assert media() == before
+
+
 def notes(host: Host) -> str:
     return str(json.loads(host.ok("vm", "show", "web", "--json"))["notes"])
 

@@ -17,7 +17,7 @@ from velocity.cli.output import as_json, json_option, show_json
 from velocity.client import ClientError
 from velocity.config import ConfigError, Settings, load
 from velocity.contract.host import HostInfo, UnaskedWriter
-from velocity.hypervisor.qemu import confine, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
+from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
@@ -70,6 +70,7 @@ def examine(settings: Settings, unknown: Collection[UUID] = ()) -> Iterator[Find
     total, free = facts.memory_mib("MemTotal"), facts.memory_free_mib()
     yield Finding("memory", "ok" if free > 512 else "limited", f"{free} of {total} MiB free")
     yield from pools(settings)
+    yield _past_the_page_cache(settings, cache)
     yield from _network(settings)
     yield from _isolation(settings, unknown)
 
@@ -121,6 +122,21 @@ def pools(settings: Settings) -> Iterator[Finding]:
         disk = shutil.disk_usage(where).free
         hint = "" if disk > LOW_DISK else ": not much for media"
         yield Finding("disk", "ok" if disk > LOW_DISK else "limited", f"pool {pool.name!r}: {size(disk)} free{hint}")
+
+
+def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
+    """By what disks with `cache` none are read and written, and where they cannot be."""
+    aio, lacking = disk_io.direct_aio("qemu-system-x86_64", options(settings).uids, cache / "io-uring.json")
+    texts = [f"`cache` none is direct I/O by {aio}" + (f", as there is no io_uring: {lacking}" if lacking else "")]
+    for pool in settings.media_pools:
+        try:
+            lacking = disk_io.pool_lacks(pool.path)
+        except OSError:
+            continue  # `pools` has said why
+        if lacking:
+            texts.append(f"in pool {pool.name!r} it is as writeback: {lacking}")
+    limited = len(texts) > 1 or aio != disk_io.IO_URING
+    return Finding("disk cache", "limited" if limited else "ok", "; ".join(texts))
 
 
 def _network(settings: Settings) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from velocity.client import ApiError, Client, PlanOnly
 from velocity.contract.machines import LIST, ListVms, State, VmInfo, Vms, VmState, VmSummary
 
 if TYPE_CHECKING:
-    from velocity.cli.vm_settings import MediaNames
+    from velocity.cli.attachments import MediaNames
 
 VMS_REFUSED = 17100
 

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from velocity.cli import connection, resolve, where
+from velocity.cli.attachments import MediaScope
 from velocity.cli.output import as_json, made, show_json
 from velocity.cli.plan import changing
-from velocity.cli.vm_settings import MediaScope, altering, creating, read
+from velocity.cli.vm_settings import altering, creating, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean

@@ -7,36 +7,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID
 
 import click
 from msgspec import UNSET
 
-from velocity.cli import resolve
+from velocity.cli import attachments, resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
-from velocity.cli.output import AmbiguousName, NameNotFound
-from velocity.cli.words import clean
-from velocity.client import Client
+from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
-from velocity.contract.machines import Attachment, Display, Interface, MediaMode, NatKind, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Display, Interface, NatKind, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Options = Mapping[str, Any]
 """What `click.option` is given."""
-
-
-@dataclass(frozen=True)
-class MediaScope:
-    """Where media are looked for; `beyond`: one of another group will do, where the group has none of that name."""
-
-    client: Client
-    gid: int | None
-    beyond: bool = False
-
-
-MediaNames = Callable[[UUID], str]
-"""What a medium is called, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,40 +101,11 @@ def _unless_none(value: object) -> object:
     return () if value == ("none",) else value
 
 
-MODES = {one.value for one in MediaMode}
-OPTIONS = MODES | {"RO"}
-
-
 def to_display(number: int, text: str) -> Display:
     match = re.fullmatch(r"(?:(.+)=)?(\d+)x(\d+)", text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a display: write 1280x720, or NAME=1280x720")
     return Display(name=match[1] or f"display{number}", width=int(match[2]), height=int(match[3]))
-
-
-def medium_words(text: str) -> list[str]:
-    """What the medium may be called: the whole, and what is left without the options at its end."""
-    words = [text]
-    while ":" in words[-1] and words[-1].rpartition(":")[2].upper() in OPTIONS:
-        words.append(words[-1].rpartition(":")[0])
-    return words
-
-
-def to_attachment(place: MediaScope, text: str) -> Attachment:
-    """A name may have colons: what follows one is an option only if it is known as such, and the whole no name."""
-    words = medium_words(text)
-    try:
-        found = resolve.medium(place.client, place.gid, *words, beyond=place.beyond)
-    except NameNotFound as error:
-        if ":" not in words[-1] or isinstance(error, AmbiguousName):
-            raise
-        raise NameNotFound(f"{error.message} (what may follow a name: usb, block, virtio, ro)") from None
-    written = found.name if found.name in words else words[-1]
-    options = [option.upper() for option in text.removeprefix(written).split(":")]
-    modes = [option for option in options if option in MODES]
-    if len(modes) > 1:
-        raise click.BadParameter(f"{clean(text)!r} has several modes: choose one of usb, block and virtio")
-    return Attachment(mid=found.id, mode=modes[0] if modes else MediaMode.VIRTIO.value, readonly="RO" in options)
 
 
 def to_nic(place: MediaScope, text: str) -> Nic:
@@ -176,7 +131,8 @@ _NIC_FORM = re.compile(
 
 
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
-_MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:MODE][:ro]"}
+_MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
+_MEDIA_WORDS = f"OPTION is one of {attachments.KNOWN}"
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
 INPUTS = ("virtio", "ps2", "usb")
@@ -219,13 +175,11 @@ WORDS = (
         field="media",
         name="media",
         option="--media",
-        create={**_MEDIA, "help": "A medium, in boot order; MODE is usb, block or virtio."},
-        alter={**_MEDIA, "help": "The media; `none` for none."},
-        read=lambda place, texts: [to_attachment(place, text) for text in texts],
+        create={**_MEDIA, "help": f"A medium, in boot order; {_MEDIA_WORDS}."},
+        alter={**_MEDIA, "help": f"The media; `none` for none. {_MEDIA_WORDS}."},
+        read=lambda place, texts: [attachments.to_attachment(place, text) for text in texts],
         label="medium",
-        show=lambda called, media: [
-            f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}" for one in media
-        ],
+        show=lambda called, media: [attachments.shown(called, one) for one in media],
     ),
     Word(
         field="nics",

@@ -53,10 +53,20 @@ class Display(Wire, frozen=True):
     ppi: Annotated[int, Meta(ge=1, le=10000, description="pixels per inch; stored and reported")] = 96
 
 
+Cache = Annotated[
+    Literal["writeback", "none"],
+    Meta(
+        description="writeback: by the host's page cache; none: past it, where the pool's file system can; absent: "
+        "what the host finds best, which is writeback; a guest's flush reaches the disk in both"
+    ),
+]
+
+
 class Attachment(Wire, frozen=True):
     mid: UUID
     mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
     readonly: bool = False
+    cache: Cache | UnsetType = UNSET
 
 
 class Nic(Wire, frozen=True):

@@ -24,6 +24,7 @@ from uuid import UUID
 from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
 from velocity.hypervisor.spec import Bus as Bus
+from velocity.hypervisor.spec import Cache as Cache
 from velocity.hypervisor.spec import DiskSpec as DiskSpec
 from velocity.hypervisor.spec import DisplaySpec as DisplaySpec
 from velocity.hypervisor.spec import HardwareProfile as HardwareProfile

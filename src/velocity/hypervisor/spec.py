@@ -18,6 +18,13 @@ class Bus(enum.Enum):
     VIRTIO = "VIRTIO"
 
 
+class Cache(enum.Enum):
+    """WRITEBACK: by the host's page cache. NONE: past it, where the file system of the disk's file can."""
+
+    WRITEBACK = "writeback"
+    NONE = "none"
+
+
 class DiskSpec(Value, frozen=True):
     """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason."""
 
@@ -25,6 +32,7 @@ class DiskSpec(Value, frozen=True):
     bus: Bus
     readonly: bool
     cdrom: bool
+    cache: Cache = Cache.WRITEBACK
 
 
 class DisplaySpec(Value, frozen=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
+from msgspec import UNSET
+
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
 from velocity.access.sessions import Caller
@@ -14,6 +16,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
     BridgeSpec,
     Bus,
+    Cache,
     DiskSpec,
     DisplaySpec,
     HostId,
@@ -198,6 +201,7 @@ class Builder:
             bus=Bus(mode),
             readonly=attachment.readonly or not self._may_write(machine.gid, machine.spec, mid),
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
+            cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
         )
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -74,6 +75,19 @@ def test_virtio_disks_have_a_thread_of_their_own_from_hardware_2_on() -> None:
         served = Counter(one.split(",")[0] for one in options(made, "-device") if "iothread=io" in one.split(","))
         assert dict(served) == expected, (hardware, disks)
         assert options(made, "-object").count("iothread,id=io") == bool(expected)
+
+
+@pytest.mark.holds("GUEST-61")
+def test_disks_that_go_past_the_page_cache_say_so_and_no_other_changes() -> None:
+    disks = (disk(Bus.BLOCK), disk(Bus.VIRTIO, format="qcow2"), disk(Bus.USB, readonly=True))
+    plain = plan(disks=disks)
+    for aio in ("native", "io_uring"):
+        made = replace(plain, files=replace(plain.files, direct=plain.files.disks[1:]), direct_aio=aio)
+        more = f",cache.direct=on,file.cache.direct=on,file.aio={aio}"
+        found = zip(options(plain, "-blockdev"), options(made, "-blockdev"), strict=True)
+        added = ["".join(two.split(more)) == one and more in two for one, two in found]
+        assert added == [False, False, False, True, True]
+        assert [options(one, "-device") for one in (made, plain)] == [options(plain, "-device")] * 2
 
 
 @pytest.mark.parametrize(("disks", "ports"), [(0, [3]), (1, [4]), (12, [15]), (13, [15, 2]), (32, [15, 15, 7])])

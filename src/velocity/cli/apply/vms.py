@@ -10,9 +10,10 @@ import msgspec
 from velocity.cli.apply.file import VmEntry
 from velocity.cli.apply.media import MediaSteps
 from velocity.cli.apply.places import Places, unless_made
+from velocity.cli.attachments import MediaScope, medium_words
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.vm import wait_stopped
-from velocity.cli.vm_settings import MediaScope, differs, medium_words, read
+from velocity.cli.vm_settings import differs, read
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
 from velocity.contract.machines import State, VmInfo, VmSummary

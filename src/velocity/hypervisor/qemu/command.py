@@ -6,7 +6,7 @@ https://www.qemu.org/docs/master/system/invocation.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
@@ -28,6 +28,7 @@ USB_NEXT = USB_PORTS - USB_SPARE
 """Disks on each further one."""
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
+SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 
@@ -41,11 +42,12 @@ class ListeningSockets:
 
 @dataclass(frozen=True)
 class Files:
-    """Descriptors of open files, their access modes fitting the use exactly."""
+    """Descriptors of open files, their access modes fitting the use exactly. `direct`: disks past the page cache."""
 
     code: int
     variables: int
     disks: Sequence[int]
+    direct: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class LaunchSpec:
     sockets: ListeningSockets
     nics: Sequence[NatDevice | TapDevice]
     own: str
+    direct_aio: str = "native"
+    """Of QEMU's ways to read and write, the one past the page cache."""
 
     @cached_property
     def hardware(self) -> Hardware:
@@ -114,7 +118,7 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-uuid", str(plan.uuid)),
         *("-no-user-config", "-nodefaults", "-S"),
         *("-msg", "timestamp=on"),
-        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *SANDBOX,
         *("-pidfile", escaped(f"{plan.own}/pid")),
         *("-machine", f"{spec.machine_type},{plan.hardware.machine}"),
         *("-accel", plan.accelerator),
@@ -181,13 +185,16 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
     for number, (disk, descriptor) in enumerate(zip(plan.spec.disks, plan.files.disks, strict=True)):
         fdset = 10 + number
         yield from _fdset(fdset, descriptor)
-        yield from ("-blockdev", _node(disk, f"disk{number}", fdset))
+        direct = plan.direct_aio if descriptor in plan.files.direct else None
+        yield from ("-blockdev", _node(disk, f"disk{number}", fdset, direct))
         yield from _device(disk, number, counts[disk.bus], plan.hardware.slots, thread)
         counts[disk.bus] += 1
 
 
-def _node(disk: DiskSpec, name: str, fdset: int) -> str:
+def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
     node = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
+    if direct:
+        node += f",cache.direct=on,file.cache.direct=on,file.aio={direct}"
     if disk.readonly:
         return f"{node},read-only=on,file.read-only=on"
     return f"{node},discard=unmap"

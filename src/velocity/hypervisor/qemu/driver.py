@@ -7,7 +7,7 @@ import logging
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import cpu_models, facts, firmware, hardware, nat_host, probe, spool
+from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -57,6 +57,7 @@ class QemuHypervisor:
             verdict = probe.choose(chosen.accelerator, cache / "accelerator.json", chosen.binary)
             host = facts.read(chosen.binary, cache / "qemu.json")
             models = cpu_models.read(chosen.binary, verdict.accelerator, cache / "cpu-models.json")
+            aio, _ = disk_io.direct_aio(chosen.binary, chosen.uids, cache / "io-uring.json")
             image = firmware.keep(firmware.find(), chosen.data_dir / "firmware")
         except (probe.BrokenHost, firmware.NoFirmware) as error:
             raise HypervisorError(str(error)) from None
@@ -83,6 +84,7 @@ class QemuHypervisor:
             machine_types=host.machine_types,
             nat=nat.bridge,
             cpu_models=models,
+            direct_aio=aio,
         )
         self.hosts.known = HostFacts(
             accelerator=verdict.accelerator.value,

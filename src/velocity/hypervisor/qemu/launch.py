@@ -19,7 +19,7 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec, NicSpec
-from velocity.hypervisor.qemu import confine, filesizes, hardware, qemu_log, resolver, scopes, spool, vhost
+from velocity.hypervisor.qemu import confine, disk_io, filesizes, hardware, qemu_log, resolver, scopes, spool, vhost
 from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
@@ -55,6 +55,7 @@ class HostDirectories:
     """The bridge of NAT; None: it cannot be had here, and was not before."""
     cpu_models: Mapping[str, str] = field(default_factory=dict)
     """As in `HostFacts`."""
+    direct_aio: str = disk_io.NATIVE
 
     def forget(self, machine: UUID) -> None:
         """Remove what is kept for it: its variables and logs. What cannot be removed is a stray of the next start's."""
@@ -190,6 +191,7 @@ def _launch(
             sockets=sockets,
             nics=_connect_nics(place, run, spec, copies),
             own=str(place.runs.own(who.machine)),
+            direct_aio=place.direct_aio,
         )
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)
@@ -241,10 +243,12 @@ def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, cop
     def opened(path: Path, flags: int) -> int:
         return ours(os.open(path, flags | os.O_CLOEXEC, 0o600))
 
+    disks = [ours(place.media.open(disk.media, readonly=disk.readonly)) for disk in spec.disks]
     return Files(
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
         variables=ours(place.media.open(variables(who.machine), readonly=False)),
-        disks=[ours(place.media.open(disk.media, readonly=disk.readonly)) for disk in spec.disks],
+        disks=disks,
+        direct=list(disk_io.direct(spec, disks)),
     )
 
 

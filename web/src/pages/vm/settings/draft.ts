@@ -52,7 +52,7 @@ function canonical(value: Settings[Field]): string {
   if (!Array.isArray(value)) return JSON.stringify(value);
   return JSON.stringify(
     value.map((one) => {
-      if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false];
+      if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false, one.cache ?? null];
       if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
@@ -120,7 +120,10 @@ export function cliOf(
   );
   add(
     "--media",
-    changes.media?.map((one) => `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}`),
+    changes.media?.map((one) => {
+      const cache = one.cache ? `:cache=${one.cache}` : "";
+      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}`;
+    }),
   );
   add(
     "--nic",

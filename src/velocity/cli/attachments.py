@@ -1,0 +1,87 @@
+"""A medium of a VM in words: MEDIUM[:OPTION]... of `vm create`, `vm set` and apply files, and its line of `vm show`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import resolve
+from velocity.cli.output import AmbiguousName, NameNotFound
+from velocity.cli.words import clean
+from velocity.client import Client
+from velocity.contract.machines import Attachment, MediaMode
+
+
+@dataclass(frozen=True)
+class MediaScope:
+    """Where media are looked for; `beyond`: one of another group will do, where the group has none of that name."""
+
+    client: Client
+    gid: int | None
+    beyond: bool = False
+
+
+MediaNames = Callable[[UUID], str]
+"""What a medium is called, for people."""
+
+
+def _cache(text: str) -> dict[str, object]:
+    if text.lower() not in CACHES:
+        raise click.BadParameter(f"{clean(text)!r} is no cache: write {' or '.join(CACHES)}")
+    return {"cache": text.lower()}
+
+
+CACHES = ("writeback", "none")
+FLAGS: Mapping[str, Mapping[str, object]] = {
+    **{mode.value.lower(): {"mode": mode.value} for mode in MediaMode},
+    "ro": {"readonly": True},
+}
+VALUES: Mapping[str, Callable[[str], Mapping[str, object]]] = {"cache": _cache}
+"""Options with a value, as in `cache=none`: what an attachment has with it. Raise `click.BadParameter`."""
+KNOWN = ", ".join([*FLAGS, *(f"{name}=..." for name in VALUES)])
+
+
+def _is_option(text: str) -> bool:
+    name, equals, _ = text.lower().partition("=")
+    return name in (VALUES if equals else FLAGS)
+
+
+def medium_words(text: str) -> list[str]:
+    """What the medium may be called: the whole, and what is left without the options at its end."""
+    words = [text]
+    while ":" in words[-1] and _is_option(words[-1].rpartition(":")[2]):
+        words.append(words[-1].rpartition(":")[0])
+    return words
+
+
+def to_attachment(place: MediaScope, text: str) -> Attachment:
+    """A name may have colons: what follows one is an option only if it is known as such, and the whole no name."""
+    words = medium_words(text)
+    try:
+        found = resolve.medium(place.client, place.gid, *words, beyond=place.beyond)
+    except NameNotFound as error:
+        if ":" not in words[-1] or isinstance(error, AmbiguousName):
+            raise
+        raise NameNotFound(f"{error.message} (what may follow a name: {KNOWN})") from None
+    written = found.name if found.name in words else words[-1]
+    options = [option.lower() for option in text.removeprefix(written).split(":") if option]
+    if len([one for one in options if one in FLAGS and "mode" in FLAGS[one]]) > 1:
+        raise click.BadParameter(f"{clean(text)!r} has several modes: choose one of usb, block and virtio")
+    said: dict[str, Any] = {"mode": MediaMode.VIRTIO.value}
+    for option in options:
+        name, equals, value = option.partition("=")
+        said |= VALUES[name](value) if equals else FLAGS[name]
+    return Attachment(mid=found.id, **said)
+
+
+def shown(called: MediaNames, one: Attachment) -> str:
+    """For people."""
+    words = [f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}"]
+    if one.cache is not UNSET:
+        words.append(f"cache {one.cache}")
+    return ", ".join(words)

@@ -1,0 +1,88 @@
+"""What QEMU itself says that disks have, by whatever way they are attached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from tests.ports.subjects import DEADLINE, HOST, NoMedia, machine, spec
+from velocity.config import Settings
+from velocity.hypervisor.port import Bus, Cache, DiskSpec, Incarnation, Stop
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.hypervisor.qemu.options import options
+from velocity.storage.port import MediaRef, ObjectKind
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+
+WAYS = ((Bus.BLOCK, False), (Bus.USB, False), (Bus.VIRTIO, False), (Bus.USB, True), (Bus.VIRTIO, True))
+"""How a medium may be attached, and whether as a CD-ROM."""
+
+
+class Blank(NoMedia):
+    """Media are there as soon as somebody opens them."""
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        if media.kind is not ObjectKind.MEDIUM:
+            return super().open(media, readonly=readonly)
+        path = self.data_dir / f"{media.medium}"
+        with path.open("ab") as file:
+            file.truncate(1 << 20)
+        return os.open(path, os.O_RDONLY if readonly else os.O_RDWR)
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.data_dir = data_dir
+
+
+@pytest.fixture
+async def driver(tmp_path: Path, runtime: Path, anyio_backend: str) -> AsyncIterator[QemuHypervisor]:
+    made = QemuHypervisor(
+        options(Settings(data_dir=tmp_path, runtime_dir=str(runtime), accelerator="tcg", uid_base=43000)),
+        Blank(tmp_path),
+    )
+    await made.prepare()
+    yield made
+    for found in (await made.machines.adopt(HOST, deadline=DEADLINE)).found:
+        await made.machines.stop(found.who, Stop.NOW, deadline=DEADLINE)
+        await made.machines.acknowledge(found.who, deadline=DEADLINE)
+    await made.machines.close()
+
+
+def disks(**more: Any) -> tuple[DiskSpec, ...]:
+    """One attached in each way."""
+    return tuple(
+        DiskSpec(MediaRef(1, UUID(int=number + 1), "raw"), bus, readonly=cdrom, cdrom=cdrom, **more)
+        for number, (bus, cdrom) in enumerate(WAYS)
+    )
+
+
+async def started(driver: QemuHypervisor, *all_disks: DiskSpec) -> Incarnation:
+    who = machine()
+    wanted = msgspec.structs.replace(spec(driver, held=True, displays=0), disks=all_disks)
+    await driver.machines.start(who, wanted, deadline=DEADLINE)
+    return who
+
+
+async def inserted(driver: QemuHypervisor, who: Incarnation) -> list[dict[str, Any]]:
+    """What QEMU says of each disk, in their order."""
+    answer = await driver.adoption.running(who).session.execute("query-block", deadline=DEADLINE)
+    found = {one["inserted"]["node-name"]: one["inserted"] for one in answer if "inserted" in one}
+    return [found[f"disk{number}"] for number in range(len(WAYS))]
+
+
+@pytest.mark.holds("GUEST-61")
+async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attached(driver: QemuHypervisor) -> None:
+    for cache in Cache:
+        who = await started(driver, *disks(cache=cache))
+        found = [one["cache"] for one in await inserted(driver, who)]
+        assert found == [{"direct": cache is Cache.NONE, "no-flush": False, "writeback": True}] * len(WAYS)
+        command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
+        aio = driver.sessions.place.direct_aio
+        assert command.count("aio=") == command.count(f"aio={aio}") == (len(WAYS) if cache is Cache.NONE else 0)
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
