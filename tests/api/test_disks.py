@@ -22,7 +22,7 @@ async def started(w: World, vmid: int) -> tuple[DiskSpec, ...]:
     return run.spec.disks
 
 
-@pytest.mark.holds("GUEST-61")
+@pytest.mark.holds("GUEST-45")
 async def test_a_disks_cache_is_what_was_sent_and_without_it_all_is_as_before(tmp_path: Path) -> None:
     """The elements read back as they were sent, over a restart too; a change waits for the next start."""
     async with world(tmp_path / "data") as w:

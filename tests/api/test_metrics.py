@@ -117,7 +117,7 @@ async def test_who_may_see_what_a_vm_takes(w: World) -> None:
     assert await w.refused("POST", "/v/vm/command", stranger, vmid=vmid) == (404, 34110)
 
 
-@pytest.mark.holds("METRIC-460")
+@pytest.mark.holds("METRIC-12")
 async def test_what_all_that_run_take_is_one_answer_of_those_that_the_caller_may_view(w: World, hands: Hands) -> None:
     ours = await w.group("ours")
     age = 3600.0
@@ -142,7 +142,7 @@ async def test_what_all_that_run_take_is_one_answer_of_those_that_the_caller_may
     assert "running_since" not in (await w.ok("POST", "/v/vm", bob, vmid=mine)).body
 
 
-@pytest.mark.holds("METRIC-461")
+@pytest.mark.holds("METRIC-13")
 async def test_how_busy_the_host_is_over_ten_seconds(w: World, hands: Hands) -> None:
     host, metrics = w.hypervisor.hosts, w.server.services.metrics
 

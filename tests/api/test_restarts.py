@@ -13,7 +13,7 @@ from velocity.hypervisor.port import Fact, FactCause
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.holds("MORE-400")
+@pytest.mark.holds("MORE-1")
 async def test_a_restart_goes_on_without_whoever_asked_and_is_shown_until_it_runs(w: World) -> None:
     bob = await w.user("bob", (0, "vm.view"))
     ann = await w.user("ann", (0, "vm.view"), (0, "vm.state"))
@@ -40,7 +40,7 @@ async def test_a_restart_goes_on_without_whoever_asked_and_is_shown_until_it_run
     ]  # fmt: skip
 
 
-@pytest.mark.holds("MORE-401")
+@pytest.mark.holds("MORE-2")
 async def test_a_restart_goes_on_after_the_servers_end(tmp_path: Path, anyio_backend: str) -> None:
     async with world(tmp_path / "data") as w:
         vmid = await w.vm("web")

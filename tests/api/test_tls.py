@@ -116,7 +116,7 @@ def certificate_of(file: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(file.read_text())
 
 
-@pytest.mark.holds("METRIC-462")
+@pytest.mark.holds("METRIC-14")
 @pytest.mark.parametrize("days", [30, -1])
 def test_when_a_certificate_expires_is_known_also_when_it_has(tmp_path: Path, days: int) -> None:
     good, authority = certificate("localhost", days=days), certificate("ca", authority=True)

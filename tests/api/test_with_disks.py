@@ -46,7 +46,7 @@ async def refused(w: World, status: int, code: int, key: str | None = None, **bo
     return await w.call("DELETE", "/v/vm", key, **body, disks=True)
 
 
-@pytest.mark.holds("MORE-410")
+@pytest.mark.holds("MORE-5")
 async def test_a_vm_goes_with_its_disks_and_comes_back_with_them(w: World) -> None:
     vmid, mids = await furnished(w)
     before = await shown(w)
@@ -68,7 +68,7 @@ async def test_a_vm_goes_with_its_disks_and_comes_back_with_them(w: World) -> No
     assert not any(mids[name] in file for name in DISKS for file in after["files"])
 
 
-@pytest.mark.holds("MORE-410")
+@pytest.mark.holds("MORE-5")
 async def test_what_lies_in_the_trash_is_purged_with_its_disks(w: World) -> None:
     vmid, mids = await furnished(w)
     await w.ok("DELETE", "/v/vm", vmid=vmid, disks=True)
@@ -76,7 +76,7 @@ async def test_what_lies_in_the_trash_is_purged_with_its_disks(w: World) -> None
     assert not any(mids[name] in file for name in DISKS for file in w.files())
 
 
-@pytest.mark.holds("MORE-411")
+@pytest.mark.holds("MORE-6")
 async def test_a_disk_of_another_vm_too_is_named_and_keeps_all_of_it(w: World) -> None:
     vmid, mids = await furnished(w)
     other = await w.vm("db", media=[{"mid": mids["b"], "mode": "BLOCK", "readonly": True}])
@@ -89,7 +89,7 @@ async def test_a_disk_of_another_vm_too_is_named_and_keeps_all_of_it(w: World) -
     assert not {*DISKS} & await media(w)
 
 
-@pytest.mark.holds("MORE-411")
+@pytest.mark.holds("MORE-6")
 async def test_it_needs_the_right_to_both_and_so_does_the_trash(w: World) -> None:
     gid = await w.group("team")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=0, write=True, manage=True)
@@ -108,7 +108,7 @@ async def test_it_needs_the_right_to_both_and_so_does_the_trash(w: World) -> Non
     await w.ok("PUT", "/t/trash", whole, trid=item)
 
 
-@pytest.mark.holds("MORE-411")
+@pytest.mark.holds("MORE-6")
 @pytest.mark.parametrize("where", ["the move of a file", "the commit"])
 async def test_what_fails_halfway_leaves_everything(w: World, where: str) -> None:
     vmid, _ = await furnished(w)

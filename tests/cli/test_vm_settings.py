@@ -72,7 +72,7 @@ def test_keyboard_and_pointer_are_written_and_shown(host: Host, tmp_path: Path) 
     assert "change VM web in /: input" in host.ok("apply", str(file), "--yes") and shown() == ["ps2"]
 
 
-@pytest.mark.holds("GUEST-61")
+@pytest.mark.holds("GUEST-45")
 def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: Host, tmp_path: Path) -> None:
     def media() -> tuple[list[dict[str, object]], list[str]]:
         shown = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]

@@ -29,7 +29,7 @@ def stands(k: Keeping) -> tuple[State, int, bool, bool]:
     return k.keeper.state, k.keeper.who.epoch, k.keeper.progress.restarts, k.store.progress.restarts
 
 
-@pytest.mark.holds("MORE-400")
+@pytest.mark.holds("MORE-1")
 @pytest.mark.parametrize("before", [(), (Cause.ASK_PAUSE,)])
 @pytest.mark.parametrize("force", [False, True])
 async def test_a_restart_stops_and_starts_again(k: Keeping, before: tuple[Cause, ...], force: bool) -> None:
@@ -51,7 +51,7 @@ async def test_one_that_is_held_before_its_first_instruction_restarts_and_runs(k
     assert stands(k) == (State.RUNNING, 2, False, False)
 
 
-@pytest.mark.holds("MORE-401")
+@pytest.mark.holds("MORE-2")
 async def test_a_restart_is_written_down_before_the_button_is_pressed(k: Keeping) -> None:
     await started(k, deaf=True)
     k.store.disk.clear()
@@ -65,7 +65,7 @@ async def test_a_restart_is_written_down_before_the_button_is_pressed(k: Keeping
     assert (stands(k), k.keeper.progress.requested) == ((State.STOPPING, 1, True, True), State.RUNNING)
 
 
-@pytest.mark.holds("MORE-401")
+@pytest.mark.holds("MORE-2")
 @pytest.mark.parametrize("force", [False, True])
 async def test_a_restart_goes_on_after_a_crash_before_the_stop(k: Keeping, force: bool) -> None:
     await started(k, deaf=True)
@@ -79,7 +79,7 @@ async def test_a_restart_goes_on_after_a_crash_before_the_stop(k: Keeping, force
     assert stands(k) == (State.RUNNING, 2, False, False)
 
 
-@pytest.mark.holds("MORE-401")
+@pytest.mark.holds("MORE-2")
 @pytest.mark.parametrize("moment", ["while it ended", "after its end", "while it began"])
 async def test_a_restart_goes_on_after_a_crash_between_stop_and_start(k: Keeping, moment: str) -> None:
     await started(k, deaf=True)
@@ -99,7 +99,7 @@ async def test_a_restart_goes_on_after_a_crash_between_stop_and_start(k: Keeping
     assert stands(k) == (State.RUNNING, 3 if moment == "while it began" else 2, False, False)
 
 
-@pytest.mark.holds("MORE-402")
+@pytest.mark.holds("MORE-3")
 @pytest.mark.parametrize("cause", [Cause.ASK_STOP, Cause.ASK_KILL])
 async def test_a_stop_ends_a_restart(k: Keeping, cause: Cause) -> None:
     await started(k, deaf=True)
@@ -116,7 +116,7 @@ async def test_a_stop_ends_a_restart(k: Keeping, cause: Cause) -> None:
     assert stands(k) == (State.STOPPED, 1, False, False)
 
 
-@pytest.mark.holds("MORE-402")
+@pytest.mark.holds("MORE-3")
 @pytest.mark.parametrize("cause", [Cause.ASK_STOP, Cause.ASK_KILL])
 async def test_a_stop_ends_a_restart_between_stop_and_start(k: Keeping, cause: Cause) -> None:
     await started(k)
@@ -154,7 +154,7 @@ async def test_a_guest_that_ends_by_itself_while_its_restart_is_written_down_sta
     assert stands(k) == (State.RUNNING, 2, False, False)
 
 
-@pytest.mark.holds("MORE-403")
+@pytest.mark.holds("MORE-4")
 async def test_a_start_that_is_refused_ends_a_restart_with_its_reason(k: Keeping) -> None:
     await started(k)
     k.hypervisor.faults.refuse = "no bridge"

@@ -77,7 +77,7 @@ def test_virtio_disks_have_a_thread_of_their_own_from_hardware_2_on() -> None:
         assert options(made, "-object").count("iothread,id=io") == bool(expected)
 
 
-@pytest.mark.holds("GUEST-61")
+@pytest.mark.holds("GUEST-45")
 def test_disks_that_go_past_the_page_cache_say_so_and_no_other_changes() -> None:
     disks = (disk(Bus.BLOCK), disk(Bus.VIRTIO, format="qcow2"), disk(Bus.USB, readonly=True))
     plain = plan(disks=disks)

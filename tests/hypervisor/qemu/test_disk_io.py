@@ -50,7 +50,7 @@ def program(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.holds("GUEST-60")
+@pytest.mark.holds("GUEST-44")
 def test_io_uring_is_used_where_a_guests_process_really_can_and_what_was_found_is_kept(place: Path) -> None:
     cache = place / "io-uring.json"
     allowed = disk_io.FORBIDDEN.read_text().strip() == "0" if disk_io.FORBIDDEN.exists() else True
@@ -93,7 +93,7 @@ def past(bus: Bus, **more: object) -> DiskSpec:
     return msgspec.structs.replace(disk(bus), cache=Cache.NONE, **more)
 
 
-@pytest.mark.holds("GUEST-61")
+@pytest.mark.holds("GUEST-45")
 def test_a_disk_goes_past_the_page_cache_only_where_its_file_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -76,7 +76,7 @@ async def inserted(driver: QemuHypervisor, who: Incarnation) -> list[dict[str, A
     return [found[f"disk{number}"] for number in range(len(WAYS))]
 
 
-@pytest.mark.holds("GUEST-61")
+@pytest.mark.holds("GUEST-45")
 async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attached(driver: QemuHypervisor) -> None:
     for cache in Cache:
         who = await started(driver, *disks(cache=cache))
