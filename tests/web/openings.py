@@ -138,7 +138,7 @@ DIALOGS = (
     Opening("app/Palette", "/", (press("Search or run Ctrl K"),), "Search or run Ctrl K"),
     dialog("pages/vms/ScreenSearch", "/vms", "Text on screens"),
     dialog("ui/ForceOff", "/vms", "Actions of runs", press("Force off…")),
-    dialog("pages/vms/DeleteVms", "/vms", "Actions of web", press("Delete…")),
+    dialog("ui/DeleteVms", "/vms", "Actions of web", press("Delete…")),
     dialog("pages/tasks/useCancel", "/tasks", "Cancel Importing slow"),
     dialog("pages/media/columns", "/media", "Warning about packed.qcow2"),
     dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),
@@ -150,7 +150,8 @@ DIALOGS = (
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
     dialog("pages/vm/overview/TakeFromHost", f"/vms/{WEB}", "Use this host's…"),
     dialog("pages/vm/Copy", f"/vms/{WEB}", MORE_WEB, press("Create another one like it…")),
-    dialog("pages/vm/Delete", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
+    dialog("ui/DeleteVms", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
+    dialog("ui/DeleteVms", f"/vms/{RUNS}", MORE_RUNS, press("Delete…")),
     Opening(
         "pages/vm/settings/Review",
         f"/vms/{WEB}/settings",

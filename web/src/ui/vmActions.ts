@@ -6,7 +6,7 @@ import { runAction } from "./actions";
 import { runBulk } from "./bulk";
 
 export interface VmAction {
-  verb: "start" | "hold" | "resume" | "pause" | "stop" | "kill";
+  verb: "start" | "hold" | "resume" | "pause" | "stop" | "press" | "stay" | "kill";
   title: string;
   /** "Starting", of a toast while it lasts. */
   ongoing: string;
@@ -32,6 +32,10 @@ export const HOLD = action("hold", "Start held", "Loading", "loaded and held", "
 const RESUME = action("resume", "Resume", "Resuming", "resumed", "RUNNING");
 const PAUSE = action("pause", "Pause", "Pausing", "paused", "PAUSED");
 const STOP = action("stop", "Stop", "Pressing the power button of", "asked to shut down", "STOPPED");
+/** Of one that shuts down already: its guest may not have heard it, or have asked somebody at its screen. */
+const PRESS = action("press", "Press power button", "Pressing the power button of", "asked to shut down", "STOPPED");
+/** Of one that restarts. */
+const STAY = action("stay", "Do not start again", "Ending the restart of", "not to be started again", "STOPPED");
 export const KILL: VmAction = {
   ...action("kill", "Force off", "Switching off", "switched off", "STOPPED"),
   force: true,
@@ -45,21 +49,36 @@ const SUITS: Record<State, VmAction[]> = {
   PAUSING: [KILL],
   PAUSED: [RESUME, STOP, KILL],
   RESUMING: [KILL],
-  STOPPING: [KILL],
+  STOPPING: [PRESS, KILL],
 };
 
+const RESTARTING = [PRESS, STAY, KILL];
+
 /** What suits a VM's state, for those who may. */
-export const actionsOf = (vm: Vm, may: May): VmAction[] => (may("vm.state", vm.gid) ? SUITS[vm.state] : []);
+export const actionsOf = (vm: Vm, may: May): VmAction[] => (may("vm.state", vm.gid) ? suiting(vm) : []);
+
+const suiting = (vm: Vm): VmAction[] => (vm.restarting && vm.state === "STOPPING" ? RESTARTING : SUITS[vm.state]);
 
 /** What suits some of these VMs, and which. */
 export function actionsOfAll(vms: readonly Vm[], may: May): { action: VmAction; vms: Vm[] }[] {
-  const suiting = (one: VmAction) => vms.filter((vm) => actionsOf(vm, may).includes(one));
+  const those = (one: VmAction) => vms.filter((vm) => actionsOf(vm, may).includes(one));
   return [START, RESUME, PAUSE, STOP, KILL]
-    .map((one) => ({ action: one, vms: suiting(one) }))
+    .map((one) => ({ action: one, vms: those(one) }))
     .filter((one) => one.vms.length > 0);
 }
 
-const ask = (vm: Vm, { state, force }: VmAction) => call("put", "/v/vm/state", { vmid: vm.vmid, state, force });
+/** Who presses the button of one that restarts does not mean that it is to stay off. */
+const ask = (vm: Vm, one: VmAction) =>
+  one === PRESS && vm.restarting
+    ? call("put", "/v/vm/restart", { vmid: vm.vmid })
+    : call("put", "/v/vm/state", { vmid: vm.vmid, state: one.state, force: one.force });
+
+/** What is done later, once the guest has shut down. */
+const ASKED: Partial<Record<VmAction["verb"], string>> = {
+  stop: "was asked to shut down",
+  press: "was asked to shut down",
+  stay: "will not be started again",
+};
 
 /** Whether it was done with all of them; how it goes is shown. Whoever calls has asked before what has a `danger`. */
 export function runOnVms(vms: readonly Vm[], one: VmAction): Promise<boolean> {
@@ -67,7 +86,7 @@ export function runOnVms(vms: readonly Vm[], one: VmAction): Promise<boolean> {
   if (only && vms.length === 1)
     return runAction({
       pending: `${one.ongoing} ${only.name}`,
-      done: one === STOP ? `${only.name} was asked to shut down` : `${only.name} is ${one.state.toLowerCase()}`,
+      done: `${only.name} ${ASKED[one.verb] ?? `is ${one.state.toLowerCase()}`}`,
       do: () => ask(only, one),
     });
   return runBulk(vms, {

@@ -147,6 +147,8 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
       const [past, infinitive] = STATES[target.state ?? ""] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
     }
+    case "restart_vm":
+      return ["restarted", "restart", vm()];
     case "open_console":
       return ["opened the console of", "open the console of", vm()];
     case "cancel_task":

@@ -1,13 +1,14 @@
 /** What can be done with a VM: the likely thing as a button, the rest in a menu, what loses something after a question. */
 import { Button, Divider, DropdownItem, DropdownList, MenuToggle } from "@patternfly/react-core";
 import { useState } from "react";
+import { useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Icon, type IconName } from "@/look/Icon";
+import { DeleteVms } from "@/ui/DeleteVms";
 import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
 import { Copy } from "./Copy";
-import { Delete } from "./Delete";
 import { Restart } from "./Restart";
 
 type Dialog = "kill" | "restart" | "copy" | "delete";
@@ -18,6 +19,8 @@ const ICONS: Record<VmAction["verb"], IconName> = {
   resume: "play",
   pause: "pause",
   stop: "power",
+  press: "power",
+  stay: "power",
   kill: "power",
 };
 
@@ -25,6 +28,7 @@ export function VmActions({ vm }: { vm: Vm }) {
   const [open, setOpen] = useState(false);
   const [dialog, setDialog] = useState<Dialog>();
   const may = useMay();
+  const navigate = useNavigate();
   const mayState = may("vm.state", vm.gid);
   const mayRemove = may("vm.remove", vm.gid);
   const mayCreate = may("vm.create", vm.gid);
@@ -34,7 +38,7 @@ export function VmActions({ vm }: { vm: Vm }) {
   return (
     <>
       {buttons
-        .filter((one) => !one.force || buttons.length === 1)
+        .filter((one) => !one.force || buttons.length === 1 || vm.state === "STOPPING")
         .map((one) => (
           <Button
             key={one.verb}
@@ -72,7 +76,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 {HOLD.title}
               </DropdownItem>
             )}
-            {mayState && vm.state === "RUNNING" && (
+            {mayState && !stopped && !vm.restarting && (
               <DropdownItem onClick={() => setDialog("restart")}>Restart…</DropdownItem>
             )}
             {buttons.includes(KILL) && (
@@ -83,12 +87,7 @@ export function VmActions({ vm }: { vm: Vm }) {
             {mayCreate && <DropdownItem onClick={() => setDialog("copy")}>Create another one like it…</DropdownItem>}
             {mayRemove && <Divider component="li" />}
             {mayRemove && (
-              <DropdownItem
-                isDanger
-                isAriaDisabled={!stopped}
-                tooltipProps={stopped ? undefined : { content: "Stop it first: only stopped VMs can be deleted." }}
-                onClick={() => stopped && setDialog("delete")}
-              >
+              <DropdownItem isDanger onClick={() => setDialog("delete")}>
                 Delete…
               </DropdownItem>
             )}
@@ -98,7 +97,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
       {dialog === "copy" && <Copy vm={vm} onClose={close} />}
-      {dialog === "delete" && <Delete vm={vm} onClose={close} />}
+      {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>
   );
 }

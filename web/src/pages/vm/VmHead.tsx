@@ -59,13 +59,14 @@ export function VmNotes({ vm }: { vm: Vm }) {
             </>
           }
         >
-          The guest shuts down by itself. If it does not react, force it off.
+          {vm.restarting
+            ? "Once the guest has shut down, the server starts it again."
+            : "The guest shuts down by itself. If it does not react, press its power button again, or force it off."}
         </Note>
       )}
       {vm.waiting.length > 0 && (
         <Note tone="busy" title={`Takes effect at the next start: ${waitingWords(vm.waiting)}`}>
-          {may("vm.state", vm.gid) &&
-            "A restart inside the guest is not enough: stop and start it, or use Restart in the menu above."}
+          {may("vm.state", vm.gid) && "A restart inside the guest is not enough: use Restart in the menu above."}
         </Note>
       )}
     </>

@@ -4,6 +4,7 @@ import type { Entry } from "@/api/schema";
 const OPERATIONS: Record<string, string> = {
   create_vm: "Created it",
   alter_vm: "Changed its settings",
+  restart_vm: "Restarted it",
   delete_vm: "Deleted it",
   open_console: "Opened a console",
   restore: "Restored it from the trash",

@@ -1,7 +1,7 @@
 /** What is asked before something is lost, in the table and on the wall. */
 import type { Vm } from "@/api/live";
+import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
-import { DeleteVms } from "./DeleteVms";
 
 export interface PendingAction {
   action: "kill" | "delete";

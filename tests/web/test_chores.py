@@ -1,0 +1,99 @@
+"""Chores of whole VMs, each in at most three clicks from the VM's page; what was asked for goes on without the page."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.host import Host
+from tests.patience import PATIENCE
+from tests.web.person import Person
+from velocity.hypervisor.port import Fact, FactCause
+
+MOST = 3
+
+
+class Clicks:
+    """Those that somebody makes on a page."""
+
+    def __init__(self, page: Page) -> None:
+        self.made = 0
+        self.page = page
+
+    def on(self, what: Locator) -> None:
+        what.click()
+        self.made += 1
+
+    def menu(self, item: str) -> None:
+        self.on(self.page.get_by_role("button", name="More that can be done with "))
+        self.on(self.page.get_by_role("menuitem", name=item))
+
+    def button(self, name: str) -> None:
+        self.on(self.page.get_by_role("dialog").get_by_role("button", name=name, exact=True))
+
+
+def vm(host: Host, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host.ok("vm", "show", name, "--json"))
+    return found
+
+
+def is_shown_as(page: Page, state: str) -> None:
+    expect(page.locator(".v-status").first).to_have_text(state)
+
+
+@pytest.mark.holds("PAGE-400")
+def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> None:
+    host.hypervisor.faults.deaf = True
+    host.ok("vm", "create", "web", "--memory", "64M")
+    host.ok("vm", "start", "web")
+    root.open("/vms/1")
+    clicks = Clicks(root.page)
+    clicks.menu("Restart…")
+    clicks.button("Restart")
+    is_shown_as(root.page, "Stopping")
+    assert clicks.made <= MOST
+    expect(root.page.get_by_text("the server starts it again")).to_be_visible()
+    (run,) = host.hypervisor.runs.values()
+    root.page.get_by_role("button", name="Press power button").click()
+    expect(root.page.get_by_text("web was asked to shut down")).to_be_visible()
+    assert (run.presses, vm(host, "web")["restarting"]) == (2, True), "who presses again ends no restart"
+    root.page.close()
+    host.hypervisor.faults.deaf = False
+    host.loop.call_soon_threadsafe(host.hypervisor.play, run.who.machine, Fact.ENDED, FactCause.GUEST_SHUTDOWN)
+    end = time.monotonic() + PATIENCE
+    while vm(host, "web")["state"] != "RUNNING":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.holds("PAGE-401")
+def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
+    for disk in "web-disk", "shared":
+        host.ok("media", "create", disk, "--size", "1M")
+    for name, disk in (("web", "web-disk"), ("db", "shared"), ("reads", "shared:usb:ro")):
+        host.ok("vm", "create", name, "--memory", "64M", "--media", disk)
+    root.open("/vms/1")
+    clicks = Clicks(root.page)
+    clicks.menu("Delete…")
+    expect(root.page.get_by_role("checkbox", name="Delete its disk too")).to_be_checked()
+    expect(root.page.get_by_role("dialog")).to_contain_text("web-disk (1 MiB)")
+    clicks.button("Delete")
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+    assert clicks.made <= MOST
+    assert [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]] == ["shared"]
+    assert [one["size"] for one in json.loads(host.ok("trash", "list", "--json"))["items"]] == [1 << 20]
+
+    host.ok("vm", "start", "db")
+    root.open("/vms/2")
+    clicks.menu("Delete…")
+    dialog = root.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Another VM has shared as well: the disks of this VM remain.")
+    expect(dialog.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
+    dialog.get_by_role("checkbox", name="Force off first").check()
+    clicks.button("Delete")
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+    assert "shared" in host.ok("media", "list")
