@@ -1,8 +1,6 @@
 /** A form in a dialog: what was typed stays when the server refuses it, and the refusal stands at its field. */
 import {
-  Alert,
   Button,
-  Content,
   Form,
   FormHelperText,
   HelperText,
@@ -12,15 +10,10 @@ import {
   ModalFooter,
   ModalHeader,
 } from "@patternfly/react-core";
-import { type ReactNode, useId, useState } from "react";
+import { type ReactNode, useId, useRef, useState } from "react";
 import { ApiError, messageOf } from "@/api/http";
+import { incomplete, type Refusal, RefusalAlert } from "./RefusalAlert";
 import { type Request, SameAs } from "./SameAs";
-
-export interface Refusal {
-  field?: string;
-  message: string;
-  request?: string;
-}
 
 export function useRefusal(fields: readonly string[]) {
   const [refusal, setRefusal] = useState<Refusal>();
@@ -28,9 +21,9 @@ export function useRefusal(fields: readonly string[]) {
   return {
     /** What the server said of a field. */
     at: (field: string) => (known && refusal.field === field ? refusal.message : undefined),
-    /** What it said of the whole. */
-    whole: known ? undefined : refusal,
+    last: refusal,
     clear: () => setRefusal(undefined),
+    tell: (refusal: Refusal) => setRefusal(refusal),
     set: (error: unknown) =>
       setRefusal({
         message: messageOf(error),
@@ -56,6 +49,7 @@ export function FormDialog({
   about,
   verb,
   ready,
+  missing,
   refusal,
   cli,
   request,
@@ -68,8 +62,11 @@ export function FormDialog({
   title: string;
   about?: ReactNode;
   verb: string;
-  /** Whether what is typed can be sent; otherwise the fields say why not. */
+  /** Whether what is typed can be sent; otherwise the fields say why not, and pressing the button leads to the first. */
   ready: boolean;
+  /** What is lacking, where no field says it. */
+  missing?: string | undefined;
+  /** What the server said last. */
   refusal?: Refusal | undefined;
   cli?: string[] | string[][];
   request: Request | Request[];
@@ -81,9 +78,13 @@ export function FormDialog({
   children: ReactNode;
 }) {
   const id = useId();
+  const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
+  const [early, setEarly] = useState<Refusal>();
   const submit = async () => {
-    if (!ready || busy) return;
+    if (busy) return;
+    setEarly(ready ? undefined : incomplete(missing));
+    if (!ready) return;
     setBusy(true);
     if (await onSubmit()) onClose();
     else setBusy(false);
@@ -99,27 +100,24 @@ export function FormDialog({
       <ModalBody>
         <Form
           id={`${id}-form`}
+          ref={form}
+          noValidate
           onSubmit={(event) => {
             event.preventDefault();
             void submit();
           }}
         >
-          {refusal && (
-            <Alert component="p" isInline variant="danger" title="The server refused it">
-              {refusal.message}
-              {refusal.request && <Content component="small">Request {refusal.request}</Content>}
-            </Alert>
-          )}
           {children}
           {(Array.isArray(request) ? request.length > 0 : true) && <SameAs cli={cli} request={request} />}
         </Form>
       </ModalBody>
+      <RefusalAlert refusal={early && !ready ? early : refusal} form={form} />
       <ModalFooter>
         <Button
           type="submit"
           form={`${id}-form`}
           variant={danger ? "danger" : "primary"}
-          isDisabled={!ready || busy}
+          isDisabled={busy}
           isLoading={busy}
         >
           {verb}

@@ -46,7 +46,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
       title="Create an empty disk"
       verb="Create"
       ready={!naming && !sizing && target.mpid !== undefined}
-      refusal={refused.whole}
+      refusal={refused.last}
       cli={[
         "velocity",
         "media",

@@ -62,7 +62,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
       }
       verb={making === "import" ? "Import" : "Clone"}
       ready={!naming && !room && target.mpid !== undefined}
-      refusal={refused.whole}
+      refusal={refused.last}
       cli={target.gid === medium.gid ? line : undefined}
       request={{ method: "put", path, body }}
       onSubmit={submit}

@@ -34,6 +34,7 @@ export function DeleteGroup({ group, onDone, onClose }: { group: Group; onDone: 
       title={`Delete the group ${path}?`}
       verb={purge ? "Delete permanently" : "Delete"}
       ready={data !== undefined && (!purge || typed === group.name)}
+      missing={data && `Type the name of the group, ${group.name}, to delete it permanently.`}
       cli={[
         ...["velocity", "group", "rm", groupWord(path, group.gid)],
         ...(force ? ["--force"] : []),

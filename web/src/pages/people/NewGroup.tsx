@@ -38,7 +38,7 @@ export function NewGroup({
       about="It starts empty. Permissions on the group above also apply to it."
       verb="Create"
       ready={name !== "" && !wrong}
-      refusal={refusal.whole}
+      refusal={refusal.last}
       cli={newGroupLine(name, path, parent)}
       request={{ method: "put", path: "/u/group", body }}
       onSubmit={() =>

@@ -37,7 +37,7 @@ export function NewUser({ onGive, onClose }: { onGive: ((uid: number) => void) |
       about="New users have no permissions: give them some afterwards, on a group."
       verb="Create"
       ready={name !== "" && !wrong && passwordProblem(password) === undefined}
-      refusal={refusal.whole}
+      refusal={refusal.last}
       cli={newUserLine(name)}
       request={{ method: "put", path: "/u/user", body: { name, password: "…" } }}
       onSubmit={async () => {

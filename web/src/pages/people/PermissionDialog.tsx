@@ -141,6 +141,7 @@ function Changing({
           : "Save"
       }
       ready={complete && all.length > 0}
+      missing={complete ? "Tick or untick a permission first." : undefined}
       cli={complete ? linesOf(whom, where, all) : []}
       request={complete ? requestsOf(whom, where, all) : []}
       onSubmit={async () => complete && (await runChanges(whom, where, all))}

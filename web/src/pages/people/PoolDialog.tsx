@@ -68,7 +68,7 @@ export function PoolDialog({
       title={pool ? `${path} in the pool ${pool.name}` : `Assign a pool to ${path}`}
       verb={pool ? "Change" : "Assign"}
       ready={right}
-      refusal={refusal.whole}
+      refusal={refusal.last}
       cli={assignLine(body.mpid, groupWord(path, gid), body, now)}
       request={{ method: "put", path: "/m/pool/assign", body }}
       onSubmit={async () => {

@@ -58,7 +58,8 @@ export function QuotaDialog({ quota, parent, onClose }: { quota: QuotaInfo; pare
       about="What the group with all its subgroups may use. An empty field means no limit of its own."
       verb="Set the quota"
       ready={right && !same && !changed}
-      refusal={refusal.whole}
+      missing={right && same ? "Change a limit first." : undefined}
+      refusal={refusal.last}
       cli={quotaLine(quota.gid, path, limits)}
       request={{ method: "put", path: "/u/group/quota", body }}
       onSubmit={async () => {

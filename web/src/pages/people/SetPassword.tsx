@@ -22,7 +22,7 @@ export function SetPassword({ whom, onClose }: { whom: Whom; onClose: () => void
       about="All sessions of this user end immediately, on every device."
       verb="Set the password"
       ready={passwordProblem(password) === undefined}
-      refusal={refusal.whole}
+      refusal={refusal.last}
       cli={["velocity", "user", "passwd", userWord(whom.name, whom.uid)]}
       request={{ method: "patch", path: "/u/user", body: { uid: whom.uid, password: "…" } }}
       onSubmit={async () => {

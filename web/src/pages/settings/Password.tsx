@@ -1,7 +1,6 @@
 /** Another password for oneself. It ends every session, this one too, so one is signed in again with the new one. */
 import {
   ActionGroup,
-  Alert,
   Button,
   Card,
   CardBody,
@@ -13,30 +12,33 @@ import {
   HelperTextItem,
   TextInput,
 } from "@patternfly/react-core";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { call } from "@/api/call";
-import { messageOf } from "@/api/http";
 import { CreateUser } from "@/api/limits";
 import type { BrowserSession } from "@/api/schema";
 import { session as store } from "@/api/session";
 import { showToast } from "@/ui/actions";
+import { Hint, useRefusal } from "@/ui/FormDialog";
 import { passwordProblem } from "@/ui/problems";
+import { incomplete, RefusalAlert } from "@/ui/RefusalAlert";
 
 export function Password({ session }: { session: BrowserSession }) {
   const [old, setOld] = useState("");
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
-  const [error, setError] = useState<string>();
+  const refusal = useRefusal(["old_password", "password"]);
+  const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
   const navigate = useNavigate();
-  const wrong = password === "" ? undefined : passwordProblem(password);
+  const wrong = password === "" ? undefined : (passwordProblem(password) ?? refusal.at("password"));
   const differs = again.length > 0 && again !== password;
   const ready = (session.first || old) && password !== "" && !wrong && again === password;
   const submit = async (event: FormEvent) => {
     event.preventDefault();
+    if (!ready) return refusal.tell(incomplete());
     setBusy(true);
-    setError(undefined);
+    refusal.clear();
     try {
       await call("patch", "/u/user", { password, ...(session.first ? {} : { old_password: old }) });
       await store.signIn({ name: session.name, password });
@@ -46,7 +48,7 @@ export function Password({ session }: { session: BrowserSession }) {
       setAgain("");
       if (session.first) navigate("/");
     } catch (failure) {
-      setError(messageOf(failure));
+      refusal.set(failure);
     }
     setBusy(false);
   };
@@ -54,8 +56,7 @@ export function Password({ session }: { session: BrowserSession }) {
     <Card>
       <CardTitle component="h2">Password</CardTitle>
       <CardBody>
-        <Form onSubmit={(event) => void submit(event)} isWidthLimited>
-          <div role="alert">{error && <Alert isInline variant="danger" title={error} />}</div>
+        <Form ref={form} onSubmit={(event) => void submit(event)} isWidthLimited>
           <input type="text" name="username" autoComplete="username" value={session.name} readOnly hidden />
           {!session.first && (
             <FormGroup label="Current password" fieldId="old" isRequired>
@@ -64,9 +65,15 @@ export function Password({ session }: { session: BrowserSession }) {
                 type="password"
                 autoComplete="current-password"
                 value={old}
-                onChange={(_event, value) => setOld(value)}
+                onChange={(_event, value) => {
+                  setOld(value);
+                  refusal.clear();
+                }}
+                validated={refusal.at("old_password") ? "error" : "default"}
+                aria-describedby="old-help"
                 isRequired
               />
+              <Hint id="old-help" wrong={refusal.at("old_password")} />
             </FormGroup>
           )}
           <FormGroup label="New password" fieldId="new" isRequired>
@@ -75,7 +82,10 @@ export function Password({ session }: { session: BrowserSession }) {
               type="password"
               autoComplete="new-password"
               value={password}
-              onChange={(_event, value) => setPassword(value)}
+              onChange={(_event, value) => {
+                setPassword(value);
+                refusal.clear();
+              }}
               validated={wrong ? "error" : "default"}
               aria-describedby="new-help"
               isRequired
@@ -107,8 +117,9 @@ export function Password({ session }: { session: BrowserSession }) {
               </HelperText>
             </FormHelperText>
           </FormGroup>
+          <RefusalAlert refusal={refusal.last} title="The password was not set" form={form} />
           <ActionGroup>
-            <Button type="submit" isLoading={busy} isDisabled={busy || !ready}>
+            <Button type="submit" isLoading={busy} isDisabled={busy}>
               Set the password
             </Button>
           </ActionGroup>

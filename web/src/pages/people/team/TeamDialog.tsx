@@ -3,7 +3,9 @@ import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "@patte
 import { useRef, useState } from "react";
 import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
+import { useRefusal } from "@/ui/FormDialog";
 import { ROOT, useGroupsWhere } from "@/ui/groups";
+import { incomplete, RefusalAlert } from "@/ui/RefusalAlert";
 import { readMembersAgain } from "../members";
 import { ShownOnce } from "../ShownOnce";
 import { TeamFields } from "./TeamFields";
@@ -23,6 +25,8 @@ export function TeamDialog({
   const parents = useGroupsWhere("group.create");
   const state = useTeamForm(parent ?? parents[0]?.gid ?? ROOT);
   const act = useAction();
+  const refusal = useRefusal([]);
+  const body = useRef<HTMLDivElement>(null);
   const [reviewing, setReviewing] = useState(false);
   const [progress, setProgress] = useState<Progress>({ done: new Set() });
   const [finished, setFinished] = useState(false);
@@ -42,13 +46,15 @@ export function TeamDialog({
       pending: `Setting up ${pathOf(team)}`,
       done: `${pathOf(team)} is set up`,
       do: async () => {
+        refusal.clear();
         let done = progress.done;
         for (const step of steps.filter((one) => !done.has(one.key))) {
           setProgress({ done, running: step.key });
           try {
             await step.run(made.current, call);
           } catch (error) {
-            setProgress({ done, failed: { key: step.key, error } });
+            setProgress({ done, failed: step.key });
+            refusal.set(error);
             throw error;
           } finally {
             void readMembersAgain();
@@ -80,7 +86,7 @@ export function TeamDialog({
             : "You will see the steps before anything is done."
         }
       />
-      <ModalBody>
+      <ModalBody ref={body}>
         {reviewing ? (
           <>
             <TeamReview steps={steps} progress={progress} />
@@ -92,7 +98,8 @@ export function TeamDialog({
             className="v-team"
             onSubmit={(event) => {
               event.preventDefault();
-              if (!state.right) return;
+              if (!state.right) return refusal.tell(incomplete());
+              refusal.clear();
               setFrozen(state.team);
               setReviewing(true);
             }}
@@ -101,6 +108,11 @@ export function TeamDialog({
           </Form>
         )}
       </ModalBody>
+      <RefusalAlert
+        refusal={reviewing || !state.right ? refusal.last : undefined}
+        title={begun ? "A step failed; the steps before it are done and remain" : "The server refused it"}
+        form={body}
+      />
       <ModalFooter>
         {reviewing ? (
           <Button
@@ -108,10 +120,10 @@ export function TeamDialog({
             isLoading={busy}
             isDisabled={busy || (!begun && !progress.failed && !planned.ready)}
           >
-            {begun ? "Try the remaining steps again" : "Set it up"}
+            {busy ? "Setting it up" : begun ? "Try the remaining steps again" : "Set it up"}
           </Button>
         ) : (
-          <Button key="next" type="submit" form="team-form" isDisabled={!state.right}>
+          <Button key="next" type="submit" form="team-form">
             Show the steps
           </Button>
         )}
@@ -121,6 +133,7 @@ export function TeamDialog({
             isDisabled={busy}
             onClick={() => {
               setProgress({ done: new Set() });
+              refusal.clear();
               setReviewing(false);
             }}
           >
@@ -128,7 +141,7 @@ export function TeamDialog({
           </Button>
         )}
         <Button variant="link" onClick={leave} isDisabled={busy}>
-          {begun ? "Leave it as it is" : "Cancel"}
+          {begun && !busy ? "Leave it as it is" : "Cancel"}
         </Button>
       </ModalFooter>
     </Modal>

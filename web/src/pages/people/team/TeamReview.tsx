@@ -1,13 +1,5 @@
 /** What setting up the team will do, before it is done, while it is, and after: each step with its state. */
-import {
-  Alert,
-  ClipboardCopy,
-  ClipboardCopyVariant,
-  Content,
-  ProgressStep,
-  ProgressStepper,
-} from "@patternfly/react-core";
-import { messageOf } from "@/api/http";
+import { ClipboardCopy, ClipboardCopyVariant, Content, ProgressStep, ProgressStepper } from "@patternfly/react-core";
 import { shell } from "@/ui/format";
 import { Refused, usePlan } from "@/ui/PlanSummary";
 import type { Team, TeamStep } from "./team";
@@ -15,7 +7,7 @@ import type { Team, TeamStep } from "./team";
 export interface Progress {
   done: ReadonlySet<string>;
   running?: string;
-  failed?: { key: string; error: unknown };
+  failed?: string;
 }
 
 export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; progress: Progress }) {
@@ -28,7 +20,7 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
             ? "success"
             : running === step.key
               ? "info"
-              : failed?.key === step.key
+              : failed === step.key
                 ? "danger"
                 : "pending";
           return (
@@ -45,16 +37,6 @@ export function TeamReview({ steps, progress }: { steps: readonly TeamStep[]; pr
           );
         })}
       </ProgressStepper>
-      {failed && (
-        <Alert
-          component="p"
-          isInline
-          variant="danger"
-          title="This step failed; the steps before it are done and remain"
-        >
-          {messageOf(failed.error)}
-        </Alert>
-      )}
       <Content component="p" className="v-space-above">
         The same from a terminal{steps.some((one) => one.key === "user") && " (it asks for the password)"}:
       </Content>

@@ -11,6 +11,7 @@ import { useAttachable } from "@/ui/attachable";
 import { mib } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { quotaWords } from "@/ui/PlanSummary";
+import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
 import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
@@ -25,7 +26,7 @@ interface Props {
   changes: Partial<Settings>;
   onClose: () => void;
   onSaved: () => void;
-  onRefused: (error: { field?: string; message: string }) => void;
+  onRefused: (refusal: Refusal) => void;
   onStale: () => void;
 }
 
@@ -37,7 +38,10 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
   const body = { vmid: vm.vmid, revision: base.revision, ...changes };
   const fail = (error: unknown) => {
     if (error instanceof ApiError && error.code === OLD_REVISION) onStale();
-    else onRefused({ field: error instanceof ApiError ? error.field : undefined, message: messageOf(error) });
+    else {
+      const { field, request } = error instanceof ApiError ? error : {};
+      onRefused({ field, request, message: messageOf(error) });
+    }
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: asked once, when the dialog opens: nothing changes under it
   useEffect(() => {

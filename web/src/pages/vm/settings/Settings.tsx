@@ -1,10 +1,11 @@
 /** The devices and settings of a VM: edited as a whole, looked over, then saved against the revision that one saw. */
-import { ActionGroup, Alert, Button, Form, FormAlert } from "@patternfly/react-core";
-import { useState } from "react";
+import { ActionGroup, Alert, Button, Form } from "@patternfly/react-core";
+import { useRef, useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
+import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
 import { useVmInfo } from "../useVmInfo";
 import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
@@ -28,7 +29,8 @@ export default function Settings({ vm }: { vm: Vm }) {
 function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void }) {
   const [edited, setEdited] = useState(() => UNSAVED.get(vm.vmid));
   const [reviewing, setReviewing] = useState(false);
-  const [refused, setRefused] = useState<{ field?: string; message: string }>();
+  const [refused, setRefused] = useState<Refusal>();
+  const form = useRef<HTMLFormElement>(null);
   const mayAlter = useMay()("vm.alter", vm.gid);
   const base = edited?.base ?? now;
   const draft = edited?.draft ?? draftOf(now);
@@ -55,9 +57,12 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
   return (
     <Form
       className="v-settings"
+      ref={form}
       onSubmit={(event) => {
         event.preventDefault();
-        if (dirty && Object.keys(problems).length === 0) setReviewing(true);
+        const wrong = Object.keys(problems).length > 0;
+        setRefused(wrong ? incomplete("Correct what is marked.") : undefined);
+        if (!wrong && mayAlter && dirty && meanwhile.length === 0) setReviewing(true);
       }}
     >
       {!mayAlter && (
@@ -94,25 +99,21 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
-      {refused && (
-        <FormAlert>
-          <Alert isInline variant="danger" title="It was not saved" component="p">
-            {refused.message}
-          </Alert>
-        </FormAlert>
-      )}
       {mayAlter && (
-        <ActionGroup className="v-settings-actions">
-          <Button type="submit" isDisabled={!dirty || Object.keys(problems).length > 0 || meanwhile.length > 0}>
-            Review and save…
-          </Button>
-          <Button variant="link" onClick={discard} isDisabled={!dirty}>
-            Undo all
-          </Button>
-          <span role="status" className="v-subtle">
-            {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => titleOf(field)).join(", ")}`}
-          </span>
-        </ActionGroup>
+        <div className="v-settings-actions">
+          <RefusalAlert refusal={refused} title="It was not saved" form={form} />
+          <ActionGroup>
+            <Button type="submit" isDisabled={!dirty || meanwhile.length > 0}>
+              Review and save…
+            </Button>
+            <Button variant="link" onClick={discard} isDisabled={!dirty}>
+              Undo all
+            </Button>
+            <span role="status" className="v-subtle">
+              {dirty && `Not saved: ${(Object.keys(changes) as Field[]).map((field) => titleOf(field)).join(", ")}`}
+            </span>
+          </ActionGroup>
+        </div>
       )}
       {reviewing && (
         <Review

@@ -1,0 +1,75 @@
+"""Refusals: in sight beside the button that was pressed, with the focus on the field at fault, in people's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.web.furnished import TEAM, WEB
+from tests.web.openings import named
+from tests.web.person import Person
+
+TOP = """one => {
+    const {left, top, width, height} = one.getBoundingClientRect();
+    return one.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+}"""
+"""Whether nothing lies over its middle, and it is on the screen."""
+WIDTH, HEIGHT = 1280, 800
+
+
+@pytest.fixture
+def low(somebody: Person) -> Iterator[Page]:
+    """A window so low that a form's end is out of sight."""
+    somebody.page.set_viewport_size({"width": WIDTH, "height": 480})
+    yield somebody.page
+    somebody.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+
+def seen(one: Locator) -> bool:
+    expect(one).to_be_visible()
+    return bool(one.evaluate(TOP))
+
+
+@pytest.mark.holds("PAGE-430")
+def test_a_refusal_of_a_long_form_stands_at_its_button_with_the_focus_at_fault(low: Page, somebody: Person) -> None:
+    somebody.go(f"/vms/{WEB}/settings")
+    memory = low.get_by_role("textbox", name="Memory")
+    memory.fill("4000 TiB")
+    low.get_by_role("button", name="Review and save…").click()
+    answer = low.locator(".v-refusal").get_by_text("It was not saved")
+    assert seen(answer), "the alert is out of sight"
+    expect(memory).to_be_focused()
+    assert seen(memory)
+    memory.fill("much")
+    low.locator("main").evaluate("one => [...one.querySelectorAll('*')].map(it => it.scrollTo(0, 1e6))")
+    low.get_by_role("button", name="Review and save…").click()
+    assert seen(low.locator(".v-refusal").get_by_text("Correct what is marked."))
+    expect(memory).to_be_focused()
+    assert seen(memory)
+    low.get_by_role("button", name="Undo all").click()
+    expect(low.locator(".v-refusal")).to_be_empty()
+
+
+@pytest.mark.holds("PAGE-430")
+def test_a_refusal_in_a_dialog_stands_at_its_button_with_the_focus_at_fault(low: Page, somebody: Person) -> None:
+    refusal = {"code": 18220, "message": "it is above the limit of a group above", "field": "cpus", "error": True}
+    somebody.go(f"/groups/{TEAM}")
+    named(low, "Change the quota").click()
+    dialog = low.get_by_role("dialog")
+    cpus = dialog.get_by_label("CPUs", exact=True)
+    press = dialog.get_by_role("button", name="Set the quota")
+    cpus.fill("many")
+    press.click()
+    assert seen(dialog.locator(".v-refusal").get_by_text("Not complete yet"))
+    expect(cpus).to_be_focused()
+    low.route("**/u/group/quota", lambda route: route.fulfill(status=406, json=refusal))
+    cpus.fill("2")
+    press.click()
+    assert seen(dialog.locator(".v-refusal").get_by_text("The server refused it"))
+    expect(cpus).to_be_focused()
+    assert seen(cpus)
+    low.unroute("**/u/group/quota")
+    low.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
