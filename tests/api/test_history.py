@@ -47,6 +47,15 @@ async def test_what_is_done_and_what_is_refused(w: World) -> None:
         assert secret not in text
 
 
+async def test_what_is_restored_has_its_name(w: World) -> None:
+    mid = (await w.ok("PUT", "/m/media/create", mpid=1, gid=0, name="old disk", size=1024, type="DISK"))["mid"]
+    await w.ok("DELETE", "/m/media", mid=mid)
+    [item] = (await w.ok("POST", "/t/trash/list"))["items"]
+    await w.ok("PUT", "/t/trash", trid=item["trid"])
+    [restored] = [one for one in await entries(w) if one["operation"] == "restore"]
+    assert restored["target"] == f'trid={item["trid"]} mid={mid} name="old disk"'
+
+
 async def test_uploads_are_in_it_in_both_protocols(w: World) -> None:
     await w.upload(b"x", x_velocity_name="whole")
     await w.upload(b"x", await w.user("bob"), x_velocity_name="refused")

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.host import Host
 from tests.web.furnished import TEAM, WEB
 from tests.web.openings import named
 from tests.web.person import Person
+from velocity.client import Client, ClientError
 
 TOP = """one => {
     const {left, top, width, height} = one.getBoundingClientRect();
@@ -73,3 +75,20 @@ def test_a_refusal_in_a_dialog_stands_at_its_button_with_the_focus_at_fault(low:
     low.unroute("**/u/group/quota")
     low.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-431", "PAGE-432")
+def test_refusals_and_the_history_are_in_peoples_words(somebody: Person, furnished: Host) -> None:
+    page = somebody.page
+    with Client(furnished.url, furnished.key) as client:
+        [item] = [one for one in client.list_trash().items if one.name == "old"]
+        client.restore(trid=item.trid)
+        with pytest.raises(ClientError):
+            client.alter_vm(vmid=WEB, memory_mib=1 << 40)
+    somebody.go("/history")
+    row = page.get_by_role("row")
+    expect(row.filter(has_text="restored medium old from the trash").filter(has_text="You")).to_be_visible()
+    expect(row.filter(has_text="gave user ann vm.view, vm.interact on group team")).to_have_count(1)
+    refused = row.filter(has_text="tried to change VM web").filter(has_text="Not so much memory: a VM on this host")
+    expect(refused).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("memory_mib")).to_have_count(0)

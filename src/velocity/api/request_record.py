@@ -100,7 +100,7 @@ class RequestRecord:
             request=self.request,
             operation=self._operation.name,
             gid=self.answer.gid if isinstance(self.answer, TrashItem) else self._gid,
-            target=_printable(target(self.wanted)) if told and self.wanted else "",
+            target=_printable(target(self.wanted, self.answer)) if told and self.wanted else "",
             status=status,
             code=self.code,
             message=None if self.message is None else short(_printable(self.message)),

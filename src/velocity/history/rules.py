@@ -11,6 +11,8 @@ from velocity.contract.trash import TrashItem
 
 NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid", "name", "permission", "state")
 """The fields of requests that say what it was about. A field that is not here is never written down."""
+ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
+"""By the kind of an item of the trash."""
 MOST = 200
 """Characters of a text from outside."""
 
@@ -38,11 +40,15 @@ class HistoryEntry:
         return self.code is not None
 
 
-def target(request: Wire) -> str:
-    """What a request is about: its ids and names. A text that is no plain word is quoted, as JSON does it: none looks
-    like a field of its own."""
+def target(request: Wire, answer: Wire | None = None) -> str:
+    """What a request is about: its ids and names; of an item of the trash, what it was before it was deleted.
+
+    A text that is no plain word is quoted, as JSON does it: none looks like a field of its own.
+    """
     found = ((name, getattr(request, name, None)) for name in NAMED)
     told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
+    if isinstance(answer, TrashItem):
+        told += [(ID[answer.kind], answer.id), ("name", answer.name)]
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in told))
 
 

@@ -56,6 +56,14 @@ export async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
+let words = (_code: number, message: string): string => message;
+
+/** In what words refusals are told; until this is called, in the server's. */
+export function tellRefusals(by: typeof words): void {
+  words = by;
+}
+
 export function messageOf(error: unknown): string {
+  if (error instanceof ApiError && error.status > 0) return words(error.code, error.message);
   return error instanceof Error ? error.message : String(error);
 }

@@ -7,6 +7,7 @@ import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect } from "react";
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation } from "react-router";
 import { BASE } from "@/api/base";
+import { tellRefusals } from "@/api/http";
 import { live } from "@/api/live";
 import { queries } from "@/api/queries";
 import { session } from "@/api/session";
@@ -15,6 +16,8 @@ import Dashboard from "@/pages/dashboard/Dashboard";
 import { SignInAgain } from "@/pages/signin/SignInAgain";
 import { Toasts } from "@/ui/actions";
 import { Loading } from "@/ui/Loading";
+import { NAMES } from "@/ui/texts/names";
+import { refusalWords } from "@/ui/texts/words";
 import { ConnectionState, Layout } from "./Layout";
 import { NotFound } from "./NotFound";
 
@@ -29,6 +32,8 @@ const Trash = lazy(() => import("@/pages/trash/Trash"));
 const Tasks = lazy(() => import("@/pages/tasks/Tasks"));
 const History = lazy(() => import("@/pages/history/History"));
 const Settings = lazy(() => import("@/pages/settings/Settings"));
+
+tellRefusals((code, message) => refusalWords(code, message, NAMES));
 
 export default function App() {
   useEffect(() => {

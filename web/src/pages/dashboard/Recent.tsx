@@ -5,7 +5,8 @@ import type { TaskInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
 import { When } from "@/ui/When";
 import { useEntries, type Wanted } from "../history/entries";
-import { Happened, isRefused } from "../history/Happened";
+import { folded } from "../history/folded";
+import { Happened, isRefused, whoOf } from "../history/Happened";
 import { useNames } from "../history/names";
 import { TaskProgress } from "../tasks/TaskProgress";
 import { titleOf } from "../tasks/words";
@@ -30,10 +31,12 @@ export function RunningTasks({ tasks }: { tasks: readonly TaskInfo[] }) {
 }
 
 const FEW = 8;
+/** Several can be one line. */
+const READ = 40;
 
 export function RecentHistory({ gid }: { gid: number }) {
   const wanted: Wanted = { gid };
-  const { known, error, again } = useEntries(wanted, FEW);
+  const { known, error, again } = useEntries(wanted, READ);
   const names = useNames();
   return (
     <Card component="section" aria-labelledby="recent">
@@ -43,19 +46,21 @@ export function RecentHistory({ gid }: { gid: number }) {
       <CardBody>
         {error !== undefined && !known && <Failed error={error} what="The history" again={again} />}
         <ul className="v-lines">
-          {known?.entries.slice(0, FEW).map((entry) => (
-            <li key={entry.hid}>
-              <strong>{entry.name || "Someone"}</strong> <Happened entry={entry} names={names} />{" "}
-              {isRefused(entry) && (
-                <Label isCompact color="red" variant="outline">
-                  {entry.status >= 500 ? "failed" : "refused"}
-                </Label>
-              )}{" "}
-              <small className="v-subtle">
-                <When at={entry.at} />
-              </small>
-            </li>
-          ))}
+          {folded(known?.entries ?? [])
+            .slice(0, FEW)
+            .map((entry) => (
+              <li key={entry.hid}>
+                <strong>{whoOf(entry, names)}</strong> <Happened entry={entry} names={names} />{" "}
+                {isRefused(entry) && (
+                  <Label isCompact color="red" variant="outline">
+                    {entry.status >= 500 ? "failed" : "refused"}
+                  </Label>
+                )}{" "}
+                <small className="v-subtle">
+                  <When at={entry.at} />
+                </small>
+              </li>
+            ))}
         </ul>
         <Content component="p" className="v-space-above">
           <Link to="/history">The whole history</Link>

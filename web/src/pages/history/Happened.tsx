@@ -1,15 +1,24 @@
 /** One entry of the history as a sentence with links to what it is about. */
 import { Fragment, useMemo } from "react";
 import { Link } from "react-router";
+import { refusalWords } from "@/ui/texts/words";
+import type { Line } from "./folded";
 import type { Entry } from "./paging";
 import { type Names, sentence } from "./sentence";
 
 export const isRefused = (entry: Entry): boolean => entry.status >= 400;
 
-export const partsOf = (entry: Entry, names: Names) =>
-  sentence({ operation: entry.operation, target: entry.target, gid: entry.gid, refused: isRefused(entry) }, names);
+export const partsOf = (entry: Line, names: Names) => sentence({ ...entry, refused: isRefused(entry) }, names);
 
-export function Happened({ entry, names }: { entry: Entry; names: Names }) {
+/** Why it was refused, in the page's words. */
+export const whyRefused = (entry: Entry, names: Names): string =>
+  refusalWords(entry.code ?? entry.status, entry.message ?? "", names);
+
+/** "You", or the name. */
+export const whoOf = (entry: Entry, names: Names): string =>
+  entry.uid !== undefined && entry.uid === names.me ? "You" : entry.name || "Someone";
+
+export function Happened({ entry, names }: { entry: Line; names: Names }) {
   const parts = useMemo(() => partsOf(entry, names), [entry, names]);
   return (
     <span className="v-words">

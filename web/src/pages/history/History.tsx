@@ -13,10 +13,11 @@ import { PageHead } from "@/ui/PageHead";
 import { Section } from "@/ui/Section";
 import { type Column, DataTable } from "@/ui/table/DataTable";
 import { useEntries, type Wanted } from "./entries";
-import { Happened, isRefused, partsOf } from "./Happened";
+import { folded, type Line } from "./folded";
+import { Happened, isRefused, partsOf, whoOf, whyRefused } from "./Happened";
 import { useNames } from "./names";
 import type { Entry } from "./paging";
-import { plain } from "./sentence";
+import { type Names, plain } from "./sentence";
 
 export default function History() {
   const [asked, ask] = useSearchParams();
@@ -34,7 +35,8 @@ export default function History() {
     [chosen, uid, outcome],
   );
   const { known, error, reading, again, older } = useEntries(wanted, undefined, groups.length > 0);
-  const columns = useMemo<Column<Entry>[]>(
+  const lines = useMemo(() => folded(known?.entries ?? NONE), [known]);
+  const columns = useMemo<Column<Line>[]>(
     () => [
       {
         key: "when",
@@ -45,7 +47,13 @@ export default function History() {
         sort: (one) => one.hid,
         text: (one) => moment(one.at),
       },
-      { key: "who", title: "Who", width: "7rem", cell: (one) => <Who entry={one} />, sort: (one) => one.name },
+      {
+        key: "who",
+        title: "Who",
+        width: "7rem",
+        cell: (one) => <Who entry={one} names={names} />,
+        sort: (one) => one.name,
+      },
       {
         key: "what",
         title: "What",
@@ -56,8 +64,8 @@ export default function History() {
       {
         key: "outcome",
         title: "Outcome",
-        cell: (one) => <Outcome entry={one} />,
-        text: (one) => `${one.message ?? ""} ${one.code ?? ""}`,
+        cell: (one) => <Outcome entry={one} names={names} />,
+        text: (one) => (isRefused(one) ? `refused ${whyRefused(one, names)} ${one.code ?? ""}` : "done"),
       },
       {
         key: "from",
@@ -113,7 +121,7 @@ export default function History() {
             label="History"
             noun="entry"
             nouns="entries"
-            rows={known?.entries ?? NONE}
+            rows={lines}
             columns={columns}
             rowKey={(one) => one.hid}
             rowName={(one) => one.request}
@@ -201,9 +209,13 @@ function whom(users: readonly { uid: number; name: string }[], entries: readonly
     .sort((a, b) => a.label.localeCompare(b.label));
 }
 
-function Who({ entry }: { entry: Entry }) {
+function Who({ entry, names }: { entry: Entry; names: Names }) {
   if (entry.uid === undefined) return entry.name || <span className="v-subtle">not signed in</span>;
-  return <Link to={`/users/${entry.uid}`}>{entry.name || `user ${entry.uid}`}</Link>;
+  return (
+    <Link to={`/users/${entry.uid}`}>
+      <bdi>{whoOf(entry, names)}</bdi>
+    </Link>
+  );
 }
 
 /** To quote when one asks why. */
@@ -215,16 +227,16 @@ function RequestId({ id }: { id: string }) {
   );
 }
 
-function Outcome({ entry }: { entry: Entry }) {
+function Outcome({ entry, names }: { entry: Entry; names: Names }) {
   if (!isRefused(entry)) return <Status tone="ok">Done</Status>;
   return (
     <div>
       <Tooltip content={`Status ${entry.status}, code ${entry.code ?? entry.status}`}>
         <Label isCompact color="red" icon={<BanIcon />}>
-          {entry.status >= 500 ? "Failed" : "Refused"} {entry.code ?? entry.status}
+          {entry.status >= 500 ? "Failed" : "Refused"}
         </Label>
       </Tooltip>{" "}
-      {entry.times !== undefined && <Label isCompact>{entry.times} times</Label>} {entry.message}
+      {entry.times !== undefined && <Label isCompact>{entry.times} times</Label>} {whyRefused(entry, names)}
       <small className="v-request v-subtle">
         Request <RequestId id={entry.request} />
       </small>

@@ -1,6 +1,7 @@
 /** How the things that the history speaks of are called now. */
 import { useMemo } from "react";
 import { useObjects, usePools } from "@/api/live";
+import { session } from "@/api/session";
 import { pathsOf } from "@/ui/groups";
 import type { Names } from "./sentence";
 
@@ -10,6 +11,7 @@ export function useNames(): Names {
   const groups = useObjects("group");
   const users = useObjects("user");
   const pools = usePools();
+  const me = session.present?.uid;
   return useMemo(() => {
     const vm = new Map(vms.map((one) => [one.vmid, one.name]));
     const medium = new Map<string, string>(media.map((one) => [one.mid, one.name]));
@@ -17,11 +19,12 @@ export function useNames(): Names {
     const pool = new Map(pools.map((one) => [one.mpid, one.name]));
     const group = pathsOf(groups);
     return {
+      me,
       vm: (vmid) => vm.get(vmid),
       medium: (mid) => medium.get(mid),
       group: (gid) => group.get(gid),
       user: (uid) => user.get(uid),
       pool: (mpid) => pool.get(mpid),
     };
-  }, [vms, media, groups, users, pools]);
+  }, [vms, media, groups, users, pools, me]);
 }

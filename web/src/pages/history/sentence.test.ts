@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
-import { type Names, plain, readTarget, sentence } from "./sentence";
+import { SETS } from "../people/permissions";
+import { folded, type Line } from "./folded";
+import type { Entry } from "./paging";
+import { type Names, plain, readTarget, sentence, type Told } from "./sentence";
 
 const names: Names = {
   vm: (vmid) => (vmid === 7 ? "web" : undefined),
@@ -7,9 +10,10 @@ const names: Names = {
   group: (gid) => (gid === 0 ? "/" : gid === 3 ? "team/web" : undefined),
   user: (uid) => (uid === 2 ? "anna" : undefined),
   pool: () => "default",
+  me: 5,
 };
-const said = (operation: string, target: string, refused = false) =>
-  plain(sentence({ operation, target, gid: 0, refused }, names));
+const said = (operation: string, target: string, refused = false, more: Partial<Told> = {}) =>
+  plain(sentence({ operation, target, gid: 0, refused, ...more }, names));
 
 test("a target is read as the server wrote it, whatever a name holds", () => {
   expect(readTarget("vmid=7 name=a state=RUNNING b=c")).toEqual({ vmid: 7, name: "a state=RUNNING b=c" });
@@ -49,7 +53,56 @@ test("what is there has a page", () => {
   });
 });
 
+test("oneself is you", () => {
+  expect(said("grant_permission", "uid=5 gid=3 permission=velocity.vm.view")).toBe(
+    "gave you vm.view on group team/web",
+  );
+  expect(said("change_user", "uid=5")).toBe("set your password");
+  expect(said("change_user", "", false, { uid: 5 })).toBe("changed your own password");
+});
+
+test("a set of permissions is one line", () => {
+  const one = (hid: number, permission: string, more: Partial<Entry> = {}) =>
+    ({
+      hid,
+      at: 1000 + hid,
+      uid: 0,
+      name: "root",
+      operation: "grant_permission",
+      target: `uid=5 gid=3 permission=velocity.${permission}`,
+      gid: 3,
+      status: 200,
+      ...more,
+    }) as Entry;
+  const operator = SETS.find((set) => set.name === "operator")?.permissions ?? [];
+  const given = operator.map((name, index) => one(index, name)).reverse();
+  const lines = folded([one(20, "vm.view", { uid: 7 }), ...given]);
+  expect(lines.map((line) => line.hid)).toEqual([20, operator.length - 1]);
+  expect(plain(sentence({ ...(lines[1] as Line), refused: false }, names))).toBe(
+    "gave you the set operator (7 permissions) on group team/web",
+  );
+  // another user, another group, a refusal, or some minutes between them
+  const others = [
+    one(2, "vm.view"),
+    one(1, "vm.view", { target: "uid=6 gid=3 permission=velocity.vm.view" }),
+    one(0, "vm.view", { target: "uid=6 gid=4 permission=velocity.vm.view" }),
+    one(-1, "vm.view", { target: "uid=6 gid=4 permission=velocity.vm.view", status: 403 }),
+    one(-2, "vm.view", { target: "uid=6 gid=4 permission=velocity.vm.view", at: 0 }),
+  ];
+  expect(folded(others).length).toBe(others.length);
+  expect(said("grant_permission", "uid=2 gid=3 permission=x", false, { permissions: ["vm.view", "host.view"] })).toBe(
+    "gave user anna vm.view, host.view on group team/web",
+  );
+});
+
+test("what came back from the trash has its name", () => {
+  expect(said("restore", "trid=1 vmid=7 name=web")).toBe("restored VM web from the trash");
+  expect(said("restore", 'trid=1 mid=m9 name="old disk"')).toBe("restored medium old disk from the trash");
+  expect(said("restore", "trid=1")).toBe("restored something from the trash");
+});
+
 test("an operation that is new here is still told", () => {
   expect(said("show_host", "", true)).toBe("tried to see the host");
+  expect(said("show_user", "uid=2", true)).toBe("tried to see the permissions of user anna");
   expect(said("frobnicate_vm", "vmid=7")).toBe("asked for “frobnicate vm” of VM web");
 });

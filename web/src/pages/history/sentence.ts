@@ -1,5 +1,9 @@
 /** What happened, as a sentence: the operation and its target as people speak of them. */
 
+import { count } from "@/ui/format";
+import { ROOT_GROUP, type Names as Seen } from "@/ui/texts/words";
+import { exactly, inOrder } from "../people/permissions";
+
 /** What an entry's target names, as the server wrote it: `vmid=7 name=web`. */
 export interface Target {
   uid?: number;
@@ -49,12 +53,20 @@ function unquoted(text: string): string {
 export type Part = string | { name: string; to?: string };
 
 /** How things are called now; absent: they are gone, or not the caller's to see. */
-export interface Names {
-  vm: (vmid: number) => string | undefined;
-  medium: (mid: string) => string | undefined;
-  group: (gid: number) => string | undefined;
-  user: (uid: number) => string | undefined;
-  pool: (mpid: number) => string | undefined;
+export interface Names extends Seen {
+  /** Who reads it. */
+  me: number | undefined;
+}
+
+export interface Told {
+  operation: string;
+  target: string;
+  gid: number;
+  refused: boolean;
+  /** Who did it. */
+  uid?: number | undefined;
+  /** Of several entries in one. */
+  permissions?: readonly string[] | undefined;
 }
 
 const STATES: Record<string, [string, string]> = {
@@ -67,25 +79,47 @@ const STATES: Record<string, [string, string]> = {
 type Phrase = [past: string, infinitive: string, ...rest: Part[]];
 
 /** "created VM web", or for what was refused "tried to create VM web". */
-export function sentence(
-  entry: { operation: string; target: string; gid: number; refused: boolean },
-  names: Names,
-): Part[] {
+export function sentence(entry: Told, names: Names): Part[] {
   const target = readTarget(entry.target);
-  const [past, infinitive, ...rest] = phrase(entry.operation, target, entry.gid, names);
+  const [past, infinitive, ...rest] = phrase(entry, target, names);
   const verb = entry.refused ? `tried to ${infinitive}` : past;
   return rest.length > 0 ? [`${verb} `, ...rest] : [verb];
 }
 
-function phrase(operation: string, target: Target, at: number, names: Names): Phrase {
+/** Most that a line names one by one. */
+const NAMED = 4;
+
+function permissionWords(names: readonly string[]): string {
+  const set = exactly(names);
+  const listed = inOrder(names);
+  if (set) return `the set ${set.name} (${count(listed.length, "permission")})`;
+  if (listed.length <= NAMED) return listed.join(", ");
+  return `${listed.slice(0, NAMED).join(", ")} and ${count(listed.length - NAMED, "other permission")}`;
+}
+
+function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Target, names: Names): Phrase {
   const vm = (): Part => thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name);
-  const medium = (): Part =>
-    thing("medium", names.medium, target.mid, (_id, name) => `/media?find=${encodeURIComponent(name)}`, undefined);
-  const user = (): Part => thing("user", names.user, target.uid, (id) => `/users/${id}`, target.name);
+  const medium = (former = undefined as string | undefined): Part =>
+    thing("medium", names.medium, target.mid, (_id, name) => `/media?find=${encodeURIComponent(name)}`, former);
+  const isMe = target.uid !== undefined && target.uid === names.me;
+  const user = (): Part =>
+    isMe
+      ? { name: "you", to: `/users/${target.uid}` }
+      : thing("user", names.user, target.uid, (id) => `/users/${id}`, target.name);
+  const users = (what: string): Part[] => (isMe ? [`your ${what}`] : [`the ${what} of `, user()]);
+  const own = by !== undefined && by === names.me ? "your" : "their";
   const group = (gid = target.gid): Part => groupPart(gid, names);
   const pool = (): Part => thing("pool", names.pool, target.mpid, undefined, undefined);
   const made = (what: string): Part => ({ name: `${what} ${target.name ?? ""}`.trim() });
-  const right = target.permission?.replace(/^velocity\./, "") ?? "all permissions";
+  const right = target.permission ? permissionWords(permissions ?? [target.permission]) : "all permissions";
+  const item = (): Part =>
+    target.vmid !== undefined
+      ? vm()
+      : target.mid !== undefined
+        ? medium(target.name)
+        : target.gid !== undefined
+          ? thing("group", names.group, target.gid, (id) => `/groups/${id}`, target.name)
+          : "something";
   switch (operation) {
     case "sign_in":
     case "open_session":
@@ -103,11 +137,10 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "remove_user":
       return ["removed", "remove", user()];
     case "change_user":
-      if (target.gid !== undefined)
-        return ["changed the account of", "change the account of", user(), ", whose home is ", group()];
+      if (target.gid !== undefined) return ["changed", "change", ...users("account"), ", whose home is ", group()];
       return target.uid === undefined
-        ? ["changed their own password", "change their own password"]
-        : ["set the password of", "set the password of", user()];
+        ? [`changed ${own} own password`, `change ${own} own password`]
+        : ["set", "set", ...users("password")];
     case "grant_permission":
       return ["gave", "give", user(), ` ${right} on `, group()];
     case "revoke_permission":
@@ -125,7 +158,7 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "create_medium":
       return ["created", "create", made("medium"), " in ", group()];
     case "upload_medium":
-    case "resume_upload":
+    case "upload_resumable":
       return ["uploaded", "upload", made("medium"), " to ", group()];
     case "import_medium":
       return ["began to import", "import", medium(), " as ", made("medium"), " in ", group()];
@@ -152,35 +185,68 @@ function phrase(operation: string, target: Target, at: number, names: Names): Ph
     case "open_console":
       return ["opened the console of", "open the console of", vm()];
     case "cancel_task":
-      return ["cancelled", "cancel", `task ${target.tid ?? ""}`];
+      return ["cancelled", "cancel", "a task"];
     case "restore":
-      return ["restored", "restore", `item ${target.trid ?? ""} of the trash`];
+      return ["restored", "restore", item(), " from the trash"];
     case "empty_trash":
       return ["began to empty", "empty", "the trash"];
     case "purge":
-      return ["removed", "remove", `item ${target.trid ?? ""} of the trash permanently`];
-    default:
-      return other(operation, target, at, names);
+      return ["permanently removed", "permanently remove", "an item of the trash"];
+    default: {
+      const sight = SIGHTS[operation];
+      const about = aboutWhat(target, at, names);
+      if (!sight) return other(operation, about);
+      return [`saw ${sight}`, `see ${sight}`, ...(about ? ["of ", about] : [])];
+    }
   }
 }
 
-/** An operation that has no sentence of its own: its name in words, and what it was about. */
-function other(operation: string, target: Target, at: number, names: Names): Phrase {
-  const words = operation.replace(/^show_/, "see the ").replaceAll("_", " ");
-  const about = aboutWhat(target, at, names);
-  const rest: Part[] = about ? ["of ", about] : [];
-  return [`asked for “${operation.replaceAll("_", " ")}”`, words, ...rest];
+/** What was only looked at, or tried to: the history has it where it was refused. */
+const SIGHTS: Record<string, string> = {
+  explain: "who may do what",
+  list_groups: "the groups",
+  list_history: "the history",
+  list_media: "the media",
+  list_nics: "the NICs of the host",
+  list_pools: "the pools",
+  list_sessions: "the sessions",
+  list_tasks: "the tasks",
+  list_trash: "the trash",
+  list_uploads: "the uploads under way",
+  list_users: "the users",
+  list_vms: "the VMs",
+  read_log: "the console log",
+  search_screens: "the text on screens",
+  show_group: "the members",
+  show_host: "the host",
+  show_quota: "the quota",
+  show_screen: "the screen",
+  show_task: "a task",
+  show_user: "the permissions",
+  show_vm: "the settings",
+  openmetrics: "the metrics for Prometheus",
+  watch_events: "what changes",
+  vm_command: "the command",
+  vm_metrics: "the metrics",
+  vm_state: "the state",
+};
+
+/** An operation that is new here: its name in words, and what it was about. */
+function other(operation: string, about: Part | undefined): Phrase {
+  const words = operation.replaceAll("_", " ");
+  return [`asked for “${words}”`, words, ...(about ? ["of ", about] : [])];
 }
 
 function aboutWhat(target: Target, at: number, names: Names): Part | undefined {
   if (target.vmid !== undefined) return thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, undefined);
   if (target.mid !== undefined) return thing("medium", names.medium, target.mid, undefined, undefined);
+  if (target.uid !== undefined) return thing("user", names.user, target.uid, (id) => `/users/${id}`, undefined);
   const gid = target.gid ?? at;
   return gid === 0 ? undefined : groupPart(gid, names);
 }
 
 function groupPart(gid: number | undefined, names: Names): Part {
-  if (gid === 0) return { name: "the root group", to: "/groups/0" };
+  if (gid === 0) return { name: ROOT_GROUP, to: "/groups/0" };
   return thing("group", names.group, gid, (id) => `/groups/${id}`, undefined);
 }
 

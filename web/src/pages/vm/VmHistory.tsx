@@ -1,6 +1,6 @@
 /** What was done with a VM, by whom, and what was refused. */
 import { Button, EmptyState, EmptyStateBody, Label } from "@patternfly/react-core";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { ListHistory } from "@/api/limits";
 import type { Vm } from "@/api/live";
 import { useAnswer } from "@/api/queries";
@@ -10,12 +10,14 @@ import { ago, moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Status } from "@/ui/labels";
 import { type Column, DataTable } from "@/ui/table/DataTable";
-import { operationWords } from "./operations";
+import { Happened, partsOf, whoOf, whyRefused } from "../history/Happened";
+import { useNames } from "../history/names";
+import { type Names, plain } from "../history/sentence";
 
 const PAGE = 100;
 const MOST = ListHistory.limit.maximum;
 
-const COLUMNS: Column<Entry>[] = [
+const columnsOf = (names: Names): Column<Entry>[] => [
   {
     key: "at",
     title: "When",
@@ -23,13 +25,14 @@ const COLUMNS: Column<Entry>[] = [
     sort: (entry) => entry.hid,
     text: (entry) => moment(entry.at),
   },
-  { key: "name", title: "Who", cell: (entry) => entry.name, sort: (entry) => entry.name },
+  { key: "name", title: "Who", cell: (entry) => whoOf(entry, names), sort: (entry) => entry.name },
   {
     key: "operation",
     title: "What",
     names: true,
-    cell: (entry) => operationWords(entry),
-    sort: (entry) => operationWords(entry),
+    cell: (entry) => <Happened entry={entry} names={names} />,
+    text: (entry) => plain(partsOf(entry, names)),
+    sort: (entry) => plain(partsOf(entry, names)),
   },
   {
     key: "outcome",
@@ -42,11 +45,11 @@ const COLUMNS: Column<Entry>[] = [
           <Label isCompact color="red">
             Refused
           </Label>{" "}
-          {entry.message ?? `Code ${entry.code}`}
+          {whyRefused(entry, names)}
         </>
       ),
     sort: (entry) => entry.code ?? 0,
-    text: (entry) => (entry.code === undefined ? "done" : `refused ${entry.message ?? ""}`),
+    text: (entry) => (entry.code === undefined ? "done" : `refused ${whyRefused(entry, names)}`),
   },
   { key: "address", title: "From", cell: (entry) => entry.address, sort: (entry) => entry.address },
   {
@@ -60,6 +63,8 @@ const COLUMNS: Column<Entry>[] = [
 
 export function VmHistory({ vm }: { vm: Vm }) {
   const [limit, setLimit] = useState(PAGE);
+  const names = useNames();
+  const columns = useMemo(() => columnsOf(names), [names]);
   const body = { gid: vm.gid, vmid: vm.vmid, limit };
   const history = useAnswer("post", "/t/history", body, { topics: ["history"] });
   const [last, setLast] = useState<Entry[]>();
@@ -75,9 +80,9 @@ export function VmHistory({ vm }: { vm: Vm }) {
         label={`History of ${vm.name}`}
         noun="event"
         rows={entries}
-        columns={COLUMNS}
+        columns={columns}
         rowKey={(entry) => entry.hid}
-        rowName={(entry) => `${operationWords(entry)} by ${entry.name}`}
+        rowName={(entry) => `${entry.name} ${plain(partsOf(entry, names))}`}
         sortBy={{ key: "at", down: true }}
         empty={
           <EmptyState titleText="Nothing yet" headingLevel="h2" variant="sm">

@@ -1,5 +1,6 @@
 /** Small pictures of screens: asked for again while they are in sight, a few at a time, and only loaded when they changed. */
 import { at } from "@/api/base";
+import { messageOf, refusal } from "@/api/http";
 import { Signal } from "@/api/signal";
 
 export interface Thumbnail {
@@ -88,7 +89,7 @@ class Thumbnails {
         const fresh = URL.createObjectURL(await response.blob());
         one.shown.set({ url: fresh, etag: response.headers.get("etag") ?? undefined });
         if (url) setTimeout(() => URL.revokeObjectURL(url), 1000); // the old one may still be painted
-      } else if (response.status !== 304) one.shown.set({ url, etag, failed: await said(response) });
+      } else if (response.status !== 304) one.shown.set({ url, etag, failed: await refusal(response).then(messageOf) });
     } catch {
       one.shown.set({ url, etag, failed: "The server does not respond" });
     }
@@ -105,14 +106,6 @@ class Thumbnails {
       if (one.shown.value.url) URL.revokeObjectURL(one.shown.value.url);
       this.all.delete(vmid);
     }
-  }
-}
-
-async function said(response: Response): Promise<string> {
-  try {
-    return ((await response.json()) as { message?: string }).message ?? response.statusText;
-  } catch {
-    return response.statusText;
   }
 }
 

@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { inWords, type Names, refusalWords } from "./words";
+
+const MEDIUM = "bfe56bd7-0ec0-4a3b-8a51-5c2d1f0a9e11";
+const names: Names = {
+  vm: (vmid) => (vmid === 7 ? "web" : undefined),
+  medium: (mid) => (mid === MEDIUM ? "debian.iso" : undefined),
+  group: (gid) => (gid === 3 ? "team/web" : undefined),
+  user: (uid) => (uid === 2 ? "anna" : undefined),
+  pool: (mpid) => (mpid === 1 ? "default" : undefined),
+};
+
+test("ids are names, of what the person sees; what they do not see is not told by its id", () => {
+  expect(inWords(`medium ${MEDIUM} is attached writable already`, names)).toBe(
+    "medium debian.iso is attached writable already",
+  );
+  expect(inWords(`there is no medium ${MEDIUM.replace("b", "c")}`, names)).toBe("there is no such medium");
+  expect(inWords("VM 7 is RUNNING: stop it first", names)).toBe("VM web is running: stop it first");
+  expect(inWords("pool 1 is not assigned to group 3 itself, nor group 0", names)).toBe(
+    "pool default is not assigned to group team/web itself, nor the root group",
+  );
+  expect(inWords("user 2 holds permissions that you do not have", names)).toMatch(/^user anna holds/);
+});
+
+test("nothing of the command line and of the API is told to who sits at the page", () => {
+  const cases: [string, string][] = [
+    ["a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
+    ["memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", "a VM on this host can have up to 23.5 GiB"],
+    ["there is no host NIC 3: POST /v/nic/list lists the host NICs", "there is no host NIC 3"],
+    ["wait until it has ended, or cancel it (`velocity task list`)", "wait until it has ended, or cancel it"],
+    ["attach it with `readonly`, or use another medium", "attach it read-only, or use another medium"],
+    ["you need velocity.vm.create on /: ask anna", "you need vm.create on the root group: ask anna"],
+    [
+      "ask someone who can assign it there (`velocity why`, POST /u/why, lists them)",
+      "ask someone who can assign it there",
+    ],
+  ];
+  for (const [server, people] of cases) expect(inWords(server, names)).toBe(people);
+});
+
+test("a refusal is the page's sentence, and with a colon what the server adds", () => {
+  expect(refusalWords(16421, "memory_mib is 1048576: a VM on this host can have 1 to 24105 MiB", names)).toBe(
+    "Not so much memory: a VM on this host can have up to 23.5 GiB.",
+  );
+  expect(refusalWords(2220, "a user named 'x' already exists", names)).toBe(
+    "A user with that name already exists. Choose another name.",
+  );
+  expect(refusalWords(99999, "something newer", names)).toBe("Something newer.");
+});

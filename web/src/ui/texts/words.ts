@@ -1,0 +1,65 @@
+/** The server's own words for people: names instead of ids, the page's terms instead of the API's. */
+import { mib } from "../format";
+import { sentenceOf } from "./refusals";
+
+/** How things are called, as far as the person may see them. */
+export interface Names {
+  vm: (vmid: number) => string | undefined;
+  medium: (mid: string) => string | undefined;
+  group: (gid: number) => string | undefined;
+  user: (uid: number) => string | undefined;
+  pool: (mpid: number) => string | undefined;
+}
+
+export const ROOT_GROUP = "the root group";
+
+type Rule = [pattern: RegExp, by: (match: string[], names: Names) => string];
+
+const word =
+  (text: string): Rule[1] =>
+  (_match) =>
+    text;
+const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+const STATES = /\b(STOPPED|STARTING|RUNNING|PAUSING|PAUSED|RESUMING|STOPPING)\b/g;
+
+/** In this order. */
+const RULES: readonly Rule[] = [
+  // what one does at a terminal or through the API, and what is said of it
+  [/ ?\((?=[^()]*(?:`velocity |\b(?:POST|PUT|PATCH|DELETE) \/))[^()]*\)/g, word("")],
+  [/[:;,]? ?(?:with |use )?\b(?:POST|PUT|PATCH|DELETE) \/[\w/]+(?: lists [\w ]+)?/g, word("")],
+  [/\b(?:memory_mib|cpus) is \d+: ?/g, word("")],
+  [/\b1 to (\d+) MiB\b/g, ([, number]) => `up to ${mib(Number(number))}`],
+  [/\b(\d{4,}) MiB\b/g, ([, number]) => mib(Number(number))],
+  [new RegExp(`\\bno medium ${UUID}\\b`, "g"), word("no such medium")],
+  [new RegExp(`\\b(?:medium )?(${UUID})\\b`, "g"), ([, mid], names) => called("medium", names.medium(mid ?? ""))],
+  [/\bVM (\d+)\b/g, ([text, id], { vm }) => called("VM", vm(Number(id)), text)],
+  [/\bpool (\d+)\b/g, ([text, id], { pool }) => called("pool", pool(Number(id)), text)],
+  [/\buser (\d+)\b/g, ([text, id], { user }) => called("user", user(Number(id)), text)],
+  [/\bgroup (\d+)\b/g, ([text, id], { group }) => (id === "0" ? ROOT_GROUP : called("group", group(Number(id)), text))],
+  [/(?<=\b(?:on|of|to) )\/(?=[\s:;,.]|$)/g, word(ROOT_GROUP)],
+  [/\bvelocity\.(?=[a-z]+\.[a-z]+)/g, word("")],
+  [/(?:with )?`readonly`/g, word("read-only")],
+  [/`([^`]*)`/g, ([, text]) => `“${text}”`],
+  [STATES, ([state]) => (state ?? "").toLowerCase()],
+];
+
+function called(kind: string, name: string | undefined, otherwise = `a ${kind} that you do not see`): string {
+  return name === undefined ? otherwise : `${kind} ${name}`;
+}
+
+export function inWords(message: string, names: Names): string {
+  let text = message;
+  for (const [pattern, by] of RULES) text = text.replace(pattern, (...match: string[]) => by(match, names));
+  return text.trim();
+}
+
+/** What a refusal is told as: the page's sentence, and after a colon what the server says. */
+export function refusalWords(code: number, message: string, names: Names): string {
+  const sentence = sentenceOf(code);
+  if (sentence !== undefined && !sentence.endsWith(":")) return sentence;
+  const told = ended(inWords(message, names));
+  return sentence === undefined ? upper(told) : `${sentence} ${told}`;
+}
+
+const ended = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
+const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
