@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.world import World, world
-from velocity.hypervisor.port import Cache, DiskSpec
+from velocity.hypervisor.port import Cache, DiskLimits, DiskSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -47,3 +47,60 @@ async def test_a_disks_cache_is_what_was_sent_and_without_it_all_is_as_before(tm
         assert (await w.ok("POST", VM, vmid=other))["media"] == [{**one, "readonly": True} for one in plain]
     async with world(tmp_path / "data") as w:
         assert (await w.ok("POST", VM, vmid=vmid))["media"] == sent
+
+
+@pytest.mark.holds("GUEST-62")
+async def test_limits_of_a_disk_are_set_at_once_and_what_could_not_be_set_is_told_and_tried_again(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path / "data") as w:
+        mids = [await w.medium(f"disk {number}") for number in range(2)]
+        plain = [{"mid": mid, "mode": "BLOCK", "readonly": False} for mid in mids]
+        some = {"iops": 100, "read_bytes": 1 << 20}
+        vmid = await w.vm(media=[plain[0], {**plain[1], "limits": some}])
+        assert [one.limits for one in await started(w, vmid)] == [DiskLimits(), DiskLimits(**some)]
+        (run,) = w.hypervisor.runs.values()
+        limited = [{**plain[0], "limits": {"write_iops": 5}}, plain[1]]
+        before = (await w.ok("POST", VM, vmid=vmid)).body
+        planned = await w.ok("PATCH", VM, vmid=vmid, media=limited, plan=True)
+        assert planned["warnings"] == [
+            f"the I/O limits of medium 'disk {number}' change at once, while the VM runs" for number in range(2)
+        ]
+        assert (await w.ok("POST", VM, vmid=vmid)).body == before and run.spec.disks[0].limits == DiskLimits()
+        altered = await w.ok("PATCH", VM, vmid=vmid, media=limited)
+        assert (altered["waiting"], altered.body.get("warnings")) == ([], None)
+        assert [one.limits for one in run.spec.disks] == [DiskLimits(write_iops=5), DiskLimits()]
+        both = [{**limited[0], "cache": "none", "limits": {"iops": 9}}]
+        assert (await w.ok("PATCH", VM, vmid=vmid, media=both))["waiting"] == ["media"], "the rest waits"
+        assert [one.limits for one in run.spec.disks] == [DiskLimits(iops=9), DiskLimits()]
+        w.hypervisor.faults.hang(run.who.machine)
+        altered = await w.ok("PATCH", VM, vmid=vmid, media=limited)
+        assert altered["waiting"] == ["media"] and "they hold from its next start on" in altered["warnings"][0]
+        w.hypervisor.faults.wake(run.who.machine)
+        await w.settle()
+        assert (await w.ok("PATCH", VM, vmid=vmid, notes="now"))["waiting"] == [], "any change tries again"
+        assert [one.limits for one in run.spec.disks] == [DiskLimits(write_iops=5), DiskLimits()]
+        hypervisor = w.hypervisor
+    async with world(tmp_path / "data", hypervisor) as w:
+        await w.settle()
+        assert (await w.ok("POST", VM, vmid=vmid))["waiting"] == [], "what the run has got is kept"
+        assert (await w.ok("POST", VM, vmid=vmid))["media"] == limited
+        assert [one.limits for one in await started(w, vmid)] == [DiskLimits(write_iops=5), DiskLimits()]
+
+
+@pytest.mark.holds("GUEST-62")
+async def test_limits_that_make_no_sense_are_refused_by_their_name_and_change_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        plain = {"mid": await w.medium(), "mode": "BLOCK", "readonly": False}
+        vmid = await w.vm(media=[plain])
+        before = (await w.ok("POST", VM, vmid=vmid)).body
+        for limits, field, cure in (
+            ({"iops": 0}, "limits.iops", ">= 1"), ({"bytes": 100}, "limits.bytes", ">= 512"),
+            ({"iops": 5, "read_iops": 5}, "limits.iops", "leave out read_iops and write_iops"),
+            ({"bytes": 4096, "write_bytes": 4096}, "limits.bytes", "leave out read_bytes and write_bytes"),
+            ({"write_iops": "many"}, "limits.write_iops", ""), (7, "limits", ""),
+        ):  # fmt: skip
+            answer = await w.call("PATCH", VM, vmid=vmid, media=[{**plain, "limits": limits}])
+            assert (answer.status, answer.code, answer["field"]) == (400, 400, f"media[0].{field}"), answer
+            assert cure in answer["message"]
+        assert (await w.ok("POST", VM, vmid=vmid)).body == before

@@ -97,8 +97,22 @@ def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: 
     file.write_text(words.replace("a:cache=none", "a:Cache=Writeback"))
     assert "change VM web in /: media" in host.ok("apply", str(file), "--yes")
     assert media()[1][0] == "a BLOCK, cache writeback"
+    limited = ("a:iops=500:cache=none", "b:cache=none:read-bytes=10M:write-bytes=512:write-iops=7:ro")
+    host.ok("vm", "set", "web", *(word for text in limited for word in ("--media", text)))
+    assert media()[1] == [
+        "a VIRTIO, cache none, at most 500 operations/s",
+        "b:cache=none VIRTIO readonly, at most 7 operations/s of writes, at most 10.0 MiB/s of reads, "
+        "at most 512 B/s of writes",
+    ]
+    file.write_text(f'[[vms]]\nname = "web"\nmemory = "64M"\nmedia = {json.dumps(limited)}\n')
+    assert "nothing to do" in host.ok("apply", str(file))
     before = media()
-    for wrong, cure in (("a:cache=unsafe", "'unsafe' is no cache: write writeback or none"), ("a:cash=none", "cache=")):
+    for wrong, cure in (
+        ("a:iops=x", "write iops=500"),
+        ("a:bytes=x", "is not a size"),
+        ("a:cache=unsafe", "'unsafe' is no cache: write writeback or none"),
+        ("a:cash=none", "cache="),
+    ):
         refused = host.run("vm", "set", "web", "--media", wrong)
         assert refused.exit_code != 0 and cure in refused.stderr, wrong
     assert media() == before

@@ -52,6 +52,9 @@ class MemoryStore:
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:
         return None
 
+    async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
+        return None
+
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         if self.broken:
             raise Refused(Problem.UNAVAILABLE, "the database does not answer")

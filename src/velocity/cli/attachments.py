@@ -8,13 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import click
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from velocity.cli import resolve
+from velocity.cli.amounts import to_bytes
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.words import clean
 from velocity.client import Client
-from velocity.contract.machines import Attachment, MediaMode
+from velocity.contract.machines import Attachment, DiskLimits, MediaMode
+from velocity.sizes import size
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,33 @@ def _cache(text: str) -> dict[str, object]:
     return {"cache": text.lower()}
 
 
+def _operations(name: str) -> Callable[[str], dict[str, object]]:
+    def read(text: str) -> dict[str, object]:
+        if not text.isascii() or not text.isdigit():
+            raise click.BadParameter(f"{clean(text)!r} is no number of operations a second: write {name}=500")
+        return {"limits": {_field(name): int(text)}}
+
+    return read
+
+
+def _bytes(name: str) -> Callable[[str], dict[str, object]]:
+    return lambda text: {"limits": {_field(name): to_bytes(text)}}
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
+
+
 CACHES = ("writeback", "none")
 FLAGS: Mapping[str, Mapping[str, object]] = {
     **{mode.value.lower(): {"mode": mode.value} for mode in MediaMode},
     "ro": {"readonly": True},
 }
-VALUES: Mapping[str, Callable[[str], Mapping[str, object]]] = {"cache": _cache}
+VALUES: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    "cache": _cache,
+    **{name: _operations(name) for name in ("iops", "read-iops", "write-iops")},
+    **{name: _bytes(name) for name in ("bytes", "read-bytes", "write-bytes")},
+}
 """Options with a value, as in `cache=none`: what an attachment has with it. Raise `click.BadParameter`."""
 KNOWN = ", ".join([*FLAGS, *(f"{name}=..." for name in VALUES)])
 
@@ -73,10 +96,13 @@ def to_attachment(place: MediaScope, text: str) -> Attachment:
     if len([one for one in options if one in FLAGS and "mode" in FLAGS[one]]) > 1:
         raise click.BadParameter(f"{clean(text)!r} has several modes: choose one of usb, block and virtio")
     said: dict[str, Any] = {"mode": MediaMode.VIRTIO.value}
+    limits: dict[str, int] = {}
     for option in options:
         name, equals, value = option.partition("=")
-        said |= VALUES[name](value) if equals else FLAGS[name]
-    return Attachment(mid=found.id, **said)
+        more = dict(VALUES[name](value) if equals else FLAGS[name])
+        limits |= more.pop("limits", {})
+        said |= more
+    return Attachment(mid=found.id, limits=DiskLimits(**limits) if limits else UNSET, **said)
 
 
 def shown(called: MediaNames, one: Attachment) -> str:
@@ -84,4 +110,11 @@ def shown(called: MediaNames, one: Attachment) -> str:
     words = [f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}"]
     if one.cache is not UNSET:
         words.append(f"cache {one.cache}")
+    if one.limits is not UNSET:
+        words += [_at_most(name, most) for name, most in structs.asdict(one.limits).items() if most is not UNSET]
     return ", ".join(words)
+
+
+def _at_most(name: str, most: int) -> str:
+    which = {"read": " of reads", "write": " of writes"}.get(name.partition("_")[0], "")
+    return f"at most {f'{size(most)}/s' if name.endswith('bytes') else f'{most:,} operations/s'}{which}"

@@ -62,11 +62,30 @@ Cache = Annotated[
 ]
 
 
+Operations = Annotated[int, Meta(ge=1, le=10**9, description="operations a second")]
+BytesPerSecond = Annotated[int, Meta(ge=512, le=10**12, description="bytes a second")]
+
+
+class DiskLimits(Wire, frozen=True):
+    """The most that a guest may do with a disk each second. Of reads and writes together, or of each; absent: no limit.
+
+    They are set at once also while the VM runs.
+    """
+
+    iops: Operations | UnsetType = UNSET
+    read_iops: Operations | UnsetType = UNSET
+    write_iops: Operations | UnsetType = UNSET
+    bytes: BytesPerSecond | UnsetType = UNSET
+    read_bytes: BytesPerSecond | UnsetType = UNSET
+    write_bytes: BytesPerSecond | UnsetType = UNSET
+
+
 class Attachment(Wire, frozen=True):
     mid: UUID
     mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
     readonly: bool = False
     cache: Cache | UnsetType = UNSET
+    limits: DiskLimits | UnsetType = UNSET
 
 
 class Nic(Wire, frozen=True):

@@ -25,6 +25,7 @@ from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
 from velocity.hypervisor.spec import Bus as Bus
 from velocity.hypervisor.spec import Cache as Cache
+from velocity.hypervisor.spec import DiskLimits as DiskLimits
 from velocity.hypervisor.spec import DiskSpec as DiskSpec
 from velocity.hypervisor.spec import DisplaySpec as DisplaySpec
 from velocity.hypervisor.spec import HardwareProfile as HardwareProfile
@@ -302,6 +303,16 @@ class Meters(Protocol):
         """
 
 
+class Disks(Protocol):
+    """The disks of machines that run."""
+
+    async def limit(self, who: Incarnation, disk: int, limits: DiskLimits, *, deadline: float) -> None:
+        """Bound the disk at this place in the specification so from here on, and by nothing else.
+
+        Raises `NotRunning`, `Unknown`.
+        """
+
+
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
@@ -340,6 +351,9 @@ class Hypervisor(Protocol):
 
     @property
     def meters(self) -> Meters: ...
+
+    @property
+    def disks(self) -> Disks: ...
 
     @property
     def hosts(self) -> Hosts: ...

@@ -25,6 +25,17 @@ class Cache(enum.Enum):
     NONE = "none"
 
 
+class DiskLimits(Value, frozen=True):
+    """The most that a guest may do with a disk each second; 0: no limit. `iops`, `bytes`: reads and writes together."""
+
+    iops: int = 0
+    read_iops: int = 0
+    write_iops: int = 0
+    bytes: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+
+
 class DiskSpec(Value, frozen=True):
     """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason."""
 
@@ -33,6 +44,7 @@ class DiskSpec(Value, frozen=True):
     readonly: bool
     cdrom: bool
     cache: Cache = Cache.WRITEBACK
+    limits: DiskLimits = DiskLimits()
 
 
 class DisplaySpec(Value, frozen=True):

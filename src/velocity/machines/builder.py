@@ -27,7 +27,7 @@ from velocity.hypervisor.port import (
     NicSpec,
     Unknown,
 )
-from velocity.machines import interfaces, rules
+from velocity.machines import disks, interfaces, rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
@@ -89,6 +89,7 @@ class Builder:
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
         rules.check_host(spec, has, self._hosts.about(self._host))
         rules.check_words(spec)
+        disks.check(spec)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
@@ -202,7 +203,13 @@ class Builder:
             readonly=attachment.readonly or not self._may_write(machine.gid, machine.spec, mid),
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
             cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
+            limits=disks.limits_of(attachment),
         )
+
+    def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:
+        """What is said in a plan of the limits that a change sets while its VM runs."""
+        names = [self._called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
+        return [f"the I/O limits of {name} change at once, while the VM runs" for name in names]
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
         """Those of its NICs as they are told; `run` is what it runs with."""

@@ -29,6 +29,9 @@ class MachineStore(Protocol):
 
     async def alter(self, vmid: int, name: str, spec: Spec) -> None: ...
 
+    async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
+        """What that run has by now, unless it has ended."""
+
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         """The epoch of a new run with that specification, one more than the last; the old reason goes.
 

@@ -54,6 +54,7 @@ _begin_run = (
 )
 # A run of a higher epoch than is known was started before this database was restored from an older copy.
 _keep_progress = update(machines).where(_of & (machines.c.epoch <= bindparam("run"))).values(epoch=bindparam("run"))
+_alter_run = update(machines).where(_of & (machines.c.epoch == bindparam("run")) & machines.c.run_spec.is_not(None))
 _keep_end = _keep_progress.values(run_spec=None)
 
 
@@ -109,6 +110,10 @@ class SqlMachines:
     async def alter(self, vmid: int, name: str, spec: Spec) -> None:
         values = {"of": vmid, "name": name, "spec": msgspec.json.encode(spec).decode()}
         await self._database.write(lambda connection: connection.execute(_alter, values) and None)
+
+    async def alter_run(self, vmid: int, epoch: int, spec: Spec) -> None:
+        values = {"of": vmid, "run": epoch, "run_spec": msgspec.json.encode(spec).decode()}
+        await self._database.write(lambda connection: connection.execute(_alter_run, values) and None)
 
     async def begin_run(self, vmid: int, wanted: State, spec: Spec) -> int:
         values = {"of": vmid, "wanted": wanted.value, "run_spec": msgspec.json.encode(spec).decode()}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, NoMedia, machine, spec
 from velocity.config import Settings
-from velocity.hypervisor.port import Bus, Cache, DiskSpec, Incarnation, Stop
+from velocity.hypervisor.port import Bus, Cache, DiskLimits, DiskSpec, HypervisorError, Incarnation, NotRunning, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
 from velocity.storage.port import MediaRef, ObjectKind
@@ -86,3 +86,28 @@ async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attache
         aio = driver.sessions.place.direct_aio
         assert command.count("aio=") == command.count(f"aio={aio}") == (len(WAYS) if cache is Cache.NONE else 0)
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-62")
+async def test_limits_hold_from_the_start_and_are_changed_and_lifted_while_it_runs(driver: QemuHypervisor) -> None:
+    """In every way that a disk is attached, each disk for itself."""
+    some = DiskLimits(iops=100, read_bytes=1 << 20, write_bytes=1 << 21)
+    who = await started(driver, *disks(limits=some))
+    assert [limits(one) for one in await inserted(driver, who)] == [some] * len(WAYS)
+    others = [DiskLimits(), DiskLimits(bytes=4096), DiskLimits(read_iops=1, write_iops=2), DiskLimits(iops=7), some]
+    for place, one in enumerate(others):
+        await driver.disks.limit(who, place, one, deadline=DEADLINE)
+    assert [limits(one) for one in await inserted(driver, who)] == others
+    with pytest.raises(HypervisorError, match="no disk at place 6"):
+        await driver.disks.limit(who, len(WAYS), some, deadline=DEADLINE)
+    await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    with pytest.raises(NotRunning):
+        await driver.disks.limit(who, 0, some, deadline=DEADLINE)
+
+
+def limits(told: dict[str, Any]) -> DiskLimits:
+    """As QEMU tells them."""
+    return DiskLimits(
+        iops=told["iops"], read_iops=told["iops_rd"], write_iops=told["iops_wr"],
+        bytes=told["bps"], read_bytes=told["bps_rd"], write_bytes=told["bps_wr"],
+    )  # fmt: skip

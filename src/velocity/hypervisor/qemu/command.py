@@ -186,9 +186,14 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
         fdset = 10 + number
         yield from _fdset(fdset, descriptor)
         direct = plan.direct_aio if descriptor in plan.files.direct else None
-        yield from ("-blockdev", _node(disk, f"disk{number}", fdset, direct))
+        yield from ("-blockdev", _node(disk, disk_node(number), fdset, direct))
         yield from _device(disk, number, counts[disk.bus], plan.hardware.slots, thread)
         counts[disk.bus] += 1
+
+
+def disk_node(place: int) -> str:
+    """What QEMU calls the n-th disk."""
+    return f"disk{place}"
 
 
 def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
@@ -201,7 +206,7 @@ def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
 
 
 def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) -> Iterator[str]:
-    common = f"drive=disk{number},id=dev{number},bootindex={number + 1}"
+    common = f"drive={disk_node(number)},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
     errors = "werror=stop,rerror=stop"
     controller = f"xhci{_controller(place)}.0"

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from velocity.hypervisor.port import HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
+from velocity.hypervisor.port import DiskLimits, HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
 from velocity.hypervisor.qemu.launch import end, launch
 from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_run import WatchedRun
@@ -102,7 +102,8 @@ class Starts:
             await self._undo(run)
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
-            await session.begin(held=spec.held, deadline=until - loop.time())
+            limits = {place: disk.limits for place, disk in enumerate(spec.disks) if disk.limits != DiskLimits()}
+            await session.begin(limits, held=spec.held, deadline=until - loop.time())
         except BaseException as error:
             session.kill()
             await session.ended.wait()

@@ -16,7 +16,17 @@ from typing import Any
 
 from qemu.qmp import QMPError
 
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, NotRunning, Unknown
+from velocity.hypervisor.port import (
+    DiskLimits,
+    Fact,
+    FactCause,
+    FactReport,
+    HypervisorError,
+    Incarnation,
+    NotRunning,
+    Unknown,
+)
+from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter, plain
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
@@ -87,8 +97,11 @@ class WatchedRun:
 
     # Its beginning here
 
-    async def begin(self, *, held: bool, deadline: float) -> None:
-        """Bring a start to its end. Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`."""
+    async def begin(self, limits: Mapping[int, DiskLimits], *, held: bool, deadline: float) -> None:
+        """Bring a start to its end; `limits` are those of disks, by their places.
+
+        Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`.
+        """
         try:
             async with asyncio.timeout(deadline):
                 await self.monitor.connect()
@@ -98,6 +111,7 @@ class WatchedRun:
             raise HypervisorError(await self.last_words() or f"QEMU ended at its start: {plain(error)}") from None
         self.monitor.keep()
         await self.serial.connect()
+        await limit(self.execute, limits, deadline)
         await self.execute("query-status" if held else "cont", deadline=deadline)
         if self.gone:
             raise NotRunning("it ended immediately")

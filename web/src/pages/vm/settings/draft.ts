@@ -47,12 +47,16 @@ export function differences(before: Settings, after: Settings): Partial<Settings
   return Object.fromEntries(found.map((field) => [field, after[field]]));
 }
 
+/** The limits of a disk, as the API names them. */
+const LIMITS = ["iops", "read_iops", "write_iops", "bytes", "read_bytes", "write_bytes"] as const;
+
 /** Equal to the server is equal here: what is absent has its default. */
 function canonical(value: Settings[Field]): string {
   if (!Array.isArray(value)) return JSON.stringify(value);
   return JSON.stringify(
     value.map((one) => {
-      if ("mid" in one) return [one.mid, one.mode, one.readonly ?? false, one.cache ?? null];
+      if ("mid" in one)
+        return [one.mid, one.mode, one.readonly ?? false, one.cache ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)];
       if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
@@ -122,7 +126,10 @@ export function cliOf(
     "--media",
     changes.media?.map((one) => {
       const cache = one.cache ? `:cache=${one.cache}` : "";
-      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}`;
+      const limits = LIMITS.filter((it) => one.limits?.[it]).map(
+        (it) => `:${it.replace("_", "-")}=${one.limits?.[it]}`,
+      );
+      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${limits.join("")}`;
     }),
   );
   add(
