@@ -49,7 +49,7 @@ async def test_a_disks_cache_is_what_was_sent_and_without_it_all_is_as_before(tm
         assert (await w.ok("POST", VM, vmid=vmid))["media"] == sent
 
 
-@pytest.mark.holds("GUEST-62")
+@pytest.mark.holds("GUEST-46")
 async def test_limits_of_a_disk_are_set_at_once_and_what_could_not_be_set_is_told_and_tried_again(
     tmp_path: Path,
 ) -> None:
@@ -88,7 +88,7 @@ async def test_limits_of_a_disk_are_set_at_once_and_what_could_not_be_set_is_tol
         assert [one.limits for one in await started(w, vmid)] == [DiskLimits(write_iops=5), DiskLimits()]
 
 
-@pytest.mark.holds("GUEST-62")
+@pytest.mark.holds("GUEST-46")
 async def test_limits_that_make_no_sense_are_refused_by_their_name_and_change_nothing(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         plain = {"mid": await w.medium(), "mode": "BLOCK", "readonly": False}

@@ -34,7 +34,7 @@ def seen(one: Locator) -> bool:
     return bool(one.evaluate(TOP))
 
 
-@pytest.mark.holds("PAGE-430")
+@pytest.mark.holds("PAGE-29")
 def test_a_refusal_of_a_long_form_stands_at_its_button_with_the_focus_at_fault(low: Page, somebody: Person) -> None:
     somebody.go(f"/vms/{WEB}/settings")
     memory = low.get_by_role("textbox", name="Memory")
@@ -54,7 +54,7 @@ def test_a_refusal_of_a_long_form_stands_at_its_button_with_the_focus_at_fault(l
     expect(low.locator(".v-refusal")).to_be_empty()
 
 
-@pytest.mark.holds("PAGE-430")
+@pytest.mark.holds("PAGE-29")
 def test_a_refusal_in_a_dialog_stands_at_its_button_with_the_focus_at_fault(low: Page, somebody: Person) -> None:
     refusal = {"code": 18220, "message": "it is above the limit of a group above", "field": "cpus", "error": True}
     somebody.go(f"/groups/{TEAM}")
@@ -77,7 +77,7 @@ def test_a_refusal_in_a_dialog_stands_at_its_button_with_the_focus_at_fault(low:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-431", "PAGE-432")
+@pytest.mark.holds("PAGE-30", "PAGE-31")
 def test_refusals_and_the_history_are_in_peoples_words(somebody: Person, furnished: Host) -> None:
     page = somebody.page
     with Client(furnished.url, furnished.key) as client:

@@ -45,7 +45,7 @@ def is_shown_as(page: Page, state: str) -> None:
     expect(page.locator(".v-status").first).to_have_text(state)
 
 
-@pytest.mark.holds("PAGE-400")
+@pytest.mark.holds("PAGE-27")
 def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> None:
     host.hypervisor.faults.deaf = True
     host.ok("vm", "create", "web", "--memory", "64M")
@@ -70,7 +70,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.holds("PAGE-401")
+@pytest.mark.holds("PAGE-28")
 def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "shared":
         host.ok("media", "create", disk, "--size", "1M")

@@ -88,7 +88,7 @@ async def test_qemu_goes_past_the_page_cache_in_every_way_that_a_disk_is_attache
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-62")
+@pytest.mark.holds("GUEST-46")
 async def test_limits_hold_from_the_start_and_are_changed_and_lifted_while_it_runs(driver: QemuHypervisor) -> None:
     """In every way that a disk is attached, each disk for itself."""
     some = DiskLimits(iops=100, read_bytes=1 << 20, write_bytes=1 << 21)
