@@ -228,6 +228,7 @@ const SIGHTS: Record<string, string> = {
   watch_events: "what changes",
   vm_command: "the command",
   vm_metrics: "the metrics",
+  vms_usage: "what the VMs take",
   vm_state: "the state",
 };
 
