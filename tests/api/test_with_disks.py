@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.test_trash import trid
 from tests.api.world import Answer, World
+from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 DISKS = ("a", "b")
@@ -110,19 +111,17 @@ async def test_it_needs_the_right_to_both_and_so_does_the_trash(w: World) -> Non
 
 @pytest.mark.holds("MORE-6")
 @pytest.mark.parametrize("where", ["the move of a file", "the commit"])
-async def test_what_fails_halfway_leaves_everything(w: World, where: str) -> None:
+async def test_what_fails_halfway_leaves_everything(w: World, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vmid, _ = await furnished(w)
     before = await shown(w)
-    provisioning = w.server.services.provisioning
 
     async def broken(*_: object, **__: object) -> None:
         raise OSError("the disk is on fire")
 
-    owner, name = (w.server.storage.trash, "lift") if where == "the move of a file" else (provisioning._store, "remove")
-    kept = getattr(owner, name)
-    setattr(owner, name, broken)
-    assert (await w.call("DELETE", "/v/vm", vmid=vmid, disks=True)).status == 500
-    setattr(owner, name, kept)
+    owner, name = (type(w.server.storage.trash), "lift") if where == "the move of a file" else (SqlMachines, "remove")
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, broken)
+        assert (await w.call("DELETE", "/v/vm", vmid=vmid, disks=True)).status == 500
     assert await shown(w) == before
     await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
     assert (await refused(w, 409, 16320, vmid=vmid))["field"] == "vmid"
