@@ -114,7 +114,8 @@ def hosting(
         )  # fmt: skip
         secure = tls.context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         services = built.services
-        server = Server(config, services.events.readers.end, services.access.sessions.find, tls=secure)
+        find, turns = services.access.sessions.find, services.turns
+        server = Server(config, services.events.readers.end, find, turns, tls=secure)
         begun.append((server, built, look, loop))
         own = own_server.listen(settings)
         ready.set()

@@ -48,7 +48,9 @@ async def listening(
         timeout_graceful_shutdown=5,
         **{"http": Protocol, **more},
     )
-    server = Server(config, w.server.services.events.readers.end, w.server.services.access.sessions.find, bounds, tls)
+    services = w.server.services
+    find, turns = services.access.sessions.find, services.turns
+    server = Server(config, services.events.readers.end, find, turns, bounds, tls)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)

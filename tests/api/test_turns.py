@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.world import World
 from tests.patience import PATIENCE
-from velocity.api.turns import SHARE, Turns
+from velocity.api.turns import ALONE, RECENT, SHARE, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +57,24 @@ async def test_what_takes_little_is_not_held_up() -> None:
     await work.all(*(work.one(GREEDY, number, SHARE / 20) for number in range(100)))
     assert len(work.steps) <= 7
     assert [number for _, number in work.done] == list(range(100))
+
+
+@pytest.mark.holds("BOUND-470")
+async def test_who_is_alone_has_longer_steps_until_somebody_else_asks() -> None:
+    """As each step costs something. What a step holds follows from what requests took in those before."""
+    work, seconds = Work(), SHARE / 2
+    await work.one(GREEDY, 0, seconds)
+    work.now += 2 * RECENT
+    for _ in range(20):
+        await work.one(GREEDY, 0, seconds)
+        await asyncio.sleep(0)
+    for expected in (ALONE, SHARE):
+        work.steps.clear()
+        work.done.clear()
+        await work.all(*(work.one(GREEDY, number, seconds) for number in range(60)))
+        assert max(work.steps) <= expected / seconds + 1
+        assert len(work.steps) <= 60 / (expected / seconds) + 5
+        await work.one(OTHER, 0, 0)
 
 
 async def test_two_who_ask_for_much_take_turns() -> None:

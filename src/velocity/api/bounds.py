@@ -10,8 +10,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from uvicorn.server import ServerState
 
+from velocity.access.rules import Session
 from velocity.access.throttle import network
 from velocity.api.strangers import Lingering, Strangers
+from velocity.api.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,11 @@ def is_local(address: str) -> bool:
 class State(ServerState):
     """uvicorn's, with what the connections share of ours."""
 
-    def __init__(self, bounds: RequestLimits, knows: Callable[[str], object]) -> None:
+    def __init__(self, bounds: RequestLimits, find: Callable[[str], Session | None], turns: Turns) -> None:
         super().__init__()
         self.bounds = bounds
-        self.knows = knows
+        self.find = find
+        self.turns = turns
         self.addresses = Addresses(bounds.connections, bounds.trusted)
         self.strangers = Strangers()
         self.lingering = Lingering()

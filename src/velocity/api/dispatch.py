@@ -21,7 +21,7 @@ from velocity.api.browser import Browser
 from velocity.api.endpoint import Endpoint
 from velocity.api.handlers import HANDLERS, Call
 from velocity.api.handlers.base import Services
-from velocity.api.request import ANONYMOUS_LIMIT, STRANGER, bears_authkey, carried, idempotency_key, read
+from velocity.api.request import ANONYMOUS_LIMIT, STRANGER, TURN, bears_authkey, carried, idempotency_key, read
 from velocity.api.request_record import RequestRecord
 from velocity.contract import auth, machines, sessions
 from velocity.contract.machines import State
@@ -62,7 +62,9 @@ class Dispatch(Endpoint):
         authkey = carried(request, in_body, operation.cookie)
         browser = Browser(request)
         caller, (needs, target) = self.identify(about, authkey, wanted)
-        await services.turns.take(about.address if caller is None else caller.uid)
+        who = about.address if caller is None else caller.uid
+        if scope.get(TURN) != who:
+            await services.turns.take(who)
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)

@@ -28,7 +28,7 @@ from velocity.api.handlers.base import Services
 from velocity.api.handlers.consoles import CONSOLE_PATH
 from velocity.api.openmetrics import OpenMetrics
 from velocity.api.page import ASKED, Page
-from velocity.api.request import sender
+from velocity.api.request import TURN, sender
 from velocity.api.resumable import Tus
 from velocity.api.screen import Screen
 from velocity.api.upload import Upload
@@ -97,7 +97,9 @@ class Edge:
         begun = time.perf_counter()
         try:
             if not isinstance(served, Dispatch):  # which reads the body before
-                await self._services.turns.take(sender(scope, self._services.access.sessions))
+                who = sender(scope, self._services.access.sessions.find)
+                if scope.get(TURN) != who:
+                    await self._services.turns.take(who)
             await served(scope, receive, careful)
         except Exception:  # what an answer needs is not there either: memory, threads
             log.exception("a request failed")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope
 
-from velocity.access.sessions import Sessions
+from velocity.access.rules import Session
 from velocity.access.throttle import network
 from velocity.api.browser import COOKIE, from_cookie
 from velocity.contract.operation import Cookie
@@ -16,9 +16,13 @@ from velocity.contract.problems import Problem, Refused
 ANONYMOUS_LIMIT = 64 << 10
 """Bytes of a body that comes without an authkey in a header that is somebody's."""
 Headers = Iterable[tuple[bytes, bytes]]
+Find = Callable[[str], Session | None]
+"""The session of an authkey that is somebody's."""
 
 STRANGER = "velocity.stranger"
 """In the scope of a request whose body has not come whole with its head: no header says who sends it."""
+TURN = "velocity.turn"
+"""In the scope of a request whose connection has had a turn for it: the user whose turn that was."""
 _COOKIE = COOKIE.encode() + b"="
 
 
@@ -54,17 +58,23 @@ def bears_authkey(headers: Headers) -> bool:
     )
 
 
-def is_known(headers: Headers, knows: Callable[[str], object]) -> bool:
+def is_known(headers: Headers, find: Find) -> bool:
     """Whether a header brings an authkey that is somebody's."""
-    return any(knows(str(one, "latin-1")) for one in _authkeys(headers))
+    return user(headers, find) is not None
 
 
-def sender(scope: Scope, sessions: Sessions) -> Hashable:
-    """Whose request it is, as far as its headers tell: a user, else an address."""
-    for one in _authkeys(scope["headers"]):
-        if session := sessions.find(str(one, "latin-1")):
+def user(headers: Headers, find: Find) -> int | None:
+    """Whose request it is, as far as its headers tell."""
+    for one in _authkeys(headers):
+        if session := find(str(one, "latin-1")):
             return session.uid
-    return network(address(scope))
+    return None
+
+
+def sender(scope: Scope, find: Find) -> Hashable:
+    """Whose request it is, as far as its headers tell: a user, else an address."""
+    uid = user(scope["headers"], find)
+    return network(address(scope)) if uid is None else uid
 
 
 def _authkeys(headers: Headers) -> Iterator[bytes]:
@@ -92,12 +102,12 @@ def idempotency_key(scope: Scope) -> str | None:
     return key
 
 
-async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str], object]) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int, find: Find) -> bytes:
     """The body, whole. Raises `Refused(BODY_TOO_LARGE)` as soon as it is known to be over the limit."""
     length = header(scope, b"content-length") or ""
     little = min(limit, ANONYMOUS_LIMIT)
     if length.isdigit() and int(length) > little:
-        _check_size(scope, int(length), limit, knows)
+        _check_size(scope, int(length), limit, find)
     pieces: list[bytes] = []
     size = 0
     more = True
@@ -108,15 +118,15 @@ async def read(scope: Scope, receive: Receive, limit: int, knows: Callable[[str]
         pieces.append(piece := message.get("body", b""))
         size += len(piece)
         if size > little:
-            _check_size(scope, size, limit, knows)
+            _check_size(scope, size, limit, find)
         more = message.get("more_body", False)
     return b"".join(pieces)
 
 
-def _check_size(scope: Scope, size: int, limit: int, knows: Callable[[str], object]) -> None:
+def _check_size(scope: Scope, size: int, limit: int, find: Find) -> None:
     if size > limit:
         raise Refused(Problem.BODY_TOO_LARGE, f"the body has {size} bytes or more; the limit is {limit}")
-    if size > ANONYMOUS_LIMIT and not is_known(scope["headers"], knows):
+    if size > ANONYMOUS_LIMIT and not is_known(scope["headers"], find):
         raise Refused(
             Problem.BODY_TOO_LARGE,
             f"the body has {size} bytes or more; the limit without an authkey in a header is {ANONYMOUS_LIMIT}: "

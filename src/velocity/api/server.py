@@ -21,7 +21,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from velocity.api import errors
 from velocity.api.bounds import Refusal, RequestLimits, State
 from velocity.api.browser import EVER
-from velocity.api.request import STRANGER, is_known
+from velocity.api.request import STRANGER, Find, is_known
+from velocity.api.senders import Sender
+from velocity.api.turns import Turns
 from velocity.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
@@ -98,11 +100,12 @@ class Protocol(HttpToolsProtocol):
         self.logger = log
         self._bounds = server_state.bounds
         self._addresses = server_state.addresses
-        self._knows = server_state.knows
+        self._find = server_state.find
+        self._sender = Sender(server_state.turns, server_state.find)
         self._strangers = server_state.strangers
         self._lingering = server_state.lingering
         self._counted: str | None = None
-        self._in_head = True
+        self.in_head = True
         """Whether what comes next belongs to a head: else to a body."""
         self._unfinished = 0
         self._since = 0.0
@@ -139,24 +142,25 @@ class Protocol(HttpToolsProtocol):
             self._counted = None
 
     def data_received(self, data: bytes) -> None:
-        if self._known:
-            self.take(data)
-        else:
+        if not self._known:
             self._strangers.came(self, data)
+        elif not self._sender.came(self, data):
+            self._unset_keepalive_if_required()
 
-    def take(self, data: bytes) -> None:
-        """Parse what has come."""
-        if self._refused:
-            return
+    def take(self, data: bytes) -> bool:
+        """Parse what has come. False: nothing is taken any more."""
+        if self._refused or self not in self.connections:
+            return False
         room = self._bounds.head - self._unfinished
-        if not self._in_head or len(data) <= room:
+        if not self.in_head or len(data) <= room:
             self._feed(data)
-            return
+            return True
         self._feed(data[:room])
-        if self._in_head and self._unfinished == self._bounds.head:
+        if self.in_head and self._unfinished == self._bounds.head:
             self._too_large()
-        elif self in self.connections and not self.plain.is_closing():
+        elif not self.plain.is_closing():
             self.take(data[room:])
+        return True
 
     def _feed(self, data: bytes) -> None:
         begins = not self._unfinished
@@ -164,14 +168,14 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._unfinished > self._bounds.head:
             self._too_large()
-        elif self._in_head:
+        elif self.in_head:
             if not self._unfinished:
                 self._since = 0.0
             elif begins:
                 self._since = self.loop.time()
         elif not self._looked:
             self._looked = True
-            if is_known(self.headers, self._knows):
+            if is_known(self.headers, self._find):
                 self._since = 0.0
             else:
                 self._since = self.loop.time()
@@ -191,10 +195,10 @@ class Protocol(HttpToolsProtocol):
             raise TooManyLines
 
     def on_headers_complete(self) -> None:
-        self._in_head = self._looked = False
+        self.in_head = self._looked = False
         self._unfinished = 0
-        if not self._known:
-            self._known = is_known(self.headers, self._knows)
+        if self._sender.note_head(self.headers, self.scope):  # type: ignore[arg-type]
+            self._known = True
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -205,7 +209,7 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_head = True
+        self.in_head = True
         self._unfinished = 0
         super().on_message_complete()
 
@@ -224,7 +228,7 @@ class Protocol(HttpToolsProtocol):
 
     def _sends_on(self) -> bool:
         """Whether more of a stranger's body would come, for nobody."""
-        return not (self._in_head or self._refused or self.plain.is_closing()) and STRANGER in self.scope
+        return not (self.in_head or self._refused or self.plain.is_closing()) and STRANGER in self.scope
 
     def handle_websocket_upgrade(self) -> None:
         self.transport.let_go()  # type: ignore[attr-defined]
@@ -241,12 +245,12 @@ class Protocol(HttpToolsProtocol):
         late = now - self._since
         if not self._since or self._refused:
             return
-        if self.pipeline or (self._in_head and not self._is_answered()):
+        if self.pipeline or (self.in_head and not self._is_answered()):
             self._since = now  # an answer goes first, and meanwhile nothing more need be read
         elif late < self._bounds.seconds:
             return
-        elif self._in_head or not self.cycle.response_started:
-            what = "the headers of a request" if self._in_head else "a body without an authkey in a header"
+        elif self.in_head or not self.cycle.response_started:
+            what = "the headers of a request" if self.in_head else "a body without an authkey in a header"
             self._refuse(Problem.TOO_SLOW, f"{what} must arrive completely within {self._bounds.seconds:g} seconds")
         elif self.cycle.response_complete:
             self.plain.close()
@@ -269,7 +273,7 @@ class Protocol(HttpToolsProtocol):
         """Answer, and end the connection; at once and without a word where another answer is under way."""
         if self.plain.is_closing() or self._refused:
             return
-        if self.pipeline or not (self._is_answered() if self._in_head else not self.cycle.response_started):
+        if self.pipeline or not (self._is_answered() if self.in_head else not self.cycle.response_started):
             self.plain.abort()
             return
         if not self._is_answered():
@@ -327,15 +331,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 class Server(uvicorn.Server):
     """Ends at `end` without raising the signal again: what the end means is ours to tell.
 
-    `ending` is called before it waits for what is under way: streams end by themselves then. `knows` says whether an
-    authkey is somebody's. `tls` is for all sockets but those of this host's file system.
+    `ending` is called before it waits for what is under way: streams end by themselves then. `find` gives the session
+    of an authkey that is somebody's. `tls` is for all sockets but those of this host's file system.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
         ending: Callable[[], None],
-        knows: Callable[[str], object],
+        find: Find,
+        turns: Turns,
         bounds: RequestLimits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -343,7 +348,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._ending = ending
         self._tls = tls
-        self.server_state: State = State(bounds or RequestLimits(), knows)
+        self.server_state: State = State(bounds or RequestLimits(), find, turns)
 
     def end(self) -> None:
         self.should_exit = True

@@ -23,7 +23,7 @@ class Stranger(Protocol):
     plain: asyncio.Transport
     flow: FlowControl
 
-    def take(self, data: bytes) -> None: ...
+    def take(self, data: bytes) -> object: ...
 
 
 class Strangers:

@@ -142,7 +142,8 @@ async def _serve(settings: Settings) -> None:
     )
     bounds = RequestLimits(trusted=tuple(settings.proxies))
     services = built.services
-    server = Server(config, services.events.readers.end, services.access.sessions.find, bounds, certificate)
+    find, turns = services.access.sessions.find, services.turns
+    server = Server(config, services.events.readers.end, find, turns, bounds, certificate)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, server.end)
