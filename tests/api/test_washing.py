@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,26 @@ async def test_what_a_user_is_refused_again_is_counted_and_what_differs_is_not(
         ("create_group", "parent_gid=0 name=b", None),
         ("create_group", "parent_gid=0 name=a", 4),
     ]
+
+
+@pytest.mark.holds("BOUND-474")
+async def test_refusals_of_a_user_who_asks_too_much_are_one_entry_whatever_they_are_about(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 6_000_000_000.0)
+    vmids = [await w.vm(f"vm {number}") for number in range(5)]
+    with contextlib.ExitStack() as held:
+        for _ in range(8):
+            held.enter_context(w.server.services.screens.waiting.of(0))
+        for vmid in vmids * 10:
+            assert (await w.call("POST", "/v/vm/screen", vmid=vmid)).status == 429
+        assert (await w.call("POST", "/v/vm/screen/search", text="panic")).status == 429
+    found = (await entries(w))[:2]
+    assert [(one["operation"], one["status"], one["target"], one.get("vmid"), one.get("times")) for one in found] == [
+        ("search_screens", 429, "", None, None),
+        ("show_screen", 429, "", None, 50),
+    ]
+    assert "user_pictures" in found[1]["message"]
 
 
 async def test_the_number_is_kept_over_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

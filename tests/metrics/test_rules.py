@@ -84,3 +84,22 @@ def test_the_day_holds_means_of_two_minutes() -> None:
     assert day.columns["disk_read"] == [None, None]
     past.put(1236, (4.0, 10.0, None, None, None, None))
     assert past.day.series(103).columns["cpu"][2:] == [None, 4], "two minutes without a measurement are a gap"
+
+
+def test_a_first_point_and_one_after_a_long_gap_touch_nothing_else() -> None:
+    """All VMs that run are measured at the same moment, in the loop."""
+
+    class Counting(Ring):
+        sets = 0
+
+        def _set(self, number: int, values: Point) -> None:
+            self.sets += 1
+            super()._set(number, values)
+
+    ring = Counting(10, 360)
+    values = tuple(range(len(COLUMNS)))
+    for number in (175_000_000, 176_000_000, 100):
+        ring.sets = 0
+        ring.put(number, values)
+        assert ring.sets == 1
+        assert ring.series(number).at == [number * 10]

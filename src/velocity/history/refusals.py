@@ -1,6 +1,7 @@
 """Refusals that repeat: the first of a minute is an entry, those that follow are counted in it.
 
-Whoever is nobody gets one entry an address and minute, whatever is asked; of a user, what is the same is counted.
+Whoever is nobody gets one entry an address and minute, whatever is asked; of a user, what is the same is counted. Who
+asks too much is refused for how much it is: what it was about makes no difference then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from velocity.access.throttle import network
 from velocity.history.rules import HistoryEntry
 
-NOBODY = 401
+NOBODY, TOO_MUCH = 401, 429
 OTHERS = "(other addresses)"
 
 
@@ -44,6 +45,8 @@ class Refusals:
         """The entry that is to be written; None: it was counted in one that is."""
         if (minute := entry.at // 60) != self._minute:
             self._minute, self._counted = minute, {}
+        if entry.status == TOO_MUCH:
+            entry = replace(entry, target="", vmid=None)
         key = _occasion(entry)
         if key not in self._counted and len(self._counted) >= self._most:
             key, entry = OTHERS, replace(entry, address=OTHERS, name="", target="", uid=None, vmid=None)

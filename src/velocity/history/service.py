@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 WAITING = 10_000
 """Entries that may wait for the database; more are counted and said in the log."""
-TOGETHER = 500
+TOGETHER = 100
+"""Entries in one statement, which holds the interpreter for 10 us each."""
 GATHERED = 0.05
 """Seconds for which entries gather: each commit of theirs is one that somebody's change may wait for."""
 COUNTED = 1.0

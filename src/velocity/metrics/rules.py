@@ -65,7 +65,8 @@ class Ring:
     def put(self, number: int, values: Point) -> None:
         """Set the n-th point. One before the newest says that the host's clock was set back: all begins anew."""
         if not self._newest <= number < self._newest + self.size:
-            self._newest = number - self.size
+            self._columns = [array("f", [nan]) * self.size for _ in COLUMNS]
+            self._newest = number - 1
         for skipped in range(self._newest + 1, number):
             self._set(skipped, (None,) * len(COLUMNS))
         self._set(number, values)

@@ -27,6 +27,6 @@ async def show_screen(call: Call[screens.ShowScreen]) -> screens.ScreenPicture:
 @handles(screens.SEARCH)
 async def search_screens(call: Call[screens.SearchScreens]) -> screens.Hits:
     services, uid = call.services, call.caller.uid
-    allowed = services.fleet.where(services.directory.holding(uid, Permission.VM_INTERACT))
     with services.screens.waiting.of(uid):
+        allowed = services.fleet.where(services.directory.holding(uid, Permission.VM_INTERACT))
         return await services.screens.search(allowed, call.request.text, uid)
