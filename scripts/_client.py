@@ -60,7 +60,8 @@ def render() -> dict[str, str]:
     found = {}
     for path, (name, define, wait) in TARGETS.items():
         methods = "".join(_method(operation, define, wait) for operation in operations)
-        modules = ", ".join(sorted(declared & set(re.findall(r"\b(\w+)\.[A-Z]", methods))))
+        signatures = "\n".join(line for line in methods.splitlines() if line.startswith(f"    {define}def "))
+        modules = ", ".join(sorted(declared & set(re.findall(r"\b(\w+)\.[A-Z]", signatures))))
         text = HEAD.format(modules=modules, name=name, define=define) + methods
         command = [str(ruff), "format", "--stdin-filename", path, "-"]
         found[path] = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout

@@ -29,6 +29,8 @@ from velocity.durable import sync
 from velocity.events.areas import Areas
 from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
+from velocity.fetching.port import Source
+from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
@@ -45,6 +47,7 @@ from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
+from velocity.media.fetching import Fetching
 from velocity.media.library import Library
 from velocity.media.loading import known_objects
 from velocity.media.loading import load as load_media
@@ -154,6 +157,7 @@ async def build(
     stream_limits: StreamLimits | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
     storage: StorageFactory = directories,
+    source: Source | None = None,
 ) -> App:
     """Open the data directory and wire a server over it. Raises `CannotStart`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -165,7 +169,15 @@ async def build(
         stored = storage(settings)
         driver = await hypervisor(stored.files)
         services, load = compose(
-            settings, database, stored, driver, machines(database), passwords or Passwords(), times, stream_limits
+            settings,
+            database,
+            stored,
+            driver,
+            machines(database),
+            passwords or Passwords(),
+            times,
+            stream_limits,
+            source or HttpSource(settings.fetch_ca),
         )
         root_password = await load()
     except BaseException:
@@ -193,6 +205,7 @@ def compose(
     passwords: Passwords,
     times: Times | None,
     stream_limits: StreamLimits | None,
+    source: Source,
 ) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
@@ -247,6 +260,9 @@ def compose(
         belongings=(provisioning, resumables, deletion, tasks),
         bounds=bounds,
     )
+    conversions = Conversions(
+        storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
+    )
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
     times = times or Times()
@@ -279,18 +295,9 @@ def compose(
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
-        conversions=Conversions(
-            storage.jobs,
-            directory,
-            library,
-            assignments,
-            states,
-            room,
-            sources,
-            reservations,
-            creation,
-            resumables,
-            tasks,
+        conversions=conversions,
+        fetching=Fetching(
+            source, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
         ),
         resumables=resumables,
         uploads=uploads,

@@ -88,6 +88,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "auto"
     tls_cert: Annotated[str, Meta(description="file of the certificate chain (PEM); empty: no TLS")] = ""
     tls_key: Annotated[str, Meta(description="file of the private key (PEM)")] = ""
+    fetch_ca: Annotated[
+        str,
+        Meta(
+            description="file of authorities (PEM) that `velocity media fetch` believes beside those of the system; "
+            "empty: none"
+        ),
+    ] = ""
     runtime_dir: Annotated[
         str,
         Meta(
@@ -229,7 +236,7 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
-    for key in ("data_dir", "tls_cert", "tls_key", "runtime_dir"):
+    for key in ("data_dir", "tls_cert", "tls_key", "fetch_ca", "runtime_dir"):
         if values.get(key):
             values[key] = str(base / Path(values[key]).expanduser())
     for pool in values.get("pools", []):

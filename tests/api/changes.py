@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.api.images import disk, qemu_img, upload, wait
+from tests.api.origin import lasting_origin
 from tests.api.test_idempotency import VM
 from tests.api.test_transfers import begin
 from tests.api.test_trash import trid
@@ -27,6 +28,8 @@ class Case:
     consumes: list[dict[str, int]] = field(default_factory=list)
     key: str | None = None
     content: bytes = b""
+    size_unknown: bool = False
+    """What it takes of a pool is known when it is done only, and the plan says so."""
 
 
 Prepare = Callable[[World], Awaitable[Case]]
@@ -230,6 +233,12 @@ async def import_medium(w: World) -> Case:
     qemu_img("create", "-f", "qcow2", image, "8M")
     body = {"mid": await upload(w, image), "gid": 0, "mpid": 1, "name": "made"}
     return Case(body, [("create", "medium", "made")], [{"gid": 0, "mpid": 1, "bytes": 8 << 20}])
+
+
+@of("fetch_medium")
+async def fetch_medium(_: World) -> Case:
+    body = {"url": f"{lasting_origin()}/disk", "gid": 0, "mpid": 1, "name": "made"}
+    return Case(body, [("create", "medium", "made")], size_unknown=True)
 
 
 @of("clone_medium")

@@ -51,6 +51,7 @@ EXPECTED = {
     ("POST", "/m/pool/list"): (403, 7100), ("PUT", "/m/media/create"): (403, 8200),
     ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
     ("PUT", "/m/media/import"): (403, 21200), ("PUT", "/m/media/clone"): (403, 22200),
+    ("PUT", "/m/media/fetch"): (403, 49200),
     ("POST", "/t/task"): (403, 23100), ("DELETE", "/t/task"): (403, 23300), ("POST", "/t/task/list"): (403, 24100),
     ("POST", "/t/history"): (403, 27100), ("PUT", "/t/trash"): (403, 25200), ("DELETE", "/t/trash"): (403, 25300),
     ("PUT", "/v/vm/efi"): (401, 12200), ("POST", "/v/vm/list"): (401, 17100),

@@ -22,6 +22,7 @@ from velocity.access.passwords import Passwords
 from velocity.app import HypervisorFactory, StorageFactory
 from velocity.config import NicSetting, Settings
 from velocity.events.limits import StreamLimits
+from velocity.fetching.port import Source
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Hypervisor
 from velocity.machines.port import MachineStore
@@ -187,9 +188,13 @@ async def world(
     driver: HypervisorFactory | None = None,
     machines: Callable[[Database], MachineStore] = SqlMachines,
     storage: StorageFactory = app.directories,
+    source: Source | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """`driver` makes another hypervisor than the fake one, `machines` another store of machines, `storage` another."""
+    """`driver` makes another hypervisor than the fake one, `machines` another store of machines, `storage` another.
+
+    `source` is where files are fetched from, in the place of the whole internet.
+    """
     fake = hypervisor or FakeHypervisor()
 
     async def factory(media: MediaFiles) -> Hypervisor:
@@ -206,6 +211,7 @@ async def world(
         stream_limits=limits,
         machines=machines,
         storage=storage,
+        source=source,
     )
     server.asgi = noting(server.asgi)
     try:

@@ -62,8 +62,8 @@ def test_a_permission_needs_the_field_that_names_its_object() -> None:
 
 def test_permissions_have_the_contracts_ids() -> None:
     assert (Permission.USER_CREATE.pid, Permission.POOL_LIST.pid, Permission.NIC_LIST.pid) == (1, 10, 22)
-    ours = (Permission.HOST_VIEW, Permission.MEDIA_WRITE, Permission.NIC_TRUST)
-    assert [permission.pid for permission in ours] == [23, 24, 25], "ours come after the contract's"
+    ours = (Permission.HOST_VIEW, Permission.MEDIA_WRITE, Permission.NIC_TRUST, Permission.HOST_REACH)
+    assert [permission.pid for permission in ours] == [23, 24, 25, 26], "ours come after the contract's"
     assert len({permission.description for permission in Permission}) == len(Permission)
 
 
@@ -103,6 +103,7 @@ POST /v/vm 16110:404 | DELETE /v/vm 16300:403 16310:404 16320:409 16321:409 1632
 PATCH /v/vm 16400:403 16410:404 16411:404 16412:404 16414:404 16420:406 16421:406 16422:406 16423:409 16424:409 16425:406 16426:406 16427:406 16428:409 16429:409 16440:409
 POST /v/vm/list 17100:401 17110:404
 PUT /m/media/import 21200:403 21201:403 21210:404 21211:404 21212:404 21220:409 21221:406 21222:406 21223:409 21224:406
+PUT /m/media/fetch 49200:403 49201:403 49210:404 49211:404 49220:409 49221:406 49222:406
 PUT /m/media/clone 22200:403 22201:403 22210:404 22211:404 22212:404 22220:409 22221:406 22223:409 22224:406
 POST /t/task 23100:403 23110:404 | DELETE /t/task 23300:403 23310:404 | POST /t/task/list 24100:403 24110:404
 PUT /t/trash 25200:403 25210:404 25211:404 25212:404 25213:404 25220:409 25221:409 25222:409 25223:409 25224:406 25225:406 25226:406 25227:406 25228:406 25229:409

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import click
 from click.shell_completion import CompletionItem
@@ -210,6 +212,58 @@ def import_(
 
 
 @media.command()
+@click.argument("url")
+@click.option("--sha256", metavar="SUM", help="Of the file at URL: with another one, nothing is kept.")
+@click.option("--name", help="Its name (default: the file's, without the extension if its disk is imported).")
+@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
+@click.option("--readonly", is_flag=True, help="Make it read-only permanently.")
+@FORMAT
+@click.option(
+    "--as-is", is_flag=True, help="Store the bytes as they come (default: of ISOs, and of unknown extensions)."
+)
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@GROUP
+@POOL
+@changing
+def fetch(
+    url: str,
+    sha256: str | None,
+    name: str | None,
+    type_: str | None,
+    readonly: bool,
+    format_: str | None,
+    as_is: bool,
+    detach: bool,
+    group: int | None,
+    pool: int,
+) -> None:
+    """Let the server fetch the file at URL (https:// or http://), and import the disk in it.
+
+    Addresses that are not public take the permission velocity.host.reach.
+    """
+    if as_is and format_:
+        raise click.UsageError("--as-is and --format exclude each other")
+    file = _file_at(url)
+    type_ = type_ or ("ISO" if _stem(file).lower().endswith(".iso") else "DISK")
+    imports = not as_is and (format_ is not None or _stem(file) != file)
+    name = name or (_stem(file) if imports else file)
+    if not name:
+        raise click.UsageError("the URL names no file: give the medium a name with --name")
+    client = connection.connect()
+    started = client.fetch_medium(
+        url=url,
+        gid=where.here(client, group),
+        mpid=pool,
+        name=name,
+        type=type_,
+        readonly=readonly,
+        sha256=sha256 or UNSET,
+        format=_format(format_, type_) if imports else UNSET,
+    )
+    follow(client, started.tid, detach)
+
+
+@media.command()
 @click.argument("medium", shell_complete=resolve.complete_media)
 @click.argument("name")
 @click.option("--format", "format_", type=click.Choice(["raw", "qcow2"]), help="A different format.")
@@ -322,6 +376,13 @@ def _name(file: Path, given: str | None, derived: str) -> str:
 def _stem(name: str) -> str:
     """Without the endings of images and packers."""
     return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
+
+
+def _file_at(url: str) -> str:
+    """The name of the file; what is no URL, the server refuses."""
+    with contextlib.suppress(ValueError):
+        return unquote(urlsplit(url).path).rpartition("/")[2]
+    return ""
 
 
 def _content(content: object) -> str:

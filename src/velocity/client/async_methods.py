@@ -492,6 +492,39 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(uploads.END, uploads.EndUpload(mid=mid))
 
+    async def fetch_medium(
+        self,
+        *,
+        url: str,
+        gid: int,
+        mpid: int,
+        name: str,
+        type: str = "DISK",
+        readonly: bool = False,
+        sha256: str | UnsetType = UNSET,
+        format: Literal["raw", "qcow2"] | UnsetType = UNSET,
+    ) -> tasks.TaskStarted:
+        """Fetch a file from a URL, as a medium of its bytes or of the disk in it.
+
+        Refused with:
+        403 49200: velocity.media.create is needed on the group, and velocity.host.reach for addresses that are not
+            public
+        403 49201: the group may not manage media in this pool
+        404 49210: no such group
+        404 49211: no such pool for this group
+        409 49220: the group already has a medium with that name in this pool
+        406 49221: the quota or the free space of the pool does not suffice
+        406 49222: the pool is away or read-only
+        """
+        from velocity.contract import fetching
+
+        return await self.call(
+            fetching.FETCH,
+            fetching.FetchMedium(
+                url=url, gid=gid, mpid=mpid, name=name, type=type, readonly=readonly, sha256=sha256, format=format
+            ),
+        )
+
     async def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
 

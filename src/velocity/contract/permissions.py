@@ -36,6 +36,7 @@ class Permission(enum.Enum):
     HOST_VIEW = "velocity.host.view"
     MEDIA_WRITE = "velocity.media.write"
     NIC_TRUST = "velocity.nic.trust"
+    HOST_REACH = "velocity.host.reach"
 
     pid: int
     bit: int
@@ -78,6 +79,7 @@ _DESCRIPTIONS = {
     Permission.HOST_VIEW: "View the host: its load, memory, pools and hypervisor",
     Permission.MEDIA_WRITE: "Attach the group's media writable to virtual machines of other groups",
     Permission.NIC_TRUST: "Let virtual machines be routers and DHCP servers of the networks that they are bridged to",
+    Permission.HOST_REACH: "Fetch media from addresses that are not public: the host's own, and those of its networks",
 }
 
 

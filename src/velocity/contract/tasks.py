@@ -27,7 +27,7 @@ class TaskState(enum.Enum):
 
 class TaskInfo(Wire, frozen=True):
     tid: Tid
-    kind: Annotated[str, Meta(description="import, clone or empty (the trash)")]
+    kind: Annotated[str, Meta(description="fetch, import, clone or empty (the trash)")]
     uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
     name: Annotated[str, Meta(description="the name of the medium that it makes; `trash` of kind `empty`")]

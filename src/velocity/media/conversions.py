@@ -12,14 +12,13 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, WhileAllowed, still_user
+from velocity.access.lasting import Check, WhileAllowed
 from velocity.access.sessions import Caller
 from velocity.contract.media import CloneMedium, Content, ImportMedium
-from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
 from velocity.media.assignments import Assignments
-from velocity.media.creation import Creation
+from velocity.media.creation import Creation, still_creates
 from velocity.media.library import Library
 from velocity.media.reservations import Reservation, Reservations
 from velocity.media.resumable import Resumables
@@ -100,6 +99,17 @@ class Conversions:
             prepared = await self._prepare(source, Clone(source.ref, medium.ref), held, "cloned to", medium)
             return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
 
+    async def import_fetched(
+        self, caller: Caller, file: Medium, medium: Medium, reservation: Reservation, progress: TaskProgress,
+        right: WhileAllowed,
+    ) -> UUID:  # fmt: skip
+        """Within a task that has fetched a file: make the medium of the disk in it, which is then kept."""
+        async with AsyncExitStack() as held, self._turns[file.mpid, medium.mpid].place(caller.uid):
+            prepared = await self._prepare(file, Import(file.ref, medium.ref), held, "imported as", medium)
+            reservation.take(prepared.size)
+            await self._room.find(medium.gid, medium.mpid, prepared.takes)
+            return await self._make(replace(medium, size=prepared.size), reservation, progress, right)
+
     async def _source_of(self, caller: Caller, request: ImportMedium) -> tuple[Resumable | None, Medium]:
         """What is imported: a medium, or an upload that waits for that, and ends with the task."""
         if isinstance(request.mid, UUID) and request.upload is UNSET:
@@ -137,20 +147,13 @@ class Conversions:
 
     def _still_allowed(self, caller: Caller, source: Medium, medium: Medium) -> Check:
         """Of a task that makes this of that."""
-        directory = self._directory
-        user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
+        user = self._directory.user(caller.uid)
+        check_creates = still_creates(self._directory, self._assignments, caller, medium)
 
         def check() -> None:
-            check_user()
-            if not directory.holds(user.uid, Permission.MEDIA_CREATE, medium.gid):
-                raise Refused(
-                    Problem.NO_PERMISSION,
-                    f"{user.name!r}, who began it, no longer has {Permission.MEDIA_CREATE.value} on "
-                    f"{directory.path(medium.gid)}",
-                )
+            check_creates()
             if not self._library.is_visible(caller, medium.gid, source):
                 raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, may no longer use its source")
-            self._assignments.check_managed(caller, medium.gid, medium.mpid)
 
         return check
 

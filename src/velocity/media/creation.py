@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, check_admitted
+from velocity.access.lasting import Check, check_admitted, still_user
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
-from velocity.contract.problems import OutcomeUnknown, Refused
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.media import form
 from velocity.media.assignments import Assignments
 from velocity.media.library import Library
@@ -207,3 +208,20 @@ def uploaded(mid: UUID, request: UploadMedium) -> Medium:
         format="raw",
         content=Content(format="unknown"),
     )
+
+
+def still_creates(directory: Directory, assignments: Assignments, caller: Caller, medium: Medium) -> Check:
+    """Of a task that makes this medium."""
+    user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
+
+    def check() -> None:
+        check_user()
+        if not directory.holds(user.uid, Permission.MEDIA_CREATE, medium.gid):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"{user.name!r}, who began it, no longer has {Permission.MEDIA_CREATE.value} on "
+                f"{directory.path(medium.gid)}",
+            )
+        assignments.check_managed(caller, medium.gid, medium.mpid)
+
+    return check

@@ -92,6 +92,15 @@ class Reservations:
                 self._names.discard(_name(medium))
                 reservation.fit(0)
 
+    @contextmanager
+    def bytes_only(self, gid: int, mpid: int) -> Iterator[Reservation]:
+        """For what is no medium, and goes again: bytes are taken as they come, without a name."""
+        reservation = Reservation(self._quotas, self._directory.line(gid), mpid)
+        try:
+            yield reservation
+        finally:
+            reservation.fit(0)
+
     def keep(self, medium: Medium) -> None:
         """The medium has come to be: what was reserved for it stays taken."""
         self._pending.discard(medium.mid)

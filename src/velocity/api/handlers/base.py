@@ -30,6 +30,7 @@ from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
+from velocity.media.fetching import Fetching
 from velocity.media.library import Library
 from velocity.media.pools import Pools
 from velocity.media.quotas import PoolQuotas
@@ -78,6 +79,7 @@ class Services:
     screens: VmScreens
     tasks: Tasks
     conversions: Conversions
+    fetching: Fetching
     resumables: Resumables
     uploads: UploadsUnderWay
     trash: Trash

@@ -4,7 +4,7 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import media, pools, uploads
+from velocity.contract import fetching, media, pools, uploads
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
@@ -75,6 +75,11 @@ async def end_upload(call: Call[uploads.EndUpload]) -> Nothing:
 @handles(media.IMPORT)
 async def import_medium(call: Call[media.ImportMedium]) -> TaskStarted:
     return TaskStarted(tid=await call.services.conversions.import_(call.caller, call.request))
+
+
+@handles(fetching.FETCH)
+async def fetch(call: Call[fetching.FetchMedium]) -> TaskStarted:
+    return TaskStarted(tid=await call.services.fetching.fetch(call.caller, call.request))
 
 
 @handles(media.CLONE)

@@ -162,6 +162,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["uploaded", "upload", made("medium"), " to ", group()];
     case "import_medium":
       return ["began to import", "import", medium(), " as ", made("medium"), " in ", group()];
+    case "fetch_medium":
+      return ["began to fetch", "fetch", made("medium"), " to ", group()];
     case "clone_medium":
       return ["began to clone", "clone", medium(), " as ", made("medium"), " in ", group()];
     case "download_medium":

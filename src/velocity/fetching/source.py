@@ -1,0 +1,41 @@
+"""Other servers over HTTP. What speaks it is loaded when something is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from velocity.fetching import addresses
+from velocity.fetching.connections import Connections, Resolve
+from velocity.fetching.port import Answer, Limits, Permitted, Rest
+from velocity.fetching.urls import Url
+
+
+class HttpSource:
+    """Keeps `velocity.fetching.port.Source`.
+
+    No proxy is used, whatever the environment says: it would resolve names by itself, to addresses that nobody checks.
+    """
+
+    def __init__(
+        self,
+        ca: str = "",
+        limits: Limits | None = None,
+        resolve: Resolve | None = None,
+        is_public: Callable[[str], bool] = addresses.is_public,
+        is_own: Callable[[str], bool] = addresses.is_own,
+    ) -> None:
+        """`ca`: a file of authorities (PEM) that are believed beside those of the system."""
+        self.limits = limits or Limits()
+        resolve = resolve or addresses.Resolver(self.limits.lookup)
+        self._connections = Connections(ca, self.limits, resolve, is_public, is_own)
+
+    def check_literal(self, url: Url, permitted: Permitted) -> None:
+        self._connections.check_literal(url, permitted)
+
+    @asynccontextmanager
+    async def open(self, url: Url, permitted: Permitted, rest: Rest | None) -> AsyncIterator[Answer]:
+        from velocity.fetching import http
+
+        async with http.ask(self._connections, url, permitted, rest) as answer:
+            yield answer

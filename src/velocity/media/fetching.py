@@ -1,0 +1,149 @@
+"""Media that are fetched from other servers, as tasks."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from msgspec import UNSET
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import WhileAllowed
+from velocity.access.sessions import Caller
+from velocity.contract.fetching import FetchMedium
+from velocity.contract.media import Content
+from velocity.contract.permissions import Permission
+from velocity.fair import FairGate
+from velocity.fetching import urls
+from velocity.fetching.port import Permitted, Source
+from velocity.fetching.urls import Url
+from velocity.media.assignments import Assignments
+from velocity.media.conversions import Conversions
+from velocity.media.creation import Creation, still_creates
+from velocity.media.reservations import Reservation, Reservations
+from velocity.media.room import Room
+from velocity.media.rules import Medium, described
+from velocity.media.states import PoolStates
+from velocity.media.transfer import Transfer
+from velocity.storage.port import Blobs
+from velocity.tasks.service import TaskProgress, Tasks
+from velocity.uninterrupted import whole
+
+AT_ONCE, OWN = 16, 4
+"""Files that are fetched at a time: in all, and by one user. The others wait in turn."""
+
+
+@dataclass(frozen=True)
+class _Fetch:
+    """One that is under way."""
+
+    caller: Caller
+    request: FetchMedium
+    url: Url
+    permitted: Permitted
+    progress: TaskProgress
+    right: WhileAllowed
+
+
+class Fetching:
+    """Fetches. Whatever goes wrong, nothing of it remains."""
+
+    def __init__(
+        self,
+        source: Source,
+        blobs: Blobs,
+        directory: Directory,
+        assignments: Assignments,
+        states: PoolStates,
+        room: Room,
+        reservations: Reservations,
+        creation: Creation,
+        conversions: Conversions,
+        tasks: Tasks,
+    ) -> None:
+        self._source = source
+        self._blobs = blobs
+        self._directory = directory
+        self._assignments = assignments
+        self._states = states
+        self._room = room
+        self._reservations = reservations
+        self._creation = creation
+        self._conversions = conversions
+        self._tasks = tasks
+        self._gate = FairGate(AT_ONCE, OWN)
+
+    async def fetch(self, caller: Caller, request: FetchMedium) -> int:
+        """The task. Raises `Refused`, before it begins; the other server is asked within the task only."""
+        url, permitted = urls.parse(request.url), self._permitted(caller, request)
+        self._source.check_literal(url, permitted)
+        medium = Medium(
+            mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
+            readonly=request.readonly, format="raw" if request.format is UNSET else request.format,
+            content=Content(format="unknown"),
+        )  # fmt: skip
+        self._assignments.check_managed(caller, medium.gid, medium.mpid)
+        await self._states.check(medium.mpid)
+        still = still_creates(self._directory, self._assignments, caller, medium)
+        async with AsyncExitStack() as stack:
+            reservation = stack.enter_context(self._reservations.reserve(medium))
+            taken = stack.enter_context(self._reservations.bytes_only(medium.gid, medium.mpid))
+            held = stack.pop_all()
+
+        async def work(progress: TaskProgress) -> UUID:
+            async with held, WhileAllowed(still) as right, self._gate.place(caller.uid):
+                fetch = _Fetch(caller, request, url, permitted, progress, right)
+                if request.format is UNSET:
+                    return await self._store(fetch, medium, reservation)
+                return await self._import(fetch, medium, reservation, taken)
+
+        async def prepare() -> None:
+            plan.step("create", "medium", medium.name, gid=medium.gid)
+            plan.warns(["its size is not known before it is fetched: the quota may refuse it then"])
+
+        def frees() -> None:
+            reservation.frees()
+            taken.frees()
+
+        try:
+            return await self._tasks.begin(caller, "fetch", medium.gid, medium.name, medium.mid, work, frees, prepare)
+        except BaseException:
+            await whole(held.aclose())
+            raise
+
+    def _permitted(self, caller: Caller, request: FetchMedium) -> Permitted:
+        def private() -> bool:
+            return self._directory.holds(caller.uid, Permission.HOST_REACH, request.gid)
+
+        return Permitted(private, plain=request.sha256 is not UNSET, where=self._directory.path(request.gid))
+
+    async def _store(self, fetch: _Fetch, medium: Medium, reservation: Reservation) -> UUID:
+        """The bytes as they are."""
+        async with AsyncExitStack() as held:
+            transfer = self._transfer(fetch, medium, reservation, held)
+            content = await transfer.run()
+            medium = described(replace(medium, size=transfer.size), content)
+            await whole(self._creation.keep(medium, fetch.right.settle))  # from here on the database decides
+        return medium.mid
+
+    async def _import(self, fetch: _Fetch, medium: Medium, reservation: Reservation, taken: Reservation) -> UUID:
+        """The disk in them; they themselves wait beside it, and go."""
+        file = replace(medium, mid=uuid4(), format="raw")
+        async with AsyncExitStack() as held:
+            transfer = self._transfer(fetch, file, taken, held)
+            file = replace(file, content=await transfer.run(), size=transfer.size)
+            held.push_async_callback(lambda: whole(self._creation.drop(file)))
+            return await self._conversions.import_fetched(
+                fetch.caller, file, medium, reservation, fetch.progress, fetch.right
+            )
+
+    def _transfer(self, fetch: _Fetch, medium: Medium, reservation: Reservation, held: AsyncExitStack) -> Transfer:
+        sha256 = None if fetch.request.sha256 is UNSET else fetch.request.sha256.lower()
+        transfer = Transfer(
+            self._source, self._blobs, self._room, fetch.url, fetch.permitted, medium, reservation, fetch.progress,
+            fetch.right.check, sha256,
+        )  # fmt: skip
+        held.push_async_callback(lambda: whole(transfer.close()))
+        return transfer
