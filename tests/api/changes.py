@@ -237,7 +237,7 @@ async def import_medium(w: World) -> Case:
 
 @of("fetch_medium")
 async def fetch_medium(_: World) -> Case:
-    body = {"url": f"{lasting_origin()}/disk", "gid": 0, "mpid": 1, "name": "made"}
+    body = {"url": f"{lasting_origin()}/1/4096", "gid": 0, "mpid": 1, "name": "made"}
     return Case(body, [("create", "medium", "made")], size_unknown=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -135,17 +136,23 @@ def endless(piece: bytes, pause: float = 0.0) -> Serve:
     return serve
 
 
+def seeded(seed: int, size: int) -> bytes:
+    """A disk of so many bytes: nothing that lies in its first sector says otherwise."""
+    return bytes(512) + random.Random(seed).randbytes(size - 512)
+
+
 @functools.cache
 def lasting_origin() -> str:
-    """One that answers each path with a small file, as long as its process is there."""
+    """A server that is there as long as its process, with `seeded` under /<seed>/<size>."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = b"a small file"
+            seed, size = map(int, self.path.split("/")[1:])
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(size))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):
+                self.wfile.write(seeded(seed, size))
 
         def log_message(self, format: str, *_arguments: object) -> None:
             pass

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.api.origin import lasting_origin, seeded
 from tests.crash.model import State
 from tests.crash.server import POOL, Answer, Server
 from tests.crash.world import Applied, Request, World, Wrong, made
@@ -133,6 +134,23 @@ def import_(world: World) -> Request:
     return of_task("import", "PUT", "/m/media/import", fields, _medium(world, world.top, name, size=size, sum_=sum_))
 
 
+def _fetch(world: World, kind: str, size: int, **more: Any) -> Request:
+    name, seed = world.name("fetch"), world.rng.randrange(1 << 30)
+    url = f"{lasting_origin()}/{seed}/{size}"
+    fields = {"url": url, "gid": world.id("groups", world.top), "mpid": POOL, "name": name, **more}
+    sum_ = hashlib.sha256(seeded(seed, size)).hexdigest()
+    return of_task(kind, "PUT", "/m/media/fetch", fields, _medium(world, world.top, name, size=size, sum_=sum_))
+
+
+def fetch(world: World) -> Request:
+    return _fetch(world, "fetch", UPLOADED)
+
+
+def fetch_image(world: World) -> Request:
+    """What is fetched waits out of sight until its disk is imported."""
+    return _fetch(world, "fetch of an image", 3 << 19, format="raw")
+
+
 def _medium_delete(world: World, kind: str, *, purge: bool) -> Request:
     world.do(_upload(world, world.rng.randbytes(4096)))
     name = list(world.state["media"])[-1]
@@ -154,5 +172,6 @@ def medium_purge(world: World) -> Request:
 
 
 OPERATIONS = (
-    medium_create, medium_create_qcow2, upload, resumable_upload, clone, import_, medium_delete, medium_purge,
+    medium_create, medium_create_qcow2, upload, resumable_upload, clone, import_, fetch, fetch_image, medium_delete,
+    medium_purge,
 )  # fmt: skip

@@ -18,6 +18,8 @@ MEMORY = (
     Cell(media.upload, "before a medium is moved into place", 1),
     Cell(media.resumable_upload, "before an answer is sent", 2),
     Cell(media.clone, COMMITTED, 3),
+    Cell(media.fetch, "after a medium's bytes are flushed", 1),
+    Cell(media.fetch_image, "before a made medium is flushed", 1),
     Cell(media.medium_delete, "before a medium is moved into the trash", 1),
     Cell(operations.restore_group, "after a medium is moved out of the trash", 1),
     Cell(operations.group_delete_by_force, "after a machine in memory is stopped", 1),
