@@ -104,3 +104,57 @@ async def test_limits_that_make_no_sense_are_refused_by_their_name_and_change_no
             assert (answer.status, answer.code, answer["field"]) == (400, 400, f"media[0].{field}"), answer
             assert cure in answer["message"]
         assert (await w.ok("POST", VM, vmid=vmid)).body == before
+
+
+@pytest.mark.holds("GUEST-63")
+async def test_zeros_are_detected_where_it_is_asked_for(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        plain = {"mid": await w.medium(), "mode": "BLOCK", "readonly": False}
+        vmid = await w.vm(media=[plain])
+        for said, found in ((True, True), (False, False)):
+            media = [{**plain, "detect_zeroes": said}]
+            await w.ok("PATCH", VM, vmid=vmid, media=media)
+            assert (await w.ok("POST", VM, vmid=vmid))["media"] == media
+            assert [one.detect_zeroes for one in await started(w, vmid)] == [found]
+        await w.ok("PATCH", VM, vmid=vmid, media=[plain])
+        assert [one.detect_zeroes for one in await started(w, vmid)] == [False]
+
+
+@pytest.mark.holds("GUEST-64")
+async def test_a_disk_keeps_its_sectors_until_others_are_asked_for_and_what_is_on_it_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path / "data") as w:
+        blank = {"mid": await w.medium(), "mode": "BLOCK", "readonly": False}
+        used = {"mid": (await w.upload(b"x" * 8192, x_velocity_type="DISK"))["mid"], "mode": "USB", "readonly": False}
+        created = await w.ok("PUT", "/v/vm/efi", name="new", gid=0, cpus=1, memory_mib=64,
+                             media=[{**blank, "sector_size": 4096}, used])  # fmt: skip
+        vmid = created["vmid"]
+        assert "warnings" not in created.body, "nothing is on it yet"
+        assert [one.sector_size for one in await started(w, vmid)] == [4096, 512]
+        for sent in ([used, blank], [blank, {**used, "sector_size": 512}]):
+            altered = await w.ok("PATCH", VM, vmid=vmid, media=sent)
+            assert "warnings" not in altered.body
+            shown = {one["mid"]: one for one in (await w.ok("POST", VM, vmid=vmid))["media"]}
+            assert shown[blank["mid"]] == {**blank, "sector_size": 4096}, "a client that knows nothing of them"
+            assert {one.sector_size for one in await started(w, vmid)} == {4096, 512}
+        asked = [blank, {**used, "sector_size": 4096}]
+        planned = await w.ok("PATCH", VM, vmid=vmid, media=asked, plan=True)
+        altered = await w.ok("PATCH", VM, vmid=vmid, media=asked)
+        (warning,) = altered["warnings"]
+        assert warning in planned["warnings"] and altered["waiting"] == ["media"]
+        assert (
+            "medium 'upload' gets sectors of 4,096 bytes instead of 512" in warning and "sector_size to 512" in warning
+        )
+        await w.ok("PATCH", VM, vmid=vmid, media=[{**blank, "sector_size": 512}])
+        assert [one.sector_size for one in await started(w, vmid)] == [512]
+        iso = {"mid": (await w.upload(b"x" * 8192, x_velocity_name="iso"))["mid"], "readonly": True}
+        for mode, refused in (("USB", True), ("VIRTIO", True), ("BLOCK", False)):
+            media = [{**iso, "mode": mode, "sector_size": 4096}]
+            answer = await w.call("PATCH", VM, vmid=vmid, media=media)
+            assert (answer.status, answer.body.get("field")) == (
+                (400, "media[0].sector_size") if refused else (200, None)
+            )
+        for wrong in (1024, 0, "4k"):
+            answer = await w.call("PATCH", VM, vmid=vmid, media=[{**blank, "sector_size": wrong}])
+            assert (answer.status, answer["field"]) == (400, "media[0].sector_size")

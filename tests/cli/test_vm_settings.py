@@ -97,10 +97,14 @@ def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: 
     file.write_text(words.replace("a:cache=none", "a:Cache=Writeback"))
     assert "change VM web in /: media" in host.ok("apply", str(file), "--yes")
     assert media()[1][0] == "a BLOCK, cache writeback"
+    host.ok("vm", "set", "web", "--media", "a:detect-zeroes:sector-size=4096", "--media", "b:cache=none:ro")
+    assert media()[1][0] == "a VIRTIO, sectors of 4,096 bytes, detects zeroes"
+    file.write_text(words.replace("a:cache=none:block", "a:detect-zeroes"))
+    assert "nothing to do" in host.ok("apply", str(file)), "sectors that a file does not name stay"
     limited = ("a:iops=500:cache=none", "b:cache=none:read-bytes=10M:write-bytes=512:write-iops=7:ro")
     host.ok("vm", "set", "web", *(word for text in limited for word in ("--media", text)))
     assert media()[1] == [
-        "a VIRTIO, cache none, at most 500 operations/s",
+        "a VIRTIO, cache none, sectors of 4,096 bytes, at most 500 operations/s",
         "b:cache=none VIRTIO readonly, at most 7 operations/s of writes, at most 10.0 MiB/s of reads, "
         "at most 512 B/s of writes",
     ]
@@ -110,6 +114,7 @@ def test_options_of_a_disk_are_written_and_shown_and_a_file_says_the_same(host: 
     for wrong, cure in (
         ("a:iops=x", "write iops=500"),
         ("a:bytes=x", "is not a size"),
+        ("a:sector-size=1024", "write 512 or 4096"),
         ("a:cache=unsafe", "'unsafe' is no cache: write writeback or none"),
         ("a:cash=none", "cache="),
     ):

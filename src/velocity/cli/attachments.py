@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -55,13 +55,22 @@ def _field(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _sector_size(text: str) -> dict[str, object]:
+    if text not in SECTORS:
+        raise click.BadParameter(f"{clean(text)!r} is no size of a sector: write {' or '.join(SECTORS)}")
+    return {"sector_size": int(text)}
+
+
+SECTORS = ("512", "4096")
 CACHES = ("writeback", "none")
 FLAGS: Mapping[str, Mapping[str, object]] = {
     **{mode.value.lower(): {"mode": mode.value} for mode in MediaMode},
     "ro": {"readonly": True},
+    "detect-zeroes": {"detect_zeroes": True},
 }
 VALUES: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "cache": _cache,
+    "sector-size": _sector_size,
     **{name: _operations(name) for name in ("iops", "read-iops", "write-iops")},
     **{name: _bytes(name) for name in ("bytes", "read-bytes", "write-bytes")},
 }
@@ -110,6 +119,10 @@ def shown(called: MediaNames, one: Attachment) -> str:
     words = [f"{called(one.mid)} {one.mode}{' readonly' if one.readonly else ''}"]
     if one.cache is not UNSET:
         words.append(f"cache {one.cache}")
+    if one.sector_size is not UNSET:
+        words.append(f"sectors of {one.sector_size:,} bytes")
+    if one.detect_zeroes is True:
+        words.append("detects zeroes")
     if one.limits is not UNSET:
         words += [_at_most(name, most) for name, most in structs.asdict(one.limits).items() if most is not UNSET]
     return ", ".join(words)
@@ -118,3 +131,13 @@ def shown(called: MediaNames, one: Attachment) -> str:
 def _at_most(name: str, most: int) -> str:
     which = {"read": " of reads", "write": " of writes"}.get(name.partition("_")[0], "")
     return f"at most {f'{size(most)}/s' if name.endswith('bytes') else f'{most:,} operations/s'}{which}"
+
+
+def differ(wanted: Sequence[Attachment], has: Sequence[Attachment]) -> bool:
+    """Whether a VM has others; where nothing is said of sectors, those of its disk may be any."""
+    sizes = {one.mid: one.sector_size for one in has}
+    said = [
+        structs.replace(one, sector_size=sizes.get(one.mid, UNSET)) if one.sector_size is UNSET else one
+        for one in wanted
+    ]
+    return said != [*has]

@@ -71,7 +71,9 @@ def _shown(info: VmInfo, field: str) -> object:
 
 
 def differs(info: VmInfo, field: str, wanted: Any) -> bool:
-    """Whether a VM has another value there; of a NIC, what is not said may be anything."""
+    """Whether a VM has another value there; of a NIC, and of a disk's sectors, what is not said may be anything."""
+    if field == "media":
+        return attachments.differ(wanted, info.media)
     if field != "nics":
         return bool(getattr(info, field) != wanted)
     return len(wanted) != len(info.nics) or not all(map(_says, wanted, info.nics, info.interfaces))

@@ -80,12 +80,26 @@ class DiskLimits(Wire, frozen=True):
     write_bytes: BytesPerSecond | UnsetType = UNSET
 
 
+SectorSize = Annotated[
+    Literal[512, 4096],
+    Meta(
+        description="bytes of a sector, as the guest sees them, of what is no CD-ROM; absent: those that the disk has "
+        "in this VM, else 512"
+    ),
+]
+
+
 class Attachment(Wire, frozen=True):
     mid: UUID
     mode: Annotated[Word, fields.one_of("USB", "BLOCK", "VIRTIO")]
     readonly: bool = False
     cache: Cache | UnsetType = UNSET
     limits: DiskLimits | UnsetType = UNSET
+    detect_zeroes: (
+        Annotated[bool, Meta(description="zeros that are written give space back to the host; absent: false")]
+        | UnsetType
+    ) = UNSET
+    sector_size: SectorSize | UnsetType = UNSET
 
 
 class Nic(Wire, frozen=True):

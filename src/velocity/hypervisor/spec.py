@@ -37,7 +37,10 @@ class DiskLimits(Value, frozen=True):
 
 
 class DiskSpec(Value, frozen=True):
-    """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason."""
+    """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason.
+
+    `detect_zeroes`: zeros that are written are given back as what is discarded. `sector_size` is no CD-ROM's.
+    """
 
     media: MediaRef
     bus: Bus
@@ -45,6 +48,8 @@ class DiskSpec(Value, frozen=True):
     cdrom: bool
     cache: Cache = Cache.WRITEBACK
     limits: DiskLimits = DiskLimits()
+    detect_zeroes: bool = False
+    sector_size: int = 512
 
 
 class DisplaySpec(Value, frozen=True):

@@ -89,8 +89,9 @@ class Builder:
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
         rules.check_host(spec, has, self._hosts.about(self._host))
         rules.check_words(spec)
-        disks.check(spec)
+        disks.check(spec, media)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
+        warnings += disks.sector_warnings(spec, has, media, names, self._takes)
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
     def check_disks(self, spec: Spec) -> None:
@@ -204,6 +205,8 @@ class Builder:
             cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
             cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
             limits=disks.limits_of(attachment),
+            detect_zeroes=attachment.detect_zeroes is True,
+            sector_size=disks.sector_size(attachment),
         )
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:

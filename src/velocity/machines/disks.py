@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from velocity.contract.machines import Attachment
+from velocity.contract.machines import Attachment, MediaMode
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import DiskLimits
 from velocity.machines.rules import Spec
+from velocity.media.rules import Medium, is_blank
+
+SECTOR = 512
+"""Bytes of a sector of a disk of which nothing else is said."""
 
 
-def check(spec: Spec) -> None:
-    """Refuse limits that say the same twice."""
-    for number, one in enumerate(spec.media):
+def check(spec: Spec, media: Sequence[Medium]) -> None:
+    """Refuse sectors of a CD-ROM, and limits that say the same twice. `media` are what is attached."""
+    for number, (one, medium) in enumerate(zip(spec.media, media, strict=True)):
+        if one.sector_size is not UNSET and medium.is_iso and one.mode != MediaMode.BLOCK.value:
+            raise Refused(
+                Problem.MALFORMED,
+                f"media[{number}].sector_size: a CD-ROM has sectors of its own: leave it out, or attach it as BLOCK",
+                field=f"media[{number}].sector_size",
+            )
         limits = limits_of(one)
         for what in ("iops", "bytes"):
             if getattr(limits, what) and (getattr(limits, f"read_{what}") or getattr(limits, f"write_{what}")):
@@ -26,6 +36,38 @@ def check(spec: Spec) -> None:
                     f"read_{what} and write_{what}",
                     field=f"media[{number}].limits.{what}",
                 )
+
+
+def sector_size(one: Attachment) -> int:
+    return SECTOR if one.sector_size is UNSET else one.sector_size
+
+
+def with_sectors(spec: Spec, has: Spec) -> Spec:
+    """A disk keeps its sectors until others are asked for: what is partitioned has its places by them."""
+    had = {one.mid: one.sector_size for one in has.media}
+    if spec.media is has.media or all(size is UNSET for size in had.values()):
+        return spec
+    return structs.replace(
+        spec,
+        media=[
+            structs.replace(one, sector_size=had.get(one.mid, UNSET)) if one.sector_size is UNSET else one
+            for one in spec.media
+        ],
+    )
+
+
+def sector_warnings(
+    spec: Spec, has: Spec | None, media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]
+) -> Iterator[str]:
+    """Which disks with something on them get other sectors. `names`: what they may be called; `takes`: see there."""
+    had = {one.mid: sector_size(one) for one in has.media} if has is not None else {}
+    for one, medium, name in zip(spec.media, media, names, strict=True):
+        before, now = had.get(one.mid, SECTOR), sector_size(one)
+        if before != now and not is_blank(medium, takes):
+            yield (
+                f"{name} gets sectors of {now:,} bytes instead of {before:,}: a guest does not find partitions there "
+                f"that were made with the others; set its sector_size to {before} to have them back"
+            )
 
 
 def limits_of(one: Attachment) -> DiskLimits:

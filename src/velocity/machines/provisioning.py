@@ -105,6 +105,7 @@ class Provisioning:
         taken = rules.taken_from_host(old.spec, request, facts)
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
+        spec = disks.with_sectors(spec, old.spec)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)

@@ -139,6 +139,11 @@ def boot_warning(medium: Medium, called: str | None = None) -> str | None:
     return _unfit(medium, called) or _boots_not(medium, called)
 
 
+def is_blank(medium: Medium, takes: Callable[[UUID], int]) -> bool:
+    """Whether nothing was written to it, by the bytes that it has on the disk."""
+    return medium.content.format == "blank" and takes(medium.mid) <= WRITTEN
+
+
 def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable[[UUID], int]) -> list[str]:
     """The same of all that is attached to a VM. That something does not boot is said if nothing else may, and once.
 
@@ -154,7 +159,7 @@ def boot_warnings(media: Sequence[Medium], names: Sequence[str], takes: Callable
             boots_not.append(why)
         elif medium.content.boots_efi is False:
             boots_not.append(f"{called} does not boot under EFI: none of its partitions has a loader for EFI")
-        elif medium.content.format != "blank" or takes(medium.mid) > WRITTEN:
+        elif not is_blank(medium, takes):
             may_boot = True
     if boots_not and not may_boot:
         warnings.append(boots_not[0] if len(boots_not) == 1 else f"nothing attached boots: {'; '.join(boots_not)}")

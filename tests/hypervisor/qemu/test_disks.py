@@ -111,3 +111,20 @@ def limits(told: dict[str, Any]) -> DiskLimits:
         iops=told["iops"], read_iops=told["iops_rd"], write_iops=told["iops_wr"],
         bytes=told["bps"], read_bytes=told["bps_rd"], write_bytes=told["bps_wr"],
     )  # fmt: skip
+
+
+@pytest.mark.holds("GUEST-63", "GUEST-64")
+async def test_qemu_detects_zeroes_and_gives_each_disk_its_sectors(driver: QemuHypervisor) -> None:
+    """Of what is written to, and of what is no CD-ROM."""
+    for size, found in {512: 0, 4096: 3}.items():
+        who = await started(driver, *disks(sector_size=size, detect_zeroes=size == 4096))
+        zeroes = [one["detect_zeroes"] for one in await inserted(driver, who)]
+        assert zeroes == (["unmap"] * 3 + ["off"] * 2 if size == 4096 else ["off"] * len(WAYS))
+        command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
+        assert command.count("logical_block_size=4096,physical_block_size=4096") == found
+        execute = driver.adoption.running(who).session.execute
+        for place in range(3):
+            path = f"/machine/peripheral/dev{place}"
+            told = await execute("qom-get", deadline=DEADLINE, path=path, property="logical_block_size")
+            assert told == size
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)

@@ -202,12 +202,14 @@ def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
         node += f",cache.direct=on,file.cache.direct=on,file.aio={direct}"
     if disk.readonly:
         return f"{node},read-only=on,file.read-only=on"
-    return f"{node},discard=unmap"
+    return f"{node},discard=unmap{',detect-zeroes=unmap' if disk.detect_zeroes else ''}"
 
 
 def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) -> Iterator[str]:
     common = f"drive={disk_node(number)},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
+    if disk.sector_size != 512:
+        serial += f",logical_block_size={disk.sector_size},physical_block_size={disk.sector_size}"
     errors = "werror=stop,rerror=stop"
     controller = f"xhci{_controller(place)}.0"
     match disk.bus, disk.cdrom:

@@ -56,7 +56,10 @@ function canonical(value: Settings[Field]): string {
   return JSON.stringify(
     value.map((one) => {
       if ("mid" in one)
-        return [one.mid, one.mode, one.readonly ?? false, one.cache ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)];
+        return [
+          ...[one.mid, one.mode, one.readonly ?? false, one.cache ?? null, one.detect_zeroes ?? false],
+          ...[one.sector_size ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)],
+        ];
       if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
@@ -126,10 +129,12 @@ export function cliOf(
     "--media",
     changes.media?.map((one) => {
       const cache = one.cache ? `:cache=${one.cache}` : "";
+      const sectors = one.sector_size ? `:sector-size=${one.sector_size}` : "";
+      const zeroes = one.detect_zeroes ? ":detect-zeroes" : "";
       const limits = LIMITS.filter((it) => one.limits?.[it]).map(
         (it) => `:${it.replace("_", "-")}=${one.limits?.[it]}`,
       );
-      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${limits.join("")}`;
+      return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${sectors}${zeroes}${limits.join("")}`;
     }),
   );
   add(
