@@ -106,7 +106,7 @@ async def test_limits_that_make_no_sense_are_refused_by_their_name_and_change_no
         assert (await w.ok("POST", VM, vmid=vmid)).body == before
 
 
-@pytest.mark.holds("GUEST-63")
+@pytest.mark.holds("GUEST-47")
 async def test_zeros_are_detected_where_it_is_asked_for(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         plain = {"mid": await w.medium(), "mode": "BLOCK", "readonly": False}
@@ -120,7 +120,7 @@ async def test_zeros_are_detected_where_it_is_asked_for(tmp_path: Path) -> None:
         assert [one.detect_zeroes for one in await started(w, vmid)] == [False]
 
 
-@pytest.mark.holds("GUEST-64")
+@pytest.mark.holds("GUEST-48")
 async def test_a_disk_keeps_its_sectors_until_others_are_asked_for_and_what_is_on_it_is_warned_of(
     tmp_path: Path,
 ) -> None:

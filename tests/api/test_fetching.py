@@ -56,7 +56,7 @@ async def check_nothing_left(w: World) -> None:
     assert (await w.ok("POST", "/m/media/list", gid=0))["media"] == []
 
 
-@pytest.mark.holds("IMAGE-500")
+@pytest.mark.holds("IMAGE-29")
 async def test_a_file_is_fetched_as_it_is_and_told_as_a_task(w: World, o: Origin) -> None:
     o.files["/a"] = answers("200 OK", "Content-Encoding: gzip", body=(packed := gzip.compress(DATA)))
     o.files["/b"] = redirects("/c?key=secret")
@@ -82,7 +82,7 @@ async def test_a_file_is_fetched_as_it_is_and_told_as_a_task(w: World, o: Origin
     assert "secret" not in str(entries) and "secret" not in str(await w.ok("POST", "/t/task/list", gid=0))
 
 
-@pytest.mark.holds("IMAGE-500")
+@pytest.mark.holds("IMAGE-29")
 async def test_the_disk_in_a_fetched_file_is_imported(w: World, o: Origin, tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(DATA)
     qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
@@ -101,7 +101,7 @@ async def test_the_disk_in_a_fetched_file_is_imported(w: World, o: Origin, tmp_p
     assert task["state"] == "FAILED" and len(w.files()) == 2 and await used(w) == 2 * len(DATA), task
 
 
-@pytest.mark.holds("IMAGE-501")
+@pytest.mark.holds("IMAGE-30")
 async def test_a_cut_fetch_goes_on_where_the_server_can_and_begins_anew_where_it_cannot(w: World, o: Origin) -> None:
     third = len(DATA) // 3
     other = b"other" + DATA
@@ -161,7 +161,7 @@ async def test_a_cut_fetch_goes_on_where_the_server_can_and_begins_anew_where_it
     await check_nothing_left(w)
 
 
-@pytest.mark.holds("IMAGE-502")
+@pytest.mark.holds("IMAGE-31")
 async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Origin) -> None:
     async def silent(_asked: Asked, _writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(PATIENCE)
@@ -238,7 +238,7 @@ async def _raw(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
 
 
-@pytest.mark.holds("IMAGE-502")
+@pytest.mark.holds("IMAGE-31")
 async def test_a_fetch_takes_no_more_than_the_quota(w: World, o: Origin) -> None:
     gid = await w.group("a")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, quota=len(DATA), write=True, manage=True)
@@ -271,7 +271,7 @@ def _stranger(resolved: dict[str, list[str]]) -> HttpSource:
     )
 
 
-@pytest.mark.holds("IMAGE-503")
+@pytest.mark.holds("IMAGE-32")
 async def test_only_public_addresses_are_fetched_from_without_a_permission(tmp_path: Path) -> None:
     """Whatever answers there, or whether anything does, the words are the same."""
     names = {
@@ -320,7 +320,7 @@ async def test_only_public_addresses_are_fetched_from_without_a_permission(tmp_p
         assert (await fetch(w, inside.url("/x", "local"), bob, gid=gid))["state"] == "DONE"
 
 
-@pytest.mark.holds("IMAGE-503")
+@pytest.mark.holds("IMAGE-32")
 async def test_a_name_that_comes_to_mean_another_address_leads_nowhere(tmp_path: Path) -> None:
     """The address is asked for once a connection, and a connection goes where was looked."""
     asked: list[str] = []
@@ -344,7 +344,7 @@ async def test_a_name_that_comes_to_mean_another_address_leads_nowhere(tmp_path:
         await check_nothing_left(w)
 
 
-@pytest.mark.holds("IMAGE-505")
+@pytest.mark.holds("IMAGE-34")
 async def test_a_fetch_ends_with_the_right_to_it_by_request_and_with_the_server(tmp_path: Path) -> None:
     async with origin("127.0.0.1") as inside, world(tmp_path / "d") as w:
         inside.files["/x"] = endless(DATA[: 1 << 16], 0.01)
@@ -378,7 +378,7 @@ async def test_a_fetch_ends_with_the_right_to_it_by_request_and_with_the_server(
         await check_nothing_left(w)
 
 
-@pytest.mark.holds("IMAGE-506")
+@pytest.mark.holds("IMAGE-35")
 async def test_who_a_server_is_is_proven(tmp_path: Path) -> None:
     authority = certificate("an authority", authority=True)
     cert, key = certificate("127.0.0.1", by=authority).write(tmp_path / "served")
@@ -401,7 +401,7 @@ async def test_who_a_server_is_is_proven(tmp_path: Path) -> None:
     assert len(o.asked) == 3
 
 
-@pytest.mark.holds("IMAGE-505")
+@pytest.mark.holds("IMAGE-34")
 async def test_what_one_user_fetches_leaves_room_for_others(w: World, o: Origin) -> None:
     o.files["/endless"], o.files["/x"] = endless(b"x" * 100, 0.02), cut(DATA)
     body = {"gid": 0, "mpid": 1, "url": o.url("/endless")}

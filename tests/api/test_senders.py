@@ -41,7 +41,7 @@ def slow(turns: Turns) -> None:
     turns.clock = clock
 
 
-@pytest.mark.holds("BOUND-470")
+@pytest.mark.holds("BOUND-34")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -91,7 +91,7 @@ async def test_in_one_step_no_more_is_parsed_than_a_users_share(w: World, method
         assert len(set(steps)) == len(steps) == MANY, "one a step"
 
 
-@pytest.mark.holds("BOUND-471")
+@pytest.mark.holds("BOUND-35")
 async def test_nothing_overtakes_what_waits_and_nothing_is_lost(w: World) -> None:
     """Uploads in pieces by several connections of one user, and requests sent ahead, while each piece waits."""
     contents = [bytes([number]) * 300_000 for number in range(4)]
@@ -162,7 +162,7 @@ def head(uid: int) -> list[tuple[bytes, bytes]]:
     return [(b"authorization", b"Bearer %d" % uid)]
 
 
-@pytest.mark.holds("BOUND-471")
+@pytest.mark.holds("BOUND-35")
 async def test_a_connection_of_several_users_waits_for_none_of_them() -> None:
     """A reverse proxy's: each of its requests takes the turn of whoever sent it, once that is known."""
     sending = Sending()
@@ -183,7 +183,7 @@ async def test_a_connection_of_several_users_waits_for_none_of_them() -> None:
     assert not sender.note_head([], {}), "nobody's"
 
 
-@pytest.mark.holds("BOUND-471")
+@pytest.mark.holds("BOUND-35")
 async def test_a_connection_that_ends_takes_what_waits_along() -> None:
     sending = Sending()
     senders, ones = [sending.sender() for _ in range(3)], [Connection() for _ in range(3)]
@@ -196,7 +196,7 @@ async def test_a_connection_that_ends_takes_what_waits_along() -> None:
     assert [one.taken for one in ones] == [[b"a"], [], [b"a"]]
 
 
-@pytest.mark.holds("BOUND-471")
+@pytest.mark.holds("BOUND-35")
 async def test_what_waits_is_bounded_as_more_is_not_read_meanwhile() -> None:
     sending = Sending()
     sender, one = sending.sender(), Connection()

@@ -59,7 +59,7 @@ async def test_what_takes_little_is_not_held_up() -> None:
     assert [number for _, number in work.done] == list(range(100))
 
 
-@pytest.mark.holds("BOUND-470")
+@pytest.mark.holds("BOUND-34")
 async def test_who_is_alone_has_longer_steps_until_somebody_else_asks() -> None:
     """As each step costs something. What a step holds follows from what requests took in those before."""
     work, seconds = Work(), SHARE / 2

@@ -78,7 +78,7 @@ async def test_what_a_user_is_refused_again_is_counted_and_what_differs_is_not(
     ]
 
 
-@pytest.mark.holds("BOUND-474")
+@pytest.mark.holds("BOUND-36")
 async def test_refusals_of_a_user_who_asks_too_much_are_one_entry_whatever_they_are_about(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

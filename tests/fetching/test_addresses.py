@@ -36,13 +36,13 @@ NOT_PUBLIC = {
 }
 
 
-@pytest.mark.holds("IMAGE-503")
+@pytest.mark.holds("IMAGE-32")
 def test_what_is_not_public_is_told_in_each_of_its_forms() -> None:
     assert [one for one in PUBLIC if not is_public(one)] == []
     assert [(kind, one) for kind, listed in NOT_PUBLIC.items() for one in listed if is_public(one)] == []
 
 
-@pytest.mark.holds("IMAGE-503")
+@pytest.mark.holds("IMAGE-32")
 def test_the_hosts_own_addresses_are_known() -> None:
     assert is_own("127.0.0.1") and is_own("::ffff:127.0.0.1")
     assert not is_own("192.0.2.1") and not is_own("1.1.1.1")
@@ -72,14 +72,14 @@ def test_the_hosts_own_addresses_are_known() -> None:
         ("http://" + "a" * 300 + "/", "no name of a host"),
     ],
 )
-@pytest.mark.holds("IMAGE-504")
+@pytest.mark.holds("IMAGE-33")
 def test_a_url_that_is_not_fetched_is_refused_without_being_shown(text: str, words: str) -> None:
     with pytest.raises(Refused, match=words) as refused:
         parse(text)
     assert refused.value.field == "url" and "secret" not in refused.value.message
 
 
-@pytest.mark.holds("IMAGE-504")
+@pytest.mark.holds("IMAGE-33")
 def test_of_a_url_neither_path_nor_query_is_shown() -> None:
     url = parse("https://Host.example:8443/a b/c?key=secret#part".replace(" ", "%20"))
     assert (url.scheme, url.host, url.port, url.target) == ("https", "host.example", 8443, "/a%20b/c?key=secret")
@@ -92,7 +92,7 @@ def test_of_a_url_neither_path_nor_query_is_shown() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.holds("IMAGE-503")
+@pytest.mark.holds("IMAGE-32")
 async def test_a_look_up_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     there, go_on = threading.Event(), threading.Event()
 

@@ -113,7 +113,7 @@ def limits(told: dict[str, Any]) -> DiskLimits:
     )  # fmt: skip
 
 
-@pytest.mark.holds("GUEST-63", "GUEST-64")
+@pytest.mark.holds("GUEST-47", "GUEST-48")
 async def test_qemu_detects_zeroes_and_gives_each_disk_its_sectors(driver: QemuHypervisor) -> None:
     """Of what is written to, and of what is no CD-ROM."""
     for size, found in {512: 0, 4096: 3}.items():
