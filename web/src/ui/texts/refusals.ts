@@ -22,7 +22,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
     "You may not do this:",
     ...[2100, 2200, 2300, 2400, 3100, 4200, 4300, 5100, 5200, 5300, 6200, 6300, 7100, 8200, 9100, 9200, 9300, 10100],
     ...[11100, 12200, 13100, 13200, 14100, 14300, 16300, 16400, 17100, 18100, 18200, 19100, 20100, 21200, 22200, 23100],
-    ...[23300, 24100, 25200, 25300, 27100, 30100, 31100, 33100, 34100, 35100, 38200],
+    ...[23300, 24100, 25200, 25300, 27100, 30100, 31100, 33100, 34100, 35100, 38200, 49200],
   ],
   [
     "It was changed by someone else in the meantime. Look at it as it is now, then decide again.",
@@ -41,7 +41,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["Root keeps all permissions on the root group.", 4320],
   // groups
   [NO_GROUP, 2210, 2411, 4211, 4311, 5110, 5210, 5310, 6210, 6310, 7110, 8210, 9110, 9217, 10110, 12210, 17110],
-  [NO_GROUP, 18110, 18210, 21210, 22210, 24110, 27110],
+  [NO_GROUP, 18110, 18210, 21210, 22210, 24110, 27110, 49210],
   ["There is already a group with that name here. Choose another name.", 5220],
   ["Groups cannot be nested that deeply. Create it further up.", 5221],
   ["This group cannot have more subgroups. Create it under another one.", 5222],
@@ -50,15 +50,15 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["Something in it is used elsewhere:", 5322],
   ["The limits do not fit those of the groups above and below:", 18220],
   // pools
-  [NO_POOL, 6211, 6311, 8211, 9218, 21211, 22211],
+  [NO_POOL, 6211, 6311, 8211, 9218, 21211, 22211, 49211],
   ["The root group always has every pool without limit.", 6220],
   ["The group may not create media in this pool. Choose another pool, or ask for “manage” there.", 8201, 9201],
-  ["The group may not create media in this pool. Choose another pool, or ask for “manage” there.", 21201, 22201],
-  ["There is not enough room:", 8221, 9221, 21221, 22221],
-  ["The pool cannot be written to now:", 5324, 8222, 9225, 13223, 14121, 14322, 21224, 22224],
+  ["The group may not create media in this pool. Choose another pool, or ask for “manage” there.", 21201, 22201, 49201],
+  ["There is not enough room:", 8221, 9221, 21221, 22221, 49221],
+  ["The pool cannot be written to now:", 5324, 8222, 9225, 13223, 14121, 14322, 21224, 22224, 49222],
   // media and uploads
   [NO_MEDIUM, 12211, 14110, 14310, 16411, 21212, 22212],
-  ["The group already has a medium with that name in this pool. Choose another name.", 8220, 21220, 22220],
+  ["The group already has a medium with that name in this pool. Choose another name.", 8220, 21220, 22220, 49220],
   ["The group already has, or is being sent, a medium with that name in this pool:", 9220],
   ["The medium is attached to a VM:", 14320],
   ["The medium is in use:", 12228, 13224, 14120, 16428, 21223, 22223],
