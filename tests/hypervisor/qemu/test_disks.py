@@ -123,8 +123,11 @@ async def test_qemu_detects_zeroes_and_gives_each_disk_its_sectors(driver: QemuH
         command = " ".join(await driver.hosts.command(who, deadline=DEADLINE) or ())
         assert command.count("logical_block_size=4096,physical_block_size=4096") == found
         execute = driver.adoption.running(who).session.execute
-        for place in range(3):
-            path = f"/machine/peripheral/dev{place}"
+        answer = await execute("query-block", deadline=DEADLINE)
+        devices = {one["inserted"]["node-name"]: one["qdev"] for one in answer if "inserted" in one}
+        for place in range(3):  # what is behind the device that has the disk's name
+            path = devices[f"disk{place}"].removesuffix("/virtio-backend")
+            path = path if path.startswith("/") else f"/machine/peripheral/{path}"
             told = await execute("qom-get", deadline=DEADLINE, path=path, property="logical_block_size")
-            assert told == size
+            assert told == size, devices
         await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)

@@ -29,6 +29,8 @@ USB_NEXT = USB_PORTS - USB_SPARE
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+SECTOR = 512
+"""Bytes of a disk's sectors, where QEMU is told nothing else."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 
@@ -208,7 +210,7 @@ def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
 def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) -> Iterator[str]:
     common = f"drive={disk_node(number)},id=dev{number},bootindex={number + 1}"
     serial = f"serial={disk.media.medium.hex[:20]}"
-    if disk.sector_size != 512:
+    if disk.sector_size != SECTOR:
         serial += f",logical_block_size={disk.sector_size},physical_block_size={disk.sector_size}"
     errors = "werror=stop,rerror=stop"
     controller = f"xhci{_controller(place)}.0"
@@ -216,6 +218,9 @@ def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) 
         case Bus.USB, True:
             yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
             yield from ("-device", f"scsi-cd,bus=bot{number}.0,{common}")
+        case Bus.USB, False if disk.sector_size != SECTOR:  # which usb-storage does not pass on to its disk
+            yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
+            yield from ("-device", f"scsi-hd,bus=bot{number}.0,removable=on,{serial},{errors},{common}")
         case Bus.USB, False:
             yield from ("-device", f"usb-storage,bus={controller},removable=on,{serial},{errors},{common}")
         case Bus.VIRTIO, True:
