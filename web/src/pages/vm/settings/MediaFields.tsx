@@ -9,7 +9,7 @@ import { bytes } from "@/ui/format";
 import { mediumType } from "@/ui/labels";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
-import { MODES } from "./modes";
+import { CACHES, MODES } from "./modes";
 import { Problem } from "./Problem";
 
 export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
@@ -63,6 +63,20 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
                   ))}
                 </FormSelect>
                 <Problem text={problems[`${field}.mode`]} />
+              </FormGroup>
+              <FormGroup label="Cache" fieldId={`cache-${index}`}>
+                <FormSelect
+                  id={`cache-${index}`}
+                  value={one.cache ?? ""}
+                  onChange={(_event, cache) =>
+                    change({ media: replaced(media, index, { cache: (cache || undefined) as Attachment["cache"] }) })
+                  }
+                  isDisabled={disabled}
+                >
+                  {Object.entries(CACHES).map(([value, label]) => (
+                    <FormSelectOption key={value} value={value} label={label} />
+                  ))}
+                </FormSelect>
               </FormGroup>
               <Checkbox
                 id={`readonly-${index}`}

@@ -127,3 +127,26 @@ it("the command line gives lists whole, and is absent where it has no option", (
   expect(cliOf(vm, { notes: "" })).toEqual(["velocity", "vm", "set", "web", "--notes", "", "--group", "id:3"]);
   expect(cliOf(vm, { rosetta: true })).toBeUndefined();
 });
+
+it("what is set of a disk beside its mode stays, differs and stands in the command", () => {
+  const [disk, iso] = BASE.media;
+  const base: Settings = {
+    ...BASE,
+    media: [
+      { ...disk, sector_size: 4096, limits: { iops: 500 } } as (typeof BASE.media)[0],
+      iso as (typeof BASE.media)[0],
+    ],
+  };
+  const draft = draftOf(base);
+  expect(changesOf(base, draft)).toEqual({});
+  const media = draft.media.map((one, index) => (index === 0 ? { ...one, cache: "none" as const } : one));
+  const changes = changesOf(base, { ...draft, media });
+  expect(changes.media?.[0]).toMatchObject({ cache: "none", sector_size: 4096, limits: { iops: 500 } });
+  expect(cliOf({ name: "web", gid: 0, vmid: 7 }, changes)?.join(" ")).toContain(
+    "a:block:cache=none:sector-size=4096:iops=500",
+  );
+  for (const part of [{ detect_zeroes: true }, { limits: { read_bytes: 512 } }, { sector_size: 512 as const }])
+    expect(
+      Object.keys(changesOf(base, { ...draft, media: draft.media.map((one, at) => (at ? one : { ...one, ...part })) })),
+    ).toEqual(["media"]);
+});

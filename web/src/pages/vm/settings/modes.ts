@@ -4,3 +4,10 @@ export const MODES: Record<string, string> = {
   BLOCK: "virtio block",
   USB: "USB",
 };
+
+/** How the host reads and writes a disk's file; "": what it finds best. */
+export const CACHES: Record<string, string> = {
+  "": "the host's choice",
+  writeback: "the host's page cache",
+  none: "none: direct I/O",
+};
