@@ -20,7 +20,8 @@ def make_vm(world: World, group: str, media: list[str]) -> Request:
         "displays": [{"name": "d", "width": 640, "height": 480}],
         "media": [{"mid": mid, "mode": "BLOCK"} for mid in mids],
     }  # fmt: skip
-    applied = made("vms", name, "vmid", group=group, cpus=cpus, memory=memory, media=mids, state="STOPPED")
+    applied = made("vms", name, "vmid", group=group, cpus=cpus, memory=memory, media=mids, state="STOPPED",
+                   limits=[None] * len(mids))  # fmt: skip
     return Request("vm create", "PUT", "/v/vm/efi", fields, applied)
 
 

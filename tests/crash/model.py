@@ -130,7 +130,7 @@ class Watcher:
         self.busy |= vm["state"] in ("STARTING", "PAUSING", "RESUMING") or vm.get("restarting", False)
         return {
             "id": vm["vmid"], "group": group, "cpus": vm["cpus"], "memory": vm["memory_mib"], "state": vm["state"],
-            "media": [one["mid"] for one in vm["media"]],
+            "media": [one["mid"] for one in vm["media"]], "limits": [one.get("limits") for one in vm["media"]],
         }  # fmt: skip
 
     def _check_sums(self, state: State) -> None:

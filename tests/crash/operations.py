@@ -48,6 +48,22 @@ def group_delete_by_force(world: World) -> Request:
     return _group_delete(world, "group delete by force", purge=world.rng.random() < 0.5, running=True)
 
 
+def vm_limit(world: World) -> Request:
+    """Limits of the disk of a VM that runs, which are set behind the commit."""
+    world.do(media.make_medium(world, world.top))
+    (medium,) = list(world.state["media"])[-1:]
+    world.do(machines.make_vm(world, world.top, [medium]))
+    name = list(world.state["vms"])[-1]
+    world.do(machines.to_state(world, "vm start", name, "RUNNING"))
+    limits = {"iops": world.rng.randint(1, 10**6)}
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        state["vms"][name]["limits"] = [limits]
+
+    attached = [{"mid": world.id("media", medium), "mode": "BLOCK", "limits": limits}]
+    return Request("vm limit", "PATCH", "/v/vm", {"vmid": world.id("vms", name), "media": attached}, applied)
+
+
 # The trash
 
 
@@ -108,8 +124,8 @@ def empty_trash(world: World) -> Request:
 OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS, group_delete, group_purge, group_delete_by_force,
     *media.OPERATIONS, restore_medium, restore_vm, restore_vm_with_disk, restore_group, purge_trash,
-    empty_trash,
+    empty_trash, vm_limit,
     *machines.OPERATIONS,
 )  # fmt: skip
-OF_GUESTS: tuple[Operation, ...] = (*machines.OF_GUESTS, group_delete_by_force)
+OF_GUESTS: tuple[Operation, ...] = (*machines.OF_GUESTS, group_delete_by_force, vm_limit)
 """Those that differ where guests are processes."""

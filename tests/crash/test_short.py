@@ -27,6 +27,7 @@ MEMORY = (
     Cell(operations.restore_vm_with_disk, COMMITTED, 1),
     Cell(machines.vm_restart, "after a machine in memory is stopped", 1),
     Cell(operations.empty_trash, COMMITTED, 2),
+    Cell(operations.vm_limit, COMMITTED, 1),
 )
 POSTGRESQL = (Cell(people.group_create, COMMITTED, 1), Cell(machines.vm_create, "before the database commits", 1))
 QEMU = (
