@@ -45,7 +45,10 @@ asyncio.run(serve())
 
 
 class Disk:
-    """That of pool 2. From `hang` on nothing that is synced or cloned there comes to its end, until it is woken."""
+    """That of pool 2. From `hang` on nothing there that is synced, cloned or read past the page cache comes to its end.
+
+    Until it is woken.
+    """
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.path = path
@@ -53,6 +56,7 @@ class Disk:
         self._answers = threading.Event()
         self._answers.set()
         patch.setattr(os, "fsync", self._after(os.fsync))
+        patch.setattr(os, "preadv", self._after(os.preadv))
         patch.setattr(fcntl, "ioctl", self._after(fcntl.ioctl))
 
     def _after(self, call: Any) -> Any:
@@ -192,6 +196,28 @@ async def test_conversions_that_hang_keep_no_turn_of_another_pool(
 
     await until(hangs)
     await asyncio.wait_for(cloned(storage, other), DEADLINE)
+
+
+@pytest.mark.holds("DUR-54", "GUEST-45")
+async def test_a_start_does_not_wait_for_ever_for_what_a_disk_says_of_direct_io(
+    storage: DirectoryStorage, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medium = await kept(storage, 2)
+    descriptor = storage.files.open(medium, readonly=False)
+    assert await asyncio.to_thread(storage.files.direct_lacks, medium, descriptor, readonly=False) == ""
+    file = Path(f"/proc/self/fd/{descriptor}").readlink()
+    disk.hang()
+    monkeypatch.setattr(kept_by, "OPEN_DEADLINE", SOON)
+    with pytest.raises(Unknown, match="'usb' does not respond"):
+        await asyncio.to_thread(storage.files.direct_lacks, medium, descriptor, readonly=False)
+    os.close(descriptor)
+    assert descriptors_of(file), "whoever hangs has its own, so that no other file gets its number"
+    disk.wake()
+
+    async def is_let_go() -> bool:
+        return not descriptors_of(file)
+
+    await until(is_let_go)
 
 
 @pytest.mark.holds("DUR-54")

@@ -22,6 +22,7 @@ from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
 from velocity.sizes import size
+from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity
 from velocity.storage.directory.places import Places
@@ -130,7 +131,7 @@ def _past_the_page_cache(settings: Settings, cache: Path) -> Finding:
     texts = [f"`cache` none is direct I/O by {aio}" + (f", as there is no io_uring: {lacking}" if lacking else "")]
     for pool in settings.media_pools:
         try:
-            lacking = disk_io.pool_lacks(pool.path)
+            lacking = directory_lacks(pool.path)
         except OSError:
             continue  # `pools` has said why
         if lacking:

@@ -282,6 +282,9 @@ class MediaFiles(Protocol):
     def open(self, media: MediaRef, *, readonly: bool) -> int:
         """A descriptor."""
 
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        """Why its open file cannot be read and written past the host's page cache, in words; empty: it can."""
+
     def provide(self, ref: MediaRef, template: int) -> None:
         """An object of the host's own pool: made of the bytes of this descriptor, durable, unless it is there."""
 

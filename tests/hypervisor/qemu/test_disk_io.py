@@ -13,8 +13,11 @@ import msgspec
 import pytest
 
 from tests.hypervisor.qemu.plans import PLAIN, disk
+from tests.ports.subjects import NoMedia
 from velocity.hypervisor.port import Bus, Cache, DiskSpec
 from velocity.hypervisor.qemu import disk_io
+from velocity.storage.directory import direct_io
+from velocity.storage.port import HOST_POOL, MediaRef
 
 QEMU = "qemu-system-x86_64"
 UIDS = range(42000, 42010) if os.geteuid() == 0 else None
@@ -77,6 +80,13 @@ def opened(files: list[tuple[DiskSpec, int]]) -> Iterator[list[int]]:
             os.close(one)
 
 
+class Opened(NoMedia):
+    """Files of its pool that are open already: the pool with the host's own objects stands for it."""
+
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        return super().direct_lacks(msgspec.structs.replace(media, pool=HOST_POOL), descriptor, readonly=readonly)
+
+
 def file(path: Path, size: int) -> int:
     path.write_bytes(b"x" * size)
     return os.open(path, os.O_RDWR)
@@ -108,7 +118,7 @@ def test_a_disk_goes_past_the_page_cache_only_where_its_file_can(
     ]
     spec = msgspec.structs.replace(PLAIN, disks=tuple(one for one, _ in files))
     with opened(files) as descriptors:
-        direct = list(disk_io.direct(spec, descriptors))
+        direct = list(disk_io.direct(Opened(tmp_path), spec, descriptors))
         assert [descriptors.index(one) for one in direct] == [1, 4, 5, 6]
         assert not any(os.get_blocking(one) is False for one in descriptors)
     said = [record.getMessage().split(": ", 1)[1] for record in caplog.records]
@@ -121,8 +131,8 @@ def test_a_disk_goes_past_the_page_cache_only_where_its_file_can(
 def test_what_is_tried_leaves_a_file_and_a_pool_as_they_were(tmp_path: Path) -> None:
     descriptor = file(tmp_path / "disk", 8192)
     before = os.get_blocking(descriptor), os.lseek(descriptor, 0, os.SEEK_CUR)
-    assert disk_io.lacks(descriptor) == ""
+    assert direct_io.lacks(descriptor) == ""
     os.pread(descriptor, 3, 1)  # which O_DIRECT would refuse
     assert before == (os.get_blocking(descriptor), os.lseek(descriptor, 0, os.SEEK_CUR))
     os.close(descriptor)
-    assert disk_io.pool_lacks(tmp_path) == "" and [one.name for one in tmp_path.iterdir()] == ["disk"]
+    assert direct_io.directory_lacks(tmp_path) == "" and [one.name for one in tmp_path.iterdir()] == ["disk"]

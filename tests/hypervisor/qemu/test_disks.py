@@ -16,7 +16,7 @@ from velocity.config import Settings
 from velocity.hypervisor.port import Bus, Cache, DiskLimits, DiskSpec, HypervisorError, Incarnation, NotRunning, Stop
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
-from velocity.storage.port import MediaRef, ObjectKind
+from velocity.storage.port import HOST_POOL, MediaRef, ObjectKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -34,6 +34,9 @@ class Blank(NoMedia):
         with path.open("ab") as file:
             file.truncate(1 << 20)
         return os.open(path, os.O_RDONLY if readonly else os.O_RDWR)
+
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        return super().direct_lacks(msgspec.structs.replace(media, pool=HOST_POOL), descriptor, readonly=readonly)
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)

@@ -1,32 +1,28 @@
-"""How disks are read and written past the host's page cache: by what, and whether their files can be.
+"""How disks are read and written past the host's page cache: which of them, and by what.
 
-Through the page cache it is by QEMU's own threads: docs/decisions/0031. io_uring(7), open(2) (O_DIRECT)
+Through the page cache it is by QEMU's own threads: docs/decisions/0031. io_uring(7)
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import mmap
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from velocity.hypervisor.port import Cache, DiskSpec, MachineSpec
+from velocity.hypervisor.port import Cache, MachineSpec
 from velocity.hypervisor.qemu import cached
 from velocity.hypervisor.qemu.command import SANDBOX
 from velocity.hypervisor.qemu.probe import kernel_key
+from velocity.storage.port import MediaFiles
 
 log = logging.getLogger(__name__)
 
 NATIVE, IO_URING = "native", "io_uring"
 """Linux AIO, which needs O_DIRECT and is always there, and what is faster where kernel and QEMU permit it."""
 PATIENCE = 20.0
-ALIGNMENTS = (512, 4096)
-"""What a file system may want of offsets and lengths, as QEMU tries them."""
 FORBIDDEN = Path("/proc/sys/kernel/io_uring_disabled")
 
 
@@ -41,63 +37,20 @@ def direct_aio(binary: str, uids: range | None, cache: Path) -> tuple[str, str]:
     return (NATIVE, lacks) if lacks else (IO_URING, "")
 
 
-def direct(spec: MachineSpec, descriptors: Sequence[int]) -> Iterator[int]:
+def direct(media: MediaFiles, spec: MachineSpec, descriptors: Sequence[int]) -> Iterator[int]:
     """The disks, of those that are to be, that can be read and written past the page cache. The others go by it."""
     for number, (disk, descriptor) in enumerate(zip(spec.disks, descriptors, strict=True)):
         if disk.cache is Cache.NONE:
-            if why := lacks(descriptor, grows=not _has_whole_sectors(disk)):
+            if why := media.direct_lacks(disk.media, descriptor, readonly=disk.readonly):
                 log.warning("%r: medium %d goes by the host's page cache: %s", spec.name, number + 1, why)
             else:
                 yield descriptor
 
 
-def lacks(descriptor: int, *, grows: bool = True) -> str:
-    """Why an open file cannot be read past the page cache; empty: it can. Found by reading so.
-
-    Unless it `grows`, QEMU wants it to end where an aligned block does.
-    """
-    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
-        alignment = next((one for one in ALIGNMENTS if _reads(descriptor, one)), None)
-    except OSError:
-        alignment = None
-    finally:
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
-    if alignment is None:
-        return "its file system has no direct I/O"
-    if not grows and os.fstat(descriptor).st_size % alignment:
-        return f"its size is no multiple of {alignment:,} bytes"
-    return ""
-
-
-def pool_lacks(directory: Path) -> str:
-    """The same of new files there; nothing remains of the one that is tried. Raises `OSError`."""
-    with tempfile.TemporaryFile(dir=directory) as file:
-        file.write(bytes(ALIGNMENTS[-1]))
-        file.flush()
-        return lacks(file.fileno())
-
-
-def _has_whole_sectors(disk: DiskSpec) -> bool:
-    """A qcow2 file grows with what is written; one that is only read may end anywhere."""
-    return disk.media.format == "raw" and not disk.readonly
-
-
-def _reads(descriptor: int, length: int) -> bool:
-    """Whether so few bytes can be read at its begin; mmap(2) gives memory that is aligned."""
-    with mmap.mmap(-1, ALIGNMENTS[-1]) as page, memoryview(page) as memory, memory[:length] as part:
-        try:
-            os.preadv(descriptor, [part], 0)
-        except OSError:
-            return False
-    return True
-
-
 def _io_uring_lacks(binary: str, uid: int | None) -> str:
     """Read a file by it, confined as guests are: a sysctl, seccomp or the build of QEMU may forbid it."""
     with tempfile.TemporaryFile() as file:
-        file.write(bytes(ALIGNMENTS[-1]))
+        file.write(bytes(4096))
         file.flush()
         command = [binary, "-no-user-config", "-nodefaults", "-machine", "none", "-display", "none", *SANDBOX]
         command += ["-add-fd", f"fd={file.fileno()},set=1", "-monitor", "stdio"]

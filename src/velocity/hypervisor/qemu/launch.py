@@ -248,7 +248,7 @@ def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, cop
         code=opened(kept(spec.firmware, place.firmware).code, os.O_RDONLY),
         variables=ours(place.media.open(variables(who.machine), readonly=False)),
         disks=disks,
-        direct=list(disk_io.direct(spec, disks)),
+        direct=list(disk_io.direct(place.media, spec, disks)),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from velocity.storage.directory import direct_io
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.images import Images
@@ -68,6 +69,18 @@ class DirectoryFiles:
                 return os.open(pool.files.path(name), (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
 
         return pool.threads.call(OPEN_DEADLINE, opened, undo=os.close)
+
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        grows = readonly or media.format != "raw"  # else its size is the disk's
+        pool, own = self._directories.get(media.pool), os.dup(descriptor)
+
+        def found() -> str:
+            try:
+                return direct_io.lacks(own, grows=grows)
+            finally:
+                os.close(own)
+
+        return pool.threads.call(OPEN_DEADLINE, found, undo=len)
 
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)

@@ -54,6 +54,9 @@ class NoFiles:
     def open(self, media: MediaRef, *, readonly: bool) -> int:
         raise Refused(Problem.POOL_AWAY, "storage in memory has no files")
 
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        return "storage in memory has no files"
+
     def provide(self, ref: MediaRef, template: int) -> None:
         return None
 
