@@ -10,7 +10,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -110,19 +110,27 @@ class Subject:
 
 def same(place: Place, *, balloon: bool = True) -> list[str]:
     """By hand what Velocity makes of such a VM, without what confines and controls it."""
+    return same_devices(place, balloon=balloon)
+
+
+def same_devices(
+    place: Place, disks: Sequence[DiskSpec] = (), opened: Sequence[int] = (), *, displays: int = 1, nics: int = 1,
+    balloon: bool = True,
+) -> list[str]:  # fmt: skip
+    """The same with further disks, whose files are open."""
     iso, variables, code = (
         os.open(path, flags)
         for path, flags in ((place.iso, os.O_RDONLY), (place.variables, os.O_RDWR), (CODE, os.O_RDONLY))
     )
     place.fds.extend((iso, variables, code))
-    disk = DiskSpec(MediaRef(1, UUID(int=1), "raw"), Bus.VIRTIO, readonly=True, cdrom=True)
+    cd = DiskSpec(MediaRef(1, UUID(int=1), "raw"), Bus.VIRTIO, readonly=True, cdrom=True)
     spec = MachineSpec(
-        "same", 1, place.memory, "q35", "", disks=(disk,), displays=(DisplaySpec("a", 1280, 720),),
+        "same", 1, place.memory, "q35", "", disks=(cd, *disks), displays=(DisplaySpec("a", 1280, 720),) * displays,
         hardware=PROFILES[-1].name, balloon=balloon,
     )  # fmt: skip
     plan = LaunchSpec(
-        "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso]),
-        ListeningSockets(0), [NatDevice(1, "52:54:00:00:00:01")], str(place.variables.parent),
+        "", UUID(int=1), 1, ACCELERATOR, spec, Files(code=code, variables=variables, disks=[iso, *opened]),
+        ListeningSockets(0), [NatDevice(1, "52:54:00:00:00:01")] * nics, str(place.variables.parent),
     )  # fmt: skip
     words = [word for word in arguments(plan)[1:] if word != "-S"]
     found = [at for at, word in enumerate(words) if word in OWN_PART or word.startswith("socket,id=qmp")]

@@ -170,8 +170,8 @@ class ByHand:
             raise EOFError(f"QEMU has ended with {self._process.wait(10)}")
         return said
 
-    def run(self, command: str, seconds: float = 300) -> None:
-        """Type a command, and wait for its end."""
+    def run(self, command: str, seconds: float = 300) -> str:
+        """Type a command, and wait for its end; what was said until then is returned."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}; echo all-''done\n".encode())
         self._process.stdin.flush()
@@ -180,6 +180,7 @@ class ByHand:
             if time.monotonic() > end:
                 raise TimeoutError(command)
             said += self.read(1)
+        return said.decode("utf-8", "replace")
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
