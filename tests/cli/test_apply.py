@@ -83,7 +83,7 @@ def test_what_a_subgroup_inherits_is_not_what_is_assigned_to_it(host: Host, tmp_
         ("x", "Expected '='"),
         ('[[media]]\nname = "a"\nfile = "not there"', "not there"),
         ('[[vms]]\nname = "a"\ngroup = "nowhere"', "no group 'nowhere'"),
-        ('[[media]]\nname = "a"', "one of size, file and image"),
+        ('[[media]]\nname = "a"', "one of size, file, image and url"),
         ('[[vms]]\nname = "a"\nstate = "PAUSED"', "state"),
     ],
 )

@@ -76,3 +76,29 @@ def test_what_cannot_be_fetched_is_said(host: Host, served: str) -> None:
         result = host.run("media", "fetch", *words)
         assert result.exit_code and said in f"{result.output} {result.exception}", (words, result)
     assert json.loads(host.ok("media", "list", "--json"))["media"] == []
+
+
+@pytest.mark.holds("IMAGE-507")
+def test_a_file_of_an_installation_names_urls(host: Host, served: str, tmp_path: Path) -> None:
+    file, sum_ = tmp_path / "installation.toml", hashlib.sha256(RAW).hexdigest()
+    tables = (
+        f'name = "a"\nurl = "{served}/a.iso?key=secret"\nsha256 = "{sum_}"',
+        f'name = "b"\nurl = "{served}/b.qcow2"\nformat = "qcow2"',
+    )
+    file.write_text("".join(f"[[media]]\n{table}\n" for table in tables))
+    plan = host.ok("apply", str(file), "--plan")
+    assert "fetch medium a (from 127.0.0.1) for /" in plan and "secret" not in plan
+    host.ok("apply", str(file), "--yes")
+    media = json.loads(host.ok("media", "list", "--json"))["media"]
+    assert {(one["name"], one["type"], one["format"], one["size"]) for one in media} == {
+        ("a", "ISO", "raw", len(RAW)), ("b", "DISK", "qcow2", len(RAW))
+    }  # fmt: skip
+    assert "fetch" not in host.ok("apply", str(file), "--yes"), "what is there is not fetched again"
+    for text, words in (
+        ('url = "http://host/x"\nsize = 1', "exactly one of size, file, image and url"),
+        (f'size = 1\nsha256 = "{sum_}"', "of a url only"),
+        (f'url = "{served}/c.iso"\nsha256 = "{"0" * 64}"', "not the one in `sha256`"),
+    ):
+        file.write_text(f'[[media]]\nname = "c"\n{text}\n')
+        result = host.run("apply", str(file), "--yes")
+        assert result.exit_code and words in f"{result.output} {result.exception}", text

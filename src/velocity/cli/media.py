@@ -243,7 +243,7 @@ def fetch(
     """
     if as_is and format_:
         raise click.UsageError("--as-is and --format exclude each other")
-    file = _file_at(url)
+    file = file_at(url)
     type_ = type_ or ("ISO" if _stem(file).lower().endswith(".iso") else "DISK")
     imports = not as_is and (format_ is not None or _stem(file) != file)
     name = name or (_stem(file) if imports else file)
@@ -378,7 +378,7 @@ def _stem(name: str) -> str:
     return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
 
 
-def _file_at(url: str) -> str:
+def file_at(url: str) -> str:
     """The name of the file; what is no URL, the server refuses."""
     with contextlib.suppress(ValueError):
         return unquote(urlsplit(url).path).rpartition("/")[2]

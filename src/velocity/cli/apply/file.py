@@ -61,7 +61,10 @@ class UserEntry(FileEntry, frozen=True):
 
 
 class MediumEntry(FileEntry, frozen=True):
-    """Empty with a `size`, uploaded from `file`, or imported from the image `image`. No `format`: raw."""
+    """Empty with a `size`, uploaded from `file`, imported from the image `image`, or fetched from `url`.
+
+    No `format`: raw; of what is fetched, its bytes as they are, while with one the disk in them is imported.
+    """
 
     name: str
     group: str = "/"
@@ -71,6 +74,8 @@ class MediumEntry(FileEntry, frozen=True):
     size: int | str | None = None
     file: str | None = None
     image: str | None = None
+    url: str | None = None
+    sha256: str | None = None
 
 
 class VmEntry(FileEntry, frozen=True):
@@ -121,8 +126,10 @@ def read(path: Path) -> File:
 def _wrong(file: File, base: Path) -> Iterator[str]:
     """What is wrong with it, in words."""
     for medium in file.media:
-        if sum(one is not None for one in (medium.size, medium.file, medium.image)) != 1:
-            yield f"medium {medium.name!r} needs exactly one of size, file and image"
+        if sum(one is not None for one in (medium.size, medium.file, medium.image, medium.url)) != 1:
+            yield f"medium {medium.name!r} needs exactly one of size, file, image and url"
+        if medium.sha256 is not None and medium.url is None:
+            yield f"medium {medium.name!r} has a sha256, which is of a url only"
     named = [one for medium in file.media for one in (medium.file, medium.image)]
     for name in [*named, *(user.password_file for user in file.users)]:
         if name is not None and not (base / name).is_file():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
+
+from msgspec import UNSET
 
 from velocity.cli import resolve
 from velocity.cli.amounts import to_bytes
 from velocity.cli.apply.file import MediumEntry
 from velocity.cli.apply.places import Places, unless_made
-from velocity.cli.media import import_file, send
+from velocity.cli.media import file_at, import_file, send
 from velocity.cli.task import check_done, watch
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
@@ -19,7 +22,7 @@ from velocity.client.upload import size_of
 from velocity.contract.media import MediumInfo
 from velocity.sizes import size
 
-CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN = 8220, 9220, 21220
+CREATE_TAKEN, UPLOAD_TAKEN, IMPORT_TAKEN, FETCH_TAKEN = 8220, 9220, 21220, 49220
 WHOLE = 16 << 20
 """Bytes up to which the whole content is compared; of more than that, pieces."""
 PIECE, PIECES = 1 << 16, 64
@@ -130,8 +133,24 @@ class MediaSteps:
             unless_made(create, CREATE_TAKEN, there, label)
         elif entry.file is not None:
             unless_made(upload, UPLOAD_TAKEN, there, label)
+        elif entry.url is not None and there() is None:
+            self._fetch(entry, entry.url, there)
         elif there() is None:
             self._import(entry, file, kind, there)
+
+    def _fetch(self, entry: MediumEntry, url: str, there: Callable[[], object | None]) -> None:
+        gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
+        kind = entry.type or ("ISO" if file_at(url).lower().endswith(".iso") else "DISK")
+
+        def start() -> object:
+            tid = self._client.fetch_medium(
+                url=url, gid=gid, mpid=mpid, name=entry.name, type=kind, sha256=entry.sha256 or UNSET,
+                format=entry.format or UNSET,
+            ).tid  # fmt: skip
+            check_done(watch(self._client, tid))
+            return tid
+
+        unless_made(start, FETCH_TAKEN, there, f"medium {clean(entry.name)}")
 
     def _import(self, entry: MediumEntry, file: Path, kind: str, there: Callable[[], object | None]) -> None:
         gid, mpid = self._places.now(entry.group), self.mpid(entry.pool)
@@ -146,6 +165,14 @@ class MediaSteps:
 
 
 _CURE = "this cannot be changed; make a medium of another name, or remove this one first"
+
+
+def host_of(url: str) -> str:
+    """What is shown of it: the rest may hold a key."""
+    try:
+        return clean(urlsplit(url).hostname or "a URL without a host")
+    except ValueError:
+        return "a URL that cannot be read"
 
 
 def pieces(length: int) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from velocity.cli.amounts import to_mebibytes, to_quota
 from velocity.cli.apply import vms
 from velocity.cli.apply.file import File, GroupEntry, MediumEntry, PoolEntry, UserEntry, password
-from velocity.cli.apply.media import MediaSteps
+from velocity.cli.apply.media import MediaSteps, host_of
 from velocity.cli.apply.places import Places, above, unless_made
 from velocity.cli.output import as_json
 from velocity.cli.user import expanded
@@ -174,8 +174,8 @@ class ApplySteps:
 
     def _medium(self, entry: MediumEntry) -> Iterator[ApplyStep]:
         if self._media.is_new(entry, self._file.media):
-            source = entry.size or entry.file or entry.image
-            verb = "create" if entry.size else "upload" if entry.file else "import"
+            source = entry.size or entry.file or entry.image or f"from {host_of(str(entry.url))}"
+            verb = "create" if entry.size else "upload" if entry.file else "import" if entry.image else "fetch"
             yield ApplyStep(
                 f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", partial(self._media.make, entry)
             )
