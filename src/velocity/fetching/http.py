@@ -126,8 +126,8 @@ def _follow(url: Url, location: str | None, permitted: Permitted) -> Url:
 def _part(url: Url, status: int, headers: dict[str, str]) -> tuple[int, int | None]:
     """Where the body begins, and how long the file is. Raises `Refused` where the body is not the file."""
     if status == 200:
-        length = headers.get("content-length", "")
-        return 0, int(length) if length.isdigit() else None
+        length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
+        return 0, int(length) if re.fullmatch("[0-9]{1,19}", length) else None
     if status == 206 and (found := _RANGE.match(headers.get("content-range", ""))):
         return int(found[1]), None if found[3] == "*" else int(found[3])
     if status == 416:
