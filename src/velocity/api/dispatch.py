@@ -63,8 +63,8 @@ class Dispatch(Endpoint):
         browser = Browser(request)
         caller, (needs, target) = self.identify(about, authkey, wanted)
         who = about.address if caller is None else caller.uid
-        if scope.get(TURN) != who:
-            await services.turns.take(who)
+        if scope.get(TURN) != who and not services.turns.begins(who):
+            await services.turns.wait_for(who)
 
         async def serve() -> bytes:
             services.access.admit(needs, caller, target)

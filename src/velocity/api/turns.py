@@ -63,8 +63,11 @@ class Turns:
 
     async def take(self, who: Hashable) -> None:
         """Returns when the next request of theirs may begin."""
-        if self.begins(who):
-            return
+        if not self.begins(who):
+            await self.wait_for(who)
+
+    async def wait_for(self, who: Hashable) -> None:
+        """Returns when their turn has come: one more of theirs could not begin."""
         turn = asyncio.get_running_loop().create_future()
         self.wait(who, partial(_release, turn))
         await turn
