@@ -274,6 +274,8 @@ def compose(
     trashed = Trash(
         SqlTrash(database), directory, updates, access.groups, assignments, restoration, provisioning, purging
     )
+    turns = Turns()
+    database.told.ask = turns.have_others
     services = Services(
         access=access,
         directory=directory,
@@ -305,7 +307,7 @@ def compose(
         purging=purging,
         emptying=Emptying(SqlTrash(database), directory, trashed, purging, tasks),
         outcome=database.outcome,
-        turns=Turns(),
+        turns=turns,
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=History(SqlHistory(database), directory, changes, settings.history_days),
         metrics=Metrics(fleet, driver.meters, times, host.sample),

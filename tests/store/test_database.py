@@ -62,6 +62,45 @@ async def test_one_failure_of_many_touches_no_other(database: Database) -> None:
     assert names(database) == {"taken", "a", "b", "c"}
 
 
+@pytest.mark.holds("BOUND-472")
+@pytest.mark.parametrize("others", [True, False])
+async def test_those_who_shared_a_commit_go_on_in_several_steps_while_others_ask(
+    database: Database, others: bool
+) -> None:
+    """In the order in which they asked, those who failed too; of those who have gone nobody is told."""
+    database.told.ask = lambda: others
+    many, step, counting = 40, 0, True
+    went_on: list[tuple[int, int]] = []
+
+    def count() -> None:
+        nonlocal step
+        step += 1
+        if counting:
+            asyncio.get_running_loop().call_soon(count)
+
+    async def ask(number: int) -> None:
+        try:
+            await database.write(partial(put, name=str(min(number, many - 3))))  # the last ones are taken
+        except sa.exc.IntegrityError:
+            assert number > many - 3
+        went_on.append((number, step))
+
+    gate = threading.Event()
+    blocker = asyncio.ensure_future(database.write(lambda connection: gate.wait(5)))
+    await asyncio.sleep(0.05)
+    together = [asyncio.ensure_future(ask(number)) for number in range(many)]
+    await asyncio.sleep(0)
+    together[2].cancel()
+    count()
+    gate.set()
+    await asyncio.gather(blocker, *together, return_exceptions=True)
+    counting = False
+    assert [number for number, _ in went_on] == [number for number in range(many) if number != 2]
+    steps = [at for _, at in went_on]
+    most = max(map(steps.count, steps))
+    assert most <= 4 if others else most > 10
+
+
 async def test_a_lonely_failure_leaves_nothing(database: Database) -> None:
     def work(connection: sa.Connection) -> None:
         connection.execute(add("half"))

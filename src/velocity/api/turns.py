@@ -57,6 +57,10 @@ class Turns:
         self._number += 1
         return True
 
+    def have_others(self) -> bool:
+        """Whether more than one has asked lately."""
+        return self.clock() - self._others < RECENT
+
     def wait(self, who: Hashable, begin: Callable[[], bool]) -> None:
         """Call `begin` in their turn; False: nobody waits there any more."""
         self._waiting.setdefault(who, deque()).append(begin)
@@ -78,7 +82,7 @@ class Turns:
         self._seconds = LATELY * self._seconds + now - self._since
         self._requests = LATELY * self._requests + self._number
         goes_on = self._number > 0 or bool(self._waiting)
-        self._share = SHARE if now - self._others < RECENT else ALONE
+        self._share = SHARE if self.have_others() else ALONE
         if self._requests and self._seconds:
             self._most = max(self._share * self._requests // self._seconds, 1)
         self._begun.clear()

@@ -54,6 +54,7 @@ class Database:
         self._turn = threading.RLock()
         """Of SQLite there is one connection: a transaction begins when that of another thread has ended."""
         self._writer = Writer(self._engine, self._turn, self._term)
+        self.told = self._writer.told
         self._beside = engine.readers(self._url, self._engine)
         self._reader = None if self._beside is None else Reader(self._beside)
         self._watching: threading.Thread | None = None
@@ -218,6 +219,8 @@ class Database:
         if self._reader is not None:
             await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self._writer.close)
+        for _ in range(self.told.waiting):
+            await asyncio.sleep(0)
         if self._watching is not None:
             await asyncio.to_thread(self._watching.join)
         self.lock.close()

@@ -8,7 +8,9 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +26,9 @@ from velocity.store.leadership import LeadershipLost, Term
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 128
+AT_ONCE = 2
+"""Of those who shared a commit, how many go on in one step of the loop while others ask: a creation takes half a
+millisecond then."""
 SOONEST, LATEST = 0.05, 1.0
 """Seconds between two attempts to find out an outcome: the first, doubled up to the last."""
 PATIENCE = 2
@@ -66,6 +71,7 @@ class Writer:
         self._refusal = ""
         """Why all work is refused at once; empty: it is not."""
         self._when_lost: Callable[[], None] = lambda: None
+        self.told = Told()
         self.outcome = Outcome()
 
     def check(self) -> None:
@@ -246,7 +252,7 @@ class Writer:
         self._settle(jobs, [(None, error or unavailable())] * len(jobs))
 
     def _settle(self, jobs: list[Job], outcomes: Sequence[_Outcome]) -> None:
-        self._tell(_settle, [job.done for job in jobs], outcomes)
+        self._tell(self.told.add, [job.done for job in jobs], outcomes)
 
     def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call it in the loop."""
@@ -302,12 +308,39 @@ def _translated(failure: BaseException) -> BaseException:
     return failure
 
 
-def _settle(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
-    """In one step of the loop for all that shared a commit."""
-    for done, (result, failure) in zip(futures, outcomes, strict=True):
-        if done.cancelled():
-            continue
-        if failure is None:
-            done.set_result(result)
-        else:
-            done.set_exception(_translated(failure))
+class Told:
+    """Tells those who wait what came of their jobs, in the order of the jobs; to be used in the loop alone.
+
+    Those who shared a commit go on in one step of the loop, and share the next one again; as long as there are others
+    who `ask`, in several, so that these come between.
+    """
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], bool] = lambda: True
+        self._waiting: deque[tuple[asyncio.Future[Any], _Outcome]] = deque()
+        self._stepping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many do not know yet."""
+        return len(self._waiting)
+
+    def add(self, futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[_Outcome]) -> None:
+        self._waiting.extend(zip(futures, outcomes, strict=True))
+        if not self._stepping:
+            self._step()
+
+    def _step(self) -> None:
+        told, most = 0, AT_ONCE if self.ask() else len(self._waiting)
+        while self._waiting and told < most:
+            done, (result, failure) = self._waiting.popleft()
+            if done.cancelled():
+                continue
+            told += 1
+            if failure is None:
+                done.set_result(result)
+            else:
+                done.set_exception(_translated(failure))
+        self._stepping = bool(self._waiting)
+        if self._stepping:
+            asyncio.get_running_loop().call_soon(self._step, context=Context())  # behind those who go on now
