@@ -35,6 +35,7 @@ from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
 from velocity.machines.builder import Builder
+from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.ocr import Ocr
 from velocity.machines.port import MachineStore
@@ -245,6 +246,12 @@ def compose(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, host=HOST)
+    conversions = Conversions(
+        storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
+    )
+    cloning = Cloning(
+        machines, directory, library, fleet, driver, storage, conversions, creation, room, tasks, host=HOST
+    )
     access = Access(
         SqlAccess(database),
         directory,
@@ -259,9 +266,6 @@ def compose(
         },
         belongings=(provisioning, resumables, deletion, tasks),
         bounds=bounds,
-    )
-    conversions = Conversions(
-        storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
     restoration = Restoration(trash, library, reservations, states, usage)
     overview = Pools(pools, states, directory, assignments, quotas, library, usage)
@@ -294,6 +298,7 @@ def compose(
         deletion=deletion,
         fleet=fleet,
         provisioning=provisioning,
+        cloning=cloning,
         consoles=VmConsoles(driver.consoles, own=bounds.user_tickets, own_open=bounds.user_consoles),
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
@@ -324,8 +329,8 @@ def compose(
         access.sessions.accept_key(local_key(settings.key_file))
         await load_media(media, assignments, library, reservations, states)
         await resumables.load(library)
-        await tasks.open(library.find)
         await fleet.open()
+        await tasks.open(partial(made, library, fleet))
         return password
 
     return services, load

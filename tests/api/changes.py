@@ -277,6 +277,15 @@ async def alter_vm_to_what_it_is(w: World) -> Case:
     return Case({"vmid": await w.vm("vm"), "cpus": 1, "name": "vm"}, [])
 
 
+@of("clone_vm")
+async def clone_vm(w: World) -> Case:
+    media = [{"mid": await w.medium(), "mode": "BLOCK"}]
+    vmid = await w.vm("vm", media=media)
+    takes = [{"gid": 0, "mpid": 1, "bytes": 1 << 20}, {"gid": 0, "cpus": 1, "memory_mib": 64, "vms": 1}]
+    steps = [("create", "vm", "web"), ("create", "medium", "web-disk")]
+    return Case({"vmid": vmid, "gid": 0, "name": "web"}, steps, takes)
+
+
 def state_case(had: list[str], wanted: str, does: list[str], **more: Any) -> None:
     """A VM that was brought into these states, one after the other; the plan of the next one."""
 

@@ -61,6 +61,7 @@ EXPECTED = {
     ("POST", "/v/vm/command"): (404, 34110), ("POST", "/v/vm/log"): (404, 30110),
     ("POST", "/m/media/upload"): (403, 9100), ("DELETE", "/m/media/upload"): (403, 9300),
     ("POST", "/v/vm/screen"): (404, 31110), ("PUT", "/v/vm/restart"): (404, 38210),
+    ("PUT", "/v/vm/clone"): (403, 39200),
 }  # fmt: skip
 """What a stranger gets of each operation that works on an object."""
 

@@ -80,6 +80,15 @@ def test_a_member_of_one_group_names_no_group(teams: Host, tmp_path: Path) -> No
     assert "red/attic" in rosa.ok("group", "list"), "under the group that is meant"
     rosa.ok("media", "rm", "copy")
     rosa.ok("vm", "rm", "build1")
+    rosa.ok("vm", "create", "build3", "--memory", "64M", "--media", "disk:block")
+    plan = rosa.run("vm", "clone", "build3", "build4", "--plan")
+    assert "medium build4-disk" in plan.output, (plan.output, plan.exception)
+    vmid = rosa.ok("vm", "clone", "build3", "build4").strip()
+    assert "build4-disk" in rosa.ok("vm", "show", vmid)
+    rosa.ok("vm", "clone", "build3", "build5", "--leave", "disk", "--fresh-firmware")
+    rosa.ok("vm", "rm", "build4", "--with-disks")
+    for number in "35":
+        rosa.ok("vm", "rm", f"build{number}")
     rosa.ok("vm", "create", "build2", "--memory", "64M", "--media", "disk:block", "--media", "a.iso:usb:ro")
     assert "build2 with its disks" in rosa.run("vm", "rm", "build2", "--with-disks").stderr
     listed = rosa.ok("media", "list")

@@ -7,6 +7,7 @@ from typing import Any
 from tests.crash import media
 from tests.crash.model import State
 from tests.crash.world import Request, World, made
+from velocity.machines.rules import name_of_copy
 
 # Machines
 
@@ -105,6 +106,22 @@ def vm_restart(world: World) -> Request:
     return Request("vm restart", "PUT", "/v/vm/restart", {"vmid": world.id("vms", name), "force": True})
 
 
+def vm_clone(world: World) -> Request:
+    """The VM and the copy of its disk come to be, or neither."""
+    world.do(media.medium_create(world))
+    disk = list(world.state["media"])[-1]
+    world.do(make_vm(world, world.top, [disk]))
+    source, name = list(world.state["vms"])[-1], world.name("vm")
+
+    def applied(state: State, _answer: dict[str, Any]) -> None:
+        copy, vm = name_of_copy(disk, source, name), state["vms"][source]
+        state["media"][copy] = {**state["media"][disk], "id": None}
+        state["vms"][name] = {**vm, "id": None, "media": None}
+
+    fields = {"vmid": world.id("vms", source), "gid": world.id("groups", world.top), "name": name}
+    return media.of_task("vm clone", "PUT", "/v/vm/clone", fields, applied)
+
+
 def _vm_delete(world: World, kind: str, *, purge: bool) -> Request:
     world.do(vm_create(world))
     name = list(world.state["vms"])[-1]
@@ -141,7 +158,7 @@ def vm_purge(world: World) -> Request:
 
 OPERATIONS = (
     vm_create, vm_alter, vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_delete,
-    vm_delete_with_disk, vm_purge,
+    vm_delete_with_disk, vm_purge, vm_clone,
 )  # fmt: skip
 OF_GUESTS = (vm_start, vm_start_held, vm_pause, vm_resume, vm_stop, vm_kill, vm_restart, vm_purge)
 """Those that differ where guests are processes."""

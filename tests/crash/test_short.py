@@ -25,6 +25,7 @@ MEMORY = (
     Cell(operations.group_delete_by_force, "after a machine in memory is stopped", 1),
     Cell(machines.vm_delete_with_disk, "after a medium is moved into the trash", 1),
     Cell(operations.restore_vm_with_disk, COMMITTED, 1),
+    Cell(machines.vm_clone, COMMITTED, 2),
     Cell(machines.vm_restart, "after a machine in memory is stopped", 1),
     Cell(operations.empty_trash, COMMITTED, 2),
     Cell(operations.vm_limit, COMMITTED, 1),

@@ -25,6 +25,7 @@ from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
 from velocity.machines.observer import Observer
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
+from velocity.media.rules import Medium
 
 
 class MemoryStore:
@@ -43,7 +44,7 @@ class MemoryStore:
     def discarded(self) -> dict[str, int]:
         return {}
 
-    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
         return 1
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:

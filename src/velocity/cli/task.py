@@ -87,8 +87,8 @@ def follow(client: Client, tid: int, detach: bool) -> None:
     one = watch(client, tid)
     if as_json():
         show_json(one)
-    elif one.state is TaskState.DONE and one.mid:
-        click.echo(one.mid)
+    elif one.state is TaskState.DONE and (one.mid or one.vmid):
+        click.echo(one.mid or one.vmid)
     elif one.state is TaskState.DONE:
         click.echo(clean(one.message or "done"), err=True)
     check_done(one)

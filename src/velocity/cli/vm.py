@@ -31,6 +31,7 @@ VMS_REFUSED = 17100
 VERBS = {
     "create": "velocity.cli.vm_change:create",
     "set": "velocity.cli.vm_change:set_",
+    "clone": "velocity.cli.vm_change:clone",
     "screen": "velocity.cli.screen:screen",
     "log": "velocity.cli.screen:log",
     "find": "velocity.cli.screen:find",

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.attachments import MediaScope
 from velocity.cli.output import as_json, made, show_json
 from velocity.cli.plan import changing
+from velocity.cli.task import follow
 from velocity.cli.vm_settings import altering, creating, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
@@ -69,3 +71,38 @@ def set_(
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
+
+
+@click.command()
+@which
+@click.argument("name")
+@click.option("--to", type=where.TYPE, metavar="GROUP", help="The clone's group (default: the VM's).")
+@click.option("--pool", type=resolve.POOL, metavar="POOL", help="The copies' pool (default: each in its source's).")
+@click.option("--leave", multiple=True, metavar="MEDIUM", help="A medium that the clone does not have; repeatable.")
+@click.option("--fresh-firmware", is_flag=True, help="Do not copy the firmware variables, such as boot entries.")
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@changing
+def clone(
+    vm_: str,
+    group: int | None,
+    name: str,
+    to: int | None,
+    pool: int | None,
+    leave: tuple[str, ...],
+    fresh_firmware: bool,
+    detach: bool,
+) -> None:
+    """Make the VM NAME of VM, which is stopped: with copies of the disks that it writes to; other media are shared."""
+    client = connection.connect()
+    found = resolve.vm(client, group, vm_)
+    gid = client.show_vm(vmid=found.id).gid if found.gid is None else found.gid
+    left = [resolve.medium(client, gid, one, beyond=True).id for one in leave]
+    started = client.clone_vm(
+        vmid=found.id,
+        gid=gid if to is None else to,
+        name=name,
+        mpid=UNSET if pool is None else pool,
+        leave=left,
+        fresh_firmware=fresh_firmware,
+    )
+    follow(client, started.tid, detach)

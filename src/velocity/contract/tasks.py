@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, UnixTime
+from velocity.contract.fields import Gid, UnixTime, Vmid
 from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Paged, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -27,10 +27,10 @@ class TaskState(enum.Enum):
 
 class TaskInfo(Wire, frozen=True):
     tid: Tid
-    kind: Annotated[str, Meta(description="fetch, import, clone or empty (the trash)")]
+    kind: Annotated[str, Meta(description="fetch, import, clone, clone_vm or empty (the trash)")]
     uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
-    name: Annotated[str, Meta(description="the name of the medium that it makes; `trash` of kind `empty`")]
+    name: Annotated[str, Meta(description="the name of the medium or VM that it makes; `trash` of kind `empty`")]
     state: TaskState
     done: Annotated[int, Meta(description="the progress so far, in its unit")]
     total: Annotated[int, Meta(description="the total, in its unit; 0: not known")]
@@ -42,6 +42,7 @@ class TaskInfo(Wire, frozen=True):
         | UnsetType
     ) = UNSET
     mid: Annotated[UUID, Meta(description="the medium that it made")] | UnsetType = UNSET
+    vmid: Annotated[Vmid, Meta(description="the VM that it made")] | UnsetType = UNSET
     done_bytes: Annotated[int, Meta(description="the progress in bytes, while it runs")] | UnsetType = UNSET
     """Where the unit is another."""
     total_bytes: Annotated[int, Meta(description="the total in bytes, while it runs")] | UnsetType = UNSET

@@ -115,4 +115,5 @@ def task(one: Task) -> tasks.TaskInfo:
         ended=UNSET if one.ended is None else one.ended,
         message=UNSET if one.message is None else one.message,
         mid=UNSET if one.mid is None else one.mid,
+        vmid=UNSET if one.vmid is None else one.vmid,
     )

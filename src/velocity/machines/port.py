@@ -10,6 +10,7 @@ from velocity.access.rules import Discarded
 from velocity.contract.machines import State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
+from velocity.media.rules import Medium
 
 
 class MachineStore(Protocol):
@@ -21,8 +22,8 @@ class MachineStore(Protocol):
     def discarded(self) -> dict[str, int]:
         """The uuids of those in the trash, also of what cannot be read, each with its last place in NAT's networks."""
 
-    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
-        """Its vmid."""
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
+        """Its vmid. These media come with it."""
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         """Into the trash, or for good (None), with these media."""

@@ -190,6 +190,15 @@ def amount(specs: Sequence[Spec]) -> Amount:
     return Amount(cpus=max([one.cpus for one in specs]), memory_mib=max([one.memory_mib for one in specs]), vms=1)
 
 
+NAME_LENGTH = 128
+
+
+def name_of_copy(medium: str, vm: str, clone: str) -> str:
+    """What the copy of a medium of a VM is called: `web-disk` of `web` becomes `db-disk` of `db`, `data` `db-data`."""
+    rest = medium[len(vm) :] if medium.startswith(vm) else f"-{medium}"
+    return (clone[: max(1, NAME_LENGTH - len(rest))] + rest)[:NAME_LENGTH].strip()
+
+
 CPU_WORDS = ("best", "host")
 """Those that are no model's name."""
 

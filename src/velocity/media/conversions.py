@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -35,6 +35,18 @@ from velocity.uninterrupted import whole
 
 AT_ONCE, OWN = 3, 2
 """Tasks under way that read in one pool and write in another: in all, and of one user. The others wait in turn."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A clone that is made as a part of something else; `takes` are bytes of the pool's."""
+
+    source: Medium
+    medium: Medium
+    size: int
+    takes: int
+    reservation: Reservation
+    check: Check
 
 
 class Conversions:
@@ -90,14 +102,31 @@ class Conversions:
 
     async def clone(self, caller: Caller, request: CloneMedium) -> int:
         """The task that copies a medium, into another format if asked. Raises `Refused`, before it begins."""
+        async with AsyncExitStack() as held:
+            source, medium, prepared = await self._prepare_clone(caller, request, held)
+            return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
+
+    async def _prepare_clone(
+        self, caller: Caller, request: CloneMedium, held: AsyncExitStack
+    ) -> tuple[Medium, Medium, Prepared]:
         source = await self._look(caller, request.mid, request.gid, request.mpid)
         format_ = request.format if isinstance(request.format, str) else source.format
         medium = replace(
             source, mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, readonly=False, format=format_
         )
-        async with AsyncExitStack() as held:
-            prepared = await self._prepare(source, Clone(source.ref, medium.ref), held, "cloned to", medium)
-            return await self._begin(caller, "clone", source, medium, prepared.takes, held.pop_all())
+        return source, medium, await self._prepare(source, Clone(source.ref, medium.ref), held, "cloned to", medium)
+
+    async def copy(self, caller: Caller, request: CloneMedium, held: AsyncExitStack) -> Copy:
+        """A copy to be made by `fill`: its name and bytes are taken until `held` lets go of them. Raises `Refused`."""
+        source, medium, prepared = await self._prepare_clone(caller, request, held)
+        reservation = held.enter_context(self._reservations.reserve(medium))
+        check = self._still_allowed(caller, source, medium)
+        return Copy(source, medium, prepared.size, prepared.takes, reservation, check)
+
+    async def fill(self, caller: Caller, copy: Copy, progress: TaskProgress, right: WhileAllowed) -> Medium:
+        """Make it: it waits out of sight, to be committed and settled. Whatever goes wrong, nothing of it remains."""
+        async with self._turns[copy.source.mpid, copy.medium.mpid].place(caller.uid):
+            return await self._fill(copy.medium, copy.reservation, progress, right)
 
     async def import_fetched(
         self, caller: Caller, file: Medium, medium: Medium, reservation: Reservation, progress: TaskProgress,
@@ -197,6 +226,13 @@ class Conversions:
         self, medium: Medium, reservation: Reservation, progress: TaskProgress, right: WhileAllowed
     ) -> UUID:
         """Whatever goes wrong, nothing of it remains."""
+        medium = await self._fill(medium, reservation, progress, right)
+        await whole(self._creation.keep(medium, right.settle))  # from here on the database decides
+        return medium.mid
+
+    async def _fill(
+        self, medium: Medium, reservation: Reservation, progress: TaskProgress, right: WhileAllowed
+    ) -> Medium:
         await self._jobs.start(medium.ref, reservation.size, deadline=CALL_DEADLINE)
         async for now in self._jobs.watch(medium.ref):
             right.check()
@@ -205,8 +241,7 @@ class Conversions:
             else:
                 await self._go_on(medium, now, reservation, progress)
         reservation.fit(medium.size)
-        await whole(self._creation.keep(medium, right.settle))  # from here on the database decides
-        return medium.mid
+        return medium
 
     async def _go_on(self, medium: Medium, now: JobProgress, reservation: Reservation, progress: TaskProgress) -> None:
         if progress.total != now.total:

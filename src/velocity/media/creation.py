@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -186,10 +186,19 @@ class Creation:
             await self._store.remove(medium.mid)
             await self._settle(medium, Belongs.NOWHERE)
             raise
-        self._reservations.keep(medium)
-        self._library.add(medium)
-        await self._settle(medium, Belongs.KEPT)
-        await self._usage.measure([medium])
+        self.show([medium])
+        await self.settle([medium])
+
+    def show(self, media: Sequence[Medium]) -> None:
+        """They are committed; to be settled."""
+        for medium in media:
+            self._reservations.keep(medium)
+            self._library.add(medium)
+
+    async def settle(self, media: Sequence[Medium]) -> None:
+        for medium in media:
+            await self._settle(medium, Belongs.KEPT)
+        await self._usage.measure(media)
 
     async def _settle(self, medium: Medium, belongs: Belongs) -> None:
         await self._trash.settle(medium.ref, belongs, deadline=CALL_DEADLINE)

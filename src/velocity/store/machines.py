@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,8 +15,10 @@ from velocity.access.rules import Discarded
 from velocity.contract.machines import Reason, State
 from velocity.hypervisor.port import HostId
 from velocity.machines.rules import Machine, RunRecord, Spec, Unreadable
+from velocity.media.rules import Medium
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
+from velocity.store.media import row_of
 from velocity.store.tables import hosts, machines
 from velocity.store.tables import media as media_table
 
@@ -82,7 +84,7 @@ class SqlMachines:
         trashed = self._database.read(discarded_rows)
         return {row["uuid"]: _last_place(row["spec"]) for rows in trashed for row in rows.get("machines", ())}
 
-    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec) -> int:
+    async def add(self, uuid: UUID, host: HostId, gid: int, name: str, spec: Spec, media: Sequence[Medium] = ()) -> int:
         values = {
             "uuid": str(uuid),
             "host_id": host,
@@ -93,7 +95,12 @@ class SqlMachines:
             "wanted": State.STOPPED.value,
         }
 
-        return await self._database.write(lambda connection: int(connection.execute(_add, values).scalar_one()))
+        def work(connection: Connection) -> int:
+            if media:
+                connection.execute(insert(media_table), [row_of(one) for one in media])
+            return int(connection.execute(_add, values).scalar_one())
+
+        return await self._database.write(work)
 
     async def remove(self, vmid: int, discarded: Discarded | None = None, media: Collection[UUID] = ()) -> None:
         what = {"machines": machines.c.vmid == vmid, "media": media_table.c.mid.in_(map(str, media))}

@@ -48,17 +48,7 @@ class SqlMedia:
         await self._database.write(lambda connection: _unassign(connection, gid, mpid))
 
     async def add(self, medium: Medium) -> None:
-        row = {
-            "mid": str(medium.mid),
-            "mpid": medium.mpid,
-            "gid": medium.gid,
-            "name": medium.name,
-            "type": medium.type,
-            "size": medium.size,
-            "readonly": medium.readonly,
-            "format": medium.format,
-            "content": msgspec.json.encode(medium.content).decode(),
-        }
+        row = row_of(medium)
         await self._database.write(lambda connection: connection.execute(insert(media).values(row)) and None)
 
     def load_discarded(self) -> list[Medium]:
@@ -71,6 +61,20 @@ class SqlMedia:
             connection.execute(delete(media).where(media.c.mid == str(mid)))
 
         await self._database.write(work)
+
+
+def row_of(medium: Medium) -> dict[str, Any]:
+    return {
+        "mid": str(medium.mid),
+        "mpid": medium.mpid,
+        "gid": medium.gid,
+        "name": medium.name,
+        "type": medium.type,
+        "size": medium.size,
+        "readonly": medium.readonly,
+        "format": medium.format,
+        "content": msgspec.json.encode(medium.content).decode(),
+    }
 
 
 def medium_of(row: Mapping[Any, Any]) -> Medium:

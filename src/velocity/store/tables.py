@@ -175,6 +175,7 @@ tasks = Table(
     Column("ended", BigInteger),
     Column("message", Text),
     Column("mid", Text),
+    Column("vmid", BigInteger),
     sqlite_autoincrement=True,
 )
 

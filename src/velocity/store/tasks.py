@@ -60,4 +60,5 @@ def _row(task: Task) -> dict[str, Any]:
         "ended": task.ended,
         "message": task.message,
         "mid": None if task.mid is None else str(task.mid),
+        "vmid": task.vmid,
     }

@@ -10,7 +10,7 @@ from velocity.contract.tasks import TaskState
 KEPT = 24 * 3600
 """Seconds for which a task that has ended is kept."""
 EMPTY = "empty"
-"""The kind of what empties the trash; the others make a medium."""
+"""The kind of what empties the trash; the others make a medium, or a VM."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Task:
     ended: int | None = None
     message: str | None = None
     mid: UUID | None = None
+    vmid: int | None = None
     done_bytes: int | None = None
     total_bytes: int | None = None
 

@@ -64,8 +64,10 @@ class TaskProgress:
         self._changed()
 
 
-Work = Callable[[TaskProgress], Awaitable[UUID | None]]
-"""Does it, telling its progress, and gives the medium that it made. When cancelled or failed, none of that remains."""
+Made = UUID | int | None
+"""What a task made: a medium, by its mid, or a VM, by its vmid."""
+Work = Callable[[TaskProgress], Awaitable[Made]]
+"""Does it, telling its progress, and gives what it made. When cancelled or failed, none of that remains."""
 
 
 async def _nothing() -> None:
@@ -98,12 +100,13 @@ class Tasks:
         """Ends that are shown, and still to be written."""
         self._closing = False
 
-    async def open(self, made: Callable[[UUID], object | None]) -> None:
+    async def open(self, made: Callable[[UUID], Made]) -> None:
         """Load them; what ran when the server ended has failed, unless what it was to make is there (`made`)."""
         for task in self._store.load():
             if task.state is TaskState.RUNNING:
-                if task.mid is not None and made(task.mid) is not None:  # the crash came between it and this note
-                    task = replace(task, state=TaskState.DONE, ended=int(self._clock()))
+                if task.mid is not None and (found := made(task.mid)) is not None:
+                    # the crash came between it and this note
+                    task = replace(_with(task, found), state=TaskState.DONE, ended=int(self._clock()))
                 else:
                     task = replace(task, state=TaskState.FAILED, ended=int(self._clock()), mid=None)
                     task = replace(task, message=interrupted(task.kind))
@@ -164,8 +167,8 @@ class Tasks:
         prepare: Callable[[], Awaitable[None]] = _nothing,
         unit: str = "bytes",
     ) -> int:
-        """Begin it; its tid. `work` makes the medium `mid`, if any: it is called in any case, or never was when this
-        raises.
+        """Begin it; its tid. `work` makes what has the uuid `mid`, if anything: it is called in any case, or never was
+        when this raises.
 
         `frees` tells a plan what would be free again if it were cancelled. `prepare` is done before: what others have
         may be touched in it, as the caller may have one more task.
@@ -202,9 +205,9 @@ class Tasks:
         return self.get(tid)
 
     async def _run(self, tid: int, work: Work) -> None:
-        state, message, mid = TaskState.FAILED, None, None
+        state, message, made = TaskState.FAILED, None, None
         try:
-            mid = await work(self._progress[tid])
+            made = await work(self._progress[tid])
             state = TaskState.DONE
         except asyncio.CancelledError:
             if self._closing:
@@ -220,7 +223,7 @@ class Tasks:
             message = "an internal error: see the server's log"
         if (said := self._progress[tid].said) is not None:
             message = "; ".join(filter(None, (said(), message)))
-        task = replace(self.get(tid), state=state, message=message, mid=mid, ended=int(self._clock()))
+        task = replace(_with(self.get(tid), made), state=state, message=message, ended=int(self._clock()))
         task = replace(task, done_bytes=None, total_bytes=None)
         if state is TaskState.DONE:
             task = replace(task, done=task.total)
@@ -272,6 +275,12 @@ class Tasks:
 
     def _tell(self, tid: int, gid: int) -> None:
         self._changes.note_change("task", tid, gid)
+
+
+def _with(task: Task, made: Made) -> Task:
+    if isinstance(made, int):
+        return replace(task, mid=None, vmid=made)
+    return replace(task, mid=made)
 
 
 class PendingTaskDeletion:

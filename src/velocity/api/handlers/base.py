@@ -21,6 +21,7 @@ from velocity.contract.operation import Operation, Wire
 from velocity.events.service import Events
 from velocity.history.service import History
 from velocity.idempotency.service import Idempotency
+from velocity.machines.cloning import Cloning
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
@@ -75,6 +76,7 @@ class Services:
     deletion: Deletion
     fleet: Fleet
     provisioning: Provisioning
+    cloning: Cloning
     consoles: VmConsoles
     screens: VmScreens
     tasks: Tasks

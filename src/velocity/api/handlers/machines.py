@@ -8,6 +8,7 @@ from velocity.contract import machines
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
+from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
@@ -42,6 +43,11 @@ async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
     fleet = call.services.fleet
     keeper = fleet.get(call.request.vmid)
     return _state(fleet, keeper, await keeper.restart(force=call.request.force))
+
+
+@handles(machines.CLONE)
+async def clone(call: Call[machines.CloneVm]) -> TaskStarted:
+    return TaskStarted(tid=await call.services.cloning.begin(call.caller, call.request))
 
 
 @handles(machines.SHOW)

@@ -1,0 +1,300 @@
+"""A VM made of another one: its settings, and copies of the disks that it writes to. All of it, or nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from msgspec import UNSET, structs
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import Check, WhileAllowed, still_user
+from velocity.access.rules import NOTHING
+from velocity.access.sessions import Caller
+from velocity.contract.machines import CloneVm
+from velocity.contract.media import CloneMedium
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.hypervisor.port import HostId, Hypervisor
+from velocity.machines import interfaces, rules
+from velocity.machines.keeper import Keeper
+from velocity.machines.orphans import remove_machine_data
+from velocity.machines.port import MachineStore
+from velocity.machines.rules import Machine, RunRecord, Spec
+from velocity.machines.service import Fleet
+from velocity.machines.variables import copy_variables, drop_variables
+from velocity.media.conversions import Conversions, Copy
+from velocity.media.creation import Creation
+from velocity.media.library import Library
+from velocity.media.room import Room
+from velocity.media.rules import Medium
+from velocity.storage.port import Storage
+from velocity.tasks.service import Made, TaskProgress, Tasks
+from velocity.uninterrupted import whole
+
+KIND = "clone_vm"
+
+
+@dataclass
+class Draft:
+    """A clone that is not there yet. `owned`: it is, and nothing of it is given back any more."""
+
+    source: Keeper
+    machine: Machine
+    copies: Sequence[Copy]
+    fresh: bool
+    warnings: list[str]
+    owned: bool = False
+
+
+class Cloning:
+    """Clones VMs, as tasks."""
+
+    def __init__(
+        self,
+        store: MachineStore,
+        directory: Directory,
+        library: Library,
+        fleet: Fleet,
+        hypervisor: Hypervisor,
+        storage: Storage,
+        conversions: Conversions,
+        creation: Creation,
+        room: Room,
+        tasks: Tasks,
+        *,
+        host: HostId,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._library = library
+        self._fleet = fleet
+        self._hypervisor = hypervisor
+        self._storage = storage
+        self._conversions = conversions
+        self._creation = creation
+        self._room = room
+        self._tasks = tasks
+        self._host = host
+
+    async def begin(self, caller: Caller, request: CloneVm) -> int:
+        """The task that makes it. Raises `Refused`, before it begins."""
+        async with AsyncExitStack() as preparing:
+            draft = await self._draft(caller, request, preparing)
+            held = preparing.pop_all()
+        machine = draft.machine
+
+        async def work(progress: TaskProgress) -> int:
+            async with held:
+                return await self._make(caller, draft, progress)
+
+        async def prepare() -> None:
+            takes: defaultdict[int, int] = defaultdict(int)
+            for copy in draft.copies:
+                takes[copy.medium.mpid] += copy.takes
+            for mpid, size in takes.items():
+                await self._room.find(machine.gid, mpid, size)
+            plan.step("create", "vm", machine.name, gid=machine.gid)
+            for copy in draft.copies:
+                plan.step("create", "medium", copy.medium.name, gid=machine.gid)
+            plan.warns(draft.warnings)
+
+        def frees() -> None:
+            plan.consumes(machine.gid, vars(NOTHING - rules.amount([machine.spec])))
+            for copy in draft.copies:
+                copy.reservation.frees()
+
+        try:
+            return await self._tasks.begin(caller, KIND, machine.gid, machine.name, machine.uuid, work, frees, prepare)
+        except BaseException:
+            await whole(held.aclose())
+            raise
+
+    async def _draft(self, caller: Caller, request: CloneVm, held: AsyncExitStack) -> Draft:
+        """`held` lets go of all that it has taken, unless it has come to be."""
+        self._directory.group(request.gid)
+        keeper = self._source(caller, request.vmid)
+        has = keeper.machine.spec
+        for mid in set(request.leave) - {one.mid for one in has.media}:
+            raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
+        if not request.fresh_firmware and not keeper.ended:
+            raise Refused(
+                Problem.VM_NOT_STOPPED,
+                f"VM {keeper.machine.name} is {keeper.state.value}: stop it first, or clone it with fresh firmware "
+                "variables and without its disks",
+                field="vmid",
+            )
+        never = self._fleet.builder.writers.never
+        mids = [
+            one.mid for one in has.media if one.mid not in request.leave and not one.readonly and not never(one.mid)
+        ]
+        copies = await self._copies(caller, request, keeper.machine.name, mids, held)
+        uuid = uuid4()
+        spec, warnings = self._spec(caller, request, uuid, has, dict(zip(mids, copies, strict=True)))
+        draft = Draft(
+            keeper, Machine(0, uuid, request.gid, request.name, spec), copies, request.fresh_firmware, warnings
+        )
+        with self._fleet.claims.taken(uuid, self._fleet.builder.claim(draft.machine, None)):
+            held.callback(self._give_back, draft)
+        return draft
+
+    def _source(self, caller: Caller, vmid: int) -> Keeper:
+        """One that the caller may not view looks like one that does not exist."""
+        keeper = self._fleet.find(vmid)
+        if keeper is None or not self._directory.holds(caller.uid, Permission.VM_VIEW, keeper.gid):
+            raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {vmid}, or you may not see it", field="vmid")
+        return keeper
+
+    async def _copies(
+        self, caller: Caller, request: CloneVm, name: str, mids: Sequence[UUID], held: AsyncExitStack
+    ) -> list[Copy]:
+        if mids and not self._directory.holds(caller.uid, Permission.MEDIA_CREATE, request.gid):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"copies of its disks need {Permission.MEDIA_CREATE.value} on "
+                f"{self._directory.called(caller.uid, request.gid)}: ask someone who can assign it there, or leave the "
+                "disks (`leave`)",
+                field="leave",
+            )
+        media = [self._library.get(mid) for mid in mids]
+        return [
+            await self._conversions.copy(
+                caller,
+                CloneMedium(
+                    mid=one.mid,
+                    gid=request.gid,
+                    mpid=request.mpid if isinstance(request.mpid, int) else one.mpid,
+                    name=rules.name_of_copy(one.name, name, request.name),
+                ),
+                held,
+            )
+            for one in media
+        ]
+
+    def _spec(
+        self, caller: Caller, request: CloneVm, uuid: UUID, has: Spec, copies: dict[UUID, Copy]
+    ) -> tuple[Spec, list[str]]:
+        """With NICs of its own; it does not start by itself. And what will not work as one might expect."""
+        media = [one for one in has.media if one.mid not in request.leave]
+        spec = structs.replace(
+            has,
+            media=[one for one in media if one.mid not in copies],
+            nics=[structs.replace(one, id=UNSET, mac=UNSET) for one in has.nics],
+            interfaces=(),
+            last_nic=0,
+            nat_places={},
+            attached_by=UNSET,
+            autostart=False,
+        )
+        networks = self._hypervisor.hosts.about(self._host).nat_networks
+        spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, networks)
+        spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
+        shared = iter(spec.media)
+        mixed = [
+            structs.replace(one, mid=copies[one.mid].medium.mid) if one.mid in copies else next(shared) for one in media
+        ]
+        return structs.replace(spec, media=mixed), warnings
+
+    async def _make(self, caller: Caller, draft: Draft, progress: TaskProgress) -> int:
+        """Whatever goes wrong, nothing of it remains."""
+        made: list[Medium] = []
+        async with WhileAllowed(self._still_allowed(caller, draft)) as right:
+            try:
+                if not draft.fresh:
+                    await draft.source.alone(lambda: self._copy_variables(draft))
+                parts = _Parts(progress, [copy.size for copy in draft.copies])
+                for number, copy in enumerate(draft.copies):
+                    made.append(await self._conversions.fill(caller, copy, parts.part(number), right))
+                return await whole(self._commit(draft, made, right))
+            except OutcomeUnknown:
+                raise  # the next start asks the database
+            except BaseException:
+                if not draft.owned:
+                    await whole(self._remove(draft, made))
+                raise
+
+    def _still_allowed(self, caller: Caller, draft: Draft) -> Check:
+        directory, gid = self._directory, draft.machine.gid
+        user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
+
+        def check() -> None:
+            check_user()
+            if not directory.holds(user.uid, Permission.VM_CREATE, gid):
+                words = (
+                    f"{user.name!r}, who began it, no longer has {Permission.VM_CREATE.value} on {directory.path(gid)}"
+                )
+                raise Refused(Problem.NO_PERMISSION, words)
+            for copy in draft.copies:
+                copy.check()
+
+        return check
+
+    async def _copy_variables(self, draft: Draft) -> None:
+        keeper = draft.source
+        if keeper.retired or not keeper.ended:
+            raise Refused(Problem.VM_NOT_STOPPED, f"VM {keeper.machine.name} was started or deleted meanwhile")
+        await copy_variables(self._storage, keeper.machine.uuid, draft.machine.uuid)
+
+    async def _commit(self, draft: Draft, media: Sequence[Medium], right: WhileAllowed) -> int:
+        """Commit all of it, then show it. Its group may be deleted meanwhile."""
+        machine = draft.machine
+        right.settle()
+        try:
+            vmid = await self._store.add(machine.uuid, self._host, machine.gid, machine.name, machine.spec, media)
+        except OutcomeUnknown:
+            draft.owned = True
+            raise
+        except Exception:
+            self._directory.group(machine.gid)
+            raise
+        try:
+            self._directory.group(machine.gid)
+        except Refused:  # it came too late to be deleted with its group
+            await self._store.remove(vmid, None, [one.mid for one in media])
+            raise
+        draft.owned = True
+        machine = replace(machine, vmid=vmid)
+        self._creation.show(media)
+        self._fleet.claims.put(machine.uuid, self._fleet.builder.claim(machine, None))
+        self._fleet.add(Keeper(self._fleet.keeper_context, machine, RunRecord()))
+        await self._creation.settle(media)
+        return vmid
+
+    async def _remove(self, draft: Draft, media: Sequence[Medium]) -> None:
+        for medium in media:
+            await self._creation.drop(medium)
+        if not draft.fresh:
+            await drop_variables(self._storage, draft.machine.uuid)
+            await remove_machine_data(self._hypervisor, self._host, draft.machine.uuid)
+
+    def _give_back(self, draft: Draft) -> None:
+        if not draft.owned:
+            self._fleet.claims.drop(draft.machine.uuid)
+
+
+class _Parts:
+    """The progress of a whole, made of that of its parts; `sizes` are theirs until they say."""
+
+    def __init__(self, whole: TaskProgress, sizes: Sequence[int]) -> None:
+        self._whole = whole
+        self._parts = [TaskProgress(self._add) for _ in sizes]
+        self._sizes = sizes
+        self._add()
+
+    def part(self, number: int) -> TaskProgress:
+        return self._parts[number]
+
+    def _add(self) -> None:
+        self._whole.total = sum(part.total or size for part, size in zip(self._parts, self._sizes, strict=True))
+        self._whole.done = sum(part.done for part in self._parts)
+
+
+def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
+    """What a task was to make, if it is there."""
+    if library.find(uuid) is not None:
+        return uuid
+    return next((keeper.machine.vmid for keeper in fleet.all() if keeper.machine.uuid == uuid), None)
