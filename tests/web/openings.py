@@ -149,7 +149,7 @@ DIALOGS = (
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
     dialog("pages/vm/overview/TakeFromHost", f"/vms/{WEB}", "Use this host's…"),
-    dialog("pages/vm/Copy", f"/vms/{WEB}", MORE_WEB, press("Create another one like it…")),
+    dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
     dialog("ui/DeleteVms", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
     dialog("ui/DeleteVms", f"/vms/{RUNS}", MORE_RUNS, press("Delete…")),
     Opening(

@@ -97,3 +97,27 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     clicks.button("Delete")
     expect(root.page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
     assert "shared" in host.ok("media", "list")
+
+
+@pytest.mark.holds("PAGE-32")
+def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
+    for disk in "web-disk", "data":
+        host.ok("media", "create", disk, "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk", "--media", "data:usb:ro")
+    root.open("/vms/1")
+    clicks = Clicks(root.page)
+    clicks.menu("Clone…")
+    expect(root.page.get_by_role("dialog")).to_contain_text("A copy of it (1 MiB)")
+    clicks.button("Clone")
+    expect(root.page.get_by_text("web-2 is being made")).to_be_visible()
+    assert clicks.made <= MOST
+    root.page.get_by_role("link", name="Tasks").first.click()
+    root.page.get_by_role("link", name="web-2", exact=True).click()
+    expect(root.page.get_by_role("heading", level=1)).to_have_text("web-2")
+    made = [one["name"] for one in json.loads(host.ok("media", "list", "--json"))["media"]]
+    assert sorted(made) == ["data", "web-2-disk", "web-disk"]
+    host.ok("vm", "start", "web")
+    root.open("/vms/1")
+    clicks.menu("Clone…")
+    expect(root.page.get_by_role("dialog")).to_contain_text("web is not stopped")
+    expect(root.page.get_by_role("dialog").get_by_role("button", name="Clone", exact=True)).to_be_disabled()

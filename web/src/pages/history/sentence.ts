@@ -182,6 +182,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       const [past, infinitive] = STATES[target.state ?? ""] ?? ["set the state of", "set the state of"];
       return [past, infinitive, vm()];
     }
+    case "clone_vm":
+      return ["began to clone", "clone", vm(), " as ", made("VM"), " in ", group()];
     case "restart_vm":
       return ["restarted", "restart", vm()];
     case "open_console":

@@ -130,6 +130,7 @@ function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }
   if (task.state === "FAILED") return <Content component="p">{task.message ?? "It failed without a message."}</Content>;
   if (task.message !== undefined) return <span className="v-subtle">{task.message}</span>;
   if (task.state === "CANCELLED") return <span className="v-subtle">Nothing was kept</span>;
+  if (task.vmid !== undefined) return <Link to={`/vms/${task.vmid}`}>{task.name}</Link>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (
     <Link to={`/media?find=${encodeURIComponent(task.name)}`}>{task.name}</Link>

@@ -2,8 +2,13 @@
 import type { TaskInfo } from "@/api/schema";
 import { bytes, duration } from "@/ui/format";
 
-const DOING: Record<string, string> = { import: "Importing", clone: "Cloning", empty: "Emptying the" };
-const WORK: Record<string, string> = { import: "Import of", clone: "Clone", empty: "Emptying of the" };
+const DOING: Record<string, string> = {
+  import: "Importing",
+  clone: "Cloning",
+  clone_vm: "Making the VM",
+  empty: "Emptying the",
+};
+const WORK: Record<string, string> = { import: "Import of", clone: "Clone", clone_vm: "VM", empty: "Emptying of the" };
 
 export const titleOf = (task: TaskInfo): string =>
   task.state === "RUNNING"

@@ -8,10 +8,10 @@ import { DeleteVms } from "@/ui/DeleteVms";
 import { Dropdown } from "@/ui/Dropdown";
 import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
-import { Copy } from "./Copy";
+import { Clone } from "./Clone";
 import { Restart } from "./Restart";
 
-type Dialog = "kill" | "restart" | "copy" | "delete";
+type Dialog = "kill" | "restart" | "clone" | "delete";
 
 const ICONS: Record<VmAction["verb"], IconName> = {
   start: "play",
@@ -84,7 +84,7 @@ export function VmActions({ vm }: { vm: Vm }) {
                 {KILL.title}…
               </DropdownItem>
             )}
-            {mayCreate && <DropdownItem onClick={() => setDialog("copy")}>Create another one like it…</DropdownItem>}
+            {mayCreate && <DropdownItem onClick={() => setDialog("clone")}>Clone…</DropdownItem>}
             {mayRemove && <Divider component="li" />}
             {mayRemove && (
               <DropdownItem isDanger onClick={() => setDialog("delete")}>
@@ -96,7 +96,7 @@ export function VmActions({ vm }: { vm: Vm }) {
       )}
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
       {dialog === "restart" && <Restart vm={vm} onClose={close} />}
-      {dialog === "copy" && <Copy vm={vm} onClose={close} />}
+      {dialog === "clone" && <Clone vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>
   );

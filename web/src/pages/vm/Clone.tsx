@@ -1,0 +1,138 @@
+/** Another VM like this one: with copies of the disks that it writes to, as a task of the server's. */
+import { Alert, Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import { type Medium, useMay, useObjects, type Vm } from "@/api/live";
+import type { Attachment } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { Choose } from "@/ui/Choose";
+import { Failed } from "@/ui/Failed";
+import { FormDialog, Hint, useRefusal } from "@/ui/FormDialog";
+import { bytes } from "@/ui/format";
+import { useGroupPath } from "@/ui/groups";
+import { nameProblem } from "@/ui/problems";
+import { groupOption, idWord, vmCli } from "@/ui/vmCli";
+import { useVmInfo } from "./useVmInfo";
+
+const FIELDS = ["name", "gid"];
+
+export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
+  const info = useVmInfo(vm);
+  const act = useAction();
+  const may = useMay();
+  const path = useGroupPath();
+  const groups = useObjects("group").filter((one) => may("vm.create", one.gid));
+  const vms = useObjects("vm");
+  const media = useObjects("medium");
+  const refused = useRefusal(FIELDS);
+  const [typed, setTyped] = useState<string>();
+  const [chosen, setGid] = useState<number>();
+  const [left, setLeft] = useState<readonly string[]>([]);
+  const [variables, setVariables] = useState(true);
+  const gid = chosen ?? (groups.some((one) => one.gid === vm.gid) ? vm.gid : (groups[0]?.gid ?? vm.gid));
+  const taken = new Set(vms.filter((one) => one.gid === gid).map((one) => one.name));
+  const name = typed ?? freeName(vm.name, taken);
+  const problem = nameProblem(name) ?? (taken.has(name) ? "The group already has a VM with that name." : undefined);
+  const attached = info.data?.media ?? [];
+  const medium = (mid: string) => media.find((one) => one.mid === mid);
+  const copied = (one: Attachment) => isCopied(one, medium(one.mid));
+  const takes = variables || attached.some((one) => copied(one) && !left.includes(one.mid));
+  const runs = vm.state !== "STOPPED" && takes;
+  const body = {
+    vmid: vm.vmid,
+    gid,
+    name,
+    ...(left.length > 0 ? { leave: [...left] } : {}),
+    ...(variables ? {} : { fresh_firmware: true }),
+  };
+  const options = [
+    ...left.flatMap((mid) => ["--leave", idWord(mid)]),
+    ...(variables ? [] : ["--fresh-firmware"]),
+    ...(gid === vm.gid ? [] : ["--to", groupOption(gid, path(gid))[1] ?? "/"]),
+  ];
+  const submit = () => {
+    refused.clear();
+    return act({
+      pending: `Starting to clone ${vm.name}`,
+      done: `${name} is being made: Tasks shows how far it is`,
+      do: async () => {
+        try {
+          return await call("put", "/v/vm/clone", body);
+        } catch (error) {
+          refused.set(error);
+          throw error;
+        }
+      },
+    });
+  };
+  return (
+    <FormDialog
+      title={`Clone ${vm.name}`}
+      about="The same settings, with NICs of its own; it does not start with the server."
+      verb="Clone"
+      ready={!problem && !runs && info.data !== undefined}
+      refusal={refused.whole}
+      cli={vmCli({ ...vm, path: path(vm.gid) }, "clone", name, ...options)}
+      request={{ method: "put", path: "/v/vm/clone", body }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
+      {runs && (
+        <Alert component="p" isInline variant="warning" title={`${vm.name} is not stopped`}>
+          Stop it first, or clone it without its disks and firmware settings.
+        </Alert>
+      )}
+      <FormGroup label="Name" fieldId="clone-name" isRequired>
+        <TextInput
+          id="clone-name"
+          value={name}
+          onChange={(_event, value) => setTyped(value)}
+          validated={problem || refused.at("name") ? "error" : "default"}
+          autoFocus
+        />
+        <Hint wrong={problem ?? refused.at("name")} />
+      </FormGroup>
+      {groups.length > 1 && (
+        <FormGroup label="Group" fieldId="clone-group">
+          <Choose
+            id="clone-group"
+            value={String(gid)}
+            onChange={(value) => setGid(Number(value))}
+            choices={groups.map((one) => ({ value: String(one.gid), label: path(one.gid) }))}
+          />
+          <Hint wrong={refused.at("gid")} />
+        </FormGroup>
+      )}
+      <FormGroup role="group" label="Takes along" fieldId="clone-takes">
+        {attached.map((one) => (
+          <Checkbox
+            key={one.mid}
+            id={`clone-${one.mid}`}
+            label={medium(one.mid)?.name ?? one.mid}
+            description={
+              copied(one) ? `A copy of it (${bytes(medium(one.mid)?.size ?? 0)})` : "Shared: it is only read"
+            }
+            isChecked={!left.includes(one.mid)}
+            onChange={(_event, on) => setLeft(on ? left.filter((it) => it !== one.mid) : [...left, one.mid])}
+          />
+        ))}
+        <Checkbox
+          id="clone-variables"
+          label="Firmware settings"
+          description="Such as boot entries, which an installed system may need."
+          isChecked={variables}
+          onChange={(_event, on) => setVariables(on)}
+        />
+      </FormGroup>
+    </FormDialog>
+  );
+}
+
+/** The server's rule: what the VM writes to. */
+const isCopied = (one: Attachment, medium: Medium | undefined): boolean =>
+  !one.readonly && medium?.readonly !== true && medium?.type.toUpperCase() !== "ISO";
+
+function freeName(name: string, taken: ReadonlySet<string>): string {
+  for (let number = 2; ; number++) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`;
+}
