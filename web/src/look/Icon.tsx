@@ -34,6 +34,8 @@ const LINES = {
   larger: "M1.5 13 5.5 3l4 10M3 9.5h5M12.5 5v5M10 7.5h5",
   smaller: "M1.5 13 5.5 3l4 10M3 9.5h5M10.5 7.5h4.5",
   text: "M3 5V3h10v2M8 3v10M6 13h4",
+  copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
+  check: "M3 8.5 6.5 12 13 4.5",
 } as const;
 
 export type IconName = keyof typeof LINES;

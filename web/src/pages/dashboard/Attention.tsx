@@ -1,4 +1,4 @@
-/** What needs a person now. When nothing does, it says so in one line. */
+/** What needs a person now; nothing when nothing does. */
 import {
   Alert,
   AlertActionCloseButton,
@@ -21,12 +21,13 @@ const SOME = 6;
 export function Attention({ matters }: { matters: Matter[] }) {
   const connection = useConnection();
   const may = useMay();
-  const [away, setAway] = useState(() => readStored<number[]>(AWAY, []));
+  const [away, setAway] = useState(() => readStored<(string | number)[]>(AWAY, []));
   const [all, setAll] = useState(false);
-  const left = matters.filter((one) => one.task === undefined || !away.includes(one.task));
+  const left = matters.filter((one) => one.dismiss === undefined || !away.includes(one.dismiss));
   const shown = all ? left : left.slice(0, SOME);
-  const putAway = (tid: number) => {
-    const now = [...away, tid].slice(-100);
+  if (left.length === 0 && connection !== "lost") return null;
+  const putAway = (name: string) => {
+    const now = [...away, name].slice(-100);
     setAway(now);
     writeStored(AWAY, now);
   };
@@ -51,10 +52,10 @@ export function Attention({ matters }: { matters: Matter[] }) {
               title={<Link to={one.to}>{one.title}</Link>}
               component="h3"
               actionClose={
-                one.task !== undefined ? (
+                one.dismiss !== undefined ? (
                   <AlertActionCloseButton
                     aria-label={`Dismiss: ${one.title}`}
-                    onClose={() => putAway(one.task as number)}
+                    onClose={() => putAway(one.dismiss ?? "")}
                   />
                 ) : undefined
               }
@@ -76,11 +77,6 @@ export function Attention({ matters }: { matters: Matter[] }) {
             <Button variant="link" isInline onClick={() => setAll(true)}>
               Show {left.length - shown.length} more
             </Button>
-          </StackItem>
-        )}
-        {left.length === 0 && connection !== "lost" && (
-          <StackItem>
-            <Alert isInline isPlain component="h3" variant="success" title="Nothing needs attention." />
           </StackItem>
         )}
       </Stack>

@@ -1,4 +1,4 @@
-/** The host: its load, its memory, what accelerates guests. Measured when it is shown, and when VMs change. */
+/** The host: its CPUs, its memory, what accelerates guests. Measured when it is shown, and when VMs change. */
 import {
   Alert,
   Button,
@@ -19,7 +19,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import type { HostInfo } from "@/api/schema";
 import { Failed } from "@/ui/Failed";
-import { duration, mib } from "@/ui/format";
+import { count, duration, mib } from "@/ui/format";
 import { When } from "@/ui/When";
 
 const BUSY = 0.9;
@@ -71,11 +71,9 @@ function Measured({ host }: { host: HostInfo }) {
   const accelerated = host.accelerator !== "tcg";
   return (
     <>
-      <Bar
-        title="Load"
-        value={now / host.cpus}
-        words={`${now.toFixed(2)} of ${host.cpus} CPUs; ${five.toFixed(2)} over 5 min, ${fifteen.toFixed(2)} over 15 min`}
-      />
+      {host.cpu_use !== undefined && (
+        <Bar title="CPU" value={host.cpu_use / 100} words={`of ${count(host.cpus, "CPU")}, over ten seconds`} />
+      )}
       <Bar
         title="Memory"
         value={used / host.memory_mib}
@@ -87,6 +85,10 @@ function Measured({ host }: { host: HostInfo }) {
             {host.accelerator}
           </Label>{" "}
           {host.accelerator_reason}
+        </Said>
+        <Said term="Load average">
+          {[now, five, fifteen].map((one) => one.toFixed(2)).join(", ")}{" "}
+          <span className="v-subtle">over 1, 5 and 15 min</span>
         </Said>
         <Said term="Hypervisor">{host.hypervisor}</Said>
         <Said term="Velocity">

@@ -87,10 +87,56 @@ test("a pool that is away comes with its reason, whether its disk or a group's u
   expect(ofQuota({ ...pool, ...away }, 3, "team")?.words).toBe(away.message);
 });
 
-test("the host's memory", () => {
-  const host = { memory_mib: 1000, memory_free_mib: 10 } as HostInfo;
-  expect(matters([], [], [], host)).toHaveLength(1);
-  expect(matters([], [], [], { ...host, memory_free_mib: 100 })).toEqual([]);
+const HOST = {
+  memory_mib: 1000,
+  memory_free_mib: 500,
+  cpus: 2,
+  accelerator: "kvm",
+  accelerator_reason: "",
+} as HostInfo;
+const DAY = 86_400;
+
+test("the host's memory and its CPUs", () => {
+  expect(matters([], [], [], HOST)).toEqual([]);
+  expect(matters([], [], [], { ...HOST, memory_free_mib: 10 })).toHaveLength(1);
+  expect(matters([], [], [], { ...HOST, memory_free_mib: 100 })).toEqual([]);
+  expect(matters([], [], [], { ...HOST, cpu_use: 96 })[0]?.title).toBe("The host's CPUs are busy");
+  expect(matters([], [], [], { ...HOST, cpu_use: 90, load: [99, 99, 99] })).toEqual([]);
+});
+
+test("a certificate that ends is told two weeks before, and worse when it has ended", () => {
+  const at = (days: number) => matters([], [], [], { ...HOST, certificate_expires: 1000 + days * DAY }, 1000);
+  expect(at(15)).toEqual([]);
+  expect(at(3)).toMatchObject([{ danger: false, title: "The server's certificate expires in 3 d" }]);
+  expect(at(0)).toMatchObject([{ danger: true, title: "The server's certificate has expired" }]);
+});
+
+test("what hurts most stands first: no KVM, what should run, pools away, certificates, what is filling, tasks", () => {
+  const away = { state: "away" as const, message: "pool 'default' is away", free: 0 };
+  const reason = { cause: "no-space", message: "Its disk is full.", since: 1 };
+  const slow = { ...HOST, accelerator: "tcg", accelerator_reason: "this host has no /dev/kvm", memory_free_mib: 10 };
+  const all = matters(
+    [
+      { ...vm, name: "halted", state: "PAUSED", reason },
+      { ...vm, vmid: 2, state: "STOPPED" },
+    ],
+    [task],
+    [ofDisk(disk), ofDisk({ ...disk, mpid: 2, name: "b", ...away, size: 0 })],
+    { ...slow, certificate_expires: 1000 + DAY },
+    1000,
+  );
+  expect(all.map((one) => one.key)).toEqual([
+    "no-kvm",
+    "vm-2",
+    "vm-1",
+    "room-disk-2",
+    "room-disk-1",
+    "certificate",
+    "memory",
+    "task-3",
+  ]);
+  expect(all[0]?.message).toContain("This host has no /dev/kvm");
+  expect(all[0]?.dismiss).toBe("no-kvm");
 });
 
 test("a quota is as full as the tightest one above leaves it", () => {

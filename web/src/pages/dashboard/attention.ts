@@ -1,7 +1,7 @@
-/** What a person should look at first, the worst before the rest. */
+/** What a person should look at first: what hurts most stands first. */
 import type { Vm } from "@/api/live";
 import type { HostInfo, TaskInfo } from "@/api/schema";
-import { bytes, mib } from "@/ui/format";
+import { ago, bytes, count, mib, percent } from "@/ui/format";
 import { vmProblem } from "@/ui/vmProblem";
 import { titleOf } from "../tasks/words";
 import { type PoolUsage, share } from "./poolUsage";
@@ -14,27 +14,65 @@ export interface Matter {
   to: string;
   /** The VM that could be started to have it over. */
   start?: Vm;
-  /** Seen is enough: it can be put away. */
-  task?: number;
+  /** Seen is enough: it can be put away, under this name. */
+  dismiss?: string;
 }
 
 /** From here on a pool or a quota is nearly full. */
 const NEARLY = 0.9;
 const SCARCE_MEMORY = 0.05;
+/** Percent of all CPUs of the host. */
+const BUSY = 95;
+/** Days before its end that a certificate is to be renewed. */
+const RENEW_DAYS = 14;
 
+/** In the order in which it hurts: what slows all, what should run and does not, what will stop guests, the rest. */
 export function matters(
   vms: readonly Vm[],
   tasks: readonly TaskInfo[],
   rooms: readonly PoolUsage[],
   host?: HostInfo,
+  now = Date.now() / 1000,
 ): Matter[] {
-  const all = [
-    ...vms.flatMap(ofVm),
-    ...rooms.flatMap(ofRoom),
-    ...(host ? ofHost(host) : []),
+  const pools = rooms.flatMap(ofRoom);
+  const worst = (one: Matter) => one.danger;
+  const all = host ? [...ofCertificate(host, now), ...ofHost(host)] : [];
+  return [
+    ...(host ? ofAcceleration(host) : []),
+    ...vms.flatMap(ofVm).sort((a, b) => Number(b.start !== undefined) - Number(a.start !== undefined)),
+    ...[...pools, ...all].filter(worst),
+    ...[...pools, ...all].filter((one) => !worst(one)),
     ...tasks.filter((task) => task.state === "FAILED").map(ofTask),
   ];
-  return [...all.filter((one) => one.danger), ...all.filter((one) => !one.danger)];
+}
+
+/** The reason says what to do. */
+function ofAcceleration({ accelerator, accelerator_reason }: HostInfo): Matter[] {
+  if (accelerator !== "tcg") return [];
+  return [
+    {
+      key: "no-kvm",
+      danger: false,
+      title: "No KVM: the host's processor does not run guests itself",
+      message: `${accelerator_reason.charAt(0).toUpperCase()}${accelerator_reason.slice(1)}. \`velocity doctor\` on the host looks again; then restart the server.`,
+      to: "/",
+      dismiss: "no-kvm",
+    },
+  ];
+}
+
+function ofCertificate({ certificate_expires: expires }: HostInfo, now: number): Matter[] {
+  if (expires === undefined || expires - now > RENEW_DAYS * 86_400) return [];
+  const over = expires <= now;
+  return [
+    {
+      key: "certificate",
+      danger: over,
+      title: over ? "The server's certificate has expired" : `The server's certificate expires ${ago(expires, now)}`,
+      message: `${over ? "Clients refuse it" : "Clients refuse it then"}: renew the files of tls_cert and tls_key, and reload the server.`,
+      to: "/",
+    },
+  ];
 }
 
 function ofVm(vm: Vm): Matter[] {
@@ -85,16 +123,24 @@ function ofRoom(room: PoolUsage): Matter[] {
 }
 
 function ofHost(host: HostInfo): Matter[] {
-  if (host.memory_free_mib > SCARCE_MEMORY * host.memory_mib) return [];
-  return [
-    {
+  const all: Matter[] = [];
+  if (host.memory_free_mib <= SCARCE_MEMORY * host.memory_mib)
+    all.push({
       key: "memory",
       danger: false,
       title: "The host's memory is nearly used up",
       message: `${mib(host.memory_free_mib)} of ${mib(host.memory_mib)} are left: further VMs may not start.`,
       to: "/vms",
-    },
-  ];
+    });
+  if ((host.cpu_use ?? 0) >= BUSY)
+    all.push({
+      key: "cpu",
+      danger: false,
+      title: "The host's CPUs are busy",
+      message: `${percent(host.cpu_use ?? 0)} of ${count(host.cpus, "CPU")} in the last ten seconds: guests wait for one another.`,
+      to: "/vms?state=busy",
+    });
+  return all;
 }
 
 const ofTask = (task: TaskInfo): Matter => ({
@@ -103,5 +149,5 @@ const ofTask = (task: TaskInfo): Matter => ({
   title: `${titleOf(task)} failed`,
   message: task.message ?? "It failed without a message.",
   to: "/tasks",
-  task: task.tid,
+  dismiss: `task-${task.tid}`,
 });

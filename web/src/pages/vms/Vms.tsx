@@ -21,19 +21,22 @@ import { Section } from "@/ui/Section";
 import { DataTable } from "@/ui/table/DataTable";
 import { BulkBar } from "./BulkBar";
 import { ConfirmAction, type PendingAction } from "./ConfirmAction";
-import { columns } from "./columns";
+import { columns, USAGE_COLUMNS } from "./columns";
 import { type Filters, fits, readFilters, subtree, writeFilters } from "./filters";
 import { GroupFilter } from "./GroupFilter";
 import { NoMachines } from "./NoMachines";
 import { RowActions } from "./RowActions";
 import { ScreenSearch } from "./ScreenSearch";
 import { StateFilter } from "./StateFilter";
+import { isBusy } from "./usage";
+import { useUsages } from "./useUsages";
 import { Wall } from "./Wall";
 
 const rowKey = (vm: Vm) => vm.vmid;
 const SEARCH_DELAY_MS = 400;
 const rowName = (vm: Vm) => vm.name;
 const hasProblem = (vm: Vm) => vmProblem(vm) !== undefined;
+const NO_COLUMNS: readonly string[] = [];
 
 export default function Vms() {
   const all = useObjects("vm");
@@ -49,12 +52,16 @@ export default function Vms() {
     () => (filters.gid === undefined ? undefined : subtree(groups, filters.gid)),
     [groups, filters.gid],
   );
-  const rows = useMemo(
-    () =>
-      filters.facets.length === 0 && !within ? all : all.filter((vm) => fits(vm, filters.facets, within, hasProblem)),
-    [all, filters.facets, within],
+  const [visible, setVisible] = useState(NO_COLUMNS);
+  const usages = useUsages(
+    filters.facets.includes("busy") || (!wall && USAGE_COLUMNS.some((one) => visible.includes(one))),
   );
-  const shown = useMemo(() => columns(path), [path]);
+  const rows = useMemo(() => {
+    if (filters.facets.length === 0 && !within) return all;
+    const marks = { trouble: hasProblem, busy: (vm: Vm) => isBusy(vm, usages) };
+    return all.filter((vm) => fits(vm, filters.facets, within, marks));
+  }, [all, filters.facets, within, usages]);
+  const shown = useMemo(() => columns(path, usages), [path, usages]);
   const ask = useCallback((next: PendingAction) => setAsked(next), []);
   const rowActions = useCallback((vm: Vm) => <RowActions vm={vm} ask={ask} />, [ask]);
   const set = useCallback(
@@ -111,6 +118,7 @@ export default function Vms() {
             noun="VM"
             rows={rows}
             columns={shown}
+            onShown={setVisible}
             rowKey={rowKey}
             rowName={rowName}
             search={params.get("find") ?? ""}

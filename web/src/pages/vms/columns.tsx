@@ -1,14 +1,20 @@
 /** The columns of the table of VMs. */
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
-import { ago, mib } from "@/ui/format";
+import { ago, mib, moment, percent, uptime } from "@/ui/format";
 import { StateLabel, Tag, vmProblem } from "@/ui/labels";
 import type { Column } from "@/ui/table/DataTable";
 import { waitingWords } from "@/ui/vmSettings";
+import { useNow } from "@/ui/When";
 import { Thumbnail } from "./Thumbnail";
+import { cpuOf, type Usages } from "./usage";
+
+/** Those of what VMs take: it is asked for while one of them is shown. */
+export const USAGE_COLUMNS = ["usage", "taken", "uptime"];
 
 /** `path` gives a group's path of names. */
-export const columns = (path: (gid: number) => string): Column<Vm>[] => [
+export const columns = (path: (gid: number) => string, usages: Usages): Column<Vm>[] => [
   {
     key: "name",
     title: "Name",
@@ -22,7 +28,7 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     phone: "first",
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
-    text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""}`,
+    text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""} ${waitingWords(vm.waiting)}`,
   },
   { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
   {
@@ -46,20 +52,56 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
     text: () => "",
   },
   {
+    key: "usage",
+    title: "CPU use",
+    width: "6.5rem",
+    nowrap: true,
+    number: true,
+    optional: true,
+    unit: "CPU",
+    cell: (vm) => shownOr(cpuOf(vm, usages), percent),
+    sort: (vm) => cpuOf(vm, usages) ?? -1,
+    text: () => "",
+  },
+  {
+    key: "taken",
+    title: "Memory taken",
+    width: "8.5rem",
+    nowrap: true,
+    number: true,
+    optional: true,
+    unit: "taken",
+    cell: (vm) => shownOr(usages.get(vm.vmid)?.memory_mib, mib),
+    sort: (vm) => usages.get(vm.vmid)?.memory_mib ?? -1,
+    text: () => "",
+  },
+  {
+    key: "addresses",
+    title: "Addresses",
+    width: "9rem",
+    cell: (vm) => vm.addresses && <span title={vm.addresses.join(", ")}>{vm.addresses[0]}</span>,
+    sort: (vm) => vm.addresses?.[0] ?? "",
+    text: (vm) => vm.addresses?.join(" ") ?? "",
+  },
+  {
+    key: "uptime",
+    title: "Uptime",
+    width: "7rem",
+    nowrap: true,
+    number: true,
+    optional: true,
+    unit: "up",
+    cell: (vm) => shownOr(usages.get(vm.vmid)?.since, (since) => <Uptime since={since} />),
+    sort: (vm) => -(usages.get(vm.vmid)?.since ?? Number.POSITIVE_INFINITY),
+    text: () => "",
+  },
+  {
     key: "nics",
     title: "NICs",
     width: "7rem",
     optional: true,
     cell: (vm) => vm.nics.map((one) => (one === "BRIDGE" ? "Bridge" : one)).join(", ") || "None",
     sort: (vm) => vm.nics.join(),
-  },
-  {
-    key: "waiting",
-    title: "Next start",
-    width: "8rem",
-    cell: (vm) => vm.waiting.length > 0 && <Tag tone="busy">{waitingWords(vm.waiting)}</Tag>,
-    sort: (vm) => vm.waiting.length,
-    text: (vm) => waitingWords(vm.waiting),
   },
   {
     key: "screen",
@@ -97,6 +139,14 @@ export const columns = (path: (gid: number) => string): Column<Vm>[] => [
   },
 ];
 
+function shownOr<T>(value: T | undefined, show: (value: T) => ReactNode): ReactNode {
+  return value === undefined ? <span className="v-subtle">–</span> : show(value);
+}
+
+function Uptime({ since }: { since: number }) {
+  return <span title={`Since ${moment(since)}`}>{uptime(Math.max(0, useNow() - since))}</span>;
+}
+
 export function State({ vm }: { vm: Vm }) {
   const why = vmProblem(vm);
   const since =
@@ -106,6 +156,11 @@ export function State({ vm }: { vm: Vm }) {
   return (
     <span className="v-vms-state" title={why ? undefined : since}>
       <StateLabel state={vm.state} />
+      {vm.waiting.length > 0 && (
+        <span className="v-vms-waiting" title={`Takes effect at the next start: ${waitingWords(vm.waiting)}`}>
+          <Tag tone="busy">Restart needed</Tag>
+        </span>
+      )}
       {why && <span className="v-vms-why">{why}</span>}
     </span>
   );

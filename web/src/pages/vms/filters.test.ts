@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fits, readFilters, subtree, tree, writeFilters } from "./filters";
+import { type Facet, fits, readFilters, subtree, tree, writeFilters } from "./filters";
 
 const GROUPS = [
   { gid: 0, parent_gid: 0, name: "root" },
@@ -48,10 +48,28 @@ test("the tree has parents before children, and numbers in order", () => {
 test("several states are any of them; trouble is one more", () => {
   const running = { gid: 0, state: "RUNNING" } as const;
   const dead = { gid: 7, state: "STOPPED" } as const;
-  const troubled = (vm: { gid: number }) => vm.gid === 7;
-  expect(fits(running, [], undefined, troubled)).toBe(true);
-  expect(fits(running, ["stopped"], undefined, troubled)).toBe(false);
-  expect(fits({ gid: 0, state: "STARTING" }, ["changing"], undefined, troubled)).toBe(true);
-  expect(fits(dead, ["running", "trouble"], undefined, troubled)).toBe(true);
-  expect(fits(dead, [], new Set([0, 2]), troubled)).toBe(false);
+  const marks = { trouble: (vm: { gid: number }) => vm.gid === 7, busy: () => false };
+  expect(fits(running, [], undefined, marks)).toBe(true);
+  expect(fits(running, ["stopped"], undefined, marks)).toBe(false);
+  expect(fits({ gid: 0, state: "STARTING" }, ["changing"], undefined, marks)).toBe(true);
+  expect(fits(dead, ["running", "trouble"], undefined, marks)).toBe(true);
+  expect(fits(dead, [], new Set([0, 2]), marks)).toBe(false);
+});
+
+test("what is chosen adds up: states, and what is true beside them", () => {
+  const marks = {
+    trouble: (vm: { name: string }) => vm.name === "bad",
+    busy: (vm: { name: string }) => vm.name === "hot",
+  };
+  const vms = [
+    { gid: 0, state: "RUNNING" as const, name: "hot" },
+    { gid: 0, state: "RUNNING" as const, name: "cold" },
+    { gid: 2, state: "STOPPED" as const, name: "bad" },
+  ];
+  const names = (facets: Facet[], within?: Set<number>) =>
+    vms.filter((vm) => fits(vm, facets, within, marks)).map((vm) => vm.name);
+  expect(names(["busy"])).toEqual(["hot"]);
+  expect(names(["busy", "stopped"])).toEqual(["hot", "bad"]);
+  expect(names(["trouble"], new Set([0]))).toEqual([]);
+  expect(names([])).toEqual(["hot", "cold", "bad"]);
 });

@@ -2,8 +2,8 @@
 import type { Group, Vm } from "@/api/live";
 import type { State } from "@/api/schema";
 
-/** What can be chosen: a state, being on the way to one, or needing somebody's attention. */
-export const FACETS = ["running", "paused", "stopped", "changing", "trouble"] as const;
+/** What can be chosen: a state, being on the way to one, needing somebody's attention, or having much to do. */
+export const FACETS = ["running", "paused", "stopped", "changing", "trouble", "busy"] as const;
 export type Facet = (typeof FACETS)[number];
 
 export const FACET_WORDS: Record<Facet, string> = {
@@ -12,6 +12,7 @@ export const FACET_WORDS: Record<Facet, string> = {
   stopped: "Stopped",
   changing: "Changing",
   trouble: "Needs attention",
+  busy: "Busy: 80 % CPU or more",
 };
 
 export interface Filters {
@@ -43,15 +44,18 @@ const SETTLED: Partial<Record<State, Facet>> = { RUNNING: "running", PAUSED: "pa
 
 export const facetOf = (vm: Pick<Vm, "state">): Facet => SETTLED[vm.state] ?? "changing";
 
-/** `troubled` says whether somebody should look at a VM. */
+/** Those that are no state; whether a VM is so. */
+export type Marks<T> = Record<"trouble" | "busy", (vm: T) => boolean>;
+
 export function fits<T extends Pick<Vm, "gid" | "state">>(
   vm: T,
   facets: readonly Facet[],
   within: ReadonlySet<number> | undefined,
-  troubled: (vm: T) => boolean,
+  marks: Marks<T>,
 ): boolean {
   if (within && !within.has(vm.gid)) return false;
-  return facets.length === 0 || facets.includes(facetOf(vm)) || (facets.includes("trouble") && troubled(vm));
+  const state = facetOf(vm);
+  return facets.length === 0 || facets.some((one) => (one in marks ? marks[one as keyof Marks<T>](vm) : one === state));
 }
 
 /** By their parents; the root group is its own, and nobody's child. */

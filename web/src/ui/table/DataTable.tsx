@@ -3,7 +3,7 @@
  * in sight in the document. On a phone each row becomes a card.
  */
 import { Button, EmptyState, EmptyStateBody, SearchInput } from "@patternfly/react-core";
-import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { readStored, writeStored } from "@/api/stored";
 import { count } from "../format";
 import { finder, sorted } from "./arrange";
@@ -38,6 +38,8 @@ interface Props<T> {
   /** Told of what is searched for, to keep it in the address. */
   onSearch?: (search: string) => void;
   sortBy?: { key: string; down?: boolean };
+  /** Told which columns are shown: some are asked for only then. */
+  onShown?: (keys: readonly string[]) => void;
   /** Shows what was found instead of the rows: cards, for one. */
   instead?: (found: readonly T[], choice: Chosen) => ReactNode;
 }
@@ -45,7 +47,7 @@ interface Props<T> {
 const NONE: ReadonlySet<Key> = new Set();
 
 export function DataTable<T extends object>(props: Props<T>) {
-  const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, instead } = props;
+  const { id, label, noun, nouns, rows, columns, rowKey, filters, bulk, empty, onSearch, onShown, instead } = props;
   const [search, setWords] = useState(props.search ?? "");
   const [shown, setShown] = useState<string[]>(() =>
     readStored(
@@ -90,6 +92,7 @@ export function DataTable<T extends object>(props: Props<T>) {
     },
     [id],
   );
+  useEffect(() => onShown?.(shown), [onShown, shown]);
   if (rows.length === 0 && !filters) return empty;
   const showColumns = (keys: string[]) => {
     setShown(keys);

@@ -13,9 +13,7 @@ import {
   ToggleGroupItem,
 } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useMemo, useState } from "react";
-import { call } from "@/api/call";
 import type { Vm } from "@/api/live";
 import type { VmMetrics } from "@/api/schema";
 import { readStored, writeStored } from "@/api/stored";
@@ -24,23 +22,14 @@ import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
 import { useDark } from "./useDark";
+import { type Span, useVmMetrics } from "./useVmMetrics";
 
 const ChartView = lazy(() => import("./ChartView"));
-type Span = "hour" | "day";
-/** Milliseconds between two measurements. */
-const EVERY: Record<Span, number> = { hour: 10_000, day: 120_000 };
 const ROWS = 40;
 
 export default function Metrics({ vm }: { vm: Vm }) {
   const [span, setSpan] = useState<Span>(() => readStored("metrics.span", "hour"));
-  const metrics = useQuery({
-    queryKey: ["/v/vm/metrics", vm.vmid, span],
-    queryFn: () => call("post", "/v/vm/metrics", { vmid: vm.vmid, span }),
-    refetchInterval: EVERY[span],
-    refetchIntervalInBackground: false,
-    refetchOnWindowFocus: true,
-    placeholderData: keepPreviousData,
-  });
+  const metrics = useVmMetrics(vm.vmid, span);
   const choose = (chosen: Span) => {
     setSpan(chosen);
     writeStored("metrics.span", chosen);

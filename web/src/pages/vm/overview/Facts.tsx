@@ -1,49 +1,65 @@
-/** What a VM is made of. */
-import { Button, Card, CardBody, CardTitle, DescriptionList } from "@patternfly/react-core";
-import { useState } from "react";
-import { useMay, type Vm } from "@/api/live";
+/** The first that one wants to know of a VM: how it is and since when, where it is reached, what it has. */
+import { Card, CardBody, CardHeader, CardTitle, DescriptionList } from "@patternfly/react-core";
+import { Link } from "react-router";
+import type { Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
-import { mib } from "@/ui/format";
+import { mib, moment, uptime } from "@/ui/format";
+import { word } from "@/ui/labels";
+import { waitingWords } from "@/ui/vmSettings";
+import { useNow, When } from "@/ui/When";
 import { Fact } from "./Fact";
-import { TakeFromHost } from "./TakeFromHost";
+import { Copied } from "./Network";
+import { reachOf } from "./reach";
 
-const ASKED: Partial<Record<VmInfo["state"], string>> = { RUNNING: "running", PAUSED: "paused", STOPPED: "stopped" };
-
-export function Facts({ vm, info }: { vm: Vm; info: VmInfo }) {
-  const [taking, setTaking] = useState(false);
-  const mayAlter = useMay()("vm.alter", vm.gid);
+/** `since`: when its run began, as far as that is known. */
+export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number | undefined }) {
+  const addresses = reachOf(info).flatMap((one) => one.addresses);
   return (
-    <Card isFullHeight>
-      <CardTitle component="h2">Virtual machine</CardTitle>
+    <Card component="section" aria-label="Virtual machine">
+      <CardHeader actions={{ hasNoOffset: true, actions: <Link to={`/vms/${vm.vmid}/settings`}>Change</Link> }}>
+        <CardTitle component="h2">Virtual machine</CardTitle>
+      </CardHeader>
       <CardBody>
         <DescriptionList isHorizontal isCompact>
-          <Fact name="CPUs">{info.cpus}</Fact>
-          <Fact name="Memory">{mib(info.memory_mib)}</Fact>
-          <Fact name="Last requested">{ASKED[vm.wanted] ?? vm.wanted}</Fact>
-          <Fact name="Starts when the server starts">{info.autostart ? "yes" : "no"}</Fact>
-          <Fact name="Type">{info.type}</Fact>
-          <Fact name="Machine type">{info.machine_type}</Fact>
-          <Fact name="Hardware">{info.hardware}</Fact>
-          <Fact name="Firmware">
-            <span className="v-breaks">{info.firmware}</span>{" "}
-            {mayAlter && (
-              <Button variant="link" isInline onClick={() => setTaking(true)}>
-                Use this host's…
-              </Button>
-            )}
+          <Fact name="State">
+            <Lasting vm={vm} since={since} />
           </Fact>
-          {info.rosetta && <Fact name="Rosetta">requested; used if the host supports it</Fact>}
-          {info.notes && (
-            <Fact name="Notes">
-              <span className="v-breaks" style={{ whiteSpace: "pre-wrap" }}>
-                {info.notes}
-              </span>
+          {addresses.length > 0 && (
+            <Fact name={addresses.length === 1 ? "Address" : "Addresses"}>
+              {addresses.map((one) => (
+                <Copied key={one} text={one} name={`address ${one}`} />
+              ))}
             </Fact>
           )}
-          <Fact name="Id">{info.vmid}</Fact>
+          <Fact name="CPUs">{info.cpus}</Fact>
+          <Fact name="Memory">{mib(info.memory_mib)}</Fact>
+          {vm.waiting.length > 0 && <Fact name="At the next start">{waitingWords(vm.waiting)}</Fact>}
+          <Fact name="Starts with the server">{info.autostart ? "Yes" : "No"}</Fact>
+          {info.notes && (
+            <Fact name="Notes">
+              <span className="v-breaks v-lines-kept">{info.notes}</span>
+            </Fact>
+          )}
         </DescriptionList>
-        {taking && <TakeFromHost vm={vm} onClose={() => setTaking(false)} />}
       </CardBody>
     </Card>
+  );
+}
+
+function Lasting({ vm, since }: { vm: Vm; since: number | undefined }) {
+  const now = useNow();
+  if (vm.state !== "STOPPED" && since !== undefined)
+    return (
+      <span title={`Since ${moment(since)}`}>
+        {word(vm.state)}
+        {vm.state === "RUNNING" ? " for " : ", up for "}
+        <time dateTime={new Date(since * 1000).toISOString()}>{uptime(Math.max(0, now - since))}</time>
+      </span>
+    );
+  if (!vm.reason) return <>{word(vm.state)}</>;
+  return (
+    <>
+      {word(vm.state)} <When at={vm.reason.since} />
+    </>
   );
 }

@@ -1,20 +1,26 @@
-/** What a VM is, at a glance: its screens, its facts, and how well it is shut in. */
+/** What a VM is and does, at a glance: its screens, how it is, what it takes, how it is reached, what is attached. */
+import "./overview.css";
 import { Alert } from "@patternfly/react-core";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
+import { useVmMetrics } from "../metrics/useVmMetrics";
 import { useVmInfo } from "../useVmInfo";
+import { Details } from "./Details";
 import { Devices } from "./Devices";
 import { Facts } from "./Facts";
-import { IsolationCard } from "./IsolationCard";
+import { Network } from "./Network";
 import { Screens } from "./Screens";
+import { UsageCard } from "./UsageCard";
 
 export function Overview({ vm }: { vm: Vm }) {
   const info = useVmInfo(vm);
+  const lives = vm.state !== "STOPPED";
+  const metrics = useVmMetrics(vm.vmid, "hour", lives);
   const may = useMay();
   const attached = new Set(vm.media);
   const warned = useObjects("medium").filter((one) => attached.has(one.mid) && one.content?.warning);
-  const screens = may("vm.interact", vm.gid) && vm.displays.length > 0 && vm.state !== "STOPPED";
+  const screens = may("vm.interact", vm.gid) && vm.displays.length > 0 && lives;
   return (
     <div className="v-overview">
       {warned.map((one) => (
@@ -22,24 +28,21 @@ export function Overview({ vm }: { vm: Vm }) {
           {one.content?.warning}
         </Alert>
       ))}
-      {screens && (
-        <div className="v-overview-screen">
-          <Screens vm={vm} />
-        </div>
-      )}
       {info.isError && <Failed error={info.error} what="The VM" again={() => void info.refetch()} />}
       {info.isPending && <Loading />}
+      <div className="v-column">
+        {screens && <Screens vm={vm} />}
+        {info.data && !screens && <Facts vm={vm} info={info.data} since={metrics.data?.running_since} />}
+        {info.data && <Devices info={info.data} />}
+      </div>
       {info.data && (
-        <>
-          <Facts vm={vm} info={info.data} />
-          <Devices info={info.data} />
-          {info.data.isolation && (
-            <div className="v-overview-all">
-              <IsolationCard isolation={info.data.isolation} />
-            </div>
-          )}
-        </>
+        <div className="v-column">
+          {screens && <Facts vm={vm} info={info.data} since={metrics.data?.running_since} />}
+          {lives && <UsageCard vm={vm} metrics={metrics.data} />}
+          <Network info={info.data} />
+        </div>
       )}
+      {info.data && <Details vm={vm} info={info.data} />}
     </div>
   );
 }

@@ -1,5 +1,5 @@
 /** A VM's screens, small: each leads to its console. */
-import { Card, CardBody, CardTitle } from "@patternfly/react-core";
+import { Card } from "@patternfly/react-core";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import { useShot } from "./useShot";
@@ -7,30 +7,36 @@ import { useShot } from "./useShot";
 /** Pixels that are asked for: of one screen, and of each of several. */
 const WIDTH = { one: 1024, several: 480 };
 
+/** One fills its card; several stand beside each other. */
 export function Screens({ vm }: { vm: Vm }) {
+  const one = vm.displays.length === 1;
   return (
-    <Card>
-      <CardTitle component="h2">{vm.displays.length === 1 ? "Screen" : "Screens"}</CardTitle>
-      <CardBody className="v-shots">
-        {vm.displays.map(({ name }) => (
-          <Shot key={name} vm={vm} display={name} />
-        ))}
-      </CardBody>
+    <Card
+      component="section"
+      aria-label={one ? "Screen" : "Screens"}
+      className={one ? "v-shots v-shots-one" : "v-shots"}
+    >
+      {vm.displays.map((display) => (
+        <Shot key={display.name} vm={vm} display={display} />
+      ))}
     </Card>
   );
 }
 
-function Shot({ vm, display }: { vm: Vm; display: string }) {
-  const width = vm.displays.length === 1 ? WIDTH.one : WIDTH.several;
-  const { url, failed } = useShot(vm, display, width);
+function Shot({ vm, display: { name, width, height } }: { vm: Vm; display: Vm["displays"][number] }) {
+  const several = vm.displays.length > 1;
+  const { url, failed } = useShot(vm, name, several ? WIDTH.several : WIDTH.one);
+  const shape = { aspectRatio: `${width} / ${height}` };
   return (
-    <Link to={`/vms/${vm.vmid}/console?display=${encodeURIComponent(display)}`} className="v-shot">
+    <Link to={`/vms/${vm.vmid}/console?display=${encodeURIComponent(name)}`} className="v-shot">
       {url ? (
-        <img src={url} alt={`Screen ${display} of ${vm.name}: open its console`} />
+        <img src={url} alt={`Screen ${name} of ${vm.name}: open its console`} style={shape} />
       ) : (
-        <span className="v-shot-none">{failed ?? "Taking a picture…"}</span>
+        <span className="v-shot-none" style={shape}>
+          {failed ?? "Taking a picture…"}
+        </span>
       )}
-      {vm.displays.length > 1 && <span>{display}</span>}
+      {several && <span>{name}</span>}
     </Link>
   );
 }

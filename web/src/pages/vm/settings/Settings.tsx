@@ -14,6 +14,7 @@ import { MediaFields } from "./MediaFields";
 import { NicFields } from "./NicFields";
 import { nicsOf } from "./nicText";
 import { Review } from "./Review";
+import { useFieldOfAddress } from "./useFieldOfAddress";
 
 /** What was not saved, by vmid: it is still there after a look at another tab. Not kept over a reload. */
 const UNSAVED = new Map<number, { base: VmInfo; draft: Draft }>();
@@ -28,6 +29,7 @@ export default function Settings({ vm }: { vm: Vm }) {
 
 function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void }) {
   const [edited, setEdited] = useState(() => UNSAVED.get(vm.vmid));
+  useFieldOfAddress();
   const [reviewing, setReviewing] = useState(false);
   const [refused, setRefused] = useState<Refusal>();
   const form = useRef<HTMLFormElement>(null);

@@ -1,0 +1,122 @@
+"""What one wants to know first: of one VM, of many, and of the host."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from playwright.sync_api import Locator, expect
+
+from tests.host import Host, hosting
+from tests.web.conftest import NewPerson
+from tests.web.person import Person
+from velocity.hypervisor.fake import FACTS, NOTHING, FakeHypervisor
+from velocity.hypervisor.port import Traffic
+
+HOUR = 3600
+
+
+def works(host: Host, name: str, cpu: float) -> None:
+    """Twenty seconds of a guest that has run for three hours: `cpu` in percent of one core."""
+    run = next(one for one in host.hypervisor.runs.values() if one.spec.name == name)
+    for look in (0, 1):
+        run.usage = replace(
+            NOTHING, cpu=look * cpu / 10, memory=96 << 20, disk_read=look << 20, net=Traffic(0, 0), age=3 * HOUR
+        )
+        host.look()
+
+
+def made(host: Host, name: str, *more: str) -> int:
+    host.ok("vm", "create", name, "--memory", "64M", *more)
+    return int(json.loads(host.ok("vm", "show", name, "--json"))["vmid"])
+
+
+@pytest.mark.holds("PAGE-460")
+def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Person) -> None:
+    page = root.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    host.ok("media", "create", "disk", "--size", "1M")
+    vmid = made(host, "web", "--cpus", "2", "--display", "64x64", "--media", "disk:block", "--nic", "nat")
+    host.ok("vm", "start", "web")
+    works(host, "web", 50)
+    root.go(f"/vms/{vmid}")
+    expect(page.get_by_role("region", name="Virtual machine")).to_contain_text(re.compile("Running for .* h"))
+    usage = page.get_by_role("region", name="Usage")
+    for words in ("25 %", "of 2 CPUs", "96 MiB", "taken of 64 MiB given", "102 KiB/s read"):
+        expect(usage).to_contain_text(words)
+    expect(page.get_by_role("img", name=re.compile("^Screen .* of web: open"))).to_be_visible()
+    network = page.get_by_role("region", name="Network")
+    expect(network).to_contain_text("Nothing reaches it")
+    mac = network.get_by_role("code").inner_text()
+    network.get_by_role("button", name=f"Copy MAC address {mac}").click()
+    expect(network.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == mac
+    expect(page.get_by_text("Machine type")).not_to_be_visible()
+    page.get_by_role("button", name="Details").click()
+    expect(page.get_by_text("Machine type")).to_be_visible()
+    page.get_by_role("region", name="Devices").get_by_role("link", name="disk", exact=True).click()
+    expect(page.get_by_label("Attached as")).to_be_focused()
+
+
+@pytest.mark.holds("PAGE-461")
+def test_columns_of_use_are_chosen_sorted_by_and_remembered(host: Host, root: Person) -> None:
+    page = root.page
+    for name, cpu in (("idle", 1), ("busy", 180)):
+        made(host, name, "--cpus", "2", "--nic", "nat")
+        host.ok("vm", "start", name)
+        works(host, name, cpu)
+    made(host, "off")
+    root.go("/vms")
+    names = page.get_by_role("row").locator("td.v-cell-name")
+    expect(names).to_have_text(["busy", "idle", "off"])
+    assert "POST /v/vm/usage" not in root.asked, "nothing shows it"
+    page.get_by_role("button", name="Columns").click()
+    for column in ("CPU use", "Memory taken", "Uptime"):
+        page.get_by_role("menuitem", name=column).locator("label, input").first.click()
+    page.keyboard.press("Escape")
+    expect(row(page.get_by_role("row"), "busy")).to_contain_text(re.compile("90 %.*96 MiB.*h"))
+    expect(row(page.get_by_role("row"), "off")).to_contain_text("–")
+    page.get_by_role("button", name="CPU use").click()
+    expect(names).to_have_text(["off", "idle", "busy"])
+    page.locator(".v-toolbar").get_by_role("button", name="State").click()
+    page.get_by_role("checkbox", name="Busy: 80 %").click()
+    expect(names).to_have_text(["busy"])
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(names).to_have_text(["busy"])
+    expect(row(page.get_by_role("row"), "busy")).to_contain_text("90 %")
+
+
+def row(rows: Locator, name: str) -> Locator:
+    return rows.filter(has=rows.page.get_by_role("link", name=name, exact=True))
+
+
+@pytest.mark.holds("PAGE-462")
+def test_the_dashboard_says_what_hurts_and_nothing_when_all_is_well(tmp_path: Path, person: NewPerson) -> None:
+    slow = dataclasses.replace(
+        FACTS, accelerator="tcg", accelerator_reason="this host has no /dev/kvm: load the module"
+    )
+    for name, facts in (("well", FACTS), ("slow", slow)):
+        with hosting(tmp_path / name, FakeHypervisor(facts)) as host:
+            made(host, "web")
+            for busy in (0.0, 24.0):
+                host.hypervisor.hosts.busy = busy
+                host.look()
+            one = person(host.url)
+            one.enter("root", "/")
+            attention = one.page.get_by_role("heading", name="Needs attention")
+            expect(one.page.get_by_role("progressbar", name="CPU")).to_have_attribute("aria-valuenow", "30")
+            if facts is FACTS:
+                expect(attention).to_have_count(0)
+                continue
+            expect(attention).to_be_visible()
+            expect(one.page.get_by_text("This host has no /dev/kvm: load the module.")).to_be_visible()
+            one.page.get_by_role("button", name="Dismiss: No KVM").click()
+            expect(attention).to_have_count(0)
+            one.page.reload()
+            expect(one.page.get_by_role("progressbar", name="CPU")).to_be_visible()
+            expect(attention).to_have_count(0)

@@ -1,0 +1,38 @@
+/** A VM's NICs: their addresses and MAC addresses to copy, and who does not reach it. */
+import { Card, CardBody, CardTitle } from "@patternfly/react-core";
+import { Link } from "react-router";
+import type { VmInfo } from "@/api/schema";
+import { CopyButton } from "@/ui/CopyButton";
+import { notReached, reachOf } from "./reach";
+
+export function Network({ info }: { info: VmInfo }) {
+  const lacking = notReached(info);
+  return (
+    <Card component="section" aria-label="Network">
+      <CardTitle component="h2">Network</CardTitle>
+      <CardBody>
+        <ul className="v-plain-list">
+          {reachOf(info).map((one, index) => (
+            <li key={one.id} className="v-nic">
+              <Link to={`/vms/${info.vmid}/settings#nic-${index}-type`}>{one.what}</Link>
+              {one.addresses.map((address) => (
+                <Copied key={address} text={address} name={`address ${address}`} />
+              ))}
+              <Copied text={one.mac} name={`MAC address ${one.mac}`} quiet />
+            </li>
+          ))}
+        </ul>
+        {lacking && <p className="v-subtle v-space-above">{lacking}</p>}
+      </CardBody>
+    </Card>
+  );
+}
+
+export function Copied({ text, name, quiet }: { text: string; name: string; quiet?: boolean }) {
+  return (
+    <span className={quiet ? "v-copied v-subtle" : "v-copied"}>
+      <code>{text}</code>
+      <CopyButton text={text} name={name} />
+    </span>
+  );
+}

@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { notReached, reachOf } from "./reach";
+
+const MAC = "52:54:00:12:34:56";
+const of = (
+  nics: Parameters<typeof reachOf>[0]["nics"],
+  ...interfaces: Parameters<typeof reachOf>[0]["interfaces"]
+) => ({
+  nics,
+  interfaces,
+});
+const BRIDGED = of([{ type: "BRIDGE", host: 1, trusted: true }], { id: 3, mac: MAC });
+const NAT = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "BRIDGE", addresses: ["10.1.2.3", "fd00::2"] });
+const USER = of([{ type: "NAT" }], { id: 1, mac: MAC, nat: "USER" });
+
+it("each NIC has its address and its MAC address", () => {
+  expect(reachOf(NAT)).toEqual([{ id: 1, what: "NAT", mac: MAC, addresses: ["10.1.2.3", "fd00::2"] }]);
+  expect(reachOf(BRIDGED)).toEqual([{ id: 3, what: "Bridge on host NIC 1, trusted", mac: MAC, addresses: [] }]);
+  expect(reachOf(USER)[0]?.what).toBe("NAT in QEMU");
+});
+
+it("a guest that the LAN does not reach says so", () => {
+  expect(notReached(BRIDGED)).toBeUndefined();
+  expect(notReached(NAT)).toMatch(/^The LAN does not reach it/);
+  expect(notReached(USER)).toMatch(/^Nothing reaches it/);
+  expect(notReached(of([]))).toMatch(/^It has no NIC/);
+  expect(notReached(of([...NAT.nics, ...BRIDGED.nics], ...NAT.interfaces, ...BRIDGED.interfaces))).toBeUndefined();
+});

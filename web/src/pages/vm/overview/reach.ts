@@ -1,0 +1,35 @@
+/** How a VM is reached by its NICs, in words. */
+import type { Interface, Nic, VmInfo } from "@/api/schema";
+
+export interface Reach {
+  /** The NIC's id. */
+  id: number;
+  what: string;
+  mac: string;
+  addresses: string[];
+}
+
+export const reachOf = ({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces">): Reach[] =>
+  nics.map((nic, index) => {
+    const one = interfaces[index];
+    return {
+      id: one?.id ?? index,
+      what: whatOf(nic, one),
+      mac: one?.mac ?? "",
+      addresses: one?.addresses ?? [],
+    };
+  });
+
+function whatOf(nic: Nic, one: Interface | undefined): string {
+  if (nic.type === "BRIDGE") return `Bridge on host NIC ${nic.host}${nic.trusted ? ", trusted" : ""}`;
+  return one?.nat === "USER" ? "NAT in QEMU" : "NAT";
+}
+
+/** What a person finds out too late otherwise: that a guest behind NAT cannot be called from outside. */
+export function notReached({ nics, interfaces }: Pick<VmInfo, "nics" | "interfaces">): string | undefined {
+  if (nics.length === 0) return "It has no NIC: neither does it reach a network, nor is it reached.";
+  if (nics.some((nic) => nic.type === "BRIDGE")) return undefined;
+  return interfaces.some((one) => one.nat === "BRIDGE")
+    ? "The LAN does not reach it: with NAT alone it answers only this host and what runs on it. A bridged NIC changes that."
+    : "Nothing reaches it: with NAT alone it only calls out. A bridged NIC changes that.";
+}
