@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from starlette.types import ASGIApp
 
@@ -38,6 +39,7 @@ from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
 from velocity.machines.ocr import Ocr
+from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
@@ -63,6 +65,7 @@ from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 from velocity.media.under_way import UploadsUnderWay
 from velocity.media.usage import DiskUsage
+from velocity.metrics.files import MetricsFiles
 from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
@@ -226,9 +229,15 @@ def compose(
     usage = DiskUsage(storage.blobs, states, library)
     blobs, trash = storage.blobs, storage.trash
     kept = settings.trash_days * 86_400
+    taken = MetricsFiles(settings.data_dir / "metrics")
+
+    async def forget(machine: UUID) -> None:
+        await asyncio.to_thread(taken.remove, machine)
+        await remove_machine_data(driver, HOST, machine)
+
     purging = Purging(
-        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, driver,
-        host=HOST, kept=kept, bounds=bounds,
+        SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget,
+        kept=kept, bounds=bounds,
     )  # fmt: skip
     room = Room(storage.pools, trash, states, purging.make_room, purging.trim)
     creation = Creation(
@@ -245,7 +254,7 @@ def compose(
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )
-    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, host=HOST)
+    provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget, host=HOST)
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
@@ -315,7 +324,7 @@ def compose(
         turns=turns,
         idempotency=Idempotency(SqlIdempotency(database), most=bounds.user_keys),
         history=History(SqlHistory(database), directory, changes, settings.history_days),
-        metrics=Metrics(fleet, driver.meters, times, host.sample),
+        metrics=Metrics(fleet, driver.meters, times, host.sample, taken),
         host=host,
         counts=RequestCounts(),
         lag=Lag(),
@@ -331,6 +340,8 @@ def compose(
         await resumables.load(library)
         await fleet.open()
         await tasks.open(partial(made, library, fleet))
+        if fleet.known:  # a database without any VM may be the wrong one
+            await asyncio.to_thread(taken.remove_all_but, fleet.known)
         return password
 
     return services, load

@@ -52,7 +52,7 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
     vmid = await running(w, "vm")
     empty = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
     nothing: dict[str, Any] = {"at": [], "cpu": [], "memory_mib": [], "disk_read": [], "disk_written": []}
-    assert empty.body == {"vmid": vmid, "interval": 10, "given_mib": 64, **nothing}
+    assert empty.body == {"vmid": vmid, "interval": 10, "given_mib": 64, "spans": ["hour"], **nothing}
     await works(w, hands, vmid)
     await works(w, hands, vmid, cpu=9.75, disk_read=4096 + 10_000, disk_written=1024, net=Traffic(1070, 2030))
     shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
@@ -61,6 +61,7 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
         "interval": 10,
         "given_mib": 64,
         "running_since": 1_700_000_010,
+        "spans": ["hour"],
         "at": [1_700_000_010, 1_700_000_020],
         "cpu": [None, 62.5],
         "memory_mib": [96, 96],
@@ -71,7 +72,9 @@ async def test_the_hour_and_the_day_of_a_vm(w: World, hands: Hands) -> None:
     }
     day = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="day")
     assert (day["interval"], day["at"], day["cpu"]) == (120, [1_699_999_920], [62.5])
-    assert await w.refused("POST", "/v/vm/metrics", vmid=vmid, span="year") == (400, 400)
+    year = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="year")
+    assert (year["interval"], year["at"], year["cpu"]) == (86_400, [1_699_920_000], [62.5])
+    assert await w.refused("POST", "/v/vm/metrics", vmid=vmid, span="century") == (400, 400)
 
 
 @pytest.mark.holds("GUEST-40")

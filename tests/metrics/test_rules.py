@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from velocity.hypervisor.port import Traffic, Usage
-from velocity.metrics.rules import COLUMNS, MetricsHistory, Point, Ring, point
+from velocity.metrics.rules import COLUMNS, HEAD, PACKED, SPANS, MetricsHistory, Point, Ring, point, unpacked
 
 BEFORE = Usage(cpu=10.0, memory=64 << 20, disk_read=1000, disk_written=2000, net=Traffic(100, 200))
 
@@ -63,13 +63,13 @@ def test_the_same_point_twice_is_the_later_one() -> None:
 
 
 @pytest.mark.parametrize("back", [1, 1000])
-def test_a_clock_that_is_set_back_begins_anew(back: int) -> None:
+def test_a_clock_that_is_wrong_for_a_while_costs_only_what_it_touched(back: int) -> None:
     ring = Ring(10, 5)
     for number in range(2000, 2004):
         ring.put(number, full(1))
     ring.put(2003 - back, full(2))
-    assert ring.series(2003 - back).columns["cpu"] == [2]
-    assert ring.series(2003).at == ([20020, 20030] if back == 1 else [])
+    assert ring.series(2003 - back).columns["cpu"] == ([1, 1, 2] if back == 1 else [2])
+    assert ring.series(2003).columns["cpu"] == ([1, 1, 2, 1] if back == 1 else [1, 1, 1, None])
 
 
 def test_the_day_holds_means_of_two_minutes() -> None:
@@ -77,29 +77,69 @@ def test_the_day_holds_means_of_two_minutes() -> None:
     for number in range(1200, 1224):
         if number != 1201:
             past.put(number, (float(number % 12), 10.0, None, None, None, None))
-    day = past.day.series(101)
+    day = past.series("day", 101 * 120)
     assert (day.interval, day.at) == (120, [12000, 12120])
     assert day.columns["cpu"] == pytest.approx([65 / 11, 66 / 12]), "of what was measured: a gap is no nought"
     assert day.columns["memory_mib"] == [10, 10]
     assert day.columns["disk_read"] == [None, None]
     past.put(1236, (4.0, 10.0, None, None, None, None))
-    assert past.day.series(103).columns["cpu"][2:] == [None, 4], "two minutes without a measurement are a gap"
+    assert past.series("day", 103 * 120).columns["cpu"][2:] == [None, 4], "two minutes without a measurement are a gap"
 
 
 def test_a_first_point_and_one_after_a_long_gap_touch_nothing_else() -> None:
     """All VMs that run are measured at the same moment, in the loop."""
-
-    class Counting(Ring):
-        sets = 0
-
-        def _set(self, number: int, values: Point) -> None:
-            self.sets += 1
-            super()._set(number, values)
-
-    ring = Counting(10, 360)
+    ring = Ring(10, 360)
     values = tuple(range(len(COLUMNS)))
     for number in (175_000_000, 176_000_000, 100):
-        ring.sets = 0
+        before = [part.tobytes() for part in ring.parts()]
         ring.put(number, values)
-        assert ring.sets == 1
+        for old, new in zip(before, (part.tobytes() for part in ring.parts()), strict=True):
+            assert len({at // 4 for at in range(len(old)) if old[at] != new[at]}) <= 1
         assert ring.series(number).at == [number * 10]
+
+
+START = 1_700_006_400
+"""A midnight."""
+
+
+def measured(hours: float, value: float = 10.0) -> tuple[MetricsHistory, int]:
+    """So many hours of the same, each ten seconds, and the moment after them."""
+    past, end = MetricsHistory(), START + round(hours * 3600)
+    for number in range(START // 10, end // 10):
+        past.put(number, full(value))
+    return past, end - 1
+
+
+@pytest.mark.holds("METRIC-463")
+def test_each_longer_span_holds_means_of_the_one_before() -> None:
+    past, end = MetricsHistory(), START + 7200
+    for number in range(START // 10, end // 10):
+        past.put(number, full(float(number % 12)))
+    for span, (interval, _) in SPANS.items():
+        series = past.series(span, end - 1)
+        assert series.interval == interval
+        assert series.at[-1] == (end - 1) // interval * interval
+        if span != "hour":
+            assert series.columns["cpu"] == pytest.approx([5.5] * len(series.at)), span
+    assert [len(past.series(span, end - 1).at) for span in SPANS] == [360, 60, 6, 1, 1]
+
+
+def test_a_span_is_named_once_it_shows_more_than_the_one_before_it() -> None:
+    for hours, spans in ((0.5, 1), (1.2, 2), (23, 2), (24.5, 3)):
+        past, now = measured(hours)
+        assert past.spans(now) == list(SPANS)[:spans], hours
+    assert MetricsHistory().spans(START) == ["hour"]
+    past, now = measured(0.5)
+    assert past.spans(now + 8 * 86_400) == ["hour", "month"], "what is known is a week old: neither day nor week has it"
+
+
+@pytest.mark.holds("METRIC-464")
+def test_what_is_packed_has_one_size_and_comes_back_whole_or_not_at_all() -> None:
+    past, now = measured(1.5)
+    past.put(now // 10, (None, 3.5, None, 0.0, None, None))
+    data = past.packed()
+    assert len(data) == PACKED == len(MetricsHistory().packed()) < 70_000
+    again = unpacked(data)
+    assert [again.series(span, now) for span in SPANS] == [past.series(span, now) for span in SPANS]
+    for wrong in (b"", data[:-1], data + b"x", b"another" + data, bytes(PACKED), HEAD + bytes(PACKED - len(HEAD))):
+        assert unpacked(wrong).series("hour", now).at == [], wrong[:20]

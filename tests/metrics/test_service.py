@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from tests.api.world import World, world
 from tests.metrics.times import Hands
 from velocity.contract.machines import State
-from velocity.hypervisor.fake import NOTHING, FakeRun
+from velocity.hypervisor.fake import NOTHING, FakeHypervisor, FakeRun
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Traffic, Usage
-from velocity.metrics.service import AT_ONCE, Metrics
+from velocity.metrics.service import AT_ONCE, SAVED_EVERY, Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -147,7 +147,8 @@ async def test_every_ten_seconds_and_once_for_each_point(w: World, hands: Hands,
     metrics.open()
     for _ in range(100):
         await asyncio.sleep(0)
-    assert metrics.hour(w.server.services.fleet.get(vmid)).at == [1_700_000_000 + at for at in (10, 20, 30, 40)]
+    series, _ = await metrics.series(w.server.services.fleet.get(vmid), "hour")
+    assert series.at == [1_700_000_000 + at for at in (10, 20, 30, 40)]
     assert hands.slept == 4
     await metrics.close()
 
@@ -203,8 +204,69 @@ async def test_many_that_do_not_answer_cost_the_others_nothing(
         await asyncio.wait_for(deaf.answered.wait(), 30)
         deaf.answered.clear()
         await asyncio.wait_for(looking, 30)
-        assert len(metrics.hour(fleet.get(good)).at) == beat + 1
+        assert len((await metrics.series(fleet.get(good), "hour"))[0].at) == beat + 1
     assert len(deaf.asked) <= MANY + 3, "none is asked again while it has not answered"
     assert len(asyncio.all_tasks()) <= tasks + MANY
     await metrics.close()
     assert len(asyncio.all_tasks()) <= tasks
+
+
+async def hour(w: World, vmid: int) -> list[float | None]:
+    shown = await w.ok("POST", "/v/vm/metrics", vmid=vmid, span="hour")
+    return list(shown["memory_mib"])
+
+
+@pytest.mark.holds("METRIC-463")
+async def test_what_vms_took_outlives_the_server(tmp_path: Path, hands: Hands) -> None:
+    data, hypervisor = tmp_path / "data", FakeHypervisor()
+    async with world(data, hypervisor, times=hands.times()) as w:
+        (runs, _), (stops, _) = await started(w, "runs"), await started(w, "stops")
+        for _ in range(3):
+            await hands.look(w.server.services.metrics)
+        await w.ok("PUT", "/v/vm/state", vmid=stops, state="STOPPED", force=True)
+    (data / "metrics" / "stray").touch()
+    async with world(data, hypervisor, times=hands.times()) as w:
+        assert (await hour(w, runs), await hour(w, stops)) == ([32] * 3, [32] * 3), "before it is measured again"
+        await hands.look(w.server.services.metrics)
+        assert (await hour(w, runs), await hour(w, stops)) == ([32] * 4, [32] * 3 + [None])
+        files = data / "metrics"
+        assert len(list(files.iterdir())) == 2, "what belongs to no VM goes"
+        await w.ok("DELETE", "/v/vm", vmid=stops)
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+        assert await hour(w, stops) == [32] * 3 + [None], "what was in the trash comes back with it"
+        await w.ok("DELETE", "/v/vm", vmid=stops, purge=True)
+        assert len(list(files.iterdir())) == 1
+
+
+@pytest.mark.holds("METRIC-464")
+async def test_files_are_written_seldom_each_at_its_turn(w: World, hands: Hands) -> None:
+    for number in range(5):
+        await started(w, f"vm{number}")
+    metrics, files = w.server.services.metrics, w.data / "metrics"
+    written: list[int] = []
+    for _ in range(SAVED_EVERY):
+        for file in list(files.iterdir()) if files.exists() else ():
+            written.append(1)
+            file.unlink()
+        await hands.look(metrics)
+        await metrics.saved()
+    assert len(written) + len(list(files.iterdir())) == 5, "each once in ten minutes"
+
+
+@pytest.mark.holds("METRIC-465")
+async def test_a_disk_that_takes_nothing_loses_only_readings(
+    w: World, hands: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    vmid, _ = await started(w, "vm")
+    (w.data / "metrics").write_bytes(b"in the way")
+    for _ in range(2 * SAVED_EVERY):
+        await hands.look(w.server.services.metrics)
+        await w.server.services.metrics.saved()
+    assert await hour(w, vmid) == [32] * 2 * SAVED_EVERY
+    assert caplog.text.count("cannot be written") == 1, "it is told once"
+    (w.data / "metrics").unlink()
+    for _ in range(SAVED_EVERY):
+        await hands.look(w.server.services.metrics)
+        await w.server.services.metrics.saved()
+    assert len(list((w.data / "metrics").iterdir())) == 1

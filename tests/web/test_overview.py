@@ -60,6 +60,10 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Machine type")).to_be_visible()
     page.get_by_role("region", name="Devices").get_by_role("link", name="disk", exact=True).click()
     expect(page.get_by_label("Attached as")).to_be_focused()
+    root.go(f"/vms/{vmid}/metrics")
+    expect(page.locator(".u-legend").first).to_have_text(re.compile("^Time.*CPU50 %$"))  # nobody has pointed at it
+    expect(page.get_by_role("button", name="Week")).to_be_disabled()
+    expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
 @pytest.mark.holds("PAGE-461")

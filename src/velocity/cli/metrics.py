@@ -14,7 +14,7 @@ from velocity.cli import connection, resolve
 from velocity.cli.output import as_json, json_option, show_json
 from velocity.cli.which import which
 from velocity.cli.words import clean, plain
-from velocity.contract.metrics import VmMetrics
+from velocity.contract.metrics import Span, VmMetrics
 from velocity.sizes import size
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ Values = Sequence[float | None]
 
 @click.command()
 @which
-@click.option("--day", is_flag=True, help="The past day, as averages over two minutes.")
+@click.option("--day", "span", flag_value="day", help="The past day, as averages over two minutes.")
+@click.option("--week", "span", flag_value="week", help="The past week, over 20 minutes.")
+@click.option("--month", "span", flag_value="month", help="The past 31 days, over two hours.")
+@click.option("--year", "span", flag_value="year", help="The past year, over a day.")
 @json_option
-def metrics(vm_: str, group: int | None, day: bool) -> None:
+def metrics(vm_: str, group: int | None, span: Span | None) -> None:
     """Show what VM used in the past hour: CPU time, memory, disks, network."""
     client = connection.connect()
-    taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span="day" if day else "hour")
+    taken = client.vm_metrics(vmid=resolve.vmid(client, group, vm_), span=span or "hour")
     if as_json():
         show_json(taken)
         return
@@ -49,7 +52,8 @@ def metrics(vm_: str, group: int | None, day: bool) -> None:
 
 
 def _table(taken: VmMetrics, width: int) -> Table:
-    times = (time.strftime("%H:%M", time.localtime(at)) for at in (taken.at[0], taken.at[-1]))
+    form = "%H:%M" if taken.at[-1] - taken.at[0] < 2 * 86_400 else "%d %b"
+    times = (time.strftime(form, time.localtime(at)) for at in (taken.at[0], taken.at[-1]))
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)

@@ -839,8 +839,10 @@ class AsyncMethods(abc.ABC):
 
         return await self.call(screens.SEARCH, screens.SearchScreens(text=text))
 
-    async def vm_metrics(self, *, vmid: int, span: Literal["hour", "day"]) -> metrics.VmMetrics:
-        """Show the resources that a virtual machine used in the past hour or day, while the server was running.
+    async def vm_metrics(
+        self, *, vmid: int, span: Literal["hour", "day", "week", "month", "year"]
+    ) -> metrics.VmMetrics:
+        """Show the resources that a virtual machine used in the past hour, day, week, month or year.
 
         Refused with:
         403 33100: velocity.vm.view is needed on the VM's group

@@ -1,4 +1,4 @@
-"""Route 33: the resources that virtual machines use now, and that one used in the past hour or day."""
+"""Route 33: the resources that virtual machines use now, and that one used in the past, up to a year."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ Floats = list[float | None]
 Integers = list[int | None]
 
 
+Span = Annotated[
+    Literal["hour", "day", "week", "month", "year"],
+    Meta(
+        description="hour: a value every 10 seconds; else averages: day of 2 minutes, week of 20 minutes, month (31 "
+        "days) of 2 hours, year of a day"
+    ),
+]
+
+
 class MetricsRequest(Wire, frozen=True):
     vmid: Vmid
-    span: Annotated[
-        Literal["hour", "day"], Meta(description="hour: a value every 10 seconds; day: averages over 2 minutes")
-    ]
+    span: Span
 
 
 class VmMetrics(Wire, frozen=True):
@@ -40,6 +47,9 @@ class VmMetrics(Wire, frozen=True):
     ]
     disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
     disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
+    spans: Annotated[
+        list[str], Meta(description="the hour, and those of the others that show more than the one before them")
+    ]
     net_received: (
         Annotated[
             Integers,
@@ -56,7 +66,7 @@ class VmMetrics(Wire, frozen=True):
 
 VM = Operation(
     name="vm_metrics",
-    summary="Show the resources that a virtual machine used in the past hour or day, while the server was running",
+    summary="Show the resources that a virtual machine used in the past hour, day, week, month or year",
     method=Method.POST,
     path="/v/vm/metrics",
     route=33,

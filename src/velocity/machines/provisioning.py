@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -27,7 +26,6 @@ from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
 from velocity.machines import disks, interfaces, rules
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.keeper import Keeper
-from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
@@ -48,9 +46,11 @@ class Provisioning:
         fleet: Fleet,
         hypervisor: Hypervisor,
         media: Deletion,
+        forget: Callable[[UUID], Awaitable[None]],
         *,
         host: HostId,
     ) -> None:
+        """`forget` removes what is kept beside the database for a machine that is removed for good."""
         self._store = store
         self._directory = directory
         self._updates = updates
@@ -58,7 +58,7 @@ class Provisioning:
         self._hypervisor = hypervisor
         self._host = host
         self._media = media
-        self._forget = partial(remove_machine_data, hypervisor, host)
+        self._forget = forget
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""

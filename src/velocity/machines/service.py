@@ -95,6 +95,8 @@ class Fleet:
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
+        self.known: set[str] = set()
+        """At the start, the uuids of all VMs, of those in the trash, and of those that cannot be loaded."""
         self._welcomed = False
         self._behind: set[asyncio.Task[None]] = set()
 
@@ -118,8 +120,8 @@ class Fleet:
         self._welcomed = True
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
-        known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
-        await remove_orphans(self._hypervisor, self._host, self.observer, known)
+        self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
+        await remove_orphans(self._hypervisor, self._host, self.observer, self.known)
         self._do_behind(autostart(list(self._keepers.values())))
 
     async def close(self) -> int:

@@ -1,7 +1,8 @@
-"""How counters become rates, and the rings that keep them: pure."""
+"""How counters become rates, and the rings that keep them, from an hour to a year: pure."""
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ INTERVAL = 10
 """Seconds from one measurement to the next."""
 COLUMNS = ("cpu", "memory_mib", "disk_read", "disk_written", "net_received", "net_sent")
 """What a point holds: percent of one core, MiB, then bytes a second."""
+
+SPANS = {"hour": (INTERVAL, 360), "day": (120, 720), "week": (1200, 504), "month": (7200, 372), "year": (86_400, 366)}
+"""Name -> seconds of one point, and how many are kept. A point is the mean of whole points of the span before it, whose
+number is a multiple of theirs: so they lie together in its ring."""
 
 Point = Sequence[float | None]
 """A value for each column; None: not measured."""
@@ -54,63 +59,118 @@ class Series:
 
 
 class Ring:
-    """The last `size` points, one each `interval` seconds; the n-th since 1970 begins at n * interval."""
+    """The last `size` points, one each `interval` seconds; the n-th since 1970 begins at n * interval.
+
+    Each place says which point it holds: where that is another than is asked for, nothing was measured. So a clock that
+    is wrong for a while, or a file that was cut off, costs what it touched and nothing else.
+    """
 
     def __init__(self, interval: int, size: int) -> None:
         self.interval = interval
         self.size = size
+        self._numbers = array("I", [0]) * size
         self._columns = [array("f", [nan]) * size for _ in COLUMNS]
-        self._newest = -1
 
     def put(self, number: int, values: Point) -> None:
-        """Set the n-th point. One before the newest says that the host's clock was set back: all begins anew."""
-        if not self._newest <= number < self._newest + self.size:
-            self._columns = [array("f", [nan]) * self.size for _ in COLUMNS]
-            self._newest = number - 1
-        for skipped in range(self._newest + 1, number):
-            self._set(skipped, (None,) * len(COLUMNS))
-        self._set(number, values)
-        self._newest = number
+        """Set the n-th point."""
+        at = number % self.size
+        self._numbers[at] = number
+        for column, value in zip(self._columns, values, strict=True):
+            column[at] = nan if value is None else value
 
     def series(self, until: int) -> Series:
         """From the first point that holds anything to the `until`-th, at most `size`; none if none does."""
-        numbers = range(until - self.size + 1, until + 1)
-        first = next((number for number in numbers if self._holds_anything(number)), until + 1)
-        shown = range(first, until + 1)
+        first = self.first(until)
+        shown = range(until + 1 if first is None else first, until + 1)
         columns = {name: [self._get(number, at) for number in shown] for at, name in enumerate(COLUMNS)}
         return Series(self.interval, [number * self.interval for number in shown], columns)
 
-    def _set(self, number: int, values: Point) -> None:
-        for column, value in zip(self._columns, values, strict=True):
-            column[number % self.size] = nan if value is None else value
+    def first(self, until: int) -> int | None:
+        """The oldest of the last `size` points up to the `until`-th that holds anything."""
+        numbers = range(until - self.size + 1, until + 1)
+        return next((number for number in numbers if self._holds_anything(number)), None)
+
+    def mean(self, first: int, last: int) -> Point:
+        """Of what is known of these points, which lie together."""
+        begin, end = first % self.size, last % self.size + 1
+        places = [at for at in range(begin, end) if first <= self._numbers[at] <= last]
+        return [_mean([column[at] for at in places]) for column in self._columns]
+
+    def parts(self) -> list[array[int] | array[float]]:
+        """What is written into a file."""
+        return [self._numbers, *self._columns]
 
     def _holds_anything(self, number: int) -> bool:
-        return any(self._get(number, column) is not None for column in range(len(COLUMNS)))
+        return self._numbers[number % self.size] == number and any(
+            not isnan(column[number % self.size]) for column in self._columns
+        )
 
     def _get(self, number: int, column: int) -> float | None:
-        if not self._newest - self.size < number <= self._newest:
+        at = number % self.size
+        if self._numbers[at] != number:
             return None
-        value = self._columns[column][number % self.size]
+        value = self._columns[column][at]
         return None if isnan(value) else value
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    known = [value for value in values if not isnan(value)]
+    return sum(known) / len(known) if known else None
+
+
 class MetricsHistory:
-    """One machine's hour, point by point, and its day, in means of two minutes."""
+    """What one machine took, in a ring for each span."""
 
     def __init__(self) -> None:
-        self.hour = Ring(INTERVAL, 360)
-        self.day = Ring(120, 720)
-        self._summing = -1
-        self._sums = [(0.0, 0)] * len(COLUMNS)
+        self._rings = {span: Ring(*how) for span, how in SPANS.items()}
 
     def put(self, number: int, values: Point) -> None:
-        """Keep the n-th point of the hour."""
-        self.hour.put(number, values)
-        two_minutes = number * INTERVAL // self.day.interval
-        if two_minutes != self._summing:
-            self._summing, self._sums = two_minutes, [(0.0, 0)] * len(COLUMNS)
-        self._sums = [
-            (total, count) if value is None else (total + value, count + 1)
-            for (total, count), value in zip(self._sums, values, strict=True)
-        ]
-        self.day.put(two_minutes, [total / count if count else None for total, count in self._sums])
+        """Keep the n-th point of the hour; of the longer spans, those that it belongs to are made anew."""
+        (finer, *longer) = self._rings.values()
+        finer.put(number, values)
+        for ring in longer:
+            each = ring.interval // finer.interval
+            coarse = number // each
+            ring.put(coarse, finer.mean(coarse * each, number))
+            finer, number = ring, coarse
+
+    def series(self, span: str, now: int) -> Series:
+        """Up to the point that holds the moment `now`, in Unix seconds."""
+        ring = self._rings[span]
+        return ring.series(now // ring.interval)
+
+    def spans(self, now: int) -> list[str]:
+        """Those that show more than the one before them: it has no room for what they know. The hour is always one."""
+        found: list[str] = []
+        before = 0
+        for span, ring in self._rings.items():
+            first = ring.first(now // ring.interval)
+            if not found or (first is not None and (first + 1) * ring.interval <= now - before):
+                found.append(span)
+            before = ring.interval * ring.size
+        return found
+
+    def packed(self) -> bytes:
+        """As a file has it; `unpacked` reads it."""
+        return HEAD + b"".join(part.tobytes() for ring in self._rings.values() for part in ring.parts())
+
+
+HEAD = f"velocity metrics 1 {sys.byteorder} {len(COLUMNS)}\n".encode()
+
+
+def unpacked(data: bytes) -> MetricsHistory:
+    """What was packed. A file of another form, or one that was cut off, is none: nothing was measured then."""
+    past = MetricsHistory()
+    at = len(HEAD)
+    if not data.startswith(HEAD) or len(data) != PACKED:
+        return past
+    for ring in past._rings.values():
+        for part in ring.parts():
+            length = len(part) * part.itemsize
+            part[:] = array(part.typecode, data[at : at + length])
+            at += length
+    return past
+
+
+PACKED = len(MetricsHistory().packed())
+"""Bytes of a machine's file."""

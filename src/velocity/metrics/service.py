@@ -1,4 +1,4 @@
-"""The sampler: one task measures every machine that runs, every ten seconds, and keeps the past hour and day."""
+"""The sampler: one task measures every machine that runs, every ten seconds, and keeps what it took for a year."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from velocity.hypervisor.port import HypervisorError, Incarnation, Meters, Usage
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 from velocity.machines.slots import Slots
+from velocity.metrics.files import MetricsFiles
 from velocity.metrics.rules import INTERVAL, MetricsHistory, Point, Series, point
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ HOLD = 0.5
 """Machines that are measured at once, and the seconds after which one that does not answer makes room for others."""
 PATIENCE = 5.0
 """Seconds that a look waits for all of them; who answers later still has its point in that look."""
+SAVED_EVERY = 60
+"""Looks from one writing of a machine's file to the next: what a crash costs is ten minutes."""
+LAST_SAVE = 10.0
+"""Seconds that the end of the server waits for the files."""
 TOO_EARLY = 1.0
 """Seconds: a measurement that would follow so soon belongs to the one before."""
 
@@ -60,7 +65,7 @@ async def _none() -> None:
 
 
 class Metrics:
-    """What the VMs take. Kept in memory: it begins anew with the server."""
+    """What the VMs take. Of those that were measured since the server's start it is in memory, else in their files."""
 
     def __init__(
         self,
@@ -68,8 +73,12 @@ class Metrics:
         meters: Meters,
         times: Times | None = None,
         sample_host: Callable[[], Awaitable[None]] = _none,
+        files: MetricsFiles | None = None,
     ) -> None:
-        """`sample_host` measures the host, at each look."""
+        """`sample_host` measures the host, at each look; without `files` all is forgotten with the server."""
+        self._files = files
+        self._unsaved: set[UUID] = set()
+        self._saving: asyncio.Task[None] | None = None
         self._sample_host = sample_host
         self._sampling: asyncio.Future[None] | None = None
         self._fleet = fleet
@@ -92,17 +101,19 @@ class Metrics:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if self._saving is not None:
+            await asyncio.wait({self._saving}, timeout=LAST_SAVE)
+        if self._unsaved and self._files is not None:
+            last = asyncio.create_task(self._save(self._files, self._unsaved))
+            await asyncio.wait({last}, timeout=LAST_SAVE)
 
     # Reading
 
-    def hour(self, keeper: Keeper) -> Series:
-        """Every ten seconds, up to the last look at all VMs."""
-        return self._past(keeper).hour.series(self._looked)
-
-    def day(self, keeper: Keeper) -> Series:
-        """Every two minutes, up to the last look at all VMs."""
-        day = self._past(keeper).day
-        return day.series(self._looked * INTERVAL // day.interval)
+    async def series(self, keeper: Keeper, span: str) -> tuple[Series, list[str]]:
+        """Up to the last look at all VMs; with it, the spans that show more than the one before them."""
+        past = await self._past(keeper.machine.uuid)
+        now = self._looked * INTERVAL if self._looked else int(self._times.wall())
+        return past.series(span, now), past.spans(now)
 
     def measured(self, keeper: Keeper) -> Measured | None:
         """The last of its present run; None: it does not run, or did not answer the last time."""
@@ -114,8 +125,11 @@ class Metrics:
         measured = self.measured(keeper)
         return None if measured is None else measured.usage
 
-    def _past(self, keeper: Keeper) -> MetricsHistory:
-        return self._pasts.get(keeper.machine.uuid) or MetricsHistory()
+    async def _past(self, machine: UUID) -> MetricsHistory:
+        past = self._pasts.get(machine)
+        if past is not None or self._files is None:
+            return past or MetricsHistory()
+        return await asyncio.to_thread(self._files.read, machine)
 
     def known(self) -> set[UUID]:
         """The machines of which something is kept."""
@@ -141,6 +155,7 @@ class Metrics:
             self._sampling = asyncio.ensure_future(self._sample_host())
         await asyncio.wait({*self._asked.values(), self._sampling}, timeout=PATIENCE)
         self._looked = number
+        self._save_some(number)
 
     def _ask(self, keeper: Keeper, number: int) -> None:
         uuid = keeper.machine.uuid
@@ -165,13 +180,36 @@ class Metrics:
             values, since = point(None, usage, 0), round(self._times.wall() - usage.age)
         else:
             values, since = point(before.usage, usage, now - before.at), before.since
-        self._pasts.setdefault(uuid, MetricsHistory()).put(number, values)
+        if (past := self._pasts.get(uuid)) is None:
+            past = self._pasts[uuid] = await self._past(uuid)
+        past.put(number, values)
+        self._unsaved.add(uuid)
         self._measured[uuid] = Measured(who, now, usage, values, since)
 
     def _forget_all_but(self, uuids: set[UUID]) -> None:
         for kept in (self._pasts, self._measured):
             for gone in kept.keys() - uuids:
                 del kept[gone]
+        self._unsaved &= uuids
+
+    # What outlives the server
+
+    def _save_some(self, number: int) -> None:
+        """Those whose turn it is, in a thread; where the disk has not taken the last ones, they wait for their next."""
+        some = {uuid for uuid in self._unsaved if (uuid.int + number) % SAVED_EVERY == 0}
+        if some and self._files is not None and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(self._save(self._files, some))
+
+    async def saved(self) -> None:
+        """Returns when nothing is being written."""
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+
+    async def _save(self, files: MetricsFiles, some: set[UUID]) -> None:
+        packed = {uuid: past.packed() for uuid in some if (past := self._pasts.get(uuid)) is not None}
+        self._unsaved = self._unsaved - some
+        if not await asyncio.to_thread(files.write, packed):
+            self._unsaved |= packed.keys() & self._pasts.keys()
 
 
 def _runs(keeper: Keeper) -> bool:

@@ -7,8 +7,8 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection
+from uuid import UUID
 
 from velocity import plan
 from velocity.access import rules
@@ -16,8 +16,6 @@ from velocity.access.bounds import BOUNDS, Bounds
 from velocity.access.directory import Directory
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.problems import Refused
-from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines.orphans import remove_machine_data
 from velocity.media.quotas import PoolQuotas
 from velocity.media.rules import CALL_DEADLINE
 from velocity.media.states import PoolStates
@@ -47,9 +45,8 @@ class Purging:
         pools: Pools,
         trash: Trash,
         states: PoolStates,
-        hypervisor: Hypervisor,
+        forget: Callable[[UUID], Awaitable[None]],
         *,
-        host: HostId,
         kept: int,
         bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.time,
@@ -62,7 +59,7 @@ class Purging:
         self._trash = trash
         self._states = states
         self._most = {"medium": bounds.group_media, "vm": bounds.group_vms, "group": bounds.group_subgroups}
-        self._forget = partial(remove_machine_data, hypervisor, host)
+        self._forget = forget
         self.kept = kept
         self.clock = clock
         self.changing = asyncio.Lock()

@@ -14,7 +14,7 @@ from velocity.machines import rules
 @handles(metrics.VM)
 async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
     keeper, kept = call.services.fleet.get(call.request.vmid), call.services.metrics
-    series = kept.hour(keeper) if call.request.span == "hour" else kept.day(keeper)
+    series, spans = await kept.series(keeper, call.request.span)
     columns = series.columns
     return metrics.VmMetrics(
         vmid=call.request.vmid,
@@ -25,6 +25,7 @@ async def vm_metrics(call: Call[metrics.MetricsRequest]) -> metrics.VmMetrics:
         memory_mib=_whole(columns["memory_mib"]),
         disk_read=_whole(columns["disk_read"]),
         disk_written=_whole(columns["disk_written"]),
+        spans=spans,
         net_received=_if_any(columns["net_received"]),
         net_sent=_if_any(columns["net_sent"]),
         running_since=UNSET if (now := kept.measured(keeper)) is None else now.since,

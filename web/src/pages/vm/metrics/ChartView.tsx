@@ -3,7 +3,9 @@ import "@patternfly/patternfly/patternfly-charts.css";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { moment } from "@/ui/format";
 import { type Chart, marks } from "./series";
+import { axisForm } from "./spans";
 
 const HEIGHT = 160;
 const COLOURS = ["--pf-t--chart--color--blue--300", "--pf-t--chart--color--orange--300"];
@@ -68,7 +70,7 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
       },
     ],
     series: [
-      { value: (_plot, at) => (at === null || at === undefined ? "" : new Date(at * 1000).toLocaleTimeString()) },
+      { value: (plot, at) => moment(at ?? plot.data[0].at(-1) ?? 0) },
       ...lines.map((line, index) => ({
         label: line.title,
         stroke: colours[index],
@@ -76,16 +78,18 @@ function options(element: HTMLElement, { id, lines, show, binary }: Chart): uPlo
         width: 2,
         spanGaps: false,
         points: { show: false },
-        value: (_plot: uPlot, value: number | null, _line: number, at: number | null) =>
-          at === null ? "" : value === null ? "not measured" : show(value),
+        value: (plot: uPlot, value: number | null, line: number, at: number | null) => {
+          const shown = at === null ? plot.data[line]?.at(-1) : value; // where nobody points, the newest
+          return shown === null || shown === undefined ? "not measured" : show(shown);
+        },
       })),
     ],
   };
 }
 
 function timesOf(_plot: uPlot, splits: number[]): string[] {
-  const second = (splits[1] ?? 0) - (splits[0] ?? 0) < 60 ? ("2-digit" as const) : undefined;
-  const form = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second, hourCycle: "h23" });
+  const step = (splits[1] ?? 0) - (splits[0] ?? 0);
+  const form = new Intl.DateTimeFormat(undefined, axisForm(splits[0] ?? 0, splits.at(-1) ?? 0, step));
   return splits.map((at) => form.format(at * 1000));
 }
 

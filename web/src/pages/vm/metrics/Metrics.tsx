@@ -1,4 +1,4 @@
-/** What a VM takes of the host, over the past hour or day: measured by the server, asked for while it is looked at. */
+/** What a VM takes of the host, from the past hour to the past year: measured by the server, asked for while it is looked at. */
 import {
   Card,
   CardBody,
@@ -21,8 +21,9 @@ import { Failed } from "@/ui/Failed";
 import { moment } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { type Chart, chartsOf, gaps, rowsOf, summary } from "./series";
+import { emptySpans, hasMore, SPAN_WORDS, SPANS, type Span } from "./spans";
 import { useDark } from "./useDark";
-import { type Span, useVmMetrics } from "./useVmMetrics";
+import { useVmMetrics } from "./useVmMetrics";
 
 const ChartView = lazy(() => import("./ChartView"));
 const ROWS = 40;
@@ -36,16 +37,20 @@ export default function Metrics({ vm }: { vm: Vm }) {
   };
   return (
     <>
-      <Flex>
+      <Flex alignItems={{ default: "alignItemsCenter" }} gap={{ default: "gapSm" }}>
         <ToggleGroup aria-label="Time span">
-          <ToggleGroupItem
-            text="Hour"
-            buttonId="span-hour"
-            isSelected={span === "hour"}
-            onChange={() => choose("hour")}
-          />
-          <ToggleGroupItem text="Day" buttonId="span-day" isSelected={span === "day"} onChange={() => choose("day")} />
+          {SPANS.map((one) => (
+            <ToggleGroupItem
+              key={one}
+              text={SPAN_WORDS[one]}
+              buttonId={`span-${one}`}
+              isSelected={span === one}
+              isDisabled={span !== one && !hasMore(one, metrics.data)}
+              onChange={() => choose(one)}
+            />
+          ))}
         </ToggleGroup>
+        {metrics.data && <small className="v-subtle">{emptySpans(metrics.data)}</small>}
       </Flex>
       <div className="v-space-above">
         {metrics.isError && <Failed error={metrics.error} what="The metrics" again={() => void metrics.refetch()} />}
@@ -64,9 +69,7 @@ function Measured({ metrics, stopped }: { metrics: VmMetrics; stopped: boolean }
     return (
       <EmptyState titleText="Nothing measured yet" headingLevel="h2" variant="sm">
         <EmptyStateBody>
-          {stopped
-            ? "VMs are measured while they run; measurements are kept while the server runs."
-            : "The first measurement appears within ten seconds."}
+          {stopped ? "VMs are measured while they run." : "The first measurement appears within ten seconds."}
         </EmptyStateBody>
       </EmptyState>
     );

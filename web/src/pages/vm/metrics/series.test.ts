@@ -6,6 +6,7 @@ const METRICS: VmMetrics = {
   vmid: 7,
   interval: 10,
   given_mib: 1024,
+  spans: ["hour"],
   at: [100, 110, 120],
   cpu: [5, null, 15],
   memory_mib: [256, null, 512],

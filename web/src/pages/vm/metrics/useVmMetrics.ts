@@ -2,10 +2,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { call } from "@/api/call";
 import type { VmMetrics } from "@/api/schema";
-
-export type Span = "hour" | "day";
-/** Milliseconds from one value to the next. */
-const EVERY: Record<Span, number> = { hour: 10_000, day: 120_000 };
+import { EVERY, type Span } from "./spans";
 
 export function useVmMetrics(vmid: number, span: Span, enabled = true) {
   return useQuery<VmMetrics>({

@@ -6,6 +6,7 @@ const METRICS: VmMetrics = {
   vmid: 7,
   interval: 10,
   given_mib: 1024,
+  spans: ["hour"],
   at: [100, 110],
   cpu: [null, 50],
   memory_mib: [256, 512],

@@ -1,0 +1,76 @@
+"""The files of what machines took: one for each, of a size that does not change, written anew as a whole.
+
+A write that fails leaves the file as it was: readings are lost, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from uuid import UUID
+
+from velocity.metrics.rules import PACKED, MetricsHistory, unpacked
+
+log = logging.getLogger(__name__)
+
+
+class MetricsFiles:
+    """Those in one directory. Every call works on the disk: in a thread, one at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._failing = False
+
+    def read(self, machine: UUID) -> MetricsHistory:
+        """What is kept of it; of one that has no file, or one that cannot be read, nothing."""
+        try:
+            with self._file(machine).open("rb") as file:
+                return unpacked(file.read(PACKED + 1))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("what machine %s took cannot be read: %s", machine, error)
+        return MetricsHistory()
+
+    def write(self, packed: Mapping[UUID, bytes]) -> bool:
+        """Whether all of it was written. Never raises."""
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            for machine, data in packed.items():
+                self._write(self._file(machine), data)
+        except OSError as error:
+            if not self._failing:
+                log.warning("what machines take cannot be written, will retry: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
+        return not self._failing
+
+    def remove(self, machine: UUID) -> None:
+        """It is removed for good. Never raises."""
+        with contextlib.suppress(OSError):
+            self._file(machine).unlink(missing_ok=True)
+
+    def remove_all_but(self, kept: Collection[str]) -> None:
+        """Those of other machines than these, by their uuids: a crash came before that was done. Never raises."""
+        with contextlib.suppress(OSError):
+            for file in self._directory.iterdir():
+                if file.name not in kept:
+                    file.unlink(missing_ok=True)
+
+    def _file(self, machine: UUID) -> Path:
+        return self._directory / str(machine)
+
+    def _write(self, file: Path, data: bytes) -> None:
+        draft = file.with_suffix(".draft")
+        try:
+            with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
+                out.write(data)
+            draft.replace(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
