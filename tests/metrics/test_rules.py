@@ -110,7 +110,7 @@ def measured(hours: float, value: float = 10.0) -> tuple[MetricsHistory, int]:
     return past, end - 1
 
 
-@pytest.mark.holds("METRIC-463")
+@pytest.mark.holds("METRIC-15")
 def test_each_longer_span_holds_means_of_the_one_before() -> None:
     past, end = MetricsHistory(), START + 7200
     for number in range(START // 10, end // 10):
@@ -133,7 +133,7 @@ def test_a_span_is_named_once_it_shows_more_than_the_one_before_it() -> None:
     assert past.spans(now + 8 * 86_400) == ["hour", "month"], "what is known is a week old: neither day nor week has it"
 
 
-@pytest.mark.holds("METRIC-464")
+@pytest.mark.holds("METRIC-16")
 def test_what_is_packed_has_one_size_and_comes_back_whole_or_not_at_all() -> None:
     past, now = measured(1.5)
     past.put(now // 10, (None, 3.5, None, 0.0, None, None))

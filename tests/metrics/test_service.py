@@ -216,7 +216,7 @@ async def hour(w: World, vmid: int) -> list[float | None]:
     return list(shown["memory_mib"])
 
 
-@pytest.mark.holds("METRIC-463")
+@pytest.mark.holds("METRIC-15")
 async def test_what_vms_took_outlives_the_server(tmp_path: Path, hands: Hands) -> None:
     data, hypervisor = tmp_path / "data", FakeHypervisor()
     async with world(data, hypervisor, times=hands.times()) as w:
@@ -239,7 +239,7 @@ async def test_what_vms_took_outlives_the_server(tmp_path: Path, hands: Hands) -
         assert len(list(files.iterdir())) == 1
 
 
-@pytest.mark.holds("METRIC-464")
+@pytest.mark.holds("METRIC-16")
 async def test_files_are_written_seldom_each_at_its_turn(w: World, hands: Hands) -> None:
     for number in range(5):
         await started(w, f"vm{number}")
@@ -254,7 +254,7 @@ async def test_files_are_written_seldom_each_at_its_turn(w: World, hands: Hands)
     assert len(written) + len(list(files.iterdir())) == 5, "each once in ten minutes"
 
 
-@pytest.mark.holds("METRIC-465")
+@pytest.mark.holds("METRIC-17")
 async def test_a_disk_that_takes_nothing_loses_only_readings(
     w: World, hands: Hands, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -62,7 +62,7 @@ async def test_one_failure_of_many_touches_no_other(database: Database) -> None:
     assert names(database) == {"taken", "a", "b", "c"}
 
 
-@pytest.mark.holds("BOUND-472")
+@pytest.mark.holds("BOUND-37")
 @pytest.mark.parametrize("others", [True, False])
 async def test_those_who_shared_a_commit_go_on_in_several_steps_while_others_ask(
     database: Database, others: bool

@@ -35,7 +35,7 @@ def made(host: Host, name: str, *more: str) -> int:
     return int(json.loads(host.ok("vm", "show", name, "--json"))["vmid"])
 
 
-@pytest.mark.holds("PAGE-460")
+@pytest.mark.holds("PAGE-33")
 def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Person) -> None:
     page = root.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -66,7 +66,7 @@ def test_the_overview_of_a_vm_answers_the_first_questions(host: Host, root: Pers
     expect(page.get_by_text("Day, Week, Month and Year: nothing more has been measured yet.")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-461")
+@pytest.mark.holds("PAGE-34")
 def test_columns_of_use_are_chosen_sorted_by_and_remembered(host: Host, root: Person) -> None:
     page = root.page
     for name, cpu in (("idle", 1), ("busy", 180)):
@@ -99,7 +99,7 @@ def row(rows: Locator, name: str) -> Locator:
     return rows.filter(has=rows.page.get_by_role("link", name=name, exact=True))
 
 
-@pytest.mark.holds("PAGE-462")
+@pytest.mark.holds("PAGE-35")
 def test_the_dashboard_says_what_hurts_and_nothing_when_all_is_well(tmp_path: Path, person: NewPerson) -> None:
     slow = dataclasses.replace(
         FACTS, accelerator="tcg", accelerator_reason="this host has no /dev/kvm: load the module"
