@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -26,7 +25,6 @@ from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import Settings
 from velocity.contract.operation import On
-from velocity.durable import sync
 from velocity.events.areas import Areas
 from velocity.events.limits import StreamLimits
 from velocity.events.service import Events
@@ -35,6 +33,7 @@ from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
+from velocity.local_key import local_key
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
 from velocity.machines.consoles import VmConsoles
@@ -389,21 +388,3 @@ def check_first(settings: Settings, what: str) -> None:
             "its backup (velocity db import FILE), or correct the setting `database`; to start over, move that data "
             "away"
         )
-
-
-def local_key(file: Path) -> str:
-    """The key that stands for `root` to whoever may read the file; made at the first start."""
-    try:
-        return file.read_text().strip()
-    except FileNotFoundError:
-        key = secrets.token_urlsafe(32)
-        draft = file.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(key + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.rename(file)
-        sync(file.parent)
-        return key
