@@ -1,15 +1,19 @@
 /** The frame around every page: navigation, what is wrong with the connection, and the command palette. */
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { Link, useLocation } from "react-router";
 import { useConnection, useObjects } from "@/api/live";
+import { readStored, writeStored } from "@/api/stored";
 import icon from "@/icon.svg";
 import { Icon } from "@/look/Icon";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { MAIN, useFocusStaysNear } from "./focus";
 import { Me } from "./Me";
 import { PARTS, PLACES, type Place } from "./places";
+import { entryOf, RECENT, remembered } from "./shortcuts";
+import { useShortcuts } from "./useShortcuts";
 
 const Palette = lazy(() => import("./Palette"));
+const Shortcuts = lazy(() => import("./Shortcuts"));
 
 const NAV = "navigation";
 /** Where a guest's screen has the room: the navigation is its icons. */
@@ -18,7 +22,11 @@ const CONSOLE = /^\/vms\/\d+\/(console|serial)$/;
 export function Layout({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   const [palette, setPalette] = useState(false);
+  const [help, setHelp] = useState(false);
+  const showHelp = useCallback(() => setHelp(true), []);
   const drawer = useDrawer(pathname);
+  useShortcuts(showHelp);
+  useRecent(pathname);
   const here = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
   useMainFocus(pathname);
   useFocusStaysNear(MAIN);
@@ -82,7 +90,12 @@ export function Layout({ children }: { children: ReactNode }) {
       <ConnectionState />
       {palette && (
         <Suspense fallback={null}>
-          <Palette onClose={() => setPalette(false)} />
+          <Palette onClose={() => setPalette(false)} showHelp={showHelp} />
+        </Suspense>
+      )}
+      {help && (
+        <Suspense fallback={null}>
+          <Shortcuts onClose={() => setHelp(false)} />
         </Suspense>
       )}
     </div>
@@ -127,6 +140,14 @@ function useMainFocus(pathname: string) {
     document.getElementById(MAIN)?.focus({ preventScroll: true });
     document.getElementById(MAIN)?.scrollTo(0, 0);
   }, [place]);
+}
+
+/** The page of one thing is among the first that the palette shows. */
+function useRecent(pathname: string) {
+  useEffect(() => {
+    const entry = entryOf(pathname);
+    if (entry) writeStored(RECENT, remembered(readStored<string[]>(RECENT, []), entry));
+  }, [pathname]);
 }
 
 /** On a phone the navigation lies over the page: it goes when a place was chosen, and by Escape. */

@@ -3,10 +3,12 @@ import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
+import { readStored, writeStored } from "@/api/stored";
 import { ForceOff } from "@/ui/ForceOff";
 import { chooseTheme } from "@/ui/theme";
 import { actionsOf, runOnVms } from "@/ui/vmActions";
 import { PLACES } from "./places";
+import { RECENT, recentFirst, remembered } from "./shortcuts";
 
 interface Entry {
   id: string;
@@ -19,16 +21,18 @@ interface Entry {
 
 const MOST = 12;
 
-export default function Palette({ onClose }: { onClose: () => void }) {
+export default function Palette({ onClose, showHelp }: { onClose: () => void; showHelp: () => void }) {
   const [words, setWords] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
   const [dangerous, setDangerous] = useState<Vm>();
-  const entries = useEntries(setDangerous);
+  const [recent] = useState(() => readStored<string[]>(RECENT, []));
+  const entries = useEntries(setDangerous, showHelp, recent);
   const found = useMemo(() => search(entries, words), [entries, words]);
   const run = (entry: Entry | undefined) => {
     if (!entry) return;
     if (!entry.asks) onClose();
+    writeStored(RECENT, remembered(recent, entry.id));
     entry.run();
   };
   const press = (event: KeyboardEvent) => {
@@ -86,7 +90,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
-function useEntries(ask: (vm: Vm) => void): Entry[] {
+/** What was used lately stands first. */
+function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonly string[]): Entry[] {
   const navigate = useNavigate();
   const vms = useObjects("vm");
   const media = useObjects("medium");
@@ -95,10 +100,11 @@ function useEntries(ask: (vm: Vm) => void): Entry[] {
   const may = useMay();
   return useMemo(() => {
     const go = (path: string) => () => void navigate(path);
-    return [
+    const all: Entry[] = [
       ...PLACES.map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
       { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
       { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
+      { id: "shortcuts", title: "Keyboard shortcuts", kind: "action", run: showHelp },
       { id: "upload", title: "Upload an image", kind: "action", run: go("/media?upload") },
       ...(["light", "dark", "system"] as const).map((theme) => ({
         id: `theme-${theme}`,
@@ -128,7 +134,8 @@ function useEntries(ask: (vm: Vm) => void): Entry[] {
       ...groups.map((one) => ({ id: `g-${one.gid}`, title: one.name, kind: "group", run: go(`/groups/${one.gid}`) })),
       ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
     ];
-  }, [navigate, vms, media, groups, users, may, ask]);
+    return recentFirst(all, recent);
+  }, [navigate, vms, media, groups, users, may, ask, showHelp, recent]);
 }
 
 /** Every word must occur; what begins with the first word comes first. */

@@ -5,6 +5,7 @@ import { type ReactNode, useRef } from "react";
 import type { Chosen, Column, Key, Order } from "./column";
 import { Head } from "./Head";
 import { Row } from "./Row";
+import { moveByArrow } from "./rowKeys";
 
 /** Pixels that a row of one line is high. */
 const ROW = 37;
@@ -61,6 +62,7 @@ export function Rows<T>(props: Props<T>) {
       className={many ? "v-rows v-rows-many" : "v-rows"}
       tabIndex={many ? 0 : -1}
       aria-label={label}
+      onKeyDown={moveByArrow}
     >
       <table
         className={`pf-v6-c-table pf-m-compact${many ? " pf-m-sticky-header" : ""}`}
