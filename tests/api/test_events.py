@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.api.test_senders import slow
 from tests.api.world import PASSWORD, World, world
 from tests.events.page import Stream, is_changed, is_gone, is_set, opened
+from tests.patience import PATIENCE
+from velocity.api import events
 from velocity.events.limits import StreamLimits
 from velocity.hypervisor.port import Fact, FactCause
 
@@ -54,6 +57,62 @@ async def test_a_right_that_is_gone_is_gone_from_the_next_snapshot_of_the_same_u
     assert len((await snapshot(w, key))["vms"]) == 1
     await w.ok("DELETE", "/u/group", gid=gid, force=True)
     assert (await snapshot(w, key))["vms"] == []
+
+
+@pytest.mark.holds("BOUND-473")
+async def test_a_long_snapshot_is_sent_in_pieces_in_the_turns_of_its_user(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many streams a user opens at once, others come between two pieces."""
+    for number in range(40):
+        await w.group(f"{number} " + "x" * 60)
+    told = await snapshot(w, w.key)
+    monkeypatch.setattr(events, "PIECE", 1000)
+    slow(w.server.services.turns)
+    step, counting = 0, True
+    steps: list[int] = []
+    """In which step of the loop a piece was sent, each time."""
+
+    def count() -> None:
+        nonlocal step
+        step += 1
+        if counting:
+            asyncio.get_running_loop().call_soon(count)
+
+    class Counting(Stream):
+        async def _send(self, message: Any) -> None:
+            if message.get("body"):
+                steps.append(step)
+            await super()._send(message)
+
+    async def read(stream: Stream) -> None:
+        pieces: list[bytes] = []
+        while not b"".join(pieces).endswith(b"\n\n"):
+            piece = await asyncio.wait_for(stream.sent.get(), PATIENCE)
+            pieces.append(piece or b"")
+        await stream.leave()
+        assert max(map(len, pieces)) <= 1000
+        assert told == json.loads(b"".join(pieces).partition(b"data: ")[2].partition(b"\nid: ")[0])
+
+    count()
+    await asyncio.gather(*(read(Counting(w, w.key)) for _ in range(4)))
+    counting = False
+    assert len(steps) > 20
+    assert max(map(steps.count, steps)) <= 2, "one of those that wait, and one that has just come"
+
+
+@pytest.mark.holds("BOUND-473")
+async def test_a_snapshot_is_kept_from_the_last_stream_on_that_was_sent_it(w: World) -> None:
+    await w.settle()
+    states = w.server.services.events.initial_states
+    taken = [states.take(0)[0]]
+    forgetting = states.forgetting
+    taken.append(states.take(0)[0])
+    assert taken[0] is taken[1]
+    assert forgetting is not None
+    assert forgetting.cancelled()
+    assert states.forgetting is not None
+    assert not states.forgetting.cancelled()
 
 
 # Refusals

@@ -19,6 +19,7 @@ from velocity.api.handlers.base import Services
 from velocity.api.request import carried
 from velocity.api.request_record import RequestRecord
 from velocity.api.server import cut, left
+from velocity.api.turns import Turns
 from velocity.contract.events import WATCH
 from velocity.contract.operation import Nothing
 from velocity.events.readers import Readers, bye
@@ -30,6 +31,8 @@ HEADERS: Mapping[str, str] = {
     "x-accel-buffering": "no",
 }
 """A proxy (nginx) holds nothing back."""
+PIECE = 64 << 10
+"""Bytes of an event that are sent at once: as many as a connection holds back (uvloop's high-water mark)."""
 
 
 class Watch(Endpoint):
@@ -42,16 +45,18 @@ class Watch(Endpoint):
         readers = self.services.events.readers
         caller = self.admit(about, carried(request, None), Nothing())
         readers.admit(caller)
-        return Stream(readers, caller, request.headers.get("last-event-id") or request.query_params.get("last", ""))
+        last = request.headers.get("last-event-id") or request.query_params.get("last", "")
+        return Stream(readers, self.services.turns, caller, last)
 
 
 class Stream(Response):
     """The connection of a reader who was admitted, until they or the server end it, or they take too long."""
 
-    def __init__(self, readers: Readers, caller: Caller, last: str) -> None:
+    def __init__(self, readers: Readers, turns: Turns, caller: Caller, last: str) -> None:
         super().__init__(headers=dict(HEADERS))
         del self.headers["content-length"]
         self._readers = readers
+        self._turns = turns
         self._caller = caller
         self._last = last
 
@@ -87,10 +92,19 @@ class Stream(Response):
         try:
             async with contextlib.aclosing(reader.frames()) as frames:
                 async for data in frames:
-                    await _sent(send, data, self._readers.limits.patience)
+                    await self._send_some(send, data)
         except TimeoutError:
             await _sent(send, bye("slow"), self._readers.limits.farewell)
         await _sent(send, b"", self._readers.limits.farewell, more=False)
+
+    async def _send_some(self, send: Send, data: bytes) -> None:
+        """What is long in pieces, as room comes and in the user's turns, by however many streams."""
+        patience = self._readers.limits.patience
+        for at in range(0, len(data), PIECE):
+            if len(data) > PIECE:
+                await _sent(send, b"", patience)  # returns when there is room
+                await self._turns.take(self._caller.uid)
+            await _sent(send, data[at : at + PIECE], patience)
 
 
 async def _sent(send: Send, data: bytes, patience: float, *, more: bool = True) -> None:

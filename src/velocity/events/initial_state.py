@@ -24,7 +24,7 @@ from velocity.events.writer import EventWriter
 from velocity.fair import FairGate
 
 KEPT = 1.0
-"""Seconds for which a snapshot is kept for another stream of the same user."""
+"""Seconds for which a snapshot is kept for another stream of the same user, since the last one that was sent it."""
 
 
 class InitialStates:
@@ -46,6 +46,7 @@ class InitialStates:
         self._measured = float("-inf")
         self._last: tuple[int, int, bytes] | None = None
         """The last one taken: of whom, the cursor, the event. As long as the ring says nothing more, it is true."""
+        self.forgetting: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def beginning(self, uid: int) -> AsyncIterator[None]:
@@ -84,7 +85,9 @@ class InitialStates:
             data = encode(self._visible_state(uid).initial_state())
             event = b"event: snapshot\ndata: %s\nid: %s\n\n" % (data, self._ring.name(cursor))
             self._last = uid, cursor, event
-            asyncio.get_running_loop().call_later(KEPT, self._forget, event, context=Context())
+        if self.forgetting is not None:
+            self.forgetting.cancel()
+        self.forgetting = asyncio.get_running_loop().call_later(KEPT, self._forget, context=Context())
         return event, cursor
 
     def _taken(self, uid: int) -> bytes | None:
@@ -92,9 +95,8 @@ class InitialStates:
         last = self._last
         return last[2] if last is not None and last[:2] == (uid, self._ring.head) else None
 
-    def _forget(self, event: bytes) -> None:
-        if self._last is not None and self._last[2] is event:
-            self._last = None
+    def _forget(self) -> None:
+        self._last = None
 
     def _visible_state(self, uid: int) -> VisibleState:
         return VisibleState(self._areas, self._writer.renderer, uid)

@@ -30,4 +30,4 @@ class StreamLimits:
     most_bytes: int = 64 << 20
     readers: int = 1024
     own: int = 16
-    rendered: int = 100
+    rendered: int = 25
