@@ -59,7 +59,7 @@ async def test_a_right_that_is_gone_is_gone_from_the_next_snapshot_of_the_same_u
     assert (await snapshot(w, key))["vms"] == []
 
 
-@pytest.mark.holds("BOUND-473")
+@pytest.mark.holds("BOUND-38")
 async def test_a_long_snapshot_is_sent_in_pieces_in_the_turns_of_its_user(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +101,7 @@ async def test_a_long_snapshot_is_sent_in_pieces_in_the_turns_of_its_user(
     assert max(map(steps.count, steps)) <= 2, "one of those that wait, and one that has just come"
 
 
-@pytest.mark.holds("BOUND-473")
+@pytest.mark.holds("BOUND-38")
 async def test_a_snapshot_is_kept_from_the_last_stream_on_that_was_sent_it(w: World) -> None:
     await w.settle()
     states = w.server.services.events.initial_states

@@ -126,7 +126,7 @@ def test_the_dashboard_says_what_hurts_and_nothing_when_all_is_well(tmp_path: Pa
             expect(attention).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-463")
+@pytest.mark.holds("PAGE-36")
 def test_single_keys_go_find_and_create_and_can_be_switched_off(host: Host, root: Person) -> None:
     page, press = root.page, root.page.keyboard.press
     for name in ("a1", "a2", "a3"):
