@@ -234,6 +234,28 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
     await asyncio.gather(at_once(), in_time())
 
 
+@pytest.mark.holds("IMAGE-31")
+async def test_a_server_that_sends_crumbs_is_left(w: World, o: Origin) -> None:
+    """Each of them takes as long as many bytes."""
+
+    async def crumbs(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("200 OK", "Transfer-Encoding: chunked"))
+        while True:
+            writer.write(b"1\r\nx\r\n" * 1000)
+            await writer.drain()
+
+    async def interim(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+            await writer.drain()
+
+    for serve, words in ((crumbs, "nearly one by one"), (interim, "broke off")):
+        o.files["/x"] = serve
+        task = await fetch(w, o.url("/x"))
+        assert task["state"] == "FAILED" and words in task["message"], task
+        await check_nothing_left(w)
+
+
 async def _raw(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
 

@@ -25,13 +25,54 @@ from velocity.fetching.urls import Url
 REDIRECTS = 5
 ADDRESSES = 4
 """Of a host: so many are tried."""
-YIELD = 64
-"""Pieces after which others have their turn: a server may send its bytes one by one."""
+READ, HEAD = 16 << 10, 256 << 10
+"""Bytes that are read at once, and before the body."""
+YIELD, CRUMBS, SMALLEST = 64, 10_000, 128
+"""Pieces after which others have their turn; so many have so many bytes on average, as each costs the same time."""
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _MOVED = {301, 302, 303, 307, 308}
 
 logging.getLogger("httpcore").setLevel(logging.INFO)  # it would write down whole URLs
+
+
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """Reads little at a time, as what was read is parsed without a pause, and no more than `HEAD` until `head_ended`:
+    a server may send one interim answer after the other.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self._head: int | None = HEAD
+
+    def head_ended(self) -> None:
+        self._head = None
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the library's
+        piece = await self._inner.read(min(max_bytes, READ), timeout)
+        if self._head is not None:
+            self._head -= len(piece)
+            if self._head < 0:
+                raise httpcore.RemoteProtocolError("the head is too long")
+        return piece
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's
+    ) -> httpcore.AsyncNetworkStream:
+        self._inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -43,6 +84,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         self._permitted = permitted
         self._inner = httpcore.AnyIOBackend()
         self.is_public = True
+        self.stream: BoundedStream | None = None
 
     async def connect_tcp(
         self,
@@ -60,7 +102,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
                 failed = error
             else:
                 self.is_public = self._connections.is_public(address)
-                return stream
+                self.stream = BoundedStream(stream)
+                return self.stream
         raise failed or httpcore.ConnectError("no address")
 
 
@@ -106,7 +149,10 @@ async def _get(
     )
     with _as_refusals(url):
         async with asyncio.timeout(limits.lookup + ADDRESSES * limits.connect + limits.silence):
-            return await held.enter_async_context(request)
+            response = await held.enter_async_context(request)
+    assert backend.stream is not None, "it was connected"
+    backend.stream.head_ended()
+    return response
 
 
 def _follow(url: Url, location: str | None, permitted: Permitted) -> Url:
@@ -146,13 +192,17 @@ def _validator(headers: dict[str, str]) -> str | None:
 
 
 async def _pieces(response: httpcore.Response, url: Url) -> AsyncGenerator[bytes, None]:
-    count = 0
+    count = size = 0
     with _as_refusals(url):
         async for piece in response.aiter_stream():
             yield piece
-            count += 1
+            count, size = count + 1, size + len(piece)
             if not count % YIELD:
                 await asyncio.sleep(0)
+            if count == CRUMBS:
+                if size < CRUMBS * SMALLEST:
+                    raise NotServed(f"{url.authority} sends its bytes nearly one by one: use another URL")
+                count = size = 0
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 from velocity.fetching import addresses
 from velocity.fetching.connections import Connections, Resolve
@@ -35,6 +37,7 @@ class HttpSource:
 
     @asynccontextmanager
     async def open(self, url: Url, permitted: Permitted, rest: Rest | None) -> AsyncIterator[Answer]:
+        await asyncio.to_thread(import_module, "velocity.fetching.http")  # it takes a while
         from velocity.fetching import http
 
         async with http.ask(self._connections, url, permitted, rest) as answer:
