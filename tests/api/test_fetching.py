@@ -44,7 +44,10 @@ async def w(tmp_path: Path) -> AsyncIterator[World]:
 async def fetch(w: World, url: str, _key: str | None = None, **more: Any) -> dict[str, Any]:
     """The task at its end."""
     body = {"gid": 0, "mpid": 1, "name": "fetched", "url": url, **more}
-    return await wait(w, await w.ok("PUT", "/m/media/fetch", _key, **body))
+    started = await w.ok("PUT", "/m/media/fetch", _key, **body)
+    async with asyncio.timeout(PATIENCE):
+        await w.server.services.tasks.settle()
+    return (await w.ok("POST", "/t/task", tid=started["tid"])).body
 
 
 async def used(w: World, gid: int = 0) -> int:
@@ -432,7 +435,8 @@ async def test_what_one_user_fetches_leaves_room_for_others(w: World, o: Origin)
         while len(o.asked) < 4:
             await asyncio.sleep(0.01)
     bob = await w.user("bob", (0, "media.create"), (0, "media.list"), (0, "host.reach"))
-    assert (await fetch(w, o.url("/x"), bob))["state"] == "DONE"
+    started = await w.ok("PUT", "/m/media/fetch", bob, **{**body, "url": o.url("/x"), "name": "bob's"})
+    assert (await wait(w, started))["state"] == "DONE"
     assert [one.target for one in o.asked].count("/endless") == 4, "the others wait"
     for tid in tids:
         await w.ok("DELETE", "/t/task", tid=tid)
