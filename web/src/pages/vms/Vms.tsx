@@ -82,7 +82,11 @@ export default function Vms() {
   /** The address follows when the typing pauses: a new one makes the whole frame anew. */
   const setFind = (words: string) => {
     clearTimeout(searchTimer.current);
-    searchTimer.current = setTimeout(() => set("find", words || undefined), SEARCH_DELAY_MS);
+    const { pathname } = location;
+    searchTimer.current = setTimeout(() => {
+      // who has gone on meanwhile is not called back: the next page may still be loading
+      if (location.pathname === pathname) set("find", words || undefined);
+    }, SEARCH_DELAY_MS);
   };
   const filter = (next: Filters) => setParams((before) => writeFilters(before, next), { replace: true });
   const mayCreate = groups.some((one) => may("vm.create", one.gid));
