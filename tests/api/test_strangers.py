@@ -85,6 +85,7 @@ def body(
     return ids | {
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
         "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
+        "url": "https://cloud.example/disk",
     }  # fmt: skip
 
 
