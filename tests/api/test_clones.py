@@ -17,6 +17,7 @@ from tests.patience import PATIENCE
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.machines.rules import name_of_copy
 from velocity.storage.port import Belongs, variables
+from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +101,9 @@ async def test_a_clone_into_another_group_counts_there(w: World) -> None:
 
 @pytest.mark.holds("MORE-8")
 @pytest.mark.parametrize("ends", ["cancelled", "failed", "refused at the commit", "its right taken"])
-async def test_a_clone_that_does_not_end_well_leaves_nothing(w: World, ends: str) -> None:
+async def test_a_clone_that_does_not_end_well_leaves_nothing(
+    w: World, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vmid, _ = await furnished(w)
     await run_once(w, vmid)
     ann = await w.user("ann", (0, "vm.create"), (0, "media.create"), (0, "vm.view"), (0, "media.list"))
@@ -112,8 +115,7 @@ async def test_a_clone_that_does_not_end_well_leaves_nothing(w: World, ends: str
     if ends == "failed":
         w.images.convert = fails  # type: ignore[method-assign]
     elif ends == "refused at the commit":
-        kept_store = w.server.services.cloning._store.add
-        w.server.services.cloning._store.add = fails  # type: ignore[method-assign]
+        monkeypatch.setattr(SqlMachines, "add", fails)
     else:
         hangs = hang(w)
     tid = (await w.ok("PUT", "/v/vm/clone", ann, vmid=vmid, gid=0, name="db"))["tid"]
@@ -130,8 +132,7 @@ async def test_a_clone_that_does_not_end_well_leaves_nothing(w: World, ends: str
     assert task["state"] == ("CANCELLED" if ends == "cancelled" else "FAILED")
     await w.settle()
     assert await shown(w) == before
-    if ends == "refused at the commit":
-        w.server.services.cloning._store.add = kept_store  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert of_machines(w) == machines, "nor are there firmware variables of it"
     await w.vm("db")
 
