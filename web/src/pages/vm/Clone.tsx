@@ -71,6 +71,7 @@ export function Clone({ vm, onClose }: { vm: Vm; onClose: () => void }) {
       about="The same settings, with NICs of its own; it does not start with the server."
       verb="Clone"
       ready={!problem && !runs && info.data !== undefined}
+      missing={runs ? `${vm.name} is not stopped.` : undefined}
       refusal={refused.last}
       cli={vmCli({ ...vm, path: path(vm.gid) }, "clone", name, ...options)}
       request={{ method: "put", path: "/v/vm/clone", body }}
