@@ -7,12 +7,13 @@ that others' defaults make.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,8 @@ from velocity.hypervisor.port import Bus, DiskSpec
 from velocity.storage.port import MediaRef
 
 ROUNDS = int(os.environ.get("VELOCITY_BENCH_ROUNDS", "5"))
-SECONDS = 3600.0
-SIZE, TOOL_SIZE = 512 << 20, 2 << 20
+SECONDS = 900.0
+SIZE, TOOL_SIZE = 256 << 20, 2 << 20
 SOURCE = Path(__file__).parent / "peers" / "disk_io.c"
 FIND = (
     "for b in /sys/block/[sv]d*; do case $(cat $b/size) in "
@@ -48,9 +49,8 @@ DIRECT = ",cache.direct=on,file.cache.direct=on,file.aio="
 
 @dataclass(frozen=True)
 class Files:
-    """What guests have: `disk` is written to, `tool` is only read."""
+    """What a guest has: `disk` is written to, `tool` is only read."""
 
-    iso: Path
     disk: Path
     tool: Path
 
@@ -81,8 +81,6 @@ def warm(file: Path) -> None:
 
 
 def measure(bench: Bench, who: str, guest: Ours | ByHand, disk: Path) -> None:
-    boot(guest)
-    guest.run(FIND)
     for row, (what, unit) in ROWS.items():
         (drop if row.endswith("cold") else warm)(disk)
         said = str(guest.run(f"/io $d {what}"))
@@ -92,15 +90,38 @@ def measure(bench: Bench, who: str, guest: Ours | ByHand, disk: Path) -> None:
         bench.add(f"{row}: {who}", unit, float(found[1]))
 
 
-def ours(bench: Bench, server: Server, media: Sequence[dict[str, object]], disk: Path, who: str) -> None:
-    vmid = int(server.ok("PUT", "/v/vm/efi", name=who, gid=0, cpus=1, memory_mib=256, media=media)["vmid"])
-    guest = Ours(server, vmid)
-    try:
-        measure(bench, who, guest, disk)
-    finally:
-        guest.close()
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
-        server.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
+class Guests:
+    """All of them run at the same time, each with a disk of its own, and wait for their turns."""
+
+    def __init__(self, stack: ExitStack, place: Path) -> None:
+        self._stack = stack
+        self._place = place
+        self._tool = tool(place)
+        self.iso = build(CACHE).iso
+        self.running: dict[str, tuple[Ours | ByHand, Path]] = {}
+
+    def by_hand(self, who: str, made: Callable[[Files], Made]) -> None:
+        files = Files(self._place / who, self._tool)
+        fill(files.disk, SIZE)
+        self.running[who] = self._stack.enter_context(ByHand(made(files), self.iso, 256)), files.disk
+
+    def ours(self, server: Server, cache: str, iso: str, io: str) -> None:
+        who = f"{OURS}, {cache}"
+        mid = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name=who, size=SIZE)["mid"]
+        (disk,) = (self._place / "data" / "media").glob(f"{mid}*")
+        with disk.open("r+b") as file:
+            file.write(os.urandom(SIZE))
+        media = [
+            {"mid": iso, "mode": "VIRTIO", "readonly": True}, {"mid": mid, "mode": "BLOCK", "cache": cache},
+            {"mid": io, "mode": "BLOCK", "readonly": True},
+        ]  # fmt: skip
+        vmid = int(server.ok("PUT", "/v/vm/efi", name=who, gid=0, cpus=1, memory_mib=256, media=media)["vmid"])
+        self.running[who] = Ours(server, vmid), disk
+
+    def ready(self) -> None:
+        for guest, _ in self.running.values():
+            boot(guest)
+            guest.run(FIND)
 
 
 def same(files: Files, more: str) -> Made:
@@ -132,23 +153,27 @@ def with_disks(made: Made, files: Files, device: str, more: str) -> Made:
     return words
 
 
-def peers(files: Files) -> dict[str, Made]:
-    """qemu-server's src/PVE/QemuServer/Drive.pm and Blockdev.pm (cache none, aio io_uring; the wizard's VirtIO SCSI
-    single with an iothread), Incus' driver_qemu.go (io.cache none, io.bus virtio-scsi, aio io_uring), virt-manager's
-    virt-install-linux2020.xml (virtio-blk, QEMU's own cache mode, discard)."""
+def _proxmox(files: Files) -> Made:
     thread = ["-object", "iothread,id=t0", "-device", "virtio-scsi-pci,id=single,iothread=t0"]
-    return {
-        "Proxmox VE's defaults": with_disks(
-            lambda place: [*proxmox(place), *thread], files, "scsi-hd,bus=single.0,scsi-id={number},drive=d{number}",
-            f"{DIRECT}io_uring,detect-zeroes=on",
-        ),
-        "Incus' defaults": with_disks(
-            incus, files, "scsi-hd,bus=scsi.0,scsi-id={number}1,drive=d{number}", f"{DIRECT}io_uring,discard=unmap"
-        ),
-        "virt-manager's defaults": with_disks(
-            virt_manager, files, "virtio-blk-pci,drive=d{number}", ",discard=unmap"
-        ),
-    }  # fmt: skip
+    device = "scsi-hd,bus=single.0,scsi-id={number},drive=d{number}"
+    return with_disks(lambda place: [*proxmox(place), *thread], files, device, f"{DIRECT}io_uring,detect-zeroes=on")
+
+
+def _incus(files: Files) -> Made:
+    device = "scsi-hd,bus=scsi.0,scsi-id={number}1,drive=d{number}"
+    return with_disks(incus, files, device, f"{DIRECT}io_uring,discard=unmap")
+
+
+PEERS: dict[str, Callable[[Files], Made]] = {
+    "Proxmox VE's defaults": _proxmox,
+    "Incus' defaults": _incus,
+    "virt-manager's defaults": lambda files: with_disks(
+        virt_manager, files, "virtio-blk-pci,drive=d{number}", ",discard=unmap"
+    ),
+}
+"""qemu-server's src/PVE/QemuServer/Drive.pm and Blockdev.pm (cache none, aio io_uring; the wizard's VirtIO SCSI single
+with an iothread), Incus' driver_qemu.go (io.cache none, io.bus virtio-scsi, aio io_uring), virt-manager's
+virt-install-linux2020.xml (virtio-blk, QEMU's own cache mode, discard)."""
 
 
 def main() -> None:
@@ -158,39 +183,30 @@ def main() -> None:
         runs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="velocity-runs-")))
         place.chmod(0o711)
         runs.chmod(0o711)
-        files = Files(build(CACHE).iso, place / "disk", tool(place))
-        fill(files.disk, SIZE)
+        guests = Guests(stack, place)
         server = Server(place / "data", runtime_dir=str(runs))
         stack.callback(server.close)
         server.start()
-        iso = {"mid": server.upload("guest.iso", files.iso.read_bytes()), "mode": "VIRTIO"}
-        mid = server.upload("disk", files.disk.read_bytes(), type="DISK")
-        (own,) = (place / "data" / "media").glob(f"{mid}*")
-        io = {"mid": server.upload("tool", files.tool.read_bytes(), type="DISK"), "mode": "BLOCK", "readonly": True}
-        disk = {"mid": mid, "mode": "BLOCK"}
+        iso = server.upload("guest.iso", guests.iso.read_bytes())
+        io = server.upload("tool", (place / "tool").read_bytes(), type="DISK")
         both = {"writeback": "", "none": f"{DIRECT}io_uring"}
-
-        def by_hand(who: str, made: Made) -> Callable[[], None]:
-            def run() -> None:
-                with ByHand(made, files.iso, 256) as guest:
-                    measure(bench, who, guest, files.disk)
-
-            return run
-
-        turns: list[Callable[[], None]] = []
-        for cache, more in both.items():
-            media = [iso, {**disk, "cache": cache}, io]
-            turns.append(lambda cache=cache, media=media: ours(bench, server, media, own, f"{OURS}, {cache}"))  # type: ignore[misc]
-            turns.append(by_hand(f"{BY_HAND}, {cache}", same(files, more)))
-        turns.append(by_hand(f"{BY_HAND}, writeback by io_uring", same(files, ",file.aio=io_uring")))
-        turns.append(by_hand(f"{BY_HAND}, none by Linux AIO", same(files, f"{DIRECT}native")))
-        turns += [by_hand(who, made) for who, made in peers(files).items()]
+        ways = {"writeback by io_uring": ",file.aio=io_uring", "none by Linux AIO": f"{DIRECT}native"}
+        for cache in both:
+            guests.ours(server, cache, iso, io)
+        for which, more in {**both, **ways}.items():
+            guests.by_hand(f"{BY_HAND}, {which}", lambda files, more=more: same(files, more))  # type: ignore[misc]
+        for who, made in PEERS.items():
+            guests.by_hand(who, made)
+        guests.ready()
+        turns = [
+            lambda who=who, guest=guest, disk=disk: measure(bench, who, guest, disk)
+            for who, (guest, disk) in guests.running.items()
+        ]
         bench.rounds(ROUNDS, turns, warm=0, seconds=SECONDS)
-        for row in ROWS:
-            for cache in both:
-                bench.goal(f"{row}: {OURS}, {cache}", f"{row}: {BY_HAND}, {cache}", factor=0.98, least=True)
-            for who in peers(files):
-                bench.goal(f"{row}: {OURS}, writeback", f"{row}: {who}", factor=1, least=True)
+        for row, cache in itertools.product(ROWS, both):
+            bench.goal(f"{row}: {OURS}, {cache}", f"{row}: {BY_HAND}, {cache}", factor=0.98, least=True)
+        for row, who in itertools.product(ROWS, PEERS):
+            bench.goal(f"{row}: {OURS}, writeback", f"{row}: {who}", factor=1, least=True)
     bench.notes.append(f"by {'KVM' if KVM else 'software emulation'}")
     bench.finish()
 
