@@ -16,6 +16,7 @@ import httpx
 from argon2 import PasswordHasher
 
 from tests.answers import noting
+from tests.api.asking import ask
 from tests.patience import PATIENCE
 from velocity import app
 from velocity.access.passwords import Passwords
@@ -70,8 +71,8 @@ class World:
 
     async def raw(self, method: str, path: str, content: Any = b"", **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = await self.http.request(method, "http://velocity" + path, content=content, headers=named)
-        return Answer(response.status_code, response.json())
+        status, said = await ask(self.server.asgi, method, path, content, named)
+        return Answer(status, json.loads(said))
 
     async def call(self, method: str, path: str, _key: Any = None, **body: Any) -> Answer:
         key = self.key if _key is None else _key
