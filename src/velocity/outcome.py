@@ -73,7 +73,10 @@ class Outcome:
         except OutcomeUnknown:
             doing.add_done_callback(_seen)
             raise
-        return doing.result()
+        try:
+            return doing.result()
+        finally:
+            del doing  # its failure holds it by this frame: a cycle, which only the collector would find
 
 
 def _seen(done: asyncio.Future[Any]) -> None:

@@ -107,6 +107,7 @@ class WhileAllowed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watch.stop()
+        del self._watch  # which knows this one: a cycle, which only the collector would find
         if self._is_cancelled and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             assert self.refused is not None
             raise self.refused from error
