@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SHARED := -n 3 --dist loadgroup --no-loadscope-reorder
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what the server needs (packages of the distribution, a virtual environment)
 	@scripts/setup
@@ -63,6 +63,12 @@ bench-report: ## Write the latest results into docs/performance.md, as tables an
 	@scripts/setup dev
 	@$(PY) -m bench.report
 
+bench-neighbours: ## Measure what others feel of hostile connections and of one user's storms, for docs/performance.md; seven minutes
+	@scripts/setup dev
+	@$(PY) -m bench.hostile
+	@$(PY) -m bench.storms
+	@$(PY) -m bench.report
+
 bench-%:
 	@scripts/setup dev
 	@$(PY) -m bench.$*
@@ -98,4 +104,4 @@ clean: ## Remove caches and the virtual environment (not var/, where the machine
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist profile web/node_modules src/velocity/api/static
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test unit flood crash whole failures coverage check bench bench-report profile web docs screenshots fix dist clean
+.PHONY: help setup run test unit flood crash whole failures coverage check bench bench-report bench-neighbours profile web docs screenshots fix dist clean
