@@ -79,13 +79,15 @@ async def test_a_long_snapshot_is_sent_in_pieces_in_the_turns_of_its_user(
         if counting:
             asyncio.get_running_loop().call_soon(count)
 
-    class Counting(Stream):
-        async def _send(self, message: Any) -> None:
-            if message.get("body"):
+    class Sent(asyncio.Queue[bytes | None]):
+        def put_nowait(self, item: bytes | None) -> None:
+            if item:
                 steps.append(step)
-            await super()._send(message)
+            super().put_nowait(item)
 
-    async def read(stream: Stream) -> None:
+    async def read() -> None:
+        stream = Stream(w, w.key)
+        stream.sent = Sent()
         pieces: list[bytes] = []
         while not b"".join(pieces).endswith(b"\n\n"):
             piece = await asyncio.wait_for(stream.sent.get(), PATIENCE)
@@ -95,7 +97,7 @@ async def test_a_long_snapshot_is_sent_in_pieces_in_the_turns_of_its_user(
         assert told == json.loads(b"".join(pieces).partition(b"data: ")[2].partition(b"\nid: ")[0])
 
     count()
-    await asyncio.gather(*(read(Counting(w, w.key)) for _ in range(4)))
+    await asyncio.gather(*(read() for _ in range(4)))
     counting = False
     assert len(steps) > 20
     assert max(map(steps.count, steps)) <= 2, "one of those that wait, and one that has just come"
