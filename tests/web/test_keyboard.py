@@ -138,7 +138,7 @@ def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
     page = somebody.page
     shown(somebody, "/groups")
     tree = page.get_by_role("tree", name="Groups")
-    tree.get_by_role("button", name="root", exact=True).focus()
+    tree.get_by_role("button", name="root group", exact=True).focus()
     seen = {focused(page)}
     for _ in range(tree.get_by_role("treeitem").count()):
         page.keyboard.press("ArrowDown")
@@ -147,7 +147,7 @@ def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
         if focused(page) == "team":
             page.keyboard.press("Enter")
             expect(page.get_by_role("heading", level=2, name="team")).to_be_visible()
-    assert seen >= {"root", "bare", "team", "below"}
+    assert seen >= {"root group", "bare", "team", "below"}
 
 
 @pytest.mark.holds("PAGE-3")

@@ -1,19 +1,24 @@
-/** Choices of looks that outlive the page, in local storage. Never anything secret. */
+/** Choices of looks that outlive the page, and what was typed for as long as its tab is open. Never anything secret. */
 const PREFIX = "velocity.";
 
-export function readStored<T>(name: string, otherwise: T): T {
+function read<T>(storage: () => Storage, name: string, otherwise: T): T {
   try {
-    const text = localStorage.getItem(PREFIX + name);
+    const text = storage().getItem(PREFIX + name);
     return text === null ? otherwise : (JSON.parse(text) as T);
   } catch {
     return otherwise;
   }
 }
 
-export function writeStored(name: string, value: unknown): void {
+function write(storage: () => Storage, name: string, value: unknown): void {
   try {
-    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    storage().setItem(PREFIX + name, JSON.stringify(value));
   } catch {
     // a browser that keeps nothing forgets the choice, no more
   }
 }
+
+export const readStored = <T>(name: string, otherwise: T): T => read(() => localStorage, name, otherwise);
+export const writeStored = (name: string, value: unknown): void => write(() => localStorage, name, value);
+export const readTab = <T>(name: string, otherwise: T): T => read(() => sessionStorage, name, otherwise);
+export const writeTab = (name: string, value: unknown): void => write(() => sessionStorage, name, value);

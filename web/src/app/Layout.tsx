@@ -8,7 +8,7 @@ import { Icon } from "@/look/Icon";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { MAIN, useFocusStaysNear } from "./focus";
 import { Me } from "./Me";
-import { PARTS, PLACES, type Place } from "./places";
+import { PARTS, PLACES, type Place, usePlaces } from "./places";
 import { entryOf, RECENT, remembered } from "./shortcuts";
 import { useShortcuts } from "./useShortcuts";
 
@@ -28,6 +28,7 @@ export function Layout({ children }: { children: ReactNode }) {
   useShortcuts(showHelp);
   useRecent(pathname);
   const here = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
+  const isShown = usePlaces();
   useMainFocus(pathname);
   useFocusStaysNear(MAIN);
   useEffect(() => {
@@ -69,7 +70,7 @@ export function Layout({ children }: { children: ReactNode }) {
         <nav aria-label="Places" className="v-nav">
           {PARTS.map((part) => (
             <ul key={part[0]?.path}>
-              {part.map((place) => (
+              {part.filter(isShown).map((place) => (
                 <li key={place.path}>
                   <NavLink place={place} here={place === here} />
                 </li>

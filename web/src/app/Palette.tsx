@@ -1,13 +1,15 @@
 /** The command palette (Ctrl-K): every place, VM, medium, group and user by a few letters, and what can be done with a VM. */
+
 import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import { ForceOff } from "@/ui/ForceOff";
+import { groupTitle } from "@/ui/groups";
 import { chooseTheme } from "@/ui/theme";
 import { actionsOf, runOnVms } from "@/ui/vmActions";
-import { PLACES } from "./places";
+import { PLACES, usePlaces } from "./places";
 import { RECENT, recentFirst, remembered } from "./shortcuts";
 
 interface Entry {
@@ -98,10 +100,11 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
   const groups = useObjects("group");
   const users = useObjects("user");
   const may = useMay();
+  const isShown = usePlaces();
   return useMemo(() => {
     const go = (path: string) => () => void navigate(path);
     const all: Entry[] = [
-      ...PLACES.map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
+      ...PLACES.filter(isShown).map(({ path, title }) => ({ id: path, title, kind: "place", run: go(path) })),
       { id: "create", title: "Create a virtual machine", kind: "action", run: go("/create") },
       { id: "screens", title: "Find a text on the screens", kind: "action", run: go("/vms?screens") },
       { id: "shortcuts", title: "Keyboard shortcuts", kind: "action", run: showHelp },
@@ -131,11 +134,16 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         kind: "medium",
         run: go(`/media?find=${encodeURIComponent(one.name)}`),
       })),
-      ...groups.map((one) => ({ id: `g-${one.gid}`, title: one.name, kind: "group", run: go(`/groups/${one.gid}`) })),
+      ...groups.map((one) => ({
+        id: `g-${one.gid}`,
+        title: groupTitle(one),
+        kind: "group",
+        run: go(`/groups/${one.gid}`),
+      })),
       ...users.map((one) => ({ id: `u-${one.uid}`, title: one.name, kind: "user", run: go(`/users/${one.uid}`) })),
     ];
     return recentFirst(all, recent);
-  }, [navigate, vms, media, groups, users, may, ask, showHelp, recent]);
+  }, [navigate, vms, media, groups, users, may, isShown, ask, showHelp, recent]);
 }
 
 /** Every word must occur; what begins with the first word comes first. */

@@ -1,5 +1,6 @@
 /** The pages in the navigation, as the command palette offers them too. */
-import type { Kind } from "@/api/live";
+import { useMemo } from "react";
+import { type Kind, useObjects, useReady } from "@/api/live";
 import type { IconName } from "@/look/Icon";
 
 export interface Place {
@@ -29,3 +30,16 @@ export const PARTS: readonly (readonly Place[])[] = [
   ],
 ];
 export const PLACES = PARTS.flat();
+
+/** Places that show nothing to who lacks a permission everywhere. */
+const NEEDS: Record<string, string> = { "/users": "user.list", "/history": "user.view" };
+
+/** Those that have something for the person. Before it is known what they may do: all. */
+export function usePlaces(): (place: Place) => boolean {
+  const groups = useObjects("group");
+  const ready = useReady();
+  return useMemo(() => {
+    const held = new Set(groups.flatMap((group) => group.permissions));
+    return ({ path }) => !ready || NEEDS[path] === undefined || held.has(`velocity.${NEEDS[path]}` as never);
+  }, [groups, ready]);
+}

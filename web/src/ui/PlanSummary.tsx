@@ -8,6 +8,7 @@ import type { Plan } from "@/api/schema";
 import { bytes, count, mib } from "./format";
 import { useGroupPath } from "./groups";
 import { sentence } from "./steps";
+import { ROOT_NAME } from "./texts/words";
 
 export interface Change {
   method: Exclude<Method, "post">;
@@ -76,7 +77,7 @@ export function quotaWords(one: Plan["consumes"][number], group: string, pool: s
   const [takes, gives] = [words(1), words(-1)];
   const parts = [takes.length && `takes ${and(takes)}`, gives.length && `gives back ${and(gives)}`].filter(Boolean);
   const said = parts.join(" and ");
-  return `${said.charAt(0).toUpperCase()}${said.slice(1)} (quota of ${group === "/" ? "the root group" : group})`;
+  return `${said.charAt(0).toUpperCase()}${said.slice(1)} (quota of ${group === ROOT_NAME ? `the ${group}` : group})`;
 }
 
 const and = (words: string[]): string =>

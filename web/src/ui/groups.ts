@@ -1,9 +1,12 @@
-/** Groups by their path of names, as the command line takes them: `team/web`; the root group is `/`. */
+/** Groups by their path of names, as the command line takes them: `team/web`; the root group has one name everywhere. */
 import { useMemo } from "react";
 import { type Group, useMay, useObjects } from "@/api/live";
+import { ROOT_NAME } from "./texts/words";
 import { groupPath } from "./vmCli";
 
 export const ROOT = 0;
+
+export const groupTitle = (group: Pick<Group, "gid" | "name">): string => (group.gid === ROOT ? ROOT_NAME : group.name);
 
 export function pathsOf(groups: readonly Group[]): Map<number, string> {
   const by = new Map(groups.map((group) => [group.gid, group]));
@@ -17,7 +20,7 @@ export function pathsOf(groups: readonly Group[]): Map<number, string> {
       names.unshift(at.name);
       at = by.get(at.parent_gid);
     }
-    paths.set(group.gid, groupPath(names) || "/");
+    paths.set(group.gid, group.gid === ROOT ? ROOT_NAME : groupPath(names));
   }
   return paths;
 }
@@ -46,6 +49,9 @@ export function useGroupsWhere(...permissions: string[]): GroupChoice[] {
     return groups
       .filter((group) => wanted.split(",").every((one) => may(one, group.gid)))
       .map((group) => ({ gid: group.gid, path: paths.get(group.gid) ?? "" }))
-      .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+      .sort((a, b) => {
+        const first = Number(b.gid === ROOT) - Number(a.gid === ROOT);
+        return first || a.path.localeCompare(b.path, undefined, { numeric: true });
+      });
   }, [groups, may, wanted]);
 }

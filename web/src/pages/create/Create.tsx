@@ -13,6 +13,7 @@ import { PlanStep } from "./PlanStep";
 import { RunProgress } from "./RunProgress";
 import { SettingsStep } from "./SettingsStep";
 import { useDraft } from "./useDraft";
+import { useStepAddress, WizardFoot } from "./WizardFoot";
 
 /** On a phone PatternFly calls the list of steps "Wizard toggle", which is not what stands on it. */
 function named(section: HTMLElement | null) {
@@ -46,34 +47,56 @@ function Questions() {
   const navigate = useNavigate();
   const may = useMay();
   const it = useDraft();
+  const address = useStepAddress();
   const { draft, running } = it;
   const { run, made } = running;
   const execute = async () => {
     const vmid = await running.execute(it.order());
     if (vmid === undefined) return;
-    showToast("success", draft.start ? `${draft.name} is RUNNING` : `${draft.name} is created`);
+    it.forget();
+    showToast("success", draft.start ? `${draft.name} is running` : `${draft.name} is created`);
     if (!location.pathname.startsWith(at("/create"))) return; // the person has gone elsewhere meanwhile
     void navigate(draft.start && may("vm.interact", draft.gid) ? `/vms/${vmid}/console` : `/vms/${vmid}`);
+  };
+  const back = () => {
+    address.set("settings", true);
+    running.back();
   };
   if (run)
     return (
       <Section>
-        <RunProgress draft={draft} run={run} onAgain={() => void execute()} onBack={running.back} undo={running.undo} />
+        <RunProgress draft={draft} run={run} onAgain={() => void execute()} onBack={back} undo={running.undo} />
       </Section>
     );
   const wrong = Object.keys(it.problems).length > 0;
+  const source = it.hasSource ? undefined : "Choose an image, upload one, or take an empty disk.";
+  const settings = wrong ? "Correct what is marked." : undefined;
   return (
     <Section className="v-section-wizard" aria-label="Questions" ref={named}>
       <Wizard
         isVisitRequired
         navAriaLabel="Steps"
-        onClose={() => void navigate("/vms")}
+        onClose={() => {
+          it.forget();
+          void navigate("/vms");
+        }}
+        onStepChange={(_event, step) => address.set(step.id)}
         shouldFocusContent
         startIndex={made?.disk ? 2 : 1}
+        footer={
+          <WizardFoot
+            missing={{ image: source, settings: source ?? settings, plan: source ?? settings ?? it.refused }}
+            open={(step) => step === "image" || (it.hasSource && (step === "settings" || !wrong))}
+            verb={draft.start ? "Create and start" : "Create"}
+            refused={it.refused}
+            onExecute={() => void execute()}
+          />
+        }
       >
-        <WizardStep id="image" name="Image" footer={{ isNextDisabled: !it.hasSource }}>
+        <WizardStep id="image" name="Image">
           <ImageStep
             draft={draft}
+            chosen={it.image?.mid}
             groups={it.groups}
             media={it.media}
             locked={made?.disk ? "The disk has already been created from what was chosen here." : undefined}
@@ -85,27 +108,17 @@ function Questions() {
             onFile={it.setFile}
           />
         </WizardStep>
-        <WizardStep id="settings" name="Settings" isDisabled={!it.hasSource} footer={{ isNextDisabled: wrong }}>
+        <WizardStep id="settings" name="Settings" isDisabled={!it.hasSource}>
           <SettingsStep
             draft={draft}
             role={it.role}
             room={it.room}
             problems={it.problems}
-            refused={it.refused}
             diskMade={made?.disk !== undefined}
             onChange={it.change}
           />
         </WizardStep>
-        <WizardStep
-          id="plan"
-          name="Plan"
-          isDisabled={!it.hasSource || wrong}
-          footer={{
-            nextButtonText: draft.start ? "Create and start" : "Create",
-            isNextDisabled: wrong || it.refused !== undefined,
-            onNext: () => void execute(),
-          }}
-        >
+        <WizardStep id="plan" name="Plan" isDisabled={!it.hasSource || wrong}>
           <PlanStep
             draft={draft}
             image={it.image}

@@ -7,12 +7,15 @@ export function Field({
   label,
   problem,
   hint,
+  warning,
   children,
 }: {
   id: string;
   label: string;
   problem?: string;
   hint?: ReactNode;
+  /** What is allowed, and worth a second look. */
+  warning?: string;
   children: ReactNode;
 }) {
   return (
@@ -21,6 +24,7 @@ export function Field({
       <FormHelperText>
         <HelperText isLiveRegion id={`${id}-below`}>
           {problem ? <HelperTextItem variant="error">{problem}</HelperTextItem> : null}
+          {!problem && warning ? <HelperTextItem variant="warning">{warning}</HelperTextItem> : null}
           {!problem && hint ? <HelperTextItem>{hint}</HelperTextItem> : null}
         </HelperText>
       </FormHelperText>
@@ -34,6 +38,7 @@ export function TextField({
   value,
   problem,
   hint,
+  warning,
   disabled,
   numeric,
   onChange,
@@ -43,12 +48,14 @@ export function TextField({
   value: string;
   problem?: string;
   hint?: ReactNode;
+  /** What is allowed, and worth a second look. */
+  warning?: string;
   disabled?: boolean;
   numeric?: boolean;
   onChange: (value: string) => void;
 }) {
   return (
-    <Field id={id} label={label} problem={problem} hint={hint}>
+    <Field id={id} label={label} problem={problem} hint={hint} warning={warning}>
       <TextInput
         id={id}
         value={value}

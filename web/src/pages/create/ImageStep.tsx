@@ -9,6 +9,7 @@ import { UploadHere } from "./UploadHere";
 
 export function ImageStep({
   draft,
+  chosen,
   groups,
   media,
   locked,
@@ -20,6 +21,8 @@ export function ImageStep({
   onFile,
 }: {
   draft: Draft;
+  /** The medium that it is, also when it was uploaded here. */
+  chosen: string | undefined;
   groups: readonly GroupChoice[];
   /** Those that the group can have. */
   media: readonly Medium[];
@@ -50,12 +53,7 @@ export function ImageStep({
           </FormGroup>
         )}
         <FormSection title="An existing image" titleElement="h3">
-          <ImageList
-            media={media}
-            gid={draft.gid}
-            chosen={source?.from === "medium" ? source.mid : undefined}
-            onChoose={onMedium}
-          />
+          <ImageList media={media} gid={draft.gid} chosen={chosen} onChoose={onMedium} />
         </FormSection>
         <FormSection title="A new image" titleElement="h3">
           <UploadHere upload={source?.from === "upload" ? source.id : undefined} refuse={refuse} onFile={onFile} />
@@ -71,6 +69,7 @@ export function ImageStep({
           />
         </FormSection>
       </fieldset>
+      <button type="submit" hidden />
       <div role="status">
         {warning && (
           <Alert isInline variant="warning" title="Before you continue">

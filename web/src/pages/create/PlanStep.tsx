@@ -31,10 +31,10 @@ export function PlanStep({
   const later = !image?.mid && image !== undefined;
   const waits = later && (draft.disk === "copy" || draft.disk === "import");
   return (
-    <>
+    <div className="v-plan">
       <Title headingLevel="h2">What will be done</Title>
       {later && (
-        <List className="v-space-above">
+        <List>
           <ListItem>
             Wait for the upload of <strong>{image.name}</strong>
           </ListItem>
@@ -58,7 +58,7 @@ export function PlanStep({
           </ListItem>
         </List>
       )}
-      <ExpandableSection toggleText="The same from the command line" className="v-same v-space-above">
+      <ExpandableSection toggleText="The same from the command line" className="v-same">
         <ClipboardCopy
           isReadOnly
           isCode
@@ -71,15 +71,13 @@ export function PlanStep({
           {lines.join("\n")}
         </ClipboardCopy>
       </ExpandableSection>
-      <Content component="h3" className="v-space-above">
-        The same with the API
-      </Content>
+      <Content component="h3">The same with the API</Content>
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
       <SameAs
         title="The VM; the id of its disk is in the previous response"
         request={{ method: "put", path: "/v/vm/efi", body: shown }}
       />
-    </>
+    </div>
   );
 }
 

@@ -2,21 +2,14 @@
 import { Alert, Checkbox, ExpandableSection, Form, FormSection, Title } from "@patternfly/react-core";
 import { useMay } from "@/api/live";
 import { useAnswer } from "@/api/queries";
+import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
 import { bytes, count, mib } from "@/ui/format";
+import { useGroupsWhere } from "@/ui/groups";
+import { DISK_FORMATS, type Format } from "../media/content";
+import { scarceWords } from "../media/rules";
 import type { Available } from "./available";
-import {
-  DISKS,
-  DISPLAYS,
-  type Disk,
-  type Draft,
-  diskBytes,
-  makesDisk,
-  memoryMib,
-  type Problems,
-  type Role,
-  sizeOf,
-} from "./draft";
+import { DISKS, DISPLAYS, type Disk, type Draft, makesDisk, type Problems, type Role, sizeOf } from "./draft";
 import { Field, TextField } from "./Field";
 
 const DISK_WORDS: Record<Disk, string> = {
@@ -32,7 +25,6 @@ export function SettingsStep({
   role,
   room,
   problems,
-  refused,
   diskMade,
   onChange,
 }: {
@@ -40,13 +32,13 @@ export function SettingsStep({
   role: Role;
   room: Available;
   problems: Problems;
-  /** What the server would refuse, and is no field's. */
-  refused: string | undefined;
   /** The disk is there already, from a run that failed later. */
   diskMade: boolean;
   onChange: (change: Partial<Draft>) => void;
 }) {
   const may = useMay();
+  const seesHost = useGroupsWhere("host.view").length > 0;
+  const host = useAnswer("post", "/h/host", {}, { enabled: seesHost }).data;
   const nics = useAnswer("post", "/v/nic/list", {}, { enabled: may("nic.list", draft.gid) });
   const pool = room.pools.find((one) => one.mpid === draft.mpid);
   const custom = !DISPLAYS.includes(draft.display);
@@ -54,7 +46,6 @@ export function SettingsStep({
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">Which hardware does it have?</Title>
       {problems.gid && <Alert isInline variant="danger" title={problems.gid} />}
-      {refused && <Alert isInline variant="danger" title={`The server would refuse this: ${refused}`} />}
       <TextField
         id="create-name"
         label="Name"
@@ -69,7 +60,10 @@ export function SettingsStep({
           numeric
           value={draft.cpus}
           problem={problems.cpus}
-          hint={remains(room.left.cpus, Number(draft.cpus), (amount) => count(amount, "CPU"), room.known)}
+          hint={remains(room.left.cpus, Number(draft.cpus), (amount) => count(amount, "CPU"), room.known, host?.cpus)}
+          warning={
+            host && Number(draft.cpus) > host.cpus ? "More CPUs than the host has make a guest slower." : undefined
+          }
           onChange={(cpus) => onChange({ cpus })}
         />
         <TextField
@@ -77,10 +71,25 @@ export function SettingsStep({
           label="Memory"
           value={draft.memory}
           problem={problems.memory}
-          hint={remains(room.left.memory_mib, memoryMib(draft), mib, room.known)}
+          hint={[remains(room.left.memory_mib, memoryMib(draft.memory), mib, room.known, host?.memory_mib), MEMORY_HELP]
+            .filter(Boolean)
+            .join(". ")}
+          warning={
+            host && (memoryMib(draft.memory) ?? 0) > host.memory_free_mib
+              ? `Only ${mib(host.memory_free_mib)} are free on the host now: it could not start.`
+              : undefined
+          }
           onChange={(memory) => onChange({ memory })}
         />
       </div>
+      {may("vm.state", draft.gid) && (
+        <Checkbox
+          id="create-start"
+          label="Start it after it is created"
+          isChecked={draft.start}
+          onChange={(_event, start) => onChange({ start })}
+        />
+      )}
       <FormSection title="Disk" titleElement="h3">
         {diskMade && (
           <Alert isInline isPlain variant="info" title="The disk has already been created and will be used." />
@@ -104,7 +113,8 @@ export function SettingsStep({
               value={draft.diskSize}
               disabled={diskMade}
               problem={problems.diskSize}
-              hint={diskHint(pool, diskBytes(draft))}
+              hint={[diskHint(pool, diskBytes(draft.diskSize)), DISK_HELP].filter(Boolean).join(". ")}
+              warning={scarceWords(pool?.free, diskBytes(draft.diskSize))}
               onChange={(diskSize) => onChange({ diskSize })}
             />
           )}
@@ -164,7 +174,7 @@ export function SettingsStep({
           </Field>
         </div>
       </FormSection>
-      <ExpandableSection toggleText="More" isIndented>
+      <ExpandableSection toggleText="More">
         {makesDisk(draft) && (
           <div className="v-create-row">
             <TextField
@@ -181,11 +191,8 @@ export function SettingsStep({
                   id="create-format"
                   value={draft.format}
                   disabled={diskMade}
-                  choices={[
-                    { value: "raw", label: "raw: quickest" },
-                    { value: "qcow2", label: "qcow2: takes little space, also when copied" },
-                  ]}
-                  onChange={(format) => onChange({ format: format as "raw" | "qcow2" })}
+                  choices={DISK_FORMATS}
+                  onChange={(format) => onChange({ format: format as Format })}
                 />
               </Field>
             )}
@@ -211,27 +218,24 @@ export function SettingsStep({
           onChange={(_event, autostart) => onChange({ autostart })}
         />
       </ExpandableSection>
-      {may("vm.state", draft.gid) && (
-        <Checkbox
-          id="create-start"
-          label="Start it after it is created"
-          isChecked={draft.start}
-          onChange={(_event, start) => onChange({ start })}
-        />
-      )}
+      <button type="submit" hidden />
     </Form>
   );
 }
 
-/** "6 CPUs of the quota remain". */
+/** "6 CPUs left; 4 CPUs after this; the host has 8 CPUs". */
 function remains(
   left: number | undefined,
   wanted: number | undefined,
   words: (amount: number) => string,
   known: boolean,
+  host: number | undefined,
 ): string | undefined {
-  if (left === undefined) return known ? "No quota" : undefined;
-  return `${words(left)} left; ${words(Math.max(0, left - (wanted || 0)))} after this`;
+  const has = host === undefined ? "" : `the host has ${words(host)}`;
+  if (left === undefined) return [known && "No quota", has].filter(Boolean).join("; ") || undefined;
+  return [`${words(left)} left; ${words(Math.max(0, left - (wanted || 0)))} after this`, has]
+    .filter(Boolean)
+    .join("; ");
 }
 
 function diskHint(pool: Available["pools"][number] | undefined, size: number | undefined): string | undefined {

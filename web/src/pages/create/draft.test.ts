@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Draft, diskBytes, memoryMib, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
+import { DISK_HELP, MEMORY_HELP } from "@/ui/amounts";
+import { type Draft, problems, proposed, roleOf, roleOfFile, sizeOf, suggestName } from "./draft";
 
 const NONE: ReadonlySet<string> = new Set();
 const KNOWN = { left: {}, poolLeft: undefined, vms: NONE, media: NONE };
@@ -25,11 +26,12 @@ test("what is proposed fits into what is left", () => {
   expect(proposed(0, {}, undefined)).toMatchObject({ cpus: "2", memory: "2 GiB", diskSize: "20 GiB", format: "qcow2" });
 });
 
-test("bare numbers are what people mean by them", () => {
-  expect(memoryMib({ memory: "512" })).toBe(512);
-  expect(memoryMib({ memory: "1.5G" })).toBe(1536);
-  expect(memoryMib({ memory: "much" })).toBeUndefined();
-  expect(diskBytes({ diskSize: "20" })).toBeUndefined();
+test("a bare number is taken at its field for what it says there", () => {
+  expect(problems(draft({ memory: "512", diskSize: "1" }), KNOWN)).toEqual({});
+  expect(problems(draft({ memory: "0", diskSize: "much" }), KNOWN)).toEqual({
+    memory: MEMORY_HELP,
+    diskSize: DISK_HELP,
+  });
 });
 
 test("a sound draft has no problem", () => expect(problems(draft(), KNOWN)).toEqual({}));

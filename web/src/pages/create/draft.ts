@@ -1,7 +1,8 @@
 /** What the wizard asks for, what it proposes, and what is wrong with it: as the server decides. */
 import { Display } from "@/api/limits";
 import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
-import { parseBytes } from "@/ui/format";
+import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
+import { bytes, mib } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 
 export type Source = { from: "medium"; mid: string } | { from: "upload"; id: number } | { from: "blank" };
@@ -98,17 +99,6 @@ export type Problems = Partial<Record<Field, string>>;
 const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string): string | undefined =>
   taken.has(name) ? `The group already has a ${what} with that name. Choose another one.` : nameProblem(name);
 
-export const memoryMib = (draft: Pick<Draft, "memory">): number | undefined => {
-  // a bare number is MiB: nobody means bytes of memory
-  const text = draft.memory.trim();
-  const found = /^\d+$/.test(text) ? Number(text) * 2 ** 20 : parseBytes(text);
-  return found === undefined ? undefined : Math.floor(found / 2 ** 20);
-};
-
-/** With its unit: a bare number is bytes elsewhere, and nobody means a disk of bytes here. */
-export const diskBytes = (draft: Pick<Draft, "diskSize">): number | undefined =>
-  /[a-z]/i.test(draft.diskSize) ? parseBytes(draft.diskSize) : undefined;
-
 export interface Known {
   left: Left;
   poolLeft: number | undefined;
@@ -128,16 +118,16 @@ export function problems(draft: Draft, known: Known): Problems {
   const cpus = /^\d+$/.test(draft.cpus.trim()) ? Number(draft.cpus) : undefined;
   if (cpus === undefined || cpus < 1) addProblem("cpus", "Enter a whole number, 1 or more.");
   else if (left.cpus !== undefined && cpus > left.cpus) addProblem("cpus", `The quota has ${left.cpus} left.`);
-  const memory = memoryMib(draft);
-  if (memory === undefined || memory < 1) addProblem("memory", "Enter a size such as 2 GiB or 512M.");
+  const memory = memoryMib(draft.memory);
+  if (memory === undefined) addProblem("memory", MEMORY_HELP);
   else if (left.memory_mib !== undefined && memory > left.memory_mib)
-    addProblem("memory", `The quota has ${left.memory_mib} MiB left.`);
+    addProblem("memory", `The quota has ${mib(left.memory_mib)} left.`);
   if (makesDisk(draft)) addProblem("diskName", freshNameProblem(draft.diskName, known.media, "medium"));
   if (draft.disk === "new") {
-    const size = diskBytes(draft);
-    if (size === undefined || size < 1) addProblem("diskSize", "Enter a size with its unit, such as 20 GiB.");
+    const size = diskBytes(draft.diskSize);
+    if (size === undefined || size < 1) addProblem("diskSize", DISK_HELP);
     else if (known.poolLeft !== undefined && size > known.poolLeft)
-      addProblem("diskSize", "That is more than the quota has left.");
+      addProblem("diskSize", `The quota has ${bytes(known.poolLeft)} left.`);
   }
   if (draft.display !== "none" && !sizeOf(draft.display))
     addProblem("display", `Enter width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);

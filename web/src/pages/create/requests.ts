@@ -1,8 +1,9 @@
 /** The requests that a draft stands for, and the command lines that do the same. */
 import type { Body } from "@/api/call";
+import { diskBytes, memoryMib } from "@/ui/amounts";
 import { groupOption, idWord, MISREAD } from "@/ui/vmCli";
 import { shell } from "../../ui/format";
-import { type Draft, diskBytes, memoryMib, sizeOf } from "./draft";
+import { type Draft, sizeOf } from "./draft";
 
 export type CreateVm = Body<"/v/vm/efi", "put">;
 export type MakeDisk =
@@ -23,7 +24,10 @@ export function makeDisk(draft: Draft, image: Image | undefined): MakeDisk | und
   const { gid, mpid, diskName: name, format } = draft;
   if (mpid === undefined) return undefined;
   if (draft.disk === "new")
-    return { path: "/m/media/create", body: { gid, mpid, name, size: diskBytes(draft) ?? 0, type: "DISK", format } };
+    return {
+      path: "/m/media/create",
+      body: { gid, mpid, name, size: diskBytes(draft.diskSize) ?? 0, type: "DISK", format },
+    };
   if (!image?.mid) return undefined;
   if (draft.disk === "copy") return { path: "/m/media/clone", body: { mid: image.mid, gid, mpid, name } };
   if (draft.disk === "import")
@@ -42,7 +46,7 @@ export function createVm(draft: Draft, image: Image | undefined, disk: string | 
     name: draft.name,
     gid: draft.gid,
     cpus: Number(draft.cpus),
-    memory_mib: memoryMib(draft) ?? 0,
+    memory_mib: memoryMib(draft.memory) ?? 0,
     displays: size ? [{ name: "display0", ...size, ppi: 96 }] : [],
     media,
     nics: nicsOf(draft.nic),
@@ -73,7 +77,7 @@ export function commandLines(
   }
   const format = draft.format === "qcow2" ? [] : ["--format", draft.format];
   if (draft.disk === "new") {
-    const size = String(diskBytes(draft) ?? 0);
+    const size = String(diskBytes(draft.diskSize) ?? 0);
     lines.push(["velocity", "media", "create", draft.diskName, "--size", amount(size), ...format, ...where, ...pool]);
   } else if (draft.disk === "copy") lines.push(["velocity", "media", "clone", word, draft.diskName, ...where, ...pool]);
   else if (draft.disk === "import")
@@ -96,7 +100,7 @@ export function commandLines(
     "--cpus",
     draft.cpus.trim(),
     "--memory",
-    `${memoryMib(draft) ?? 0}M`,
+    `${memoryMib(draft.memory) ?? 0}M`,
   ];
   const size = sizeOf(draft.display);
   if (size) vm.push("--display", `${size.width}x${size.height}`);
@@ -106,7 +110,7 @@ export function commandLines(
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
   if (draft.autostart) vm.push("--autostart");
   lines.push([...vm, ...where]);
-  const there = MISREAD.test(draft.name) ? ["--group", group] : where;
+  const there = MISREAD.test(draft.name) ? ["--group", draft.gid === 0 ? "/" : group] : where;
   if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...there]);
   return lines.map((line) => line.map(shell).join(" "));
 }

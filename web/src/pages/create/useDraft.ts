@@ -21,6 +21,7 @@ import {
   type Source,
   suggestName,
 } from "./draft";
+import { type Kept, keepDraft, readDraft } from "./kept";
 import { createVm, type Image, makeDisk } from "./requests";
 import { type Order, useRun } from "./run";
 import { beginUpload } from "./UploadHere";
@@ -37,9 +38,10 @@ const FIELDS: Record<string, Field> = {
 
 export function useDraft() {
   const groups = useGroupsWhere("vm.create");
-  const [gid, setGid] = useState(groups[0]?.gid ?? 0);
+  const [kept] = useState(() => keptDraft(groups));
+  const [gid, setGid] = useState(kept.gid ?? groups[0]?.gid ?? 0);
   const room = useAvailable(gid);
-  const [typed, setTyped] = useState<Partial<Draft>>({});
+  const [typed, setTyped] = useState<Partial<Draft>>(kept.typed);
   const running = useRun();
   const may = useMay();
   const vms = useObjects("vm");
@@ -87,6 +89,10 @@ export function useDraft() {
     () => withServer(local, vm && vmPlan.error, diskChange && diskPlan.error),
     [local, vm, vmPlan.error, diskChange, diskPlan.error],
   );
+  const arrived = upload?.mid;
+  useEffect(() => {
+    keepDraft({ gid, typed: arrived ? { ...typed, source: { from: "medium", mid: arrived } } : typed });
+  }, [gid, typed, arrived]);
   const source = (next: Source, change: Partial<Draft> = {}) => {
     if (upload && upload.state !== "done") void uploads.cancel(upload.id).catch(() => undefined);
     setTyped((before) => ({ ...before, source: next, ...change }));
@@ -121,8 +127,21 @@ export function useDraft() {
     setFile: (file: File) => {
       if (mpid !== undefined) source({ from: "upload", id: beginUpload(file, gid, mpid, disks) });
     },
+    /** Done or given up: the next one begins anew. */
+    forget: () => {
+      keepDraft({ typed: {} });
+      setTyped({});
+    },
     order: (): Order => ({ draft, image, upload: image && !image.mid ? upload?.id : undefined }),
   };
+}
+
+/** What was typed before a reload, as far as it still can be: an upload under way goes on under Media. */
+function keptDraft(groups: readonly { gid: number }[]): Kept {
+  const { gid, typed } = readDraft();
+  if (gid !== undefined && !groups.some((one) => one.gid === gid)) return { typed: {} };
+  const lost = typed.source?.from === "upload" && uploads.get(typed.source.id) === undefined;
+  return { ...(gid === undefined ? {} : { gid }), typed: lost ? { ...typed, source: undefined } : typed };
 }
 
 const hasSource = (source: Source | undefined, chosen: Medium | undefined): boolean =>
@@ -148,7 +167,7 @@ function useUsable(all: readonly Medium[], gid: number): Medium[] {
 
 const isAbove = (upper: number, lower: number, paths: Map<number, string>): boolean => {
   const above = paths.get(upper);
-  return above === "/" || (above !== undefined && (paths.get(lower) ?? "").startsWith(`${above}/`));
+  return upper === 0 || (above !== undefined && (paths.get(lower) ?? "").startsWith(`${above}/`));
 };
 const RANK: Record<Role, number> = { cdrom: 0, packed: 1, disk: 2, blank: 3 };
 const rank = (one: Medium): number => RANK[roleOf(one)];

@@ -14,6 +14,7 @@ import { FewRights } from "./FewRights";
 import { Host } from "./Host";
 import { Machines } from "./Machines";
 import { PoolBars } from "./Pools";
+import { Quotas } from "./Quotas";
 import { RecentHistory, RunningTasks } from "./Recent";
 import { usePoolUsage } from "./usePoolUsage";
 
@@ -48,6 +49,7 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
   const may = useMay();
   const seesHost = useGroupsWhere("host.view").length > 0;
   const seesPools = useGroupsWhere("pool.list").length > 0;
+  const seesQuotas = useGroupsWhere("group.view").length > 0 && !seesHost;
   const mayUpload = useGroupsWhere("media.create").length > 0;
   const histories = useGroupsWhere("user.view");
   const host = useAnswer("post", "/h/host", {}, { topics: ["pool"], enabled: seesHost });
@@ -64,10 +66,11 @@ function Present({ mayCreate }: { mayCreate: boolean }) {
       {nothing && <FewRights />}
       {(vms.length > 0 || all.length > 0) && <Attention matters={all} />}
       <div className="v-cards">
-        {(vms.length > 0 || seesPools || running.length > 0) && (
+        {(vms.length > 0 || seesPools || seesQuotas || running.length > 0) && (
           <div className="v-column">
             {vms.length > 0 && <Machines vms={vms} />}
             <RunningTasks tasks={running} />
+            {!seesHost && <Quotas />}
             {seesPools && <PoolBars rooms={rooms} error={error} more={more} />}
           </div>
         )}

@@ -12,6 +12,7 @@ import {
 import { LockIcon } from "@patternfly/react-icons";
 import { Link } from "react-router";
 import { useObjects } from "@/api/live";
+import { useAnswer } from "@/api/queries";
 import { session } from "@/api/session";
 import { useSignal } from "@/api/signal";
 import { shell } from "@/ui/format";
@@ -21,6 +22,13 @@ export function FewRights() {
   const groups = useObjects("group").filter((group) => group.permissions.length > 0);
   const path = useGroupPath();
   const state = useSignal(session.state);
+  const first = groups[0]?.gid;
+  const why = useAnswer("post", "/u/why", { operation: "create_vm", gid: first }, { enabled: first !== undefined });
+  const ask = why.data?.ask?.map((one) => one.name) ?? [];
+  const who =
+    ask.length > 0
+      ? `Ask ${ask.slice(0, 3).join(" or ")} for more permissions, or for a VM.`
+      : "Someone who manages your groups can give you more permissions, or create a VM for you.";
   const name = state.is === "in" || state.is === "again" ? state.session.name : "NAME";
   if (groups.length === 0)
     return (
@@ -37,10 +45,7 @@ export function FewRights() {
         What you may do
       </CardTitle>
       <CardBody>
-        <Content component="p">
-          There is no VM that you may view. Someone who manages your groups can give you more permissions, or create a
-          VM for you.
-        </Content>
+        <Content component="p">There is no VM that you may view. {who}</Content>
         {groups.map((group) => (
           <div key={group.gid} className="v-item">
             <LabelGroup categoryName={path(group.gid)} numLabels={8}>

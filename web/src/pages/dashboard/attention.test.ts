@@ -143,7 +143,7 @@ test("a quota is as full as the tightest one above leaves it", () => {
   expect(share(ofQuota(pool, 3, "team") as never)).toBeCloseTo(0.4);
   expect(share(ofQuota({ ...pool, left: 0 }, 3, "team") as never)).toBe(1);
   expect(ofQuota({ ...pool, left: undefined }, 3, "team")).toBeUndefined();
-  expect(share(ofUse({ ...pool, used: 0, free: 0 }, 0, "/"))).toBe(0);
+  expect(share(ofUse({ ...pool, used: 0, free: 0 }, 0, "root group"))).toBe(0);
 });
 
 test("a disk is shown once, a quota where it was given", () => {

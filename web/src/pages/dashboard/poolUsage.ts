@@ -60,7 +60,7 @@ export function ofQuota(pool: PoolInfo, gid: number, path: string): PoolUsage | 
 export function ofUse(pool: PoolInfo, gid: number, path: string): PoolUsage {
   return {
     key: `use-${gid}-${pool.mpid}`,
-    name: path === "/" ? `Pool ${pool.name}` : `Pool ${pool.name} for ${path}`,
+    name: gid === 0 ? `Pool ${pool.name}` : `Pool ${pool.name} for ${path}`,
     used: pool.used,
     size: pool.used + pool.free,
     quota: false,

@@ -3,16 +3,17 @@ import { FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
 import { useAction } from "@/ui/actions";
+import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
-import { bytes, parseBytes } from "@/ui/format";
+import { bytes } from "@/ui/format";
 import { groupOption, idWord } from "@/ui/vmCli";
-import { freeName, mediumNameProblem, roomProblem, sizeProblem } from "./rules";
+import { DISK_FORMATS, type Format } from "./content";
+import { freeName, mediumNameProblem, roomProblem, scarceWords, sizeProblem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
 
 const FIELDS = ["gid", "mpid", "name", "size"];
-type Format = "raw" | "qcow2";
 
 export function CreateDisk({ onClose }: { onClose: () => void }) {
   const target = useTarget();
@@ -22,7 +23,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
   const [written, setWritten] = useState("20 GiB");
   const [format, setFormat] = useState<Format>("qcow2");
   const name = typed ?? freeName("disk", target.taken);
-  const size = parseBytes(written);
+  const size = diskBytes(written);
   const naming = mediumNameProblem(name, target.taken);
   const sizing = sizeProblem(size) ?? roomProblem(target.pool, size ?? 0, false);
   const body = { mpid: target.mpid ?? 0, gid: target.gid, name, size: size ?? 0, type: "DISK", format };
@@ -68,8 +69,9 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
         <TextInput
           id="disk-name"
           value={name}
+          autoFocus
           onChange={(_event, value) => setTyped(value)}
-          validated={naming ? "error" : "default"}
+          validated={(naming ?? refused.at("name")) ? "error" : "default"}
           isRequired
         />
         <Below problem={naming ?? refused.at("name")} />
@@ -79,11 +81,11 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
           id="disk-size"
           value={written}
           onChange={(_event, value) => setWritten(value)}
-          validated={sizing ? "error" : "default"}
+          validated={(sizing ?? refused.at("size")) ? "error" : "default"}
           isRequired
         />
-        <Below problem={sizing ?? refused.at("size")}>
-          {size === undefined ? undefined : `${bytes(size)}: space is taken only as the guest writes`}
+        <Below problem={sizing ?? refused.at("size")} warning={scarceWords(target.pool?.free, size)}>
+          {`${size === undefined ? "" : `${bytes(size)}: space is taken only as the guest writes. `}${DISK_HELP}`}
         </Below>
       </FormGroup>
       <FormGroup label="Format" fieldId="disk-format">
@@ -91,10 +93,7 @@ export function CreateDisk({ onClose }: { onClose: () => void }) {
           id="disk-format"
           value={format}
           onChange={(value) => setFormat(value as Format)}
-          choices={[
-            { value: "qcow2", label: "qcow2" },
-            { value: "raw", label: "raw: the fastest; takes its full size when copied elsewhere" },
-          ]}
+          choices={DISK_FORMATS}
         />
       </FormGroup>
       <TargetFields target={target} problem={refused.at("gid")} poolProblem={refused.at("mpid")} />

@@ -1,7 +1,6 @@
 /** A disk made of another medium, as a task: the import of an image, or a clone. */
 import { FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
-import { useNavigate } from "react-router";
 import { call } from "@/api/call";
 import type { Medium } from "@/api/live";
 import { useAction } from "@/ui/actions";
@@ -9,19 +8,17 @@ import { Choose } from "@/ui/Choose";
 import { FormDialog, useRefusal } from "@/ui/FormDialog";
 import { bytes } from "@/ui/format";
 import { groupOption, idWord } from "@/ui/vmCli";
-import { formatWords } from "./content";
+import { DISK_FORMATS, type Format, formatWords } from "./content";
 import { freeName, mediumNameProblem, roomProblem, stem } from "./rules";
 import { Below, TargetFields } from "./TargetFields";
 import { useTarget } from "./target";
 
 const FIELDS = ["gid", "mpid", "name", "format"];
-type Format = "raw" | "qcow2";
 export type Making = "import" | "clone";
 
 export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: Making; onClose: () => void }) {
   const target = useTarget(medium);
   const act = useAction();
-  const navigate = useNavigate();
   const refused = useRefusal(FIELDS);
   const [typed, setTyped] = useState<string>();
   const [format, setFormat] = useState<Format>(making === "clone" && medium.format === "raw" ? "raw" : "qcow2");
@@ -37,9 +34,9 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
   ];
   const submit = async () => {
     refused.clear();
-    const done = await act({
+    return act({
       pending: making === "import" ? `Starting to import ${medium.name}` : `Starting to clone ${medium.name}`,
-      done: `${name} is being created: see its task`,
+      done: `${name} is being created: Tasks shows how far it is`,
       do: async () => {
         try {
           return await call("put", path, body);
@@ -49,8 +46,6 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
         }
       },
     });
-    if (done) void navigate("/tasks");
-    return done;
   };
   return (
     <FormDialog
@@ -72,8 +67,9 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
         <TextInput
           id="make-name"
           value={name}
+          autoFocus
           onChange={(_event, value) => setTyped(value)}
-          validated={naming ? "error" : "default"}
+          validated={(naming ?? refused.at("name")) ? "error" : "default"}
           isRequired
         />
         <Below problem={naming ?? refused.at("name")} />
@@ -83,10 +79,7 @@ export function MakeDisk({ medium, making, onClose }: { medium: Medium; making: 
           id="make-format"
           value={format}
           onChange={(value) => setFormat(value as Format)}
-          choices={[
-            { value: "qcow2", label: "qcow2" },
-            { value: "raw", label: "raw" },
-          ]}
+          choices={DISK_FORMATS}
         />
         <Below problem={refused.at("format")} />
       </FormGroup>

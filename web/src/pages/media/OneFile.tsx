@@ -1,11 +1,18 @@
 /** One file that is to be uploaded: its name, its type, and whether guests may write to it. */
 import { Button, Checkbox, Flex, FlexItem, FormGroup, TextInput } from "@patternfly/react-core";
 import { TimesIcon } from "@patternfly/react-icons";
+import { Choose } from "@/ui/Choose";
 import { bytes } from "@/ui/format";
 import type { Chosen, Problems } from "./naming";
 import { Below } from "./TargetFields";
 
-const TYPES = "medium-types";
+const OTHER = "other";
+const TYPES = [
+  { value: "ISO", label: "ISO: a CD-ROM to install from" },
+  { value: "DISK", label: "Disk" },
+  { value: "IPSW", label: "IPSW: a restore image of macOS" },
+  { value: OTHER, label: "Another word" },
+];
 
 export function OneFile({
   one,
@@ -21,6 +28,7 @@ export function OneFile({
   onRemove?: () => void;
 }) {
   const id = `file-${one.id}`;
+  const isKnown = TYPES.some((type) => type.value === one.type.toUpperCase());
   return (
     <section aria-label={one.file.name} className="v-file">
       <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} flexWrap={{ default: "nowrap" }}>
@@ -48,21 +56,23 @@ export function OneFile({
         <Below problem={problem.name} />
       </FormGroup>
       <FormGroup label="Type" fieldId={`${id}-type`} isRequired>
-        <TextInput
+        <Choose
           id={`${id}-type`}
-          list={TYPES}
-          value={one.type}
-          onChange={(_event, type) => onChange({ type })}
-          validated={problem.type ? "error" : "default"}
-          isRequired
+          value={isKnown ? one.type.toUpperCase() : OTHER}
+          choices={TYPES}
+          onChange={(type) => onChange({ type: type === OTHER ? "" : type })}
         />
-        <datalist id={TYPES}>
-          <option value="ISO" />
-          <option value="DISK" />
-          <option value="IPSW" />
-        </datalist>
+        {!isKnown && (
+          <TextInput
+            aria-label="Type, in a word"
+            value={one.type}
+            onChange={(_event, type) => onChange({ type })}
+            validated={problem.type ? "error" : "default"}
+            isRequired
+          />
+        )}
         <Below problem={problem.type}>
-          {one.type.toUpperCase() === "ISO" ? "A CD-ROM: guests cannot write to it" : "A disk, or any other word"}
+          {one.type.toUpperCase() === "ISO" ? "Guests cannot write to it." : undefined}
         </Below>
       </FormGroup>
       <Checkbox

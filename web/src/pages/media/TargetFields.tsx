@@ -6,12 +6,15 @@ import { roomWords } from "./rules";
 import type { Target } from "./target";
 
 /** Says below a field what is wrong with it, or else what is worth knowing. */
-export function Below({ problem, children }: { problem?: string; children?: string }) {
-  if (!problem && !children) return null;
+export function Below({ problem, warning, children }: { problem?: string; warning?: string; children?: string }) {
+  if (!problem && !warning && !children) return null;
   return (
     <FormHelperText>
       <HelperText isLiveRegion={problem !== undefined}>
-        <HelperTextItem variant={problem ? "error" : "default"}>{problem ?? children}</HelperTextItem>
+        {problem || children ? (
+          <HelperTextItem variant={problem ? "error" : "default"}>{problem ?? children}</HelperTextItem>
+        ) : null}
+        {!problem && warning && <HelperTextItem variant="warning">{warning}</HelperTextItem>}
       </HelperText>
     </FormHelperText>
   );

@@ -33,6 +33,7 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
     !room &&
     target.mpid !== undefined &&
     problems.every((one) => !one.name && !one.type && !one.file);
+  const empty = list.find((one) => one.file.size === 0);
   const [first] = list;
   const submit = async () => {
     if (target.mpid === undefined) return false;
@@ -54,6 +55,9 @@ export function UploadDialog({ files, onClose }: { files: File[]; onClose: () =>
       about={`${bytes(size)}${list.length > 1 ? " in total" : ""}. It continues while you use other pages, and resumes after an interruption.`}
       verb="Upload"
       ready={ready}
+      missing={
+        empty && `${empty.file.name} is empty: ${list.length > 1 ? "take it off the list" : "choose another file"}.`
+      }
       cli={[
         ...["velocity", "media", "upload", first?.file.name ?? "FILE", "--name", names[0] ?? "NAME"],
         ...["--type", first?.type ?? "DISK", ...(first?.readonly ? ["--readonly"] : [])],

@@ -59,3 +59,10 @@ export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =
 
 export const writerOf = (medium: Pick<Medium, "used_by">): string | undefined =>
   medium.used_by.find((vm) => vm.writing)?.name;
+
+export type Format = "raw" | "qcow2";
+/** Of a disk that is made here; the first is proposed. */
+export const DISK_FORMATS: { value: Format; label: string }[] = [
+  { value: "qcow2", label: "qcow2: takes little space, also when copied" },
+  { value: "raw", label: "raw: the fastest; takes its full size when copied elsewhere" },
+];

@@ -1,5 +1,6 @@
 /** What may be a medium's name and size, and whether a pool has room for it: as the server decides. */
 import type { PoolInfo } from "@/api/schema";
+import { DISK_HELP } from "@/ui/amounts";
 import { bytes } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 import { IMAGE_ENDINGS } from "./content";
@@ -11,7 +12,7 @@ export const mediumNameProblem = (name: string, taken: ReadonlySet<string>): str
     : nameProblem(name);
 
 export function sizeProblem(size: number | undefined): string | undefined {
-  if (size === undefined) return "Enter a size such as 20 GiB, 512M, or a number of bytes.";
+  if (size === undefined) return DISK_HELP;
   if (size < 1) return "It needs at least one byte.";
   if (!Number.isSafeInteger(size)) return "That is too large.";
   return undefined;
@@ -25,6 +26,12 @@ export function roomProblem(pool: PoolInfo | undefined, size: number, written: b
   if (written && size > pool.free)
     return `${pool.name} has ${bytes(pool.free)} free, this needs ${bytes(size)}. Use another pool.`;
   return undefined;
+}
+
+/** What to know of a disk that may grow larger than what is free: it can be made, and will stop the VM one day. */
+export function scarceWords(free: number | undefined, size: number | undefined): string | undefined {
+  if (free === undefined || size === undefined || size <= free) return undefined;
+  return `Larger than the ${bytes(free)} that are free: a VM that fills it will be paused.`;
 }
 
 /** "12 GiB of quota left, 40 GiB free on its disk". */

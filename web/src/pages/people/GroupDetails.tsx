@@ -15,7 +15,7 @@ import { Link, useNavigate } from "react-router";
 import { type Group, useMay, useObjects } from "@/api/live";
 import { session } from "@/api/session";
 import { count } from "@/ui/format";
-import { ROOT } from "@/ui/groups";
+import { groupTitle, ROOT } from "@/ui/groups";
 import { LinkButton } from "@/ui/LinkButton";
 import { WhyButton } from "@/ui/WhyButton";
 import { DeleteGroup } from "./DeleteGroup";
@@ -42,10 +42,10 @@ export function GroupDetails({ group }: { group: Group }) {
         <Line group={group} />
         <Flex justifyContent={{ default: "justifyContentSpaceBetween" }} gap={{ default: "gapMd" }}>
           <Title headingLevel="h2" id="group-title" className="v-name">
-            {group.name} <span className="v-subtle v-gid">gid {gid}</span>
+            {groupTitle(group)} <span className="v-subtle v-gid">gid {gid}</span>
           </Title>
           <Flex gap={{ default: "gapSm" }}>
-            <WhyButton question={{ gid }} label="Check access" name={group.name} variant="secondary" />
+            <WhyButton question={{ gid }} label="Check access" name={groupTitle(group)} variant="secondary" />
             {may("group.create", gid) && (
               <Button variant="secondary" onClick={() => setWish("create")}>
                 Create a subgroup
@@ -84,12 +84,12 @@ function Line({ group }: { group: Group }) {
           key={one.gid}
           render={({ className }) => (
             <Link className={className} to={`/groups/${one.gid}`}>
-              {one.name}
+              {groupTitle(one)}
             </Link>
           )}
         />
       ))}
-      <BreadcrumbItem isActive>{group.name}</BreadcrumbItem>
+      <BreadcrumbItem isActive>{groupTitle(group)}</BreadcrumbItem>
     </Breadcrumb>
   );
 }

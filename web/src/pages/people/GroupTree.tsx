@@ -1,7 +1,9 @@
 /** The groups that the caller sees, as a tree with a search. */
+
 import { Content, SearchInput, TreeView, type TreeViewDataItem } from "@patternfly/react-core";
 import { useMemo, useState } from "react";
 import { type Group, useObjects } from "@/api/live";
+import { groupTitle } from "@/ui/groups";
 import { type Branch, branches, fitting, lineOf, within } from "./tree";
 
 export function GroupTree({ chosen, onChoose }: { chosen: number | undefined; onChoose: (gid: number) => void }) {
@@ -24,7 +26,7 @@ export function GroupTree({ chosen, onChoose }: { chosen: number | undefined; on
     const number = counts.get(group.gid) ?? 0;
     return {
       id: `group-${group.gid}`,
-      name: group.name,
+      name: groupTitle(group),
       defaultExpanded: depth < 2 || open.has(group.gid),
       ...(below.length > 0 ? { children: below.map((one) => item(one, depth + 1)) } : {}),
       ...(number > 0

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { useMay } from "@/api/live";
 import { Failed } from "@/ui/Failed";
-import { ROOT, useGroupPath } from "@/ui/groups";
+import { groupTitle, ROOT, useGroupPath } from "@/ui/groups";
 import { WhyButton } from "@/ui/WhyButton";
 import type { Whom } from "./grants";
 import { Held } from "./Held";
@@ -71,7 +71,7 @@ export function Members({ gid }: { gid: number }) {
                     {member.above.length === 0 && <span className="v-subtle">nothing</span>}
                     {member.above.map((one) => (
                       <span key={one.gid} className="v-above">
-                        <Link to={`/groups/${one.gid}`}>{one.gid === ROOT ? one.name : path(one.gid)}</Link>
+                        <Link to={`/groups/${one.gid}`}>{path(one.gid)}</Link>
                         <Held permissions={one.permissions} muted />
                       </span>
                     ))}
@@ -109,9 +109,8 @@ export function Members({ gid }: { gid: number }) {
         )}
         {hidden.length > 0 && (
           <Content component="small" className="v-subtle">
-            Users who have permissions on{" "}
-            {hidden.map((one) => (one.gid === ROOT ? "the root group" : one.name)).join(", ")} have them here too, and
-            are not shown to you.
+            Users who have permissions on {hidden.map(groupTitle).join(", ")} have them here too, and are not shown to
+            you.
           </Content>
         )}
       </CardBody>

@@ -1,8 +1,9 @@
 /** What a group gets of a pool: its quota there, and whether it may write and make media. */
 import { Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
 import type { PoolInfo } from "@/api/schema";
+import { DISK_HELP, diskBytes } from "@/ui/amounts";
 import { Hint } from "@/ui/FormDialog";
-import { bytes, parseBytes } from "@/ui/format";
+import { bytes } from "@/ui/format";
 
 export interface Share {
   quota: string;
@@ -13,9 +14,8 @@ export interface Share {
 /** Bytes; nothing is no limit, which is 0. */
 export function quotaOf(text: string, most: number): { value: number } | { wrong: string } {
   if (text.trim() === "" || text.trim() === "0") return { value: 0 };
-  if (!/[kmgtp]/i.test(text)) return { wrong: "Enter a size with its unit, such as 200 GiB, or nothing for no limit." };
-  const value = parseBytes(text);
-  if (value === undefined) return { wrong: "Enter a size such as 200 GiB, or nothing for no limit." };
+  const value = diskBytes(text);
+  if (value === undefined) return { wrong: `${DISK_HELP} Nothing: no limit.` };
   return most > 0 && value > most ? { wrong: `At most ${bytes(most)}, the quota of the group above.` } : { value };
 }
 
@@ -44,7 +44,7 @@ export function PoolFields({
           onChange={(_event, quota) => onChange({ ...share, quota })}
         />
         <Hint id="pool-quota-hint" wrong={wrong}>
-          The sizes of its media and those of its subgroups count.
+          The sizes of its media and those of its subgroups count. {DISK_HELP}
           {above && above.quota > 0 && ` At most ${bytes(above.quota)}.`}
         </Hint>
       </FormGroup>

@@ -129,7 +129,7 @@ function useColumns(): Column<User>[] {
           ) : (
             held.get(user.uid)?.map((one) => (
               <span key={one.gid} className="v-above">
-                <Link to={`/groups/${one.gid}`}>{path(one.gid) === "/" ? "root" : path(one.gid)}</Link>
+                <Link to={`/groups/${one.gid}`}>{path(one.gid)}</Link>
                 <Held permissions={one.permissions} />
               </span>
             ))

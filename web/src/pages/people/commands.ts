@@ -4,7 +4,8 @@ import type { Assigned, PoolInfo } from "@/api/schema";
 import { idWord, MISREAD } from "@/ui/vmCli";
 
 export const userWord = (name: string, uid: number): string => (MISREAD.test(name) ? idWord(uid) : name);
-export const groupWord = (path: string, gid: number): string => (MISREAD.test(path) ? idWord(gid) : path);
+export const groupWord = (path: string, gid: number): string =>
+  gid === 0 ? "/" : MISREAD.test(path) ? idWord(gid) : path;
 /** A new name stands last, so that one with a dash before it is no option. */
 export const newName = (name: string): string[] => (name.startsWith("-") ? ["--", name] : [name]);
 
@@ -23,7 +24,7 @@ export function sizeWord(bytes: number): string {
 /** `parent` is the path of the group above; the root group is the command line's own choice. */
 export const newGroupLine = (name: string, parent: string, parentGid: number): string[] => [
   ...["velocity", "group", "create"],
-  ...(parent === "/" ? [] : ["--parent", groupWord(parent, parentGid)]),
+  ...(parentGid === 0 ? [] : ["--parent", groupWord(parent, parentGid)]),
   ...newName(name || "NAME"),
 ];
 

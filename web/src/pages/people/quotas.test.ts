@@ -12,8 +12,8 @@ test("nothing is no limit, zero is a limit", () => {
   expect(read("vms", "0")).toEqual({ value: 0 });
 });
 
-test("a memory needs its unit, a count none", () => {
-  expect(read("memory_mib", "16")).toHaveProperty("wrong");
+test("a bare number is MiB of memory, as everywhere", () => {
+  expect(read("memory_mib", "16")).toEqual({ value: 16 });
   expect(read("memory_mib", "1.5G")).toEqual({ value: 1536 });
   expect(read("cpus", "2.5")).toHaveProperty("wrong");
   expect(read("cpus", "-1")).toHaveProperty("wrong");

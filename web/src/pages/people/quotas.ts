@@ -1,6 +1,7 @@
 /** Limits of a group: what is typed, what it means, and what may at most be asked for. */
 import type { Quota } from "@/api/schema";
-import { count, mib, parseBytes } from "@/ui/format";
+import { MEMORY_HELP, memoryMib } from "@/ui/amounts";
+import { count, mib } from "@/ui/format";
 import { groupWord } from "./commands";
 
 export const LIMITED = ["cpus", "memory_mib", "vms"] as const;
@@ -44,10 +45,9 @@ export function read(name: Limited, text: string): Read {
       ? { value }
       : { wrong: "Enter a whole number, or nothing for no limit." };
   }
-  if (!/[kmgtp]/i.test(text)) return { wrong: "Enter a size with its unit, such as 16 GiB, or nothing for no limit." };
-  const bytes = parseBytes(text);
-  if (bytes === undefined) return { wrong: "Enter a size such as 16 GiB, or nothing for no limit." };
-  return bytes % 2 ** 20 === 0 ? { value: bytes / 2 ** 20 } : { wrong: "Whole MiB only." };
+  if (/^\s*0+\s*([kmgtp]i?b?)?\s*$/i.test(text)) return { value: 0 };
+  const value = memoryMib(text);
+  return value === undefined ? { wrong: `${MEMORY_HELP} Nothing: no limit.` } : { value };
 }
 
 export interface Reading {

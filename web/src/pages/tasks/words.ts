@@ -4,7 +4,7 @@ import { bytes, duration } from "@/ui/format";
 
 const DOING: Record<string, string> = {
   import: "Importing",
-  clone: "Cloning",
+  clone: "Making the clone",
   clone_vm: "Making the VM",
   empty: "Emptying the",
 };

@@ -12,7 +12,7 @@ import {
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useObjects } from "@/api/live";
 import { menuRoom } from "@/ui/Dropdown";
-import { ROOT, useGroupPath } from "@/ui/groups";
+import { groupTitle, useGroupPath } from "@/ui/groups";
 import { subtree, tree } from "./filters";
 
 /** From here on there is a field to search in. */
@@ -102,10 +102,10 @@ function Groups({ gid }: { gid: number | undefined }) {
             key={one.gid}
             value={one.gid}
             isSelected={one.gid === gid}
-            aria-label={`${one.gid === ROOT ? one.name : path(one.gid)} ${one.vms}`}
+            aria-label={`${path(one.gid)} ${one.vms}`}
           >
             <span style={{ paddingInlineStart: `${words ? 0 : one.depth * 1.25}rem` }}>
-              {words ? path(one.gid) : one.name} <span className="v-subtle">{one.vms}</span>
+              {words ? path(one.gid) : groupTitle(one)} <span className="v-subtle">{one.vms}</span>
             </span>
           </SelectOption>
         ))}

@@ -11,7 +11,9 @@ export interface Names {
   pool: (mpid: number) => string | undefined;
 }
 
-export const ROOT_GROUP = "the root group";
+/** What the group 0 is called; the command line has `/` for it. */
+export const ROOT_NAME = "root group";
+export const ROOT_GROUP = `the ${ROOT_NAME}`;
 
 type Rule = [pattern: RegExp, by: (match: string[], names: Names) => string];
 

@@ -6,7 +6,7 @@ import { type Body, call } from "@/api/call";
 import { useMay } from "@/api/live";
 import type { Supposed } from "@/api/schema";
 import { Failed } from "../Failed";
-import { ROOT, useGroupPath } from "../groups";
+import { useGroupPath } from "../groups";
 import type { Suppositions } from "./question";
 import "./why.css";
 
@@ -63,7 +63,7 @@ export function Answered({
       {line.length > 0 && short && (
         <>
           <Content component="p">
-            <strong>{short}</strong> was looked for in these groups, up to the root:
+            <strong>{short}</strong> was looked for in these groups, up to the root group:
           </Content>
           <ul className="v-why-line">
             {line.map((place) => {
@@ -74,7 +74,7 @@ export function Answered({
                     {place.held ? "held" : "not held"}
                   </Label>
                   <Link to={`/groups/${place.gid}`} onClick={onLeave} className="v-why-name">
-                    {place.gid === ROOT ? place.name : path(place.gid)}
+                    {path(place.gid)}
                   </Link>
                   {given || taken ? (
                     <>

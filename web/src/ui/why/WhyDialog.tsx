@@ -15,7 +15,7 @@ import { useState } from "react";
 import { useObjects } from "@/api/live";
 import { session } from "@/api/session";
 import { Choose } from "../Choose";
-import { useGroupPath } from "../groups";
+import { ROOT, useGroupPath } from "../groups";
 import { SameAs } from "../SameAs";
 import { Answered } from "./Answered";
 import { bodyOf, OPERATIONS, operationOf, type Question, type Suppositions, whyLine } from "./question";
@@ -122,7 +122,7 @@ export default function WhyDialog({ question: first, onClose }: { question: Ques
               <SameAs
                 cli={whyLine(question, supposed, {
                   user: (uid) => (MISREAD.test(person(uid)) ? String(uid) : person(uid)),
-                  group: (gid) => (MISREAD.test(group(gid)) ? String(gid) : group(gid)),
+                  group: (gid) => (gid === ROOT ? "/" : MISREAD.test(group(gid)) ? String(gid) : group(gid)),
                 })}
                 request={{ method: "post", path: "/u/why", body }}
               />

@@ -40,7 +40,7 @@ export function TeamFields({ state }: { state: State }) {
             value={String(form.parent)}
             choices={parents.map((one) => ({
               value: String(one.gid),
-              label: one.gid === 0 ? "/ (the root group)" : one.path,
+              label: one.path,
             }))}
             onChange={(gid) => set({ parent: Number(gid) })}
           />
@@ -70,9 +70,9 @@ export function TeamFields({ state }: { state: State }) {
           <FormGroup label="Pool" fieldId="team-mpid">
             <Choose
               id="team-mpid"
-              value={pool ? form.pool : ""}
+              value={String(pool?.mpid ?? "")}
               choices={[
-                { value: "", label: "None for now" },
+                { value: "", label: "None: its VMs can have no disk" },
                 ...pools.map((one) => ({ value: String(one.mpid), label: one.name })),
               ]}
               onChange={(chosen) => set({ pool: chosen })}

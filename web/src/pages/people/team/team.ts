@@ -28,8 +28,8 @@ export interface TeamStep {
   run: (made: Made, send: typeof call) => Promise<void>;
 }
 
-export const pathOf = (team: Pick<Team, "name" | "parentPath">): string =>
-  team.parentPath === "/" ? team.name : `${team.parentPath}/${team.name}`;
+export const pathOf = (team: Pick<Team, "name" | "parent" | "parentPath">): string =>
+  team.parent === 0 ? team.name : `${team.parentPath}/${team.name}`;
 
 export function stepsOf(team: Team): TeamStep[] {
   const { name, parent, parentPath, limits, pool, member } = team;

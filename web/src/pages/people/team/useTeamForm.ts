@@ -18,8 +18,8 @@ export interface TeamForm {
   parent: number;
   name: string;
   quota: Typed;
-  /** The pool, "" for none. */
-  pool: string;
+  /** The pool, "" for none; not chosen yet: the first. */
+  pool: string | undefined;
   share: Share;
   who: Who;
   user: string;
@@ -33,7 +33,7 @@ export function useTeamForm(start: number) {
     parent: start,
     name: "",
     quota: { cpus: "", memory_mib: "", vms: "" },
-    pool: "",
+    pool: undefined,
     share: { quota: "", write: true, manage: true },
     who: "nobody",
     user: "",
@@ -49,7 +49,8 @@ export function useTeamForm(start: number) {
   const nameWrong = useNameProblem(form.name, form.parent);
   const userWrong = useUserNameProblem(form.user);
   const quota = readAll(form.quota, most);
-  const pool = may("pool.assign", form.parent) ? pools.find((one) => String(one.mpid) === form.pool) : undefined;
+  const wanted = form.pool ?? String(pools[0]?.mpid ?? "");
+  const pool = may("pool.assign", form.parent) ? pools.find((one) => String(one.mpid) === wanted) : undefined;
   const top = pool && above(pool.mpid);
   const share = {
     ...form.share,

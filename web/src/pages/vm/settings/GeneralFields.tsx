@@ -1,5 +1,6 @@
 /** Name, CPUs, memory, what is switched on or off, and notes. */
 import { Checkbox, FormGroup, FormSection, NumberInput, TextArea, TextInput } from "@patternfly/react-core";
+import { MEMORY_HELP } from "@/ui/amounts";
 import type { Fields } from "./fields";
 import { Problem } from "./Problem";
 
@@ -43,7 +44,7 @@ export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fi
           isDisabled={disabled}
           className="v-memory"
         />
-        <Problem text={problems.memory_mib} help="Such as 512 MiB or 2 GiB; a bare number is MiB." />
+        <Problem text={problems.memory_mib} help={MEMORY_HELP} />
       </FormGroup>
       <Checkbox
         id="autostart"

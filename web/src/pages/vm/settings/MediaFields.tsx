@@ -1,26 +1,39 @@
 /** The media, in boot order: what does not boot falls through to the next. */
-import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
+import {
+  Button,
+  Checkbox,
+  FormGroup,
+  FormSection,
+  FormSelect,
+  FormSelectOption,
+  FormSelectOptionGroup,
+} from "@patternfly/react-core";
 import { ArrowDownIcon, ArrowUpIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import type { Medium } from "@/api/live";
 import type { Attachment } from "@/api/schema";
 import { useAttachable } from "@/ui/attachable";
-import { bytes } from "@/ui/format";
-import { mediumType } from "@/ui/labels";
+import { useGroupPath } from "@/ui/groups";
 import { moved } from "./draft";
 import { type Fields, replaced, without } from "./fields";
+import { isIso, isUsedByAnother, mediumWords, sorted } from "./mediaText";
 import { CACHES, MODES } from "./modes";
 import { Problem } from "./Problem";
 
 export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fields & { vmid: number; gid: number }) {
   const { media } = draft;
   const known = useAttachable(gid);
-  const free = known
-    .filter((one) => !media.some((it) => it.mid === one.mid))
-    .sort((a, b) => a.name.localeCompare(b.name));
+  const path = useGroupPath();
+  const offered = sorted(
+    known.filter((one) => !media.some((it) => it.mid === one.mid)),
+    vmid,
+  );
+  const words = (medium: Medium) => mediumWords(medium, known, gid, vmid, path);
   const add = (mid: string) => {
     const medium = known.find((one) => one.mid === mid);
-    if (medium) change({ media: [...media, { mid, mode: "VIRTIO", readonly: medium.readonly || isIso(medium) }] });
+    if (!medium) return;
+    const readonly = medium.readonly || isIso(medium) || isUsedByAnother(medium, vmid);
+    change({ media: [...media, { mid, mode: "VIRTIO", readonly }] });
   };
   return (
     <FormSection title="Media, in boot order" titleElement="h2">
@@ -44,9 +57,7 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
             <div className="v-row-fields">
               <div className="v-grows v-breaks">
                 {index + 1}. {name}
-                <div className="v-subtle">
-                  {medium ? `${mediumType(medium.type)}, ${bytes(medium.size)}` : "not visible to you"}
-                </div>
+                <div className="v-subtle">{medium ? words(medium) : "not visible to you"}</div>
               </div>
               <FormGroup label="Attached as" fieldId={`mode-${index}`}>
                 <FormSelect
@@ -117,26 +128,29 @@ export function MediaFields({ draft, change, problems, disabled, vmid, gid }: Fi
       {media.length === 0 && <span className="v-subtle">None: only the firmware's shell starts.</span>}
       {!disabled && media.length < AlterVm.media.maxItems && (
         <FormGroup label="Attach a medium" fieldId="attach">
-          <FormSelect id="attach" value="" onChange={(_event, mid) => add(mid)} isDisabled={free.length === 0}>
+          <FormSelect
+            id="attach"
+            value=""
+            onChange={(_event, mid) => add(mid)}
+            isDisabled={offered.every(([, all]) => all.length === 0)}
+          >
             <FormSelectOption
               value=""
-              label={free.length === 0 ? "There is no other medium" : "Choose one"}
+              label={offered.every(([, all]) => all.length === 0) ? "There is no other medium" : "Choose one"}
               isPlaceholder
             />
-            {free.map((one) => (
-              <FormSelectOption key={one.mid} value={one.mid} label={optionOf(one)} />
-            ))}
+            {offered
+              .filter(([, all]) => all.length > 0)
+              .map(([title, all]) => (
+                <FormSelectOptionGroup key={title} label={title}>
+                  {all.map((one) => (
+                    <FormSelectOption key={one.mid} value={one.mid} label={`${one.name} (${words(one)})`} />
+                  ))}
+                </FormSelectOptionGroup>
+              ))}
           </FormSelect>
         </FormGroup>
       )}
     </FormSection>
   );
-}
-
-const isIso = (medium: Medium) => medium.type.toUpperCase() === "ISO";
-
-function optionOf(medium: Medium): string {
-  const writers = medium.used_by.filter((one) => one.writing).map((one) => one.name);
-  const used = writers.length > 0 ? `, ${writers.join(", ")} writes to it` : "";
-  return `${medium.name} (${mediumType(medium.type)}, ${bytes(medium.size)}${used})`;
 }

@@ -1,16 +1,6 @@
 import { expect, it } from "vitest";
-import {
-  changesOf,
-  cliOf,
-  differences,
-  draftOf,
-  memoryOf,
-  memoryText,
-  moved,
-  problemsOf,
-  rebased,
-  type Settings,
-} from "./draft";
+import { memoryMib } from "@/ui/amounts";
+import { changesOf, cliOf, differences, draftOf, memoryText, moved, problemsOf, rebased, type Settings } from "./draft";
 import { nicsOf, nicText } from "./nicText";
 
 const BASE: Settings = {
@@ -33,8 +23,8 @@ const BASE: Settings = {
 
 it("memory is read as people write it, and written whole", () => {
   expect([memoryText(2048), memoryText(1536)]).toEqual(["2 GiB", "1536 MiB"]);
-  expect(["2 GiB", "2g", "512", "1.5 GiB", "512M"].map(memoryOf)).toEqual([2048, 2048, 512, 1536, 512]);
-  expect(["", "0", "x", "1 KiB", "-1"].map(memoryOf)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  expect(["2 GiB", "2g", "512", "1.5 GiB", "512M"].map(memoryMib)).toEqual([2048, 2048, 512, 1536, 512]);
+  expect(["", "0", "x", "1 KiB", "-1"].map(memoryMib)).toEqual([undefined, undefined, undefined, undefined, undefined]);
 });
 
 it("only what differs is sent, and a default is no difference", () => {

@@ -1,6 +1,6 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
 import { Display as DisplayLimits, CreateVm as Limits } from "@/api/limits";
-import { parseBytes } from "@/ui/format";
+import { memoryMib } from "@/ui/amounts";
 import { nameProblem } from "@/ui/problems";
 import { vmWords } from "@/ui/vmCli";
 import { pickSettings, SETTINGS, type Setting, type VmSettings } from "@/ui/vmSettings";
@@ -25,15 +25,9 @@ export function draftOf(settings: Settings): Draft {
 /** Whole, so that nothing is lost by looking at it: 1536 MiB, 2 GiB. */
 export const memoryText = (mib: number): string => (mib % 1024 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`);
 
-/** Mebibytes of "2 GiB", "512M"; a mere number is MiB. Undefined if it is none, or no whole number of them. */
-export function memoryOf(text: string): number | undefined {
-  const bytes = /^\s*\d+\s*$/.test(text) ? Number(text) * 2 ** 20 : parseBytes(text);
-  return bytes !== undefined && bytes > 0 && bytes % 2 ** 20 === 0 ? bytes / 2 ** 20 : undefined;
-}
-
 const settingsOf = (draft: Draft): Settings => {
   const { memory, ...others } = draft;
-  return { ...others, memory_mib: memoryOf(memory) ?? Number.NaN };
+  return { ...others, memory_mib: memoryMib(memory) ?? Number.NaN };
 };
 
 /** What the draft has otherwise than `base`: the body of the change. */
@@ -83,7 +77,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const name = nameProblem(draft.name);
   if (name) problems.name = name;
   if (!Number.isInteger(draft.cpus) || draft.cpus < Limits.cpus.minimum) problems.cpus = "A VM has at least 1 CPU.";
-  if (memoryOf(draft.memory) === undefined) problems.memory_mib = "Enter an amount such as 512 MiB or 2 GiB.";
+  if (memoryMib(draft.memory) === undefined) problems.memory_mib = "Enter an amount such as 512 MiB or 2 GiB.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };

@@ -1,0 +1,138 @@
+"""What is typed: sizes mean the same everywhere, media are told apart, and the wizard loses nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.api.world import PASSWORD
+from tests.host import Host
+from tests.web.conftest import NewPerson
+from tests.web.furnished import TEAM
+from tests.web.openings import named
+from tests.web.person import Person
+from velocity.client import Client
+
+
+@pytest.mark.holds("PAGE-433")
+def test_a_bare_number_is_gib_of_a_disk_and_says_so(somebody: Person) -> None:
+    page = somebody.page
+    somebody.go("/media")
+    named(page, "Create an empty disk").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Size").fill("20")
+    expect(dialog.get_by_text("20 GiB: space is taken only as the guest writes.")).to_be_visible()
+    expect(dialog.get_by_text("a bare number is GiB")).to_be_visible()
+    dialog.get_by_label("Size").fill("4000000")
+    expect(dialog.get_by_text(re.compile("Larger than the .* that are free"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+@pytest.mark.holds("PAGE-434")
+def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnished: Host, somebody: Person) -> None:
+    with Client(furnished.url, furnished.key) as client:
+        team = next(one.gid for one in client.list_groups().groups if one.name == "team")
+        mids = [client.create_medium(mpid=1, gid=gid, name="twin", type="DISK", size=1 << 20).mid for gid in (0, team)]
+        other = client.create_vm(name="has-disk", gid=0, cpus=1, memory_mib=64)
+    somebody.go(f"/vms/{other.vmid}/settings")
+    choice = somebody.page.get_by_label("Attach a medium")
+    free = choice.locator("optgroup[label=Free]")
+    expect(free.locator("option", has_text="twin (Disk, 1 MiB, in root group)")).to_have_count(1)
+    expect(free.locator("option", has_text="twin (Disk, 1 MiB, in team)")).to_have_count(1)
+    used = choice.locator("optgroup", has_text="disk (Disk, 1 MiB, used by web)")
+    expect(used).to_have_attribute("label", re.compile("^In use by another VM"))
+    choice.select_option(label="disk (Disk, 1 MiB, used by web)")
+    attached = somebody.page.get_by_role("group", name="Medium 1: disk")
+    expect(attached.get_by_role("checkbox", name="Read-only")).to_be_checked()
+    named(somebody.page, "Undo all").click()
+    with Client(furnished.url, furnished.key) as client:
+        for mid in mids:
+            client.delete_medium(mid=mid, purge=True)
+        client.delete_vm(vmid=other.vmid, purge=True)
+
+
+def field(page: Page, label: str) -> Locator:
+    return page.get_by_role("textbox", name=label, exact=True)
+
+
+@pytest.mark.holds("PAGE-435")
+def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person) -> None:
+    page = somebody.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    somebody.go("/create")
+    title = page.locator(".pf-v6-c-wizard h2")
+    expect(title).to_have_text("What does it boot from?")
+    named(page, "Next").click()
+    answer = page.locator(".v-refusal")
+    expect(answer.get_by_text("Choose an image, upload one, or take an empty disk.")).to_be_visible()
+    page.get_by_role("radio", name="An empty disk").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(title).to_have_text("Which hardware does it have?")
+    expect(page.get_by_role("checkbox", name="Start it after it is created")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text(re.compile(r"the host has \d+ CPU"))).to_be_visible()
+    field(page, "CPUs").fill("99")
+    expect(page.get_by_text("More CPUs than the host has")).to_be_visible()
+    field(page, "CPUs").fill("none")
+    named(page, "Next").click()
+    expect(answer.get_by_text("Correct what is marked.")).to_be_visible()
+    expect(field(page, "CPUs")).to_be_focused()
+    field(page, "CPUs").fill("1")
+    field(page, "Name").fill("kept")
+    page.keyboard.press("Enter")
+    expect(title).to_have_text("What will be done")
+    named(page, "Back").click()
+    expect(field(page, "Name")).to_have_value("kept")
+    page.reload()
+    expect(field(page, "Name")).to_have_value("kept")
+    expect(field(page, "CPUs")).to_have_value("1")
+    named(page, "Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+    somebody.go("/create")
+    expect(page.get_by_role("radio", name="An empty disk")).not_to_be_checked()
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+@pytest.mark.holds("PAGE-436")
+def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished: Host, person: NewPerson) -> None:
+    with Client(furnished.url, furnished.key) as client:
+        uid = client.create_user(name="cara", password=PASSWORD).uid
+        for permission in ("velocity.group.view", "velocity.vm.view"):
+            client.grant_permission(uid=uid, gid=TEAM, permission=permission)
+    cara = person(furnished.url)
+    cara.enter("cara", "/")
+    places = cara.page.get_by_role("navigation", name="Places").get_by_role("link")
+    expect(places).to_have_text(
+        [re.compile(one) for one in ("Dashboard", "Virtual", "Media", "Groups", "Tasks", "Trash", "My")]
+    )
+    quota = cara.page.get_by_role("region", name="Quota")
+    expect(quota.get_by_text(re.compile(r"^\d CPUs? left, \d CPUs? in use"))).to_be_visible()
+    with Client(furnished.url, furnished.key) as client:
+        client.grant_permission(uid=uid, gid=TEAM, permission="velocity.user.view")
+    expect(places.filter(has_text="History")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-437")
+def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person) -> None:
+    page = somebody.page
+    somebody.go("/groups")
+    named(page, "Set up a team").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Pool", exact=True)).to_have_value("1")
+    dialog.get_by_role("button", name="Show the steps").click()
+    expect(dialog.locator(".v-refusal").get_by_text("Not complete yet")).to_be_visible()
+    expect(dialog.get_by_label("Name of the team")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    somebody.go("/media")
+    with page.expect_file_chooser() as chooser:
+        named(page, "Upload").click()
+    chooser.value.set_files({"name": "nothing.iso", "mimeType": "", "buffer": b""})
+    expect(dialog.get_by_label("Type")).to_have_value("ISO")
+    dialog.get_by_role("button", name="Upload").click()
+    expect(dialog.locator(".v-refusal").get_by_text("nothing.iso is empty: choose another file.")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)

@@ -1,0 +1,45 @@
+/** What the quotas of one's groups leave: for who does not see the host, this is what there is. */
+import { Card, CardBody, CardTitle } from "@patternfly/react-core";
+import { Link } from "react-router";
+import { useAnswer } from "@/api/queries";
+import { type GroupChoice, useGroupsWhere } from "@/ui/groups";
+import { amount, LIMITED, TITLES } from "../people/quotas";
+import { Bar } from "./Host";
+
+const MOST = 4;
+
+export function Quotas() {
+  const groups = useGroupsWhere("group.view");
+  if (groups.length === 0) return null;
+  return (
+    <Card component="section" aria-labelledby="quotas">
+      <CardTitle component="h2" id="quotas">
+        Quota
+      </CardTitle>
+      <CardBody>
+        {groups.slice(0, MOST).map((group) => (
+          <OfGroup key={group.gid} group={group} />
+        ))}
+        {groups.length > MOST && <Link to="/groups">The quotas of all your groups</Link>}
+      </CardBody>
+    </Card>
+  );
+}
+
+function OfGroup({ group: { gid, path } }: { group: GroupChoice }) {
+  const { data } = useAnswer("post", "/u/group/quota", { gid }, { topics: ["quota"] });
+  if (!data) return null;
+  const limited = LIMITED.flatMap((name) => {
+    const left = data.left[name];
+    return left === undefined ? [] : [{ name, left, used: data.usage[name] }];
+  });
+  if (limited.length === 0) return <p className="v-subtle">{path}: no limit.</p>;
+  return limited.map(({ name, left, used }) => (
+    <Bar
+      key={name}
+      title={`${TITLES[name]} of ${path}`}
+      value={used + left > 0 ? used / (used + left) : 1}
+      words={`${amount(name, Math.max(0, left))} left, ${amount(name, used)} in use`}
+    />
+  ));
+}

@@ -1,0 +1,19 @@
+/** Sizes as people type them, the same everywhere: a bare number is GiB for disks and pools, and MiB for memory. */
+import { parseBytes } from "./format";
+
+export const DISK_HELP = "Such as 20 GiB; a bare number is GiB.";
+export const MEMORY_HELP = "Such as 512 MiB or 2 GiB; a bare number is MiB.";
+
+const BARE = /^\s*\d+(?:[.,]\d+)?\s*$/;
+
+const read = (text: string, bare: "G" | "M"): number | undefined =>
+  parseBytes(BARE.test(text) ? `${text}${bare}` : text);
+
+/** Bytes of a disk or of a share of a pool; undefined if it is no size. */
+export const diskBytes = (text: string): number | undefined => read(text, "G");
+
+/** MiB of memory; undefined if it is no size, or no whole number of them. */
+export function memoryMib(text: string): number | undefined {
+  const bytes = read(text, "M");
+  return bytes !== undefined && bytes > 0 && bytes % 2 ** 20 === 0 ? bytes / 2 ** 20 : undefined;
+}
