@@ -115,7 +115,7 @@ METADATA = b",".join(
 )
 
 
-@pytest.mark.holds("BOUND-475")
+@pytest.mark.holds("BOUND-39")
 @pytest.mark.parametrize(
     ("status", "method", "path", "body", "more"),
     [

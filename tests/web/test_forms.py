@@ -16,7 +16,7 @@ from tests.web.person import Person
 from velocity.client import Client
 
 
-@pytest.mark.holds("PAGE-433")
+@pytest.mark.holds("PAGE-37")
 def test_a_bare_number_is_gib_of_a_disk_and_says_so(somebody: Person) -> None:
     page = somebody.page
     somebody.go("/media")
@@ -31,7 +31,7 @@ def test_a_bare_number_is_gib_of_a_disk_and_says_so(somebody: Person) -> None:
     expect(dialog).to_have_count(0)
 
 
-@pytest.mark.holds("PAGE-434")
+@pytest.mark.holds("PAGE-38")
 def test_media_of_one_name_are_told_apart_and_what_is_in_use_is_not_free(furnished: Host, somebody: Person) -> None:
     with Client(furnished.url, furnished.key) as client:
         team = next(one.gid for one in client.list_groups().groups if one.name == "team")
@@ -58,7 +58,7 @@ def field(page: Page, label: str) -> Locator:
     return page.get_by_role("textbox", name=label, exact=True)
 
 
-@pytest.mark.holds("PAGE-435")
+@pytest.mark.holds("PAGE-39")
 def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person) -> None:
     page = somebody.page
     page.set_viewport_size({"width": 1440, "height": 900})
@@ -96,7 +96,7 @@ def test_the_wizard_loses_nothing_by_a_reload_and_enter_goes_on(somebody: Person
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
-@pytest.mark.holds("PAGE-436")
+@pytest.mark.holds("PAGE-40")
 def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished: Host, person: NewPerson) -> None:
     with Client(furnished.url, furnished.key) as client:
         uid = client.create_user(name="cara", password=PASSWORD).uid
@@ -115,7 +115,7 @@ def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished:
     expect(places.filter(has_text="History")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-437")
+@pytest.mark.holds("PAGE-41")
 def test_a_team_has_a_pool_and_an_upload_says_what_holds_it_up(somebody: Person) -> None:
     page = somebody.page
     somebody.go("/groups")
