@@ -11,7 +11,6 @@ const WITHOUT = {
   "pages/vm/serial/PasteText.tsx": "types into the guest: the server is not asked",
   "pages/vms/ScreenSearch.tsx": "a search: its answer is the result",
   "ui/why/WhyDialog.tsx": "a question: its answer is the result",
-  "pages/vm/Copy.tsx": "one field and one button",
   "pages/create/ImageStep.tsx": "a step of the wizard, whose footer has the answer",
   "pages/create/SettingsStep.tsx": "a step of the wizard, whose footer has the answer",
 };

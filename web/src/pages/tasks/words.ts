@@ -6,9 +6,16 @@ const DOING: Record<string, string> = {
   import: "Importing",
   clone: "Making the clone",
   clone_vm: "Making the VM",
+  fetch: "Fetching",
   empty: "Emptying the",
 };
-const WORK: Record<string, string> = { import: "Import of", clone: "Clone", clone_vm: "VM", empty: "Emptying of the" };
+const WORK: Record<string, string> = {
+  import: "Import of",
+  clone: "Clone",
+  clone_vm: "VM",
+  fetch: "Fetch of",
+  empty: "Emptying of the",
+};
 
 export const titleOf = (task: TaskInfo): string =>
   task.state === "RUNNING"
