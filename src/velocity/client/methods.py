@@ -627,47 +627,6 @@ class Methods(abc.ABC):
 
         return self.call(machines.RESTART, machines.RestartVm(vmid=vmid, force=force))
 
-    def clone_vm(
-        self,
-        *,
-        vmid: int,
-        gid: int,
-        name: str,
-        mpid: int | UnsetType = UNSET,
-        leave: list[UUID] | None = None,
-        fresh_firmware: bool = False,
-    ) -> tasks.TaskStarted:
-        """Make a VM of a stopped one, with copies of the disks that it writes to; its other media are shared.
-
-        Refused with:
-        403 39200: velocity.vm.create is needed on the group, velocity.media.create for copies of disks, and
-            velocity.nic.trust for NICs that are trusted
-        403 39201: the group may not manage media in this pool
-        404 39210: no such group
-        404 39211: no such VM, or not visible to the caller
-        404 39212: no such medium of the VM, or not one for this group
-        404 39213: no such pool for this group
-        404 39214: no such host NIC
-        406 39220: more CPUs than a VM can have here, or than the group's quota allows
-        406 39221: more or less memory than a VM can have here, or more than the group's quota allows
-        406 39222: a quota on the number of VMs does not allow it
-        409 39223: the group already has a VM with that name
-        409 39224: the group already has a medium with the name of a copy
-        406 39225: the quota or the free space of the pool does not suffice
-        409 39226: a VM is writing to a disk that is to be copied
-        409 39227: the VM is not STOPPED, and its firmware variables are to be copied
-        406 39228: the pool is away or read-only, or a source's pool is away
-        406 39240: its CPU model is none that this host can give
-        """
-        from velocity.contract import machines
-
-        return self.call(
-            machines.CLONE,
-            machines.CloneVm(
-                vmid=vmid, gid=gid, name=name, mpid=mpid, leave=leave or [], fresh_firmware=fresh_firmware
-            ),
-        )
-
     def show_vm(self, *, vmid: int) -> machines.VmInfo:
         """Show a virtual machine.
 
@@ -773,6 +732,45 @@ class Methods(abc.ABC):
         from velocity.contract import machines
 
         return self.call(machines.LIST, machines.ListVms(gid=gid, limit=limit, before=before))
+
+    def clone_vm(
+        self,
+        *,
+        vmid: int,
+        gid: int,
+        name: str,
+        mpid: int | UnsetType = UNSET,
+        leave: list[UUID] | None = None,
+        fresh_firmware: bool = False,
+    ) -> tasks.TaskStarted:
+        """Make a VM of a stopped one, with copies of the disks that it writes to; its other media are shared.
+
+        Refused with:
+        403 39200: velocity.vm.create is needed on the group, velocity.media.create for copies of disks, and
+            velocity.nic.trust for NICs that are trusted
+        403 39201: the group may not manage media in this pool
+        404 39210: no such group
+        404 39211: no such VM, or not visible to the caller
+        404 39212: no such medium of the VM, or not one for this group
+        404 39213: no such pool for this group
+        404 39214: no such host NIC
+        406 39220: more CPUs than a VM can have here, or than the group's quota allows
+        406 39221: more or less memory than a VM can have here, or more than the group's quota allows
+        406 39222: a quota on the number of VMs does not allow it
+        409 39223: the group already has a VM with that name
+        409 39224: the group already has a medium with the name of a copy
+        406 39225: the quota or the free space of the pool does not suffice
+        409 39226: a VM is writing to a disk that is to be copied
+        409 39227: the VM is not STOPPED, and its firmware variables are to be copied
+        406 39228: the pool is away or read-only, or a source's pool is away
+        406 39240: its CPU model is none that this host can give
+        """
+        from velocity.contract import cloning
+
+        return self.call(
+            cloning.CLONE,
+            cloning.CloneVm(vmid=vmid, gid=gid, name=name, mpid=mpid, leave=leave or [], fresh_firmware=fresh_firmware),
+        )
 
     def open_console(
         self, *, vmid: int, kind: Literal["serial", "display"], display: str | UnsetType = UNSET

@@ -6,6 +6,7 @@ from typing import Any
 
 from velocity.contract import (
     auth,
+    cloning,
     command,
     consoles,
     events,
@@ -39,6 +40,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *fetching.OPERATIONS,
     *nics.OPERATIONS,
     *machines.OPERATIONS,
+    *cloning.OPERATIONS,
     *consoles.OPERATIONS,
     *screens.OPERATIONS,
     *metrics.OPERATIONS,

@@ -15,7 +15,7 @@ from velocity.access.directory import Directory
 from velocity.access.lasting import Check, WhileAllowed, still_user
 from velocity.access.rules import NOTHING
 from velocity.access.sessions import Caller
-from velocity.contract.machines import CloneVm
+from velocity.contract.cloning import CloneVm
 from velocity.contract.media import CloneMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET
 
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import machines
+from velocity.contract import cloning, machines
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
@@ -45,8 +45,8 @@ async def restart(call: Call[machines.RestartVm]) -> machines.VmState:
     return _state(fleet, keeper, await keeper.restart(force=call.request.force))
 
 
-@handles(machines.CLONE)
-async def clone(call: Call[machines.CloneVm]) -> TaskStarted:
+@handles(cloning.CLONE)
+async def clone(call: Call[cloning.CloneVm]) -> TaskStarted:
     return TaskStarted(tid=await call.services.cloning.begin(call.caller, call.request))
 
 

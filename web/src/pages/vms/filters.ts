@@ -45,17 +45,17 @@ const SETTLED: Partial<Record<State, Facet>> = { RUNNING: "running", PAUSED: "pa
 export const facetOf = (vm: Pick<Vm, "state">): Facet => SETTLED[vm.state] ?? "changing";
 
 /** Those that are no state; whether a VM is so. */
-export type Marks<T> = Record<"trouble" | "busy", (vm: T) => boolean>;
+export type Matches<T> = Record<"trouble" | "busy", (vm: T) => boolean>;
 
 export function fits<T extends Pick<Vm, "gid" | "state">>(
   vm: T,
   facets: readonly Facet[],
   within: ReadonlySet<number> | undefined,
-  marks: Marks<T>,
+  matches: Matches<T>,
 ): boolean {
   if (within && !within.has(vm.gid)) return false;
   const state = facetOf(vm);
-  return facets.length === 0 || facets.some((one) => (one in marks ? marks[one as keyof Marks<T>](vm) : one === state));
+  return facets.length === 0 || facets.some((one) => (one in matches ? matches[one as keyof Matches<T>](vm) : one === state));
 }
 
 /** By their parents; the root group is its own, and nobody's child. */
