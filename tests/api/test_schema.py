@@ -51,6 +51,7 @@ OTHER_IDS: dict[str, dict[str, Any]] = {
     "POST /u/auth": ROOT, "PUT /u/session": ROOT, "PATCH /u/user": {"old_password": PASSWORD},
     "DELETE /u/user": {"uid": 1}, "DELETE /u/user/permission": {"uid": 1, "gid": 1}, "DELETE /u/group": {"gid": 1},
     "PUT /m/pool/assign": {"gid": 1}, "DELETE /m/pool/assign": {"gid": 1}, "DELETE /v/vm": {"vmid": 1},
+    "PUT /v/vm/clone": {"vmid": 1},
 }  # fmt: skip
 REFUSED = {"PUT /m/media/import", "DELETE /m/media/upload", "GET /v/vm/console/{ticket}"}
 """An empty medium is no image, no upload is under way then, and these requests open no websockets."""
