@@ -168,7 +168,7 @@ async def test_nat_nics_of_older_schemas_get_addresses(database_url: str) -> Non
             "values ('vm', '4', 0, 'x', 0, 0, 1, :rows)"
         )
         connection.execute(statement, {"rows": json.dumps({"machines": [rows[3]]})})
-        migrate(connection, "0016")
+        migrate(connection)
 
     database.read(work)
     store = SqlMachines(database)
