@@ -201,7 +201,7 @@ async def test_nics_of_older_installations_keep_the_mac_addresses_that_their_pla
             "values ('vm', '4', 0, 'x', 0, 0, 1, :rows)"
         )
         connection.execute(statement, {"rows": json.dumps({"machines": [rows[4]]})})
-        migrate(connection, "0014")
+        migrate(connection)
 
     database.read(work)
     store = SqlMachines(database)

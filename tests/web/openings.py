@@ -41,6 +41,16 @@ def press(name: str) -> Step:
     return step
 
 
+def key_at(name: str, key: str) -> Step:
+    """A key that does something wherever the focus is, pressed with the focus there."""
+
+    def step(page: Page) -> None:
+        named(page, name).focus()
+        page.keyboard.press(key)
+
+    return step
+
+
 def tick(name: str) -> Step:
     def step(page: Page) -> None:
         box = page.get_by_role("checkbox", name=name, exact=True).or_(page.get_by_role("radio", name=name, exact=True))
@@ -136,6 +146,7 @@ MENUS = (
 )
 DIALOGS = (
     Opening("app/Palette", "/", (press("Search or run Ctrl K"),), "Search or run Ctrl K"),
+    Opening("app/Shortcuts", "/", (key_at("Search or run Ctrl K", "?"),), "Search or run Ctrl K"),
     dialog("pages/vms/ScreenSearch", "/vms", "Text on screens"),
     dialog("ui/ForceOff", "/vms", "Actions of runs", press("Force off…")),
     dialog("ui/DeleteVms", "/vms", "Actions of web", press("Delete…")),
@@ -148,7 +159,12 @@ DIALOGS = (
     Opening("pages/media/UploadDialog", "/media", (files("Upload"),), "Upload"),
     dialog("ui/ForceOff", f"/vms/{RUNS}", MORE_RUNS, press("Force off…")),
     dialog("pages/vm/Restart", f"/vms/{RUNS}", MORE_RUNS, press("Restart…")),
-    dialog("pages/vm/overview/TakeFromHost", f"/vms/{WEB}", "Use this host's…"),
+    Opening(
+        "pages/vm/overview/TakeFromHost",
+        f"/vms/{WEB}",
+        (press("Details"), press("Use this host's…")),
+        "Use this host's…",
+    ),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
     dialog("ui/DeleteVms", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
     dialog("ui/DeleteVms", f"/vms/{RUNS}", MORE_RUNS, press("Delete…")),

@@ -109,7 +109,7 @@ def test_who_has_few_rights_sees_their_quota_and_only_doors_that_open(furnished:
         [re.compile(one) for one in ("Dashboard", "Virtual", "Media", "Groups", "Tasks", "Trash", "My")]
     )
     quota = cara.page.get_by_role("region", name="Quota")
-    expect(quota.get_by_text(re.compile(r"^\d CPUs? left, \d CPUs? in use"))).to_be_visible()
+    expect(quota.get_by_text(re.compile(r"^\d CPUs? left, \d CPUs? in use")).first).to_be_visible()
     with Client(furnished.url, furnished.key) as client:
         client.grant_permission(uid=uid, gid=TEAM, permission="velocity.user.view")
     expect(places.filter(has_text="History")).to_be_visible()
