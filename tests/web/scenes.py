@@ -59,7 +59,7 @@ def vm(one: Person, _place: Path) -> None:
     one.open("/vms?find=www-1")
     one.page.get_by_role("link", name="www-1", exact=True).click()
     expect(one.page.get_by_role("img", name="Screen screen of www-1")).to_be_visible()
-    expect(one.page.get_by_role("heading", name="Isolation")).to_be_attached()
+    expect(one.page.get_by_role("button", name=re.compile("^Details"))).to_be_attached()
 
 
 def metrics(one: Person, place: Path) -> None:
@@ -133,7 +133,7 @@ def history(one: Person, _place: Path) -> None:
 
 def palette(one: Person, _place: Path) -> None:
     one.open("/")
-    expect(one.page.get_by_text("24 CPUs;")).to_be_visible()
+    expect(one.page.get_by_text("of 24 CPUs, over ten seconds")).to_be_visible()
     one.page.keyboard.press("Control+k")
     expect(one.page.get_by_role("combobox")).to_be_focused()
     one.page.keyboard.type("www")
