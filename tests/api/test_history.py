@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,24 @@ async def test_what_happened_to_one_vm(w: World) -> None:
     assert await w.refused("POST", "/t/history", stranger, gid=gid, vmid=vmid) == (403, 27100)
     assert await entries(w, gid=gid, vmid=99) == [], "a name that looks like an id is none"
     assert all("vmid" not in one for one in await entries(w) if one["operation"] == "create_group")
+
+
+async def test_the_history_is_written_once_its_old_entries_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else that removal is what fails, where a test lets the next commit fail."""
+    removed = asyncio.Event()
+    rotated: list[object] = []
+
+    async def rotate(*told: object) -> None:
+        await removed.wait()
+        rotated.append(told)
+
+    monkeypatch.setattr(SqlHistory, "rotate", rotate)
+    async with world(tmp_path / "data") as w:
+        writing = asyncio.create_task(w.written())
+        await asyncio.sleep(0.05)
+        assert not writing.done()
+        removed.set()
+        await writing
+        assert rotated

@@ -53,21 +53,26 @@ class History:
         self._ends = False
         self._hurry = asyncio.Event()
         self._adding = asyncio.Lock()
+        self._rotated = asyncio.Event()
+        self._rotated.set()
 
     def open(self) -> None:
+        self._rotated.clear()
         self._rotating = asyncio.create_task(self._rotate_ever())
 
     async def close(self) -> None:
         if self._rotating is not None:
             self._rotating.cancel()
             await asyncio.wait({self._rotating})
+            self._rotated.set()
         self._ends = True
         self._hurry.set()
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
     async def settle(self) -> None:
-        """Returns when all that was noted is written, which is not put off meanwhile."""
+        """Returns when all that was noted is written, which is not put off meanwhile, and what is old is removed."""
+        await self._rotated.wait()
         while self._writing is not None:
             self._hurry.set()
             await asyncio.wait({self._writing}, timeout=GATHERED)
@@ -168,8 +173,11 @@ class History:
 
     async def _rotate_ever(self) -> None:
         while True:
+            self._rotated.clear()
             try:
                 await self._store.rotate(int(time.time()) - self._days * 86_400, MOST, REFUSALS)
             except Refused as refused:
                 log.warning("old entries of the history could not be removed: %s", refused.message)
+            finally:
+                self._rotated.set()
             await asyncio.sleep(LOOK)
