@@ -55,7 +55,9 @@ export function fits<T extends Pick<Vm, "gid" | "state">>(
 ): boolean {
   if (within && !within.has(vm.gid)) return false;
   const state = facetOf(vm);
-  return facets.length === 0 || facets.some((one) => (one in matches ? matches[one as keyof Matches<T>](vm) : one === state));
+  return (
+    facets.length === 0 || facets.some((one) => (one in matches ? matches[one as keyof Matches<T>](vm) : one === state))
+  );
 }
 
 /** By their parents; the root group is its own, and nobody's child. */
