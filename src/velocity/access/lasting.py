@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from types import TracebackType
 
 from velocity.access.directory import Directory
+from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 
 LOOK = 1.0
@@ -43,6 +44,21 @@ def still_user(directory: Directory, uid: int) -> Check:
             raise Refused(Problem.NO_PERMISSION, f"{user.name!r}, who began it, was removed")
         if now.password != user.password:
             raise Refused(Problem.NO_PERMISSION, f"the password of {user.name!r}, who began it, was changed")
+
+    return check
+
+
+def still_holds(directory: Directory, uid: int, permission: Permission, gid: int) -> Check:
+    """Of a task of that user, which needs a permission on a group."""
+    user, check_user = directory.user(uid), still_user(directory, uid)
+
+    def check() -> None:
+        check_user()
+        if not directory.holds(uid, permission, gid):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"{user.name!r}, who began it, no longer has {permission.value} on {directory.path(gid)}",
+            )
 
     return check
 

@@ -28,11 +28,13 @@ NicId = Annotated[
 ]
 Vmid = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a virtual machine")]
 
+NAME_LENGTH = 128
+
 Name = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=128,
+        max_length=NAME_LENGTH,
         pattern=names.PATTERN,
         extra={"name": "object"},
         description="1 to 128 printable characters, at least one of them visible; kept in NFC and trimmed; none that "

@@ -22,6 +22,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from velocity.hypervisor.spec import FIRST_HARDWARE as FIRST_HARDWARE
+from velocity.hypervisor.spec import SECTOR as SECTOR
 from velocity.hypervisor.spec import BridgeSpec as BridgeSpec
 from velocity.hypervisor.spec import Bus as Bus
 from velocity.hypervisor.spec import Cache as Cache

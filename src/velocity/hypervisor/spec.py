@@ -36,6 +36,10 @@ class DiskLimits(Value, frozen=True):
     write_bytes: int = 0
 
 
+SECTOR = 512
+"""Bytes of a sector of a disk of which nothing else is said."""
+
+
 class DiskSpec(Value, frozen=True):
     """One medium of a machine; `cdrom` where the bus has such, `readonly` when writing is blocked for any reason.
 
@@ -49,7 +53,7 @@ class DiskSpec(Value, frozen=True):
     cache: Cache = Cache.WRITEBACK
     limits: DiskLimits = DiskLimits()
     detect_zeroes: bool = False
-    sector_size: int = 512
+    sector_size: int = SECTOR
 
 
 class DisplaySpec(Value, frozen=True):

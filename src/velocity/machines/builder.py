@@ -101,9 +101,12 @@ class Builder:
                 self._library.known(one.mid)
 
     def disks(self, machine: Machine) -> list[UUID]:
-        """Its own: the media of its group that are attached writable, and that somebody may write to."""
-        media = [one.mid for one in machine.spec.media if not one.readonly and not self.writers.never(one.mid)]
-        return [mid for mid in media if self._library.get(mid).gid == machine.gid]
+        """Its own: those of its group that it writes to."""
+        return [mid for mid in self.written(machine.spec) if self._library.get(mid).gid == machine.gid]
+
+    def written(self, spec: Spec) -> list[UUID]:
+        """The media that are attached writable, and that somebody may write to."""
+        return [one.mid for one in spec.media if not one.readonly and not self.writers.never(one.mid)]
 
     def claim(self, machine: Machine, run: Spec | None) -> Claim:
         """What it takes, by what it is and by what it runs with. Never refuses: what is kept must load."""

@@ -12,7 +12,7 @@ from msgspec import UNSET, structs
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, WhileAllowed, still_user
+from velocity.access.lasting import Check, WhileAllowed, still_holds
 from velocity.access.rules import NOTHING
 from velocity.access.sessions import Caller
 from velocity.contract.cloning import CloneVm
@@ -128,10 +128,7 @@ class Cloning:
                 "variables and without its disks",
                 field="vmid",
             )
-        never = self._fleet.builder.writers.never
-        mids = [
-            one.mid for one in has.media if one.mid not in request.leave and not one.readonly and not never(one.mid)
-        ]
+        mids = [mid for mid in self._fleet.builder.written(has) if mid not in request.leave]
         copies = await self._copies(caller, request, keeper.machine.name, mids, held)
         uuid = uuid4()
         spec, warnings = self._spec(caller, request, uuid, has, dict(zip(mids, copies, strict=True)))
@@ -218,16 +215,10 @@ class Cloning:
                 raise
 
     def _still_allowed(self, caller: Caller, draft: Draft) -> Check:
-        directory, gid = self._directory, draft.machine.gid
-        user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
+        check_holds = still_holds(self._directory, caller.uid, Permission.VM_CREATE, draft.machine.gid)
 
         def check() -> None:
-            check_user()
-            if not directory.holds(user.uid, Permission.VM_CREATE, gid):
-                words = (
-                    f"{user.name!r}, who began it, no longer has {Permission.VM_CREATE.value} on {directory.path(gid)}"
-                )
-                raise Refused(Problem.NO_PERMISSION, words)
+            check_holds()
             for copy in draft.copies:
                 copy.check()
 

@@ -10,12 +10,9 @@ from msgspec import UNSET, structs
 
 from velocity.contract.machines import Attachment, MediaMode
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import DiskLimits
+from velocity.hypervisor.port import SECTOR, DiskLimits
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
-
-SECTOR = 512
-"""Bytes of a sector of a disk of which nothing else is said."""
 
 
 def check(spec: Spec, media: Sequence[Medium]) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType, field, structs
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
+from velocity.contract.fields import NAME_LENGTH
 from velocity.contract.machines import AlterVm, Display, Interface, MediaMode, NicType, Reason, State, VmSettings
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
@@ -188,9 +189,6 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
 def amount(specs: Sequence[Spec]) -> Amount:
     """What a machine takes of its quotas: the most of what it is and what it runs with."""
     return Amount(cpus=max([one.cpus for one in specs]), memory_mib=max([one.memory_mib for one in specs]), vms=1)
-
-
-NAME_LENGTH = 128
 
 
 def name_of_copy(medium: str, vm: str, clone: str) -> str:

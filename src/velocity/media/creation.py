@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.lasting import Check, check_admitted, still_user
+from velocity.access.lasting import Check, check_admitted, still_holds
 from velocity.access.sessions import Caller
 from velocity.contract.media import Content, CreateMedium, UploadMedium
 from velocity.contract.permissions import Permission
-from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.contract.problems import OutcomeUnknown, Refused
 from velocity.media import form
 from velocity.media.assignments import Assignments
 from velocity.media.library import Library
@@ -221,16 +221,10 @@ def uploaded(mid: UUID, request: UploadMedium) -> Medium:
 
 def still_creates(directory: Directory, assignments: Assignments, caller: Caller, medium: Medium) -> Check:
     """Of a task that makes this medium."""
-    user, check_user = directory.user(caller.uid), still_user(directory, caller.uid)
+    check_holds = still_holds(directory, caller.uid, Permission.MEDIA_CREATE, medium.gid)
 
     def check() -> None:
-        check_user()
-        if not directory.holds(user.uid, Permission.MEDIA_CREATE, medium.gid):
-            raise Refused(
-                Problem.NO_PERMISSION,
-                f"{user.name!r}, who began it, no longer has {Permission.MEDIA_CREATE.value} on "
-                f"{directory.path(medium.gid)}",
-            )
+        check_holds()
         assignments.check_managed(caller, medium.gid, medium.mpid)
 
     return check

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, Input, MachineSpec
+from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, DisplaySpec, Input, MachineSpec
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
 from velocity.network.rules import slot
 
@@ -29,8 +29,6 @@ USB_NEXT = USB_PORTS - USB_SPARE
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
-SECTOR = 512
-"""Bytes of a disk's sectors, where QEMU is told nothing else."""
 FUNCTIONS = 8
 """Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
 

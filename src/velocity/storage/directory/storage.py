@@ -80,7 +80,7 @@ class DirectoryFiles:
             finally:
                 os.close(own)
 
-        return pool.threads.call(OPEN_DEADLINE, found, undo=len)
+        return pool.threads.call(OPEN_DEADLINE, found, undo=lambda _: None)
 
     def provide(self, ref: MediaRef, template: int) -> None:
         pool, files = self._host(ref)
