@@ -1,15 +1,5 @@
 /** The VMs as a wall of screens. What is further down is made when one comes near it. */
-import {
-  Button,
-  Card,
-  CardBody,
-  CardFooter,
-  CardHeader,
-  CardTitle,
-  Checkbox,
-  Flex,
-  Gallery,
-} from "@patternfly/react-core";
+import { Button, Card, CardBody, CardFooter, CardHeader, CardTitle, Checkbox, Flex } from "@patternfly/react-core";
 import { memo, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
@@ -44,13 +34,13 @@ export function Wall({ vms, ask, selected, onChoose }: Props) {
   }, [rest, shown]);
   return (
     <>
-      <Gallery hasGutter minWidths={{ default: "16rem" }} aria-label="Screens" component="ul" className="v-wall">
+      <ul aria-label="Screens" className="v-wall">
         {vms.slice(0, shown).map((vm) => (
           <li key={vm.vmid}>
             <One vm={vm} ask={ask} chosen={selected?.has(vm.vmid)} onChoose={onChoose} />
           </li>
         ))}
-      </Gallery>
+      </ul>
       {rest && (
         <div ref={end} className="v-wall-end">
           <Button variant="link" onClick={() => setShown(shown + MORE)}>
