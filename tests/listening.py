@@ -17,6 +17,40 @@ from velocity.api.bounds import RequestLimits
 from velocity.api.server import Protocol, Server, WebSocketProtocol
 
 
+class Steps:
+    """In which step of the loop something was taken by a connection, each time."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.now = 0
+        self._counts = False
+
+    def count(self) -> None:
+        """From here on, until `end`."""
+        self._counts = True
+        self._step()
+
+    def end(self) -> None:
+        self._counts = False
+
+    def _step(self) -> None:
+        self.now += 1
+        if self._counts:
+            asyncio.get_running_loop().call_soon(self._step)
+
+    def protocol(self, counted: Callable[[bytes], bool]) -> type[Protocol]:
+        """One that notes what of the bytes is to be counted."""
+        steps = self
+
+        class Counting(Protocol):
+            def take(self, data: bytes) -> bool:
+                if counted(data):
+                    steps.taken.append(steps.now)
+                return super().take(data)
+
+        return Counting
+
+
 @dataclass
 class Listening:
     url: str

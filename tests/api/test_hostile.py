@@ -14,7 +14,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from tests.api.test_bounds import GET, LIMIT, POST, QUICK, answered, connected, is_gone, is_served
 from tests.api.world import World
-from tests.listening import listening
+from tests.listening import Steps, listening
 from tests.patience import PATIENCE
 from velocity.api.bounds import Refusal
 from velocity.api.request import ANONYMOUS_LIMIT
@@ -185,40 +185,26 @@ async def test_so_many_refused_connections_stay_for_a_moment_and_then_the_oldest
 async def test_of_strangers_one_is_looked_at_a_step_and_others_come_between(w: World) -> None:
     """However many send at once: who is known waits for one of them at most; their own order stays."""
     begun = GET.replace(b"openapi.json", b"v/vm")
-    steps: list[int] = []
-    """In which step of the loop something of a stranger's was taken, each time."""
-    step, counting = 0, True
-
-    class Counting(Protocol):
-        def take(self, data: bytes) -> bool:
-            if not data.startswith(b"POST"):
-                steps.append(step)
-            return super().take(data)
-
-    def count() -> None:
-        nonlocal step
-        step += 1
-        if counting:
-            asyncio.get_running_loop().call_soon(count)
-
-    async with listening(w, http=Counting) as server, AsyncExitStack() as stack:
+    steps = Steps()
+    counting = steps.protocol(lambda data: not data.startswith(b"POST"))
+    async with listening(w, http=counting) as server, AsyncExitStack() as stack:
         strangers = [await stack.enter_async_context(connected(server)) for _ in range(MANY)]
         reader, writer = await stack.enter_async_context(connected(server))
         asked = POST + b"authorization: Bearer " + w.key.encode() + b"\r\ncontent-length: 9\r\n\r\n" + b'{"gid":0}'
         writer.write(asked)
         assert (await answered(reader))[0] == 200
-        count()
+        steps.count()
         for _, to in strangers:
             to.write(begun)
         writer.write(asked)
         assert (await answered(reader))[0] == 200
-        assert len(steps) < MANY, "they wait still"
+        assert len(steps.taken) < MANY, "they wait still"
         for _, to in strangers:
             to.write(b"\r\n" + begun + b"\r\n")
         for come, _ in strangers:
             assert [(await answered(come))[0] for _ in range(2)] == [405, 405]
-        counting = False
-        assert len(set(steps)) == len(steps) >= MANY, "one a step"
+        steps.end()
+        assert len(set(steps.taken)) == len(steps.taken) >= MANY, "one a step"
 
 
 class Sender(Transport):

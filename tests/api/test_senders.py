@@ -12,11 +12,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from tests.api.test_bounds import answered, connected
 from tests.api.world import World
-from tests.listening import listening
+from tests.listening import Steps, listening
 from velocity.access.rules import Session
 from velocity.api.request import TURN
 from velocity.api.senders import Sender
-from velocity.api.server import Protocol
 from velocity.api.turns import SHARE, Turns
 
 pytestmark = pytest.mark.anyio
@@ -55,40 +54,28 @@ def slow(turns: Turns) -> None:
 async def test_in_one_step_no_more_is_parsed_than_a_users_share(w: World, method: str, path: str) -> None:
     """Whatever they ask for, also where it is refused; another's request comes between."""
     greedy = await w.user("greedy", (0, "vm.view"))
-    step, counting = 0, True
-    steps: list[int] = []
-    """In which step of the loop something of theirs was parsed, each time."""
-
-    class Counting(Protocol):
-        def take(self, data: bytes) -> bool:
-            if greedy.encode() in data:
-                steps.append(step)
-            return super().take(data)
-
-    def count() -> None:
-        nonlocal step
-        step += 1
-        if counting:
-            asyncio.get_running_loop().call_soon(count)
-
-    async with listening(w, http=Counting) as server, AsyncExitStack() as stack:
+    steps = Steps()
+    async with (
+        listening(w, http=steps.protocol(lambda data: greedy.encode() in data)) as server,
+        AsyncExitStack() as stack,
+    ):
         theirs = [await stack.enter_async_context(connected(server)) for _ in range(MANY)]
         reader, writer = await stack.enter_async_context(connected(server))
         for who, connection in ((w.key, (reader, writer)), *((greedy, one) for one in theirs)):
             connection[1].write(asked(who))
             assert (await answered(connection[0]))[0] == 200
         slow(w.server.services.turns)
-        steps.clear()
-        count()
+        steps.taken.clear()
+        steps.count()
         for _, to in theirs:
             to.write(asked(greedy, path, method))
         writer.write(asked(w.key))
         assert (await answered(reader))[0] == 200
-        assert len(steps) < MANY, "the others wait still"
+        assert len(steps.taken) < MANY, "the others wait still"
         found = {(await answered(one))[0] for one, _ in theirs}
-        counting = False
+        steps.end()
         assert len(found) == 1
-        assert len(set(steps)) == len(steps) == MANY, "one a step"
+        assert len(set(steps.taken)) == len(steps.taken) == MANY, "one a step"
 
 
 @pytest.mark.holds("BOUND-35")

@@ -132,8 +132,7 @@ class Keeper(Life):
     async def _request(self, cause: Cause) -> State:
         self._check_there()
         following = after(self.state, cause)
-        if cause is Cause.ASK_RESTART:
-            self._check_runs()
+        self._check_runs(restarts=cause is Cause.ASK_RESTART)
         if following is None:
             raise Refused(Problem.NOT_FROM_THIS_STATE, self._not_now(), field="state")
         if following is self.state and following is not State.STOPPING:
@@ -279,9 +278,8 @@ class Keeper(Life):
         except Refused as refusal:
             log.warning("vm %d: %s", self.machine.vmid, refusal.message)
 
-    def _check_runs(self) -> None:
-        """What is STOPPED is not restarted."""
-        if self.state is State.STOPPED:
+    def _check_runs(self, *, restarts: bool) -> None:
+        if restarts and self.state is State.STOPPED:
             raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
 
     async def _start_again(self) -> None:
@@ -309,8 +307,7 @@ class Keeper(Life):
     async def _kill(self, *, restarts: bool = False) -> State:
         """End it now, whatever else is asked of it; nothing that waits is done any more."""
         self._check_there()
-        if restarts:
-            self._check_runs()
+        self._check_runs(restarts=restarts)
         if self.state is not State.STOPPED:
             for do in ("kill", "start") if restarts else ("kill",):
                 plan.step(do, "vm", self.machine.name, id=self.machine.vmid, gid=self.machine.gid)
