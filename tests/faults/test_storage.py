@@ -54,6 +54,8 @@ class Media(Served):
         self.kept: dict[str, str] = {}
         """The media that are there: name -> mid."""
         self.trash: dict[str, str] = {}
+        self.trids: dict[str, int] = {}
+        """What the trash calls them."""
         self.bytes: dict[str, bytes] = {}
         """What each that ever was is to hold, by its name."""
         self.run(self.first())
@@ -143,7 +145,8 @@ class Media(Served):
         mid = there[name]
         if way in ("delete", "purge"):
             return way, name, self.done(self.w.call("DELETE", "/m/media", mid=mid, purge=way == "purge"))
-        return way, name, self.from_trash("PUT" if way == "restore" else "DELETE", name)
+        verb = "PUT" if way == "restore" else "DELETE"
+        return way, name, self.done(self.w.call(verb, "/t/trash", trid=self.trids[name]))
 
     def making(self, way: str, name: str, one: int) -> Coroutine[Any, Any, bool | None]:
         into = {"gid": 0, "mpid": 2, "name": name}
@@ -182,27 +185,22 @@ class Media(Served):
         assert "internal error" not in task.body.get("message", ""), task
         return bool(task["state"] == "DONE")
 
-    async def from_trash(self, verb: str, name: str) -> bool | None:
-        items = (await self.w.ok("POST", "/t/trash/list"))["items"]
-        (trid,) = [one["trid"] for one in items if one["name"] == name]
-        return await self.done(self.w.call(verb, "/t/trash", trid=trid))
-
     async def compare(
         self, name: str, way: str, before: tuple[dict[str, str], dict[str, str]], done: bool | None
     ) -> None:
         """What was answered is so, what was refused is not (None: nobody knows); of others, only trash makes room."""
         media = (await self.w.ok("POST", "/m/media/list", gid=0))["media"]
         kept = {one["name"]: one["mid"] for one in media if one["mpid"] == 2}
-        trash = {one["name"]: "" for one in (await self.w.ok("POST", "/t/trash/list"))["items"]}
+        self.trids = {one["name"]: one["trid"] for one in (await self.w.ok("POST", "/t/trash/list"))["items"]}
         known = {**before[0], **before[1], **kept}
-        self.kept, self.trash = kept, {one: known[one] for one in trash}
-        for mine, then in ((kept, before[0]), (trash, before[1])):
+        self.kept, self.trash = kept, {one: known[one] for one in self.trids}
+        for mine, then in ((kept, before[0]), (self.trash, before[1])):
             assert set(mine) - {name} <= set(then) - {name}, "nothing comes by itself"
         assert set(kept) - {name} == set(before[0]) - {name}, "no medium is lost"
         if self.usb.capacity == MUCH:
-            assert set(trash) - {name} == set(before[1]) - {name}, "nor what was deleted"
+            assert set(self.trash) - {name} == set(before[1]) - {name}, "nor what was deleted"
         was = "kept" if name in before[0] else "trash" if name in before[1] else "nowhere"
-        now = "kept" if name in kept else "trash" if name in trash else "nowhere"
+        now = "kept" if name in kept else "trash" if name in self.trash else "nowhere"
         if done is False:
             assert now == was or (was == "trash" and self.usb.capacity != MUCH), f"{way} was refused, and is {now}"
         elif done:
