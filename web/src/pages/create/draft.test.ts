@@ -20,9 +20,9 @@ test("a name is made of the image's", () => {
   expect(suggestName("日本.iso", NONE)).toBe("日本");
 });
 
-test("what is proposed fits into what is left", () => {
+test("what is proposed fits into what is left, also when others take some of it meanwhile", () => {
   const small = proposed(3, { cpus: 1, memory_mib: 700 }, 5 * 2 ** 30);
-  expect(small).toMatchObject({ cpus: "1", memory: "700 MiB", diskSize: "5 GiB" });
+  expect(small).toMatchObject({ cpus: "1", memory: "700 MiB", diskSize: "2 GiB" });
   expect(proposed(0, {}, undefined)).toMatchObject({ cpus: "2", memory: "2 GiB", diskSize: "20 GiB", format: "qcow2" });
 });
 

@@ -50,7 +50,8 @@ export const DISKS: Record<Role, Disk[]> = {
 /** The most that suits, of what is left. */
 export function proposed(gid: number, left: Left, poolLeft: number | undefined): Draft {
   const memory = Math.min(2048, left.memory_mib ?? 2048);
-  const disk = Math.min(20 * 2 ** 30, poolLeft ?? Number.POSITIVE_INFINITY);
+  // Not all that is left: others take some of it while one reads the form, and the server would refuse it.
+  const disk = Math.min(20 * 2 ** 30, (poolLeft ?? Number.POSITIVE_INFINITY) / 2);
   return {
     gid,
     mpid: undefined,
