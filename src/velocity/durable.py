@@ -22,3 +22,15 @@ def sync_file(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write(file: Path, data: bytes) -> None:
+    """Put it in the place of what the file holds: after a crash, it holds the one or the other, whole."""
+    new = file.with_name(f"{file.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(descriptor)
+    new.replace(file)
+    sync(file.parent)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports.subjects import FakeSubject, QemuSubject, Subject
+from tests.ports.subjects import FakeSubject, QemuSubject, RemoteSubject, Subject
 from velocity.hypervisor.port import Hypervisor
 
 
-@pytest.fixture(params=["fake", "wired", pytest.param("qemu", marks=pytest.mark.guest)])
+@pytest.fixture(params=["fake", "remote", pytest.param("qemu", marks=pytest.mark.guest)])
 async def subject(
     request: pytest.FixtureRequest, tmp_path: Path, runtime: Path, anyio_backend: str
 ) -> AsyncIterator[Subject]:
@@ -21,7 +21,8 @@ async def subject(
         yield qemu
         await qemu.close()
         return
-    fake = FakeSubject(behind_a_wire=request.param == "wired")
+    fake = RemoteSubject(tmp_path) if request.param == "remote" else FakeSubject()
+    await fake.open()
     yield fake
     await fake.close()
 

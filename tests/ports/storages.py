@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from tests.ports.wired_storage import wired
+from tests.node.served import Served
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.node.remote import Connection, NoFiles, storage_of
 from velocity.storage.directory.places import MARK, Places, file_name
 from velocity.storage.directory.storage import open_directories
 from velocity.storage.fake import connect
@@ -60,18 +62,56 @@ async def opened(storage: Storage, *known: Refs) -> None:
         await storage.pools.open(mpid, kept, trashed, coming, deadline=DEADLINE)
 
 
-class FakeSubject:
-    def __init__(self, *, behind_a_wire: bool) -> None:
-        self._wired = behind_a_wire
-        self._host = FakeHost(*POOLS)
-        self._pool = self._host.pools[2]
+class Local:
+    """In the server's own process."""
+
+    def __init__(self, make: Callable[[], Storage]) -> None:
+        self._make = make
         self._made: Storage | None = None
 
-    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
+    async def next(self) -> Storage:
+        """What the next server has."""
         if self._made is not None:
             await self._made.pools.close()  # without the jobs' order
-        made = self._made = connect(self._host, AGAIN)
-        self.storage: Storage = wired(made) if self._wired else made
+        self._made = self._make()
+        return self._made
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
+
+
+class Remote:
+    """On a node: the next server is a leader with the next term."""
+
+    def __init__(self, make: Callable[[], Storage], notes: Path) -> None:
+        self._served = Served(FakeHypervisor(), make, notes)
+        self._term = 0
+        self._to: Connection | None = None
+
+    async def next(self) -> Storage:
+        if self._to is None:
+            await self._served.open()
+        else:
+            await self._to.close()
+        self._term += 1
+        self._to = self._served.connect(self._term)
+        return storage_of(self._to, NoFiles())
+
+    async def close(self) -> None:
+        assert self._to is not None
+        await self._to.close()
+        await self._served.close()
+
+
+class FakeSubject:
+    def __init__(self, place: Callable[[Callable[[], Storage]], Local | Remote]) -> None:
+        self._host = FakeHost(*POOLS)
+        self._pool = self._host.pools[2]
+        self._place = place(lambda: connect(self._host, AGAIN))
+
+    async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
+        self.storage = await self._place.next()
         await opened(self.storage, kept, trashed, coming)
 
     def go_away(self) -> None:
@@ -93,23 +133,19 @@ class FakeSubject:
         self._pool.blocked.discard(one)
 
     async def close(self) -> None:
-        await self.storage.close()
+        await self._place.close()
 
 
 class DirectorySubject:
     """A pool that hangs is one whose mark does not come: a pipe into which nobody writes."""
 
-    def __init__(self, path: Path, *, behind_a_wire: bool) -> None:
-        self._wired = behind_a_wire
+    def __init__(self, path: Path, place: Callable[[Callable[[], Storage]], Local | Remote]) -> None:
         self._path = path
-        self._made: Storage | None = None
-        self._places = [Places(mpid, name, path / name, path / "records") for mpid, name in POOLS]
+        places = [Places(mpid, name, path / name, path / "records") for mpid, name in POOLS]
+        self._place = place(lambda: open_directories(places, None, AGAIN))
 
     async def restart(self, kept: Refs = (), trashed: Refs = (), coming: Refs = ()) -> None:
-        if self._made is not None:
-            await self._made.pools.close()  # without the jobs' order
-        made = self._made = open_directories(self._places, None, AGAIN)
-        self.storage: Storage = wired(made) if self._wired else made
+        self.storage = await self._place.next()
         await opened(self.storage, kept, trashed, coming)
 
     def go_away(self) -> None:
@@ -140,7 +176,7 @@ class DirectorySubject:
         (self._path / "usb" / file_name(one)).rmdir()
 
     async def close(self) -> None:
-        await self.storage.close()
+        await self._place.close()
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:

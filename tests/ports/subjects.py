@@ -1,4 +1,4 @@
-"""What the suite of the port is run on: the fake, the fake behind a wire, and QEMU, each with the same handles."""
+"""What the suite of the port is run on: the fake, the fake on a node, and QEMU, each with the same handles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import msgspec
 
-from tests.ports.wired import wired
+from tests.node.served import Served
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
@@ -34,9 +34,13 @@ from velocity.hypervisor.port import (
 )
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options, options
+from velocity.node import remote
 from velocity.storage.directory.places import host_places
 from velocity.storage.directory.pool import PoolDirectories
 from velocity.storage.directory.storage import DirectoryFiles
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import Storage
 
 HOST = HostId(1)
 DEADLINE = 30.0
@@ -89,10 +93,13 @@ class Subject(Protocol):
 
 
 class FakeSubject:
-    def __init__(self, *, behind_a_wire: bool) -> None:
+    def __init__(self) -> None:
         self._fake = FakeHypervisor()
-        self.hypervisor: Hypervisor = wired(self._fake) if behind_a_wire else self._fake
+        self.hypervisor: Hypervisor = self._fake
         self._watched = True
+
+    async def open(self) -> None:
+        pass
 
     async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         await self.hypervisor.machines.close()
@@ -114,6 +121,33 @@ class FakeSubject:
 
     async def close(self) -> None:
         await self.hypervisor.machines.close()
+
+
+class RemoteSubject(FakeSubject):
+    """The fake, served by a node; the server of the suite is a controller."""
+
+    def __init__(self, notes: Path) -> None:
+        super().__init__()
+        self._notes = notes
+
+    async def open(self) -> None:
+        self._served = Served(self._fake, no_storage, self._notes)
+        await self._served.open()
+        self._connection = self._served.connect()
+        self.hypervisor = remote.hypervisor(self._connection, self._fake.hosts.about(HOST))
+
+    async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        await self.close()
+        await super().restart(meanwhile)
+        await self.open()
+
+    async def close(self) -> None:
+        await self._connection.close()
+        await self._served.close()
+
+
+def no_storage() -> Storage:
+    return connect(FakeHost())
 
 
 @functools.cache
@@ -225,6 +259,10 @@ class Listener:
         last = self.last(who)
         assert last is not None
         return last
+
+    async def end(self) -> None:
+        """Returns when there will be no more news. Raises why."""
+        await asyncio.wait_for(asyncio.shield(self._task), DEADLINE)
 
     async def close(self) -> None:
         self._task.cancel()

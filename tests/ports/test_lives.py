@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_type_hints
 
 import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Listener, Subject, machine, next_run, spec
-from tests.ports.wired import PARTS, methods
 from velocity.hypervisor.port import (
     Fact,
     FactCause,
@@ -18,6 +18,7 @@ from velocity.hypervisor.port import (
     NotRunning,
     Stop,
 )
+from velocity.node import wire
 
 pytestmark = pytest.mark.anyio
 
@@ -271,11 +272,12 @@ async def test_what_is_kept_is_of_machines_that_do_not_run(subject: Subject) -> 
     assert list(await subject.hypervisor.hosts.kept(HOST, deadline=DEADLINE)) == []
 
 
-def test_the_wire_has_all_of_the_port() -> None:
-    """It is made of the declarations, so this is what a driver has to keep."""
-    assert set(PARTS) == {name for name in dir(Hypervisor) if not name.startswith("_")}
-    for protocol in PARTS.values():
-        assert set(methods(protocol)) == {name for name in dir(protocol) if not name.startswith("_")}
-    declared = {name for protocol in PARTS.values() for name in methods(protocol)}
+def test_all_of_the_port_crosses() -> None:
+    """It is made of the declarations, so this is what a driver has to keep; nobody closes a driver from afar."""
+    assert set(wire.MACHINES) == {name for name in dir(Hypervisor) if not name.startswith("_")}
+    for name, calls in wire.MACHINES.items():
+        protocol = get_type_hints(getattr(Hypervisor, name).fget)["return"]
+        assert set(calls) == {one for one in dir(protocol) if not one.startswith("_")} - {"close"}
+    declared = {name for calls in wire.MACHINES.values() for name in calls}
     assert {"start", "news", "adopt", "acknowledge", "open", "shot", "measure", "about"} < declared
     assert FactReport.__struct_config__.tag == "FactReport"

@@ -1,10 +1,10 @@
-"""The host's edge in a whole server: what the API says while hosts and machines fall silent, also behind a wire."""
+"""The host's edge in a whole server: what the API says while hosts and machines fall silent; also of a node."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from tests.api.world import World, world
-from tests.ports.wired import wired
+from tests.node.served import Served
+from tests.ports.subjects import no_storage
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import (
     Fact,
@@ -26,6 +27,7 @@ from velocity.hypervisor.port import (
     Unknown,
 )
 from velocity.machines.observer import HostBack, HostLost, Observer
+from velocity.node import remote
 from velocity.storage.port import MediaFiles
 
 pytestmark = pytest.mark.anyio
@@ -39,17 +41,28 @@ class Over(Protocol):
     def __call__(self, data: Path, fake: FakeHypervisor | None = None) -> AbstractAsyncContextManager[World]: ...
 
 
-@pytest.fixture(params=["fake", "wired"])
+@pytest.fixture(params=["fake", "remote"])
 def over(request: pytest.FixtureRequest) -> Over:
-    """A server over the fake, or over the fake behind an encode and decode."""
+    """A server over the fake, or over the fake on a node."""
 
-    def opened(data: Path, fake: FakeHypervisor | None = None) -> AbstractAsyncContextManager[World]:
+    @asynccontextmanager
+    async def opened(data: Path, fake: FakeHypervisor | None = None) -> AsyncIterator[World]:
         inner = fake or FakeHypervisor()
+        if request.param == "fake":
+            async with world(data, inner) as w:
+                yield w
+            return
+        served = Served(inner, no_storage, data.parent)
+        await served.open()
+        to = served.connect()
 
         async def driver(media: MediaFiles) -> Hypervisor:
-            return wired(inner) if request.param == "wired" else inner
+            return remote.hypervisor(to, inner.hosts.about(HOST))
 
-        return world(data, inner, driver=driver)
+        async with world(data, inner, driver=driver) as w:
+            yield w
+        await to.close()
+        await served.close()
 
     return opened
 

@@ -1,4 +1,4 @@
-"""The law of the storage's port, for the fake, for directories, and for both behind an encode and decode."""
+"""The law of the storage's port, for the fake, for directories, and for both on a node."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import lzma
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.ports.storages import DEADLINE, DirectorySubject, FakeSubject, Subject, ref, until
+from tests.ports.storages import DEADLINE, DirectorySubject, FakeSubject, Local, Remote, Subject, ref, until
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.port import (
     Belongs,
@@ -30,14 +31,11 @@ pytestmark = pytest.mark.anyio
 DATA = b"what it holds".ljust(512, b"\0") + b"and more"
 
 
-@pytest.fixture(params=["fake", "fake wired", "directory", "directory wired"])
+@pytest.fixture(params=["fake", "fake remote", "directory", "directory remote"])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    kind, _, wired = request.param.partition(" ")
-    made: Subject = (
-        FakeSubject(behind_a_wire=bool(wired))
-        if kind == "fake"
-        else DirectorySubject(tmp_path, behind_a_wire=bool(wired))
-    )
+    kind, _, remote = request.param.partition(" ")
+    place = partial(Remote, notes=tmp_path) if remote else Local
+    made: Subject = FakeSubject(place) if kind == "fake" else DirectorySubject(tmp_path, place)
     await made.restart()
     yield made
     await made.close()

@@ -35,15 +35,18 @@ class Faults:
     def __init__(self, state: FakeState) -> None:
         self.refuse: str | None = None
         self.hold: asyncio.Event | None = None
+        self.held = 0
+        """How many wait for it."""
         self.deaf = False
         self.answers: deque[Answer | None] = deque()
         self._state = state
         self._under_way: list[tuple[UUID, Callable[[], None], bool]] = []
 
     def lose(self, host: HostId) -> None:
-        """The host does not answer any more. Its machines go on."""
-        self._state.lost.add(host)
-        self._state.news[host].put_nowait(None)
+        """The host does not answer any more, if it did. Its machines go on."""
+        if host not in self._state.lost:
+            self._state.lost.add(host)
+            self._state.news[host].put_nowait(None)
 
     def heal(self, host: HostId) -> None:
         """It answers again; nothing that was told meanwhile is heard."""
@@ -107,7 +110,11 @@ class Faults:
     async def hinder(self) -> None:
         """Wait as long as a test holds it. Raises `HypervisorError` if the test has it fail."""
         if self.hold is not None:
-            await self.hold.wait()
+            self.held += 1
+            try:
+                await self.hold.wait()
+            finally:
+                self.held -= 1
         if self.refuse is not None:
             words, self.refuse = self.refuse, None
             raise HypervisorError(words)

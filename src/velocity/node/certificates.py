@@ -1,0 +1,141 @@
+"""Certificates of an authority of the installation's own, by which a controller and its nodes know each other.
+
+A node makes its key itself, and sends a request with the public part alone (RFC 2986). Names are of `NAMES` below
+(RFC 6761 has no such suffix): they say who one is, never where.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CONTROLLER = "controller.velocity"
+"""The name of whoever may lead."""
+AUTHORITY_DAYS = 3650
+DAYS = 365
+"""A certificate's validity. It is renewed when a third of it is left."""
+SKEW = datetime.timedelta(hours=1)
+"""Clocks of hosts differ: a certificate is valid from so much before it was made."""
+PEM = serialization.Encoding.PEM
+
+
+def node_name(host: UUID) -> str:
+    return f"{host}.node.velocity"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate with its key and who signed it, as PEM."""
+
+    certificate: bytes
+    key: bytes
+    authority: bytes
+
+    def is_due(self, now: datetime.datetime) -> bool:
+        """Whether it is to be renewed."""
+        one = x509.load_pem_x509_certificate(self.certificate)
+        begin, end = one.not_valid_before_utc, one.not_valid_after_utc
+        return now >= begin + (end - begin) * 2 / 3
+
+
+class BadRequest(Exception):
+    """A request that is not signed by its own key, or is none."""
+
+
+def new_key() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def request(key: bytes) -> bytes:
+    """What asks for a certificate of that key. Whoever signs gives the name."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(_key(key), hashes.SHA256()).public_bytes(PEM)
+
+
+def fingerprint(authority: bytes) -> str:
+    """SHA-256 of an authority's certificate, in hexadecimal digits: what a person can compare."""
+    return hashlib.sha256(
+        x509.load_pem_x509_certificate(authority).public_bytes(serialization.Encoding.DER)
+    ).hexdigest()
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Signs for the controllers and nodes of one installation."""
+
+    certificate: bytes
+    key: bytes
+
+    @classmethod
+    def make(cls, now: datetime.datetime) -> Authority:
+        key = new_key()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Velocity")])
+        usage = x509.KeyUsage(
+            key_cert_sign=True, crl_sign=False, digital_signature=False, content_commitment=False,
+            key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+            decipher_only=False,
+        )  # fmt: skip
+        made = (
+            _builder(name, name, _key(key).public_key(), now, AUTHORITY_DAYS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(_key(key), hashes.SHA256())
+        )
+        return cls(made.public_bytes(PEM), key)
+
+    def sign(self, csr: bytes, name: str, now: datetime.datetime, days: float = DAYS) -> bytes:
+        """A certificate for the key of a request, under that name alone. Raises `BadRequest`."""
+        try:
+            asked = x509.load_pem_x509_csr(csr)
+            valid = asked.is_signature_valid
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        if not valid:
+            raise BadRequest("the request is not signed by its own key")
+        key = asked.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise BadRequest("the request's key is none of an elliptic curve")
+        mine = x509.load_pem_x509_certificate(self.certificate)
+        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+        made = (
+            _builder(x509.Name([]), mine.subject, key, now, days)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(both, critical=False)
+            .sign(_key(self.key), hashes.SHA256())
+        )
+        return made.public_bytes(PEM)
+
+    def identity(self, name: str, now: datetime.datetime, days: float = DAYS) -> Identity:
+        """One whose key is made here."""
+        key = new_key()
+        return Identity(self.sign(request(key), name, now, days), key, self.certificate)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime, days: float
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + datetime.timedelta(days=days))
+    )
+
+
+def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key

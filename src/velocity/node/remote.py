@@ -1,0 +1,313 @@
+"""A host from afar: the ports of its hypervisor and its storage, kept over one connection to its node."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+import msgspec
+
+from velocity.contract.media import Content
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor import port as machines
+from velocity.hypervisor.port import HostFacts, HostId, Hypervisor, Listing
+from velocity.node import wire
+from velocity.node.certificates import Identity
+from velocity.node.wire import Call, Displaced, Raised, Shape
+from velocity.storage import port as storage
+from velocity.storage.port import Blobs, Job, MediaFiles, MediaRef, Prepared, Stat, Storage, Trash
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", wire.LARGEST),
+    ("grpc.max_send_message_length", wire.LARGEST),
+    ("grpc.keepalive_time_ms", wire.KEEPALIVE),
+    ("grpc.keepalive_timeout_ms", wire.KEEPALIVE),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+GRACE = 0.25
+"""Seconds beyond a call's deadline that the node's own answer, that there is none, has to come."""
+
+Lost = Callable[[str], Exception]
+
+
+class Connection:
+    """To one node. `term` is the leader's; `displaced` is called when a node has served a later one."""
+
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        own: Identity,
+        term: Callable[[], int],
+        displaced: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`name` is the one in the node's certificate, whatever its address is."""
+        options = [*OPTIONS, ("grpc.ssl_target_name_override", name)]
+        credentials = grpc.ssl_channel_credentials(own.authority, own.key, own.certificate)
+        self.channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self._term = term
+        self._displaced = displaced
+
+    def metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata((wire.TERM, str(self._term())))
+
+    def error(self, failed: grpc.aio.AioRpcError, lost: Lost) -> Exception:
+        """What the call raises: what the node told, or that there was no answer."""
+        told = failed.trailing_metadata().get(wire.ERROR) if failed.trailing_metadata() else None
+        if not isinstance(told, bytes):
+            return lost(f"the host does not respond ({_why(failed)})")
+        one = msgspec.msgpack.decode(told, type=Raised)
+        if one.kind not in wire.KINDS:
+            return lost(one.message)
+        raised = wire.error(one)
+        if isinstance(raised, Displaced):
+            self._displaced()
+        return raised
+
+    async def close(self) -> None:
+        await self.channel.close()
+
+
+def _why(failed: grpc.aio.AioRpcError) -> str:
+    return failed.code().name.lower().replace("_", " ")
+
+
+def hypervisor(to: Connection, known: HostFacts) -> Hypervisor:
+    """One host's. `known` is what was known of it last; it is learnt anew with each `adopt`."""
+    parts = {name: _part(to, calls, machines.Unknown) for name, calls in wire.MACHINES.items()}
+    learn, adopt = parts["hosts"].about, parts["machines"].adopt
+
+    async def adopted(host: HostId, *, deadline: float) -> Listing:
+        nonlocal known
+        known = await learn(host)
+        found: Listing = await adopt(host, deadline=deadline)
+        return found
+
+    parts["machines"].adopt = adopted
+    parts["machines"].close = _nothing
+    parts["hosts"].about = lambda host: known
+    return cast(Hypervisor, types.SimpleNamespace(**parts))
+
+
+def storage_of(to: Connection, files: MediaFiles) -> Storage:
+    """One host's. `files` are for what is on the same host, and no other."""
+    parts = {name: _part(to, calls, storage.Unknown) for name, calls in wire.STORAGE.items()}
+    parts["pools"].close = _nothing
+    return Storage(
+        pools=cast(storage.Pools, parts["pools"]),
+        blobs=cast(Blobs, parts["blobs"]),
+        trash=cast(Trash, parts["trash"]),
+        jobs=_Jobs(parts["jobs"]),
+        files=files,
+    )
+
+
+async def _nothing() -> None:
+    pass
+
+
+class NoFiles:
+    """Keeps `velocity.storage.port.MediaFiles` where the bytes are on another host: nobody gets at them here."""
+
+    def open(self, media: MediaRef, *, readonly: bool) -> int:
+        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
+
+    def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
+        return "its bytes are on another host"
+
+    def provide(self, ref: MediaRef, template: int) -> None:
+        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
+
+    def remove(self, ref: MediaRef) -> None:
+        raise Refused(Problem.POOL_AWAY, "its bytes are on another host")
+
+
+class _Jobs:
+    """Keeps `velocity.storage.port.Jobs`: those of one controller, which gives up its own and no others."""
+
+    def __init__(self, calls: types.SimpleNamespace) -> None:
+        self._calls = calls
+        self._mine: set[MediaRef] = set()
+        self.start = calls.start
+        self.allow = calls.allow
+        self.watch = calls.watch
+
+    async def prepare(self, job: Job, *, deadline: float) -> Prepared:
+        self._mine.add(job.target)
+        prepared: Prepared = await self._calls.prepare(job, deadline=deadline)
+        return prepared
+
+    async def cancel(self, target: MediaRef, *, deadline: float) -> None:
+        await self._calls.cancel(target, deadline=deadline)
+        self._mine.discard(target)
+
+    async def close(self) -> None:
+        given_up = [self._calls.cancel(one, deadline=LAST) for one in self._mine]
+        await asyncio.gather(*given_up, return_exceptions=True)
+
+
+LAST = 5.0
+"""Seconds that a node has to give up a job of a controller that ends."""
+
+
+def _part(to: Connection, calls: Any, lost: Lost) -> types.SimpleNamespace:
+    make = {Shape.ASK: _ask, Shape.FOLLOW: _follow, Shape.HOLD: _hold}
+    return types.SimpleNamespace(**{name: make[call.shape](to, call, lost) for name, call in calls.items()})
+
+
+def _ask(to: Connection, call: Call, lost: Lost) -> Any:
+    send: Any = to.channel.unary_unary(call.path)
+
+    async def ask(*given: Any, **named: Any) -> Any:
+        deadline = named.get("deadline")
+        try:
+            answer = await send(
+                call.request(given, named),
+                timeout=None if deadline is None else deadline + GRACE,
+                metadata=to.metadata(),
+            )
+        except grpc.aio.AioRpcError as failed:
+            raise to.error(failed, lost) from None
+        return call.answer(answer)
+
+    return ask
+
+
+def _follow(to: Connection, call: Call, lost: Lost) -> Any:
+    send: Any = to.channel.unary_stream(call.path)
+
+    async def follow(*given: Any, **named: Any) -> AsyncIterator[Any]:
+        rpc = send(call.request(given, named), metadata=to.metadata())
+        try:
+            async for one in rpc:
+                yield call.answer(one)
+        except grpc.aio.AioRpcError as failed:
+            raise to.error(failed, lost) from None
+        finally:
+            rpc.cancel()
+
+    return follow
+
+
+def _hold(to: Connection, call: Call, lost: Lost) -> Any:
+    send: Any = to.channel.stream_stream(call.path)
+    kind = {machines.ByteStream: RemoteStream, storage.Incoming: RemoteIncoming, storage.Outgoing: RemoteOutgoing}
+
+    async def hold(*given: Any, **named: Any) -> Any:
+        held = Held(to, send(metadata=to.metadata()), lost)
+        try:
+            async with asyncio.timeout(named["deadline"] + GRACE):
+                await held.write(call.request(given, named))
+                first = await held.read()
+        except TimeoutError:
+            held.cancel()
+            raise lost("the host does not respond (deadline exceeded)") from None
+        except BaseException:
+            held.cancel()
+            raise
+        return kind[call.gives](held, first)
+
+    return hold
+
+
+class Held:
+    """A stream of messages both ways to something that the node holds for this controller."""
+
+    def __init__(self, to: Connection, rpc: Any, lost: Lost) -> None:
+        self._to = to
+        self._rpc = rpc
+        self._lost = lost
+
+    async def write(self, message: bytes) -> None:
+        try:
+            await self._rpc.write(message)
+        except grpc.aio.AioRpcError as failed:
+            raise self._to.error(failed, self._lost) from None
+        except asyncio.InvalidStateError:  # it has ended: what came of it tells why
+            await self.read()
+            raise self._lost("the host has ended this stream") from None
+
+    async def read(self) -> bytes | None:
+        """None: it has ended well."""
+        try:
+            message = await self._rpc.read()
+        except grpc.aio.AioRpcError as failed:
+            raise self._to.error(failed, self._lost) from None
+        return None if message is grpc.aio.EOF else cast(bytes, message)
+
+    async def ask(self, message: bytes) -> bytes:
+        await self.write(message)
+        answer = await self.read()
+        if answer is None:
+            raise self._lost("the host has ended this stream")
+        return answer
+
+    def cancel(self) -> None:
+        self._rpc.cancel()
+
+
+class RemoteStream:
+    """Keeps `velocity.hypervisor.port.ByteStream`."""
+
+    def __init__(self, held: Held, _opened: bytes | None) -> None:
+        self._held = held
+
+    async def read(self) -> bytes:
+        return await self._held.read() or b""
+
+    async def write(self, data: bytes) -> None:
+        await self._held.write(data)
+
+    async def close(self) -> None:
+        self._held.cancel()
+
+
+class RemoteIncoming:
+    """Keeps `velocity.storage.port.Incoming`. An error of a `write` comes with a later call."""
+
+    def __init__(self, held: Held, _opened: bytes | None) -> None:
+        self._held = held
+
+    async def write(self, piece: bytes) -> None:
+        for start in range(0, len(piece), wire.PIECE):
+            await self._held.write(msgspec.msgpack.encode(("write", piece[start : start + wire.PIECE])))
+
+    async def flush(self) -> None:
+        await self._ask("flush")
+
+    async def sync(self) -> None:
+        await self._ask("sync")
+
+    async def finish(self) -> Content:
+        return msgspec.msgpack.decode(await self._ask("finish"), type=Content)
+
+    async def leave(self) -> None:
+        await self._ask("leave")
+
+    async def close(self) -> None:
+        self._held.cancel()
+
+    async def _ask(self, name: str) -> bytes:
+        return await self._held.ask(msgspec.msgpack.encode((name, b"")))
+
+
+class RemoteOutgoing:
+    """Keeps `velocity.storage.port.Outgoing`."""
+
+    def __init__(self, held: Held, stat: bytes | None) -> None:
+        self._held = held
+        self.stat = msgspec.msgpack.decode(stat or b"", type=Stat)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._held.ask(msgspec.msgpack.encode((offset, length)))
+
+    async def close(self) -> None:
+        self._held.cancel()

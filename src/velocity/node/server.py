@@ -1,0 +1,239 @@
+"""A host, served to the leader: its hypervisor and its storage, as they are, by gRPC with mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+
+from velocity.hypervisor.port import ByteStream, Hypervisor
+from velocity.node import wire
+from velocity.node.certificates import CONTROLLER, Identity
+from velocity.node.terms import Terms
+from velocity.node.wire import Call, Displaced, Raised, Shape
+from velocity.storage.port import Incoming, Outgoing, Storage
+
+log = logging.getLogger(__name__)
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", wire.LARGEST),
+    ("grpc.max_send_message_length", wire.LARGEST),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", wire.KEEPALIVE // 2),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.so_reuseport", 0),
+]
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Requests = AsyncIterator[bytes]
+
+
+class Node:
+    """One host. `storage` makes what a leader works with: each new one finds it as after a restart."""
+
+    def __init__(self, hypervisor: Hypervisor, storage: Callable[[], Storage], terms: Terms) -> None:
+        self._hypervisor = hypervisor
+        self._make_storage = storage
+        self._storage: Storage | None = None
+        self._terms = terms
+        self._turn = asyncio.Lock()
+        self._open: set[asyncio.Task[Any]] = set()
+        """What streams, or is held, for the present leader."""
+
+    async def listen(self, address: str, own: Identity) -> tuple[grpc.aio.Server, int]:
+        """Serve at an address (`host:port`); the port is told, too. Raises `RuntimeError`: it cannot be had."""
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._methods()),))
+        credentials = grpc.ssl_server_credentials([(own.key, own.certificate)], own.authority, require_client_auth=True)
+        port = server.add_secure_port(address, credentials)
+        await server.start()
+        return server, port
+
+    async def close(self) -> None:
+        """Let go of the host; its machines go on."""
+        await self._end_open()
+        if self._storage is not None:
+            await self._storage.close()
+
+    def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+        tables = {**wire.MACHINES, **wire.STORAGE}
+        return {
+            f"{part}.{name}": self._method(part, name, call)
+            for part, calls in tables.items()
+            for name, call in calls.items()
+        }
+
+    def _method(self, part: str, name: str, call: Call) -> grpc.RpcMethodHandler[Any, Any]:
+        def find() -> Callable[..., Any]:
+            owner = self._hypervisor if part in wire.MACHINES else self._storage
+            found: Callable[..., Any] = getattr(getattr(owner, part), name)
+            return found
+
+        match call.shape:
+            case Shape.ASK:
+                return grpc.unary_unary_rpc_method_handler(self._ask(call, find))
+            case Shape.FOLLOW:
+                return grpc.unary_stream_rpc_method_handler(self._follow(call, find))
+            case Shape.HOLD:
+                return grpc.stream_stream_rpc_method_handler(self._hold(call, find))
+
+    # One call
+
+    def _ask(self, call: Call, find: Callable[[], Callable[..., Any]]) -> Any:
+        async def ask(request: bytes, context: Context) -> bytes:
+            with telling(context) as fault:
+                await self._admit(context)
+                answer = find()(**call.bound(request))
+                return msgspec.msgpack.encode(await answer if isinstance(answer, Awaitable) else answer)
+            return await fail(context, fault)
+
+        return ask
+
+    def _follow(self, call: Call, find: Callable[[], Callable[..., Any]]) -> Any:
+        async def follow(request: bytes, context: Context) -> None:
+            async with contextlib.aclosing(find()(**call.bound(request))) as answers:
+                async for one in answers:
+                    await context.write(msgspec.msgpack.encode(one))
+
+        return self._for_this_leader(follow)
+
+    def _hold(self, call: Call, find: Callable[[], Callable[..., Any]]) -> Any:
+        serve = SERVE[call.gives]
+
+        async def hold(requests: Requests, context: Context) -> None:
+            held = await find()(**call.bound(await anext(requests)))
+            try:
+                await serve(held, requests, context)
+            finally:
+                await held.close()
+
+        return self._for_this_leader(hold)
+
+    def _for_this_leader(self, serve: Callable[[Any, Context], Coroutine[Any, Any, None]]) -> Any:
+        """What streams, or is held, in a task of its own: it ends with the call, and when another one leads."""
+
+        async def stream(requests: Any, context: Context) -> None:
+            with telling(context) as fault:
+                await self._admit(context)
+                task = asyncio.create_task(serve(requests, context))
+                self._open.add(task)
+                try:
+                    await asyncio.wait({task})
+                    if task.cancelled():
+                        raise Ended
+                    task.result()
+                finally:
+                    task.cancel()
+                    await asyncio.wait({task})
+                    self._open.discard(task)
+                return
+            await fail(context, fault)
+
+        return stream
+
+    # Who leads
+
+    async def _admit(self, context: Context) -> None:
+        """Raises `Displaced`, `PermissionError`."""
+        names = context.auth_context().get("x509_subject_alternative_name", ())
+        if CONTROLLER.encode() not in names:
+            raise PermissionError("the certificate is not a controller's")
+        term = next((int(value) for key, value in context.invocation_metadata() or () if key == wire.TERM), 0)
+        if term == self._terms.highest and self._storage is not None:
+            return
+        async with self._turn:
+            if term < self._terms.highest:
+                raise Displaced(f"this host has been led in term {self._terms.highest}; yours is {term}")
+            if term > self._terms.highest:
+                await self._end_open()
+                if self._storage is not None:
+                    old, self._storage = self._storage, None
+                    await old.close()
+                await asyncio.to_thread(self._terms.raise_to, term)
+            if self._storage is None:
+                self._storage = self._make_storage()
+
+    async def _end_open(self) -> None:
+        for task in self._open:
+            task.cancel()
+        if self._open:
+            await asyncio.wait(self._open)
+
+
+class Ended(Exception):
+    """Another controller leads."""
+
+    def __init__(self) -> None:
+        super().__init__("another controller leads this host now")
+
+
+@contextlib.contextmanager
+def telling(context: Context) -> Iterator[list[Raised]]:
+    """What is raised inside is put into the list, to be told."""
+    fault: list[Raised] = []
+    try:
+        yield fault
+    except Exception as error:
+        if (one := wire.raised(error)) is None:
+            words = str(error)
+            if not isinstance(error, Ended | PermissionError):
+                log.exception("a call of the controller failed")
+                words = "the host failed to answer: see the log of its velocity-node service"
+            one = Raised("", words)
+        fault.append(one)
+
+
+async def fail(context: Context, fault: list[Raised]) -> Any:
+    (one,) = fault
+    told = ((wire.ERROR, msgspec.msgpack.encode(one)),)
+    await context.abort(grpc.StatusCode.ABORTED, one.kind, told)
+
+
+async def _console(stream: ByteStream, requests: Requests, context: Context) -> None:
+    """An empty answer when it is open; then the bytes, both ways."""
+    await context.write(b"")
+
+    async def typed() -> None:
+        async for data in requests:
+            await stream.write(data)
+
+    typing = asyncio.create_task(typed())
+    try:
+        while data := await stream.read():
+            await context.write(data)
+    finally:
+        typing.cancel()
+        await asyncio.wait({typing})
+
+
+async def _incoming(into: Incoming, requests: Requests, context: Context) -> None:
+    """An empty answer when it is open; then each request is a name with bytes, and each but `write` is answered."""
+    await context.write(b"")
+    async for request in requests:
+        name, piece = msgspec.msgpack.decode(request, type=tuple[str, bytes])
+        if name == "write":
+            await into.write(piece)
+            continue
+        answer = await {"flush": into.flush, "sync": into.sync, "finish": into.finish, "leave": into.leave}[name]()
+        await context.write(msgspec.msgpack.encode(answer))
+
+
+async def _outgoing(out: Outgoing, requests: Requests, context: Context) -> None:
+    """Its `Stat`; then each request is an offset with a length, and each answer those bytes."""
+    await context.write(msgspec.msgpack.encode(out.stat))
+    async for request in requests:
+        offset, length = msgspec.msgpack.decode(request, type=tuple[int, int])
+        await context.write(await out.read(offset, length))
+
+
+SERVE: dict[Any, Callable[[Any, Requests, Context], Coroutine[Any, Any, None]]] = {
+    ByteStream: _console,
+    Incoming: _incoming,
+    Outgoing: _outgoing,
+}
+"""What is held, and how it is served."""

@@ -1,0 +1,159 @@
+"""What crosses between a controller and a node: the calls of the two ports, as gRPC carries them.
+
+Each call of `hypervisor.port` and `storage.port` is one method of one service, named after its part and
+itself, as in `machines.start`. Its request is a map of its arguments by name, its answer what it returns, both as
+MessagePack by msgspec. So a port and what crosses the wire cannot differ, and an argument or field that a newer version
+adds, with a default, is no hindrance to an older one.
+
+https://grpc.io/docs/what-is-grpc/core-concepts/
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor import port as machines
+from velocity.storage import port as storage
+
+SERVICE = "velocity.Node"
+TERM = "velocity-term"
+"""The metadata of each call with the leader's term."""
+ERROR = "velocity-error-bin"
+"""The metadata of a call's end with what was raised."""
+PIECE = 256 << 10
+"""Bytes of an object that go in one message."""
+LARGEST = 320 << 20
+"""Bytes of the largest message: the picture of a display at its limit of 8,192 x 8,192 pixels is 192 MiB."""
+KEEPALIVE = 1_000
+"""Milliseconds after which a silent connection is asked for a sign of life, and until it has to have come.
+
+https://grpc.io/docs/guides/keepalive/
+"""
+
+
+class Shape(enum.Enum):
+    """ASK: one answer. FOLLOW: answers, until there are no more. HOLD: something that is called in its turn."""
+
+    ASK = "ask"
+    FOLLOW = "follow"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a port. `gives` is the type of each answer."""
+
+    path: str
+    signature: inspect.Signature
+    arguments: type[msgspec.Struct]
+    gives: Any
+    shape: Shape
+
+    def request(self, given: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+        bound = self.signature.bind(*given, **named)
+        return msgspec.msgpack.encode(self.arguments(**bound.arguments))
+
+    def bound(self, request: bytes) -> dict[str, Any]:
+        """The arguments that came. Raises `msgspec.MsgspecError`."""
+        return msgspec.structs.asdict(msgspec.msgpack.decode(request, type=self.arguments))
+
+    def answer(self, data: bytes) -> Any:
+        return msgspec.msgpack.decode(data, type=self.gives)
+
+
+HELD = (machines.ByteStream, storage.Incoming, storage.Outgoing)
+
+
+LOCAL = "close"
+"""The call of some parts that does not cross: who lets go of a node ends none of its work."""
+
+
+def calls(part: str, protocol: type) -> dict[str, Call]:
+    """Those that a Protocol declares: name -> call."""
+    declared = {
+        name: one
+        for name, one in vars(protocol).items()
+        if inspect.isfunction(one) and name[0] != "_" and name != LOCAL
+    }
+    return {name: _call(f"/{SERVICE}/{part}.{name}", one) for name, one in declared.items()}
+
+
+def _call(path: str, declared: Any) -> Call:
+    signature = inspect.signature(declared)
+    signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    hints = get_type_hints(declared)
+    gives = hints.pop("return")
+    arguments = msgspec.defstruct("Arguments", list(hints.items()), kw_only=True, frozen=True)
+    if gives in HELD:
+        return Call(path, signature, arguments, gives, Shape.HOLD)
+    if get_origin(gives) is AsyncIterator:
+        return Call(path, signature, arguments, get_args(gives)[0], Shape.FOLLOW)
+    return Call(path, signature, arguments, gives, Shape.ASK)
+
+
+MACHINES: Mapping[str, Mapping[str, Call]] = {
+    name: calls(name, get_type_hints(declared.fget)["return"])
+    for name, declared in vars(machines.Hypervisor).items()
+    if isinstance(declared, property)
+}
+"""The parts of a hypervisor, each with its calls."""
+STORAGE: Mapping[str, Mapping[str, Call]] = {
+    one.name: calls(one.name, get_type_hints(storage.Storage)[one.name])
+    for one in fields(storage.Storage)
+    if one.name != "files"  # which are the host's own
+}
+"""The parts of a storage, each with its calls."""
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An error of a port. `kind` is one of `KINDS`; empty: what became of the call is not known."""
+
+    kind: str
+    message: str
+    problem: str = ""
+    field: str | None = None
+
+
+class Displaced(machines.HypervisorError):
+    """A node has served a later leader: this one may change nothing any more."""
+
+
+KINDS: Mapping[str, type[Exception]] = {
+    "displaced": Displaced,
+    "not running": machines.NotRunning,
+    "unknown": machines.Unknown,
+    "refused": machines.HypervisorError,
+    "storage unknown": storage.Unknown,
+    "storage refused": Refused,
+}
+"""The more special before the general."""
+
+
+PROBLEMS = {one.value: one for one in Problem}
+
+
+def raised(error: Exception) -> Raised | None:
+    """As it crosses; None: no error that a port declares."""
+    kind = next((name for name, one in KINDS.items() if isinstance(error, one)), None)
+    if kind is None:
+        return None
+    if isinstance(error, Refused):
+        return Raised(kind, error.message, error.problem.value, error.field)
+    return Raised(kind, str(error))
+
+
+def error(one: Raised) -> Exception:
+    """As it is raised on the other side."""
+    match one.kind:
+        case "storage unknown":
+            return storage.Unknown(one.message)
+        case "storage refused":
+            return Refused(PROBLEMS.get(one.problem, Problem.POOL_AWAY), one.message, field=one.field)
+    return KINDS.get(one.kind, machines.Unknown)(one.message)

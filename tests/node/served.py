@@ -1,0 +1,55 @@
+"""A node in this process, and a connection to it as a controller has one: gRPC with mutual TLS, over loopback."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import grpc.aio
+
+from velocity.hypervisor.port import Hypervisor
+from velocity.node.certificates import CONTROLLER, Authority, Identity, node_name
+from velocity.node.remote import Connection
+from velocity.node.server import Node
+from velocity.node.terms import Terms
+from velocity.storage.port import Storage
+
+NAME = node_name(UUID(int=1))
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@functools.cache
+def authority() -> Authority:
+    return Authority.make(now())
+
+
+@functools.cache
+def identity(name: str) -> Identity:
+    return authority().identity(name, now())
+
+
+class Served:
+    """A node and its address."""
+
+    def __init__(self, hypervisor: Hypervisor, storage: Callable[[], Storage], notes: Path) -> None:
+        self.node = Node(hypervisor, storage, Terms(notes / "node.json"))
+        self.address = ""
+        self._server: grpc.aio.Server | None = None
+
+    async def open(self, address: str = "127.0.0.1:0") -> None:
+        self._server, port = await self.node.listen(address, identity(NAME))
+        self.address = f"{address.rpartition(':')[0]}:{port}"
+
+    def connect(self, term: int = 1, displaced: Callable[[], None] = lambda: None) -> Connection:
+        return Connection(self.address, NAME, identity(CONTROLLER), lambda: term, displaced)
+
+    async def close(self) -> None:
+        await self.node.close()
+        if self._server is not None:
+            await self._server.stop(0)

@@ -1,0 +1,53 @@
+"""Certificates of nodes: what is asked for, what is given, and until when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests.node.served import authority, now
+from velocity.node.certificates import DAYS, Authority, BadRequest, Identity, fingerprint, new_key, node_name, request
+
+
+def test_who_signs_gives_the_name_and_the_time_and_never_sees_the_key() -> None:
+    key, name = new_key(), node_name(UUID(int=7))
+    csr = request(key)
+    assert b"PRIVATE" not in csr
+    made = x509.load_pem_x509_certificate(authority().sign(csr, name, now()))
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [name]
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    made.verify_directly_issued_by(x509.load_pem_x509_certificate(authority().certificate))
+
+
+def test_it_is_renewed_when_a_third_of_its_time_is_left() -> None:
+    then = now()
+    one = authority().identity(node_name(UUID(int=7)), then)
+    assert not one.is_due(then + timedelta(days=DAYS * 0.6))
+    assert one.is_due(then + timedelta(days=DAYS * 0.7))
+
+
+@pytest.mark.parametrize("what", ["nothing", "another's signature"])
+def test_a_request_that_is_none_is_refused(what: str) -> None:
+    csr = request(new_key())
+    broken = b"" if what == "nothing" else flipped(csr)
+    with pytest.raises(BadRequest):
+        authority().sign(broken, node_name(UUID(int=7)), now())
+
+
+def flipped(csr: bytes) -> bytes:
+    """The same with one bit of its signature, at its end, turned round."""
+    der = bytearray(x509.load_pem_x509_csr(csr).public_bytes(serialization.Encoding.DER))
+    der[-1] ^= 1
+    return x509.load_der_x509_csr(bytes(der)).public_bytes(serialization.Encoding.PEM)
+
+
+def test_each_installation_has_an_authority_of_its_own() -> None:
+    first, second = Authority.make(now()), Authority.make(now())
+    assert fingerprint(first.certificate) != fingerprint(second.certificate)
+    assert len(fingerprint(first.certificate)) == 64
+    assert isinstance(first.identity("x", now()), Identity)

@@ -1,0 +1,190 @@
+"""A node and its leaders: who is served, what a later leader ends, and what a lost connection means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.node.served import NAME, Served, authority, identity, now
+from tests.ports.storages import DEADLINE, POOLS, ref
+from tests.ports.subjects import HOST, Listener, machine, spec, until
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor.fake import FakeHypervisor
+from velocity.hypervisor.port import Fact, Hypervisor, HypervisorError, Unknown
+from velocity.node import remote
+from velocity.node.certificates import CONTROLLER, Authority, node_name
+from velocity.node.remote import Connection, NoFiles
+from velocity.node.wire import Displaced
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import Belongs, Storage
+
+pytestmark = pytest.mark.anyio
+
+
+class Pair:
+    """A node over fakes, and the controllers that connect to it."""
+
+    def __init__(self, notes: Path) -> None:
+        self.fake = FakeHypervisor()
+        self.pools = FakeHost(*POOLS)
+        self.notes = notes
+        self.served = Served(self.fake, lambda: connect(self.pools), notes)
+        self.connections: list[Connection] = []
+        self.displaced = 0
+
+    def note_displaced(self) -> None:
+        self.displaced += 1
+
+    def leader(self, term: int) -> tuple[Hypervisor, Storage]:
+        to = self.served.connect(term, self.note_displaced)
+        return self.over(to)
+
+    def over(self, to: Connection) -> tuple[Hypervisor, Storage]:
+        self.connections.append(to)
+        return remote.hypervisor(to, self.fake.hosts.about(HOST)), remote.storage_of(to, NoFiles())
+
+    async def restart(self) -> None:
+        """The node ends, and begins again at the same address."""
+        address = self.served.address
+        await self.served.close()
+        self.served = Served(self.fake, lambda: connect(self.pools), self.notes)
+        await self.served.open(address)
+
+    async def close(self) -> None:
+        for to in self.connections:
+            await to.close()
+        await self.served.close()
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Pair]:
+    made = Pair(tmp_path)
+    await made.served.open()
+    yield made
+    await made.close()
+
+
+@pytest.mark.holds("MANY-1")
+async def test_a_leader_of_an_earlier_term_is_refused_also_after_a_restart_of_the_node(pair: Pair) -> None:
+    old, _ = pair.leader(4)
+    new, _ = pair.leader(5)
+    who = machine()
+    await old.machines.start(who, spec(pair.fake), deadline=DEADLINE)
+    await new.machines.adopt(HOST, deadline=DEADLINE)
+    for _ in range(2):
+        before = pair.displaced
+        with pytest.raises(Displaced, match="led in term 5; yours is 4"):
+            await old.machines.pause(who, deadline=DEADLINE)
+        assert pair.displaced == before + 1, "and whoever leads no more is told so"
+        assert pair.fake.runs[who.machine].fact is Fact.RUNNING
+        await pair.restart()
+        await asyncio.sleep(0)
+        await until_connected(new)
+    assert issubclass(Displaced, HypervisorError), "what was asked did not happen"
+
+
+async def until_connected(hypervisor: Hypervisor) -> None:
+    """The connection is made again by itself."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+                return
+            except Unknown:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.holds("MANY-2")
+async def test_a_later_leader_ends_what_the_earlier_one_held(pair: Pair) -> None:
+    old, old_storage = pair.leader(1)
+    await opened(old_storage)
+    news = Listener(old)
+    one = ref()
+    incoming = await old_storage.blobs.put(one, deadline=DEADLINE)
+    await incoming.write(b"x" * 1000)
+    await incoming.sync()
+    new, storage = pair.leader(2)
+    await opened(storage)
+    with pytest.raises(Refused):
+        await incoming.finish()
+    assert pair.pools.pools[2].moving == {}, "an upload of the earlier leader leaves nothing"
+    with pytest.raises(Unknown):
+        await news._task
+    later = Listener(new)
+    who = machine()
+    number = await new.machines.start(who, spec(pair.fake), deadline=DEADLINE)
+    await later.up_to(number)
+    await later.close()
+
+
+async def opened(storage: Storage) -> None:
+    for mpid, _ in POOLS:
+        await storage.pools.open(mpid, (), (), (), deadline=DEADLINE)
+
+
+@pytest.mark.holds("MANY-3")
+async def test_only_a_controller_of_the_same_authority_is_served(pair: Pair) -> None:
+    other = Authority.make(now())
+    mine = identity(CONTROLLER)
+    strangers = {
+        "another node": identity(NAME),
+        "a controller of another authority": replace(other.identity(CONTROLLER, now()), authority=mine.authority),
+        "one that takes the node for a stranger": replace(mine, authority=other.certificate),
+        "one whose time is over": authority().identity(CONTROLLER, now() - timedelta(days=400)),
+    }
+    for who, shown in strangers.items():
+        hypervisor, storage = pair.over(Connection(pair.served.address, NAME, shown, lambda: 9))
+        with pytest.raises(Unknown):
+            await hypervisor.machines.start(machine(), spec(pair.fake), deadline=DEADLINE)
+        with pytest.raises(Refused) as refused:
+            await storage.pools.space(1, deadline=DEADLINE)
+        assert refused.value.problem is Problem.POOL_AWAY, who
+    named = Connection(pair.served.address, node_name(UUID(int=2)), mine, lambda: 9)
+    with pytest.raises(Unknown):
+        await pair.over(named)[0].machines.adopt(HOST, deadline=DEADLINE)
+    assert pair.fake.runs == {}
+    hypervisor, _ = pair.leader(1)
+    await hypervisor.machines.adopt(HOST, deadline=DEADLINE)  # none of them has raised the term
+
+
+@pytest.mark.holds("MANY-4")
+async def test_a_call_that_its_caller_abandons_is_cancelled_on_the_node(pair: Pair) -> None:
+    hypervisor, _ = pair.leader(1)
+    pair.fake.faults.hold = asyncio.Event()
+    who = machine()
+    starting = asyncio.create_task(hypervisor.machines.start(who, spec(pair.fake), deadline=DEADLINE))
+    await until(lambda: pair.fake.faults.held > 0)
+    starting.cancel()
+    await until(lambda: pair.fake.faults.held == 0)
+    assert who.machine not in pair.fake.runs
+
+
+async def test_a_fault_of_the_node_is_no_answer_and_shows_nothing_of_it(pair: Pair) -> None:
+    hypervisor, _ = pair.leader(1)
+    with pytest.raises(Unknown, match="see the log of its velocity-node service"):
+        await hypervisor.screens.shot(machine(), "no number", deadline=DEADLINE)  # type: ignore[arg-type]
+
+
+async def test_a_node_that_goes_away_ends_the_news_and_is_found_again(pair: Pair) -> None:
+    hypervisor, storage = pair.leader(1)
+    await opened(storage)
+    one = ref()
+    await storage.blobs.create(one, 4096, deadline=DEADLINE)
+    await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
+    who = machine()
+    await hypervisor.machines.start(who, spec(pair.fake), deadline=DEADLINE)
+    news = Listener(hypervisor)
+    await until(lambda: HOST in pair.fake.state.news)
+    await pair.restart()
+    with pytest.raises(Unknown):
+        await news._task
+    await until_connected(hypervisor)
+    listing = await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    assert [(found.who, found.fact) for found in listing.found] == [(who, Fact.RUNNING)]
