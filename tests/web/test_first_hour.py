@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.host import Host, hosting
 from tests.web.conftest import NewPerson
@@ -116,6 +116,34 @@ def test_the_first_image_and_the_first_machine(fresh: Host, owner: Person, tmp_p
     expect(page.get_by_role("heading", level=1, name="first").or_(refused).first).to_be_visible()
     assert refused.all_inner_texts() == []
     assert re.search(r"first\s.*RUNNING", fresh.ok("vm", "list"))
+
+
+def test_no_button_of_the_wizard_moves_when_its_plan_comes(owner: Person) -> None:
+    """Else one clicks beside it, and nothing happens."""
+    page, held = owner.page, list[Route]()
+    answers = threading.Event()
+
+    def hold(route: Route) -> None:
+        if answers.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    for path in ("**/v/vm/efi", "**/m/media/create"):
+        page.route(path, hold)
+    owner.go("/create")
+    page.get_by_role("radio", name="An empty disk").check()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("Name", exact=True).fill("first")
+    page.get_by_role("button", name="Next").click()
+    create = page.get_by_role("button", name="Create and start")
+    expect(page.get_by_text("Checking what would be done")).to_have_count(2)
+    before = create.bounding_box()
+    answers.set()
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("Creates the VM first")).to_be_visible()
+    assert create.bounding_box() == before
 
 
 def test_the_sample_guest(fresh: Host, owner: Person) -> None:

@@ -28,8 +28,17 @@ export function usePlan(change: Change | undefined) {
 
 export function PlanSummary({ change }: { change: Change }) {
   const { data, error } = usePlan(change);
-  if (error) return <Refused error={error} />;
-  return data ? <Steps plan={data} /> : <Skeleton height="2rem" screenreaderText="Checking what would be done" />;
+  return (
+    <div className="v-plan-place">
+      {error ? (
+        <Refused error={error} />
+      ) : data ? (
+        <Steps plan={data} />
+      ) : (
+        <Skeleton height="2rem" screenreaderText="Checking what would be done" />
+      )}
+    </div>
+  );
 }
 
 export function Refused({ error }: { error: unknown }) {
