@@ -69,7 +69,8 @@ class Adoption:
         questions = {one.session.status.ask() for one in self._sessions if not one.session.monitor.removed}
         if questions:
             await asyncio.wait(questions, timeout=max(0.0, until - loop.time()))
-        found = [found for one in self._sessions if (found := self._found(one.session)) is not None]
+        there = [one.session for one in self._sessions if not one.session.ended.is_set()]
+        found = [found for one in there if (found := self._found(one)) is not None]
         for machine in self._starts.machines():
             if (start := self._starts.of(machine)) is not None:
                 found.append(self._news.make_fact(start.who, Fact.SILENT, FactCause.UNKNOWN, "it is being started"))
@@ -211,6 +212,8 @@ class Adoption:
 
     def _cause(self, who: Incarnation, run: Run) -> FactCause:
         place = self._sessions.place
+        if place.asked(who).exists():
+            return FactCause.ASKED
         if run.boot != boot_id() or (place.runs.own(run.machine) / "pid").exists():
             return FactCause.KILLED
         signalled = b"terminating on signal" in qemu_log.said(place.qemu_log(who), 4096)

@@ -88,6 +88,10 @@ class HostDirectories:
     def qmp(self, who: Incarnation) -> Path:
         return self.runs.directory(who.machine) / "qmp.sock"
 
+    def asked(self, who: Incarnation) -> Path:
+        """Where it is, the run was to be ended now: that is how it ended, if its process is gone."""
+        return self.runs.directory(who.machine) / "asked"
+
 
 Clear = Callable[[Run], object]
 

@@ -24,7 +24,10 @@ from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.starting import Starts
+from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
+
+OLDER = "an older run of this machine has not ended yet"
 
 
 class QemuMachines:
@@ -42,8 +45,10 @@ class QemuMachines:
             raise Unknown("it is being started")
         if session is not None and session.who == who and not session.gone:
             return self._news.told
-        if start is not None or session is not None or self._adoption.unwatched(who.machine) is not None:
-            raise HypervisorError("an older run of this machine has not ended yet")
+        if start is not None or self._adoption.unwatched(who.machine) is not None:
+            raise HypervisorError(OLDER)
+        if session is not None:
+            await _cleared(session, deadline)
         ended = self._news.begin(who)
         try:
             await self._starts.start(who, spec, deadline)
@@ -137,3 +142,14 @@ class QemuMachines:
         await self._starts.close()
         await self._adoption.close()
         await self._sessions.close()
+
+
+async def _cleared(session: WatchedRun, deadline: float) -> None:
+    """Returns when nothing of an older run is left. Raises `HypervisorError`."""
+    if not session.gone:
+        raise HypervisorError(OLDER)
+    try:
+        async with asyncio.timeout(deadline):
+            await session.cleared.wait()
+    except TimeoutError:
+        raise HypervisorError("what an older run of this machine has left could not be cleared in time") from None

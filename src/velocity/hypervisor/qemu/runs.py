@@ -24,10 +24,9 @@ import msgspec
 from msgspec import Struct
 
 from velocity.hypervisor.port import FactCause
-from velocity.hypervisor.qemu import filesizes
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
-from velocity.hypervisor.qemu.spool import SpoolRange, below, bounds
+from velocity.hypervisor.qemu.spool import SpoolRange, range_of
 from velocity.network.rules import link_name, made_macs, older_nic
 
 log = logging.getLogger(__name__)
@@ -217,8 +216,9 @@ class Runs:
     def note_end(self, run: Run) -> None:
         """Write down how it ended, also if somebody has removed its directory. Raises `OSError`."""
         self._alive.pop(run.machine, None)
-        self._make()
-        self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
+        if not (directory := self.directory(run.machine)).is_dir():
+            self._make()
+            directory.mkdir(mode=0o711, exist_ok=True)
         self.write(run)
 
     def end(self, run: Run) -> None:
@@ -333,7 +333,7 @@ class Runs:
             nat=process.nat,
             links=tuple(nics),
             nics=nics,
-            spool=spool_range(self._root, process.pid)
+            spool=range_of(self._root, process.pid)
             if (self.directory(process.machine) / "serial.0").exists()
             else None,
         )
@@ -345,8 +345,7 @@ class Runs:
         """Make again what is missing of the directory of a run that lives. Raises `OSError`."""
         self._make()
         self.directory(run.machine).mkdir(mode=0o711, exist_ok=True)
-        own = self.own(run.machine)
-        if not own.exists():
+        if not (own := self.own(run.machine)).exists():
             own.mkdir(mode=0o700)
             os.chown(own, run.uid, run.uid if self._uids is not None else -1)
         if self._uids is not None and run.uid in self._uids:
@@ -371,12 +370,6 @@ class Runs:
                 self._turn = self._uids.index(uid) + 1
                 return uid
         raise OSError("all uids for machines are in use: widen the range of uid_base")
-
-
-def spool_range(root: Path, pid: int) -> SpoolRange:
-    """Where in files below `root` that process's output begins, or would, as it tells itself. Raises `OSError`."""
-    largest = filesizes.of_process(pid)
-    return bounds(root) if largest is None else below(largest, bounds(root))
 
 
 def _take(claim: Path, target: Path) -> bool:

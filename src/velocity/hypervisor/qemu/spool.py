@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from velocity.hypervisor.qemu import filesizes
+
 CAP = 64 << 20
 """Bytes that a file takes at most."""
 SHARE = 32
@@ -51,6 +53,12 @@ def bounds(directory: Path) -> SpoolRange:
                 beyond = middle
     begin = (fits - room) // ALIGNED * ALIGNED
     return SpoolRange(begin, fits - begin)
+
+
+def range_of(root: Path, pid: int) -> SpoolRange:
+    """Where in files below `root` that process's output begins, or would, as it tells itself. Raises `OSError`."""
+    largest = filesizes.of_process(pid)
+    return bounds(root) if largest is None else below(largest, bounds(root))
 
 
 def below(largest: int, bounds: SpoolRange) -> SpoolRange:

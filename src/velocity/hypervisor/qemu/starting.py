@@ -106,7 +106,7 @@ class Starts:
             await session.begin(limits, held=spec.held, deadline=until - loop.time())
         except BaseException as error:
             session.kill()
-            await session.ended.wait()
+            await session.cleared.wait()
             if start.overtaken.is_set():
                 raise HypervisorError(OVERTAKEN) from None
             if isinstance(error, Unknown):

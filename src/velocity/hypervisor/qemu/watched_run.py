@@ -48,8 +48,9 @@ BREAK_PATIENCE = 1.0
 class WatchedRun:
     """The watch over one machine's process. `gone` says that the process is gone.
 
-    What it does is told from its start on, or from its adoption. `ended` is set when `on_end` has cleared what
-    remained, too: the next run may begin. `on_end` gets how it ended; None: its start came to nothing.
+    What it does is told from its start on, or from its adoption. `ended` is set when `on_end` has told how it ended,
+    `cleared` when it has cleared what remained, too: the next run may begin. `on_end` gets how it ended; None: its
+    start came to nothing. `on_asked` notes that it is to end, while QEMU does so.
     """
 
     serial: SerialHub
@@ -63,6 +64,10 @@ class WatchedRun:
         self.pid = pid
         self.gone = False
         self.ended = asyncio.Event()
+        self.cleared = asyncio.Event()
+        self.noted = False
+        """It is on record that it was asked to end."""
+        self.on_asked: Callable[[], Awaitable[None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
         self.observed = EventInterpreter(self._tell)
@@ -183,13 +188,14 @@ class WatchedRun:
         return await self.status.facts(deadline=max(0.0, until - asyncio.get_running_loop().time()))
 
     async def end(self, *, deadline: float) -> None:
-        """End QEMU now, in order if it listens, else by SIGKILL. Returns when the process is gone."""
+        """End QEMU now, in order if it listens, else by SIGKILL. Returns when that it has ended is told."""
         until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
         if not self.monitor.hangs and self.begun:
             with contextlib.suppress(TimeoutError, HypervisorError):
                 async with asyncio.timeout(min(QUIT_PATIENCE, deadline / 2)):
                     await self.monitor.execute("quit", deadline=None)
+                    await self.on_asked()
                     await self.ended.wait()
         self.kill()
         if not await self._ends_within(until - asyncio.get_running_loop().time()):
@@ -294,6 +300,7 @@ class WatchedRun:
         except Exception:  # whoever waits for the end gets it
             log.exception("machine %s, run %d: its leftovers were not removed", self.who.machine, self.who.epoch)
         self.ended.set()
+        self.cleared.set()
 
     async def _cause(self, status: int | None) -> RunEnd:
         if self._asked_to_end:
@@ -316,7 +323,7 @@ class WatchedRun:
         return self.ended.is_set()
 
 
-async def _nothing(_end: RunEnd | None) -> None:
+async def _nothing(_end: RunEnd | None = None) -> None:
     """What is to be done at the end, until somebody says."""
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from velocity.hypervisor.port import Incarnation, NotRunning
+from velocity import uninterrupted
+from velocity.hypervisor.port import HypervisorError, Incarnation, NotRunning
 from velocity.hypervisor.qemu import nic_filters, resolver
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.launch import HostDirectories, cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.runs import Run, RunEnd, spool_range
+from velocity.hypervisor.qemu.runs import Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
+from velocity.hypervisor.qemu.spool import range_of
 from velocity.hypervisor.qemu.watch import DirectoryWatch
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.network import taps
@@ -96,7 +98,7 @@ class WatchedRuns:
         """Begin to watch its process. Raises `OSError`: it cannot be watched."""
         place = self.place
         directory, log_file = place.runs.directory(who.machine), place.qemu_log(who)
-        kept, bounds = place.serial_log(who.machine), run.spool or spool_range(place.runs.root, run.pid)
+        kept, bounds = place.serial_log(who.machine), run.spool or range_of(place.runs.root, run.pid)
         with contextlib.ExitStack() as undo:
             own_words = self._words(who, run)
             if own_words is not None:
@@ -110,13 +112,9 @@ class WatchedRuns:
         async def ended(end: RunEnd | None) -> None:
             self._watches.remove(watched)
             self._watched[who.machine].meter.close()
-            try:
-                await asyncio.to_thread(self.clear, msgspec.structs.replace(run, end=end))
-            finally:  # until here, no other run of this machine begins
-                del self._watched[who.machine]
-                if end is not None:
-                    self._news.end(who, end.why, end.detail)
+            await self._end(session, run, end)
 
+        session.on_asked = lambda: self._note_asked(session)
         session.on_end = ended
         self._watched[who.machine] = RunEntry(session, Meter(session, run), run)
         return session
@@ -130,6 +128,31 @@ class WatchedRuns:
         return None
 
     # What a run leaves
+
+    async def _note_asked(self, session: WatchedRun) -> None:
+        """Before it is gone, so that how it ended can be told as soon as it is."""
+        async with self.turn(session.who.machine):
+            if not session.gone:
+                with contextlib.suppress(OSError):  # then it is noted at its end
+                    await _uncut(self.place.asked(session.who).touch)
+                    session.noted = True
+
+    async def _end(self, session: WatchedRun, run: Run, end: RunEnd | None) -> None:
+        """Tell how it ended once that is noted, and clear what it leaves: until then, no other run of it begins."""
+
+        def tell() -> None:
+            if end is not None and not session.ended.is_set():
+                self._news.end(session.who, end.why, end.detail)
+                session.ended.set()
+
+        async with self.turn(run.machine):
+            try:
+                if session.noted:
+                    tell()
+                await _uncut(self.clear, msgspec.structs.replace(run, end=end))
+            finally:
+                del self._watched[run.machine]
+                tell()
 
     def clear(self, run: Run) -> bool:
         """Takes as long as `ip` and the file system do: to be done in a thread. What stays is cleared later."""
@@ -154,9 +177,13 @@ class WatchedRuns:
             await self._clear_one(who.machine)
 
     async def make_way(self, machine: UUID) -> None:
-        """A new run of it begins, and clears by itself what is left: nothing is cleared under it."""
+        """A new run of it begins, which acknowledges the last. Raises `HypervisorError`: what it left is there."""
         async with self.turn(machine):
-            self._left.pop(machine, None)
+            if (left := self._left.get(machine)) is not None:
+                self._left[machine] = msgspec.structs.replace(left, end=None)
+                await self._clear_one(machine)
+            if machine in self._left:
+                raise HypervisorError("what its last run has left cannot be removed yet: see the server's log")
 
     async def _clear_one(self, machine: UUID) -> None:
         run = self._left.get(machine)
@@ -171,3 +198,8 @@ class WatchedRuns:
             for machine in list(self._left):
                 async with self.turn(machine):
                     await self._clear_one(machine)
+
+
+async def _uncut(work: Callable[..., object], *what: Run) -> None:
+    """In a thread; who is cancelled goes when it has ended, as the next server's may be about the same files."""
+    await uninterrupted.ended(asyncio.ensure_future(asyncio.to_thread(work, *what)))

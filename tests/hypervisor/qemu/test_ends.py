@@ -1,0 +1,83 @@
+"""A forced stop is answered when no crash changes any more how the run ended; what that left is cleared behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run, spec
+from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop
+from velocity.hypervisor.qemu.runs import Run
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+
+
+class Held:
+    """Nothing is cleared until it is let go. `began` is set by what is to be cleared first."""
+
+    def __init__(self, qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self._clear = qemu.driver.sessions.clear
+        monkeypatch.setattr(qemu.driver.sessions, "clear", self.clear)
+
+    def clear(self, run: Run) -> bool:
+        self.began.set()
+        assert self.go_on.wait(PATIENCE)
+        return self._clear(run)
+
+
+@pytest.fixture
+def held(qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    made = Held(qemu, monkeypatch)
+    yield made
+    made.go_on.set()
+
+
+async def start(qemu: QemuSubject, who: Incarnation) -> int:
+    return await qemu.driver.machines.start(who, spec(qemu.driver, held=True, displays=0), deadline=DEADLINE)
+
+
+async def listed(qemu: QemuSubject) -> list[tuple[Incarnation, Fact, FactCause]]:
+    listing = await qemu.driver.machines.adopt(HOST, deadline=DEADLINE)
+    assert listing.complete
+    return [(one.who, one.fact, one.why) for one in listing.found]
+
+
+@pytest.mark.holds("DUR-300")
+async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_after(
+    qemu: QemuSubject, held: Held
+) -> None:
+    who, machines = machine(), qemu.driver.machines
+    await start(qemu, who)
+    await machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert (await machines.facts(who, deadline=DEADLINE)).fact is Fact.ENDED
+    assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)], "not what it did last"
+    await asyncio.to_thread(held.began.wait, PATIENCE)
+    acknowledging = asyncio.create_task(machines.acknowledge(who, deadline=DEADLINE))
+    starting = asyncio.create_task(start(qemu, next_run(who)))
+    await asyncio.wait({starting, acknowledging}, timeout=0.1)
+    assert qemu.note(who).exists(), "what is there is the last run's"
+    assert qemu.driver.starts.of(who.machine) is None
+    held.go_on.set()
+    await asyncio.gather(starting, acknowledging)
+    assert await listed(qemu) == [(next_run(who), Fact.HELD, FactCause.ASKED)]
+
+
+@pytest.mark.holds("DUR-300")
+async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leaves_its_cause(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = machine()
+    await start(qemu, who)
+    monkeypatch.setattr(qemu.driver.sessions, "clear", lambda run: True)  # it is not there any more to do it
+    await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert b'"end":null' in qemu.note(who).read_bytes(), "of its end there is no word yet"
+    for _ in range(2):
+        await qemu.restart()
+        assert await listed(qemu) == [(who, Fact.ENDED, FactCause.ASKED)]
+    await qemu.driver.machines.acknowledge(who, deadline=DEADLINE)
+    assert await listed(qemu) == []
