@@ -44,6 +44,7 @@ from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
 from velocity.machines.writers import Writers
+from velocity.media.alteration import Alteration
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
@@ -126,6 +127,7 @@ class App:
         await self.services.events.close()
         await self.services.purging.close()
         await self.services.resumables.close()
+        await self.services.alteration.close()
         await self.services.tasks.close()
         running = await self.services.fleet.close()
         await self.storage.close()
@@ -243,7 +245,7 @@ def compose(
         media, blobs, trash, directory, library, assignments, reservations, states, room, usage, uploads
     )
     deletion = Deletion(
-        media, trash, updates, library, attachments, assignments, quotas, reservations, states, usage, room
+        media, trash, updates, library, attachments, assignments, quotas, reservations, states, sources, usage, room
     )
     resumables = Resumables(creation, directory, uploads, stored_uploads, own=bounds.user_uploads)
     tasks = Tasks(SqlTasks(database), directory, changes, own=bounds.user_tasks)
@@ -254,6 +256,9 @@ def compose(
         machines, directory, changes, library, attachments, room, builder, driver, host=HOST, most=bounds.group_vms
     )
     provisioning = Provisioning(machines, directory, updates, fleet, driver, deletion, forget, host=HOST)
+    alteration = Alteration(
+        media, blobs, library, attachments, assignments, states, sources, reservations, usage, provisioning.claim_again
+    )
     conversions = Conversions(
         storage.jobs, directory, library, assignments, states, room, sources, reservations, creation, resumables, tasks
     )
@@ -303,6 +308,7 @@ def compose(
         sources=sources,
         blobs=blobs,
         creation=creation,
+        alteration=alteration,
         deletion=deletion,
         fleet=fleet,
         provisioning=provisioning,
@@ -338,6 +344,7 @@ def compose(
         await load_media(media, assignments, library, reservations, states)
         await resumables.load(library)
         await fleet.open()
+        alteration.open()
         await tasks.open(partial(made, library, fleet))
         if fleet.known:  # a database without any VM may be the wrong one
             await asyncio.to_thread(taken.remove_all_but, fleet.known)

@@ -259,6 +259,17 @@ async def purge_medium(w: World) -> Case:
     return Case({"mid": await w.medium(), "purge": True}, [("purge", "medium", "disk")], bytes_)
 
 
+@of("alter_medium")
+async def alter_medium(w: World) -> Case:
+    body = {"mid": await w.medium(), "name": "data", "size": 3 << 20, "type": "DATA", "readonly": True}
+    return Case(body, [("change", "medium", "disk")], [{"gid": 0, "mpid": 1, "bytes": 2 << 20}])
+
+
+@of("alter_medium")
+async def alter_medium_to_what_it_is(w: World) -> Case:
+    return Case({"mid": await w.medium(), "name": "disk", "size": 1 << 20, "readonly": False}, [])
+
+
 @of("create_vm")
 async def create_vm(_: World) -> Case:
     return Case(VM, [("create", "vm", "vm")], [{"gid": 0, "cpus": 1, "memory_mib": 64, "vms": 1}])

@@ -50,6 +50,7 @@ EXPECTED = {
     ("PUT", "/m/pool/assign"): (403, 6200), ("DELETE", "/m/pool/assign"): (403, 6300),
     ("POST", "/m/pool/list"): (403, 7100), ("PUT", "/m/media/create"): (403, 8200),
     ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
+    ("POST", "/m/media"): (403, 14101), ("PATCH", "/m/media"): (403, 14400),
     ("PUT", "/m/media/import"): (403, 21200), ("PUT", "/m/media/clone"): (403, 22200),
     ("PUT", "/m/media/fetch"): (403, 49200),
     ("POST", "/t/task"): (403, 23100), ("DELETE", "/t/task"): (403, 23300), ("POST", "/t/task/list"): (403, 24100),

@@ -49,15 +49,18 @@ class Served(RuleBasedStateMachine):
         raise NotImplementedError
 
     async def kill(self) -> None:
-        """Nothing of it goes on, as its line to the host is cut; what its store was doing is done."""
-        here = asyncio.current_task()
-        while others := {one for one in asyncio.all_tasks() if one is not here}:
-            for one in others:
-                one.cancel()
-            await asyncio.wait(others, timeout=1.0)  # who tidies up begins others, which hang
-            self.loop.stop_timers()
-        server = self.w.server
-        await server.database.close()
-        server.lock.close()
-        await server.storage.pools.close()  # what it had of a pool's directory ends with its process
+        await kill(self.w, self.loop)
         self.dead.append(self.opened)
+
+
+async def kill(w: World, loop: HastyLoop) -> None:
+    """Nothing of it goes on, as its line to the host is cut; what its store was doing is done."""
+    here = asyncio.current_task()
+    while others := {one for one in asyncio.all_tasks() if one is not here}:
+        for one in others:
+            one.cancel()
+        await asyncio.wait(others, timeout=1.0)  # who tidies up begins others, which hang
+        loop.stop_timers()
+    await w.server.database.close()
+    w.server.lock.close()
+    await w.server.storage.pools.close()  # what it had of a pool's directory ends with its process

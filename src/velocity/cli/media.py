@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from velocity import sizes
 from velocity.cli import connection, naming, progress, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
+from velocity.cli.lazy import LazyGroup
 from velocity.cli.naming import Named
 from velocity.cli.output import NameNotFound, SizeCell, as_json, done, listed, listing, made, planning, warn
 from velocity.cli.paging import Page, paged
@@ -40,7 +41,11 @@ ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
 
-@click.group()
+VERBS = {"show": "velocity.cli.media_change:show", "set": "velocity.cli.media_change:set_"}
+"""Those that are elsewhere."""
+
+
+@click.group(cls=LazyGroup, verbs=VERBS)
 def media() -> None:
     """Media: ISOs and disks. MEDIUM is a name, in the group or else anywhere if it is unique, or an id (`id:...`)."""
 

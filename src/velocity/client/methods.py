@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a call imports its module of the contract: all of them take
         host,
         machines,
         media,
+        medium,
         metrics,
         nics,
         pools,
@@ -255,7 +256,7 @@ class Methods(abc.ABC):
         403 5300: velocity.group.remove is needed on the parent
         404 5310: no such group
         406 5320: group 0 cannot be deleted
-        409 5321: one of its VMs is not STOPPED, and `force` is not true
+        409 5321: one of its VMs is not STOPPED, and `force` is not true; or one of its media is being changed
         409 5322: one of its media is attached to a VM of a group that is not being deleted
         409 5323: the object has changed since the revision in the request
         406 5324: the pool of one of its media is away or read-only
@@ -455,10 +456,57 @@ class Methods(abc.ABC):
         409 14320: the medium is attached to a VM, running or not
         409 14321: the object has changed since the revision in the request
         406 14322: the pool is away or read-only
+        409 14323: the medium is being changed, moved or converted
         """
         from velocity.contract import media
 
         return self.call(media.DELETE, media.DeleteMedium(mid=mid, revision=revision, purge=purge))
+
+    def show_medium(self, *, mid: UUID) -> medium.MediumDetails:
+        """Show a medium: what it is and takes, who uses it, whether it boots.
+
+        Refused with:
+        403 14101: velocity.media.list is needed on the medium's group
+        404 14111: no such medium
+        """
+        from velocity.contract import media, medium
+
+        return self.call(medium.SHOW, media.MediumRequest(mid=mid))
+
+    def alter_medium(
+        self,
+        *,
+        mid: UUID,
+        name: str | UnsetType = UNSET,
+        type: str | UnsetType = UNSET,
+        size: int | UnsetType = UNSET,
+        readonly: bool | UnsetType = UNSET,
+        revision: str | UnsetType = UNSET,
+    ) -> medium.MediumAltered:
+        """Rename a medium, change its type, let it grow, or make it read-only.
+
+        Refused with:
+        403 14400: velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is
+            taken
+        403 14401: the group may not manage media in this pool
+        404 14410: no such medium
+        404 14411: the medium's pool is not one of its group's
+        404 14412: the medium's group is being deleted
+        409 14420: the group already has a medium with that name in this pool
+        406 14421: the quota or the free space of the pool does not suffice
+        406 14422: the pool is away or read-only
+        409 14423: a VM runs with it or writes to it, or it is being copied or changed
+        409 14424: the object has changed since the revision in the request
+        406 14425: the medium cannot have that size: it only grows, and images do not
+        406 14427: its qcow2 image is damaged and cannot grow
+        409 14426: it would become writable, and is attached to more than one VM
+        """
+        from velocity.contract import medium
+
+        return self.call(
+            medium.ALTER,
+            medium.AlterMedium(mid=mid, name=name, type=type, size=size, readonly=readonly, revision=revision),
+        )
 
     def list_uploads(
         self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET

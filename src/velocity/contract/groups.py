@@ -162,7 +162,12 @@ DELETE = Operation(
         Failure(5300, 403, Problem.NO_PERMISSION, "velocity.group.remove is needed on the parent"),
         Failure(5310, 404, Problem.GROUP_NOT_FOUND, "no such group"),
         Failure(5320, 406, Problem.GROUP_STAYS, "group 0 cannot be deleted"),
-        Failure(5321, 409, Problem.GROUP_BUSY, "one of its VMs is not STOPPED, and `force` is not true"),
+        Failure(
+            5321,
+            409,
+            Problem.GROUP_BUSY,
+            "one of its VMs is not STOPPED, and `force` is not true; or one of its media is being changed",
+        ),
         Failure(
             5322,
             409,

@@ -247,7 +247,7 @@ DOWNLOAD = Operation(
     failures=(
         Failure(14100, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the medium's group"),
         Failure(14110, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
-        Failure(14120, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it"),
+        Failure(14120, 409, Problem.MEDIUM_IN_USE, "a VM is writing to it, or it is being changed"),
         Failure(14121, 406, Problem.POOL_AWAY, "its pool is away"),
     ),
     ours=True,
@@ -334,6 +334,7 @@ DELETE = Operation(
         Failure(14320, 409, Problem.MEDIUM_ATTACHED, "the medium is attached to a VM, running or not"),
         Failure(14321, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
         Failure(14322, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
+        Failure(14323, 409, Problem.MEDIUM_IN_USE, "the medium is being changed, moved or converted"),
     ),
 )
 

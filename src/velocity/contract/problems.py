@@ -55,6 +55,7 @@ class Problem(enum.Enum):
     MEDIUM_NAME_TAKEN = "medium name taken"
     MEDIUM_ATTACHED = "medium attached"
     MEDIUM_IN_USE = "medium in use"
+    MEDIUM_SIZE = "not a size for the medium"
     NO_LENGTH = "no length"
     NO_AUTHKEY = "no authkey"
     NO_MPID = "no mpid"

@@ -9,12 +9,13 @@ from msgspec import UNSET, UnsetType
 
 from velocity.contract import events, media, tasks, uploads
 from velocity.contract.machines import Interface
+from velocity.contract.medium import MediumDetails, Qcow2Layout
 from velocity.machines import rules
 from velocity.machines.keeper import Keeper
 from velocity.media.attachments import AttachedVm
 from velocity.media.rules import Medium
 from velocity.media.under_way import UnderWay
-from velocity.media.usage import DiskUsage
+from velocity.media.usage import DiskUsage, FileFacts
 from velocity.tasks.rules import Task
 
 
@@ -78,6 +79,20 @@ def medium_info(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[
 def medium(one: Medium, *, readonly: bool, usage: DiskUsage, used_by: list[media.MediumUser]) -> media.MediumView:
     info = medium_info(one, readonly=readonly, usage=usage, used_by=used_by)
     return media.MediumView(gid=one.gid, **msgspec.structs.asdict(info))
+
+
+def medium_details(
+    view: media.MediumView, file: FileFacts | None, *, boots: bool | None, busy: str | None
+) -> MediumDetails:
+    layout = file.layout if file else None
+    return MediumDetails(
+        **msgspec.structs.asdict(view),
+        file_size=file.size if file else UNSET,
+        modified=int(file.modified) if file else UNSET,
+        layout=Qcow2Layout(cluster_size=layout[0], subcluster_size=layout[1]) if layout else UNSET,
+        boots=UNSET if boots is None else boots,
+        busy=busy or UNSET,
+    )
 
 
 def upload(one: UnderWay) -> uploads.UploadInfo:

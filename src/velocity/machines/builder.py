@@ -14,6 +14,7 @@ from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, Ni
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import (
+    SECTOR,
     BridgeSpec,
     Bus,
     Cache,
@@ -174,8 +175,8 @@ class Builder:
             await self._states.check(mpid, writes=writes)
         disks = self._disks(machine)
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
-            if not self.writers.never(disk.media.medium):
-                self._sources.check_startable(disk.media.medium, machine.vmid, writes=not disk.readonly)
+            may_write = None if self.writers.never(disk.media.medium) else not disk.readonly
+            self._sources.check_startable(disk.media.medium, machine.vmid, writes=may_write)
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,
@@ -201,15 +202,16 @@ class Builder:
             medium = self._library.get(mid)
         except Refused as refusal:
             raise Refused(Problem.HYPERVISOR, refusal.message) from None
+        cdrom = medium.is_iso and mode != MediaMode.BLOCK.value
         return DiskSpec(
             media=medium.ref,
             bus=Bus(mode),
             readonly=attachment.readonly or not self._may_write(machine.gid, machine.spec, mid),
-            cdrom=medium.is_iso and mode != MediaMode.BLOCK.value,
+            cdrom=cdrom,
             cache=Cache.WRITEBACK if attachment.cache is UNSET else Cache(attachment.cache),
             limits=disks.limits_of(attachment),
             detect_zeroes=attachment.detect_zeroes is True,
-            sector_size=disks.sector_size(attachment),
+            sector_size=SECTOR if cdrom else disks.sector_size(attachment),  # as a disk it may have got others
         )
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:

@@ -139,6 +139,13 @@ class Provisioning:
                 log.warning("vm %d: the limits of its run are not written: %s", keeper.machine.vmid, refused.message)
         return []
 
+    def claim_again(self, mid: UUID) -> None:
+        """Whether anybody may write to this medium has changed: its VMs claim it by what holds now."""
+        claims = self._fleet.claims
+        for keeper in self._fleet.all():
+            if mid in claims.media(keeper.machine.uuid):
+                claims.put(keeper.machine.uuid, self._fleet.builder.claim(keeper.machine, keeper.progress.run))
+
     async def delete(self, caller: Caller, request: DeleteVm, *, purge: bool) -> None:
         """Into the trash, or for good, with its disks if asked for: all of it, or nothing."""
         keeper = self._fleet.get(request.vmid)

@@ -23,6 +23,7 @@ from velocity.media.quotas import PoolQuotas
 from velocity.media.reservations import Reservations
 from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium
+from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 from velocity.media.usage import DiskUsage
 from velocity.storage.port import Belongs, Trash
@@ -92,6 +93,7 @@ class Deletion:
         quotas: PoolQuotas,
         reservations: Reservations,
         states: PoolStates,
+        sources: Sources,
         usage: DiskUsage,
         room: Room,
     ) -> None:
@@ -100,6 +102,7 @@ class Deletion:
         self._updates = updates
         self._library = library
         self._attachments = attachments
+        self._sources = sources
         self._states = states
         self._withdrawn = partial(PendingMediaDeletion, trash, library, assignments, quotas, reservations, usage, room)
 
@@ -118,6 +121,7 @@ class Deletion:
                 field="mid",
             )
         self._states.check_declared(medium)
+        self._sources.check_unchanged(medium)
         check(request.revision, medium.revision)
         plan_to_remove(medium, purge=purge)
         plan.stop_here()
@@ -143,6 +147,9 @@ class Deletion:
                         Problem.GROUP_MEDIUM_ATTACHED,
                         f"{mine} is attached to {vm}, whose group is not being deleted: detach it there first",
                     )
+            if does := self._sources.change_of(medium.mid):
+                mine = self._library.visible_name(medium)
+                raise Refused(Problem.GROUP_BUSY, f"{mine} is {does}: wait until that has ended", field="gid")
             self._states.check_last(medium.mpid)
             plan_to_remove(medium, purge=purge)
 
@@ -168,6 +175,9 @@ class Deletion:
                         f"{mine} is attached to {vm} too: detach it there first, or delete this VM without its disks",
                         field="disks",
                     )
+            if does := self._sources.change_of(medium.mid):
+                mine = self._library.visible_name(medium)
+                raise Refused(Problem.MEDIUM_ATTACHED, f"{mine} is {does}: wait until that has ended", field="disks")
             self._states.check_last(medium.mpid)
         return found
 

@@ -25,6 +25,9 @@ class MediaStore(Protocol):
 
     async def add(self, medium: Medium) -> None: ...
 
+    async def update(self, medium: Medium) -> None:
+        """What is kept of it, by its mid."""
+
     def load_discarded(self) -> Sequence[Medium]:
         """The media that lie in the trash, by themselves or with their groups."""
 

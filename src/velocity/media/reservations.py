@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -76,12 +76,7 @@ class Reservations:
             reservation.take(medium.size)
         if not had and _name(medium) in self._names:
             reservation.fit(0)
-            self._uploads.check_name(*_name(medium))
-            raise Refused(
-                Problem.MEDIUM_NAME_TAKEN,
-                "the group already has a medium of that name in this pool: choose another name",
-                field="name",
-            )
+            self._refuse_name(medium)
         self._names.add(_name(medium))
         self._pending.add(medium.mid)
         try:
@@ -91,6 +86,58 @@ class Reservations:
                 self._pending.remove(medium.mid)
                 self._names.discard(_name(medium))
                 reservation.fit(0)
+
+    def _refuse_name(self, medium: Medium) -> None:
+        self._uploads.check_name(*_name(medium))
+        raise Refused(
+            Problem.MEDIUM_NAME_TAKEN,
+            "the group already has a medium of that name in this pool: choose another name",
+            field="name",
+        )
+
+    @contextmanager
+    def change(self, old: Medium, new: Medium) -> Iterator[Callable[[], None]]:
+        """The name and the bytes that a medium will have, taken beside those that it has.
+
+        What is yielded is called when it has become so, and frees those that it had; else those of the new one go back.
+        """
+        takes, frees = self._lines(old, new)
+        moves = (old.gid, old.mpid) != (new.gid, new.mpid)
+        size = new.size if moves else new.size - old.size
+        if old.gid != new.gid:
+            self._names.check_room(new.gid)
+        if _name(old) != _name(new) in self._names:
+            self._refuse_name(new)
+        if takes and size:
+            self._quotas.take(takes, new.mpid, size)
+        self._names.add(_name(new))
+        if moves and frees:
+            plan.consumes(old.gid, {"bytes": -old.size}, mpid=old.mpid)
+        kept = False
+
+        def keep() -> None:
+            nonlocal kept
+            kept = True
+            if _name(old) != _name(new):
+                self._names.discard(_name(old))
+            if moves and frees:
+                self._quotas.count(frees, old.mpid, -old.size)
+
+        try:
+            yield keep
+        finally:
+            if not kept:
+                if _name(old) != _name(new):
+                    self._names.discard(_name(new))
+                if takes and size:
+                    self._quotas.count(takes, new.mpid, -size)
+
+    def _lines(self, old: Medium, new: Medium) -> tuple[Sequence[int], Sequence[int]]:
+        """Where it is counted then and now, but for the groups above both: in one pool they have it all the while."""
+        has, gets = self._directory.line(old.gid), self._directory.line(new.gid)
+        if old.mpid != new.mpid or old.gid == new.gid:
+            return gets, has
+        return [gid for gid in gets if gid not in has], [gid for gid in has if gid not in gets]
 
     @contextmanager
     def bytes_only(self, gid: int, mpid: int) -> Iterator[Reservation]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from velocity import sizes
 from velocity.contract.media import Content, ResumableUpload
@@ -34,7 +35,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Medium:
-    """A medium. `size` is declared, in bytes; `format` is how its bytes are to be read, never guessed."""
+    """A medium. `size` is declared, in bytes; `format` is how its bytes are to be read, never guessed.
+
+    `growing`: its file may yet be smaller, as a larger size is kept before the file grows.
+    """
 
     mid: UUID
     mpid: int
@@ -45,6 +49,7 @@ class Medium:
     readonly: bool
     format: str
     content: Content
+    growing: bool = False
 
     @cached_property
     def revision(self) -> str:
@@ -199,6 +204,23 @@ def _boots_not(medium: Medium, called: str) -> str | None:
 
 
 def described(medium: Medium, content: Content) -> Medium:
-    medium = replace(medium, content=content)
+    medium = replace(medium, content=msgspec.structs.replace(content, warning=UNSET))
     warning = boot_warning(medium)
     return replace(medium, content=msgspec.structs.replace(content, warning=warning)) if warning else medium
+
+
+def boots(medium: Medium, takes: Callable[[UUID], int]) -> bool | None:
+    """Whether a VM can boot from it here; None: its bytes do not tell."""
+    if boot_warning(medium) is not None or medium.content.boots_efi is False or is_blank(medium, takes):
+        return False
+    return True if medium.content.boots_efi is True else None
+
+
+def grows_not(medium: Medium) -> str | None:
+    """Why its bytes cannot become more, in words; None: they can."""
+    kind = medium.content.format
+    if medium.is_iso or kind == "iso9660":
+        return "it is an ISO image, which nothing can be added to"
+    if medium.format == "raw" and (kind in IMAGES or kind in PACKED or kind in REFUSED):
+        return f"it is a {kind} file, not a disk: import it, and let the disk grow"
+    return None

@@ -1,4 +1,4 @@
-"""Media that are read from the request to its end, and written to by nobody meanwhile.
+"""Media that are read from the request to its end, and written to by nobody meanwhile; and those that are changed.
 
 A task ends by itself, and a start of a VM is refused as long as it reads. A download takes as long as its client likes:
 so that it keeps no VM from starting, a start ends it. Every pair stands in docs/sharing.md.
@@ -18,20 +18,20 @@ from velocity.media.library import Library
 from velocity.media.rules import Medium
 from velocity.media.states import PoolStates
 
+Does = Literal["being changed", "being moved", "being converted", "being compacted"]
+
 
 class Download:
     """One that is under way."""
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
-        self.overtaken = False
+        self.overtaken = ""
+        """By what, in words."""
 
     def check(self) -> None:
         if self.overtaken:
-            raise Refused(
-                Problem.MEDIUM_IN_USE,
-                f"a VM that writes to {self._medium.name!r} was started: download it again when that VM has stopped",
-            )
+            raise Refused(Problem.MEDIUM_IN_USE, self.overtaken.format(repr(self._medium.name)))
 
 
 class Sources:
@@ -44,11 +44,58 @@ class Sources:
         self._readers: dict[UUID, list[tuple[str, Medium]]] = {}
         """What tasks do with each, in words, and what they make."""
         self._downloads: dict[UUID, set[Download]] = {}
+        self._changes: dict[UUID, tuple[Does, bool]] = {}
+        """What is done with each, and whether its bytes are kept from others meanwhile."""
+
+    @contextmanager
+    def changing(self, medium: Medium, does: Does, *, alone: bool) -> Iterator[None]:
+        """Within, nobody else changes or deletes it and, with `alone`, nobody reads it and no VM starts with it.
+
+        Raises `Refused(MEDIUM_IN_USE)`, with `alone` also while a VM runs with it or a task reads it.
+        """
+        self.check_unchanged(medium)
+        if alone:
+            self._check_unused(medium)
+        self._changes[medium.mid] = does, alone
+        try:
+            yield
+        finally:
+            del self._changes[medium.mid]
+
+    def change_of(self, mid: UUID) -> str | None:
+        """What is being done with it, in words."""
+        found = self._changes.get(mid)
+        return found and found[0]
+
+    def check_unchanged(self, medium: Medium, *, reads: bool = False) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` while it is changed. `reads`: while its bytes are kept from others."""
+        does, alone = self._changes.get(medium.mid, ("", False))
+        if does and (alone or not reads):
+            mine = self._library.visible_name(medium)
+            cure = "try again" if does == "being changed" else "cancel that task (`velocity task list`)"
+            raise Refused(Problem.MEDIUM_IN_USE, f"{mine} is {does}: wait until that has ended, or {cure}", field="mid")
+
+    def _check_unused(self, medium: Medium) -> None:
+        mine = self._library.visible_name(medium)
+        for holder in self._attachments.attached_vms(medium.mid):
+            if holder.writing or holder.reading:
+                vm = self._attachments.visible_name(holder)
+                raise Refused(Problem.MEDIUM_IN_USE, f"{vm} runs with {mine}: stop it first", field="mid")
+        self._check_unread(medium.mid, mine)
+
+    def _check_unread(self, mid: UUID, mine: str) -> None:
+        for does, made in self._readers.get(mid, ()):
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"{mine} is being {does} {self._library.visible_name(made)}: wait until that task has ended, or cancel "
+                "it (`velocity task list`)",
+            )
 
     @contextmanager
     def reading(self, medium: Medium, does: Literal["cloned to", "imported as"], made: Medium) -> Iterator[None]:
         """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
         self.check_unwritten(medium)
+        self.check_unchanged(medium, reads=True)
         self._states.check_declared(medium)
         reader = does, made
         readers = self._readers.setdefault(medium.mid, [])
@@ -66,6 +113,7 @@ class Sources:
         read, before it is sent. Raises `Refused(MEDIUM_IN_USE)`.
         """
         self.check_unwritten(medium)
+        self.check_unchanged(medium, reads=True)
         self._states.check_declared(medium)
         download = Download(medium)
         downloads = self._downloads.setdefault(medium.mid, set())
@@ -79,9 +127,13 @@ class Sources:
 
     def begin_writing(self, media: Collection[UUID]) -> None:
         """A VM starts that may write to these: what has been downloaded of them ends here."""
+        self.end_downloads(media, "a VM that writes to {} was started: download it again when that VM has stopped")
+
+    def end_downloads(self, media: Collection[UUID], words: str) -> None:
+        """What has been downloaded of these ends here; `words` say why, with a place for the name of one."""
         for mid in media:
             for download in self._downloads.get(mid, ()):
-                download.overtaken = True
+                download.overtaken = words
 
     def check_unwritten(self, medium: Medium) -> None:
         """Raises `Refused(MEDIUM_IN_USE)` while a VM may write to it."""
@@ -90,9 +142,16 @@ class Sources:
             vm, mine = self._attachments.visible_name(writer), self._library.visible_name(medium)
             raise Refused(Problem.MEDIUM_IN_USE, f"{vm} is writing to {mine}: stop it first", field="mid")
 
-    def check_startable(self, mid: UUID, vmid: int, *, writes: bool) -> None:
-        """Raises `Refused(MEDIUM_IN_USE)` unless this VM may run with it: nobody writes to what another one reads."""
-        mine = self._library.visible_name(self._library.get(mid))
+    def check_startable(self, mid: UUID, vmid: int, *, writes: bool | None) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` unless this VM may run with it: nobody writes to what another one reads.
+
+        `writes`; None: nobody can write to it.
+        """
+        medium = self._library.get(mid)
+        self.check_unchanged(medium, reads=True)
+        if writes is None:
+            return
+        mine = self._library.visible_name(medium)
         for other in self._others(mid, vmid):
             if other.writing or (writes and other.reading):
                 does = "is writing to" if other.writing else "is reading"
@@ -101,12 +160,8 @@ class Sources:
                     f"{self._attachments.visible_name(other)} {does} {mine}: stop it first, or clone the medium for "
                     "one of the two",
                 )
-        for does, made in self._readers.get(mid, ()) if writes else ():
-            raise Refused(
-                Problem.MEDIUM_IN_USE,
-                f"{mine} is being {does} {self._library.visible_name(made)}: wait until that task has ended, or cancel "
-                "it (`velocity task list`)",
-            )
+        if writes:
+            self._check_unread(mid, mine)
 
     def sharing(self, mid: UUID, vmid: int | None, *, writes: bool) -> str | None:
         """What a person who attaches it so should know: with which VM this one cannot run at the same time."""

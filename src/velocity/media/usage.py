@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from velocity.contract.problems import Refused
@@ -11,6 +12,19 @@ from velocity.media.library import Library
 from velocity.media.rules import CALL_DEADLINE, Medium
 from velocity.media.states import PoolStates
 from velocity.storage.port import Blobs
+from velocity.storage.qcow2 import HEAD, granularity
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the file of a medium tells: its length in bytes, when it was last written in unix seconds.
+
+    Of qcow2, the bytes of a cluster, and those that are given out alone.
+    """
+
+    size: int
+    modified: float
+    layout: tuple[int, int] | None
 
 
 class DiskUsage:
@@ -50,6 +64,21 @@ class DiskUsage:
                 (self._missing.add if mid in missing else self._missing.discard)(mid)
                 self._library.touched(mid)
         return found
+
+    async def look(self, medium: Medium) -> FileFacts | None:
+        """What its file tells now; None: it, or its pool, is not there. What it takes is measured too."""
+        await self.measure([medium])
+        if not self._states.has(medium.mpid):
+            return None
+        with contextlib.suppress(Refused):
+            await self._states.check(medium.mpid, writes=False)
+            file = await self._blobs.get(medium.ref, deadline=CALL_DEADLINE)
+            try:
+                layout = granularity(await file.read(0, HEAD)) if medium.format == "qcow2" else None
+            finally:
+                await file.close()
+            return FileFacts(file.stat.size, file.stat.modified, layout)
+        return None
 
     def forget(self, mid: UUID) -> None:
         """The medium is no more."""

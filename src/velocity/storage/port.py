@@ -170,6 +170,12 @@ class Blobs(Protocol):
 
     async def get(self, ref: MediaRef, *, deadline: float) -> Outgoing: ...
 
+    async def grow(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        """The disk of a kept one has so many bytes, durable; one that has more keeps them.
+
+        Nobody may have it open to write. Raises `Refused`: it is as it was; and `Unknown`: it may grow yet.
+        """
+
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
         """Of each, in this order; None: it cannot be seen."""
 

@@ -14,6 +14,8 @@ OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED, ZERO = 1 << 62, 1
 EXTENDED = 0b1_0000
 """Of its features: clusters have 32 parts each, which are there or not."""
+HEAD = 104
+"""Bytes of a header."""
 PARTS = 5
 """Bits of their number."""
 MOST_TABLES, MOST_ENTRIES = 1 << 20, 1 << 22
@@ -68,6 +70,15 @@ class Disk:
         if number >= len(self.tables) or not self.tables[number]:
             return 0
         return int.from_bytes(self.image(self.tables[number] + entry * length, length), "big")
+
+
+def granularity(head: bytes) -> tuple[int, int] | None:
+    """The bytes of a cluster, and those that are given out alone; None: it is no header of one."""
+    if len(head) < HEAD or head[:4] != b"QFI\xfb":
+        return None
+    version, bits = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">I", head, 20)[0]
+    extended = version >= 3 and struct.unpack_from(">Q", head, 72)[0] & EXTENDED
+    return (1 << bits, 1 << (bits - PARTS if extended else bits)) if 9 <= bits <= 21 else None
 
 
 def guest_disk(image: Read) -> Disk | None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from velocity.access.rules import Discarded
 from velocity.contract.media import Content
@@ -51,6 +51,13 @@ class SqlMedia:
         row = row_of(medium)
         await self._database.write(lambda connection: connection.execute(insert(media).values(row)) and None)
 
+    async def update(self, medium: Medium) -> None:
+        def work(connection: Connection) -> None:
+            row = row_of(medium)
+            connection.execute(update(media).where(media.c.mid == row.pop("mid")).values(row))
+
+        await self._database.write(work)
+
     def load_discarded(self) -> list[Medium]:
         return [medium_of(row) for rows in self._database.read(discarded_rows) for row in rows.get("media", ())]
 
@@ -74,6 +81,7 @@ def row_of(medium: Medium) -> dict[str, Any]:
         "readonly": medium.readonly,
         "format": medium.format,
         "content": msgspec.json.encode(medium.content).decode(),
+        "growing": medium.growing,
     }
 
 
@@ -88,6 +96,7 @@ def medium_of(row: Mapping[Any, Any]) -> Medium:
         readonly=bool(row["readonly"]),
         format=row["format"],
         content=msgspec.json.decode(row["content"], type=Content),
+        growing=bool(row.get("growing")),  # not in what an older version put into the trash
     )
 
 

@@ -123,6 +123,7 @@ media = Table(
     Column("readonly", Boolean, nullable=False),
     Column("format", Text, nullable=False),
     Column("content", Text, nullable=False),
+    Column("growing", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("gid", "mpid", "name"),
 )
 

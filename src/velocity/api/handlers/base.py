@@ -26,6 +26,7 @@ from velocity.machines.consoles import VmConsoles
 from velocity.machines.provisioning import Provisioning
 from velocity.machines.screens import VmScreens
 from velocity.machines.service import Fleet
+from velocity.media.alteration import Alteration
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
 from velocity.media.conversions import Conversions
@@ -73,6 +74,7 @@ class Services:
     sources: Sources
     blobs: Blobs
     creation: Creation
+    alteration: Alteration
     deletion: Deletion
     fleet: Fleet
     provisioning: Provisioning

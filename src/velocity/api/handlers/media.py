@@ -4,11 +4,12 @@ from msgspec import UNSET
 
 from velocity import plan
 from velocity.api.handlers.base import Call, handles
-from velocity.contract import fetching, media, pools, uploads
+from velocity.contract import fetching, media, medium, pools, uploads
 from velocity.contract.operation import Nothing
 from velocity.contract.permissions import Permission
 from velocity.contract.tasks import TaskStarted
 from velocity.events import views
+from velocity.media import rules
 from velocity.media.library import Library
 from velocity.media.rules import Assignment, Medium
 
@@ -52,8 +53,8 @@ async def list_pools(call: Call[pools.ListPools]) -> pools.Pools:
 
 @handles(media.CREATE)
 async def create(call: Call[media.CreateMedium]) -> media.MediumCreated:
-    medium = await call.services.creation.create(call.caller, call.request)
-    return media.MediumCreated(mid=medium.mid, size=medium.size)
+    one = await call.services.creation.create(call.caller, call.request)
+    return media.MediumCreated(mid=one.mid, size=one.size)
 
 
 @handles(uploads.LIST)
@@ -120,6 +121,28 @@ def _listed(library: Library, request: media.ListMedia) -> list[Medium]:
     own = [] if request.shared is True else library.of_group(request.gid)
     shared = [] if request.shared is False else library.shared_with(request.gid)
     return request.page([*own, *shared], key=lambda one: one.mid.int)
+
+
+@handles(medium.SHOW)
+async def show(call: Call[media.MediumRequest]) -> medium.MediumDetails:
+    services, mid = call.services, call.request.mid
+    file = await services.usage.look(services.library.get(mid))
+    one = services.library.get(mid)
+    sees = services.directory.holding(call.caller.uid, Permission.VM_VIEW)
+    view = views.medium(
+        one,
+        readonly=services.assignments.readonly(one),
+        usage=services.usage,
+        used_by=views.users(services.attachments.attached_vms(mid), sees),
+    )
+    boots = rules.boots(one, services.usage.last)
+    return views.medium_details(view, file, boots=boots, busy=services.sources.change_of(mid))
+
+
+@handles(medium.ALTER)
+async def alter(call: Call[medium.AlterMedium]) -> medium.MediumAltered:
+    one, waiting, warnings = await call.services.alteration.alter(call.caller, call.request)
+    return medium.MediumAltered(mid=one.mid, revision=one.revision, waiting=waiting, warnings=warnings or UNSET)
 
 
 @handles(media.DELETE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -37,6 +38,8 @@ class MediaSteps:
         self._base = base
         self._known: dict[int, list[MediumInfo]] = {}
         self._seen: set[tuple[int | str, int, str]] = set()
+        self._changes: dict[tuple[int | str, int, str], tuple[UUID, dict[str, Any]]] = {}
+        """What is there and is to be changed, by its mid."""
         self.planned: set[tuple[int | str, str]] = set()
         """The groups and names of what is to be made."""
         self.differences: list[str] = []
@@ -53,6 +56,7 @@ class MediaSteps:
         found = next((one for one in there if one.mpid == mpid), None)
         label = f"medium {clean(entry.name)} in {entry.group}"
         if found is not None:
+            self._changes[key] = found.mid, dict(_changes(entry, found, wanted))
             self.differences += (f"{label} {one}" for one in self._differences(entry, found, wanted))
             return False
         named = {self.mpid(one.pool) for one in others if self._place(one) == self._place(entry)}
@@ -63,6 +67,17 @@ class MediaSteps:
             return False
         self.planned.add(self._place(entry))
         return True
+
+    def changes(self, entry: MediumEntry) -> dict[str, Any]:
+        """What is to be changed of one that is there."""
+        return self._change(entry)[1]
+
+    def change(self, entry: MediumEntry) -> None:
+        mid, changes = self._change(entry)
+        self._client.alter_medium(mid=mid, **changes)
+
+    def _change(self, entry: MediumEntry) -> tuple[UUID, dict[str, Any]]:
+        return self._changes.get((self._places.key(entry.group), self.mpid(entry.pool), entry.name), (UUID(int=0), {}))
 
     def _place(self, entry: MediumEntry) -> tuple[int | str, str]:
         return self._places.key(entry.group), entry.name
@@ -83,7 +98,7 @@ class MediaSteps:
         return size_of(self._base / entry.file) if entry.file is not None else None
 
     def _differences(self, entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[str]:
-        if wanted is not None and wanted != found.size:
+        if wanted is not None and wanted != found.size and (entry.file is not None or wanted < found.size):
             same = size(found.size) == size(wanted)
             has, says = (f"{one} bytes" if same else size(one) for one in (found.size, wanted))
             yield f"is {has}, and the file says {says}: {_CURE}"
@@ -91,8 +106,6 @@ class MediaSteps:
             yield f"has another content than {clean(entry.file)}: {_CURE}"
         if entry.format is not None and entry.format != found.format:
             yield f"has the format {found.format}, and the file says {entry.format}: {_CURE}"
-        if entry.type is not None and entry.type.casefold() != found.type.casefold():
-            yield f"has the type {clean(found.type)}, and the file says {clean(entry.type)}: {_CURE}"
 
     def _is_other(self, medium: MediumInfo, file: Path) -> bool:
         """Whether its bytes are not those of a file as long. What VMs may write to is theirs, and not compared."""
@@ -162,6 +175,13 @@ class MediaSteps:
             return tid
 
         unless_made(start, IMPORT_TAKEN, there, f"medium {clean(entry.name)}")
+
+
+def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Iterator[tuple[str, Any]]:
+    if entry.size is not None and wanted is not None and wanted > found.size:
+        yield "size", wanted
+    if entry.type is not None and entry.type.casefold() != found.type.casefold():
+        yield "type", entry.type
 
 
 _CURE = "this cannot be changed; make a medium of another name, or remove this one first"

@@ -179,3 +179,8 @@ class ApplySteps:
             yield ApplyStep(
                 f"{verb} medium {clean(entry.name)} ({source}) for {entry.group}", partial(self._media.make, entry)
             )
+        elif changes := self._media.changes(entry):
+            words = ", ".join(f"{field} {clean(getattr(entry, field))}" for field in changes)
+            yield ApplyStep(
+                f"change medium {clean(entry.name)} in {entry.group}: {words}", partial(self._media.change, entry)
+            )

@@ -66,9 +66,10 @@ class PoolFiles:
             sync(directory)
 
     def _take_back(self, file: Path) -> None:
-        """One that a crash left readable to a group, as it was being read (`images.lend`)."""
+        """One that a crash left readable to a group, as it was being read (`images.lend`), or another's, as it grew."""
         with contextlib.suppress(OSError):
-            if os.geteuid() == 0 and file.lstat().st_gid != os.getegid():
+            facts = file.lstat()
+            if os.geteuid() == 0 and (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
                 descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     take_back(descriptor)
@@ -139,6 +140,17 @@ class PoolFiles:
         except BaseException:
             self.settle(name, Belongs.NOWHERE)
             raise
+
+    def grow(self, name: str, size: int) -> None:
+        """A raw one has so many bytes; one that has more keeps them."""
+        with as_refusals(self.places, size, self.fullness.heard):
+            descriptor = os.open(self.path(name), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(descriptor).st_size < size:
+                    os.ftruncate(descriptor, size)
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def lift(self, name: str) -> None:
         """Out of place, before the database forgets it. A file that is not there any more is no failure."""

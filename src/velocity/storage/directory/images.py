@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
@@ -127,6 +128,25 @@ class Images:
             with own_uid(self._worker) as uid:
                 await self._convert(source, target, conversion, uid, told)
         await target.do(self._finish)
+
+    async def grow(self, image: ImageFile, size: int, pool: int) -> None:
+        """A qcow2 medium's disk has so many bytes, durable; one that has more keeps them. Raises `Refused`.
+
+        qemu-img writes what is new before the header that names it: cut anywhere, the disk is as it was, or larger.
+        """
+        async with self.looks[pool, pool]:
+            await image.do(_check_own_data)
+            (has,) = struct.unpack(">Q", await image.do(os.pread, 8, 24))
+            if has >= size:
+                return
+            with own_uid(self._worker) as uid, image.file.use() as descriptor:
+                try:
+                    if uid is not None:
+                        await image.do(os.fchown, uid, -1)
+                    words = ["resize", "-q", _image(descriptor, "qcow2"), str(size)]
+                    await self._run(uid, words, (descriptor,), size, None, done="enlarged")
+                finally:
+                    await image.do(self._finish)
 
     async def _convert(
         self, source: ImageFile, target: ImageFile, conversion: Conversion, uid: int | None, told: Told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
@@ -11,10 +12,11 @@ from typing import TypeVar
 from velocity.storage.directory import direct_io
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.host_pool import HostFiles
-from velocity.storage.directory.images import Images
+from velocity.storage.directory.images import ImageFile, Images
 from velocity.storage.directory.jobs import DirectoryJobs
 from velocity.storage.directory.places import Places, file_name
 from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
+from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
 from velocity.storage.port import (
     Belongs,
@@ -43,12 +45,12 @@ class DirectoryStorage(Storage):
 
 def open_directories(places: Sequence[Places], worker: int | None, again: float = AGAIN) -> DirectoryStorage:
     """`worker` is the uid that images are read under, where the server may change it (as root)."""
-    directories = PoolDirectories(places, again)
+    directories, images = PoolDirectories(places, again), Images(worker)
     return DirectoryStorage(
         pools=DirectoryPools(directories),
-        blobs=DirectoryBlobs(directories),
+        blobs=DirectoryBlobs(directories, images),
         trash=DirectoryTrash(directories),
-        jobs=DirectoryJobs(directories, Images(worker)),
+        jobs=DirectoryJobs(directories, images),
         files=DirectoryFiles(directories),
         directories=directories,
     )
@@ -140,8 +142,10 @@ class DirectoryPools:
 class DirectoryBlobs:
     """Keeps `velocity.storage.port.Blobs`."""
 
-    def __init__(self, directories: PoolDirectories) -> None:
+    def __init__(self, directories: PoolDirectories, images: Images) -> None:
         self._directories = directories
+        self._images = images
+        self._growing: set[asyncio.Task[None]] = set()
 
     async def create(self, ref: MediaRef, size: int, *, deadline: float) -> None:
         pool, name = self._directories.get(ref.pool), file_name(ref)
@@ -171,6 +175,37 @@ class DirectoryBlobs:
         return await pool.threads.do(
             deadline, FileOutgoing, pool, file_name(ref), undo=lambda outgoing: outgoing.let_go()
         )
+
+    async def grow(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        pool = self._directories.get(ref.pool)
+        if ref.format == "raw":
+            await pool.threads.do(deadline, pool.files.grow, file_name(ref), size)
+            return
+        growing = asyncio.create_task(self._grow_image(pool, ref, size))
+        self._growing.add(growing)
+        growing.add_done_callback(self._grown)
+        await asyncio.wait({growing}, timeout=deadline)
+        if not growing.done():
+            raise pool.threads.unknown()
+        growing.result()
+
+    async def _grow_image(self, pool: PoolDirectory, ref: MediaRef, size: int) -> None:
+        def opened() -> SharedDescriptor:
+            with as_refusals(pool.places):
+                path = pool.files.path(file_name(ref))
+                return SharedDescriptor(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
+
+        file = await pool.threads.run(opened, undo=SharedDescriptor.close)
+        try:
+            with as_refusals(pool.places, size, pool.files.fullness.heard):
+                await self._images.grow(ImageFile(file, pool.threads), size, ref.pool)
+        finally:
+            file.close()
+
+    def _grown(self, growing: asyncio.Task[None]) -> None:
+        self._growing.discard(growing)
+        if not growing.cancelled():
+            growing.exception()  # it was told, or nobody asks any more
 
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
         one = self._directories.get(pool)

@@ -155,6 +155,16 @@ class FakeBlobs:
         found = await self._line.call(ref.pool, deadline, lambda pool: pool.get(ref), writes=False)
         return FakeOutgoing(self._line, ref.pool, found)
 
+    async def grow(self, ref: MediaRef, size: int, *, deadline: float) -> None:
+        def larger(pool: FakePool) -> None:
+            found = pool.get(ref)
+            if ref.format != "qcow2":
+                found.size = max(found.size, size)
+            elif struct.unpack(">Q", found.read(24, 8)) < (size,):
+                found.data[24:32] = struct.pack(">Q", size)
+
+        await self._line.call(ref.pool, deadline, larger, wanted=0)
+
     async def stat(self, pool: int, refs: tuple[MediaRef, ...], *, deadline: float) -> tuple[Stat | None, ...]:
         def seen(one: FakePool) -> tuple[Stat | None, ...]:
             found = [one.kept.get(ref) or one.moving.get(ref) for ref in refs]

@@ -170,6 +170,8 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["downloaded", "download", medium()];
     case "end_upload":
       return ["ended the upload of", "end the upload of", medium()];
+    case "alter_medium":
+      return ["changed", "change", medium()];
     case "delete_medium":
       return ["deleted", "delete", medium()];
     case "create_vm":
@@ -223,6 +225,7 @@ const SIGHTS: Record<string, string> = {
   search_screens: "the text on screens",
   show_group: "the members",
   show_host: "the host",
+  show_medium: "the details",
   show_quota: "the quota",
   show_screen: "the screen",
   show_task: "a task",

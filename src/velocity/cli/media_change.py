@@ -1,0 +1,94 @@
+"""`velocity media show` and `set`: the verbs about one medium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+from msgspec import UNSET
+
+from velocity.cli import connection, resolve, where
+from velocity.cli.amounts import SIZE, to_bytes
+from velocity.cli.output import as_json, json_option, show_json, warn
+from velocity.cli.plan import changing
+from velocity.cli.where import GROUP
+from velocity.cli.words import clean
+from velocity.client import Client
+from velocity.contract.medium import MediumDetails
+from velocity.sizes import size
+
+MEDIUM = click.argument("medium", shell_complete=resolve.complete_media)
+
+
+@click.command()
+@MEDIUM
+@GROUP
+@json_option
+def show(medium: str, group: int | None) -> None:
+    """Show everything about MEDIUM."""
+    client = connection.connect()
+    one = client.show_medium(mid=resolve.medium(client, group, medium, beyond=True).id)
+    if as_json():
+        show_json(one)
+        return
+    for name, value in _facts(client, one):
+        click.echo(f"{click.style(name.ljust(14), bold=True)}{clean(value)}")
+    if one.missing is True:
+        warn([f"the file of {one.name} is not in its pool: bring it back from a backup, or delete the medium"])
+
+
+def _facts(client: Client, one: MediumDetails) -> Iterator[tuple[str, object]]:
+    yield "name", one.name
+    yield "mid", one.mid
+    yield "group", where.path(client, one.gid)
+    yield "pool", resolve.pool_label(client, one.mpid)
+    yield "type", one.type
+    yield "size", f"{size(one.size)} ({one.size} bytes)"
+    yield "on disk", size(one.allocated)
+    layout = f", clusters of {size(one.layout.cluster_size)}" if one.layout else ""
+    yield "format", f"{one.format}{layout}"
+    yield "writing", "nobody: it is read-only" if one.readonly else "allowed"
+    if one.content:
+        label = f" {one.content.label}" if one.content.label else ""
+        yield "holds", f"{one.content.format}{label}"
+    yield "boots", "not known" if one.boots is UNSET else "yes" if one.boots else "no"
+    for vm in one.used_by:
+        yield "used by", f"{vm.name} (vmid {vm.vmid}){', writing' if vm.writing else ''}"
+    if one.busy:
+        yield "now", one.busy
+    if one.content and one.content.warning:
+        yield "warning", one.content.warning
+
+
+@click.command("set")
+@MEDIUM
+@click.option("--name", help="A new name.")
+@click.option("--type", "type_", help="ISO, DISK or any other word.")
+@click.option("--size", "size_", metavar="SIZE", help=f"Let it grow to SIZE, or by +SIZE. {SIZE}")
+@click.option("--readonly/--writable", default=None, help="Whether VMs may write to it.")
+@GROUP
+@changing
+def set_(
+    medium: str, name: str | None, type_: str | None, size_: str | None, readonly: bool | None, group: int | None
+) -> None:
+    """Change MEDIUM. What is not given stays."""
+    client = connection.connect()
+    found = resolve.medium(client, group, medium)
+    wanted, revision = None if size_ is None else to_bytes(size_.removeprefix("+")), None
+    if wanted is not None and str(size_).startswith("+"):
+        now = client.show_medium(mid=found.id)
+        wanted, revision = now.size + wanted, now.revision
+    answer = client.alter_medium(
+        mid=found.id,
+        name=UNSET if name is None else name,
+        type=UNSET if type_ is None else type_,
+        size=UNSET if wanted is None else wanted,
+        readonly=UNSET if readonly is None else readonly,
+        revision=UNSET if revision is None else revision,
+    )
+    if as_json():
+        show_json(answer)
+        return
+    warn(answer.warnings or [])
+    waits = f"; VMs that run see at their next start: {', '.join(answer.waiting)}" if answer.waiting else ""
+    click.echo(f"{found.label} is changed{waits}")

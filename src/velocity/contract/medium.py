@@ -1,0 +1,109 @@
+"""Routes 14, 42 and 43: one medium, shown, changed, moved and converted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.fields import Bytes, MediaType, Name, Revision, SeenRevision, UnixTime, Warnings
+from velocity.contract.media import MediumRequest, MediumView
+from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Wire
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem
+
+
+class Qcow2Layout(Wire, frozen=True):
+    """How a qcow2 file gives out its space."""
+
+    cluster_size: Bytes
+    subcluster_size: Annotated[int, Meta(description="bytes that are given out and written alone")]
+
+
+class MediumDetails(MediumView, frozen=True, kw_only=True):
+    """A medium as the list shows it, and what its file tells. What its pool does not tell now is absent."""
+
+    file_size: Annotated[int, Meta(description="the length of its file in bytes, with its holes")] | UnsetType = UNSET
+    modified: Annotated[UnixTime, Meta(description="when its file was last written")] | UnsetType = UNSET
+    layout: Annotated[Qcow2Layout, Meta(description="of the format qcow2")] | UnsetType = UNSET
+    boots: (
+        Annotated[bool, Meta(description="whether a VM can boot from it; absent: its bytes do not tell")] | UnsetType
+    ) = UNSET
+    busy: Annotated[str, Meta(description="what is being done with it and keeps it from being changed")] | UnsetType = (
+        UNSET
+    )
+
+
+class AlterMedium(Change, frozen=True, kw_only=True):
+    """What is absent stays."""
+
+    mid: UUID
+    name: Name | UnsetType = UNSET
+    type: MediaType | UnsetType = UNSET
+    size: Annotated[int, Meta(ge=1, le=2**63 - 1, description="bytes; it can only grow")] | UnsetType = UNSET
+    readonly: bool | UnsetType = UNSET
+    revision: SeenRevision | UnsetType = UNSET
+
+
+class MediumAltered(Wire, frozen=True):
+    mid: UUID
+    revision: Revision
+    waiting: Annotated[
+        list[str],
+        Meta(description="the fields whose changes a VM that runs with the medium sees at its next start"),
+    ]
+    warnings: Warnings | UnsetType = UNSET
+
+
+SHOW = Operation(
+    name="show_medium",
+    summary="Show a medium: what it is and takes, who uses it, whether it boots",
+    method=Method.POST,
+    path="/m/media",
+    route=14,
+    request=MediumRequest,
+    response=MediumDetails,
+    needs=Holds(Permission.MEDIA_LIST, On.MEDIUM),
+    failures=(
+        Failure(14101, 403, Problem.NO_PERMISSION, "velocity.media.list is needed on the medium's group"),
+        Failure(14111, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+    ),
+    ours=True,
+)
+
+ALTER = Operation(
+    name="alter_medium",
+    summary="Rename a medium, change its type, let it grow, or make it read-only",
+    method=Method.PATCH,
+    path="/m/media",
+    route=14,
+    request=AlterMedium,
+    response=MediumAltered,
+    needs=Holds(Permission.MEDIA_CREATE, On.MEDIUM),
+    failures=(
+        Failure(
+            14400,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.media.create is needed on the medium's group: what it holds stays, and more of the pool is taken",
+        ),
+        Failure(14401, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        Failure(14410, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+        Failure(14411, 404, Problem.POOL_NOT_FOUND, "the medium's pool is not one of its group's"),
+        Failure(14412, 404, Problem.GROUP_NOT_FOUND, "the medium's group is being deleted"),
+        Failure(14420, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
+        Failure(14421, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
+        Failure(14422, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
+        Failure(
+            14423, 409, Problem.MEDIUM_IN_USE, "a VM runs with it or writes to it, or it is being copied or changed"
+        ),
+        Failure(14424, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),
+        Failure(14425, 406, Problem.MEDIUM_SIZE, "the medium cannot have that size: it only grows, and images do not"),
+        Failure(14427, 406, Problem.NOT_AN_IMAGE, "its qcow2 image is damaged and cannot grow"),
+        Failure(14426, 409, Problem.MEDIUM_ATTACHED, "it would become writable, and is attached to more than one VM"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (SHOW, ALTER)

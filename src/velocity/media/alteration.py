@@ -1,0 +1,254 @@
+"""How a medium is changed: its name, its type, its size, whether it is read-only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from uuid import UUID
+
+from msgspec import UNSET
+
+from velocity import plan, sizes
+from velocity.access.lasting import check_admitted
+from velocity.access.sessions import Caller
+from velocity.contract.medium import AlterMedium
+from velocity.contract.problems import Problem, Refused
+from velocity.contract.revision import check
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import AttachedVm, Attachments
+from velocity.media.library import Library
+from velocity.media.port import MediaStore
+from velocity.media.reservations import Reservations
+from velocity.media.rules import CALL_DEADLINE, Medium, described, grows_not
+from velocity.media.sources import Sources
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
+from velocity.storage.port import Blobs, Unknown
+
+log = logging.getLogger(__name__)
+
+AGAIN = 5.0
+"""Seconds after which a file that could not grow is tried again."""
+SECTOR = 512
+FIELDS = ("name", "type", "size", "readonly")
+
+GrowInRun = Callable[[Medium, int], Awaitable[None]]
+"""Grows a medium's disk in the VM that runs with it, and its file. Raises `Refused`, and `Unknown`: it may grow yet."""
+Reclaim = Callable[[UUID], None]
+"""The VMs that a medium is attached to claim it anew."""
+
+
+class Alteration:
+    """Changes media.
+
+    A larger size is committed before the file grows: a crash in between leaves a file that is smaller than its medium,
+    which `open` finishes, and which no guest minds. The other way round a guest might use what nobody counts.
+    """
+
+    def __init__(
+        self,
+        store: MediaStore,
+        blobs: Blobs,
+        library: Library,
+        attachments: Attachments,
+        assignments: Assignments,
+        states: PoolStates,
+        sources: Sources,
+        reservations: Reservations,
+        usage: DiskUsage,
+        reclaim: Reclaim,
+        grow_in_run: GrowInRun | None = None,
+    ) -> None:
+        """Without `grow_in_run`, what a VM runs with does not grow."""
+        self._store = store
+        self._blobs = blobs
+        self._library = library
+        self._attachments = attachments
+        self._assignments = assignments
+        self._states = states
+        self._sources = sources
+        self._reservations = reservations
+        self._usage = usage
+        self._reclaim = reclaim
+        self._grow_in_run = grow_in_run
+        self._finishing: asyncio.Task[None] | None = None
+
+    async def alter(self, caller: Caller, request: AlterMedium) -> tuple[Medium, list[str], list[str]]:
+        """The medium as it is then; the fields that VMs which run with it see later; and what one should know."""
+        medium = self._library.get(request.mid)
+        self._assignments.check_managed(caller, medium.gid, medium.mpid)
+        if request.size is not UNSET:
+            await self._states.check(medium.mpid)
+            check_admitted()
+        old = self._library.get(request.mid)
+        check(request.revision, old.revision)
+        new = self._wanted(old, request)
+        changes = {field: (getattr(old, field), getattr(new, field)) for field in FIELDS}
+        plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes=changes)
+        if all(has == gets for has, gets in changes.values()):
+            return old, [], []
+        runs = [one for one in self._attachments.attached_vms(old.mid) if one.writing or one.reading]
+        with contextlib.ExitStack() as held:
+            alone = (new.size, new.readonly, new.is_iso) != (old.size, old.readonly, old.is_iso)
+            live = new.size != old.size and self._grow_in_run is not None
+            held.enter_context(self._sources.changing(old, "being changed", alone=alone and not runs))
+            self._check_use(old, new, runs, live=live)
+            keep = held.enter_context(self._reservations.change(old, new))
+            waiting, warnings = _waiting(old, new, runs), await self._warnings(old, new)
+            plan.warns(warnings)
+            new, late = await self._carry_out(old, new, keep, in_run=bool(runs))
+            if _written_by_nobody(old) != _written_by_nobody(new):
+                self._reclaim(new.mid)
+        await self._usage.measure([new])
+        return new, waiting, [*warnings, *late]
+
+    def _wanted(self, old: Medium, request: AlterMedium) -> Medium:
+        """Raises `Refused` for a size that it cannot have."""
+        given = {field: value for field in FIELDS if (value := getattr(request, field)) is not UNSET}
+        new = replace(old, **given)
+        if new.size < old.size:
+            raise Refused(
+                Problem.MEDIUM_SIZE,
+                f"it has {sizes.size(old.size)}, and a medium does not become smaller ({sizes.size(new.size)}): what "
+                "lies at its end would be lost; make a smaller one and copy to it inside a guest",
+                field="size",
+            )
+        if new.size > old.size and (why := grows_not(old) or grows_not(new)):
+            raise Refused(Problem.MEDIUM_SIZE, f"its size cannot change: {why}", field="size")
+        if new.size > old.size and new.size % SECTOR:
+            raise Refused(
+                Problem.MEDIUM_SIZE,
+                f"{new.size} bytes are no whole number of sectors: use {-(-new.size // SECTOR) * SECTOR}",
+                field="size",
+            )
+        return described(new, new.content)
+
+    def _check_use(self, old: Medium, new: Medium, runs: list[AttachedVm], *, live: bool) -> None:
+        """Raises `Refused` for what the VMs that have it attached do not allow."""
+        mine = self._library.visible_name(old)
+        if new.size != old.size and runs and not live:
+            vm = self._attachments.visible_name(runs[0])
+            words = f"{vm} runs with {mine}: stop it first, and start it when it has grown"
+            raise Refused(Problem.MEDIUM_IN_USE, words, field="size")
+        was, becomes = _written_by_nobody(old), _written_by_nobody(new)
+        field = "readonly" if new.readonly != old.readonly else "type"
+        writer = next((one for one in runs if one.writing), None)
+        if becomes and not was and writer is not None:
+            vm = self._attachments.visible_name(writer)
+            raise Refused(
+                Problem.MEDIUM_IN_USE, f"{vm} is writing to {mine}: stop it first, then make it read-only", field=field
+            )
+        holders = self._attachments.attached_vms(old.mid)
+        if was and not becomes and len(holders) > 1:
+            names = " and ".join(self._attachments.visible_name(one) for one in holders[:2])
+            raise Refused(
+                Problem.MEDIUM_ATTACHED,
+                f"{mine} is attached to {names}, and only one VM may write to a medium: detach it from the others",
+                field=field,
+            )
+
+    async def _warnings(self, old: Medium, new: Medium) -> list[str]:
+        if new.size == old.size:
+            return []
+        _, space = await self._states.space(old.mpid)
+        growth = new.size - old.size
+        if growth <= space.free:
+            return []
+        return [
+            f"the pool has {sizes.size(space.free)} free, and the medium may now take {sizes.size(growth)} more: a VM "
+            "that writes to it is paused when the pool is full"
+        ]
+
+    async def _carry_out(
+        self, old: Medium, new: Medium, keep: Callable[[], None], *, in_run: bool
+    ) -> tuple[Medium, list[str]]:
+        """Commit, let the file grow, then show; and what is to be said."""
+        if new.size == old.size:
+            await self._store.update(new)
+            self._kept(new, keep)
+            return new, []
+        await self._store.update(replace(new, growing=True))
+        try:
+            await self._grow(new, in_run=in_run)
+        except Unknown as unknown:
+            self._kept(replace(new, growing=True), keep)
+            self._finish_later()
+            return new, [f"{unknown.message}; it grows as soon as the pool responds"]
+        except Refused:
+            await self._store.update(old)
+            raise
+        except BaseException:  # it is not known how far it came
+            self._kept(replace(new, growing=True), keep)
+            self._finish_later()
+            raise
+        self._kept(await self._grown(new), keep)
+        return new, []
+
+    def _kept(self, medium: Medium, keep: Callable[[], None]) -> None:
+        keep()
+        self._library.add(medium)
+
+    async def _grow(self, medium: Medium, *, in_run: bool) -> None:
+        if in_run and self._grow_in_run is not None:
+            await self._grow_in_run(medium, medium.size)
+        else:
+            self._sources.end_downloads([medium.mid], "{} has grown meanwhile: download it again")
+            await self._blobs.grow(medium.ref, medium.size, deadline=CALL_DEADLINE)
+
+    async def _grown(self, medium: Medium) -> Medium:
+        """Its file is as large as it is. Noted later where that cannot be now: growing once more does no harm."""
+        try:
+            await self._store.update(medium)
+        except Exception as error:
+            log.warning("medium %s: that its file has grown cannot be noted now, will retry: %s", medium.mid, error)
+            self._finish_later()
+            return replace(medium, growing=True)
+        return medium
+
+    # What a crash, or a pool that did not respond, has left
+
+    def open(self) -> None:
+        """Let the files grow that are smaller than their media."""
+        if any(medium.growing for medium in self._library.all()):
+            self._finish_later()
+
+    async def close(self) -> None:
+        if self._finishing is not None:
+            self._finishing.cancel()
+            await asyncio.wait({self._finishing})
+
+    def _finish_later(self) -> None:
+        if self._finishing is None or self._finishing.done():
+            self._finishing = asyncio.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        while growing := [medium for medium in self._library.all() if medium.growing]:
+            for medium in growing:
+                try:
+                    await self._finish_one(medium)
+                except Refused as refused:
+                    log.info("medium %s has not grown yet: %s", medium.mid, refused.message)
+            if any(medium.growing for medium in self._library.all()):
+                await asyncio.sleep(AGAIN)
+
+    async def _finish_one(self, medium: Medium) -> None:
+        """Raises `Refused` where it has to be tried again."""
+        await self._states.check(medium.mpid)
+        runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
+        if runs and self._grow_in_run is None:
+            raise Refused(Problem.MEDIUM_IN_USE, "a VM runs with it")
+        with self._sources.changing(medium, "being changed", alone=not runs):
+            await self._grow(medium, in_run=bool(runs))
+            self._library.add(await self._grown(replace(medium, growing=False)))
+
+
+def _written_by_nobody(medium: Medium) -> bool:
+    return medium.readonly or medium.is_iso
+
+
+def _waiting(old: Medium, new: Medium, runs: list[AttachedVm]) -> list[str]:
+    """What a running VM is not told of."""
+    return [field for field in ("type", "readonly") if runs and getattr(old, field) != getattr(new, field)]

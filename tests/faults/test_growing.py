@@ -1,0 +1,133 @@
+"""A disk that grows in a pool that fails, does not answer, or whose server is killed: it has one size or the other."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import struct
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.api.world import Answer, World, world
+from tests.faults.clock import HastyLoop
+from tests.faults.served import kill
+from velocity.config import PoolSetting
+from velocity.storage.fake import FakeStorage, connect
+from velocity.storage.fake.pools import CallLost, Fails, FakeHost, Hangs
+from velocity.storage.port import MediaRef
+
+MIB = 1 << 20
+AT_THE_FILE = 3
+"""The calls of the pool before that one: its state, and twice for its space."""
+LONG = 300.0
+
+
+class Host:
+    """A server whose second pool is in memory, and outlives it."""
+
+    def __init__(self, data: Path) -> None:
+        self.loop = HastyLoop()
+        self.data = data
+        self.dead: list[object] = []
+        self.host = FakeHost((1, "good"), (2, "usb"))
+        self.usb = self.host.pools[2]
+
+    async def start(self) -> World:
+        pools = [PoolSetting(mpid=one.mpid, name=one.name, path=self.data / one.name) for one in
+                 self.host.pools.values()]  # fmt: skip
+        self.storage: FakeStorage = connect(self.host)
+        self.opened = world(self.data, storage=lambda _: self.storage, pools=pools)
+        self.w = await self.opened.__aenter__()
+        return self.w
+
+    async def killed(self) -> None:
+        self.storage.line.cut = True
+        await kill(self.w, self.loop)
+        self.dead.append(self.opened)  # one that is collected would close in order
+        self.usb.wake()
+
+    def size(self, mid: str, format_: str) -> int:
+        """Of the disk in the pool."""
+        found = self.usb.kept[MediaRef(2, UUID(mid), format_)]
+        return found.size if format_ == "raw" else int(struct.unpack(">Q", found.read(24, 8))[0])
+
+    async def shown(self, mid: str) -> dict[str, Any]:
+        return (await self.w.ok("POST", "/m/media", mid=mid)).body
+
+    async def grow(self, mid: str) -> Answer:
+        return await self.w.call("PATCH", "/m/media", mid=mid, size=2 * MIB)
+
+
+def on_a_host(tmp_path: Path, work: Callable[[Host], Coroutine[Any, Any, None]]) -> None:
+    host = Host(tmp_path / "data")
+
+    async def whole() -> None:
+        await host.start()
+        await work(host)
+        await host.opened.__aexit__(None, None, None)
+
+    host.loop.run_until_complete(whole())
+    host.loop.close()
+
+
+@pytest.mark.holds("DUR-330")
+@pytest.mark.parametrize("format_", ["raw", "qcow2"])
+def test_what_the_pool_refuses_leaves_the_medium_and_its_quota_as_they_were(tmp_path: Path, format_: str) -> None:
+    async def work(host: Host) -> None:
+        mid = await host.w.medium(mpid=2, format=format_)
+        before = await host.shown(mid)
+        host.usb.after(AT_THE_FILE, Fails(errno.ENOSPC))
+        answer = await host.grow(mid)
+        assert (answer.status, answer.code) == (406, 14421), answer
+        assert await host.shown(mid) == before and host.size(mid, format_) == MIB
+        assert (await host.w.ok("POST", "/m/pool/list", gid=0))["pools"][1]["used"] == MIB
+        await host.killed()
+        await host.start()
+        assert await host.shown(mid) == before and host.size(mid, format_) == MIB
+        assert (await host.grow(mid)).status == 200 and host.size(mid, format_) == 2 * MIB
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-330")
+@pytest.mark.parametrize("format_", ["raw", "qcow2"])
+@pytest.mark.parametrize("fault", [CallLost(), Hangs()])
+def test_what_a_silent_pool_was_asked_is_done_when_it_answers(tmp_path: Path, format_: str, fault: Any) -> None:
+    async def work(host: Host) -> None:
+        mid = await host.w.medium(mpid=2, format=format_)
+        host.usb.after(AT_THE_FILE, fault)
+        answer = await host.grow(mid)
+        assert answer.status == 200 and "it grows as soon as the pool responds" in answer["warnings"][0]
+        host.usb.wake()
+        await asyncio.sleep(LONG)
+        assert host.size(mid, format_) == (await host.shown(mid))["size"] == 2 * MIB
+        assert not host.w.server.services.library.get(UUID(mid)).growing
+
+    on_a_host(tmp_path, work)
+
+
+@pytest.mark.holds("DUR-330")
+@pytest.mark.parametrize("format_", ["raw", "qcow2"])
+def test_a_kill_at_any_point_leaves_a_disk_as_large_as_its_medium(tmp_path: Path, format_: str) -> None:
+    async def work(host: Host) -> None:
+        cut = 0
+        for calls in range(AT_THE_FILE + 2):
+            mid = await host.w.medium(f"disk {calls}", mpid=2, format=format_)
+            host.usb.after(calls, Hangs())
+            growing = asyncio.ensure_future(host.grow(mid))
+            while host.usb.answers.is_set() and not growing.done():
+                await asyncio.sleep(0)
+            await host.killed()
+            growing.cancel()
+            cut += host.size(mid, format_) == MIB
+            await host.start()
+            await asyncio.sleep(LONG)
+            size = (await host.shown(mid))["size"]
+            assert size == host.size(mid, format_) == (MIB if calls < AT_THE_FILE else 2 * MIB), calls
+        assert cut == AT_THE_FILE + 1, "in one case the server finished what was committed"
+
+    on_a_host(tmp_path, work)
