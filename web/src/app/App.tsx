@@ -26,6 +26,7 @@ const VmPage = lazy(() => import("@/pages/vm/VmPage"));
 const VmWindow = lazy(() => import("@/pages/vm/VmWindow"));
 const Create = lazy(() => import("@/pages/create/Create"));
 const Media = lazy(() => import("@/pages/media/Media"));
+const MediumPage = lazy(() => import("@/pages/media/MediumPage"));
 const Groups = lazy(() => import("@/pages/people/Groups"));
 const Users = lazy(() => import("@/pages/people/Users"));
 const Trash = lazy(() => import("@/pages/trash/Trash"));
@@ -65,6 +66,7 @@ function Pages() {
           <Route path="/vms/:vmid/:tab?" element={<VmPage />} />
           <Route path="/create" element={<Create />} />
           <Route path="/media" element={<Media />} />
+          <Route path="/media/:mid" element={<MediumPage />} />
           <Route path="/groups/:gid?" element={<Groups />} />
           <Route path="/users/:uid?" element={<Users />} />
           <Route path="/trash" element={<Trash />} />

@@ -132,7 +132,7 @@ function useEntries(ask: (vm: Vm) => void, showHelp: () => void, recent: readonl
         id: one.mid,
         title: one.name,
         kind: "medium",
-        run: go(`/media?find=${encodeURIComponent(one.name)}`),
+        run: go(`/media/${one.mid}`),
       })),
       ...groups.map((one) => ({
         id: `g-${one.gid}`,

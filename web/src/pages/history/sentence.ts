@@ -100,7 +100,7 @@ function permissionWords(names: readonly string[]): string {
 function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Target, names: Names): Phrase {
   const vm = (): Part => thing("VM", names.vm, target.vmid, (id) => `/vms/${id}`, target.name);
   const medium = (former = undefined as string | undefined): Part =>
-    thing("medium", names.medium, target.mid, (_id, name) => `/media?find=${encodeURIComponent(name)}`, former);
+    thing("medium", names.medium, target.mid, (id) => `/media/${id}`, former);
   const isMe = target.uid !== undefined && target.uid === names.me;
   const user = (): Part =>
     isMe

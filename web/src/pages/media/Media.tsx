@@ -20,18 +20,19 @@ import { CreateDisk } from "./CreateDisk";
 import { columnsOf } from "./columns";
 import { DeleteMedia } from "./DeleteMedia";
 import { useDrop } from "./drop";
+import { FetchUrl } from "./FetchUrl";
 import { FileInput } from "./FileInput";
 import { MediaFilters, useFiltered } from "./filters";
-import { MakeDisk } from "./MakeDisk";
 import { MediumActions, whyHeld } from "./MediumActions";
+import { MediumDialog, type Wish as MediumWish } from "./MediumDialogs";
 import { UnderWay } from "./UnderWay";
 import { UploadDialog } from "./UploadDialog";
 import { Uploading } from "./Uploading";
 
 type Wish =
   | { is: "upload"; files: File[] }
-  | { is: "create" }
-  | { is: "import" | "clone"; medium: Medium }
+  | { is: "create" | "fetch" }
+  | { is: "medium"; medium: Medium; wish: MediumWish }
   | { is: "delete"; media: Medium[]; after?: () => void };
 
 export default function Media() {
@@ -51,7 +52,7 @@ export default function Media() {
   const { shown, filters, setFilters } = useFiltered(media);
   const columns = useMemo(() => {
     const names = new Map(pools.map((pool) => [pool.mpid, pool.name]));
-    const onImport = mayMake ? (medium: Medium) => setWish({ is: "import", medium }) : undefined;
+    const onImport = mayMake ? (medium: Medium) => setWish({ is: "medium", medium, wish: "import" }) : undefined;
     return columnsOf(path, (mpid) => names.get(mpid) ?? `pool ${mpid}`, pools.length > 1, onImport);
   }, [path, pools, mayMake]);
   const wants = asked.has("upload") ? "upload" : asked.has("create") ? "create" : undefined;
@@ -79,6 +80,9 @@ export default function Media() {
           mayMake && (
             <>
               {upload}
+              <Button variant="secondary" onClick={() => setWish({ is: "fetch" })}>
+                Fetch from a URL…
+              </Button>
               <Button variant="secondary" onClick={() => setWish({ is: "create" })}>
                 Create an empty disk
               </Button>
@@ -88,7 +92,7 @@ export default function Media() {
       />
       <FileInput inputRef={input} label="Files to upload" onFiles={(files) => setWish({ is: "upload", files })} />
       <Section>
-        <Uploading onImport={(medium) => setWish({ is: "import", medium })} />
+        <Uploading onImport={(medium) => setWish({ is: "medium", medium, wish: "import" })} />
         <UnderWay />
         <DataTable
           key={find}
@@ -113,7 +117,7 @@ export default function Media() {
             <MediumActions
               medium={medium}
               mayMake={mayMake}
-              onWish={(is) => setWish(is === "delete" ? { is, media: [medium] } : { is, medium })}
+              onWish={(wish) => setWish({ is: "medium", medium, wish })}
             />
           )}
           empty={
@@ -160,9 +164,8 @@ export default function Media() {
         )}
       {wish?.is === "upload" && <UploadDialog files={wish.files} onClose={close} />}
       {wish?.is === "create" && <CreateDisk onClose={close} />}
-      {(wish?.is === "import" || wish?.is === "clone") && (
-        <MakeDisk medium={wish.medium} making={wish.is} onClose={close} />
-      )}
+      {wish?.is === "fetch" && <FetchUrl onClose={close} />}
+      {wish?.is === "medium" && <MediumDialog medium={wish.medium} wish={wish.wish} onClose={close} />}
       {wish?.is === "delete" && <DeleteMedia media={wish.media} after={wish.after} onClose={close} />}
     </>
   );

@@ -6,9 +6,8 @@ import { at } from "@/api/base";
 import { type Medium, useMay } from "@/api/live";
 import { showToast } from "@/ui/actions";
 import { Dropdown } from "@/ui/Dropdown";
-import { canImport, writerOf } from "./content";
-
-export type Wish = "import" | "clone" | "delete";
+import { canGrow, canImport, writerOf } from "./content";
+import type { Wish } from "./MediumDialogs";
 
 export function MediumActions({
   medium,
@@ -54,6 +53,12 @@ export function MediumActions({
         {mayMake && (
           <DropdownItem onClick={() => onWish("clone")} isAriaDisabled={busy !== undefined} description={busy}>
             Clone…
+          </DropdownItem>
+        )}
+        {may("media.create", medium.gid) && <DropdownItem onClick={() => onWish("rename")}>Change…</DropdownItem>}
+        {may("media.create", medium.gid) && canGrow(medium) && (
+          <DropdownItem onClick={() => onWish("grow")} isAriaDisabled={busy !== undefined} description={busy}>
+            Grow…
           </DropdownItem>
         )}
         {busy === undefined ? (

@@ -65,7 +65,9 @@ export function columnsOf(
 function Named({ medium }: { medium: Medium }) {
   return (
     <div>
-      <bdi>{medium.name}</bdi>{" "}
+      <Link to={`/media/${medium.mid}`}>
+        <bdi>{medium.name}</bdi>
+      </Link>{" "}
       {medium.readonly && (
         <Label isCompact icon={<LockIcon />}>
           Read-only

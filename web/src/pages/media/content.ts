@@ -57,6 +57,10 @@ export function bootWords(medium: Pick<Medium, "content">): string | undefined {
 export const canImport = (medium: Pick<Medium, "content" | "format">): boolean =>
   medium.format === "raw" && IMPORTED.has(medium.content?.format ?? "");
 
+/** A disk, which ends where its file does; an ISO or a packed file does not grow. */
+export const canGrow = (medium: Pick<Medium, "content" | "format" | "type">): boolean =>
+  medium.type.toUpperCase() !== "ISO" && medium.content?.format !== "iso9660" && !canImport(medium);
+
 export const writerOf = (medium: Pick<Medium, "used_by">): string | undefined =>
   medium.used_by.find((vm) => vm.writing)?.name;
 

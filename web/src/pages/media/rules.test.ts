@@ -1,6 +1,17 @@
 import { expect, test } from "vitest";
 import type { PoolInfo } from "@/api/schema";
-import { freeName, mediumNameProblem, roomProblem, roomWords, sizeProblem, stem } from "./rules";
+import {
+  checksumProblem,
+  fetched,
+  freeName,
+  growProblem,
+  mediumNameProblem,
+  roomProblem,
+  roomWords,
+  sizeProblem,
+  stem,
+  urlProblem,
+} from "./rules";
 
 const pool: PoolInfo = {
   mpid: 1,
@@ -41,4 +52,30 @@ test("names that are offered", () => {
   expect(freeName("disk", new Set(["disk", "disk 2"]))).toBe("disk 3");
   expect(stem("appliance.raw.xz")).toBe("appliance");
   expect(stem(".xz")).toBe(".xz");
+});
+
+test("a disk becomes larger only", () => {
+  expect(growProblem(undefined, 10)).toContain("20 GiB");
+  expect(growProblem(10, 10)).toContain("becomes larger only");
+  expect(growProblem(11, 10)).toBeUndefined();
+});
+
+test("what is fetched is named by the file of its URL", () => {
+  expect(fetched("https://a.example/x/debian%2012.qcow2.xz?key=1")).toEqual({
+    name: "debian 12.qcow2.xz",
+    stem: "debian 12",
+    type: "DISK",
+    isImage: true,
+  });
+  expect(fetched("https://a.example/install.iso")).toMatchObject({ name: "install.iso", type: "ISO", isImage: false });
+  expect(fetched("no url").name).toBe("");
+});
+
+test("an address that can be fetched from", () => {
+  expect(urlProblem("https://a.example/disk", false)).toBeUndefined();
+  expect(urlProblem("http://a.example/disk", false)).toContain("SHA-256");
+  expect(urlProblem("http://a.example/disk", true)).toBeUndefined();
+  expect(urlProblem("ftp://a.example/disk", true)).toContain("whole address");
+  expect(checksumProblem("abc")).toContain("64 digits");
+  expect(checksumProblem("")).toBeUndefined();
 });

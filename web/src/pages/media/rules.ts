@@ -18,6 +18,37 @@ export function sizeProblem(size: number | undefined): string | undefined {
   return undefined;
 }
 
+/** Why a disk cannot become as large as that. */
+export const growProblem = (size: number | undefined, has: number): string | undefined =>
+  sizeProblem(size) ??
+  ((size ?? 0) <= has
+    ? `It has ${bytes(has)}, and becomes larger only: what lies at its end would be lost.`
+    : undefined);
+
+/** What a URL is fetched as: by the name of its file. */
+export function fetched(url: string): { name: string; stem: string; type: "ISO" | "DISK"; isImage: boolean } {
+  let name = "";
+  try {
+    name = decodeURIComponent(new URL(url.trim()).pathname.split("/").pop() ?? "");
+  } catch {
+    // no URL yet: it has no file
+  }
+  const plain = stem(name);
+  const iso = /\.iso$/i.test(plain);
+  return { name, stem: plain, type: iso ? "ISO" : "DISK", isImage: plain !== name && !iso };
+}
+
+/** `summed`: what comes is checked by its sum, so nobody on the way can change it. */
+export function urlProblem(url: string, summed: boolean): string | undefined {
+  if (!/^https?:\/\/[^/\s]+\/\S*$/i.test(url.trim())) return "Enter the whole address of a file: https://…";
+  if (/^http:/i.test(url.trim()) && !summed)
+    return "Give its SHA-256 as well: what comes by http:// can be changed on the way.";
+  return undefined;
+}
+
+export const checksumProblem = (sum: string): string | undefined =>
+  sum && !/^[0-9a-f]{64}$/i.test(sum.trim()) ? "A SHA-256 has 64 digits, 0 to 9 and a to f." : undefined;
+
 /** Why a pool does not hold so many bytes. What is written at once must also find them free on the disk. */
 export function roomProblem(pool: PoolInfo | undefined, size: number, written: boolean): string | undefined {
   if (!pool) return undefined;

@@ -133,7 +133,7 @@ function Outcome({ task, there }: { task: TaskInfo; there: ReadonlySet<string> }
   if (task.vmid !== undefined) return <Link to={`/vms/${task.vmid}`}>{task.name}</Link>;
   if (task.mid === undefined) return null;
   return there.has(task.mid) ? (
-    <Link to={`/media?find=${encodeURIComponent(task.name)}`}>{task.name}</Link>
+    <Link to={`/media/${task.mid}`}>{task.name}</Link>
   ) : (
     <span className="v-subtle">{task.name}, which is no longer there</span>
   );

@@ -3,8 +3,8 @@ import { Button, DescriptionList, ExpandableSection } from "@patternfly/react-co
 import { useState } from "react";
 import { useMay, type Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
+import { Fact } from "@/ui/Fact";
 import { word } from "@/ui/labels";
-import { Fact } from "./Fact";
 import { IsolationCard } from "./IsolationCard";
 import { TakeFromHost } from "./TakeFromHost";
 

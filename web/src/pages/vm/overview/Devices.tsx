@@ -36,7 +36,7 @@ export function Devices({ info }: { info: VmInfo }) {
                 name={medium?.name ?? mid}
                 words={words.filter(Boolean).join(", ")}
               >
-                {medium && <Link to={`/media?find=${encodeURIComponent(medium.name)}`}>Show in Media</Link>}
+                {medium && <Link to={`/media/${mid}`}>Show the medium</Link>}
               </Device>
             );
           })}

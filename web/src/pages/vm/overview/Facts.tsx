@@ -3,11 +3,11 @@ import { Card, CardBody, CardHeader, CardTitle, DescriptionList } from "@pattern
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
+import { Fact } from "@/ui/Fact";
 import { mib, moment, uptime } from "@/ui/format";
 import { word } from "@/ui/labels";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow, When } from "@/ui/When";
-import { Fact } from "./Fact";
 import { Copied } from "./Network";
 import { reachOf } from "./reach";
 

@@ -1,8 +1,8 @@
 /** How well a VM's process is shut in: read back from the process, not from what was meant. */
 import { Alert, Card, CardBody, CardTitle, DescriptionList, List, ListItem } from "@patternfly/react-core";
 import type { Isolation } from "@/api/schema";
+import { Fact } from "@/ui/Fact";
 import { mib } from "@/ui/format";
-import { Fact } from "./Fact";
 
 export function IsolationCard({ isolation }: { isolation: Isolation }) {
   const none = /^0*$/.test(isolation.capability_bounding_set);

@@ -1,0 +1,53 @@
+"""A medium's own page, and media that the server fetches, in a real browser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.api.origin import lasting_origin, seeded
+from tests.host import Host
+from tests.web.person import Person
+
+
+@pytest.mark.holds("PAGE-330")
+def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Person) -> None:
+    host.ok("media", "create", "disk", "--size", "1M")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "disk:block")
+    root.open("/media")
+    page = root.page
+    page.get_by_role("link", name="disk", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("disk")
+    facts = page.get_by_role("region", name="Medium", exact=True)
+    expect(facts).to_contain_text("qcow2, clusters of 128 KiB, given out by 4 KiB")
+    expect(page.get_by_role("region", name="Used by").get_by_role("link", name="web")).to_be_visible()
+    for item, field, value in (("Grow…", "New size", "3 MiB"), ("Change…", "Name", "data")):
+        page.get_by_role("button", name=re.compile("^Actions of ")).click()
+        page.get_by_role("menuitem", name=item).click()
+        page.get_by_role("textbox", name=field).fill(value)
+        page.get_by_role("dialog").get_by_role("button", name=re.compile("^(Grow|Save)$")).click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("data")
+    expect(facts).to_contain_text("3 MiB")
+    host.ok("vm", "rm", "web")
+    host.ok("media", "rm", "data")
+    expect(page.get_by_text("data no longer exists")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-331")
+def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
+    root.open("/media")
+    page = root.page
+    page.get_by_role("button", name="Fetch from a URL…").click()
+    page.get_by_role("textbox", name="URL").fill(f"{lasting_origin()}/7/4096")
+    expect(page.get_by_text("Give its SHA-256 as well")).to_be_visible()
+    page.get_by_role("textbox", name="SHA-256").fill(hashlib.sha256(seeded(7, 4096)).hexdigest())
+    page.get_by_role("textbox", name="Name").fill("fetched")
+    page.get_by_role("dialog").get_by_role("button", name="Fetch", exact=True).click()
+    expect(page.get_by_role("link", name="fetched", exact=True)).to_be_visible()
+    (medium,) = json.loads(host.ok("media", "list", "--json"))["media"]
+    assert (medium["name"], medium["size"]) == ("fetched", 4096)

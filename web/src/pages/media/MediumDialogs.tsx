@@ -1,0 +1,26 @@
+/** What one wishes to do with a medium, as a dialog. */
+import type { Medium } from "@/api/live";
+import { DeleteMedia } from "./DeleteMedia";
+import { GrowMedium } from "./GrowMedium";
+import { MakeDisk } from "./MakeDisk";
+import { RenameMedium } from "./RenameMedium";
+
+export type Wish = "import" | "clone" | "rename" | "grow" | "delete";
+
+export function MediumDialog({
+  medium,
+  wish,
+  after,
+  onClose,
+}: {
+  medium: Medium;
+  wish: Wish;
+  /** When it is deleted. */
+  after?: () => void;
+  onClose: () => void;
+}) {
+  if (wish === "rename") return <RenameMedium medium={medium} onClose={onClose} />;
+  if (wish === "grow") return <GrowMedium medium={medium} onClose={onClose} />;
+  if (wish === "delete") return <DeleteMedia media={[medium]} after={after} onClose={onClose} />;
+  return <MakeDisk medium={medium} making={wish} onClose={onClose} />;
+}

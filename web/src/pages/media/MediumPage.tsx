@@ -1,0 +1,179 @@
+/** One medium: what it is and takes, what it holds, which VMs use it, and what can be done with it. */
+import { Alert, Card, CardBody, CardHeader, CardTitle, DescriptionList, EmptyState } from "@patternfly/react-core";
+import { useEffect, useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
+import { type Medium, useConnection, useObject, usePools, useReady } from "@/api/live";
+import type { MediumDetails } from "@/api/schema";
+import { Fact } from "@/ui/Fact";
+import { bytes, moment } from "@/ui/format";
+import { useGroupPath, useGroupsWhere } from "@/ui/groups";
+import { LinkButton } from "@/ui/LinkButton";
+import { Loading } from "@/ui/Loading";
+import { mediumType, Status } from "@/ui/labels";
+import { PageHead } from "@/ui/PageHead";
+import { Section } from "@/ui/Section";
+import { bootWords, formatWords } from "./content";
+import { MediumActions } from "./MediumActions";
+import { MediumDialog, type Wish } from "./MediumDialogs";
+import { useMediumDetails } from "./useMediumDetails";
+
+const TRAIL = [{ to: "/media", title: "Media" }];
+
+export default function MediumPage() {
+  const { mid = "" } = useParams();
+  const medium = useObject("medium", mid);
+  const [before, setBefore] = useState<Medium>();
+  const ready = useReady();
+  const connection = useConnection();
+  useEffect(() => {
+    if (medium) setBefore(medium);
+  }, [medium]);
+  if (medium) return <Shown medium={medium} />;
+  if (!ready || connection === "connecting") return <Loading />;
+  return <Gone name={before?.mid === mid ? before.name : undefined} />;
+}
+
+function Shown({ medium }: { medium: Medium }) {
+  const [wish, setWish] = useState<Wish>();
+  const path = useGroupPath();
+  const navigate = useNavigate();
+  const mayMake = useGroupsWhere("media.create").length > 0;
+  return (
+    <>
+      <PageHead
+        title={medium.name}
+        trail={TRAIL}
+        status={<State medium={medium} />}
+        about={
+          <>
+            in <Link to={`/groups/${medium.gid}`}>{path(medium.gid)}</Link>
+          </>
+        }
+        actions={<MediumActions medium={medium} mayMake={mayMake} onWish={setWish} />}
+      />
+      <Section aria-label={medium.name}>
+        {medium.missing && (
+          <Alert component="p" isInline variant="danger" title="Its file is not in its pool">
+            Bring the file back from a backup, or delete the medium.
+          </Alert>
+        )}
+        {medium.content?.warning && (
+          <Alert component="p" isInline variant="warning" title="What to know before attaching it">
+            {medium.content.warning}
+          </Alert>
+        )}
+        <div className="v-column">
+          <Facts medium={medium} />
+          <Use medium={medium} />
+        </div>
+      </Section>
+      {wish && (
+        <MediumDialog
+          medium={medium}
+          wish={wish}
+          after={() => void navigate("/media")}
+          onClose={() => setWish(undefined)}
+        />
+      )}
+    </>
+  );
+}
+
+function State({ medium }: { medium: Medium }) {
+  const writer = medium.used_by.find((vm) => vm.writing);
+  if (medium.missing) return <Status tone="bad">File missing</Status>;
+  if (writer) return <Status tone="ok">Written to by {writer.name}</Status>;
+  return <Status tone="off">{medium.readonly ? "Read-only" : "Not written to now"}</Status>;
+}
+
+/** What the list has, and what is asked of the file while this is shown. */
+function Facts({ medium }: { medium: Medium }) {
+  const pool = usePools().find((one) => one.mpid === medium.mpid);
+  const { data } = useMediumDetails(medium);
+  return (
+    <Card component="section" aria-label="Medium">
+      <CardHeader>
+        <CardTitle component="h2">Medium</CardTitle>
+      </CardHeader>
+      <CardBody>
+        <DescriptionList isHorizontal isCompact>
+          <Fact name="Type">{mediumType(medium.type)}</Fact>
+          <Fact name="Size">{bytes(medium.size)}</Fact>
+          <Fact name="Takes on the disk">{bytes(medium.allocated)}</Fact>
+          <Fact name="Holds">
+            <span className="v-words">
+              {formatWords(medium)}
+              {medium.content?.label && <span className="v-subtle"> {medium.content.label}</span>}
+            </span>
+          </Fact>
+          <Fact name="Boots">{bootsWords(medium, data)}</Fact>
+          <Fact name="Writing">{medium.readonly ? "Nobody: it is read-only" : "Allowed"}</Fact>
+          <Fact name="Pool">{pool?.name ?? `pool ${medium.mpid}`}</Fact>
+          <Fact name="File format">{fileWords(medium, data)}</Fact>
+          {data?.modified !== undefined && <Fact name="Last written">{moment(data.modified)}</Fact>}
+          {data?.busy && <Fact name="Now">It is {data.busy}</Fact>}
+          <Fact name="Id">
+            <code className="v-breaks">{medium.mid}</code>
+          </Fact>
+        </DescriptionList>
+      </CardBody>
+    </Card>
+  );
+}
+
+const bootsWords = (medium: Medium, details: MediumDetails | undefined): string => {
+  if (details?.boots === true) return "Yes";
+  const why = bootWords(medium);
+  if (details?.boots === false) return why ? `No: ${why}` : "No";
+  return "Not known: its bytes do not tell";
+};
+
+function fileWords(medium: Medium, details: MediumDetails | undefined): string {
+  const layout = details?.layout;
+  const words = [
+    medium.format,
+    layout && `clusters of ${bytes(layout.cluster_size)}`,
+    layout && layout.subcluster_size < layout.cluster_size && `given out by ${bytes(layout.subcluster_size)}`,
+  ];
+  return words.filter(Boolean).join(", ");
+}
+
+function Use({ medium }: { medium: Medium }) {
+  return (
+    <Card component="section" aria-label="Used by">
+      <CardHeader>
+        <CardTitle component="h2">Used by</CardTitle>
+      </CardHeader>
+      <CardBody>
+        {medium.used_by.length === 0 ? (
+          <span className="v-subtle">No VM that you see</span>
+        ) : (
+          <DescriptionList isHorizontal isCompact>
+            {medium.used_by.map((vm) => (
+              <Fact key={vm.vmid} name={<Link to={`/vms/${vm.vmid}`}>{vm.name}</Link>}>
+                {vm.writing ? "Runs, and may write to it" : "Has it attached"}
+              </Fact>
+            ))}
+          </DescriptionList>
+        )}
+      </CardBody>
+    </Card>
+  );
+}
+
+function Gone({ name }: { name: string | undefined }) {
+  return (
+    <>
+      <PageHead title={name ?? "No such medium"} trail={TRAIL} />
+      <Section>
+        <EmptyState
+          headingLevel="h2"
+          titleText={name ? `${name} no longer exists` : "There is no such medium, or you may not view it"}
+        >
+          <p>Deleted media can be restored from the trash.</p>
+          <LinkButton to="/media">All media</LinkButton>
+        </EmptyState>
+      </Section>
+    </>
+  );
+}

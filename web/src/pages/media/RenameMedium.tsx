@@ -1,0 +1,84 @@
+/** Another name, and whether anybody may write to it: changed at once, whatever uses the medium. */
+import { Checkbox, FormGroup, TextInput } from "@patternfly/react-core";
+import { useMemo, useState } from "react";
+import { type Medium, useObjects } from "@/api/live";
+import { FormDialog, useRefusal } from "@/ui/FormDialog";
+import { typeProblem } from "@/ui/problems";
+import { idWord } from "@/ui/vmCli";
+import { mediumNameProblem } from "./rules";
+import { Below } from "./TargetFields";
+import { useAlter } from "./useAlter";
+
+const FIELDS = ["name", "type", "readonly"];
+
+export function RenameMedium({ medium, onClose }: { medium: Medium; onClose: () => void }) {
+  const media = useObjects("medium");
+  const refused = useRefusal(FIELDS);
+  const [name, setName] = useState(medium.name);
+  const [type, setType] = useState(medium.type);
+  const [readonly, setReadonly] = useState(medium.readonly);
+  const taken = useMemo(
+    () => new Set(media.filter((one) => isBeside(one, medium)).map((one) => one.name)),
+    [media, medium],
+  );
+  const naming = mediumNameProblem(name, taken);
+  const typing = typeProblem(type);
+  const changes = {
+    ...(name === medium.name ? {} : { name }),
+    ...(type === medium.type ? {} : { type }),
+    ...(readonly === medium.readonly ? {} : { readonly }),
+  };
+  const body = { mid: medium.mid, revision: medium.revision, ...changes };
+  const submit = useAlter(body, refused, `Changing ${medium.name}`, `${name} is changed`);
+  return (
+    <FormDialog
+      title={`Change ${medium.name}`}
+      about="VMs that use it keep it."
+      verb="Save"
+      ready={!naming && !typing && Object.keys(changes).length > 0}
+      missing={Object.keys(changes).length === 0 ? "Nothing is changed yet." : undefined}
+      refusal={refused.last}
+      cli={[
+        ...["velocity", "media", "set", idWord(medium.mid)],
+        ...("name" in changes ? ["--name", name] : []),
+        ...("type" in changes ? ["--type", type] : []),
+        ...("readonly" in changes ? [readonly ? "--readonly" : "--writable"] : []),
+      ]}
+      request={{ method: "patch", path: "/m/media", body }}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <FormGroup label="Name" fieldId="medium-name" isRequired>
+        <TextInput
+          id="medium-name"
+          value={name}
+          autoFocus
+          onChange={(_event, value) => setName(value)}
+          validated={(naming ?? refused.at("name")) ? "error" : "default"}
+          isRequired
+        />
+        <Below problem={naming ?? refused.at("name")} />
+      </FormGroup>
+      <FormGroup label="Type" fieldId="medium-type" isRequired>
+        <TextInput
+          id="medium-type"
+          value={type}
+          onChange={(_event, value) => setType(value)}
+          validated={(typing ?? refused.at("type")) ? "error" : "default"}
+          isRequired
+        />
+        <Below problem={typing ?? refused.at("type")}>ISO makes a CD-ROM of it; DISK is a disk.</Below>
+      </FormGroup>
+      <Checkbox
+        id="medium-readonly"
+        label="Permanently read-only, for all VMs"
+        isChecked={readonly}
+        onChange={(_event, on) => setReadonly(on)}
+      />
+      <Below problem={refused.at("readonly")} />
+    </FormDialog>
+  );
+}
+
+const isBeside = (one: Medium, medium: Medium): boolean =>
+  one.gid === medium.gid && one.mpid === medium.mpid && one.mid !== medium.mid;
