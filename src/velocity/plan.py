@@ -7,9 +7,10 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
@@ -29,7 +30,7 @@ class _Draft:
         self.ended = False
 
 
-NO_CHANGES: Mapping[str, tuple[object, object] | None] = MappingProxyType({})
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 _DRAFT: ContextVar[_Draft | None] = ContextVar("plan", default=None)
 
 
@@ -68,10 +69,12 @@ def step(
     id: int | UUID | None = None,
     gid: int | None = None,
     changes: Mapping[str, tuple[object, object] | None] = NO_CHANGES,
+    live: tuple[Sequence[str], Mapping[str, str]] = ((), NO_CHANGES),
 ) -> None:
-    """Tell one. Of `changes`, field -> (old, new), equal ones are none, and a step of such alone is none either.
+    """Tell one. `live`: the changes that are made while it runs, and those that wait for its next start, and why.
+    Of `changes`, field -> (old, new), equal ones are none, and a step of such alone is none either.
 
-    None in place of a pair: the field changes, and is not shown.
+       None in place of a pair: the field changes, and is not shown.
     """
     draft = _DRAFT.get()
     if draft is None:
@@ -79,6 +82,7 @@ def step(
     told = [_change(field, pair) for field, pair in changes.items() if pair is None or pair[0] != pair[1]]
     if changes and not told:
         return
+    at_once, waits = live
     draft.steps.append(
         Step(
             do=do,
@@ -87,6 +91,8 @@ def step(
             id=UNSET if id is None else id,
             gid=UNSET if gid is None else gid,
             changes=told or UNSET,
+            live=list(at_once) or UNSET,
+            waits=dict(waits) or UNSET,
         )
     )
 

@@ -80,7 +80,6 @@ class Line:
         self.consoles: Any = Asked(self, fake.consoles)
         self.screens: Any = Asked(self, fake.screens)
         self.meters: Any = Asked(self, fake.meters)
-        self.disks: Any = Asked(self, fake.disks)
         self.hosts: Any = Asked(self, fake.hosts)
 
 

@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,7 +41,7 @@ from velocity.storage.directory.pool import PoolDirectories
 from velocity.storage.directory.storage import DirectoryFiles
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost
-from velocity.storage.port import Storage
+from velocity.storage.port import MediaRef, Storage
 
 HOST = HostId(1)
 DEADLINE = 30.0
@@ -89,6 +90,9 @@ class Subject(Protocol):
     def hold_starts(self) -> None:
         """From here on no start comes to its end."""
 
+    def provide(self, ref: MediaRef) -> None:
+        """Have the bytes of a disk there."""
+
     async def close(self) -> None: ...
 
 
@@ -118,6 +122,9 @@ class FakeSubject:
 
     def hold_starts(self) -> None:
         self._fake.faults.hold = asyncio.Event()
+
+    def provide(self, ref: MediaRef) -> None:
+        """Nothing has bytes here."""
 
     async def close(self) -> None:
         await self.hypervisor.machines.close()
@@ -216,6 +223,12 @@ class QemuSubject:
 
     def hold_starts(self) -> None:
         (prepared() / "held").touch()
+
+    def provide(self, ref: MediaRef) -> None:
+        with tempfile.TemporaryFile() as blank:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"/proc/self/fd/{blank.fileno()}", "1M"],
+                           check=True, pass_fds=(blank.fileno(),))  # fmt: skip
+            self.driver.sessions.place.media.provide(ref, blank.fileno())
 
     async def close(self) -> None:
         """Ends what runs, and looks that nothing is left."""

@@ -106,7 +106,17 @@ def _said(step: Step) -> str:
             line = f"would {step.do} {one} {'to' if step.do == 'assign' else 'from'} {group}"
         case _:
             line = f"would {step.do} {one}{f' in {group}' if group else ''}"
-    return f"{line}: {', '.join(map(_changed, changes))}" if changes else line
+    if changes:
+        line += f": {', '.join(map(_changed, changes))}"
+    return "".join([line, *_when(step)])
+
+
+def _when(step: Step) -> Iterator[str]:
+    """Which of its changes a VM that runs gets at once, and which wait, and why."""
+    if step.live:
+        yield f"\n  at once, while it runs: {', '.join(LABELS.get(field, field) for field in step.live)}"
+    for field, why in (step.waits or {}).items():
+        yield f"\n  at its next start: {LABELS.get(field, field)}{f' ({clean(why)})' if why else ''}"
 
 
 def _permissions(change: FieldChange) -> str:

@@ -288,6 +288,7 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
     facts += [("warning", warning) for warning in info.warnings or []]
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
+        facts += [("", f"{field}: {why}") for field, why in (info.waits or {}).items()]
     facts += [*lines(info, called, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]
     facts.append(("hardware", info.hardware))
     if info.isolation:

@@ -71,6 +71,8 @@ def set_(
     for warning in answer.warnings or []:
         click.secho(f"warning: {clean(warning)}", fg="yellow", err=True)
     click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
+    for field, why in (answer.waits or {}).items():
+        click.echo(f"  {field}: {clean(why)}")
 
 
 @click.command()

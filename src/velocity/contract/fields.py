@@ -123,6 +123,10 @@ SeenRevision = Annotated[
     str, Meta(min_length=1, max_length=64, description="refused if the object has another revision by now")
 ]
 Warnings = Annotated[list[str], Meta(description="what will not work as one might expect, known before the start")]
+Waits = Annotated[
+    dict[str, str],
+    Meta(description="of fields in `waiting`, why they could not change while the VM runs, where that is known"),
+]
 PoolState = Annotated[
     Literal["online", "away", "readonly", "full"],
     Meta(

@@ -133,6 +133,7 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     warnings: Annotated[list[str], Meta(description="media that are read-only, and why")] | UnsetType = UNSET
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
     running_since: fields.RunningSince | UnsetType = UNSET
+    waits: fields.Waits | UnsetType = UNSET
 
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")
@@ -156,6 +157,7 @@ class VmAltered(Wire, frozen=True):
     revision: Revision
     waiting: Annotated[list[str], Meta(description="the fields whose changes take effect at the next start")]
     warnings: fields.Warnings | UnsetType = UNSET
+    waits: fields.Waits | UnsetType = UNSET
 
 
 class SetState(Change, frozen=True):

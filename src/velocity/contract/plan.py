@@ -37,6 +37,11 @@ class Step(Wire, frozen=True):
         Annotated[Gid, Meta(description="the group of the object, or the group that the action concerns")] | UnsetType
     ) = UNSET
     changes: list[FieldChange] | UnsetType = UNSET
+    live: Annotated[list[str], Meta(description="the fields that change at once, while it runs")] | UnsetType = UNSET
+    waits: (
+        Annotated[dict[str, str], Meta(description="the fields that change at its next start, each with the reason")]
+        | UnsetType
+    ) = UNSET
 
 
 class Consumption(Wire, frozen=True):

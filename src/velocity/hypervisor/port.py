@@ -97,13 +97,32 @@ class FactCause(enum.Enum):
 
 
 class FactReport(Value, frozen=True):
-    """A fact of one run. `detail` is for people: the hypervisor's own words."""
+    """A fact of one run. `detail` is for people: the hypervisor's own words.
+
+    `devices`: its devices are others than `Machines.alter` has told last; that call tells which.
+    """
 
     who: Incarnation
     fact: Fact
     why: FactCause
     detail: str = ""
     number: int = 0
+    devices: bool = False
+
+
+class Wait(Value, frozen=True):
+    """A field of a `MachineSpec` of which not all could be changed while the machine runs, and why, for people."""
+
+    field: str
+    why: str
+
+
+class Altered(Value, frozen=True):
+    """What a run is made of from here on, and what of the specification that was asked for waits for the next start."""
+
+    number: int
+    spec: MachineSpec
+    waits: tuple[Wait, ...] = ()
 
 
 class Listing(Value, frozen=True):
@@ -216,6 +235,14 @@ class Machines(Protocol):
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         """Let its CPUs run (again); done already is success."""
 
+    async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
+        """Make this run be of that specification, as far as that can be while it runs; done already is success.
+
+        What is taken out that the guest does not let go of in a moment stays, and waits; when the guest lets go of it,
+        news say so with `devices`. After `Unknown`, and after a server that was killed meanwhile, it is asked again.
+        A disk is told by its medium and its bus, whatever its place.
+        """
+
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         """Press its power button, or end it now. Already gone is success; after NOW, this epoch is never started."""
 
@@ -304,16 +331,6 @@ class Meters(Protocol):
         """
 
 
-class Disks(Protocol):
-    """The disks of machines that run."""
-
-    async def limit(self, who: Incarnation, disk: int, limits: DiskLimits, *, deadline: float) -> None:
-        """Bound the disk at this place in the specification so from here on, and by nothing else.
-
-        Raises `NotRunning`, `Unknown`.
-        """
-
-
 class Hosts(Protocol):
     """What is known of a host without asking a machine."""
 
@@ -352,9 +369,6 @@ class Hypervisor(Protocol):
 
     @property
     def meters(self) -> Meters: ...
-
-    @property
-    def disks(self) -> Disks: ...
 
     @property
     def hosts(self) -> Hosts: ...

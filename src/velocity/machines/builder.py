@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from velocity.access.directory import Directory
 from velocity.access.naming import visible_name
@@ -115,7 +115,7 @@ class Builder:
         writable: dict[UUID, int] = {}
         makers: dict[UUID, int | None] = {}
         for spec in specs:
-            for number, attachment in enumerate(spec.media):
+            for number, attachment in enumerate(rules.media_of(spec)):
                 if not attachment.readonly and not self.writers.never(attachment.mid):
                     writable.setdefault(attachment.mid, number)
                     makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
@@ -125,7 +125,7 @@ class Builder:
             line=self._directory.line(machine.gid),
             name=machine.name,
             amount=rules.amount(specs),
-            media=frozenset(one.mid for spec in specs for one in spec.media),
+            media=frozenset(one.mid for spec in specs for one in rules.media_of(spec)),
             writable=writable,
             attached_by=makers,
             macs=tuple(macs),
@@ -177,6 +177,21 @@ class Builder:
         for disk in disks:  # in the step in which the start begins: see `Keeper.starting`
             may_write = None if self.writers.never(disk.media.medium) else not disk.readonly
             self._sources.check_startable(disk.media.medium, machine.vmid, writes=may_write)
+        return self._spec(machine, disks)
+
+    def asked(self, machine: Machine, run: Spec) -> tuple[MachineSpec, dict[str, str]]:
+        """What a run is to become as far as it can; and of fields that lack something now, what that is."""
+        has = {(one.mid, one.mode, one.readonly) for one in run.media}
+        asked = [
+            structs.replace(disk, readonly=disk.media.medium not in run.writes)
+            if run.writes is not UNSET and (one.mid, one.mode, one.readonly) in has
+            else disk
+            for one, disk in zip(machine.spec.media, self._disks(machine), strict=True)
+        ]
+        return self._spec(machine, tuple(asked)), {}
+
+    def _spec(self, machine: Machine, disks: tuple[DiskSpec, ...]) -> MachineSpec:
+        spec = machine.spec
         return MachineSpec(
             name=machine.name,
             cpus=spec.cpus,

@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from velocity.contract.machines import Attachment, MediaMode
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import SECTOR, DiskLimits
+from velocity.hypervisor.port import SECTOR, DiskLimits, HostFacts
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
@@ -72,6 +72,13 @@ def limits_of(one: Attachment) -> DiskLimits:
     if one.limits is UNSET:
         return DiskLimits()
     return DiskLimits(**{name: value for name, value in structs.asdict(one.limits).items() if value is not UNSET})
+
+
+def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """What of the disks of a run cannot become as it is to be; empty: all can."""
+    if with_limits(run, spec).media != spec.media:
+        return "disks are attached at a start"
+    return ""
 
 
 def limits_to_set(spec: Spec, run: Spec | None) -> dict[int, DiskLimits]:

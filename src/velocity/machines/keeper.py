@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -20,13 +21,7 @@ from msgspec import structs
 from velocity import plan
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import (
-    Fact,
-    HypervisorError,
-    NotRunning,
-    Stop,
-    Unknown,
-)
+from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
 from velocity.machines.inbox import ExclusiveWork, InboxItem, StateRequest, StopRetry, run_and_answer, unawaited
 from velocity.machines.life import MOMENT, KeeperContext, Life
 from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord, run_of
@@ -366,6 +361,9 @@ class Keeper(Life):
             self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), Context()))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
+        elif self.unsettled and self._context.alter is not None:
+            work, self.stale = partial(self._context.alter, self), False
+            self._enqueue(ExclusiveWork(work, asyncio.get_running_loop().create_future(), Context()))
 
     # Helpers
 

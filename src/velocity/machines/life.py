@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
@@ -35,8 +36,9 @@ LAST_KNOWN = {State.RUNNING: State.RUNNING, State.PAUSED: State.PAUSED, State.ST
 class KeeperContext:
     """What every keeper works with.
 
-    `prepare` builds the specification of a start, and refuses one that cannot be; `begin_writing` is told of each start
-    and what it may write to, `ended` of each run's end, `changed` of whatever is shown of a VM.
+    `prepare` builds the specification of a start, and refuses one that cannot be; `alter` makes the run of a keeper be
+    what it is to be, in that keeper's turn; `begin_writing` is told of each start and what it may write to, `ended` of
+    each run's end, `changed` of whatever is shown of a VM.
     """
 
     host: HostId
@@ -49,6 +51,7 @@ class KeeperContext:
     ended: Callable[[Machine], None]
     next_press: Callable[[int], float] = rules.next_press
     changed: Callable[[Machine], None] = lambda machine: None
+    alter: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
     begin_writing: Callable[[Collection[UUID]], None] = lambda media: None
 
 
@@ -64,8 +67,10 @@ class Life:
         "observed",
         "progress",
         "retired",
+        "stale",
         "state",
         "unreachable_since",
+        "waits",
         "written",
     )
 
@@ -82,6 +87,10 @@ class Life:
         """It, or its host, has not answered since: the state is the last that was known."""
         self.written = None if progress.run is None or progress.run.writes is UNSET else frozenset(progress.run.writes)
         """The media that its run was given to write to; None: not known, an older version started it."""
+        self.waits: dict[str, str] = {}
+        """Why a change of a field waits for the next start, as far as that is known."""
+        self.stale = progress.run is not None
+        """It was not asked yet whether its run is what it is to be."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()
@@ -131,12 +140,20 @@ class Life:
             return
         self._sure()
         self.observed = news.fact
+        self.stale |= news.devices
         if news.fact in (Fact.ENDED, Fact.ABSENT):
             self._hear_the_end(news)
         else:
             self._hear_it_lives(news)
         self._changed()
         self._go_on()
+
+    @property
+    def unsettled(self) -> bool:
+        """Its run is to be asked whether it is what it is to be."""
+        run = self.progress.run
+        under_way = run is not None and (self.stale or run.coming is not UNSET)
+        return under_way and self.state in (State.RUNNING, State.PAUSED) and not self.doubtful
 
     def anew(self) -> None:
         """The numbers of facts begin anew, as the host was lost."""
@@ -198,6 +215,7 @@ class Life:
         """The run is over."""
         self._sure()
         self.observed = Fact.ENDED
+        self.stale, self.waits = False, {}
         had = self.progress.run is not None
         self.progress = replace(self.progress, stopping_since=None, reason=reason, run=None, forced=False)
         if self.state is not State.STOPPED:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -22,17 +21,16 @@ from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
-from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
+from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import disks, interfaces, rules
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
+from velocity.machines.forecast import forecast
 from velocity.machines.keeper import Keeper
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
 from velocity.media.deletion import Deletion, plan_to_remove
 from velocity.media.rules import Medium
-
-log = logging.getLogger(__name__)
 
 
 class Provisioning:
@@ -114,30 +112,12 @@ class Provisioning:
             rules.check_display_names(spec.displays)
             interfaces.check_macs(spec)
             check(request.revision, old.revision)
-            plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=rules.changes(old, machine))
+            changes, live = rules.changes(old, machine), forecast(spec, keeper.progress.run, facts)
+            plan.step("change", "vm", old.name, id=old.vmid, gid=old.gid, changes=changes, live=live)
             plan.warns([*warnings, *self._fleet.builder.limited_at_once(spec, keeper.progress.run)])
             await self._store.alter(old.vmid, name, spec)
             keeper.machine = machine
-        return [*warnings, *await self._limit(keeper)]
-
-    async def _limit(self, keeper: Keeper) -> list[str]:
-        """Set the limits of its run's disks that are others now. What fails is told, and tried at the next change."""
-        spec, run = keeper.machine.spec, keeper.progress.run
-        if run is None or not (limits := disks.limits_to_set(spec, run)):
-            return []
-        try:
-            for place, wanted in limits.items():
-                await self._hypervisor.disks.limit(keeper.who, place, wanted, deadline=rules.CALL_DEADLINE)
-        except HypervisorError as error:
-            return [f"the I/O limits are not set while it runs ({error}): they hold from its next start on"]
-        if keeper.progress.run is run:
-            run = disks.with_limits(run, spec)
-            keeper.progress = replace(keeper.progress, run=run)
-            try:
-                await self._store.alter_run(keeper.machine.vmid, keeper.progress.epoch, run)
-            except Refused as refused:
-                log.warning("vm %d: the limits of its run are not written: %s", keeper.machine.vmid, refused.message)
-        return []
+        return [*warnings, *await self._fleet.live.carry_out(keeper)]
 
     def claim_again(self, mid: UUID) -> None:
         """Whether anybody may write to this medium has changed: its VMs claim it by what holds now."""

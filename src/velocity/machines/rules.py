@@ -8,15 +8,32 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, UnsetType, field, structs
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from velocity.access.rules import Amount
 from velocity.contract import settings
 from velocity.contract.fields import NAME_LENGTH
-from velocity.contract.machines import AlterVm, Display, Interface, MediaMode, NicType, Reason, State, VmSettings
+from velocity.contract.machines import (
+    AlterVm,
+    Attachment,
+    Display,
+    Interface,
+    MediaMode,
+    NicType,
+    Reason,
+    State,
+    VmSettings,
+)
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import revision
 from velocity.hypervisor.port import FIRST_HARDWARE, Fact, FactCause, FactReport, HostFacts, MachineSpec, NatSpec
+
+
+class Coming(Struct, frozen=True):
+    """What a run may have beside what is known of it, while a change of it is under way."""
+
+    media: list[Attachment] = []
+    writes: list[UUID] = []
 
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
@@ -24,7 +41,8 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     """What a machine is made of, as it is kept. Machine type, firmware build and hardware stay until they are changed.
 
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
-    `writes`, of a run: the media that it was started writing to; absent: an older version started it.
+    `writes`, of a run: the media that it was given to write to; absent: an older version started it.
+    `coming`, of a run: see there; absent: no change of it is under way.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
     it has been given there.
@@ -35,6 +53,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     hardware: str = FIRST_HARDWARE
     attached_by: dict[UUID, int] | UnsetType = UNSET
     writes: list[UUID] | UnsetType = UNSET
+    coming: Coming | UnsetType = UNSET
     interfaces: tuple[Interface, ...] = ()
     last_nic: int = 0
     nat_places: dict[int, int] = field(default_factory=dict)
@@ -137,6 +156,18 @@ def run_of(spec: Spec, started: MachineSpec) -> Spec:
         writes=sorted(disk.media.medium for disk in started.disks if not disk.readonly),
         nat_places={nic.nic: nic.place for nic in started.nics if isinstance(nic, NatSpec) and nic.place},
     )
+
+
+def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
+    """What a run may have once it is asked to become so, with what an earlier change may have brought."""
+    before = Coming() if run.coming is UNSET else run.coming
+    writes = {disk.media.medium for disk in asked.disks if not disk.readonly}
+    return Coming(media=[*before.media, *spec.media], writes=sorted({*before.writes, *writes}))
+
+
+def media_of(spec: Spec) -> list[Attachment]:
+    """What is, or may be, attached."""
+    return spec.media if spec.coming is UNSET else [*spec.media, *spec.coming.media]
 
 
 def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:

@@ -23,10 +23,11 @@ from velocity.machines.builder import Builder
 from velocity.machines.claims import Claim, Claims
 from velocity.machines.keeper import Keeper
 from velocity.machines.life import KeeperContext
+from velocity.machines.live import LiveChanges
 from velocity.machines.observer import HostBack, HostLost, Observer
 from velocity.machines.orphans import remove_orphans
 from velocity.machines.port import MachineStore
-from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable
+from velocity.machines.rules import CALL_DEADLINE, Machine, Unreadable, media_of
 from velocity.machines.states import REQUESTABLE, Cause
 from velocity.machines.summaries import Summaries
 from velocity.media.attachments import AttachedVm, Attachments
@@ -90,8 +91,10 @@ class Fleet:
             prepare=builder.prepare,
             ended=self._run_ended,
             changed=self._changed,
+            alter=lambda keeper: self.live.carry_out(keeper),
             begin_writing=builder.begin_writing,
         )
+        self.live = LiveChanges(store, hypervisor.machines, builder, self._claim_again)
         self.claims = Claims(directory, attachments, self._holder, builder.may_write, most)
         self._summaries = Summaries()
         self.unreadable: Sequence[Unreadable] = ()
@@ -221,7 +224,7 @@ class Fleet:
         runs = keeper.starting or not keeper.ended
         writing = runs and mid in self._written(keeper, claim)
         run = keeper.progress.run or keeper.machine.spec
-        reading = runs and not writing and any(one.mid == mid for one in run.media)
+        reading = runs and not writing and any(one.mid == mid for one in media_of(run))
         return AttachedVm(claim.line[0], claim.name, writing, keeper.machine.vmid, reading, mid in claim.writable)
 
     def _written(self, keeper: Keeper, claim: Claim) -> Collection[UUID]:
@@ -267,6 +270,12 @@ class Fleet:
     def _run_ended(self, machine: Machine) -> None:
         if machine.uuid in self._by_uuid:
             self.claims.put(machine.uuid, self.builder.claim(machine, None))
+
+    def _claim_again(self, uuid: UUID) -> None:
+        """Its run has let go of something, or got it."""
+        keeper = self._by_uuid.get(uuid)
+        if keeper is not None:
+            self.claims.put(uuid, self.builder.claim(keeper.machine, keeper.progress.run))
 
     def _changed(self, machine: Machine) -> None:
         """It shows otherwise, or no more, and so do the media that it uses."""

@@ -98,14 +98,25 @@ async def test_limits_hold_from_the_start_and_are_changed_and_lifted_while_it_ru
     who = await started(driver, *disks(limits=some))
     assert [limits(one) for one in await inserted(driver, who)] == [some] * len(WAYS)
     others = [DiskLimits(), DiskLimits(bytes=4096), DiskLimits(read_iops=1, write_iops=2), DiskLimits(iops=7), some]
-    for place, one in enumerate(others):
-        await driver.disks.limit(who, place, one, deadline=DEADLINE)
+    wanted = [msgspec.structs.replace(one, limits=other) for one, other in zip(disks(), others, strict=True)]
+    asked = msgspec.structs.replace(spec(driver, displays=0), disks=tuple(wanted))
+    altered = await driver.machines.alter(who, asked, deadline=DEADLINE)
+    assert (altered.spec.disks, altered.waits) == (asked.disks, ())
     assert [limits(one) for one in await inserted(driver, who)] == others
-    with pytest.raises(HypervisorError, match="no disk at place 6"):
-        await driver.disks.limit(who, len(WAYS), some, deadline=DEADLINE)
     await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
-        await driver.disks.limit(who, 0, some, deadline=DEADLINE)
+        await driver.machines.alter(who, asked, deadline=DEADLINE)
+
+
+@pytest.mark.holds("GUEST-350")
+async def test_of_a_run_that_an_earlier_version_began_nothing_is_changed_and_the_words_say_so(
+    driver: QemuHypervisor,
+) -> None:
+    who = await started(driver, *disks())
+    entry = driver.sessions.running(who)
+    entry.run = msgspec.structs.replace(entry.run, made=None)
+    with pytest.raises(HypervisorError, match="an earlier version of Velocity started it"):
+        await driver.machines.alter(who, spec(driver), deadline=DEADLINE)
 
 
 def limits(told: dict[str, Any]) -> DiskLimits:

@@ -1,7 +1,7 @@
 """VMs: create, show, list, change and delete them, and request their states."""
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import cloning, machines
@@ -72,7 +72,11 @@ async def delete(call: Call[machines.DeleteVm]) -> Nothing:
 async def alter(call: Call[machines.AlterVm]) -> machines.VmAltered:
     keeper, warnings = await call.services.provisioning.alter(call.caller, call.request)
     return machines.VmAltered(
-        vmid=keeper.machine.vmid, revision=keeper.machine.revision, waiting=_waiting(keeper), warnings=warnings or UNSET
+        vmid=keeper.machine.vmid,
+        revision=keeper.machine.revision,
+        waiting=_waiting(keeper),
+        warnings=warnings or UNSET,
+        waits=_waits(keeper),
     )
 
 
@@ -83,6 +87,11 @@ async def list_vms(call: Call[machines.ListVms]) -> machines.Vms:
 
 def _waiting(keeper: Keeper) -> list[str]:
     return rules.waiting(keeper.machine.spec, keeper.progress.run)
+
+
+def _waits(keeper: Keeper) -> dict[str, str] | UnsetType:
+    known = {field: keeper.waits[field] for field in _waiting(keeper) if field in keeper.waits}
+    return known or UNSET
 
 
 def _warnings(fleet: Fleet, keeper: Keeper) -> list[str]:
@@ -124,6 +133,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         unreachable_since=UNSET if keeper.unreachable_since is None else keeper.unreachable_since,
         isolation=UNSET if confinement is None else _isolation(confinement, spec),
         warnings=_warnings(fleet, keeper) or UNSET,
+        waits=_waits(keeper),
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
-from msgspec import structs
-
 from velocity.hypervisor.fake.faults import Answer as Answer
 from velocity.hypervisor.fake.faults import Faults as Faults
 from velocity.hypervisor.fake.guest import NOTHING as NOTHING
@@ -18,7 +16,6 @@ from velocity.hypervisor.fake.state import FakeState as FakeState
 from velocity.hypervisor.port import (
     ByteStream,
     Confinement,
-    DiskLimits,
     DisplayConsole,
     Fact,
     FactCause,
@@ -26,7 +23,6 @@ from velocity.hypervisor.port import (
     HostFacts,
     HostId,
     HostNow,
-    HypervisorError,
     Incarnation,
     SerialConsole,
     Unknown,
@@ -40,7 +36,7 @@ FACTS = HostFacts(
     hypervisor="fake 1.0",
     machine_type="fake-1.0",
     firmware="0123456789abcdef",
-    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus")),
+    hardware=(HardwareProfile("1", ""), HardwareProfile("2", "a second fake bus", spare_ports=8)),
     cpu_models={"Fake": "", "FakeServer": "avx512f and sgx"},
     max_cpus=8,
     memory=4096,
@@ -103,24 +99,6 @@ class FakeMeters:
         return run.usage
 
 
-class FakeDisks:
-    """Keeps `velocity.hypervisor.port.Disks`: the run's specification tells what holds."""
-
-    def __init__(self, state: FakeState) -> None:
-        self._state = state
-
-    async def limit(self, who: Incarnation, disk: int, limits: DiskLimits, *, deadline: float) -> None:
-        run = self._state.running(who)
-        if who.machine in self._state.silent:
-            raise Unknown("its monitor does not respond")
-        if disk >= len(run.spec.disks):
-            raise HypervisorError(f"it has no disk at place {disk + 1}")
-        disks = list(run.spec.disks)
-        disks[disk] = structs.replace(disks[disk], limits=limits)
-        run.spec = structs.replace(run.spec, disks=tuple(disks))
-        self._state.changed()
-
-
 class FakeHosts:
     """Keeps `velocity.hypervisor.port.Hosts`. A test may set how many MiB are `free`, and how `busy` it was."""
 
@@ -170,7 +148,6 @@ class FakeHypervisor:
         self.consoles = FakeConsoles(self.state)
         self.screens = FakeScreens(self.state, self.faults)
         self.meters = FakeMeters(self.state)
-        self.disks = FakeDisks(self.state)
         self.hosts = FakeHosts(self.state, host_facts)
 
     def play(self, machine: UUID, fact: Fact, why: FactCause, *, seen: bool = True) -> None:

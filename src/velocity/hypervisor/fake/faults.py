@@ -27,13 +27,15 @@ class Answer(enum.Enum):
 class Faults:
     """What happens to hosts and machines, and to what is asked of them.
 
-    A test may set `refuse` (the words with which the next start or picture fails), `hold` (an event that starts and
+    A test may set `refuse` (the words with which the next start or picture fails), `refuse_changes` (those with which
+    the next change of a run does), `hold` (an event that starts and
     pictures wait for), `deaf` (whether new guests hear the power button), `answers` (how the next calls end that change
     something, one after the other; None: as done).
     """
 
     def __init__(self, state: FakeState) -> None:
         self.refuse: str | None = None
+        self.refuse_changes: str | None = None
         self.hold: asyncio.Event | None = None
         self.held = 0
         """How many wait for it."""

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from velocity.hypervisor.fake.faults import Faults
 from velocity.hypervisor.fake.guest import FakeRun
+from velocity.hypervisor.fake.live import become
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import (
+    Altered,
     Fact,
     FactCause,
     FactReport,
@@ -25,10 +27,11 @@ from velocity.hypervisor.port import (
 
 
 class FakeMachines:
-    """Keeps `velocity.hypervisor.port.Machines`. `started` and `forgotten` are the calls that it has had."""
+    """Keeps `velocity.hypervisor.port.Machines`. `started`, `altered` and `forgotten` are its calls."""
 
     def __init__(self, state: FakeState, faults: Faults) -> None:
         self.started: list[Incarnation] = []
+        self.altered: list[tuple[Incarnation, MachineSpec]] = []
         self.forgotten: list[UUID] = []
         self._state = state
         self._faults = faults
@@ -84,6 +87,22 @@ class FakeMachines:
 
         self._state.running(who)
         return self._faults.deed(who, work)
+
+    async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
+        self.altered.append((who, spec))
+        answers: list[Altered] = []
+
+        def work() -> None:
+            run = self._state.running(who)
+            run.spec, waits = become(run.spec, spec)
+            answers.append(Altered(self._state.told, run.spec, waits))
+
+        self._state.running(who)
+        if self._faults.refuse_changes is not None:
+            words, self._faults.refuse_changes = self._faults.refuse_changes, None
+            raise HypervisorError(words)
+        self._faults.deed(who, work)
+        return answers[0]
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         self._state.reach(who.host)

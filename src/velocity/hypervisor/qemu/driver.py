@@ -10,7 +10,6 @@ from velocity.hypervisor.port import HostFacts, HypervisorError
 from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, hardware, nat_host, probe, spool
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
-from velocity.hypervisor.qemu.disks import QemuDisks
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.host import QemuHosts
 from velocity.hypervisor.qemu.launch import HostDirectories
@@ -44,7 +43,6 @@ class QemuHypervisor:
         self.screens = QemuScreens(self.adoption)
         self.hosts = QemuHosts(options, self.sessions, self.starts, self.adoption)
         self.meters = QemuMeters(self.adoption)
-        self.disks = QemuDisks(self.adoption)
 
     async def prepare(self) -> None:
         """Learn what this host can do and make its directories. Raises `HypervisorError` with the cure."""

@@ -102,4 +102,4 @@ def profile(name: str) -> Hardware:
 
 def known() -> tuple[HardwareProfile, ...]:
     """As the host tells them, oldest first."""
-    return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge) for one in PROFILES)
+    return tuple(HardwareProfile(one.name, one.notices, one.nat_bridge, one.spare_ports) for one in PROFILES)

@@ -200,7 +200,7 @@ def _launch(
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
-    run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0)
+    run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0, made=spec)
     place.runs.write(run)
     scopes.enter(pid, who, most_memory)
     _check(overtaken)

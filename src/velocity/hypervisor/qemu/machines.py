@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from velocity.hypervisor.port import (
+    Altered,
     Fact,
     FactCause,
     FactReport,
@@ -20,6 +21,7 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
+from velocity.hypervisor.qemu import live
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -65,6 +67,15 @@ class QemuMachines:
     async def resume(self, who: Incarnation, *, deadline: float) -> int:
         await self._adoption.running(who).session.resume(deadline=deadline)
         return self._news.told
+
+    async def alter(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> Altered:
+        entry = self._adoption.running(who)
+        try:
+            async with within(deadline, "its devices were not changed in time"):
+                made, waits = await live.alter(self._sessions.place, entry, spec, deadline)
+        except OSError as error:
+            raise Unknown(f"the note of its devices cannot be written: {error.strerror}") from None
+        return Altered(self._news.told, made, waits)
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         if how is Stop.NOW:

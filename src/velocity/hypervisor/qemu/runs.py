@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from velocity.hypervisor.port import FactCause
+from velocity.hypervisor.port import FactCause, MachineSpec
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
 from velocity.hypervisor.qemu.spool import SpoolRange, range_of
@@ -81,6 +81,10 @@ class Run(Struct, frozen=True):
     """It has ended, and nobody has acknowledged that yet."""
     nics: dict[str, RunNic] = {}
     """By their links; one that is not there: an earlier version started it."""
+    made: MachineSpec | None = None
+    """What it is made of by now; None: an earlier version started it, or that is not known."""
+    plugged: dict[str, int] = {}
+    """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
 
     def nic(self, link: str) -> RunNic:
         """The NIC that a link is of. An earlier version made its MAC address of its place."""
@@ -244,7 +248,7 @@ class Runs:
                 self._remove(left)
             elif left.name != "run.json":
                 left.unlink()
-        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), nics={}, spool=None))
+        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), nics={}, spool=None, made=None))
 
     def note(self, machine: UUID) -> Run | None:
         """The note of its run as it stands now. Raises `OSError`."""

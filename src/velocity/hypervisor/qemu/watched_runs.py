@@ -32,9 +32,9 @@ CLEAR_AGAIN = 1.0
 """Seconds until what an ended run has left, and could not be cleared, is tried again."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunEntry:
-    """One run that is watched."""
+    """One run that is watched. `run` is its note, which changes with its devices."""
 
     session: WatchedRun
     meter: Meter
@@ -111,8 +111,9 @@ class WatchedRuns:
 
         async def ended(end: RunEnd | None) -> None:
             self._watches.remove(watched)
-            self._watched[who.machine].meter.close()
-            await self._end(session, run, end)
+            entry = self._watched[who.machine]
+            entry.meter.close()
+            await self._end(session, entry.run, end)
 
         session.on_asked = lambda: self._note_asked(session)
         session.on_end = ended

@@ -1,0 +1,26 @@
+"""Which disks of two specifications are the same: told by what they are, whatever their places. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from velocity.hypervisor.port import Bus, DiskSpec
+from velocity.storage.port import MediaRef
+
+Key = tuple[MediaRef, Bus, bool, int]
+
+
+def matched(has: Sequence[DiskSpec], wanted: Sequence[DiskSpec]) -> dict[int, DiskSpec]:
+    """Place of a disk that stays -> what it is to be; of one that is attached twice, each in its turn."""
+    by_key = dict(keyed(wanted))
+    return {place: by_key[key] for place, (key, _) in enumerate(keyed(has)) if key in by_key}
+
+
+def keyed(disks: Sequence[DiskSpec]) -> Iterator[tuple[Key, DiskSpec]]:
+    """Each disk with what tells it from the others."""
+    seen: Counter[tuple[MediaRef, Bus, bool]] = Counter()
+    for disk in disks:
+        what = (disk.media, disk.bus, disk.cdrom)
+        yield (*what, seen[what]), disk
+        seen[what] += 1

@@ -1,0 +1,28 @@
+"""Changes of a machine while it runs: each kind of device is compared and carried out by a module of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from velocity.hypervisor.port import HypervisorError, MachineSpec, Wait
+from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.live import disks
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.watched_runs import RunEntry
+
+Kind = Callable[[Change], Awaitable[None]]
+
+KINDS: Sequence[Kind] = (disks.alter,)
+
+
+async def alter(
+    place: HostDirectories, entry: RunEntry, asked: MachineSpec, deadline: float
+) -> tuple[MachineSpec, tuple[Wait, ...]]:
+    """What the run is made of now, and what waits. Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+    if entry.run.made is None:
+        raise HypervisorError("an earlier version of Velocity started it, and noted less of it")
+    change = Change(place, entry, asked, asyncio.get_running_loop().time() + deadline)
+    for kind in KINDS:
+        await kind(change)
+    return change.made, tuple(change.waits)

@@ -1,0 +1,63 @@
+"""A change of one run that is under way: what it is to be, what it is by now, and how QEMU is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from msgspec import structs
+
+from velocity.hypervisor.port import MachineSpec, Wait
+from velocity.hypervisor.qemu.hardware import Hardware, profile
+from velocity.hypervisor.qemu.launch import HostDirectories
+from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.watched_runs import RunEntry
+
+LEAST = 0.1
+"""Seconds that a question gets however late it is."""
+
+
+class Change:
+    """Each kind notes what may be in QEMU before it asks for it, so that a server that comes next finds it."""
+
+    def __init__(self, place: HostDirectories, entry: RunEntry, asked: MachineSpec, until: float) -> None:
+        assert entry.run.made is not None
+        self.place = place
+        self.session = entry.session
+        self.asked = asked
+        self.made: MachineSpec = entry.run.made
+        self.waits: list[Wait] = []
+        self._entry = entry
+        self._until = until
+
+    @property
+    def run(self) -> Run:
+        """Its note."""
+        return self._entry.run
+
+    @property
+    def hardware(self) -> Hardware:
+        """What it was started with."""
+        return profile(self.made.hardware)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(LEAST, self._until - asyncio.get_running_loop().time())
+
+    def wait(self, field: str, why: str) -> None:
+        self.waits.append(Wait(field, why))
+
+    async def execute(self, command: str, **arguments: Any) -> Any:
+        """Raises `HypervisorError`, `NotRunning`, `Unknown`."""
+        return await self.session.execute(command, deadline=self.left, **arguments)
+
+    async def note(self, **more: Any) -> None:
+        """Write down what it is made of now, with these fields of its `Run`. Raises `OSError`."""
+        self._entry.run = structs.replace(self._entry.run, made=self.made, **more)
+        await asyncio.to_thread(self.place.runs.write, self._entry.run)
+
+    def free_port(self) -> int | None:
+        """A spare PCI port with nothing in it; None: there is none."""
+        taken = set(self.run.plugged.values())
+        return next((one for one in range(self.hardware.spare_ports) if one not in taken), None)

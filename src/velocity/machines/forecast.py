@@ -1,0 +1,47 @@
+"""What of a change is done to a VM that runs, and what waits for its next start, and why: told before it is tried.
+
+Pure. What a guest refuses is known only afterwards: `live` tells that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from velocity.hypervisor.port import HostFacts
+from velocity.machines import disks, rules
+from velocity.machines.rules import Spec
+
+COLD = {
+    "machine_type": "a machine type is given at a start",
+    "firmware": "the firmware is loaded at a start",
+    "hardware": "the devices of a profile are made at a start",
+    "cpu": "a guest learns at its start what its CPU can do",
+    "input": "keyboard and pointer are made at a start",
+    "displays": "displays are made at a start",
+    "balloon": "the balloon is made at a start",
+    "nics": "NICs are connected at a start",
+    "cpus": "CPUs are given at a start",
+    "memory_mib": "memory is given at a start",
+    "rosetta": "it is chosen at a start",
+}
+"""What waits for the next start, and why."""
+
+Why = Callable[[Spec, Spec, HostFacts], str]
+"""What keeps a field of a run from becoming as it is to be; empty: nothing that is known."""
+
+LIVE: Mapping[str, Why] = {"media": disks.what_waits}
+"""What can be changed in a run, at least in part."""
+
+
+def forecast(spec: Spec, run: Spec | None, facts: HostFacts) -> tuple[list[str], dict[str, str]]:
+    """The fields that change at once, and those that wait with the reason, of what a run has otherwise."""
+    if run is None:
+        return [], {}
+    whys = {
+        field: LIVE[field](spec, run, facts) if field in LIVE else COLD.get(field, "")
+        for field in rules.waiting(spec, run)
+    }
+    return (
+        [field for field, why in whys.items() if not why and field in LIVE],
+        {field: why for field, why in whys.items() if why or field not in LIVE},
+    )

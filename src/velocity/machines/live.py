@@ -1,0 +1,149 @@
+"""Changes of VMs that run: what is asked of a run, what is written down before and after, and what waits, and why.
+
+The VM's new specification is committed first. A run may then be of it in part until the hypervisor has told what it is
+made of; a server that is killed in between asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import UNSET, structs
+
+from velocity.contract.machines import Attachment, State
+from velocity.contract.problems import Refused
+from velocity.hypervisor.disks import matched
+from velocity.hypervisor.port import Altered, HypervisorError, Machines, MachineSpec, NotRunning, Unknown
+from velocity.machines import rules
+from velocity.machines.builder import Builder
+from velocity.machines.forecast import COLD
+from velocity.machines.port import MachineStore
+from velocity.machines.rules import Spec
+
+if TYPE_CHECKING:
+    from velocity.machines.keeper import Keeper
+
+log = logging.getLogger(__name__)
+
+FIELDS = {"disks": "media", "memory": "memory_mib"}
+"""A field of the hypervisor's -> the VM's, where they are called otherwise."""
+LATER = "its present run cannot take it"
+"""Said of what could not be changed, where nothing more is known."""
+
+
+class LiveChanges:
+    """Makes runs be of what their VMs are. `changed_claim` is told of a VM whose run holds other things now."""
+
+    def __init__(
+        self, store: MachineStore, hypervisor: Machines, builder: Builder, changed_claim: Callable[[UUID], None]
+    ) -> None:
+        self._store = store
+        self._hypervisor = hypervisor
+        self._builder = builder
+        self._changed_claim = changed_claim
+
+    async def carry_out(self, keeper: Keeper) -> list[str]:
+        """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
+        keeper.stale = False
+        run, spec = keeper.progress.run, keeper.machine.spec
+        if run is None or keeper.progress.wanted is State.STOPPED:
+            return []
+        if not rules.waiting(spec, run) and run.coming is UNSET:
+            keeper.waits = {}
+            return []
+        try:
+            asked, lacks = self._builder.asked(keeper.machine, run)
+        except Refused as refused:
+            keeper.waits = dict.fromkeys(rules.waiting(spec, run), refused.message)
+            return [f"its devices cannot be changed while it runs ({refused.message}): {AT_LAST}"]
+        coming = rules.coming(spec, run, asked)
+        if not await self._note(keeper, run, structs.replace(run, coming=coming)):
+            return ["what it is made of could not be written down: its devices stay until its next start"]
+        written = keeper.written or frozenset()
+        keeper.written = written | set(coming.writes)
+        self._builder.begin_writing(keeper.written - written)
+        run = keeper.progress.run
+        assert run is not None
+        try:
+            altered = await self._hypervisor.alter(keeper.who, asked, deadline=rules.CALL_DEADLINE)
+        except Unknown as error:
+            keeper.waits = self._waits(spec, run, {}, lacks)
+            keeper.mark_unknown(silent=True)
+            return [f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"]
+        except HypervisorError as error:
+            await self._keep(keeper, run, structs.replace(run, coming=UNSET))
+            if isinstance(error, NotRunning):
+                keeper.mark_unknown()
+                return []
+            keeper.waits = dict.fromkeys(rules.waiting(spec, run), str(error))
+            return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"]
+        await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
+        keeper.waits = self._waits(spec, keeper.progress.run, _told(altered), lacks)
+        return []
+
+    def _waits(self, spec: Spec, run: Spec | None, told: dict[str, str], lacks: dict[str, str]) -> dict[str, str]:
+        """Of each field that waits, why."""
+        known = {**COLD, **told, **lacks}
+        return {field: known.get(field, LATER) for field in rules.waiting(spec, run)}
+
+    async def _keep(self, keeper: Keeper, before: Spec, after: Spec) -> None:
+        """Take what is known of a run now; what cannot be written is asked again by the server that comes next."""
+        if await self._note(keeper, before, after):
+            keeper.written = None if after.writes is UNSET else frozenset(after.writes)
+            self._changed_claim(keeper.machine.uuid)
+
+    async def _note(self, keeper: Keeper, before: Spec, after: Spec) -> bool:
+        """Whether it may go on: the run has not ended meanwhile. What is told before must have been written down."""
+        if keeper.progress.run is not before:
+            return False
+        begins = after.coming is not UNSET
+        if not begins:
+            keeper.progress = replace(keeper.progress, run=after)
+        try:
+            await self._store.alter_run(keeper.machine.vmid, keeper.progress.epoch, after)
+        except Refused as refused:
+            log.warning("vm %d: what it is made of is not written: %s", keeper.machine.vmid, refused.message)
+            return not begins
+        if begins:
+            if keeper.progress.run is not before:
+                return False
+            keeper.progress = replace(keeper.progress, run=after)
+        return True
+
+
+AT_LAST = "at the latest they hold from its next start on"
+
+
+def _told(altered: Altered) -> dict[str, str]:
+    return {FIELDS.get(one.field, one.field): one.why for one in altered.waits}
+
+
+def run_after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> Spec:
+    """What is kept of a run of which the hypervisor says that it is made so."""
+    return structs.replace(
+        run,
+        coming=UNSET,
+        media=_media_after(run, spec, asked, made),
+        writes=sorted({disk.media.medium for disk in made.disks if not disk.readonly}),
+    )
+
+
+def _media_after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> list[Attachment]:
+    """As they were asked for, of those that are so; else as they were, with what is set of them."""
+    as_asked = matched(made.disks, asked.disks)
+    by_disk = {id(disk): one for disk, one in zip(asked.disks, spec.media, strict=True)}
+    had = {(one.mid, one.mode): one for one in reversed(run.media)}
+    found = []
+    for place, disk in enumerate(made.disks):
+        wanted = as_asked.get(place)
+        if wanted == disk:
+            found.append(by_disk[id(wanted)])
+            continue
+        before = had.get((disk.media.medium, disk.bus.value)) or Attachment(disk.media.medium, disk.bus.value)
+        limits = by_disk[id(wanted)].limits if wanted is not None and wanted.limits == disk.limits else before.limits
+        found.append(structs.replace(before, limits=limits))
+    return found
