@@ -163,3 +163,34 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
         ):
             refused = host.run("vm", "set", "web", "--nic", wrong)
             assert refused.exit_code != 0 and f"{wrong!r} is not a NIC" in refused.stderr, wrong
+
+
+@pytest.mark.holds("CLI-350")
+def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Path) -> None:
+    def drives() -> list[str]:
+        return host.ok("vm", "cd", "show", "web").splitlines()
+
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.iso").write_bytes(b"x" * 8192)
+        host.ok("media", "upload", str(tmp_path / f"{name}.iso"), "--type", "ISO", "--name", name)
+    host.ok("vm", "create", "web", "--memory", "64M")
+    assert drives() == ["no CD-ROM drives"]
+    host.ok("vm", "cd", "insert", "web", "one")
+    assert drives() == ["USB: one"]
+    host.ok("vm", "cd", "insert", "web", "other")
+    assert drives() == ["USB: other"], "in the place of the only one"
+    host.ok("vm", "cd", "eject", "web")
+    assert drives() == ["USB: empty"]
+    host.ok("vm", "cd", "insert", "web", "one")
+    assert drives() == ["USB: one"], "it goes into the empty one"
+    host.ok("vm", "set", "web", "--drive", "virtio")
+    host.ok("vm", "cd", "insert", "web", "other", "--drive", "virtio")
+    assert drives() == ["USB: one", "VIRTIO: other"]
+    refused = host.run("vm", "cd", "eject", "web")
+    assert refused.exit_code and "name one of one, other" in refused.stderr
+    host.ok("vm", "cd", "eject", "web", "other")
+    assert drives() == ["USB: one", "VIRTIO: empty"]
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["one:usb"]\ndrives = ["usb"]\n')
+    host.ok("apply", str(file), "--yes")
+    assert drives() == ["USB: one", "USB: empty"]

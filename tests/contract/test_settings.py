@@ -18,7 +18,18 @@ SETTINGS = VmSettings.__struct_fields__
         (
             Spec,
             [],
-            ["machine_type", "firmware", "hardware", "attached_by", "writes", "interfaces", "last_nic", "nat_places"],
+            [
+                "machine_type",
+                "firmware",
+                "hardware",
+                "attached_by",
+                "writes",
+                "plugged",
+                "coming",
+                "interfaces",
+                "last_nic",
+                "nat_places",
+            ],
         ),
     ],
 )

@@ -7,7 +7,10 @@ import pytest
 
 from tests.ports.subjects import DEADLINE, HOST, Subject, machine, next_run, spec
 from velocity.hypervisor.port import (
+    FIRST_HARDWARE,
+    Altered,
     Bus,
+    Cache,
     DiskLimits,
     DiskSpec,
     Fact,
@@ -42,7 +45,7 @@ async def runs(subject: Subject, *disks: DiskSpec) -> tuple[Incarnation, Machine
     who = machine()
     made = msgspec.structs.replace(spec(subject.hypervisor, held=True, displays=0), disks=disks)
     await subject.hypervisor.machines.start(who, made, deadline=DEADLINE)
-    return who, made
+    return who, msgspec.structs.replace(made, held=False)
 
 
 @pytest.mark.holds("GUEST-350")
@@ -78,3 +81,70 @@ async def test_only_this_very_run_is_changed_and_silence_is_unknown(subject: Sub
     await machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
         await machines.alter(who, made, deadline=DEADLINE)
+
+
+async def becomes(subject: Subject, who: Incarnation, made: MachineSpec, *disks: DiskSpec, **more: object) -> Altered:
+    """What comes of asking for these disks."""
+    wanted = msgspec.structs.replace(made, disks=disks, **more)
+    return await subject.hypervisor.machines.alter(who, wanted, deadline=DEADLINE)
+
+
+def iso(number: int, bus: Bus = Bus.USB) -> DiskSpec:
+    return disk(number, bus, readonly=True, cdrom=True)
+
+
+@pytest.mark.holds("GUEST-351")
+@pytest.mark.parametrize("bus", list(Bus))
+async def test_disks_are_added_and_removed_and_their_media_are_free_again(subject: Subject, bus: Bus) -> None:
+    """Also into a machine that has no controller for them yet; a machine that does not run keeps a BLOCK disk."""
+    who, made = await runs(subject)
+    altered = await becomes(subject, who, made, disk(0, bus), disk(1, bus, readonly=True))
+    assert (altered.spec.disks, altered.waits) == ((disk(0, bus), disk(1, bus, readonly=True)), ())
+    await subject.restart()
+    await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    altered = await becomes(subject, who, made, disk(1, bus, readonly=True))
+    if bus is Bus.BLOCK and altered.waits:
+        (wait,) = altered.waits
+        assert (wait.field, wait.medium) == ("disks", medium(0).medium) and "has not let go" in wait.why
+        assert altered.spec.disks == (disk(0, bus), disk(1, bus, readonly=True))
+        return
+    assert (altered.spec.disks, altered.waits) == ((disk(1, bus, readonly=True),), ())
+    altered = await becomes(subject, who, made, disk(1, bus, readonly=True), disk(0, Bus.USB), disk(2, bus))
+    assert altered.spec.disks == (disk(1, bus, readonly=True), disk(0, Bus.USB), disk(2, bus)), altered.waits
+
+
+@pytest.mark.holds("GUEST-352")
+@pytest.mark.parametrize("bus", [Bus.USB, Bus.VIRTIO])
+async def test_an_iso_is_changed_in_its_drive_ejected_and_put_into_an_empty_one(subject: Subject, bus: Bus) -> None:
+    who, made = await runs(subject, iso(0, bus), disk(1))
+    altered = await becomes(subject, who, made, iso(2, bus), disk(1))
+    assert (altered.spec.disks, altered.spec.drives, altered.waits) == ((iso(2, bus), disk(1)), (), ())
+    altered = await becomes(subject, who, made, disk(1))
+    assert (altered.spec.disks, altered.spec.drives, altered.waits) == ((disk(1),), (bus,), ()), "the drive stays"
+    await subject.restart()
+    await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    altered = await becomes(subject, who, made, iso(3, bus), disk(1))
+    assert (altered.spec.disks, altered.spec.drives, altered.waits) == ((iso(3, bus), disk(1)), (), ())
+    altered = await becomes(subject, who, made, iso(3, bus), disk(1), drives=(bus,))
+    assert (altered.spec.drives, altered.waits) == ((bus,), ()), "one more, empty"
+    altered = await becomes(subject, who, made, iso(3, bus), disk(1), iso(0, bus))
+    assert sorted(one.media.medium for one in altered.spec.disks) == sorted(medium(one).medium for one in (3, 1, 0))
+    assert altered.spec.drives == ()
+
+
+@pytest.mark.holds("GUEST-353")
+async def test_what_cannot_change_while_it_runs_waits_with_its_reason(subject: Subject) -> None:
+    who, made = await runs(subject, disk(0), disk(1, Bus.BLOCK))
+    altered = await becomes(subject, who, made, disk(0, cache=Cache.NONE), disk(1, Bus.BLOCK))
+    assert altered.spec.disks == (disk(0), disk(1, Bus.BLOCK))
+    assert [(one.field, one.medium) for one in altered.waits] == [("disks", medium(0).medium)]
+    altered = await becomes(subject, who, made, disk(0))
+    assert altered.spec.disks == (disk(0), disk(1, Bus.BLOCK)), "at its place on the root bus it cannot be taken out"
+    assert [(one.field, one.medium) for one in altered.waits] == [("disks", medium(1).medium)]
+    altered = await becomes(subject, who, made, disk(1, Bus.BLOCK), disk(0))
+    assert [one.field for one in altered.waits] == ["disks"], "the boot order"
+    old = msgspec.structs.replace(made, hardware=FIRST_HARDWARE, held=True, disks=())
+    other = machine()
+    await subject.hypervisor.machines.start(other, old, deadline=DEADLINE)
+    altered = await becomes(subject, other, old, disk(2, Bus.BLOCK))
+    assert altered.spec.disks == () and "needs hardware 2" in altered.waits[0].why

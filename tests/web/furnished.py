@@ -13,7 +13,7 @@ from tests.host import Host
 from tests.patience import PATIENCE
 from velocity.access.sessions import Caller
 from velocity.client import Client
-from velocity.contract.machines import Attachment, Display, Nic
+from velocity.contract.machines import Attachment, Display, EmptyDrive, Nic
 from velocity.tasks.service import TaskProgress
 
 TEAM, WEB, RUNS, ANN = 1, 1, 2, 1
@@ -38,7 +38,14 @@ def furnish(host: Host, scratch: Path) -> None:
         displays = [Display(name="one", width=64, height=64), Display(name="two", width=64, height=64)]
         media = [Attachment(mid=disk, mode="BLOCK")]
         web = client.create_vm(
-            name="web", gid=0, cpus=1, memory_mib=64, displays=displays, media=media, nics=[Nic(type="NAT")]
+            name="web",
+            gid=0,
+            cpus=1,
+            memory_mib=64,
+            displays=displays,
+            media=media,
+            drives=[EmptyDrive(mode="USB")],
+            nics=[Nic(type="NAT")],
         ).vmid
         runs = client.create_vm(name="runs", gid=team, cpus=1, memory_mib=64, displays=displays[:1]).vmid
         client.set_vm_state(vmid=runs, state="RUNNING")

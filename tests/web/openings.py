@@ -168,6 +168,7 @@ DIALOGS = (
         (press("Details"), press("Use this host's…")),
         "Use this host's…",
     ),
+    dialog("pages/vm/overview/ChangeDisc", f"/vms/{WEB}", "Insert a disc"),
     dialog("pages/vm/Clone", f"/vms/{WEB}", MORE_WEB, press("Clone…")),
     dialog("ui/DeleteVms", f"/vms/{WEB}", MORE_WEB, press("Delete…")),
     dialog("ui/DeleteVms", f"/vms/{RUNS}", MORE_RUNS, press("Delete…")),

@@ -276,6 +276,11 @@ def seen_media(client: Client) -> dict[UUID, str]:
     return {one.mid: one.name for one in _everything(client).media}
 
 
+def isos(client: Client) -> dict[UUID, str]:
+    """The names of the ISOs among them."""
+    return {one.mid: one.name for one in _everything(client).media if one.type == "ISO"}
+
+
 def vm_names(client: Client) -> dict[int, str]:
     """The names of all VMs that the caller sees."""
     return {one.vmid: one.name for one in _everything(client).vms}

@@ -30,6 +30,7 @@ VMS_REFUSED = 17100
 
 VERBS = {
     "create": "velocity.cli.vm_change:create",
+    "cd": "velocity.cli.cd:cd",
     "set": "velocity.cli.vm_change:set_",
     "clone": "velocity.cli.vm_change:clone",
     "screen": "velocity.cli.screen:screen",

@@ -15,7 +15,7 @@ from velocity.cli import attachments, resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
-from velocity.contract.machines import Display, Interface, NatKind, Nic, VmInfo, VmSettings
+from velocity.contract.machines import Display, EmptyDrive, Interface, NatKind, Nic, VmInfo, VmSettings
 from velocity.sizes import size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -135,6 +135,7 @@ _NIC_FORM = re.compile(
 _DISPLAY: Options = {"multiple": True, "metavar": "[NAME=]WxH"}
 _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
 _MEDIA_WORDS = f"OPTION is one of {attachments.KNOWN}"
+_DRIVE: Options = {"multiple": True, "type": click.Choice(["usb", "virtio"])}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
 _NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
 INPUTS = ("virtio", "ps2", "usb")
@@ -182,6 +183,16 @@ WORDS = (
         read=lambda place, texts: [attachments.to_attachment(place, text) for text in texts],
         label="medium",
         show=lambda called, media: [attachments.shown(called, one) for one in media],
+    ),
+    Word(
+        field="drives",
+        name="drives",
+        option="--drive",
+        create={**_DRIVE, "help": "An empty CD-ROM drive; can be given several times."},
+        alter={**_DRIVE, "type": click.Choice(["usb", "virtio", "none"]), "help": "The empty drives; `none` for none."},
+        read=lambda _, modes: [EmptyDrive(mode=mode.upper()) for mode in modes],
+        label="drive",
+        show=lambda _, drives: [f"{one.mode}, empty" for one in drives],
     ),
     Word(
         field="nics",

@@ -29,6 +29,7 @@ from velocity.contract.settings import Form, with_settings
 from velocity.contract.vm_settings import Attachment as Attachment
 from velocity.contract.vm_settings import DiskLimits as DiskLimits
 from velocity.contract.vm_settings import Display as Display
+from velocity.contract.vm_settings import EmptyDrive as EmptyDrive
 from velocity.contract.vm_settings import Interface as Interface
 from velocity.contract.vm_settings import MediaMode as MediaMode
 from velocity.contract.vm_settings import NatKind as NatKind

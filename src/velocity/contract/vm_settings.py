@@ -102,6 +102,12 @@ class Attachment(Wire, frozen=True):
     sector_size: SectorSize | UnsetType = UNSET
 
 
+class EmptyDrive(Wire, frozen=True):
+    """A CD-ROM drive without a medium."""
+
+    mode: Annotated[Literal["USB", "VIRTIO"], Meta(description="how it is attached")]
+
+
 class Nic(Wire, frozen=True):
     type: Annotated[Word, fields.one_of("NAT", "BRIDGE")]
     host: Nicid | UnsetType = UNSET
@@ -133,6 +139,13 @@ class Interface(Wire, frozen=True):
 
 Displays = Annotated[list[Display], Meta(max_length=8, description="at most 8")]
 Attachments = Annotated[list[Attachment], Meta(max_length=32, description="at most 32, in boot order")]
+Drives = Annotated[
+    list[EmptyDrive],
+    Meta(
+        max_length=4,
+        description="empty CD-ROM drives, at most 4; an ISO that is added to `media` with the mode of one goes into it",
+    ),
+]
 Nics = Annotated[list[Nic], Meta(max_length=8, description="at most 8")]
 
 
@@ -165,6 +178,7 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     memory_mib: Positive
     displays: Displays = []
     media: Attachments = []
+    drives: Drives = []
     nics: Nics = []
     input: Input = "virtio"
     cpu: Cpu = "best"

@@ -111,10 +111,14 @@ class FactReport(Value, frozen=True):
 
 
 class Wait(Value, frozen=True):
-    """A field of a `MachineSpec` of which not all could be changed while the machine runs, and why, for people."""
+    """A field of a `MachineSpec` of which not all could be changed while the machine runs, and why, for people.
+
+    `medium` is the one that it is about, if it is about one.
+    """
 
     field: str
     why: str
+    medium: UUID | None = None
 
 
 class Altered(Value, frozen=True):

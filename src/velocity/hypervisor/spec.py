@@ -100,7 +100,7 @@ class MachineSpec(Value, frozen=True):
 
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
-    `cpu` is best, host, or one of the host's `cpu_models`.
+    `cpu` is best, host, or one of the host's `cpu_models`. `drives` are the buses of CD-ROM drives without a medium.
     """
 
     name: str
@@ -116,6 +116,7 @@ class MachineSpec(Value, frozen=True):
     balloon: bool = True
     input: Input = Input.USB
     cpu: str = "host"
+    drives: tuple[Bus, ...] = ()
 
 
 class HardwareProfile(Value, frozen=True):

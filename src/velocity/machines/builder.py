@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from msgspec import UNSET, structs
@@ -36,6 +37,18 @@ from velocity.media.library import Library
 from velocity.media.rules import boot_warnings
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked to become: `media` are the attachments that its disks are of.
+
+    `lacks` says why others are not among them; empty: none is missing.
+    """
+
+    spec: MachineSpec
+    media: list[Attachment]
+    lacks: str
 
 
 class Builder:
@@ -95,6 +108,10 @@ class Builder:
         warnings += disks.sector_warnings(spec, has, media, names, self._takes)
         return spec, [*warnings, *boot_warnings(media, names, self._takes)]
 
+    def is_iso(self, mid: UUID) -> bool:
+        medium = self._library.find(mid)
+        return medium is not None and medium.is_iso
+
     def check_disks(self, spec: Spec) -> None:
         """What it may write to must be there. Raises `Refused`."""
         for one in spec.media:
@@ -142,14 +159,14 @@ class Builder:
     def warnings(self, machine: Machine, run: Spec | None) -> list[str]:
         """What a VM has attached writable, and does not write to: now, or from its next start on."""
         lost = [
-            f"{self._called(mid)} is read-only from the next start on: whoever attached it writable no longer holds "
+            f"{self.called(mid)} is read-only from the next start on: whoever attached it writable no longer holds "
             f"{Permission.MEDIA_WRITE.value} on its group; somebody who does may attach it again"
             for mid in self.writers.lost(machine)
         ]
         if run is None or not isinstance(run.writes, list):
             return lost
         return lost + [
-            f"{self._called(one.mid)} is read-only until the next start: the right to write to it was missing when the "
+            f"{self.called(one.mid)} is read-only until the next start: the right to write to it was missing when the "
             "VM was started"
             for _, one in self._written_by(machine.gid, run)
             if one.mid not in run.writes
@@ -179,16 +196,24 @@ class Builder:
             self._sources.check_startable(disk.media.medium, machine.vmid, writes=may_write)
         return self._spec(machine, disks)
 
-    def asked(self, machine: Machine, run: Spec) -> tuple[MachineSpec, dict[str, str]]:
-        """What a run is to become as far as it can; and of fields that lack something now, what that is."""
+    async def asked(self, machine: Machine, run: Spec) -> Asked:
+        """What a run is to become. What it has stays as it was given; what is new must be free now, as at a start."""
         has = {(one.mid, one.mode, one.readonly) for one in run.media}
-        asked = [
-            structs.replace(disk, readonly=disk.media.medium not in run.writes)
-            if run.writes is not UNSET and (one.mid, one.mode, one.readonly) in has
-            else disk
-            for one, disk in zip(machine.spec.media, self._disks(machine), strict=True)
-        ]
-        return self._spec(machine, tuple(asked)), {}
+        media, asked, lacks = [], [], []
+        for one, disk in zip(machine.spec.media, self._disks(machine), strict=True):
+            if run.writes is not UNSET and (one.mid, one.mode, one.readonly) in has:
+                disk = structs.replace(disk, readonly=disk.media.medium not in run.writes)
+            elif (one.mid, one.mode, one.readonly) not in has:
+                try:
+                    await self._states.check(disk.media.pool, writes=not disk.readonly)
+                    if not self.writers.never(one.mid):
+                        self._sources.check_startable(one.mid, machine.vmid, writes=not disk.readonly)
+                except Refused as refused:
+                    lacks.append(refused.message)
+                    continue
+            media.append(one)
+            asked.append(disk)
+        return Asked(self._spec(machine, tuple(asked)), media, "; ".join(lacks))
 
     def _spec(self, machine: Machine, disks: tuple[DiskSpec, ...]) -> MachineSpec:
         spec = machine.spec
@@ -203,6 +228,7 @@ class Builder:
             input=Input(spec.input),
             cpu=spec.cpu,
             disks=disks,
+            drives=tuple(Bus(one.mode) for one in spec.drives),
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(spec, nic, one) for nic, one in interfaces.pairs(spec)),
         )
@@ -231,7 +257,7 @@ class Builder:
 
     def limited_at_once(self, spec: Spec, run: Spec | None) -> list[str]:
         """What is said in a plan of the limits that a change sets while its VM runs."""
-        names = [self._called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
+        names = [self.called(run.media[place].mid) for place in disks.limits_to_set(spec, run)] if run else []
         return [f"the I/O limits of {name} change at once, while the VM runs" for name in names]
 
     def interfaces(self, machine: Machine, run: Spec | None) -> list[Interface]:
@@ -279,7 +305,7 @@ class Builder:
             if (words := self._sources.sharing(mid, vmid, writes=mid in written)) is not None:
                 yield words
 
-    def _called(self, mid: UUID) -> str:
+    def called(self, mid: UUID) -> str:
         """A medium for whoever asks: by its name, if they may see it."""
         medium = self._library.find(mid)
         return f"medium {mid}" if medium is None else self._library.visible_name(medium)

@@ -14,6 +14,25 @@ from velocity.hypervisor.port import SECTOR, DiskLimits, HostFacts
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
+FORM = "how a disk is cached, read and written is chosen when it is attached"
+ORDER = "the boot order is read at a start"
+FIXED = "a BLOCK disk that was there at the start cannot be taken out while the VM runs"
+NEWER = "needs hardware 2, from the next start on: `velocity vm set VM --hardware latest`"
+
+
+def with_drives(spec: Spec, has: Spec, iso: Callable[[UUID], bool]) -> Spec:
+    """An ISO that is added goes into an empty drive of its mode, if no other one leaves it a drive."""
+    modes = {mode.value for mode in (MediaMode.USB, MediaMode.VIRTIO)}
+    now, before = ([one.mode for one in each.media if one.mode in modes and iso(one.mid)] for each in (spec, has))
+    added = Counter(now) - Counter(before)
+    left = []
+    for one in spec.drives:
+        if added[one.mode]:
+            added[one.mode] -= 1
+        else:
+            left.append(one)
+    return structs.replace(spec, drives=left)
+
 
 def check(spec: Spec, media: Sequence[Medium]) -> None:
     """Refuse sectors of a CD-ROM, and limits that say the same twice. `media` are what is attached."""
@@ -76,9 +95,29 @@ def limits_of(one: Attachment) -> DiskLimits:
 
 def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     """What of the disks of a run cannot become as it is to be; empty: all can."""
-    if with_limits(run, spec).media != spec.media:
-        return "disks are attached at a start"
-    return ""
+    has, wanted = dict(_in_turn(run)), dict(_in_turn(spec))
+    stay = {key for key, one in wanted.items() if key in has and has[key].mode == one.mode}
+    whys = [_why_not_added(one, run, facts) for key, one in wanted.items() if key not in stay]
+    whys += [_why_not_removed(one, run) for key, one in has.items() if key not in stay]
+    stays = [(has[key], one) for key, one in wanted.items() if key in stay]
+    whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits) != one]
+    if [one.mid for before, one in stays] != [one.mid for key, one in has.items() if key in stay]:
+        whys.append(ORDER)
+    return "; ".join(dict.fromkeys(why for why in whys if why))
+
+
+def _why_not_added(one: Attachment, run: Spec, facts: HostFacts) -> str:
+    """Disks by USB and SCSI find their controller, or a PCI port for it; a BLOCK disk takes a port for itself."""
+    spare = any(profile.spare_ports for profile in facts.hardware if profile.name == run.hardware)
+    shared = one.mode != MediaMode.BLOCK.value and one.mode in {
+        *(has.mode for has in run.media),
+        *(has.mode for has in run.drives),
+    }
+    return "" if spare or shared else NEWER
+
+
+def _why_not_removed(one: Attachment, run: Spec) -> str:
+    return FIXED if one.mode == MediaMode.BLOCK.value and one.mid not in run.plugged else ""
 
 
 def limits_to_set(spec: Spec, run: Spec | None) -> dict[int, DiskLimits]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from velocity.contract.machines import Attachment, State
+from velocity.contract.machines import Attachment, EmptyDrive, State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.disks import matched
-from velocity.hypervisor.port import Altered, HypervisorError, Machines, MachineSpec, NotRunning, Unknown
+from velocity.hypervisor.port import Altered, Bus, HypervisorError, Machines, MachineSpec, NotRunning, Unknown
 from velocity.machines import rules
-from velocity.machines.builder import Builder
+from velocity.machines.builder import Asked, Builder
 from velocity.machines.forecast import COLD
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Spec
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FIELDS = {"disks": "media", "memory": "memory_mib"}
 """A field of the hypervisor's -> the VM's, where they are called otherwise."""
+AT_LAST = "at the latest they hold from its next start on"
 LATER = "its present run cannot take it"
 """Said of what could not be changed, where nothing more is known."""
 
@@ -56,11 +57,11 @@ class LiveChanges:
             keeper.waits = {}
             return []
         try:
-            asked, lacks = self._builder.asked(keeper.machine, run)
+            asked = await self._builder.asked(keeper.machine, run)
         except Refused as refused:
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), refused.message)
             return [f"its devices cannot be changed while it runs ({refused.message}): {AT_LAST}"]
-        coming = rules.coming(spec, run, asked)
+        coming = rules.coming(spec, run, asked.spec)
         if not await self._note(keeper, run, structs.replace(run, coming=coming)):
             return ["what it is made of could not be written down: its devices stay until its next start"]
         written = keeper.written or frozenset()
@@ -69,9 +70,9 @@ class LiveChanges:
         run = keeper.progress.run
         assert run is not None
         try:
-            altered = await self._hypervisor.alter(keeper.who, asked, deadline=rules.CALL_DEADLINE)
+            altered = await self._hypervisor.alter(keeper.who, asked.spec, deadline=rules.CALL_DEADLINE)
         except Unknown as error:
-            keeper.waits = self._waits(spec, run, {}, lacks)
+            keeper.waits = _waits(spec, run, {}, asked)
             keeper.mark_unknown(silent=True)
             return [f"it is not known whether its devices have changed ({error}): they are asked again, and {AT_LAST}"]
         except HypervisorError as error:
@@ -81,14 +82,17 @@ class LiveChanges:
                 return []
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), str(error))
             return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"]
-        await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
-        keeper.waits = self._waits(spec, keeper.progress.run, _told(altered), lacks)
+        await self._keep(keeper, run, run_after(run, asked, altered.spec))
+        keeper.waits = _waits(spec, keeper.progress.run, self._told(altered), asked)
         return []
 
-    def _waits(self, spec: Spec, run: Spec | None, told: dict[str, str], lacks: dict[str, str]) -> dict[str, str]:
-        """Of each field that waits, why."""
-        known = {**COLD, **told, **lacks}
-        return {field: known.get(field, LATER) for field in rules.waiting(spec, run)}
+    def _told(self, altered: Altered) -> dict[str, str]:
+        """Field -> what the hypervisor says of it, with the names of media."""
+        told: dict[str, list[str]] = {}
+        for one in altered.waits:
+            why = one.why if one.medium is None else f"{self._builder.called(one.medium)}: {one.why}"
+            told.setdefault(FIELDS.get(one.field, one.field), []).append(why)
+        return {field: "; ".join(dict.fromkeys(whys)) for field, whys in told.items()}
 
     async def _keep(self, keeper: Keeper, before: Spec, after: Spec) -> None:
         """Take what is known of a run now; what cannot be written is asked again by the server that comes next."""
@@ -115,35 +119,40 @@ class LiveChanges:
         return True
 
 
-AT_LAST = "at the latest they hold from its next start on"
+def _waits(spec: Spec, run: Spec | None, told: dict[str, str], asked: Asked) -> dict[str, str]:
+    """Of each field that waits, why."""
+    lacks = {"media": asked.lacks} if asked.lacks else {}
+    known = {**COLD, **told, **lacks}
+    return {field: known.get(field, LATER) for field in rules.waiting(spec, run)}
 
 
-def _told(altered: Altered) -> dict[str, str]:
-    return {FIELDS.get(one.field, one.field): one.why for one in altered.waits}
-
-
-def run_after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> Spec:
+def run_after(run: Spec, asked: Asked, made: MachineSpec) -> Spec:
     """What is kept of a run of which the hypervisor says that it is made so."""
+    blocks = {disk.media.medium for disk in made.disks if disk.bus is Bus.BLOCK}
+    started = {one.mid for one in run.media} - {*run.plugged}
     return structs.replace(
         run,
         coming=UNSET,
-        media=_media_after(run, spec, asked, made),
+        media=_media_after(run, asked, made),
+        drives=[EmptyDrive(cast("Any", bus.value)) for bus in made.drives],
+        plugged=tuple(sorted(blocks - started)),
         writes=sorted({disk.media.medium for disk in made.disks if not disk.readonly}),
     )
 
 
-def _media_after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> list[Attachment]:
+def _media_after(run: Spec, asked: Asked, made: MachineSpec) -> list[Attachment]:
     """As they were asked for, of those that are so; else as they were, with what is set of them."""
-    as_asked = matched(made.disks, asked.disks)
-    by_disk = {id(disk): one for disk, one in zip(asked.disks, spec.media, strict=True)}
+    wanted = matched(made.disks, asked.spec.disks)
+    attachments = {id(disk): one for disk, one in zip(asked.spec.disks, asked.media, strict=True)}
     had = {(one.mid, one.mode): one for one in reversed(run.media)}
     found = []
     for place, disk in enumerate(made.disks):
-        wanted = as_asked.get(place)
-        if wanted == disk:
-            found.append(by_disk[id(wanted)])
+        asked_for = wanted.get(place)
+        attachment = attachments.get(id(asked_for)) if asked_for is not None else None
+        if attachment is not None and asked_for == disk:
+            found.append(attachment)
             continue
         before = had.get((disk.media.medium, disk.bus.value)) or Attachment(disk.media.medium, disk.bus.value)
-        limits = by_disk[id(wanted)].limits if wanted is not None and wanted.limits == disk.limits else before.limits
-        found.append(structs.replace(before, limits=limits))
+        limited = attachment is not None and asked_for is not None and asked_for.limits == disk.limits
+        found.append(structs.replace(before, limits=attachment.limits) if limited and attachment else before)
     return found

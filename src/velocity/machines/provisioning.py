@@ -104,6 +104,8 @@ class Provisioning:
         spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
         name = request.name if isinstance(request.name, str) else old.name
         spec = disks.with_sectors(spec, old.spec)
+        if "drives" not in settings_of(VmSettings, request) and spec.media is not old.spec.media:
+            spec = disks.with_drives(spec, old.spec, self._fleet.builder.is_iso)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)
         warnings += rules.noticed(old.spec, spec, facts)

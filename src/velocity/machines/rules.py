@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
 
     `attached_by`: who attached a medium of another group writable (see `Writers`); absent: nobody was asked yet.
     `writes`, of a run: the media that it was given to write to; absent: an older version started it.
+    `plugged`, of a run: what was attached as BLOCK while it runs.
     `coming`, of a run: see there; absent: no change of it is under way.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
@@ -53,6 +55,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     hardware: str = FIRST_HARDWARE
     attached_by: dict[UUID, int] | UnsetType = UNSET
     writes: list[UUID] | UnsetType = UNSET
+    plugged: tuple[UUID, ...] = ()
     coming: Coming | UnsetType = UNSET
     interfaces: tuple[Interface, ...] = ()
     last_nic: int = 0
@@ -126,7 +129,14 @@ def memory_given(spec: Spec, run: Spec | None) -> int:
 def waiting(spec: Spec, run: Spec | None) -> list[str]:
     """The fields whose change takes effect at the next start."""
     names = (*WAITING, *PINNED)
-    return [] if run is None else [name for name in names if _effective(spec, name) != _effective(run, name)]
+    return [] if run is None else [name for name in names if _differs(spec, run, name)]
+
+
+def _differs(spec: Spec, run: Spec, name: str) -> bool:
+    """A drive that is there and is not to be, goes at the next start and keeps nobody waiting."""
+    if name == "drives":
+        return bool(Counter(spec.drives) - Counter(run.drives))
+    return _effective(spec, name) != _effective(run, name)
 
 
 def _effective(spec: Spec, name: str) -> object:

@@ -87,6 +87,7 @@ class VmEntry(FileEntry, frozen=True):
     memory: int | str = "1G"
     displays: list[str] = []
     media: list[str] = []
+    drives: list[str] | None = None
     nics: list[str] = []
     input: Literal["virtio", "ps2", "usb"] | None = None
     cpu: str | None = None

@@ -160,6 +160,12 @@ class FakeHypervisor:
         if seen:
             self.state.tell(run.who, fact, why)
 
+    def let_go(self, machine: UUID) -> None:
+        """The guest lets go of what it was to, and of whatever is taken out from here on."""
+        run = self.runs[machine]
+        run.devices.lets_go = True
+        self.state.tell(run.who, run.fact, run.why, devices=True)
+
     async def heard(self) -> None:
         """Returns when whoever listens has taken all news so far."""
         for queue in list(self.state.news.values()):

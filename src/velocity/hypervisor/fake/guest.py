@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw, ImageFont
 
+from velocity.hypervisor.fake.live import FakeDevices
 from velocity.hypervisor.port import (
     Confinement,
     DisplayConsole,
@@ -55,6 +56,10 @@ class FakeRun:
     streams: list[FakeStream] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
     usage: Usage | None = NOTHING
+    devices: FakeDevices = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.devices = FakeDevices(self.spec)
 
     def say(self, data: bytes) -> None:
         """The guest says something on its serial console."""

@@ -2,19 +2,107 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+
 from msgspec import structs
 
-from velocity.hypervisor.disks import matched
-from velocity.hypervisor.port import MachineSpec, Wait
+from velocity.hypervisor.disks import Key, keyed
+from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec, Wait
+
+OLD = "1"
+"""The hardware into which no PCI device can be plugged."""
 
 
-def become(has: MachineSpec, asked: MachineSpec) -> tuple[MachineSpec, tuple[Wait, ...]]:
-    """What it is made of from here on, and what waits."""
-    return _limited(has, asked), ()
+@dataclass(eq=False)
+class Slot:
+    """A disk, or a CD-ROM drive with or without a medium. `cold`: it was there at the start."""
+
+    bus: Bus
+    cdrom: bool
+    disk: DiskSpec | None
+    cold: bool = False
 
 
-def _limited(has: MachineSpec, asked: MachineSpec) -> MachineSpec:
-    disks = list(has.disks)
-    for place, wanted in matched(has.disks, asked.disks).items():
-        disks[place] = structs.replace(disks[place], limits=wanted.limits)
-    return structs.replace(has, disks=tuple(disks))
+class FakeDevices:
+    """The devices of one run. `lets_go`: whether the guest lets go of what is taken out."""
+
+    def __init__(self, spec: MachineSpec) -> None:
+        self.spec = structs.replace(spec, held=False)
+        self.lets_go = True
+        self._slots = [Slot(one.bus, one.cdrom, one, cold=True) for one in spec.disks]
+        self._slots += [Slot(bus, True, None, cold=True) for bus in spec.drives]
+        self._waits: list[Wait] = []
+
+    def become(self, asked: MachineSpec) -> tuple[MachineSpec, tuple[Wait, ...]]:
+        """What it is made of from here on, and what waits."""
+        self._waits = []
+        wanted = dict(keyed(asked.disks))
+        has = [key for key, _ in keyed(self._disks)]
+        coming = [disk for key, disk in wanted.items() if key not in has]
+        full = [one for one in self._slots if one.disk is not None]
+        leaving = [slot for key, slot in zip(has, full, strict=True) if key not in wanted]
+        for disk in self._change_media(coming, [one for one in leaving if one.cdrom]):
+            coming.remove(disk)
+        for slot in leaving:
+            if not slot.cdrom:
+                self._unplug(slot)
+        for disk in coming:
+            self._plug(asked, disk)
+        for bus in (Counter(asked.drives) - Counter(self._empty)).elements():
+            self._slots.append(Slot(bus, True, None))
+        self._set(wanted)
+        self.spec = structs.replace(self.spec, disks=tuple(self._disks), drives=tuple(self._empty))
+        return self.spec, tuple(self._waits)
+
+    @property
+    def _disks(self) -> list[DiskSpec]:
+        return [one.disk for one in self._slots if one.disk is not None]
+
+    @property
+    def _empty(self) -> list[Bus]:
+        return [one.bus for one in self._slots if one.disk is None]
+
+    def _change_media(self, coming: list[DiskSpec], gone: list[Slot]) -> list[DiskSpec]:
+        empty = [one for one in self._slots if one.disk is None]
+        found = []
+        for disk in coming:
+            slot = next((one for one in [*gone, *empty] if disk.cdrom and one.bus is disk.bus), None)
+            if slot is not None:
+                (gone if slot in gone else empty).remove(slot)
+                slot.disk = disk
+                found.append(disk)
+        for slot in gone:
+            slot.disk = None
+        return found
+
+    def _unplug(self, slot: Slot) -> None:
+        assert slot.disk is not None
+        if slot.bus is Bus.BLOCK and slot.cold:
+            self._waits.append(Wait("disks", "it was there at the start", slot.disk.media.medium))
+        elif not self.lets_go:
+            self._waits.append(Wait("disks", "the guest has not let go of it yet", slot.disk.media.medium))
+        else:
+            self._slots.remove(slot)
+
+    def _plug(self, asked: MachineSpec, disk: DiskSpec) -> None:
+        same = [one for one in self._disks if one.media == disk.media and not (one.readonly and disk.readonly)]
+        if same or (disk.bus is Bus.BLOCK and self.spec.hardware == OLD):
+            why = "the guest has not let go of it yet" if same else "needs hardware 2"
+            self._waits.append(Wait("disks", why, disk.media.medium))
+        else:
+            self._slots.append(Slot(disk.bus, disk.cdrom, disk))
+
+    def _set(self, wanted: dict[Key, DiskSpec]) -> None:
+        """Limits at once; how a disk is cached and the like waits, as does another order."""
+        has = [key for key, _ in keyed(self._disks)]
+        full = [one for one in self._slots if one.disk is not None]
+        for key, slot in zip(has, full, strict=True):
+            assert slot.disk is not None
+            if (disk := wanted.get(key)) is None:
+                continue
+            slot.disk = structs.replace(slot.disk, limits=disk.limits)
+            if slot.disk != disk:
+                self._waits.append(Wait("disks", "it is chosen when a disk is attached", disk.media.medium))
+        if not self._waits and [key for key in has if key in wanted] != list(wanted):
+            self._waits.append(Wait("disks", "the boot order is read at a start"))

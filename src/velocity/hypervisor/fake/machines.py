@@ -9,7 +9,6 @@ from uuid import UUID
 
 from velocity.hypervisor.fake.faults import Faults
 from velocity.hypervisor.fake.guest import FakeRun
-from velocity.hypervisor.fake.live import become
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import (
     Altered,
@@ -94,7 +93,7 @@ class FakeMachines:
 
         def work() -> None:
             run = self._state.running(who)
-            run.spec, waits = become(run.spec, spec)
+            run.spec, waits = run.devices.become(spec)
             answers.append(Altered(self._state.told, run.spec, waits))
 
         self._state.running(who)

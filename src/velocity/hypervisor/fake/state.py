@@ -52,12 +52,12 @@ class FakeState:
         """This epoch is never started any more."""
         self.epochs[who.machine] = max(who.epoch, self.epochs.get(who.machine, 0))
 
-    def fact(self, who: Incarnation, fact: Fact, why: FactCause) -> FactReport:
+    def fact(self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> FactReport:
         self.number += 1
-        return FactReport(who, fact, why, number=self.number)
+        return FactReport(who, fact, why, number=self.number, devices=devices)
 
-    def tell(self, who: Incarnation, fact: Fact, why: FactCause) -> None:
-        self._tell(self.fact(who, fact, why))
+    def tell(self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
+        self._tell(self.fact(who, fact, why, devices=devices))
 
     def _tell(self, changed: FactReport) -> None:
         if changed.who.host not in self.lost:

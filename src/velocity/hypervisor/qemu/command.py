@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, DisplaySpec, Input, MachineSpec
+from velocity.hypervisor.port import SECTOR, Bus, DisplaySpec, Input, MachineSpec
+from velocity.hypervisor.qemu.disk_options import Drive, address, devices, is_bridged, kinds, node
 from velocity.hypervisor.qemu.hardware import Hardware, Slots, profile
 from velocity.network.rules import slot
 
@@ -29,8 +30,8 @@ USB_NEXT = USB_PORTS - USB_SPARE
 ALL_FEATURES = {"kvm": "host", "tcg": "max"}
 """The CPU that has all that an accelerator can give."""
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
-FUNCTIONS = 8
-"""Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
+FIRST_SET = 10
+"""The set of the first disk's descriptor."""
 
 
 @dataclass(frozen=True)
@@ -155,18 +156,27 @@ def _firmware(plan: LaunchSpec) -> Iterator[str]:
     yield from ("-blockdev", "driver=qcow2,node-name=vars,file.driver=file,file.filename=/dev/fdset/2")
 
 
+def usb_ports(spec: MachineSpec) -> dict[int, int]:
+    """The USB controllers that are needed, and the ports of each.
+
+    One with all ports delays a start more than all else.
+    """
+    places = sum(bus is Bus.USB for bus, _, _ in kinds(spec))
+    count = Counter(_controller(place) for place in range(places))
+    if inputs := usb_inputs(spec):
+        count[0] += len(inputs)
+    return {number: devices + USB_SPARE for number, devices in sorted(count.items())}
+
+
+def usb_inputs(spec: MachineSpec) -> Sequence[str]:
+    return USB_INPUTS if spec.displays and spec.input is Input.USB else ()
+
+
 def _usb(plan: LaunchSpec) -> Iterator[str]:
-    """Controllers with the ports that are needed, if any: one with all ports delays a start more than all else."""
-    disks = sum(disk.bus is Bus.USB for disk in plan.spec.disks)
-    inputs = USB_INPUTS if plan.spec.displays and plan.spec.input is Input.USB else ()
-    devices = Counter(_controller(place) for place in range(disks))
-    if inputs:
-        devices[0] += len(inputs)
     slot = plan.hardware.slots.usb
-    for number, count in sorted(devices.items()):
-        ports = count + USB_SPARE
+    for number, ports in usb_ports(plan.spec).items():
         yield from ("-device", f"qemu-xhci,id=xhci{number},p2={ports},p3={ports},addr={slot + number:#x}")
-    for device in inputs:
+    for device in usb_inputs(plan.spec):
         yield from ("-device", f"{device},bus=xhci0.0")
 
 
@@ -175,58 +185,44 @@ def _controller(place: int) -> int:
     return 0 if place < USB_FIRST else 1 + (place - USB_FIRST) // USB_NEXT
 
 
+def drives(spec: MachineSpec) -> list[Drive]:
+    """Where the disks and the empty drives of a machine are that is started."""
+    counts: Counter[Bus] = Counter()
+    found = []
+    for number, (bus, cdrom, disk) in enumerate(kinds(spec)):
+        place = counts[bus]
+        at = {Bus.USB: f"xhci{_controller(place)}", Bus.VIRTIO: "scsi", Bus.BLOCK: ""}[bus]
+        bridged = is_bridged(bus, cdrom, disk.sector_size if disk else SECTOR)
+        found.append(Drive(number, bus, cdrom, at, place if bus is Bus.VIRTIO else 0, bridged))
+        counts[bus] += 1
+    return found
+
+
 def _disks(plan: LaunchSpec) -> Iterator[str]:
-    thread = ",iothread=io" if plan.hardware.io_thread else ""
-    if thread and any(disk.bus is not Bus.USB for disk in plan.spec.disks):
+    thread = thread_of(plan.hardware)
+    all_kinds = kinds(plan.spec)
+    if thread and any(bus is not Bus.USB for bus, _, _ in all_kinds):
         yield from ("-object", "iothread,id=io")
-    if any(disk.bus is Bus.VIRTIO for disk in plan.spec.disks):
+    if any(bus is Bus.VIRTIO for bus, _, _ in all_kinds):
         yield from ("-device", f"virtio-scsi-pci,id=scsi,addr={plan.hardware.slots.scsi:#x}{thread}")
-    counts = {Bus.USB: 0, Bus.BLOCK: 0, Bus.VIRTIO: 0}
-    for number, (disk, descriptor) in enumerate(zip(plan.spec.disks, plan.files.disks, strict=True)):
-        fdset = 10 + number
-        yield from _fdset(fdset, descriptor)
-        direct = plan.direct_aio if descriptor in plan.files.direct else None
-        yield from ("-blockdev", _node(disk, disk_node(number), fdset, direct))
-        yield from _device(disk, number, counts[disk.bus], plan.hardware.slots, thread)
-        counts[disk.bus] += 1
+    blocks = 0
+    for drive, (bus, _, disk) in zip(drives(plan.spec), all_kinds, strict=True):
+        if disk is not None:
+            descriptor = plan.files.disks[drive.number]
+            fdset = FIRST_SET + drive.number
+            yield from _fdset(fdset, descriptor)
+            direct = plan.direct_aio if descriptor in plan.files.direct else None
+            yield from ("-blockdev", node(disk, drive.number, fdset, direct))
+        where = f"bus={drive.at}.0"
+        if bus is Bus.BLOCK:
+            where, blocks = address(plan.hardware.slots.blocks, blocks), blocks + 1
+        for device in devices(drive, disk, where, drive.number + 1, thread):
+            yield from ("-device", device)
 
 
-def disk_node(place: int) -> str:
-    """What QEMU calls the n-th disk."""
-    return f"disk{place}"
-
-
-def _node(disk: DiskSpec, name: str, fdset: int, direct: str | None) -> str:
-    node = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
-    if direct:
-        node += f",cache.direct=on,file.cache.direct=on,file.aio={direct}"
-    if disk.readonly:
-        return f"{node},read-only=on,file.read-only=on"
-    return f"{node},discard=unmap{',detect-zeroes=unmap' if disk.detect_zeroes else ''}"
-
-
-def _device(disk: DiskSpec, number: int, place: int, slots: Slots, thread: str) -> Iterator[str]:
-    common = f"drive={disk_node(number)},id=dev{number},bootindex={number + 1}"
-    serial = f"serial={disk.media.medium.hex[:20]}"
-    if disk.sector_size != SECTOR:
-        serial += f",logical_block_size={disk.sector_size},physical_block_size={disk.sector_size}"
-    errors = "werror=stop,rerror=stop"
-    controller = f"xhci{_controller(place)}.0"
-    match disk.bus, disk.cdrom:
-        case Bus.USB, True:
-            yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
-            yield from ("-device", f"scsi-cd,bus=bot{number}.0,{common}")
-        case Bus.USB, False if disk.sector_size != SECTOR:  # which usb-storage does not pass on to its disk
-            yield from ("-device", f"usb-bot,id=bot{number},bus={controller}")
-            yield from ("-device", f"scsi-hd,bus=bot{number}.0,removable=on,{serial},{errors},{common}")
-        case Bus.USB, False:
-            yield from ("-device", f"usb-storage,bus={controller},removable=on,{serial},{errors},{common}")
-        case Bus.VIRTIO, True:
-            yield from ("-device", f"scsi-cd,bus=scsi.0,scsi-id={place},{common}")
-        case Bus.VIRTIO, False:
-            yield from ("-device", f"scsi-hd,bus=scsi.0,scsi-id={place},{serial},{errors},{common}")
-        case _:
-            yield from ("-device", f"virtio-blk-pci,{_address(slots.blocks, place)},{serial},{errors},{common}{thread}")
+def thread_of(hardware: Hardware) -> str:
+    """What is said of the thread that serves virtio disks, where there is one."""
+    return ",iothread=io" if hardware.io_thread else ""
 
 
 def _displays(plan: LaunchSpec) -> Iterator[str]:
@@ -240,14 +236,14 @@ def _display(display: DisplaySpec, number: int, slots: Slots) -> str:
     size = f"xres={display.width},yres={display.height}"
     if number == 0:
         return f"virtio-vga,id={screen_device(number)},{size},addr={slots.display:#x}"
-    return f"virtio-gpu-pci,id={screen_device(number)},{size},{_address(slots.more_displays, number - 1)}"
+    return f"virtio-gpu-pci,id={screen_device(number)},{size},{address(slots.more_displays, number - 1)}"
 
 
 def _inputs(plan: LaunchSpec) -> Iterator[str]:
     """QEMU gives what is typed to the device that the guest drives, and to PS/2 where it drives no other."""
     if plan.spec.displays and plan.spec.input is Input.VIRTIO:
         for place, device in enumerate(VIRTIO_INPUTS):
-            yield from ("-device", f"{device},{_address(plan.hardware.slots.inputs, place)}")
+            yield from ("-device", f"{device},{address(plan.hardware.slots.inputs, place)}")
 
 
 def screen_device(index: int) -> str:
@@ -265,7 +261,7 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
     first = plan.hardware.slots.nics
     places = {slot(nic.nic) for nic in plan.nics}
     if places and 0 not in places:  # no guest looks for the others behind a first function that is not there
-        yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{_address(first, 0)}")
+        yield from ("-device", f"virtio-rng-pci,rng=/objects/rng,{address(first, 0)}")
     for nic in plan.nics:
         place = slot(nic.nic)
         match nic:
@@ -276,14 +272,14 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         about = f"id=nic{nic.nic},netdev=net{place},mac={nic.mac},romfile="
         if isinstance(nic, TapDevice) and len(nic.fds) > 1:  # an interrupt for each direction of each queue, and two
             about += f",mq=on,vectors={2 * len(nic.fds) + 2}"
-        yield from ("-device", f"virtio-net-pci,{about},{_address(first, place)}")
+        yield from ("-device", f"virtio-net-pci,{about},{address(first, place)}")
 
 
 def _spare_ports(hardware: Hardware) -> Iterator[str]:
     """Without I/O space, of which a port would take 4 KiB and the firmware has 48 to give."""
     for number in range(hardware.spare_ports):
         about = f"id=spare{number},chassis={number + 1},slot={number + 1},io-reserve=0"
-        yield from ("-device", f"pcie-root-port,{about},{_address(hardware.slots.spare_ports, number)}")
+        yield from ("-device", f"pcie-root-port,{about},{address(hardware.slots.spare_ports, number)}")
 
 
 def _balloon(plan: LaunchSpec) -> Iterator[str]:
@@ -302,8 +298,3 @@ def _queues(nic: TapDevice) -> str:
 
 def _fdset(number: int, descriptor: int) -> tuple[str, str]:
     return ("-add-fd", f"fd={descriptor},set={number}")
-
-
-def _address(slot: int, place: int) -> str:
-    """The PCI address of the n-th device that begins at that slot, eight functions to a slot."""
-    return f"addr={slot + place // FUNCTIONS:#x}.{place % FUNCTIONS:#x},multifunction=on"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from velocity.hypervisor.port import DiskLimits, HypervisorError
-from velocity.hypervisor.qemu.command import disk_node
+from velocity.hypervisor.qemu.disk_options import node_name
 
 
 class Execute(Protocol):
@@ -19,11 +19,11 @@ class Execute(Protocol):
 
 
 async def limit(execute: Execute, wanted: Mapping[int, DiskLimits], deadline: float) -> None:
-    """Limits by the places of disks. Raises `HypervisorError`."""
+    """Limits by the numbers of disks. Raises `HypervisorError`."""
     devices = _devices(await execute("query-block", deadline=deadline)) if wanted else {}
-    for place, limits in wanted.items():
-        if (device := devices.get(disk_node(place))) is None:
-            raise HypervisorError(f"QEMU knows no disk at place {place + 1}")
+    for number, limits in wanted.items():
+        if (device := devices.get(node_name(number))) is None:
+            raise HypervisorError(f"QEMU has no disk {number}")
         await execute("block_set_io_throttle", deadline=deadline, id=device, **_arguments(limits))
 
 

@@ -31,8 +31,10 @@ class FactStream:
         self.number += 1
         return self.number
 
-    def publish_fact(self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "") -> FactReport:
-        changed = self.make_fact(who, fact, why, detail)
+    def publish_fact(
+        self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "", *, devices: bool = False
+    ) -> FactReport:
+        changed = FactReport(who, fact, why, detail, self.next_number(), devices)
         self.told = changed.number
         self._queue.put_nowait(changed)
         return changed

@@ -20,7 +20,16 @@ from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec, NicSpec
 from velocity.hypervisor.qemu import confine, disk_io, filesizes, hardware, qemu_log, resolver, scopes, spool, vhost
-from velocity.hypervisor.qemu.command import Files, LaunchSpec, ListeningSockets, NatDevice, TapDevice, arguments
+from velocity.hypervisor.qemu.command import (
+    Files,
+    LaunchSpec,
+    ListeningSockets,
+    NatDevice,
+    TapDevice,
+    arguments,
+    drives,
+    usb_ports,
+)
 from velocity.hypervisor.qemu.firmware import MissingFirmware, kept, layout
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
@@ -200,11 +209,22 @@ def _launch(
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
-    run = msgspec.structs.replace(run, pid=pid, started=start_time(pid) or 0, made=spec)
+    run = msgspec.structs.replace(_made(run, spec), pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
     scopes.enter(pid, who, most_memory)
     _check(overtaken)
     return run
+
+
+def _made(run: Run, spec: MachineSpec) -> Run:
+    """The note of a run with what it is made of, and where that is in QEMU."""
+    return msgspec.structs.replace(
+        run,
+        made=msgspec.structs.replace(spec, held=False),
+        drives=tuple(drives(spec)),
+        nodes=dict(enumerate(spec.disks)),
+        usb={f"xhci{number}": ports for number, ports in usb_ports(spec).items()},
+    )
 
 
 def _check(overtaken: threading.Event) -> None:

@@ -21,13 +21,14 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
-from velocity.hypervisor.port import FactCause, MachineSpec
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
+from velocity.hypervisor.qemu.run_note import Run as Run
+from velocity.hypervisor.qemu.run_note import RunEnd as RunEnd
+from velocity.hypervisor.qemu.run_note import RunNic as RunNic
 from velocity.hypervisor.qemu.spool import SpoolRange, range_of
-from velocity.network.rules import link_name, made_macs, older_nic
+from velocity.network.rules import link_name
 
 log = logging.getLogger(__name__)
 
@@ -41,55 +42,6 @@ SOCKET_PATH = 107
 
 class TooLong(Exception):
     """The runtime directory's path is too long for the sockets below it; the message has the cure."""
-
-
-class RunEnd(Struct, frozen=True):
-    """How a run ended."""
-
-    why: FactCause
-    detail: str = ""
-
-
-class RunNic(Struct, frozen=True):
-    """A NIC of a run with a link on the host: its id, its MAC address and, on the bridge of NAT, its addresses."""
-
-    id: int
-    mac: str
-    addresses: tuple[str, ...] = ()
-
-
-class Run(Struct, frozen=True):
-    """One run as it is found again. `started` is the process's start time in clock ticks since the host's boot.
-
-    A pid alone proves nothing: pid, start time and boot together name a process.
-    """
-
-    machine: UUID
-    epoch: int
-    boot: str
-    pid: int = 0
-    started: int = 0
-    uid: int = -1
-    nat: bool = False
-    """It has a NIC in QEMU's user network."""
-    links: tuple[str, ...] = ()
-    trusted: tuple[str, ...] | None = None
-    """The links of trusted NICs; None: an earlier version started it, without packet filters, or that is not known."""
-    spool: SpoolRange | None = None
-    """Of the files that its QEMU writes to; None: one that an earlier version started."""
-    end: RunEnd | None = None
-    """It has ended, and nobody has acknowledged that yet."""
-    nics: dict[str, RunNic] = {}
-    """By their links; one that is not there: an earlier version started it."""
-    made: MachineSpec | None = None
-    """What it is made of by now; None: an earlier version started it, or that is not known."""
-    plugged: dict[str, int] = {}
-    """The devices that are, or may be, in spare PCI ports: their ids, and the ports."""
-
-    def nic(self, link: str) -> RunNic:
-        """The NIC that a link is of. An earlier version made its MAC address of its place."""
-        older = older_nic(link)
-        return self.nics.get(link) or RunNic(older, next(made_macs(self.machine, older)))
 
 
 @dataclass(frozen=True)
@@ -248,7 +200,22 @@ class Runs:
                 self._remove(left)
             elif left.name != "run.json":
                 left.unlink()
-        self.write(msgspec.structs.replace(run, pid=0, started=0, uid=-1, links=(), nics={}, spool=None, made=None))
+        self.write(
+            msgspec.structs.replace(
+                run,
+                pid=0,
+                started=0,
+                uid=-1,
+                links=(),
+                nics={},
+                spool=None,
+                made=None,
+                drives=(),
+                nodes={},
+                usb={},
+                plugged={},
+            )
+        )
 
     def note(self, machine: UUID) -> Run | None:
         """The note of its run as it stands now. Raises `OSError`."""

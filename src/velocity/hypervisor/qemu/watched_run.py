@@ -26,6 +26,7 @@ from velocity.hypervisor.port import (
     NotRunning,
     Unknown,
 )
+from velocity.hypervisor.qemu.departures import Departures
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter, plain
 from velocity.hypervisor.qemu.fact_stream import FactStream
@@ -76,6 +77,7 @@ class WatchedRun:
         self.lend = self.monitor.lend
         self.status = StatusQuery(self.monitor, self.observed, news, self._do)
         self.screens = Screendumps(self)
+        self.departures = Departures(self._tell_devices)
         self._news = news
         self._words = words
         self._log = qemu_log
@@ -213,8 +215,14 @@ class WatchedRun:
             return self._news.publish_fact(self.who, fact, why, detail)
         return FactReport(self.who, fact, why, detail)  # the end of the start tells
 
+    def _tell_devices(self) -> None:
+        """One has left that was asked to, and nobody waits for that any more."""
+        if self.begun and (last := self.observed.last) is not None:
+            self._news.publish_fact(self.who, last.fact, last.why, last.detail, devices=True)
+
     def _hear(self, name: str, data: Mapping[str, Any]) -> None:
         self.observed.on_qmp_event(name, data)
+        self.departures.on_qmp_event(name, data)
         if not self.begun:
             return
         if self.observed.why_is_open:

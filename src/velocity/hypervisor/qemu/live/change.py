@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import structs
 
-from velocity.hypervisor.port import MachineSpec, Wait
+from velocity.hypervisor.port import DiskSpec, MachineSpec, Wait
+from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.hardware import Hardware, profile
 from velocity.hypervisor.qemu.launch import HostDirectories
 from velocity.hypervisor.qemu.runs import Run
@@ -45,8 +46,12 @@ class Change:
         """Seconds that are left."""
         return max(LEAST, self._until - asyncio.get_running_loop().time())
 
-    def wait(self, field: str, why: str) -> None:
-        self.waits.append(Wait(field, why))
+    @property
+    def drives(self) -> tuple[Drive, ...]:
+        return self.run.drives
+
+    def wait(self, field: str, why: str, disk: DiskSpec | None = None) -> None:
+        self.waits.append(Wait(field, why, None if disk is None else disk.media.medium))
 
     async def execute(self, command: str, **arguments: Any) -> Any:
         """Raises `HypervisorError`, `NotRunning`, `Unknown`."""

@@ -1,25 +1,236 @@
-"""Disks of a machine that runs."""
+"""Disks and CD-ROM drives of a machine that runs: media change in their drives, disks come and go.
+
+What is in QEMU is asked of it each time; what may be there is noted before it is asked for.
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
 from msgspec import structs
 
-from velocity.hypervisor.disks import matched
+from velocity.hypervisor.disks import Key, keyed
+from velocity.hypervisor.port import Bus, DiskLimits, DiskSpec, Fact, HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.qemu.command import thread_of
 from velocity.hypervisor.qemu.disk_limits import limit
+from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, devices, node_name
+from velocity.hypervisor.qemu.live import nodes, places
 from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.live.found import Found, number_in, read
+
+PATIENCE = 3.0
+"""Seconds that a guest has to let go of a disk before it waits."""
+MOMENT = 0.2
+"""The same for one that does not run."""
+NOT_KNOWN = -1
+BOOT = 1000
+"""Behind the boot order: of what is plugged, until the next start."""
+ORDER = "the order in which it boots from disks is read at a start"
+STAYS = "the guest has not let go of it yet"
+FIXED = "a BLOCK disk that was there at its start cannot be taken out while it runs"
+FORM = "how a disk is cached, read and written is chosen when it is attached"
 
 
 async def alter(change: Change) -> None:
     """Keeps `velocity.hypervisor.qemu.live.Kind`."""
-    await _limit(change)
+    found = await _look(change)
+    coming, leaving = _compare(change, found)
+    if coming or leaving or _lacking(change, found):
+        coming = await _change_media(change, found, coming, leaving)
+        for drive in leaving:
+            if not drive.cdrom:
+                await _try(change, _disk(change, found, drive), _unplug(change, found, drive))
+        for disk in coming:
+            await _try(change, disk, _plug(change, found, disk))
+        for bus in _lacking(change, found):
+            await _try(change, None, _plug_drive(change, found, bus))
+        found = await _look(change)
+    await _set_limits(change, found)
 
 
-async def _limit(change: Change) -> None:
-    """Set the I/O limits that are to be others."""
-    disks = list(change.made.disks)
-    for place, wanted in matched(change.made.disks, change.asked.disks).items():
-        if disks[place].limits != wanted.limits:
-            await limit(change.session.execute, {place: wanted.limits}, change.left)
-            disks[place] = structs.replace(disks[place], limits=wanted.limits)
-            change.made = structs.replace(change.made, disks=tuple(disks))
+async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, None]) -> None:
+    """What QEMU or the guest refuses waits; the rest goes on."""
+    try:
+        await work
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError as error:
+        change.wait("disks" if disk is not None else "drives", str(error), disk)
+
+
+async def _look(change: Change) -> Found:
+    """What is there; of what is not, nothing is left."""
+    found = read(
+        await change.execute("qom-list", path="/machine/peripheral"),
+        await change.execute("qom-list", path="/objects"),
+        await change.execute("query-named-block-nodes", flat=True),
+        await change.execute("query-block"),
+    )
+    gone = {one.outer for one in change.drives if one.device not in found.devices and one.outer not in found.devices}
+    for device in gone:
+        change.session.departures.over(device)
+    there = tuple(one for one in change.drives if one.outer not in gone)
+    used = {number for one in there if (number := number_in(one, found)) is not None}
+    await nodes.sweep(change, found, used)
+    plugged = {one: port for one, port in change.run.plugged.items() if one in found.devices}
+    opened = {number: disk for number, disk in change.run.nodes.items() if number in found.nodes}
+    await change.note(drives=there, nodes=opened, plugged=plugged)
+    _take(change, found)
+    return found
+
+
+def _take(change: Change, found: Found) -> None:
+    """What it is made of, in the order in which it has it."""
+    has = [disk for one in change.drives if (disk := _disk(change, found, one)) is not None]
+    change.made = structs.replace(change.made, disks=tuple(has), drives=tuple(_empty(change, found)))
+
+
+def _disk(change: Change, found: Found, drive: Drive) -> DiskSpec | None:
+    number = number_in(drive, found)
+    return None if number is None else change.run.nodes.get(number)
+
+
+def _empty(change: Change, found: Found) -> list[Bus]:
+    return [one.bus for one in change.drives if one.cdrom and number_in(one, found) is None]
+
+
+def _lacking(change: Change, found: Found) -> list[Bus]:
+    """The empty drives that are to be there, and are not."""
+    return list((Counter(change.asked.drives) - Counter(_empty(change, found))).elements())
+
+
+def _compare(change: Change, found: Found) -> tuple[list[DiskSpec], list[Drive]]:
+    """What is to come, and the drives whose media are to go."""
+    full = [one for one in change.drives if _disk(change, found, one) is not None]
+    has = [key for key, _ in keyed(change.made.disks)]
+    wanted = dict(keyed(change.asked.disks))
+    coming = [disk for key, disk in wanted.items() if key not in has]
+    return coming, [drive for key, drive in zip(has, full, strict=True) if key not in wanted]
+
+
+async def _change_media(
+    change: Change, found: Found, coming: Sequence[DiskSpec], leaving: Sequence[Drive]
+) -> list[DiskSpec]:
+    """Into CD-ROM drives, and out of them; what finds no drive is returned."""
+    gone = [one for one in leaving if one.cdrom]
+    empty = [one for one in change.drives if one.cdrom and number_in(one, found) is None]
+    rest = []
+    for disk in coming:
+        drive = next((one for one in [*gone, *empty] if disk.cdrom and one.bus is disk.bus), None)
+        if drive is None:
+            rest.append(disk)
+            continue
+        (gone if drive in gone else empty).remove(drive)
+        await _try(change, disk, _insert(change, found, drive, disk))
+    for drive in gone:
+        await _try(change, _disk(change, found, drive), _insert(change, found, drive, None))
+    return rest
+
+
+async def _insert(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
+    """In the place of what is in the drive; None: nothing. A guest that has locked the tray is told, and not asked."""
+    number = _next(change, found)
+    before = _disk(change, found, drive)
+    if disk is not None:
+        limits = DiskLimits() if before is None else before.limits  # which are the drive's, whatever is in it
+        await change.note(nodes={**change.run.nodes, number: structs.replace(disk, limits=limits)})
+        await nodes.add(change, disk, number)
+        found.nodes[number] = NOT_KNOWN
+    await change.execute("blockdev-open-tray", id=drive.device, force=True)
+    await change.execute("blockdev-remove-medium", id=drive.device)
+    found.media.pop(drive.device, None)
+    if disk is not None:
+        await change.execute("blockdev-insert-medium", id=drive.device, **{"node-name": node_name(number)})
+        found.media[drive.device] = number
+    await change.execute("blockdev-close-tray", id=drive.device)
+
+
+async def _unplug(change: Change, found: Found, drive: Drive) -> None:
+    if drive.bus is Bus.BLOCK and not drive.at:
+        raise HypervisorError(FIXED)
+    departures = change.session.departures
+    departures.expect(drive.outer)
+    try:
+        await change.execute("device_del", id=drive.outer)
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError as error:
+        if "process of unplug" not in str(error):
+            raise
+    runs = change.session.observed.does(Fact.RUNNING)
+    await departures.wait(drive.outer, PATIENCE if runs else MOMENT)
+    if drive.outer in {one["name"] for one in await change.execute("qom-list", path="/machine/peripheral")}:
+        raise HypervisorError(STAYS if runs else f"{STAYS}, as it does not run")
+    departures.over(drive.outer)
+    found.devices -= {drive.outer, drive.device}
+
+
+async def _plug(change: Change, found: Found, disk: DiskSpec) -> None:
+    held = [one for one in change.drives if one.device in found.devices and _disk(change, found, one) is not None]
+    for other in (_disk(change, found, one) for one in held):
+        if other is not None and other.media == disk.media and not (other.readonly and disk.readonly):
+            raise HypervisorError(f"{STAYS} on {other.bus.value}")
+    number = _next(change, found)
+    drive = await places.place(change, found, disk.bus, number, cdrom=disk.cdrom, sector_size=disk.sector_size)
+    plain = structs.replace(disk, limits=DiskLimits())
+    await change.note(drives=(*change.drives, drive), nodes={**change.run.nodes, number: plain})
+    found.nodes[number] = NOT_KNOWN
+    await nodes.add(change, disk, number)
+    await _add_devices(change, found, drive, disk)
+
+
+async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
+    number = _next(change, found)
+    drive = await places.place(change, found, bus, number, cdrom=True)
+    await change.note(drives=(*change.drives, drive))
+    await _add_devices(change, found, drive, None)
+
+
+async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
+    where = f"bus={drive.at}" if drive.bus is Bus.BLOCK else f"bus={drive.at}.0"
+    for text in devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware)):
+        try:
+            await change.execute("device_add", **as_arguments(text))
+        except (Unknown, NotRunning):
+            raise
+        except HypervisorError:
+            if drive.outer in found.devices:
+                await change.execute("device_del", id=drive.outer)
+            raise
+        found.devices.add(as_arguments(text)["id"])
+    if disk is not None and drive.cdrom:
+        found.media[drive.device] = drive.number
+
+
+def _next(change: Change, found: Found) -> int:
+    """A number that nothing has."""
+    taken = [*(one.number for one in change.drives), *change.run.nodes, *found.nodes]
+    return max(taken, default=-1) + 1
+
+
+async def _set_limits(change: Change, found: Found) -> None:
+    """And say of what stays how it is not as it is to be."""
+    wanted = dict(keyed(change.asked.disks))
+    for key, drive in _by_key(change, found).items():
+        has, disk, number = _disk(change, found, drive), wanted.get(key), number_in(drive, found)
+        if disk is None or has is None or number is None:
+            continue
+        if structs.replace(has, limits=disk.limits) != disk:
+            change.wait("disks", FORM, disk)
+        if has.limits != disk.limits:
+            await limit(change.session.execute, {number: disk.limits}, change.left)
+            has = structs.replace(has, limits=disk.limits)
+            await change.note(nodes={**change.run.nodes, number: has})
+    _take(change, found)
+    has_now = [key for key, _ in keyed(change.made.disks) if key in wanted]
+    if not change.waits and has_now != list(wanted):
+        change.wait("disks", ORDER)
     await change.note()
+
+
+def _by_key(change: Change, found: Found) -> dict[Key, Drive]:
+    full = [one for one in change.drives if _disk(change, found, one) is not None]
+    return {key: drive for (key, _), drive in zip(keyed(change.made.disks), full, strict=True)}

@@ -1,16 +1,24 @@
 /** What is attached to a VM: each leads to where it is changed. */
-import { Card, CardBody, CardHeader, CardTitle } from "@patternfly/react-core";
-import type { ReactNode } from "react";
+import { Button, Card, CardBody, CardHeader, CardTitle } from "@patternfly/react-core";
+import { type ReactNode, useState } from "react";
 import { Link } from "react-router";
+import { call } from "@/api/call";
+import { useMay } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
 import { Icon, type IconName } from "@/look/Icon";
+import { useAction } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
 import { bytes } from "@/ui/format";
 import { mediumType } from "@/ui/labels";
+import { isIso } from "../settings/mediaText";
 import { MODES } from "../settings/modes";
+import { ChangeDisc } from "./ChangeDisc";
+import { type Drive, ejected, isDrive } from "./drives";
 
 export function Devices({ info }: { info: VmInfo }) {
   const known = useAttachable(info.gid);
+  const may = useMay();
+  const [changed, setChanged] = useState<Drive>();
   const settings = `/vms/${info.vmid}/settings`;
   return (
     <Card component="section" aria-label="Devices">
@@ -36,10 +44,30 @@ export function Devices({ info }: { info: VmInfo }) {
                 name={medium?.name ?? mid}
                 words={words.filter(Boolean).join(", ")}
               >
-                {medium && <Link to={`/media/${mid}`}>Show the medium</Link>}
+                {may("vm.alter", info.gid) && medium && isIso(medium) && isDrive(mode) ? (
+                  <Disc info={info} drive={{ mode, disc: mid }} name={medium.name} onChange={setChanged} />
+                ) : (
+                  medium && <Link to={`/media/${mid}`}>Show the medium</Link>
+                )}
               </Device>
             );
           })}
+          {info.drives.map((one, index) => (
+            <Device
+              // biome-ignore lint/suspicious/noArrayIndexKey: drives of one mode are alike
+              key={`drive-${index}`}
+              icon="media"
+              to={settings}
+              name="CD-ROM drive"
+              words={`${MODES[one.mode]}, empty`}
+            >
+              {may("vm.alter", info.gid) && (
+                <Button variant="link" isInline onClick={() => setChanged({ mode: one.mode })}>
+                  Insert a disc
+                </Button>
+              )}
+            </Device>
+          ))}
           {info.displays.map((one, index) => (
             <Device
               key={one.name}
@@ -54,7 +82,35 @@ export function Devices({ info }: { info: VmInfo }) {
           <span className="v-subtle">No disk and no ISO is attached: it has nothing to boot from.</span>
         )}
       </CardBody>
+      {changed && <ChangeDisc info={info} drive={changed} onClose={() => setChanged(undefined)} />}
     </Card>
+  );
+}
+
+interface DiscProps {
+  info: VmInfo;
+  drive: Drive;
+  name: string;
+  onChange: (drive: Drive) => void;
+}
+
+function Disc({ info, drive, name, onChange }: DiscProps) {
+  const act = useAction();
+  const eject = () =>
+    act({
+      pending: `Ejecting ${name}`,
+      done: ({ waiting }) => `${name} is ejected${waiting.includes("media") ? " at the next start" : ""}`,
+      do: () => call("patch", "/v/vm", { vmid: info.vmid, revision: info.revision, ...ejected(info, drive) }),
+    });
+  return (
+    <div className="v-disc">
+      <Button variant="link" isInline onClick={() => onChange(drive)}>
+        Change disc
+      </Button>
+      <Button variant="link" isInline onClick={() => void eject()} aria-label={`Eject ${name}`}>
+        Eject
+      </Button>
+    </div>
   );
 }
 

@@ -33,7 +33,16 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
           )}
           <Fact name="CPUs">{info.cpus}</Fact>
           <Fact name="Memory">{mib(info.memory_mib)}</Fact>
-          {vm.waiting.length > 0 && <Fact name="At the next start">{waitingWords(vm.waiting)}</Fact>}
+          {vm.waiting.length > 0 && (
+            <Fact name="At the next start">
+              {waitingWords(vm.waiting)}
+              {Object.entries(info.waits ?? {}).map(([field, why]) => (
+                <div key={field} className="v-subtle v-breaks">
+                  {why}
+                </div>
+              ))}
+            </Fact>
+          )}
           <Fact name="Starts with the server">{info.autostart ? "Yes" : "No"}</Fact>
           {info.notes && (
             <Fact name="Notes">

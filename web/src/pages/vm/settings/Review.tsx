@@ -91,7 +91,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
                 <Td dataLabel="To" modifier="breakWord">
                   {words(field, changes[field])}
                 </Td>
-                <Td dataLabel="Takes effect">{runs && !isAtOnce(field) ? "at the next start" : "at once"}</Td>
+                <Td dataLabel="Takes effect">{runs ? takesEffect(field, planned) : "at once"}</Td>
               </Tr>
             ))}
           </Tbody>
@@ -115,6 +115,14 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
       </ModalFooter>
     </Modal>
   );
+}
+
+/** As the server's plan says; what it does not name changes nothing in the guest. */
+function takesEffect(field: Field, planned: Plan | undefined): string {
+  const [step] = planned?.steps ?? [];
+  const why = step?.waits?.[field];
+  if (why !== undefined) return why ? `at the next start: ${why}` : "at the next start";
+  return planned || isAtOnce(field) ? "at once" : "";
 }
 
 function Takes({ planned }: { planned: Plan }) {
@@ -147,6 +155,7 @@ function useWords(
           return `${name} (${MODES[one.mode] ?? one.mode}${one.readonly ? ", read-only" : ""})`;
         }
         if ("type" in one) return nicText(one, interfaces);
+        if (!("name" in one)) return MODES[one.mode];
         return `${one.name} ${one.width}×${one.height}`;
       })
       .join(", ");

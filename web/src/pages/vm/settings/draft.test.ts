@@ -8,6 +8,7 @@ const BASE: Settings = {
   cpus: 2,
   memory_mib: 2048,
   displays: [{ name: "main", width: 1280, height: 720, ppi: 96 }],
+  drives: [],
   media: [
     { mid: "a", mode: "BLOCK", readonly: false },
     { mid: "b", mode: "VIRTIO", readonly: true },

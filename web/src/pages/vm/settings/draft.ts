@@ -55,6 +55,7 @@ function canonical(value: Settings[Field]): string {
           ...[one.sector_size ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)],
         ];
       if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
+      if (!("name" in one)) return [one.mode];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
   );
@@ -130,6 +131,10 @@ export function cliOf(
       );
       return `${one.mid}:${one.mode.toLowerCase()}${one.readonly ? ":ro" : ""}${cache}${sectors}${zeroes}${limits.join("")}`;
     }),
+  );
+  add(
+    "--drive",
+    changes.drives?.map((one) => one.mode.toLowerCase()),
   );
   add(
     "--nic",

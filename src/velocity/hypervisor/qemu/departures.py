@@ -1,0 +1,46 @@
+"""Devices that are asked to leave a machine: a guest may let go of one later, or never."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+EVENTS = frozenset({"DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR"})
+
+
+class Departures:
+    """Those of one run. `late` is called when one has left that nobody waits for any more."""
+
+    def __init__(self, late: Callable[[], None]) -> None:
+        self._late = late
+        self._expected: dict[str, asyncio.Event] = {}
+        self._awaited: set[str] = set()
+
+    def expect(self, device: str) -> None:
+        """From here on its leaving is noted."""
+        self._expected[device] = asyncio.Event()
+
+    async def wait(self, device: str, seconds: float) -> None:
+        """Returns when it has left, the guest has refused, or the time is over."""
+        self._awaited.add(device)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._expected[device].wait()
+        finally:
+            self._awaited.discard(device)
+
+    def over(self, device: str) -> None:
+        """It is gone, or stays."""
+        self._expected.pop(device, None)
+
+    def on_qmp_event(self, name: str, data: Mapping[str, Any]) -> None:
+        device = data.get("device")
+        expected = self._expected.get(device) if name in EVENTS and isinstance(device, str) else None
+        if expected is None:
+            return
+        expected.set()
+        if name == "DEVICE_DELETED" and device not in self._awaited:
+            self._late()

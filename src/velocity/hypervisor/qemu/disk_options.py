@@ -1,0 +1,113 @@
+"""What QEMU is told of a disk or a CD-ROM drive: pure, the same for its command line and for one that runs.
+
+https://www.qemu.org/docs/master/system/invocation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from velocity.hypervisor.port import SECTOR, Bus, DiskSpec, MachineSpec
+
+FUNCTIONS = 8
+"""Devices in one PCI slot, each a function of it, so that a VM at every limit still has slots."""
+NUMBERS = frozenset({"bootindex", "scsi-id", "logical_block_size", "physical_block_size", "p2", "p3"})
+
+
+class Drive(Struct, frozen=True):
+    """A disk, or a CD-ROM drive with or without a medium, of a run: `number` names its devices in QEMU.
+
+    `at` is the controller, or the spare port, that it is in; empty: it stands on the root bus. `unit` is its SCSI id.
+    `bridged`: it is a SCSI device behind a USB one of its own.
+    """
+
+    number: int
+    bus: Bus
+    cdrom: bool
+    at: str
+    unit: int = 0
+    bridged: bool = False
+
+    @property
+    def device(self) -> str:
+        """The id of what the guest sees."""
+        return f"dev{self.number}"
+
+    @property
+    def outer(self) -> str:
+        """The id of what has to be removed with it."""
+        return f"bot{self.number}" if self.bridged else self.device
+
+
+def kinds(spec: MachineSpec) -> list[tuple[Bus, bool, DiskSpec | None]]:
+    """What a machine is started with: its disks, then its empty drives."""
+    return [*((one.bus, one.cdrom, one) for one in spec.disks), *((bus, True, None) for bus in spec.drives)]
+
+
+def is_bridged(bus: Bus, cdrom: bool, sector_size: int) -> bool:
+    """A CD-ROM, and sectors that usb-storage does not pass on to its disk."""
+    return bus is Bus.USB and (cdrom or sector_size != SECTOR)
+
+
+def node_name(number: int) -> str:
+    return f"disk{number}"
+
+
+def node(disk: DiskSpec, number: int, fdset: int, direct: str | None) -> str:
+    name = node_name(number)
+    text = f"driver={disk.media.format},node-name={name},file.driver=file,file.filename=/dev/fdset/{fdset}"
+    if direct:
+        text += f",cache.direct=on,file.cache.direct=on,file.aio={direct}"
+    if disk.readonly:
+        return f"{text},read-only=on,file.read-only=on"
+    return f"{text},discard=unmap{',detect-zeroes=unmap' if disk.detect_zeroes else ''}"
+
+
+def devices(drive: Drive, disk: DiskSpec | None, where: str, boot: int, thread: str) -> Iterator[str]:
+    """Its devices, from outside inwards. `where` is its bus or its address; `disk` None: the drive is empty."""
+    common = f"id={drive.device},bootindex={boot}"
+    if disk is not None:
+        common = f"drive={node_name(drive.number)},{common}"
+    if drive.bridged:
+        yield f"usb-bot,id={drive.outer},{where}"
+        where = f"bus={drive.outer}.0"
+    if drive.bus is Bus.VIRTIO:
+        where = f"{where},scsi-id={drive.unit}"
+    if drive.cdrom:
+        yield f"scsi-cd,{where},{common}"
+        return
+    assert disk is not None
+    serial = f"serial={disk.media.medium.hex[:20]}"
+    if disk.sector_size != SECTOR:
+        serial += f",logical_block_size={disk.sector_size},physical_block_size={disk.sector_size}"
+    about = f"{serial},werror=stop,rerror=stop,{common}"
+    match drive.bus:
+        case Bus.USB:
+            yield f"{'scsi-hd' if drive.bridged else 'usb-storage'},{where},removable=on,{about}"
+        case Bus.VIRTIO:
+            yield f"scsi-hd,{where},{about}"
+        case _:
+            yield f"virtio-blk-pci,{where},{about}{thread}"
+
+
+def address(slot: int, place: int) -> str:
+    """The PCI address of the n-th device that begins at that slot, eight functions to a slot."""
+    return f"addr={slot + place // FUNCTIONS:#x}.{place % FUNCTIONS:#x},multifunction=on"
+
+
+def as_arguments(text: str) -> dict[str, Any]:
+    """The same as QMP takes it. Values here have no commas; the first word without a name is the driver."""
+    found: dict[str, Any] = {}
+    for number, option in enumerate(text.split(",")):
+        name, equals, value = option.partition("=")
+        if number == 0 and not equals:
+            name, value = "driver", name
+        *outer, last = name.split(".")
+        into = found
+        for key in outer:
+            into = into.setdefault(key, {})
+        into[last] = int(value) if last in NUMBERS else {"on": True, "off": False}.get(value, value)
+    return found

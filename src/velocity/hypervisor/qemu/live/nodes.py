@@ -1,0 +1,88 @@
+"""A disk's file in a QEMU that runs: opened by the server, lent, and taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+
+from velocity.contract.problems import Refused
+from velocity.hypervisor.port import Cache, DiskSpec, HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.qemu import filesizes
+from velocity.hypervisor.qemu.command import FIRST_SET
+from velocity.hypervisor.qemu.disk_options import as_arguments, node, node_name
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.live.found import Found
+
+TRIES, PAUSE = 20, 0.05
+"""How often QEMU is asked to close what it has just let go of, and the seconds in between."""
+
+
+async def add(change: Change, disk: DiskSpec, number: int, *, cdrom: bool = False) -> None:
+    """Open it in QEMU. Raises `HypervisorError`: nothing of it remains, or what does is closed by the next change."""
+    try:
+        descriptor = await asyncio.to_thread(change.place.media.open, disk.media, readonly=disk.readonly)
+    except (OSError, Refused) as error:
+        words = error.message if isinstance(error, Refused) else error.strerror
+        raise HypervisorError(f"its file cannot be opened: {words}") from None
+    try:
+        if not disk.readonly:
+            allow(change.session.pid, filesizes.largest([descriptor]))
+        direct = None
+        if disk.cache is Cache.NONE and not await asyncio.to_thread(
+            change.place.media.direct_lacks, disk.media, descriptor, readonly=disk.readonly
+        ):
+            direct = change.place.direct_aio
+        await change.execute("query-status")  # of two descriptors that QEMU has not read yet it loses one
+        fdset = await change.session.lend(descriptor, node_name(number), deadline=change.left)
+    finally:
+        os.close(descriptor)
+    try:
+        await change.execute("blockdev-add", **as_arguments(node(disk, number, fdset, direct)))
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError:
+        await change.execute("remove-fd", **{"fdset-id": fdset})
+        raise
+
+
+def allow(pid: int, largest: int) -> None:
+    """Let the process write a file so large, and the slack of it. Raises `HypervisorError`. prlimit(2)"""
+    try:
+        bound = filesizes.of_process(pid)
+        if bound is not None and bound < largest - filesizes.SLACK:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest, largest))
+    except (OSError, ValueError):
+        raise HypervisorError(
+            "it is larger than what this run may write, which only a server with CAP_SYS_RESOURCE can change"
+        ) from None
+
+
+async def remove(change: Change, number: int, fdset: int) -> None:
+    """Close it. Raises `HypervisorError`: something uses it yet."""
+    for tries in range(TRIES):
+        try:
+            await change.execute("blockdev-del", **{"node-name": node_name(number)})
+            break
+        except (Unknown, NotRunning):
+            raise
+        except HypervisorError:
+            if tries == TRIES - 1:
+                raise
+            await asyncio.sleep(PAUSE)
+    if fdset >= 0:
+        await change.execute("remove-fd", **{"fdset-id": fdset})
+
+
+async def sweep(change: Change, found: Found, used: set[int]) -> None:
+    """Close what no drive has, and take back descriptors that came to nothing."""
+    for number, fdset in list(found.nodes.items()):
+        if number not in used:
+            await remove(change, number, fdset)
+            del found.nodes[number]
+    opened = set(found.nodes.values())
+    for one in await change.execute("query-fdsets"):
+        fdset = one["fdset-id"]
+        ours = fdset >= FIRST_SET and any(str(fd.get("opaque", "")).startswith("disk") for fd in one["fds"])
+        if ours and fdset not in opened:
+            await change.execute("remove-fd", **{"fdset-id": fdset})

@@ -1,0 +1,87 @@
+"""Where a disk can be plugged into a machine that runs, and the controllers that are plugged for it."""
+
+from __future__ import annotations
+
+from velocity.hypervisor.port import SECTOR, Bus, HypervisorError, NotRunning, Unknown
+from velocity.hypervisor.qemu.command import USB_PORTS, thread_of, usb_inputs
+from velocity.hypervisor.qemu.disk_options import Drive, as_arguments, is_bridged
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.live.found import Found
+
+NEWER = "needs hardware 2, from its next start on: `velocity vm set VM --hardware latest`"
+FULL = "all places for devices that are plugged while it runs are taken"
+
+
+class NoPlace(HypervisorError):
+    """There is none; the message says what to do."""
+
+
+async def place(
+    change: Change, found: Found, bus: Bus, number: int, *, cdrom: bool, sector_size: int = SECTOR
+) -> Drive:
+    """Where a new drive goes, with its controller made if need be. Raises `NoPlace`, `HypervisorError`."""
+    match bus:
+        case Bus.VIRTIO:
+            await _controller(change, found, "scsi", "virtio-scsi-pci")
+            taken = {one.unit for one in change.drives if one.bus is Bus.VIRTIO}
+            unit = next(one for one in range(len(taken) + 1) if one not in taken)
+            return Drive(number, bus, cdrom, "scsi", unit)
+        case Bus.USB:
+            return Drive(number, bus, cdrom, await _usb(change, found), bridged=is_bridged(bus, cdrom, sector_size))
+        case _:
+            await _thread(change, found)
+            return Drive(number, bus, cdrom, f"spare{await _port(change, f'dev{number}')}")
+
+
+async def _port(change: Change, device: str) -> int:
+    port = change.free_port()
+    if port is None:
+        raise NoPlace(FULL if change.hardware.spare_ports else NEWER)
+    await change.note(plugged={**change.run.plugged, device: port})
+    return port
+
+
+async def _controller(change: Change, found: Found, device: str, kind: str) -> None:
+    if device in found.devices:
+        return
+    await _thread(change, found)
+    port = await _port(change, device)
+    await _plug(change, f"{kind},id={device},bus=spare{port}{thread_of(change.hardware)}")
+    found.devices.add(device)
+
+
+async def _thread(change: Change, found: Found) -> None:
+    if change.hardware.io_thread and "io" not in found.objects:
+        await change.execute("object-add", **{"qom-type": "iothread", "id": "io"})
+        found.objects.add("io")
+
+
+async def _usb(change: Change, found: Found) -> str:
+    """A controller with a port to spare, as QEMU puts a slow hub of its own before who would take the last one."""
+    for controller, ports in change.run.usb.items():
+        if controller in found.devices and _taken(change, controller) < ports - 1:
+            return controller
+    number = next(one for one in range(len(change.run.usb) + 1) if f"xhci{one}" not in change.run.usb)
+    controller = f"xhci{number}"
+    port = await _port(change, controller)
+    await change.note(usb={**change.run.usb, controller: USB_PORTS})
+    await _plug(change, f"qemu-xhci,id={controller},p2={USB_PORTS},p3={USB_PORTS},bus=spare{port}")
+    found.devices.add(controller)
+    return controller
+
+
+def _taken(change: Change, controller: str) -> int:
+    disks = sum(one.at == controller for one in change.drives)
+    return disks + (len(usb_inputs(change.made)) if controller == "xhci0" else 0)
+
+
+async def _plug(change: Change, text: str) -> None:
+    try:
+        await change.execute("device_add", **as_arguments(text))
+    except (Unknown, NotRunning):
+        raise
+    except HypervisorError:
+        device = as_arguments(text)["id"]
+        usb = {one: ports for one, ports in change.run.usb.items() if one != device}
+        await change.note(plugged={one: port for one, port in change.run.plugged.items() if one != device}, usb=usb)
+        raise

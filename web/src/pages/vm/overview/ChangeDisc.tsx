@@ -1,0 +1,53 @@
+/** Which ISO is put into a CD-ROM drive, also while the VM runs. */
+import { FormGroup, FormSelect, FormSelectOption } from "@patternfly/react-core";
+import { useState } from "react";
+import { call } from "@/api/call";
+import type { VmInfo } from "@/api/schema";
+import { useAction } from "@/ui/actions";
+import { useAttachable } from "@/ui/attachable";
+import { Confirm } from "@/ui/Confirm";
+import { idWord, vmCli } from "@/ui/vmCli";
+import { isIso } from "../settings/mediaText";
+import { type Drive, inserted } from "./drives";
+
+export function ChangeDisc({ info, drive, onClose }: { info: VmInfo; drive: Drive; onClose: () => void }) {
+  const act = useAction();
+  const taken = new Set(info.media.map((one) => one.mid));
+  const isos = useAttachable(info.gid).filter((one) => isIso(one) && !taken.has(one.mid));
+  const [mid, setMid] = useState("");
+  const disc = isos.find((one) => one.mid === mid);
+  const body = { vmid: info.vmid, ...inserted(info, drive, mid) };
+  const instead = drive.disc === undefined ? [] : ["--instead", idWord(drive.disc)];
+  return (
+    <Confirm
+      title={drive.disc === undefined ? "Insert a disc" : "Change the disc"}
+      verb="Insert"
+      danger={false}
+      disabled={!disc}
+      cli={disc && vmCli(info, "cd", "insert", idWord(disc.mid), "--drive", drive.mode.toLowerCase(), ...instead)}
+      request={{ method: "patch", path: "/v/vm", body }}
+      onConfirm={() =>
+        act({
+          pending: `Inserting ${disc?.name} into ${info.name}`,
+          done: ({ waiting }) =>
+            `${disc?.name} is in the drive${waiting.includes("media") ? " at the next start" : ""}`,
+          do: () => call("patch", "/v/vm", { ...body, revision: info.revision }),
+        })
+      }
+      onClose={onClose}
+    >
+      <FormGroup label="ISO" fieldId="disc">
+        <FormSelect id="disc" value={mid} onChange={(_event, chosen) => setMid(chosen)}>
+          <FormSelectOption
+            value=""
+            label={isos.length > 0 ? "Choose one" : "There is no other ISO: upload one in Media"}
+            isPlaceholder
+          />
+          {isos.map((one) => (
+            <FormSelectOption key={one.mid} value={one.mid} label={one.name} />
+          ))}
+        </FormSelect>
+      </FormGroup>
+    </Confirm>
+  );
+}
