@@ -148,3 +148,24 @@ async def test_what_cannot_change_while_it_runs_waits_with_its_reason(subject: S
     await subject.hypervisor.machines.start(other, old, deadline=DEADLINE)
     altered = await becomes(subject, other, old, disk(2, Bus.BLOCK))
     assert altered.spec.disks == () and "needs hardware 2" in altered.waits[0].why
+
+
+@pytest.mark.holds("GUEST-360")
+@pytest.mark.parametrize("bus", list(Bus))
+async def test_a_disk_becomes_larger_while_its_machine_runs_and_never_smaller(subject: Subject, bus: Bus) -> None:
+    who, _ = await runs(subject, disk(0, bus), disk(1, bus, readonly=True))
+    machines = subject.hypervisor.machines
+    for _again in range(2):
+        await machines.resize(who, medium(0), 4 << 20, deadline=DEADLINE)
+    for media, size, words in (
+        (medium(0), 2 << 20, "4,194,304 bytes already"),
+        (medium(1), 4 << 20, "no such disk to write to"),
+        (medium(2), 4 << 20, "no such disk to write to"),
+    ):
+        with pytest.raises(HypervisorError, match=words):
+            await machines.resize(who, media, size, deadline=DEADLINE)
+    await subject.restart()
+    await subject.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
+    await subject.hypervisor.machines.resize(who, medium(0), 5 << 20, deadline=DEADLINE)
+    with pytest.raises(NotRunning):
+        await subject.hypervisor.machines.resize(next_run(who), medium(0), 8 << 20, deadline=DEADLINE)

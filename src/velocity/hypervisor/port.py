@@ -34,7 +34,7 @@ from velocity.hypervisor.spec import Input as Input
 from velocity.hypervisor.spec import MachineSpec as MachineSpec
 from velocity.hypervisor.spec import NatSpec as NatSpec
 from velocity.hypervisor.spec import NicSpec as NicSpec
-from velocity.storage.port import Value
+from velocity.storage.port import MediaRef, Value
 
 HostId = NewType("HostId", int)
 
@@ -245,6 +245,12 @@ class Machines(Protocol):
         What is taken out that the guest does not let go of in a moment stays, and waits; when the guest lets go of it,
         news say so with `devices`. After `Unknown`, and after a server that was killed meanwhile, it is asked again.
         A disk is told by its medium and its bus, whatever its place.
+        """
+
+    async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
+        """Let a disk that it has, and may write to, be of so many bytes; done already is success.
+
+        Refused where it has no such disk or only reads it, and where the disk is larger: it never shrinks.
         """
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:

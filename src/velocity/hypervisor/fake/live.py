@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from velocity.hypervisor.disks import Key, keyed
-from velocity.hypervisor.port import Bus, DiskSpec, MachineSpec, Wait
+from velocity.hypervisor.port import Bus, DiskSpec, HypervisorError, MachineSpec, Wait
+from velocity.storage.port import MediaRef
 
 OLD = "1"
 """The hardware into which no PCI device can be plugged."""
@@ -33,6 +34,16 @@ class FakeDevices:
         self._slots = [Slot(one.bus, one.cdrom, one, cold=True) for one in spec.disks]
         self._slots += [Slot(bus, True, None, cold=True) for bus in spec.drives]
         self._waits: list[Wait] = []
+        self.sizes: dict[MediaRef, int] = {}
+        """Of the disks that were made larger, in bytes."""
+
+    def resize(self, media: MediaRef, size: int) -> None:
+        """Raises `HypervisorError`."""
+        if not any(one.media == media and not one.readonly for one in self._disks):
+            raise HypervisorError("the run has no such disk to write to")
+        if size < self.sizes.get(media, 0):
+            raise HypervisorError(f"the disk has {self.sizes[media]:,} bytes already: it cannot become smaller")
+        self.sizes[media] = size
 
     def become(self, asked: MachineSpec) -> tuple[MachineSpec, tuple[Wait, ...]]:
         """What it is made of from here on, and what waits."""

@@ -23,6 +23,7 @@ from velocity.hypervisor.port import (
     Stop,
     Unknown,
 )
+from velocity.storage.port import MediaRef
 
 
 class FakeMachines:
@@ -102,6 +103,10 @@ class FakeMachines:
             raise HypervisorError(words)
         self._faults.deed(who, work)
         return answers[0]
+
+    async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
+        self._state.running(who)
+        return self._faults.deed(who, lambda: self._state.running(who).devices.resize(media, size))
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         self._state.reach(who.host)

@@ -49,8 +49,12 @@ def _largest(descriptor: int) -> int:
     head = os.pread(descriptor, SIZE + 8, 0)
     if not head.startswith(QCOW2):
         return is_now
-    disk = int.from_bytes(head[SIZE:], "big")
-    return max(is_now, disk + disk // METADATA)
+    return max(is_now, image(int.from_bytes(head[SIZE:], "big")))
+
+
+def image(disk: int) -> int:
+    """Bytes that an image of a disk of so many may have."""
+    return disk + disk // METADATA
 
 
 def of_process(pid: int) -> int | None:

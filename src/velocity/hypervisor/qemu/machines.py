@@ -25,9 +25,11 @@ from velocity.hypervisor.qemu import live
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.deadline import within
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.live.growth import grow
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
+from velocity.storage.port import MediaRef
 
 OLDER = "an older run of this machine has not ended yet"
 
@@ -76,6 +78,12 @@ class QemuMachines:
         except OSError as error:
             raise Unknown(f"the note of its devices cannot be written: {error.strerror}") from None
         return Altered(self._news.told, made, waits)
+
+    async def resize(self, who: Incarnation, media: MediaRef, size: int, *, deadline: float) -> int:
+        entry = self._adoption.running(who)
+        async with within(deadline, "its disk did not become larger in time"):
+            await grow(entry, media, size, deadline)
+        return self._news.told
 
     async def stop(self, who: Incarnation, how: Stop, *, deadline: float) -> int:
         if how is Stop.NOW:
