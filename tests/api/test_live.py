@@ -30,7 +30,7 @@ def mids(run: FakeRun) -> list[str]:
     return [str(one.media.medium) for one in run.devices.spec.disks]
 
 
-@pytest.mark.holds("GUEST-354")
+@pytest.mark.holds("GUEST-53")
 @pytest.mark.parametrize("mode", ["USB", "BLOCK", "VIRTIO"])
 async def test_a_disk_is_attached_at_once_and_its_medium_is_free_as_soon_as_it_is_taken_out(
     tmp_path: Path, mode: str
@@ -52,7 +52,7 @@ async def test_a_disk_is_attached_at_once_and_its_medium_is_free_as_soon_as_it_i
         await w.ok("DELETE", "/m/media", mid=second)
 
 
-@pytest.mark.holds("GUEST-355")
+@pytest.mark.holds("GUEST-54")
 async def test_a_guest_that_keeps_a_disk_keeps_its_medium_until_it_lets_go(tmp_path: Path) -> None:
     """Also over a restart of the server; the event of the VM tells when it has let go."""
     async with world(tmp_path / "data") as w:
@@ -79,7 +79,7 @@ async def test_a_guest_that_keeps_a_disk_keeps_its_medium_until_it_lets_go(tmp_p
         await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
 
 
-@pytest.mark.holds("GUEST-356")
+@pytest.mark.holds("GUEST-55")
 @pytest.mark.parametrize("how", [Answer.LOST, Answer.LATE, Answer.UNDER_WAY])
 async def test_a_server_that_ends_in_the_middle_leaves_it_done_or_it_is_done_by_the_next(
     tmp_path: Path, how: Answer
@@ -103,7 +103,7 @@ async def test_a_server_that_ends_in_the_middle_leaves_it_done_or_it_is_done_by_
         assert (shown["waiting"], mids(run)) == ([], [first, second])
 
 
-@pytest.mark.holds("GUEST-357")
+@pytest.mark.holds("GUEST-56")
 async def test_an_iso_is_changed_and_ejected_and_an_empty_drive_lasts(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         one, other = [(await w.upload(b"x" * 8192, x_velocity_name=name))["mid"] for name in ("one", "other")]
@@ -126,7 +126,7 @@ async def test_an_iso_is_changed_and_ejected_and_an_empty_drive_lasts(tmp_path: 
         assert (answer.status, answer["field"]) == (400, "drives[0].mode")
 
 
-@pytest.mark.holds("GUEST-358")
+@pytest.mark.holds("GUEST-57")
 async def test_a_medium_that_another_vm_writes_to_waits_and_what_is_refused_is_told_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
@@ -148,7 +148,7 @@ async def test_a_medium_that_another_vm_writes_to_waits_and_what_is_refused_is_t
         assert (await w.ok("PATCH", VM, vmid=vmid, notes="again"))["waiting"] == [] and mids(run) == [first, third]
 
 
-@pytest.mark.holds("GUEST-359")
+@pytest.mark.holds("GUEST-58")
 async def test_a_plan_says_what_waits_and_why_before_it_is_tried(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         first, second = [await w.medium(f"disk {number}") for number in range(2)]

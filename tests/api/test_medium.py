@@ -21,7 +21,7 @@ async def shown(w: World, mid: str) -> dict[str, Any]:
     return (await w.ok("POST", MEDIUM, mid=mid)).body
 
 
-@pytest.mark.holds("IMAGE-330")
+@pytest.mark.holds("IMAGE-38")
 async def test_a_medium_is_shown_with_what_its_file_tells(w: World) -> None:
     mid = await w.medium("disk", format="qcow2", size=8 * MIB)
     vmid = await w.vm("web", media=[{"mid": mid, "mode": "BLOCK"}])
@@ -41,7 +41,7 @@ async def test_a_medium_is_shown_with_what_its_file_tells(w: World) -> None:
     assert gone["missing"] is True and "file_size" not in gone
 
 
-@pytest.mark.holds("IMAGE-331")
+@pytest.mark.holds("IMAGE-39")
 async def test_a_medium_is_renamed_at_once_while_vms_use_it(w: World) -> None:
     mid, other = await w.medium("disk"), await w.medium("other")
     vmid = await w.vm("web", media=[{"mid": mid, "mode": "BLOCK"}])
@@ -59,7 +59,7 @@ async def test_a_medium_is_renamed_at_once_while_vms_use_it(w: World) -> None:
     assert "'my iso' has the type ISO" in (await shown(w, iso))["content"]["warning"]
 
 
-@pytest.mark.holds("IMAGE-331")
+@pytest.mark.holds("IMAGE-39")
 async def test_what_a_vm_writes_to_does_not_become_read_only_and_the_rest_waits_where_it_has_to(w: World) -> None:
     mid = await w.medium("disk")
     vmid = await w.vm("web", media=[{"mid": mid, "mode": "BLOCK"}])
@@ -80,7 +80,7 @@ async def test_what_a_vm_writes_to_does_not_become_read_only_and_the_rest_waits_
     assert await w.refused("PUT", "/v/vm/efi", **third) == (409, 12228), "it is written by the first again"
 
 
-@pytest.mark.holds("IMAGE-332")
+@pytest.mark.holds("IMAGE-40")
 async def test_a_disk_grows_and_never_becomes_smaller(w: World) -> None:
     gid = await w.group("team")
     await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True, quota=20 * MIB)

@@ -139,7 +139,7 @@ def test_what_is_not_as_the_file_says_and_cannot_be_changed_is_told(
     assert "cannot be changed by apply" in capsys.readouterr().err
 
 
-@pytest.mark.holds("CLI-330")
+@pytest.mark.holds("CLI-27")
 def test_a_medium_grows_and_gets_the_type_that_the_file_says(host: Host, tmp_path: Path) -> None:
     text = '[[media]]\nname = "sys"\nsize = "10M"\nformat = "qcow2"\n'
     host.ok("apply", written(tmp_path, text), "--yes")

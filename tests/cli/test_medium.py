@@ -9,7 +9,7 @@ import pytest
 from tests.host import Host
 
 
-@pytest.mark.holds("CLI-331")
+@pytest.mark.holds("CLI-28")
 def test_a_medium_is_shown_renamed_and_grown(host: Host) -> None:
     host.ok("media", "create", "sys", "--size", "10M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "sys:block")

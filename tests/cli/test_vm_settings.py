@@ -165,7 +165,7 @@ def test_nics_are_written_and_shown(tmp_path: Path) -> None:
             assert refused.exit_code != 0 and f"{wrong!r} is not a NIC" in refused.stderr, wrong
 
 
-@pytest.mark.holds("CLI-350")
+@pytest.mark.holds("CLI-29")
 def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Path) -> None:
     def drives() -> list[str]:
         return host.ok("vm", "cd", "show", "web").splitlines()

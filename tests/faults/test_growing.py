@@ -74,7 +74,7 @@ def on_a_host(tmp_path: Path, work: Callable[[Host], Coroutine[Any, Any, None]])
     host.loop.close()
 
 
-@pytest.mark.holds("DUR-330")
+@pytest.mark.holds("DUR-74")
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 def test_what_the_pool_refuses_leaves_the_medium_and_its_quota_as_they_were(tmp_path: Path, format_: str) -> None:
     async def work(host: Host) -> None:
@@ -93,7 +93,7 @@ def test_what_the_pool_refuses_leaves_the_medium_and_its_quota_as_they_were(tmp_
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-330")
+@pytest.mark.holds("DUR-74")
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 @pytest.mark.parametrize("fault", [CallLost(), Hangs()])
 def test_what_a_silent_pool_was_asked_is_done_when_it_answers(tmp_path: Path, format_: str, fault: Any) -> None:
@@ -110,7 +110,7 @@ def test_what_a_silent_pool_was_asked_is_done_when_it_answers(tmp_path: Path, fo
     on_a_host(tmp_path, work)
 
 
-@pytest.mark.holds("DUR-330")
+@pytest.mark.holds("DUR-74")
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 def test_a_kill_at_any_point_leaves_a_disk_as_large_as_its_medium(tmp_path: Path, format_: str) -> None:
     async def work(host: Host) -> None:

@@ -48,7 +48,7 @@ async def runs(subject: Subject, *disks: DiskSpec) -> tuple[Incarnation, Machine
     return who, msgspec.structs.replace(made, held=False)
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-49")
 async def test_a_run_becomes_what_is_asked_and_asked_again_nothing_happens(subject: Subject) -> None:
     who, made = await runs(subject, disk(0), disk(1))
     machines = subject.hypervisor.machines
@@ -65,7 +65,7 @@ async def test_a_run_becomes_what_is_asked_and_asked_again_nothing_happens(subje
     assert (await subject.hypervisor.machines.facts(who, deadline=DEADLINE)).fact is Fact.HELD
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-49")
 async def test_only_this_very_run_is_changed_and_silence_is_unknown(subject: Subject) -> None:
     who, made = await runs(subject, disk(0))
     machines = subject.hypervisor.machines
@@ -93,7 +93,7 @@ def iso(number: int, bus: Bus = Bus.USB) -> DiskSpec:
     return disk(number, bus, readonly=True, cdrom=True)
 
 
-@pytest.mark.holds("GUEST-351")
+@pytest.mark.holds("GUEST-50")
 @pytest.mark.parametrize("bus", list(Bus))
 async def test_disks_are_added_and_removed_and_their_media_are_free_again(subject: Subject, bus: Bus) -> None:
     """Also into a machine that has no controller for them yet; a machine that does not run keeps a BLOCK disk."""
@@ -113,7 +113,7 @@ async def test_disks_are_added_and_removed_and_their_media_are_free_again(subjec
     assert altered.spec.disks == (disk(1, bus, readonly=True), disk(0, Bus.USB), disk(2, bus)), altered.waits
 
 
-@pytest.mark.holds("GUEST-352")
+@pytest.mark.holds("GUEST-51")
 @pytest.mark.parametrize("bus", [Bus.USB, Bus.VIRTIO])
 async def test_an_iso_is_changed_in_its_drive_ejected_and_put_into_an_empty_one(subject: Subject, bus: Bus) -> None:
     who, made = await runs(subject, iso(0, bus), disk(1))
@@ -132,7 +132,7 @@ async def test_an_iso_is_changed_in_its_drive_ejected_and_put_into_an_empty_one(
     assert altered.spec.drives == ()
 
 
-@pytest.mark.holds("GUEST-353")
+@pytest.mark.holds("GUEST-52")
 async def test_what_cannot_change_while_it_runs_waits_with_its_reason(subject: Subject) -> None:
     who, made = await runs(subject, disk(0), disk(1, Bus.BLOCK))
     altered = await becomes(subject, who, made, disk(0, cache=Cache.NONE), disk(1, Bus.BLOCK))
@@ -150,7 +150,7 @@ async def test_what_cannot_change_while_it_runs_waits_with_its_reason(subject: S
     assert altered.spec.disks == () and "needs hardware 2" in altered.waits[0].why
 
 
-@pytest.mark.holds("GUEST-360")
+@pytest.mark.holds("GUEST-59")
 @pytest.mark.parametrize("bus", list(Bus))
 async def test_a_disk_becomes_larger_while_its_machine_runs_and_never_smaller(subject: Subject, bus: Bus) -> None:
     who, _ = await runs(subject, disk(0, bus), disk(1, bus, readonly=True))

@@ -20,7 +20,7 @@ async def disk_size(storage: Storage, one: MediaRef) -> int:
     return len(data) if one.format == "raw" else int(struct.unpack_from(">Q", data, 24)[0])
 
 
-@pytest.mark.holds("DUR-331")
+@pytest.mark.holds("DUR-75")
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 async def test_a_disk_becomes_larger_and_never_smaller(subject: Subject, format_: str) -> None:
     storage, one = subject.storage, ref(format_=format_)
@@ -35,7 +35,7 @@ async def test_a_disk_becomes_larger_and_never_smaller(subject: Subject, format_
     assert stat is not None and stat.allocated < 4 << 20, "what is new takes no space"
 
 
-@pytest.mark.holds("DUR-331")
+@pytest.mark.holds("DUR-75")
 async def test_what_it_holds_stays_and_what_is_new_is_zero(subject: Subject) -> None:
     one = ref()
     await put(subject.storage, one)
@@ -43,7 +43,7 @@ async def test_what_it_holds_stays_and_what_is_new_is_zero(subject: Subject) -> 
     assert await content(subject.storage, one) == DATA.ljust(8192, b"\0")
 
 
-@pytest.mark.holds("DUR-331")
+@pytest.mark.holds("DUR-75")
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
 async def test_what_is_not_there_or_whose_pool_is_away_is_refused(subject: Subject, format_: str) -> None:
     storage, one = subject.storage, ref(format_=format_)

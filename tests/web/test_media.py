@@ -14,7 +14,7 @@ from tests.host import Host
 from tests.web.person import Person
 
 
-@pytest.mark.holds("PAGE-330")
+@pytest.mark.holds("PAGE-42")
 def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Person) -> None:
     host.ok("media", "create", "disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "disk:block")
@@ -38,7 +38,7 @@ def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Per
     expect(page.get_by_text("data no longer exists")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-331")
+@pytest.mark.holds("PAGE-43")
 def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
     root.open("/media")
     page = root.page

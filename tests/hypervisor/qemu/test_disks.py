@@ -108,7 +108,7 @@ async def test_limits_hold_from_the_start_and_are_changed_and_lifted_while_it_ru
         await driver.machines.alter(who, asked, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-350")
+@pytest.mark.holds("GUEST-49")
 async def test_of_a_run_that_an_earlier_version_began_nothing_is_changed_and_the_words_say_so(
     driver: QemuHypervisor,
 ) -> None:

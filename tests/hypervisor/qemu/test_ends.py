@@ -47,7 +47,7 @@ async def listed(qemu: QemuSubject) -> list[tuple[Incarnation, Fact, FactCause]]
     return [(one.who, one.fact, one.why) for one in listing.found]
 
 
-@pytest.mark.holds("DUR-300")
+@pytest.mark.holds("DUR-73")
 async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_after(
     qemu: QemuSubject, held: Held
 ) -> None:
@@ -67,7 +67,7 @@ async def test_a_stop_is_done_before_its_run_is_cleared_and_the_next_run_begins_
     assert await listed(qemu) == [(next_run(who), Fact.HELD, FactCause.ASKED)]
 
 
-@pytest.mark.holds("DUR-300")
+@pytest.mark.holds("DUR-73")
 async def test_a_server_that_is_killed_before_it_has_cleared_a_stopped_run_leaves_its_cause(
     qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
