@@ -116,7 +116,7 @@ async def test_a_later_leader_ends_what_the_earlier_one_held(pair: Pair) -> None
         await incoming.finish()
     assert pair.pools.pools[2].moving == {}, "an upload of the earlier leader leaves nothing"
     with pytest.raises(Unknown):
-        await news._task
+        await news.end()
     later = Listener(new)
     who = machine()
     number = await new.machines.start(who, spec(pair.fake), deadline=DEADLINE)
@@ -184,7 +184,7 @@ async def test_a_node_that_goes_away_ends_the_news_and_is_found_again(pair: Pair
     await until(lambda: HOST in pair.fake.state.news)
     await pair.restart()
     with pytest.raises(Unknown):
-        await news._task
+        await news.end()
     await until_connected(hypervisor)
     listing = await hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert [(found.who, found.fact) for found in listing.found] == [(who, Fact.RUNNING)]

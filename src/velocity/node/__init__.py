@@ -1,0 +1,1 @@
+"""A host whose ports are served to a controller on another one, and kept from afar."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import types
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -155,7 +156,7 @@ class _Jobs:
 
 
 LAST = 5.0
-"""Seconds that a node has to give up a job of a controller that ends."""
+"""Seconds that a node has to give up what its controller lets go of."""
 
 
 def _part(to: Connection, calls: Any, lost: Lost) -> types.SimpleNamespace:
@@ -250,6 +251,15 @@ class Held:
             raise self._lost("the host has ended this stream")
         return answer
 
+    async def end(self) -> None:
+        """Returns when the node has let go of it, too; or in a moment, where it does not answer."""
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+            async with asyncio.timeout(LAST):
+                await self._rpc.done_writing()
+                while await self._rpc.read() is not grpc.aio.EOF:
+                    pass
+        self.cancel()
+
     def cancel(self) -> None:
         self._rpc.cancel()
 
@@ -293,7 +303,7 @@ class RemoteIncoming:
         await self._ask("leave")
 
     async def close(self) -> None:
-        self._held.cancel()
+        await self._held.end()
 
     async def _ask(self, name: str) -> bytes:
         return await self._held.ask(msgspec.msgpack.encode((name, b"")))
