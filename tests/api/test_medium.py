@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from typing import Any
@@ -96,9 +97,6 @@ async def test_a_disk_grows_and_never_becomes_smaller(w: World) -> None:
             answer = await w.call("PATCH", MEDIUM, mid=mid, size=size, name="new")
             assert (answer.status, answer.code, answer["field"]) == (406, code, "size"), answer
             assert words in answer["message"] and await shown(w, mid) == before
-        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        assert await w.refused("PATCH", MEDIUM, mid=mid, size=4 * MIB) == (409, 14423)
-        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
         await w.ok("PATCH", MEDIUM, mid=mid, size=8 * MIB, name=f"{format_} disk")
         assert ((await shown(w, mid))["size"], (await shown(w, mid))["name"]) == (8 * MIB, f"{format_} disk")
         file = w.data / "media" / f"{mid}.{format_}"
@@ -112,6 +110,36 @@ async def test_a_disk_grows_and_never_becomes_smaller(w: World) -> None:
         kind = "ISO" if name == "an ISO" else "DISK"
         mid = (await w.upload(content, x_velocity_name=name.replace(" ", "%20"), x_velocity_type=kind))["mid"]
         assert await w.refused("PATCH", MEDIUM, mid=mid, size=MIB) == (406, 14425)
+
+
+@pytest.mark.holds("IMAGE-41")
+async def test_a_disk_grows_in_the_vm_that_runs_with_it(w: World) -> None:
+    mid = await w.medium("disk", size=2 * MIB)
+    writer = await w.vm("writer", media=[{"mid": mid, "mode": "BLOCK"}])
+    await w.ok("PUT", "/v/vm/state", vmid=writer, state="RUNNING")
+    (run,) = w.hypervisor.runs.values()
+    await w.ok("PATCH", MEDIUM, mid=mid, size=4 * MIB)
+    assert list(run.devices.sizes.values()) == [4 * MIB]
+    w.hypervisor.faults.hang(run.who.machine)
+    answer = await w.ok("PATCH", MEDIUM, mid=mid, size=6 * MIB)
+    assert "grows as soon as" in answer["warnings"][0]
+    assert (await shown(w, mid))["size"] == 6 * MIB
+    w.hypervisor.faults.wake(run.who.machine)
+    async with asyncio.timeout(60):
+        while list(run.devices.sizes.values()) != [6 * MIB]:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.holds("IMAGE-41")
+async def test_what_a_vm_only_reads_does_not_grow_while_it_runs(w: World) -> None:
+    mid = await w.medium("disk", size=2 * MIB)
+    reader = await w.vm("reader", media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
+    await w.ok("PUT", "/v/vm/state", vmid=reader, state="RUNNING")
+    answer = await w.call("PATCH", MEDIUM, mid=mid, size=4 * MIB)
+    assert (answer.status, answer.code) == (409, 14423)
+    assert "only reads" in answer["message"]
+    await w.ok("PUT", "/v/vm/state", vmid=reader, state="STOPPED", force=True)
+    await w.ok("PATCH", MEDIUM, mid=mid, size=4 * MIB)
 
 
 async def test_only_who_may_make_media_there_changes_them(w: World) -> None:

@@ -60,9 +60,8 @@ class Alteration:
         reservations: Reservations,
         usage: DiskUsage,
         reclaim: Reclaim,
-        grow_in_run: GrowInRun | None = None,
+        grow_in_run: GrowInRun,
     ) -> None:
-        """Without `grow_in_run`, what a VM runs with does not grow."""
         self._store = store
         self._blobs = blobs
         self._library = library
@@ -93,9 +92,8 @@ class Alteration:
         runs = [one for one in self._attachments.attached_vms(old.mid) if one.writing or one.reading]
         with contextlib.ExitStack() as held:
             alone = (new.size, new.readonly, new.is_iso) != (old.size, old.readonly, old.is_iso)
-            live = new.size != old.size and self._grow_in_run is not None
             held.enter_context(self._sources.changing(old, "being changed", alone=alone and not runs))
-            self._check_use(old, new, runs, live=live)
+            self._check_use(old, new, runs)
             keep = held.enter_context(self._reservations.change(old, new))
             waiting, warnings = _waiting(old, new, runs), await self._warnings(old, new)
             plan.warns(warnings)
@@ -126,12 +124,12 @@ class Alteration:
             )
         return described(new, new.content)
 
-    def _check_use(self, old: Medium, new: Medium, runs: list[AttachedVm], *, live: bool) -> None:
+    def _check_use(self, old: Medium, new: Medium, runs: list[AttachedVm]) -> None:
         """Raises `Refused` for what the VMs that have it attached do not allow."""
         mine = self._library.visible_name(old)
-        if new.size != old.size and runs and not live:
+        if new.size != old.size and runs and not any(one.writing for one in runs):
             vm = self._attachments.visible_name(runs[0])
-            words = f"{vm} runs with {mine}: stop it first, and start it when it has grown"
+            words = f"{vm} only reads {mine}, and would not see it grow: stop it first"
             raise Refused(Problem.MEDIUM_IN_USE, words, field="size")
         was, becomes = _written_by_nobody(old), _written_by_nobody(new)
         field = "readonly" if new.readonly != old.readonly else "type"
@@ -192,7 +190,7 @@ class Alteration:
         self._library.add(medium)
 
     async def _grow(self, medium: Medium, *, in_run: bool) -> None:
-        if in_run and self._grow_in_run is not None:
+        if in_run:
             await self._grow_in_run(medium, medium.size)
         else:
             self._sources.end_downloads([medium.mid], "{} has grown meanwhile: download it again")
@@ -238,8 +236,6 @@ class Alteration:
         """Raises `Refused` where it has to be tried again."""
         await self._states.check(medium.mpid)
         runs = [one for one in self._attachments.attached_vms(medium.mid) if one.writing or one.reading]
-        if runs and self._grow_in_run is None:
-            raise Refused(Problem.MEDIUM_IN_USE, "a VM runs with it")
         with self._sources.changing(medium, "being changed", alone=not runs):
             await self._grow(medium, in_run=bool(runs))
             self._library.add(await self._grown(replace(medium, growing=False)))

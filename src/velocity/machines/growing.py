@@ -1,0 +1,44 @@
+"""Disks that become larger in the VMs that run with them."""
+
+from __future__ import annotations
+
+from velocity.contract.problems import Problem, Refused
+from velocity.hypervisor import port
+from velocity.hypervisor.port import HypervisorError, Machines, NotRunning
+from velocity.machines.rules import CALL_DEADLINE
+from velocity.machines.service import Fleet
+from velocity.media.attachments import Attachments
+from velocity.media.library import Library
+from velocity.media.rules import Medium
+from velocity.storage.port import Unknown
+
+
+class Growing:
+    """Lets a disk grow by the hypervisor, which has its file open: the guest sees it at once."""
+
+    def __init__(self, fleet: Fleet, machines: Machines, attachments: Attachments, library: Library) -> None:
+        self._fleet = fleet
+        self._machines = machines
+        self._attachments = attachments
+        self._library = library
+
+    async def grow(self, medium: Medium, size: int) -> None:
+        """Let it have so many bytes, in the VM that writes to it. Raises `Refused`, `Unknown`: it may grow yet."""
+        holder = next((one for one in self._attachments.attached_vms(medium.mid) if one.writing), None)
+        if holder is None or holder.vmid is None:
+            raise Unknown(f"the VM that ran with {self._library.visible_name(medium)} has just stopped")
+        keeper = self._fleet.get(holder.vmid)
+
+        async def work() -> None:
+            await self._machines.resize(keeper.who, medium.ref, size, deadline=CALL_DEADLINE)
+
+        try:
+            await keeper.alone(work)
+        except (NotRunning, port.Unknown) as error:
+            raise Unknown(f"{self._attachments.visible_name(holder)} has not responded in time ({error})") from None
+        except HypervisorError as error:
+            raise Refused(
+                Problem.MEDIUM_IN_USE,
+                f"{self._attachments.visible_name(holder)} cannot let it grow ({error}): stop it first",
+                field="size",
+            ) from None
