@@ -101,7 +101,8 @@ def hosting(
         return fake
 
     async def serve() -> None:
-        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times())
+        shown = tls.Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        built = await app.build(settings, factory, passwords=quick_passwords(), times=hands.times(), certificate=shown)
         loop = asyncio.get_running_loop()
         metrics = built.services.metrics
 
@@ -112,10 +113,9 @@ def hosting(
             noting(built.asgi), http=Protocol, lifespan="off", log_level="error", ws=WebSocketProtocol,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
-        secure = tls.context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         services = built.services
         find, turns = services.access.sessions.find, services.turns
-        server = Server(config, services.events.readers.end, find, turns, tls=secure)
+        server = Server(config, services.events.readers.end, find, turns, tls=shown.context if shown else None)
         begun.append((server, built, look, loop))
         own = own_server.listen(settings)
         ready.set()

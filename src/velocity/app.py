@@ -20,7 +20,7 @@ from velocity.access.updates import DirectoryWriter
 from velocity.api.edge import application
 from velocity.api.handlers.base import Services
 from velocity.api.request_counts import RequestCounts
-from velocity.api.tls import expires
+from velocity.api.tls import Certificate
 from velocity.api.turns import Turns
 from velocity.changes import Changes
 from velocity.config import Settings
@@ -164,8 +164,9 @@ async def build(
     machines: Callable[[Database], MachineStore] = SqlMachines,
     storage: StorageFactory = directories,
     source: Source | None = None,
+    certificate: Certificate | None = None,
 ) -> App:
-    """Open the data directory and wire a server over it. Raises `CannotStart`."""
+    """Open the data directory and wire a server over it, which shows that certificate. Raises `CannotStart`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = database_of(settings)
     lock = leadership(settings.data_dir)
@@ -184,6 +185,7 @@ async def build(
             times,
             stream_limits,
             source or HttpSource(settings.fetch_ca),
+            certificate,
         )
         root_password = await load()
     except BaseException:
@@ -212,6 +214,7 @@ def compose(
     times: Times | None,
     stream_limits: StreamLimits | None,
     source: Source,
+    certificate: Certificate | None,
 ) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
@@ -288,7 +291,7 @@ def compose(
     times = times or Times()
     host = Host(
         driver.hosts, HOST, fleet, overview,
-        certificate_expires=partial(expires, settings.tls_cert, settings.tls_key), monotonic=times.monotonic,
+        certificate_expires=lambda: certificate.expires if certificate else None, monotonic=times.monotonic,
     )  # fmt: skip
     areas = Areas(directory, list(pools.values()), library, attachments, assignments, quotas, usage, fleet, tasks)
     trashed = Trash(

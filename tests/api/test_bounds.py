@@ -22,7 +22,7 @@ from tests.api.world import World
 from tests.listening import Listening, listening
 from tests.patience import PATIENCE
 from velocity.api.bounds import RequestLimits
-from velocity.api.tls import context as server_tls
+from velocity.api.tls import Certificate
 
 pytestmark = pytest.mark.anyio
 
@@ -341,7 +341,7 @@ async def test_it_holds_with_tls_and_for_its_handshake(w: World, tmp_path: Path)
     tls = ssl.create_default_context(cafile=str(certificate))
     tls.check_hostname = False
     async with (
-        listening(w, RequestLimits(seconds=2), tls=server_tls(str(certificate), str(key))) as server,
+        listening(w, RequestLimits(seconds=2), tls=Certificate(str(certificate), str(key)).context) as server,
         connected(server) as (reader, _),
         connected(server, ssl=tls) as silent,
         connected(server, ssl=tls) as talking,

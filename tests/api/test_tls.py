@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.certificates import DER, certificate
+from tests.certificates import DER, Certificate, certificate
 from tests.patience import PATIENCE
 from velocity.api import tls
 
@@ -67,7 +68,7 @@ def test_a_key_that_cannot_be_used_is_refused_with_setting_and_file(tmp_path: Pa
         if what == "a weak key" and not weak_ones_are_refused:
             continue
         with pytest.raises(tls.BadCertificate) as refused:
-            tls.context(str(cert), str(key))
+            tls.Certificate(str(cert), str(key))
         assert words.format(cert=cert, key=key) in str(refused.value), what
 
 
@@ -94,22 +95,35 @@ def test_what_clients_will_not_trust_is_logged(tmp_path: Path, caplog: pytest.Lo
     """A server with an expired certificate is still one that can be spoken to, to mend it."""
     cert, key = certificate("localhost", days=-1).write(tmp_path)
     with caplog.at_level(logging.WARNING):
-        tls.context(str(cert), str(key))
+        tls.Certificate(str(cert), str(key))
     assert f"tls_cert: the certificate in {cert} has expired: renew it" in caplog.text
 
 
-@pytest.mark.holds("TLS-1")
+@pytest.mark.holds("TLS-1", "METRIC-14")
 def test_a_renewal_that_is_wrong_changes_nothing(tmp_path: Path) -> None:
-    cert, key = certificate("first").write(tmp_path)
-    used = tls.context(str(cert), str(key))
+    first, second = certificate("first", days=30), certificate("second", days=60)
+    cert, key = first.write(tmp_path)
+    used = tls.Certificate(str(cert), str(key))
     wrong = wrong_pairs(tmp_path / "wrong")
-    for what in ("another's key", "a key with a passphrase", "a damaged certificate", "a key that is not there"):
+    for what in ("another's key", "a key with a passphrase", "a damaged certificate"):
+        for name, file in zip((cert, key), wrong[what][:2], strict=True):
+            shutil.copyfile(file, name)
         with pytest.raises(tls.BadCertificate):
-            tls.renew(used, *map(str, wrong[what][:2]))
-    assert served(used) == certificate_of(cert)
-    again, its_key = certificate("second").write(tmp_path)
-    tls.renew(used, str(again), str(its_key))
-    assert served(used) == certificate_of(again)
+            used.renew()
+    key.unlink()
+    with pytest.raises(tls.BadCertificate):
+        used.renew()
+    assert served(used.context) == ssl.PEM_cert_to_DER_cert(first.pem.decode())
+    assert used.expires == expiry(first), "of what is served, not of what is in the file"
+    second.write(tmp_path)
+    assert used.expires == expiry(first)
+    used.renew()
+    assert served(used.context) == certificate_of(cert)
+    assert used.expires == expiry(second)
+
+
+def expiry(of: Certificate) -> int:
+    return int(of.signed.not_valid_after_utc.timestamp())
 
 
 def certificate_of(file: Path) -> bytes:
@@ -121,12 +135,10 @@ def certificate_of(file: Path) -> bytes:
 def test_when_a_certificate_expires_is_known_also_when_it_has(tmp_path: Path, days: int) -> None:
     good, authority = certificate("localhost", days=days), certificate("ca", authority=True)
     cert, key = good.write(tmp_path)
-    assert tls.expires(str(cert), str(key)) == int(good.signed.not_valid_after_utc.timestamp())
+    assert tls.Certificate(str(cert), str(key)).expires == expiry(good)
     signed = certificate("localhost", by=authority, days=days)
     cert, key = signed.write(tmp_path / "chain", authority)
-    assert tls.expires(str(cert), str(key)) == int(signed.signed.not_valid_after_utc.timestamp())
-    assert tls.expires("", "") is None
-    assert tls.expires(str(tmp_path / "gone.pem"), str(key)) is None
+    assert tls.Certificate(str(cert), str(key)).expires == expiry(signed)
 
 
 def served(context: ssl.SSLContext) -> bytes | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
 from tests.host import Host
 from tests.journeys.conftest import StartServer
@@ -154,15 +155,20 @@ def test_the_guests_unit_reaches_the_server_of_its_settings(host: Host, tmp_path
         host.ok("vm", "rm", "web")
 
 
-def certificate(directory: Path, name: str) -> None:
+def certificate(directory: Path, name: str, days: int = 1) -> None:
     """The server's certificate, anew."""
     directory.mkdir(exist_ok=True)
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(directory / "key.pem"),
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", str(days), "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(directory / "key.pem"),
          "-out", str(directory / "cert.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def expiry(directory: Path) -> int:
+    """Of the server's certificate, in Unix seconds."""
+    return int(x509.load_pem_x509_certificate((directory / "cert.pem").read_bytes()).not_valid_after_utc.timestamp())
 
 
 @pytest.mark.holds("GUEST-6")
@@ -183,13 +189,14 @@ def test_a_certificate_is_renewed_without_a_restart(start_server: StartServer, t
     time.sleep(0.5)
     assert shown() == first, "a wrong one changes nothing"
     assert "not renewed" in server.log()
-    certificate(tmp_path, "second")
+    certificate(tmp_path, "second", days=2)
     process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + PATIENCE
     while shown() == first:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert shown().strip() == (tmp_path / "cert.pem").read_text().strip()
+    assert server.ok("POST", "/h/host")["certificate_expires"] == expiry(tmp_path), "of the one that is served"
     check_own_server_is_known(server, tmp_path)
 
 

@@ -5,6 +5,7 @@ HTTP/1.1 is all that is offered: docs/tls-and-proxies.md says why.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import ssl
@@ -27,32 +28,37 @@ class BadCertificate(Exception):
     """The certificate or its key cannot be used; the message names setting, file and cure."""
 
 
-def context(cert: str, key: str) -> ssl.SSLContext:
-    """For connections to this server. Raises `BadCertificate`."""
+class Certificate:
+    """The one that the server shows. `context` is for its connections."""
+
+    def __init__(self, cert: str, key: str) -> None:
+        """From these two files. Raises `BadCertificate`."""
+        self._files = cert, key
+        self.context = _tried(cert, key)
+        self.expires = self._expires()
+        """When clients begin to refuse it, in Unix seconds; None: that is not known."""
+
+    def renew(self) -> None:
+        """Read both again, for the connections to come. What is wrong changes nothing. Raises `BadCertificate`."""
+        _tried(*self._files)
+        _load(self.context, *self._files)
+        self.expires = self._expires()
+
+    def _expires(self) -> int | None:
+        """As a client reads it: of several in the file, of the one that is shown."""
+        with contextlib.suppress(OSError):
+            if shown := _handshake(self.context, self._files[0], NO_CHECK_TIME).getpeercert():
+                return int(ssl.cert_time_to_seconds(str(shown["notAfter"])))
+        return None
+
+
+def _tried(cert: str, key: str) -> ssl.SSLContext:
+    """Raises `BadCertificate`."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.set_alpn_protocols(["http/1.1"])
     _load(made, cert, key)
     _try(made, cert, key)
     return made
-
-
-def renew(used: ssl.SSLContext, cert: str, key: str) -> None:
-    """Read both again, for the connections to come. What is wrong changes nothing. Raises `BadCertificate`."""
-    context(cert, key)
-    _load(used, cert, key)
-
-
-def expires(cert: str, key: str) -> int | None:
-    """When clients begin to refuse it, in Unix seconds; None: there is none (`cert` is empty), or it cannot be used."""
-    if not cert:
-        return None
-    try:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        _load(made, cert, key)
-        shown = _handshake(made, cert, NO_CHECK_TIME).getpeercert()
-    except (BadCertificate, OSError):
-        return None
-    return int(ssl.cert_time_to_seconds(str(shown["notAfter"]))) if shown else None
 
 
 def _load(made: ssl.SSLContext, cert: str, key: str) -> None:

@@ -14,7 +14,6 @@ import os
 import queue
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -114,14 +113,14 @@ async def _serve(settings: Settings) -> None:
         return driver
 
     try:
-        certificate = tls.context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        certificate = tls.Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
     except tls.BadCertificate as error:
         raise StartError(str(error)) from None
     listener = _listen(settings)
     gc.disable()  # of 10,000 VMs it would take a third of what follows, and find nothing
     try:
         asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
-        built = await app.build(settings, hypervisor)
+        built = await app.build(settings, hypervisor, certificate=certificate)
     except (app.CannotStart, HypervisorError) as error:
         raise StartError(str(error)) from None
     except OSError as error:
@@ -143,11 +142,13 @@ async def _serve(settings: Settings) -> None:
     bounds = RequestLimits(trusted=tuple(settings.proxies))
     services = built.services
     find, turns = services.access.sessions.find, services.turns
-    server = Server(config, services.events.readers.end, find, turns, bounds, certificate)
+    server = Server(
+        config, services.events.readers.end, find, turns, bounds, certificate.context if certificate else None
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, server.end)
-    loop.add_signal_handler(signal.SIGHUP, _reload, certificate, settings)
+    loop.add_signal_handler(signal.SIGHUP, _reload, certificate)
     loop.call_soon(greet, settings, built)
     watch = LoopWatchdog(built.services.lag, stacks=settings.log_stalls)
     try:
@@ -194,13 +195,13 @@ def work_threads(of_pools: int) -> ThreadPoolExecutor:
     return threads
 
 
-def _reload(certificate: ssl.SSLContext | None, settings: Settings) -> None:
+def _reload(certificate: tls.Certificate | None) -> None:
     """Read again what can be read while the server runs: the certificate. One that is wrong changes nothing."""
     if certificate is None:
         log.info("SIGHUP: nothing to reload, as there is no certificate; all other settings are read at the start")
         return
     try:
-        tls.renew(certificate, settings.tls_cert, settings.tls_key)
+        certificate.renew()
     except tls.BadCertificate as error:
         log.error("the certificate was not renewed: %s", error)
     else:

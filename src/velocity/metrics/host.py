@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -31,7 +30,6 @@ class Host:
         certificate_expires: Callable[[], int | None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`certificate_expires` reads files: it is called in a thread."""
         self._certificate_expires = certificate_expires
         self._monotonic = monotonic
         self._sampled: tuple[float, float] | None = None
@@ -61,7 +59,7 @@ class Host:
             now = await self._hosts.now(self._host, deadline=CALL_DEADLINE)
         except Unknown as error:
             raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
-        expires = await asyncio.to_thread(self._certificate_expires)
+        expires = self._certificate_expires()
         states = [keeper.state for keeper in self._fleet.all()]
         return HostInfo(
             name=now.name,
