@@ -79,6 +79,21 @@ async def test_a_guest_that_keeps_a_disk_keeps_its_medium_until_it_lets_go(tmp_p
         await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
 
 
+@pytest.mark.holds("GUEST-54")
+async def test_a_disk_that_is_wanted_again_before_the_guest_lets_go_comes_back_when_it_does(tmp_path: Path) -> None:
+    async with world(tmp_path / "data") as w:
+        first, second = [await w.medium(f"disk {number}") for number in range(2)]
+        vmid, run = await running(w, on(first), on(second))
+        run.devices.lets_go = False
+        await w.ok("PATCH", VM, vmid=vmid, media=[on(first)])
+        assert (await w.ok("PATCH", VM, vmid=vmid, media=[on(first), on(second)]))["waiting"] == []
+        w.hypervisor.let_go(run.who.machine)
+        await w.hypervisor.heard()
+        await w.settle()
+        assert mids(run) == [first, second]
+        assert len(w.hypervisor.machines.altered) == 2, "asked again, as its devices were others"
+
+
 @pytest.mark.holds("GUEST-55")
 @pytest.mark.parametrize("how", [Answer.LOST, Answer.LATE, Answer.UNDER_WAY])
 async def test_a_server_that_ends_in_the_middle_leaves_it_done_or_it_is_done_by_the_next(

@@ -46,7 +46,7 @@ def blocks(terminal: Terminal) -> set[str]:
     return set(re.findall(r"^DISKS(.*) END", said, re.MULTILINE)[-1].split())
 
 
-@pytest.mark.holds("GUEST-361")
+@pytest.mark.holds("GUEST-60")
 def test_a_guest_sees_its_discs_changed_and_disks_come_and_go(
     start_server: StartServer, guest: Guest, tmp_path: Path
 ) -> None:

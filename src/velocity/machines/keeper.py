@@ -362,7 +362,7 @@ class Keeper(Life):
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
         elif self.unsettled and self._context.alter is not None:
-            work, self.stale = partial(self._context.alter, self), False
+            work = partial(self._context.alter, self)
             self._enqueue(ExclusiveWork(work, asyncio.get_running_loop().create_future(), Context()))
 
     # Helpers

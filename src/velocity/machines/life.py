@@ -89,8 +89,8 @@ class Life:
         """The media that its run was given to write to; None: not known, an older version started it."""
         self.waits: dict[str, str] = {}
         """Why a change of a field waits for the next start, as far as that is known."""
-        self.stale = progress.run is not None
-        """It was not asked yet whether its run is what it is to be."""
+        self.stale = progress.run is not None and bool(rules.waiting(machine.spec, progress.run))
+        """Its run is to be asked to be what it is to be: its devices are others, or a server before has asked."""
         self._record = Record(context.store, context.hypervisor, machine.vmid, lambda: self.progress, lambda: self.who)
         self._number = 0
         self._known: asyncio.Event | None = None if progress.run is None else asyncio.Event()

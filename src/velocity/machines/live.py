@@ -49,11 +49,11 @@ class LiveChanges:
 
     async def carry_out(self, keeper: Keeper) -> list[str]:
         """In the keeper's turn: nothing else is asked of it meanwhile. What is returned did not come to its end."""
-        keeper.stale = False
+        stale, keeper.stale = keeper.stale, False
         run, spec = keeper.progress.run, keeper.machine.spec
         if run is None or keeper.progress.wanted is State.STOPPED:
             return []
-        if not rules.waiting(spec, run) and run.coming is UNSET:
+        if not stale and not rules.waiting(spec, run) and run.coming is UNSET:
             keeper.waits = {}
             return []
         try:

@@ -164,6 +164,7 @@ class FakeHypervisor:
         """The guest lets go of what it was to, and of whatever is taken out from here on."""
         run = self.runs[machine]
         run.devices.lets_go = True
+        run.devices.let_go()
         self.state.tell(run.who, run.fact, run.why, devices=True)
 
     async def heard(self) -> None:

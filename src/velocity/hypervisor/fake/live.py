@@ -23,6 +23,7 @@ class Slot:
     cdrom: bool
     disk: DiskSpec | None
     cold: bool = False
+    leaving: bool = False
 
 
 class FakeDevices:
@@ -36,6 +37,11 @@ class FakeDevices:
         self._waits: list[Wait] = []
         self.sizes: dict[MediaRef, int] = {}
         """Of the disks that were made larger, in bytes."""
+
+    def let_go(self) -> None:
+        """Of what was to be taken out, whether it is wanted again or not."""
+        self._slots = [one for one in self._slots if not one.leaving]
+        self.spec = structs.replace(self.spec, disks=tuple(self._disks))
 
     def resize(self, media: MediaRef, size: int) -> None:
         """Raises `HypervisorError`."""
@@ -92,6 +98,7 @@ class FakeDevices:
         if slot.bus is Bus.BLOCK and slot.cold:
             self._waits.append(Wait("disks", "it was there at the start", slot.disk.media.medium))
         elif not self.lets_go:
+            slot.leaving = True
             self._waits.append(Wait("disks", "the guest has not let go of it yet", slot.disk.media.medium))
         else:
             self._slots.remove(slot)
