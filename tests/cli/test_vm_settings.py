@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.host import Host, hosting
+from velocity.cli.cloud_init import OPTIONS
 from velocity.cli.vm_settings import WORDS
 from velocity.config import NicSetting
+from velocity.contract.cloud_init import CloudInit
 from velocity.contract.machines import VmSettings
 
 
 def test_every_setting_has_a_word() -> None:
-    assert {word.field for word in WORDS} == set(VmSettings.__struct_fields__)
+    assert {word.field for word in WORDS} | {"cloud_init"} == set(VmSettings.__struct_fields__)
+    assert set(OPTIONS) == set(CloudInit.__struct_fields__), "which has an option for each of its fields"
 
 
 @pytest.mark.holds("CLI-2")
@@ -194,3 +197,51 @@ def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Pa
     file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\nmedia = ["one:usb"]\ndrives = ["usb"]\n')
     host.ok("apply", str(file), "--yes")
     assert drives() == ["USB: one", "USB: empty"]
+
+
+@pytest.mark.holds("CLI-310")
+def test_cloud_init_is_written_shown_and_applied_and_its_secrets_are_not_shown(host: Host, tmp_path: Path) -> None:
+    def shown() -> list[str]:
+        found = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
+        return [line[1] for line in found if line[0] == "cloud-init"]
+
+    blob = "AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS"
+    key, hashed = tmp_path / "id.pub", "$6$saltsalt$SECRETSECRET"
+    key.write_text(f"# mine\nssh-ed25519 {blob} me@here\n\n")
+    host.ok("vm", "create", "web", "--memory", "64M", "--user", "ann", "--ssh-key", str(key), "--ssh-key",
+            f"ssh-rsa {blob}", "--password-hash", hashed, "--package", "git", "--package", "vim")  # fmt: skip
+    assert shown() == [
+        "user ann", f"key ssh-ed25519 ...{blob[-8:]} me@here",
+        f"key ssh-rsa ...{blob[-8:]}", "packages git, vim", "password hash set, and not shown",
+    ]  # fmt: skip
+    assert "cloud_init" in host.ok("vm", "set", "web", "--hostname", "db", "--plan")
+    host.ok("vm", "set", "web", "--user", "bob", "--hostname", "db")
+    assert "user bob" in shown() and "hostname db" in shown() and "password hash set, and not shown" in shown()
+    (tmp_path / "web.yaml").write_text("#cloud-config\nruncmd: [SECRET]\n")
+    file = tmp_path / "site.toml"
+    file.write_text('[[vms]]\nname = "web"\nmemory = "64M"\n[vms.cloud-init]\nuser = "bob"\n')
+    assert "nothing to do" in host.ok("apply", str(file))
+    file.write_text(file.read_text() + f'password-hash = "{hashed}"\nssh-keys = ["id.pub"]\n')
+    assert "change VM web in /: cloud_init" in host.ok("apply", str(file), "--yes")
+    assert "nothing to do" in host.ok("apply", str(file)), "the server knows the secret, and tells that it is the same"
+    file.write_text(file.read_text().replace("SECRETSECRET", "OTHERSOTHERS"))
+    assert "change VM web in /: cloud_init" in host.ok("apply", str(file), "--yes")
+    host.ok("vm", "set", "web", "--no-cloud-init", "--user-data", str(tmp_path / "web.yaml"), "--new-instance")
+    assert shown() == ["user data set, and not shown"]
+    host.ok("vm", "set", "web", "--no-cloud-init")
+    assert shown() == []
+
+
+@pytest.mark.holds("CLI-310")
+def test_files_that_are_no_public_keys_are_refused_and_sent_nowhere(host: Host, tmp_path: Path) -> None:
+    private, empty, large = tmp_path / "id", tmp_path / "empty", tmp_path / "large"
+    private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")
+    empty.write_text("# nothing\n")
+    large.write_bytes(b"#cloud-config\n" + b"#" * 65536)
+    for option, word, said in (
+        ("--ssh-key", private, "private key"), ("--ssh-key", empty, "ssh-keygen"), ("--ssh-key", "nowhere", "No such"),
+        ("--user-data", large, "65,536"), ("--user-data", "/dev/null/x", "cannot be read"),
+    ):  # fmt: skip
+        refused = host.run("vm", "create", "web", option, str(word))
+        assert refused.exit_code == 2 and said in refused.stderr
+    assert json.loads(host.ok("vm", "list", "--json"))["vms"] == []

@@ -14,7 +14,7 @@ SETTINGS = VmSettings.__struct_fields__
     ("kind", "before", "behind"),
     [
         (CreateVm, ["name", "gid"], ["plan"]),
-        (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "hardware", "plan"]),
+        (AlterVm, ["vmid", "name"], ["revision", "firmware", "machine_type", "hardware", "new_instance", "plan"]),
         (
             Spec,
             [],
@@ -29,6 +29,7 @@ SETTINGS = VmSettings.__struct_fields__
                 "interfaces",
                 "last_nic",
                 "nat_places",
+                "instance_id",
             ],
         ),
     ],

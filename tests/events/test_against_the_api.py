@@ -61,8 +61,8 @@ async def lists(w: World, key: str) -> dict[str, Any]:
 def shape(vm: dict[str, Any]) -> dict[str, Any]:
     """A VM as it is shown whole, in the fields of a list."""
     left_out = (
-        "type", "rosetta", "input", "cpu", "balloon", "notes", "isolation", "interfaces", "memory_taken_mib",
-        "running_since",
+        "type", "rosetta", "input", "cpu", "balloon", "notes", "cloud_init", "isolation", "interfaces",
+        "memory_taken_mib", "running_since",
     )  # fmt: skip
     pinned = ("machine_type", "firmware", "hardware")
     short = {name: value for name, value in vm.items() if name not in left_out + pinned}

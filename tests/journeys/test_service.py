@@ -160,8 +160,8 @@ def certificate(directory: Path, name: str, days: int = 1) -> None:
     directory.mkdir(exist_ok=True)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-days", str(days), "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(directory / "key.pem"),
-         "-out", str(directory / "cert.pem")],
+         "-days", str(days), "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
 

@@ -121,8 +121,9 @@ def explain(error: str) -> tuple[str | None, str]:
     if missing := re.match(r"Object missing required field `(\w+)`(.*)", text):
         field = f"{field}.{missing[1]}" if field else missing[1]
         return field, f"{field}: this field is missing{missing[2]}"
-    if text.startswith("Expected `str` matching regex") and (field or "").endswith("mac"):
-        text = "expected a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros"
+    if text.startswith("Expected `str` matching regex"):
+        last = re.sub(r"\[.*?\]$", "", field or "").rpartition(".")[2]
+        text = f"expected {_FORMS[last]}" if last in _FORMS else text
     if field == "before":
         text = re.sub(r"^Expected `str` matching regex .*", "expected an id of that list", text)
     text = re.sub(r"^Expected `str` matching regex .*", "expected printable characters only, one of them visible", text)
@@ -135,6 +136,17 @@ def explain(error: str) -> tuple[str | None, str]:
     text = text[:1].lower() + text[1:]
     return field, f"{field}: {text}" if field else text
 
+
+_FORMS = {
+    "mac": "a MAC address such as 52:54:00:12:34:56, no multicast address and not all zeros",
+    "user": "a name such as debian: small letters, digits, -, _ and ., at most 32, no digit first",
+    "ssh_keys": "a public key on one line, such as `ssh-ed25519 AAAA... me`, as files that end in .pub have it",
+    "password_hash": "the hash of a password, not the password: `openssl passwd -6` makes one",
+    "hostname": "a name of letters, digits and -, such as web or web.example.org",
+    "packages": "the name of a package",
+    "timezone": "a time zone such as Europe/Berlin",
+}
+"""What is expected where a pattern does not say it to people, by the field's last name."""
 
 _WORDS = {
     "int": "an integer",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
-from velocity.cli import connection, resolve, where
+from velocity.cli import cloud_init, connection, resolve, where
 from velocity.cli.attachments import MediaScope
 from velocity.cli.output import as_json, made, show_json
 from velocity.cli.plan import changing
@@ -17,6 +17,7 @@ from velocity.cli.vm_settings import altering, creating, read
 from velocity.cli.where import GROUP
 from velocity.cli.which import which
 from velocity.cli.words import clean
+from velocity.contract.cloud_init import CloudInit
 
 
 @click.command()
@@ -47,6 +48,10 @@ def create(name: str, written: Mapping[str, Any], group: int | None) -> None:
 )
 @click.option("--machine", type=click.Choice(["latest"]), help="Take the newest machine type of this host's QEMU.")
 @click.option("--hardware", metavar="latest|NAME", help="Take the newest profile of devices, or the one of that name.")
+@click.option("--no-cloud-init", "nothing", is_flag=True, help="Take away all that is set for cloud-init.")
+@click.option(
+    "--new-instance", is_flag=True, help="Let cloud-init configure the guest anew, as a new one, at its next start."
+)
 @changing
 def set_(
     vm_: str,
@@ -56,6 +61,8 @@ def set_(
     firmware: str | None,
     machine: str | None,
     hardware: str | None,
+    nothing: bool,
+    new_instance: bool,
 ) -> None:
     """Change VM. Settings that are not given stay; lists replace the present ones."""
     client = connection.connect()
@@ -64,6 +71,10 @@ def set_(
     settings = read(MediaScope(client, gid, beyond=True), written)
     given = {"name": name, "firmware": firmware, "machine_type": machine, "hardware": hardware}
     settings |= {field: value for field, value in given.items() if value is not None}
+    if nothing:
+        settings["cloud_init"] = structs.replace(cloud_init.NOTHING, **_said(settings.get("cloud_init")))
+    if new_instance:
+        settings["new_instance"] = True
     answer = client.alter_vm(vmid=found.id, **settings)
     if as_json():
         show_json(answer)
@@ -73,6 +84,10 @@ def set_(
     click.echo(f"at its next start: {', '.join(answer.waiting)}" if answer.waiting else f"{found.label} is changed")
     for field, why in (answer.waits or {}).items():
         click.echo(f"  {field}: {clean(why)}")
+
+
+def _said(wanted: CloudInit | None) -> dict[str, Any]:
+    return {} if wanted is None else {name: one for name, one in structs.asdict(wanted).items() if one is not UNSET}
 
 
 @click.command()

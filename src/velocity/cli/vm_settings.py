@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from msgspec import UNSET
 
-from velocity.cli import attachments, resolve
+from velocity.cli import attachments, cloud_init, resolve
 from velocity.cli.amounts import MEMORY, to_mebibytes
 from velocity.cli.attachments import MediaNames, MediaScope
 from velocity.contract import settings
@@ -41,18 +41,20 @@ class Word:
 
 def creating(command: Function) -> Function:
     """The options of `vm create`: the command gets what was written as `written`, by the names of `Word`."""
-    return _options(command, {word.name: (word.option, word.create) for word in WORDS})
+    return _options(command, {word.name: (word.option, word.create) for word in WORDS} | cloud_init.OPTIONS)
 
 
 def altering(command: Function) -> Function:
     """The options of `vm set`: the command gets those that were given as `written`, by the names of `Word`."""
     offered = {word.name: (word.alter_option or word.option, word.alter) for word in WORDS if word.alter}
-    return _options(command, offered, some=True)
+    return _options(command, offered | cloud_init.OPTIONS, some=True)
 
 
 def read(place: MediaScope, written: Mapping[str, Any]) -> dict[str, Any]:
     """As the API takes them, by the fields of `VmSettings`; other words are left. Raises `click.BadParameter`."""
-    return {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
+    settings = {word.field: word.read(place, written[word.name]) for word in WORDS if word.name in written}
+    wanted = cloud_init.read(written)
+    return settings if wanted is None else settings | {"cloud_init": wanted}
 
 
 def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[str, str]]:
@@ -63,6 +65,8 @@ def lines(info: VmInfo, called: MediaNames, *, waiting: bool) -> Iterator[tuple[
             yield from ((word.label, line) for line in word.show(called, _shown(info, word.field)))
             if word.field == "memory_mib" and info.memory_taken_mib is not UNSET:
                 yield ("", f"the host spends {size(info.memory_taken_mib << 20)} on it")
+    if waiting:
+        yield from (("cloud-init", line) for line in cloud_init.lines(info.cloud_init))
 
 
 def _shown(info: VmInfo, field: str) -> object:
@@ -74,6 +78,8 @@ def differs(info: VmInfo, field: str, wanted: Any) -> bool:
     """Whether a VM has another value there; of a NIC, and of a disk's sectors, what is not said may be anything."""
     if field == "media":
         return attachments.differ(wanted, info.media)
+    if field == "cloud_init":
+        return cloud_init.differs(info.cloud_init, wanted)
     if field != "nics":
         return bool(getattr(info, field) != wanted)
     return len(wanted) != len(info.nics) or not all(map(_says, wanted, info.nics, info.interfaces))

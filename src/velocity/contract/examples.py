@@ -50,7 +50,7 @@ _VALUES: dict[str, Any] = {
     "HostNic.description": "the wired network", "TrashItem.id": "7", "HostInfo.load": [0.5, 0.4, 0.3],
     "received": 524288, "heard": 1767225630,
     "spans": "hour", "vmids": 7, "cpu_use": 12.5, "certificate_expires": 1798761600, "running_since": 1767225600,
-    "mac": "52:54:00:12:34:56", "FetchMedium.url": "https://cloud.example/disk.qcow2",
+    "mac": "52:54:00:12:34:56", "secrets": "password_hash", "FetchMedium.url": "https://cloud.example/disk.qcow2",
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract import fields
+from velocity.contract.cloud_init import CloudInitInfo
 from velocity.contract.fields import Gid, Name, Revision, UnixTime, UnreachableSince, Vmid, Word
 from velocity.contract.isolation import Isolation
 from velocity.contract.operation import (
@@ -135,6 +136,8 @@ class VmInfo(VmSettings, frozen=True, kw_only=True):
     memory_taken_mib: fields.MemoryTaken | UnsetType = UNSET
     running_since: fields.RunningSince | UnsetType = UNSET
     waits: fields.Waits | UnsetType = UNSET
+    if TYPE_CHECKING:
+        cloud_init: CloudInitInfo  # type: ignore[assignment]  # as `Setting.shown` has it, which mypy cannot derive
 
 
 @with_settings(VmSettings, Form.OPTIONAL, after="name")
@@ -147,6 +150,13 @@ class AlterVm(Change, frozen=True):
     firmware: Annotated[Word, Meta(description='"host": the build of this host')] | UnsetType = UNSET
     machine_type: Annotated[Word, Meta(description='"latest": the newest of this host')] | UnsetType = UNSET
     hardware: Annotated[Word, Meta(description='"latest", or the name of a profile')] | UnsetType = UNSET
+    new_instance: (
+        Annotated[
+            bool,
+            Meta(description="true: cloud-init takes the guest for a new instance, once, and configures it again"),
+        ]
+        | UnsetType
+    ) = UNSET
     if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:

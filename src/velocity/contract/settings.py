@@ -18,9 +18,14 @@ Type = TypeVar("Type", bound=Wire)
 
 @dataclass(frozen=True)
 class Setting:
-    """What is said of a setting beside its type; `waits`: while it runs, a change takes effect at the next start."""
+    """What is said of a setting beside its type.
+
+    `waits`: while it runs, a change takes effect at the next start. `shown`: the type that answers have it as, where
+    not all of it is shown.
+    """
 
     waits: bool = True
+    shown: type[Wire] | None = None
 
 
 class Form(enum.Enum):
@@ -66,8 +71,7 @@ def settings_of(settings: type[Wire], value: object) -> dict[str, Any]:
 def waiting(settings: type[Wire]) -> Iterator[str]:
     """Those whose change waits for the next start."""
     for one in msgspec.structs.fields(settings):
-        said = getattr(one.type, "__metadata__", ())
-        if all(about.waits for about in said if isinstance(about, Setting)):
+        if all(about.waits for about in _about(one)):
             yield one.name
 
 
@@ -77,7 +81,13 @@ def _formed(one: msgspec.structs.FieldInfo, form: Form) -> tuple[Any, ...]:
     if form is Form.DECLARED:
         return _field(one, one.type)
     plain = one.type.__origin__ if typing.get_origin(one.type) is Annotated else one.type
-    return (one.name, plain) if form is Form.SHOWN else _field(one, plain)
+    if form is Form.SHOWN:
+        return one.name, next((about.shown for about in _about(one) if about.shown), plain)
+    return _field(one, plain)
+
+
+def _about(one: msgspec.structs.FieldInfo) -> list[Setting]:
+    return [said for said in getattr(one.type, "__metadata__", ()) if isinstance(said, Setting)]
 
 
 def _field(one: msgspec.structs.FieldInfo, kind: Any) -> tuple[Any, ...]:

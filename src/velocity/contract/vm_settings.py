@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract import fields
+from velocity.contract.cloud_init import CloudInit, CloudInitInfo
 from velocity.contract.fields import Mac, Name, NicId, Nicid, Notes, Positive, Word
 from velocity.contract.operation import Wire
 from velocity.contract.settings import Setting
@@ -186,3 +187,4 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     balloon: fields.Balloon = True
     autostart: Annotated[bool, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""
+    cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

@@ -34,6 +34,7 @@ from velocity.hypervisor.spec import Input as Input
 from velocity.hypervisor.spec import MachineSpec as MachineSpec
 from velocity.hypervisor.spec import NatSpec as NatSpec
 from velocity.hypervisor.spec import NicSpec as NicSpec
+from velocity.hypervisor.spec import SeedSpec as SeedSpec
 from velocity.storage.port import MediaRef, Value
 
 HostId = NewType("HostId", int)

@@ -95,6 +95,20 @@ class BridgeSpec(Value, frozen=True):
 NicSpec = NatSpec | BridgeSpec
 
 
+class SeedSpec(Value, frozen=True):
+    """What cloud-init in the guest reads from a CD of its own. An empty `network_config` is none.
+
+    They hold secrets: none of them is shown in a log.
+    """
+
+    user_data: str
+    meta_data: str
+    network_config: str = ""
+
+    def __repr__(self) -> str:
+        return "SeedSpec(...)"
+
+
 class MachineSpec(Value, frozen=True):
     """A machine, whole. The order of `disks` is the boot order. `memory` is in MiB.
 
@@ -117,6 +131,7 @@ class MachineSpec(Value, frozen=True):
     input: Input = Input.USB
     cpu: str = "host"
     drives: tuple[Bus, ...] = ()
+    seed: SeedSpec | None = None
 
 
 class HardwareProfile(Value, frozen=True):

@@ -29,7 +29,7 @@ from velocity.hypervisor.port import (
     NicSpec,
     Unknown,
 )
-from velocity.machines import disks, interfaces, rules
+from velocity.machines import cloud_init, disks, interfaces, rules
 from velocity.machines.claims import Claim
 from velocity.machines.rules import CALL_DEADLINE, Machine, Spec
 from velocity.machines.writers import Writers, attached_by
@@ -231,6 +231,7 @@ class Builder:
             drives=tuple(Bus(one.mode) for one in spec.drives),
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
             nics=tuple(self._nic(spec, nic, one) for nic, one in interfaces.pairs(spec)),
+            seed=cloud_init.seed(machine),
         )
 
     def _disks(self, machine: Machine) -> tuple[DiskSpec, ...]:

@@ -20,7 +20,7 @@ from velocity.contract.media import CloneMedium
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines import interfaces, rules
+from velocity.machines import cloud_init, interfaces, rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.orphans import remove_machine_data
 from velocity.machines.port import MachineStore
@@ -118,7 +118,8 @@ class Cloning:
         """`held` lets go of all that it has taken, unless it has come to be."""
         self._directory.group(request.gid)
         keeper = self._source(caller, request.vmid)
-        has = keeper.machine.spec
+        may_alter = self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid)
+        has = cloud_init.of_clone(keeper.machine.spec, secrets=may_alter)
         for mid in set(request.leave) - {one.mid for one in has.media}:
             raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
         if not request.fresh_firmware and not keeper.ended:
@@ -132,6 +133,8 @@ class Cloning:
         copies = await self._copies(caller, request, keeper.machine.name, mids, held)
         uuid = uuid4()
         spec, warnings = self._spec(caller, request, uuid, has, dict(zip(mids, copies, strict=True)))
+        if not may_alter:
+            warnings += cloud_init.lost(keeper.machine.spec)
         draft = Draft(
             keeper, Machine(0, uuid, request.gid, request.name, spec), copies, request.fresh_firmware, warnings
         )

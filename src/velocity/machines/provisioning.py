@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -16,13 +19,14 @@ from velocity.access.port import PendingDeletion
 from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
+from velocity.contract.cloud_init import CloudInit
 from velocity.contract.machines import AlterVm, CreateVm, DeleteVm, State, VmSettings
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
 from velocity.contract.revision import check
 from velocity.contract.settings import settings_of
 from velocity.hypervisor.port import HostId, Hypervisor
-from velocity.machines import disks, interfaces, rules
+from velocity.machines import cloud_init, disks, interfaces, rules
 from velocity.machines.deletion import PendingVmDeletion, check_stopped
 from velocity.machines.forecast import forecast
 from velocity.machines.keeper import Keeper
@@ -31,6 +35,16 @@ from velocity.machines.rules import Machine, RunRecord, Spec
 from velocity.machines.service import Fleet
 from velocity.media.deletion import Deletion, plan_to_remove
 from velocity.media.rules import Medium
+
+
+async def _merged(has: CloudInit | UnsetType, request: CreateVm | AlterVm) -> dict[str, Any]:
+    """The settings that the request gives, with all that is set for cloud-init then. Raises `Refused`."""
+    given = settings_of(VmSettings, request)
+    if "cloud_init" in given:
+        wanted = given["cloud_init"] = cloud_init.changed(has, given["cloud_init"])
+        if wanted is not UNSET:
+            await asyncio.to_thread(cloud_init.check, wanted)
+    return given
 
 
 class Provisioning:
@@ -60,9 +74,10 @@ class Provisioning:
 
     async def create(self, caller: Caller, request: CreateVm) -> tuple[int, list[str]]:
         """Its vmid, and what will not work as one might expect."""
+        settings = await _merged(UNSET, request)
         self._directory.group(request.gid)
         facts = self._hypervisor.hosts.about(self._host)
-        spec = Spec(**settings_of(VmSettings, request), **rules.newest(facts))
+        spec = cloud_init.with_instance(Spec(**settings, **rules.newest(facts)), None)
         uuid = uuid4()
         spec = interfaces.assigned(uuid, spec, None, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, request.gid, uuid, spec)
@@ -99,12 +114,14 @@ class Provisioning:
         old = keeper.machine
         if keeper.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {old.vmid}", field="vmid")
+        settings = await _merged(old.spec.cloud_init, request)
         facts = self._hypervisor.hosts.about(self._host)
         taken = rules.taken_from_host(old.spec, request, facts)
-        spec = msgspec.structs.replace(old.spec, **settings_of(VmSettings, request), **taken)
+        spec = msgspec.structs.replace(old.spec, **settings, **taken)
+        spec = cloud_init.with_instance(spec, old.spec, new=request.new_instance is True)
         name = request.name if isinstance(request.name, str) else old.name
         spec = disks.with_sectors(spec, old.spec)
-        if "drives" not in settings_of(VmSettings, request) and spec.media is not old.spec.media:
+        if "drives" not in settings and spec.media is not old.spec.media:
             spec = disks.with_drives(spec, old.spec, self._fleet.builder.is_iso)
         spec = interfaces.assigned(old.uuid, spec, old.spec, self._fleet.claims, facts.nat_networks)
         spec, warnings = self._fleet.builder.check(caller, old.gid, old.uuid, spec, has=old.spec, vmid=old.vmid)

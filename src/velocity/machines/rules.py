@@ -47,7 +47,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     `coming`, of a run: see there; absent: no change of it is under way.
     `interfaces`: of each NIC, in the order of `nics`. `last_nic`: the highest id that a NIC of it was ever given.
     `nat_places`: where the addresses of its NAT NICs are in a host's networks, by the NICs' ids; of a run, those that
-    it has been given there.
+    it has been given there. `instance_id`: what names it to cloud-init; empty: nothing is set for that.
     """
 
     machine_type: str
@@ -60,6 +60,7 @@ class Spec(VmSettings, frozen=True, kw_only=True):
     interfaces: tuple[Interface, ...] = ()
     last_nic: int = 0
     nat_places: dict[int, int] = field(default_factory=dict)
+    instance_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _differs(spec: Spec, run: Spec, name: str) -> bool:
 
 def _effective(spec: Spec, name: str) -> object:
     """What the guest has of a setting: of its NICs, neither their order nor how they were named."""
+    if name == "cloud_init":
+        return spec.cloud_init, spec.instance_id
     if name != "nics":
         return getattr(spec, name)
     return sorted(
@@ -180,13 +183,15 @@ def media_of(spec: Spec) -> list[Attachment]:
     return spec.media if spec.coming is UNSET else [*spec.media, *spec.coming.media]
 
 
-def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object]]:
-    """Field -> what it was and what it is to be."""
+def changes(old: Machine, new: Machine) -> dict[str, tuple[object, object] | None]:
+    """Field -> what it was and what it is to be; of what holds secrets, only whether it changes."""
     names = (*VmSettings.__struct_fields__, *PINNED)
-    return {
+    told: dict[str, tuple[object, object] | None] = {
         "name": (old.name, new.name),
         **{name: (getattr(old.spec, name), getattr(new.spec, name)) for name in (*names, "interfaces")},
     }
+    same = _effective(old.spec, "cloud_init") == _effective(new.spec, "cloud_init")
+    return told | {"cloud_init": (None, None) if same else None}
 
 
 def newest(facts: HostFacts) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.hypervisor.qemu.plans import disk, displays, nat, plan
 from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
-from velocity.hypervisor.port import Bus, DisplaySpec, Input, Stop
+from velocity.hypervisor.port import Bus, DisplaySpec, Input, SeedSpec, Stop
 from velocity.hypervisor.qemu.command import LaunchSpec, arguments, escaped
 from velocity.hypervisor.qemu.hardware import PROFILES
 
@@ -187,15 +187,19 @@ def test_commas_are_doubled() -> None:
     assert escaped("a,b") == "a,,b"
 
 
-@pytest.mark.holds("GUEST-32")
+@pytest.mark.holds("GUEST-32", "MORE-315")
 @pytest.mark.anyio
 @pytest.mark.guest
 async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:
-    """Also where none has the first function of their slot, and a generator stands there."""
+    """Also where none has the first function of their slot, and a generator stands there; beside them, a seed."""
+    seed = SeedSpec("#cloud-config\n", "instance-id: a\n")
     for nics in ((1, 2), (2, 11), (8,)):
         who = machine()
-        wanted = msgspec.structs.replace(spec(qemu.hypervisor, held=True), nics=tuple(nat(one) for one in nics))
+        wanted = msgspec.structs.replace(
+            spec(qemu.hypervisor, held=True), nics=tuple(nat(one) for one in nics), seed=seed
+        )
         await qemu.hypervisor.machines.start(who, wanted, deadline=DEADLINE)
         command = await qemu.hypervisor.hosts.command(who, deadline=DEADLINE)
         assert command is not None and sum(word.startswith("virtio-net-pci,") for word in command) == len(nics)
+        assert "scsi-cd,bus=seedbus.0,drive=seed,id=seedcd" in command
         await qemu.hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)

@@ -10,7 +10,7 @@ from velocity.contract.operation import Nothing
 from velocity.contract.settings import settings_of
 from velocity.contract.tasks import TaskStarted
 from velocity.hypervisor.port import Confinement
-from velocity.machines import rules
+from velocity.machines import cloud_init, rules
 from velocity.machines.keeper import Keeper
 from velocity.machines.service import Fleet
 
@@ -118,7 +118,7 @@ def _info(fleet: Fleet, keeper: Keeper, confinement: Confinement | None) -> mach
         name=machine.name,
         type="EFI",
         state=keeper.state,
-        **settings_of(machines.VmSettings, spec),
+        **{**settings_of(machines.VmSettings, spec), "cloud_init": cloud_init.shown(spec.cloud_init)},
         gid=machine.gid,
         revision=machine.revision,
         wanted=progress.requested,

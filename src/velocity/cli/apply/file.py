@@ -78,6 +78,20 @@ class MediumEntry(FileEntry, frozen=True):
     sha256: str | None = None
 
 
+class CloudInitEntry(FileEntry, frozen=True):
+    """As the options of `velocity vm create` have it; files stand beside this one. What is not said stays."""
+
+    user: str | None = None
+    ssh_keys: list[str] | None = None
+    password_hash: str | None = None
+    hostname: str | None = None
+    packages: list[str] | None = None
+    timezone: str | None = None
+    user_data: str | None = None
+    network_config: str | None = None
+    meta_data: str | None = None
+
+
 class VmEntry(FileEntry, frozen=True):
     """Displays, media and NICs as in `velocity vm create`; `state` RUNNING or STOPPED, or absent: as it is."""
 
@@ -94,6 +108,7 @@ class VmEntry(FileEntry, frozen=True):
     autostart: bool = False
     notes: str | None = None
     balloon: bool | None = None
+    cloud_init: CloudInitEntry | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

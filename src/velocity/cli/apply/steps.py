@@ -45,7 +45,7 @@ class ApplySteps:
         self._base = base
         self._places = Places(client)
         self._media = MediaSteps(client, self._places, base)
-        self._vms = vms.VmSteps(client, self._places, self._media)
+        self._vms = vms.VmSteps(client, self._places, self._media, base)
         self._uids: dict[str, int] = {}
         self.passwords: dict[str, str] = {}
         """Those that were made, which nobody else knows."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from velocity.cli.apply.file import VmEntry
+from velocity.cli.apply.file import CloudInitEntry, VmEntry
 from velocity.cli.apply.media import MediaSteps
 from velocity.cli.apply.places import Places, unless_made
 from velocity.cli.attachments import MediaScope, medium_words
+from velocity.cli.cloud_init import has_secrets
 from velocity.cli.output import AmbiguousName, NameNotFound
 from velocity.cli.vm import wait_stopped
 from velocity.cli.vm_settings import differs, read
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError
-from velocity.contract.machines import State, VmInfo, VmSummary
+from velocity.contract.cloud_init import CloudInit
+from velocity.contract.machines import ALTER, AlterVm, State, VmInfo, VmSummary
 
 NAME_TAKEN, OLD_REVISION = 12223, 16429
 CHANGES = 5
@@ -27,7 +30,8 @@ STOP_SECONDS = 60.0
 class VmSteps:
     """What is to be done about VMs."""
 
-    def __init__(self, client: Client, places: Places, media: MediaSteps) -> None:
+    def __init__(self, client: Client, places: Places, media: MediaSteps, base: Path) -> None:
+        self._base = base
         self._client = client
         self._places = places
         self._media = media
@@ -61,13 +65,38 @@ class VmSteps:
         """What the file says of it but for the media."""
         said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
         del said["media"]
+        if entry.cloud_init is not None:
+            said |= self._cloud_init(entry.cloud_init)
         return read(MediaScope(self._client, None), said)
+
+    def _cloud_init(self, entry: CloudInitEntry) -> dict[str, Any]:
+        """As the options have it, with files beside the file."""
+        said = {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None}
+        for name in ("user_data", "network_config", "meta_data"):
+            if said.get(name):
+                said[name] = self._base / said[name]
+        if "ssh_keys" in said:
+            keys = said["ssh_keys"]
+            said["ssh_keys"] = [one if " " in one else str(self._base / Path(one).expanduser()) for one in keys]
+        return said
 
     def _changes(self, entry: VmEntry, info: VmInfo) -> dict[str, Any]:
         wanted = self._settings(entry)
         if not self._waits_for_media(entry):
             wanted |= self._attachments(entry, info.gid)
-        return {name: value for name, value in wanted.items() if differs(info, name, value)}
+        return self._differing(info, wanted)
+
+    def _differing(self, info: VmInfo, wanted: dict[str, Any]) -> dict[str, Any]:
+        changes = {name: value for name, value in wanted.items() if differs(info, name, value)}
+        if "cloud_init" in wanted and self._secrets_differ(info, wanted["cloud_init"]):
+            changes["cloud_init"] = wanted["cloud_init"]
+        return changes
+
+    def _secrets_differ(self, info: VmInfo, wanted: CloudInit) -> bool:
+        """The server says so, which never shows them."""
+        if not has_secrets(wanted):
+            return False
+        return bool(self._client.plan(ALTER, AlterVm(vmid=info.vmid, cloud_init=wanted)).steps)
 
     def _attachments(self, entry: VmEntry, gid: int) -> dict[str, Any]:
         return read(MediaScope(self._client, gid), {"media": entry.media})
@@ -110,7 +139,7 @@ class VmSteps:
         for number in range(CHANGES):
             info = self._client.show_vm(vmid=vmid)
             wanted = self._settings(entry) | self._attachments(entry, info.gid)
-            changes = {name: value for name, value in wanted.items() if differs(info, name, value)}
+            changes = self._differing(info, wanted)
             if not changes:
                 return
             try:

@@ -49,6 +49,7 @@ class Files:
     variables: int
     disks: Sequence[int]
     direct: Collection[int] = ()
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_firmware(plan),
         *_usb(plan),
         *_disks(plan),
+        *_seed(plan),
         *_displays(plan),
         *_inputs(plan),
         *_nics(plan),
@@ -223,6 +225,20 @@ def _disks(plan: LaunchSpec) -> Iterator[str]:
 def thread_of(hardware: Hardware) -> str:
     """What is said of the thread that serves virtio disks, where there is one."""
     return ",iothread=io" if hardware.io_thread else ""
+
+
+def _seed(plan: LaunchSpec) -> Iterator[str]:
+    """The CD that cloud-init reads, on a controller of its own: behind all others, so that no disk has another name.
+
+    By virtio, as kernels of cloud images drive neither SATA nor USB. It is not among what the firmware boots.
+    """
+    if plan.files.seed is None:
+        return
+    yield from _fdset(3, plan.files.seed)
+    yield from ("-blockdev", "driver=raw,node-name=seed,read-only=on,file.driver=file,"
+                "file.filename=/dev/fdset/3,file.read-only=on")  # fmt: skip
+    yield from ("-device", f"virtio-scsi-pci,id=seedbus,addr={plan.hardware.slots.seed:#x}")
+    yield from ("-device", "scsi-cd,bus=seedbus.0,drive=seed,id=seedcd")
 
 
 def _displays(plan: LaunchSpec) -> Iterator[str]:

@@ -19,7 +19,18 @@ import msgspec
 from velocity import sandbox
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import BridgeSpec, HypervisorError, Incarnation, MachineSpec, NatSpec, NicSpec
-from velocity.hypervisor.qemu import confine, disk_io, filesizes, hardware, qemu_log, resolver, scopes, spool, vhost
+from velocity.hypervisor.qemu import (
+    confine,
+    disk_io,
+    filesizes,
+    hardware,
+    qemu_log,
+    resolver,
+    scopes,
+    seed,
+    spool,
+    vhost,
+)
 from velocity.hypervisor.qemu.command import (
     Files,
     LaunchSpec,
@@ -273,6 +284,7 @@ def _open_files(place: HostDirectories, who: Incarnation, spec: MachineSpec, cop
         variables=ours(place.media.open(variables(who.machine), readonly=False)),
         disks=disks,
         direct=list(disk_io.direct(place.media, spec, disks)),
+        seed=None if spec.seed is None else ours(seed.opened(spec.seed)),
     )
 
 
@@ -334,6 +346,8 @@ def _spawn(
     said = held(spool.create(directory / "serial.0", run.spool))
     own_words = held(spool.create(directory / qemu_log.NAME, run.spool))
     descriptors = [plan.files.code, plan.files.variables, *plan.files.disks, plan.sockets.qmp]
+    if plan.files.seed is not None:
+        descriptors.append(plan.files.seed)
     for nic in plan.nics:
         if isinstance(nic, TapDevice):
             descriptors += [*nic.fds, *nic.vhost]

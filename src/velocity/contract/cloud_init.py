@@ -1,0 +1,89 @@
+"""What a guest configures itself by, where it has cloud-init: in a short form, or as cloud-init's own texts.
+
+https://docs.cloud-init.io/
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from velocity.contract.operation import Wire
+
+TEXT_BYTES = 65536
+Text = Annotated[str, Meta(max_length=TEXT_BYTES)]
+LOGIN_PATTERN = r"^([a-z_][a-z0-9_.-]{0,31})?\Z"
+Login = Annotated[
+    str,
+    Meta(
+        pattern=LOGIN_PATTERN,
+        description="who may log in, and become root by sudo; absent: the user that the image is made with",
+    ),
+]
+_BLOB = r"[A-Za-z0-9+/]{16,}={0,3}"
+SSH_KEY_PATTERN = rf"^(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ {_BLOB}( [^\x00-\x1f\x7f]*)?\Z"
+SshKey = Annotated[str, Meta(max_length=16384, pattern=SSH_KEY_PATTERN)]
+PasswordHash = Annotated[
+    str,
+    Meta(
+        max_length=512,
+        pattern=r"^(\$[a-z0-9]{1,12}\$[./A-Za-z0-9$=,+-]{8,})?\Z",
+        description="the hash of the user's password, as crypt(3) has it; `openssl passwd -6` makes one; never shown",
+    ),
+]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HostName = Annotated[
+    str, Meta(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?\Z", description="absent: made of the VM's name")
+]
+Package = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:=~@/-]{0,127}\Z")]
+TimeZone = Annotated[
+    str, Meta(max_length=64, pattern=r"^([A-Za-z][A-Za-z0-9_+/-]*)?\Z", description="such as Europe/Berlin")
+]
+
+SECRETS = ("password_hash", "user_data", "network_config", "meta_data")
+"""What is never shown again."""
+
+
+class CloudInit(Wire, frozen=True):
+    """Of a change, what is absent stays, and what is empty goes. A VM of which nothing is set has no CD for it."""
+
+    user: Login | UnsetType = UNSET
+    ssh_keys: (
+        Annotated[
+            list[SshKey], Meta(max_length=64, description="public keys that log in as the user, as in authorized_keys")
+        ]
+        | UnsetType
+    ) = UNSET
+    password_hash: PasswordHash | UnsetType = UNSET
+    hostname: HostName | UnsetType = UNSET
+    packages: Annotated[list[Package], Meta(max_length=256, description="to be installed")] | UnsetType = UNSET
+    timezone: TimeZone | UnsetType = UNSET
+    user_data: (
+        Annotated[
+            Text,
+            Meta(
+                description="cloud-init's user-data, whole, in the place of all but `hostname`: at most "
+                f"{TEXT_BYTES:,} bytes of UTF-8; never shown"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    network_config: (
+        Annotated[Text, Meta(description="cloud-init's network-config; never shown; absent: DHCP")] | UnsetType
+    ) = UNSET
+    meta_data: (
+        Annotated[Text, Meta(description="more of cloud-init's meta-data, or other values of it; never shown")]
+        | UnsetType
+    ) = UNSET
+
+
+class CloudInitInfo(Wire, frozen=True):
+    """What is set; of what is secret, only that it is."""
+
+    secrets: Annotated[list[str], Meta(description="the fields that are set and never shown")]
+    user: str | UnsetType = UNSET
+    ssh_keys: list[str] | UnsetType = UNSET
+    hostname: str | UnsetType = UNSET
+    packages: list[str] | UnsetType = UNSET
+    timezone: str | UnsetType = UNSET
