@@ -80,6 +80,10 @@ profile: ## Profile the server: flame graphs of a state read and of a start, in 
 web: ## Build the web page from web/ (setup does so when it has changed)
 	@scripts/setup web
 
+catalogue-check: ## Ask for each image of the catalogue whether it is there; needs a network
+	@scripts/setup
+	@$(PY) scripts/catalogue
+
 docs: ## Generate docs/reference and the client's methods from the code
 	@scripts/setup dev
 	@$(PY) scripts/docs

@@ -48,6 +48,7 @@ from velocity.machines.writers import Writers
 from velocity.media.alteration import Alteration
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
+from velocity.media.catalogue import load as load_images
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
@@ -218,6 +219,7 @@ def compose(
 ) -> tuple[Services, Callable[[], Awaitable[str | None]]]:
     """Everything, wired; each part stands after those that it needs. With it, what loads all that is kept into it."""
     bounds = Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)})
+    images = load_images(map(Path, settings.catalogues))
     changes = Changes()
     directory = Directory(changes)
     updates = DirectoryWriter(directory, changes)
@@ -323,8 +325,9 @@ def compose(
         screens=VmScreens(driver.screens, Ocr(image_uid(settings)), own=bounds.user_pictures),
         tasks=tasks,
         conversions=conversions,
+        images=images,
         fetching=Fetching(
-            source, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
+            source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
         ),
         resumables=resumables,
         uploads=uploads,

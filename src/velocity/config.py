@@ -95,6 +95,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "empty: none"
         ),
     ] = ""
+    catalogues: Annotated[
+        list[str],
+        Meta(description="files (TOML) of images that are known by name, beside those that Velocity comes with"),
+    ] = []
     runtime_dir: Annotated[
         str,
         Meta(
@@ -239,6 +243,8 @@ def _whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     for key in ("data_dir", "tls_cert", "tls_key", "fetch_ca", "runtime_dir"):
         if values.get(key):
             values[key] = str(base / Path(values[key]).expanduser())
+    if values.get("catalogues"):
+        values["catalogues"] = [str(base / Path(one).expanduser()) for one in values["catalogues"]]
     for pool in values.get("pools", []):
         pool["path"] = str(base / Path(pool["path"]).expanduser())
     return values

@@ -39,7 +39,7 @@ async def shown(w: World, vmid: int) -> Any:
     return (await w.ok("POST", "/v/vm", vmid=vmid))["cloud_init"]
 
 
-@pytest.mark.holds("MORE-310")
+@pytest.mark.holds("MORE-10")
 async def test_what_is_set_goes_to_the_guest_and_its_secrets_to_nobody_else(
     w: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,7 +68,7 @@ async def test_what_is_set_goes_to_the_guest_and_its_secrets_to_nobody_else(
     assert not [one for one in said if "SECRET" in one]
 
 
-@pytest.mark.holds("MORE-313")
+@pytest.mark.holds("MORE-13")
 async def test_a_change_waits_for_the_next_start_and_a_new_instance_is_one_when_it_is_asked_for(w: World) -> None:
     vmid = await w.vm(cloud_init={"user": "ann"})
     first = await instance(w, vmid)
@@ -82,7 +82,7 @@ async def test_a_change_waits_for_the_next_start_and_a_new_instance_is_one_when_
     assert await seed(w, await w.vm("plain")) is None
 
 
-@pytest.mark.holds("MORE-310")
+@pytest.mark.holds("MORE-10")
 async def test_no_revision_tells_whether_a_guessed_secret_is_right(w: World) -> None:
     async def revisions(**more: Any) -> set[str]:
         """Of two VMs that are alike in all that can be seen."""
@@ -94,7 +94,7 @@ async def test_no_revision_tells_whether_a_guessed_secret_is_right(w: World) -> 
     assert len(await revisions(cloud_init={"password_hash": HASH})) == 2
 
 
-@pytest.mark.holds("MORE-314")
+@pytest.mark.holds("MORE-14")
 async def test_a_clone_is_another_instance_and_has_the_secrets_for_who_may_change_the_vm(w: World) -> None:
     vmid = await w.vm("web", cloud_init={"user": "ann", "password_hash": HASH, "hostname": "web"})
     own = await w.group("own")
@@ -109,7 +109,7 @@ async def test_a_clone_is_another_instance_and_has_the_secrets_for_who_may_chang
     assert await shown(w, less) == {"user": "ann", "secrets": []}
 
 
-@pytest.mark.holds("MORE-312")
+@pytest.mark.holds("MORE-12")
 @pytest.mark.parametrize(
     ("given", "field", "word"),
     [

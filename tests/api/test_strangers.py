@@ -71,7 +71,7 @@ OF_NO_OBJECT = {
     ("POST", "/u/group/list"), ("POST", "/v/nic/list"), ("PUT", "/m/media/upload"), ("POST", "/u/why"),
     ("POST", "/t/trash/list"), ("POST", "/h/host"), ("PUT", "/u/session"), ("POST", "/u/session"),
     ("PATCH", "/u/session"), ("DELETE", "/u/session"), ("POST", "/u/session/list"), ("POST", "/v/vm/screen/search"),
-    ("DELETE", "/t/trash/all"), ("POST", "/v/vm/usage"),
+    ("DELETE", "/t/trash/all"), ("POST", "/v/vm/usage"), ("POST", "/m/catalogue"),
 }  # fmt: skip
 """Nothing of another's is named in them; uploads, `why`, sessions and emptying the trash have tests of their own."""
 

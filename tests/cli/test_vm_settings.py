@@ -199,7 +199,7 @@ def test_an_iso_is_put_into_a_drive_changed_and_ejected(host: Host, tmp_path: Pa
     assert drives() == ["USB: one", "USB: empty"]
 
 
-@pytest.mark.holds("CLI-310")
+@pytest.mark.holds("CLI-30")
 def test_cloud_init_is_written_shown_and_applied_and_its_secrets_are_not_shown(host: Host, tmp_path: Path) -> None:
     def shown() -> list[str]:
         found = [line.split(None, 1) for line in host.ok("vm", "show", "web").splitlines()]
@@ -232,7 +232,7 @@ def test_cloud_init_is_written_shown_and_applied_and_its_secrets_are_not_shown(h
     assert shown() == []
 
 
-@pytest.mark.holds("CLI-310")
+@pytest.mark.holds("CLI-30")
 def test_files_that_are_no_public_keys_are_refused_and_sent_nowhere(host: Host, tmp_path: Path) -> None:
     private, empty, large = tmp_path / "id", tmp_path / "empty", tmp_path / "large"
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")

@@ -33,7 +33,7 @@ def config(**wanted: Any) -> Any:
     return yaml.safe_load(text)
 
 
-@pytest.mark.holds("MORE-311")
+@pytest.mark.holds("MORE-11")
 def test_the_short_form_becomes_user_data_in_cloud_inits_words() -> None:
     assert config(user="ann", ssh_keys=[KEY]) == {"user": {"name": "ann", "ssh_authorized_keys": [KEY]}}
     assert config(user="ann", ssh_keys=[KEY], password_hash=HASH) == {
@@ -50,7 +50,7 @@ def test_the_short_form_becomes_user_data_in_cloud_inits_words() -> None:
     assert config(ssh_keys=[tricky])["user"]["ssh_authorized_keys"] == [tricky]
 
 
-@pytest.mark.holds("MORE-311")
+@pytest.mark.holds("MORE-11")
 def test_the_seed_has_the_host_name_of_the_vm_and_whole_texts_as_they_are() -> None:
     assert seed() is None, "a VM of which nothing is set has none"
     made = seed("Web Server, the 1st!", user="ann")
@@ -89,7 +89,7 @@ BAD = {
 }
 
 
-@pytest.mark.holds("MORE-312")
+@pytest.mark.holds("MORE-12")
 @pytest.mark.parametrize(("field", "text"), [(field, text) for field, texts in BAD.items() for text in texts])
 def test_what_cloud_init_would_not_take_is_refused_by_its_field(field: str, text: str) -> None:
     with pytest.raises(Refused, match=rf"^cloud_init\.{field} ") as refused:
@@ -98,7 +98,7 @@ def test_what_cloud_init_would_not_take_is_refused_by_its_field(field: str, text
     assert len(refused.value.message) < 250
 
 
-@pytest.mark.holds("MORE-312")
+@pytest.mark.holds("MORE-12")
 def test_what_it_takes_is_accepted_and_a_whole_text_takes_the_place_of_the_short_form() -> None:
     for text in (
         "#cloud-config", "#cloud-config\n", "#cloud-config\na: &x [1]\nb: *x\n<<: {c: d}\n", "#!/bin/sh\n{[",
@@ -111,7 +111,7 @@ def test_what_it_takes_is_accepted_and_a_whole_text_takes_the_place_of_the_short
                 cloud_init.check(msgspec.structs.replace(CloudInit(user_data=text), **beside))
 
 
-@pytest.mark.holds("MORE-312")
+@pytest.mark.holds("MORE-12")
 def test_an_alias_grows_to_nothing() -> None:
     """A billion of them are looked at as they were sent."""
     bomb = "#cloud-config\na0: &a0 [x,x,x,x,x,x,x,x,x]\n"
@@ -121,7 +121,7 @@ def test_an_alias_grows_to_nothing() -> None:
         cloud_init.check(CloudInit(meta_data=bomb))
 
 
-@pytest.mark.holds("MORE-310")
+@pytest.mark.holds("MORE-10")
 def test_what_is_wrong_is_told_without_the_words_that_stand_there() -> None:
     for text in ("#cloud-config\npassword: hunter2: [\n", "#cloud-config\n&hunter2 hunter2: *hunter2hunter2\n\t"):
         with pytest.raises(Refused) as refused:

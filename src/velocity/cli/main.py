@@ -32,7 +32,11 @@ VERBS: dict[str, tuple[str, str]] = {
         "velocity.cli.vm",
         "Virtual machines: create, list, show, set, start, stop, pause, resume, rm, console, screen, log, metrics, ...",
     ),
-    "media": ("velocity.cli.media", "Media: upload, uploads, cancel, import, create, clone, download, list, rm"),
+    "launch": ("velocity.cli.launch", "Make a VM of an image, and wait until one can log in"),
+    "media": (
+        "velocity.cli.media",
+        "Media: catalogue, fetch, upload, import, create, clone, download, list, rm, ...",
+    ),
     "pool": ("velocity.cli.pool", "Media pools: list, assign, revoke"),
     "trash": ("velocity.cli.trash", "Deleted objects: list, restore, rm, empty"),
     "history": ("velocity.cli.history", "Changes and refused requests, with user and time"),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 import click
 from click.shell_completion import CompletionItem
@@ -41,7 +39,12 @@ ENDINGS = "qcow2|vmdk|vdi|vhdx?|raw|img|xz|zst|gz|bz2|tar|tgz|txz|zip|ova"
 FORMATS: dict[str | None, Literal["raw", "qcow2"] | UnsetType] = {"raw": "raw", "qcow2": "qcow2", None: UNSET}
 
 
-VERBS = {"show": "velocity.cli.media_change:show", "set": "velocity.cli.media_change:set_"}
+VERBS = {
+    "show": "velocity.cli.media_change:show",
+    "set": "velocity.cli.media_change:set_",
+    "fetch": "velocity.cli.fetching:fetch",
+    "catalogue": "velocity.cli.fetching:catalogue",
+}
 """Those that are elsewhere."""
 
 
@@ -197,11 +200,11 @@ def import_(
     """
     file = Path(source)
     local = file.exists() and not file.is_dir()
-    type_ = type_ or ("ISO" if _stem(file.name).lower().endswith(".iso") else "DISK")
-    name = _name(file, name, _stem(file.name))
+    type_ = type_ or ("ISO" if stem(file.name).lower().endswith(".iso") else "DISK")
+    name = _name(file, name, stem(file.name))
     client = connection.connect()
     gid = where.here(client, group)
-    disk = _format(format_, type_)
+    disk = disk_format(format_, type_)
     if local:
         if planning():
             unplanned(
@@ -214,58 +217,6 @@ def import_(
         found = resolve.medium(client, gid, source, beyond=True).id
         tid = client.import_medium(mid=found, gid=gid, mpid=pool, name=name, type=type_, format=disk).tid
     follow(client, tid, detach)
-
-
-@media.command()
-@click.argument("url")
-@click.option("--sha256", metavar="SUM", help="Of the file at URL: with another one, nothing is kept.")
-@click.option("--name", help="Its name (default: the file's, without the extension if its disk is imported).")
-@click.option("--type", "type_", help="ISO, DISK or any other word (default: by the extension below the packer's).")
-@click.option("--readonly", is_flag=True, help="Make it read-only permanently.")
-@FORMAT
-@click.option(
-    "--as-is", is_flag=True, help="Store the bytes as they come (default: of ISOs, and of unknown extensions)."
-)
-@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
-@GROUP
-@POOL
-@changing
-def fetch(
-    url: str,
-    sha256: str | None,
-    name: str | None,
-    type_: str | None,
-    readonly: bool,
-    format_: str | None,
-    as_is: bool,
-    detach: bool,
-    group: int | None,
-    pool: int,
-) -> None:
-    """Let the server fetch the file at URL (https:// or http://), and import the disk in it.
-
-    Addresses that are not public take the permission velocity.host.reach.
-    """
-    if as_is and format_:
-        raise click.UsageError("--as-is and --format exclude each other")
-    file = file_at(url)
-    type_ = type_ or ("ISO" if _stem(file).lower().endswith(".iso") else "DISK")
-    imports = not as_is and (format_ is not None or _stem(file) != file)
-    name = name or (_stem(file) if imports else file)
-    if not name:
-        raise click.UsageError("the URL names no file: give the medium a name with --name")
-    client = connection.connect()
-    started = client.fetch_medium(
-        url=url,
-        gid=where.here(client, group),
-        mpid=pool,
-        name=name,
-        type=type_,
-        readonly=readonly,
-        sha256=sha256 or UNSET,
-        format=_format(format_, type_) if imports else UNSET,
-    )
-    follow(client, started.tid, detach)
 
 
 @media.command()
@@ -303,7 +254,7 @@ def create(name: str, size_: str, format_: str | None, type_: str, group: int | 
         gid=gid,
         mpid=pool,
         type=type_,
-        format=_format(format_, type_),
+        format=disk_format(format_, type_),
     )
     made(answer, answer.mid, f"created medium {clean(name)} (mid {answer.mid}) in {where.path(client, gid)}")
 
@@ -359,7 +310,7 @@ def send(
         )
 
 
-def _format(given: str | None, type_: str) -> Literal["raw", "qcow2"]:
+def disk_format(given: str | None, type_: str) -> Literal["raw", "qcow2"]:
     """A disk grows with what is written to it, wherever its file is copied to; an ISO stays the file that it is."""
     return "raw" if (given or ("raw" if type_ == "ISO" else "qcow2")) == "raw" else "qcow2"
 
@@ -378,16 +329,9 @@ def _name(file: Path, given: str | None, derived: str) -> str:
     return name
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     """Without the endings of images and packers."""
     return re.sub(rf"(\.({ENDINGS}))+$", "", name, flags=re.IGNORECASE) or name
-
-
-def file_at(url: str) -> str:
-    """The name of the file; what is no URL, the server refuses."""
-    with contextlib.suppress(ValueError):
-        return unquote(urlsplit(url).path).rpartition("/")[2]
-    return ""
 
 
 def _content(content: object) -> str:

@@ -38,6 +38,7 @@ from velocity.config import PREFIX, ConfigError, Settings, foreign, load
 from velocity.hypervisor.port import HypervisorError
 from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import options
+from velocity.media.catalogue import CatalogueError
 from velocity.metrics.loop import LoopWatchdog
 from velocity.storage.directory.threads import AT_ONCE
 from velocity.storage.port import MediaFiles
@@ -121,7 +122,7 @@ async def _serve(settings: Settings) -> None:
     try:
         asyncio.get_running_loop().set_default_executor(work_threads(of_pools=AT_ONCE * len(settings.media_pools) + 1))
         built = await app.build(settings, hypervisor, certificate=certificate)
-    except (app.CannotStart, HypervisorError) as error:
+    except (app.CannotStart, HypervisorError, CatalogueError) as error:
         raise StartError(str(error)) from None
     except OSError as error:
         raise StartError(f"{error.filename or settings.data_dir}: {error.strerror}") from None

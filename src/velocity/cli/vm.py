@@ -38,6 +38,7 @@ VERBS = {
     "find": "velocity.cli.screen:find",
     "metrics": "velocity.cli.metrics:metrics",
     "command": "velocity.cli.metrics:command",
+    "ssh": "velocity.cli.ssh:ssh",
 }
 """Those that are elsewhere."""
 

@@ -44,6 +44,13 @@ def creating(command: Function) -> Function:
     return _options(command, {word.name: (word.option, word.create) for word in WORDS} | cloud_init.OPTIONS)
 
 
+def launching(command: Function) -> Function:
+    """The options of `launch`: those of `vm create` but for the media; a NIC that has a network is there by itself."""
+    offered = {word.name: (word.option, word.create) for word in WORDS if word.field not in ("media", "rosetta")}
+    offered["nics"] = ("--nic", {**_NIC, "help": f"A NIC; {_NIC_WORDS}.", "default": ("nat",), "show_default": True})
+    return _options(command, offered | cloud_init.OPTIONS)
+
+
 def altering(command: Function) -> Function:
     """The options of `vm set`: the command gets those that were given as `written`, by the names of `Word`."""
     offered = {word.name: (word.alter_option or word.option, word.alter) for word in WORDS if word.alter}

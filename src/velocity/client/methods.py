@@ -13,6 +13,8 @@ from velocity.contract.operation import Change, Nothing, Operation, Wire
 if TYPE_CHECKING:  # a call imports its module of the contract: all of them take as long as a request
     from velocity.contract import (
         auth,
+        catalogue,
+        cloud_init,
         command,
         consoles,
         groups,
@@ -535,7 +537,8 @@ class Methods(abc.ABC):
     def fetch_medium(
         self,
         *,
-        url: str,
+        url: str | UnsetType = UNSET,
+        image: str | UnsetType = UNSET,
         gid: int,
         mpid: int,
         name: str,
@@ -561,9 +564,23 @@ class Methods(abc.ABC):
         return self.call(
             fetching.FETCH,
             fetching.FetchMedium(
-                url=url, gid=gid, mpid=mpid, name=name, type=type, readonly=readonly, sha256=sha256, format=format
+                url=url,
+                image=image,
+                gid=gid,
+                mpid=mpid,
+                name=name,
+                type=type,
+                readonly=readonly,
+                sha256=sha256,
+                format=format,
             ),
         )
+
+    def list_images(self) -> catalogue.Catalogue:
+        """List the images that can be fetched by name."""
+        from velocity.contract import catalogue
+
+        return self.call(catalogue.LIST, Nothing())
 
     def list_nics(self, *, limit: int | UnsetType = UNSET, before: int | UnsetType = UNSET) -> nics.HostNics:
         """List the host NICs available for BRIDGE.
@@ -592,6 +609,7 @@ class Methods(abc.ABC):
         balloon: bool = True,
         autostart: bool = False,
         notes: str = "",
+        cloud_init: cloud_init.CloudInit | UnsetType = UNSET,
     ) -> machines.VmCreated:
         """Create an EFI virtual machine.
 
@@ -633,6 +651,7 @@ class Methods(abc.ABC):
                 balloon=balloon,
                 autostart=autostart,
                 notes=notes,
+                cloud_init=cloud_init,
             ),
         )
 
@@ -721,10 +740,12 @@ class Methods(abc.ABC):
         balloon: bool | UnsetType = UNSET,
         autostart: bool | UnsetType = UNSET,
         notes: str | UnsetType = UNSET,
+        cloud_init: cloud_init.CloudInit | UnsetType | UnsetType = UNSET,
         revision: str | UnsetType = UNSET,
         firmware: str | UnsetType = UNSET,
         machine_type: str | UnsetType = UNSET,
         hardware: str | UnsetType = UNSET,
+        new_instance: bool | UnsetType = UNSET,
     ) -> machines.VmAltered:
         """Change a virtual machine; changes that are not possible while it runs take effect at its next start.
 
@@ -767,10 +788,12 @@ class Methods(abc.ABC):
                 balloon=balloon,
                 autostart=autostart,
                 notes=notes,
+                cloud_init=cloud_init,
                 revision=revision,
                 firmware=firmware,
                 machine_type=machine_type,
                 hardware=hardware,
+                new_instance=new_instance,
             ),
         )
 

@@ -18,7 +18,8 @@ INCLUDED = {
     "CreateVm.media", "CreateVm.nics", "CreateVm.autostart", "AlterVm.cpus", "AlterVm.memory_mib", "SetState.force",
     "ShowScreen.display", "Step.id", "Step.gid", "Step.changes", "FieldChange.old", "FieldChange.new",
     "Revocation.permission", "Consumption.cpus", "Quota.cpus", "Quota.memory_mib", "Display.ppi", "Attachment.readonly",
-    "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid", "Explain.vmid",
+    "FetchMedium.url", "HostInfo.unasked_writers", "Explanation.line", "Explanation.ask", "ImportMedium.mid",
+    "Explain.vmid",
 }  # fmt: skip
 """Of what requests and answers may leave out, what their examples have."""
 
@@ -50,7 +51,8 @@ _VALUES: dict[str, Any] = {
     "HostNic.description": "the wired network", "TrashItem.id": "7", "HostInfo.load": [0.5, 0.4, 0.3],
     "received": 524288, "heard": 1767225630,
     "spans": "hour", "vmids": 7, "cpu_use": 12.5, "certificate_expires": 1798761600, "running_since": 1767225600,
-    "mac": "52:54:00:12:34:56", "secrets": "password_hash", "FetchMedium.url": "https://cloud.example/disk.qcow2",
+    "mac": "52:54:00:12:34:56", "title": "Debian 13", "architecture": "x86_64", "server": "cloud.example",
+    "user": "debian", "trust": "tls", "origin": "5b1f0c9d2e7a4c36", "secrets": "password_hash", "FetchMedium.url": "https://cloud.example/disk.qcow2",
     "Consumption.cpus": 1, "PoolInfo.name": "default", "HostPool.name": "default", "Step.name": "web",
 }  # fmt: skip
 """Field, or type and field -> its example; of a list, an element's."""

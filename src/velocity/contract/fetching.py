@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Gid, MediaType, Mpid, Name
+from velocity.contract.fields import Gid, MediaType, Mpid, Name, Word
 from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
@@ -14,16 +14,24 @@ from velocity.contract.tasks import TaskStarted
 
 
 class FetchMedium(Change, frozen=True, kw_only=True):
-    """Makes a medium of the file at a URL: of its bytes as they are or, with `format`, of the disk in them."""
+    """Makes a medium of the file at a URL: of its bytes as they are or, with `format`, of the disk in them.
 
-    url: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=4096,
-            description="https:// or http://, without a user or a password; its path and its query are shown to nobody",
-        ),
-    ]
+    In the place of the URL and its SHA-256, `image` names one of the catalogue, whose disk is imported.
+    """
+
+    url: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=4096,
+                description="https:// or http://, without a user or a password; its path and its query are shown to "
+                "nobody",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    image: Annotated[Word, Meta(description="the name of an image, as POST /m/catalogue has it")] | UnsetType = UNSET
     gid: Gid
     mpid: Mpid
     name: Name

@@ -64,6 +64,9 @@ class MediumInfo(Wire, frozen=True):
         list[MediumUser], Meta(description="the VMs that it is attached to, as far as the caller may view them")
     ]
     content: Content | UnsetType = UNSET
+    origin: (
+        Annotated[str, Meta(description="which image of POST /m/catalogue it was made of; absent: none")] | UnsetType
+    ) = UNSET
     missing: (
         Annotated[
             bool,

@@ -6,6 +6,7 @@ from typing import Any
 
 from velocity.contract import (
     auth,
+    catalogue,
     cloning,
     command,
     consoles,
@@ -40,6 +41,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *medium.OPERATIONS,
     *uploads.OPERATIONS,
     *fetching.OPERATIONS,
+    *catalogue.OPERATIONS,
     *nics.OPERATIONS,
     *machines.OPERATIONS,
     *cloning.OPERATIONS,

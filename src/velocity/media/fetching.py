@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from velocity import plan
 from velocity.access.directory import Directory
@@ -15,11 +15,13 @@ from velocity.access.sessions import Caller
 from velocity.contract.fetching import FetchMedium
 from velocity.contract.media import Content
 from velocity.contract.permissions import Permission
+from velocity.contract.problems import Problem, Refused
 from velocity.fair import FairGate
 from velocity.fetching import urls
 from velocity.fetching.port import Permitted, Source
 from velocity.fetching.urls import Url
 from velocity.media.assignments import Assignments
+from velocity.media.catalogue import Images
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation, still_creates
 from velocity.media.reservations import Reservation, Reservations
@@ -53,6 +55,7 @@ class Fetching:
     def __init__(
         self,
         source: Source,
+        images: Images,
         blobs: Blobs,
         directory: Directory,
         assignments: Assignments,
@@ -64,6 +67,7 @@ class Fetching:
         tasks: Tasks,
     ) -> None:
         self._source = source
+        self._images = images
         self._blobs = blobs
         self._directory = directory
         self._assignments = assignments
@@ -77,12 +81,13 @@ class Fetching:
 
     async def fetch(self, caller: Caller, request: FetchMedium) -> int:
         """The task. Raises `Refused`, before it begins; the other server is asked within the task only."""
-        url, permitted = urls.parse(request.url), self._permitted(caller, request)
+        request, origin = self._resolved(request)
+        url, permitted = urls.parse(str(request.url)), self._permitted(caller, request)
         self._source.check_literal(url, permitted)
         medium = Medium(
             mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
             readonly=request.readonly, format="raw" if request.format is UNSET else request.format,
-            content=Content(format="unknown"),
+            content=Content(format="unknown"), origin=origin,
         )  # fmt: skip
         self._assignments.check_managed(caller, medium.gid, medium.mpid)
         await self._states.check(medium.mpid)
@@ -112,6 +117,21 @@ class Fetching:
         except BaseException:
             await whole(held.aclose())
             raise
+
+    def _resolved(self, request: FetchMedium) -> tuple[FetchMedium, str | None]:
+        """With the URL of an image of the catalogue, and which one that is."""
+        if request.image is UNSET:
+            if request.url is UNSET:
+                raise Refused(Problem.MALFORMED, "url: this field is missing, or `image` in its place", field="url")
+            return request, None
+        for name in ("url", "sha256"):
+            if getattr(request, name) is not UNSET:
+                words = f"{name} and image exclude each other: leave one of them out"
+                raise Refused(Problem.MALFORMED, words, field=name)
+        image = self._images.get(request.image)
+        format_ = "qcow2" if request.format is UNSET else request.format
+        sha256 = UNSET if image.sha256 is None else image.sha256
+        return structs.replace(request, url=image.url, sha256=sha256, format=format_), image.origin
 
     def _permitted(self, caller: Caller, request: FetchMedium) -> Permitted:
         def private() -> bool:

@@ -50,6 +50,8 @@ class Medium:
     format: str
     content: Content
     growing: bool = False
+    origin: str | None = None
+    """Which image of the catalogue it was made of."""
 
     @cached_property
     def revision(self) -> str:

@@ -82,6 +82,7 @@ def row_of(medium: Medium) -> dict[str, Any]:
         "format": medium.format,
         "content": msgspec.json.encode(medium.content).decode(),
         "growing": medium.growing,
+        "origin": medium.origin,
     }
 
 
@@ -97,6 +98,7 @@ def medium_of(row: Mapping[Any, Any]) -> Medium:
         format=row["format"],
         content=msgspec.json.decode(row["content"], type=Content),
         growing=bool(row.get("growing")),  # not in what an older version put into the trash
+        origin=row.get("origin"),  # what an older version put into the trash has none
     )
 
 

@@ -124,6 +124,7 @@ media = Table(
     Column("format", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("growing", Boolean, nullable=False, server_default=false()),
+    Column("origin", Text),
     UniqueConstraint("gid", "mpid", "name"),
 )
 

@@ -187,7 +187,7 @@ def test_commas_are_doubled() -> None:
     assert escaped("a,b") == "a,,b"
 
 
-@pytest.mark.holds("GUEST-32", "MORE-315")
+@pytest.mark.holds("GUEST-32", "MORE-15")
 @pytest.mark.anyio
 @pytest.mark.guest
 async def test_qemu_takes_nics_of_any_ids(qemu: QemuSubject) -> None:

@@ -21,7 +21,7 @@ from velocity.hypervisor.qemu.seed import image, opened
 SEED = SeedSpec("#!/bin/sh\n" + "echo \u00e4\n" * 9000, "instance-id: a\n", "version: 2\n")
 
 
-@pytest.mark.holds("MORE-315")
+@pytest.mark.holds("MORE-15")
 @pytest.mark.skipif(shutil.which("xorriso") is None, reason="xorriso reads the CD here")
 def test_other_tools_read_the_label_and_the_files(tmp_path: Path) -> None:
     for seed in (SEED, SeedSpec("#cloud-config\n", "instance-id: b\n")):
@@ -37,7 +37,7 @@ def test_other_tools_read_the_label_and_the_files(tmp_path: Path) -> None:
         assert found == {name: text for name, text in texts.items() if text}
 
 
-@pytest.mark.holds("MORE-315")
+@pytest.mark.holds("MORE-15")
 def test_nobody_writes_to_it_and_it_has_no_name() -> None:
     file = opened(SEED)
     try:
@@ -49,7 +49,7 @@ def test_nobody_writes_to_it_and_it_has_no_name() -> None:
         os.close(file)
 
 
-@pytest.mark.holds("MORE-315")
+@pytest.mark.holds("MORE-15")
 def test_it_has_a_place_of_its_own_and_moves_nothing() -> None:
     for kind, made in KINDS.items():
         for profile in hardware.PROFILES:

@@ -2,6 +2,7 @@
 
 from velocity.api.handlers import (
     auth,
+    catalogue,
     command,
     consoles,
     groups,
@@ -26,6 +27,7 @@ __all__ = [
     "Call",
     "Handler",
     "auth",
+    "catalogue",
     "command",
     "consoles",
     "groups",

@@ -29,6 +29,7 @@ from velocity.machines.service import Fleet
 from velocity.media.alteration import Alteration
 from velocity.media.assignments import Assignments
 from velocity.media.attachments import Attachments
+from velocity.media.catalogue import Images
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation
 from velocity.media.deletion import Deletion
@@ -84,6 +85,7 @@ class Services:
     tasks: Tasks
     conversions: Conversions
     fetching: Fetching
+    images: Images
     resumables: Resumables
     uploads: UploadsUnderWay
     trash: Trash

@@ -15,7 +15,8 @@ from velocity.cli import resolve
 from velocity.cli.amounts import to_bytes
 from velocity.cli.apply.file import MediumEntry
 from velocity.cli.apply.places import Places, unless_made
-from velocity.cli.media import file_at, import_file, send
+from velocity.cli.fetching import file_at
+from velocity.cli.media import import_file, send
 from velocity.cli.task import check_done, watch
 from velocity.cli.words import clean
 from velocity.client import ApiError, Client, ClientError

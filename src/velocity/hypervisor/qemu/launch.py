@@ -231,7 +231,7 @@ def _made(run: Run, spec: MachineSpec) -> Run:
     """The note of a run with what it is made of, and where that is in QEMU."""
     return msgspec.structs.replace(
         run,
-        made=msgspec.structs.replace(spec, held=False),
+        made=msgspec.structs.replace(spec, held=False, seed=None),
         drives=tuple(drives(spec)),
         nodes=dict(enumerate(spec.disks)),
         usb={f"xhci{number}": ports for number, ports in usb_ports(spec).items()},

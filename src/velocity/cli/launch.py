@@ -1,0 +1,222 @@
+"""`velocity launch`: from the name of an image to a guest that one can log in to, by operations that all have.
+
+What was begun and cut short goes on when it is called again: each step looks at what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import click
+from msgspec import UNSET, structs
+
+from velocity.cli import connection, resolve, where
+from velocity.cli import ssh as login
+from velocity.cli.attachments import MediaScope
+from velocity.cli.fetching import trust
+from velocity.cli.media import POOL
+from velocity.cli.output import NameNotFound, as_json, show_json
+from velocity.cli.plan import changing, unplanned
+from velocity.cli.task import check_done, watch
+from velocity.cli.vm_settings import launching, read
+from velocity.cli.where import GROUP
+from velocity.cli.words import clean, program
+from velocity.client import ApiError, Client, PlanOnly
+from velocity.contract.catalogue import CatalogueImage
+from velocity.contract.cloud_init import CloudInit
+from velocity.contract.machines import Attachment, State, VmInfo
+from velocity.contract.media import MediumInfo
+from velocity.contract.tasks import TaskState
+
+NAME_TAKEN = 49220
+OTHERS_SECONDS = 600.0
+"""For which the fetch of somebody else is waited for."""
+LOOK = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be there in the end. `image` is of the catalogue, or else `medium` is there already."""
+
+    name: str
+    gid: int
+    pool: int
+    image: CatalogueImage | None
+    medium: UUID | None
+
+    @property
+    def disk(self) -> str:
+        return f"{self.name}-disk"
+
+
+@click.command()
+@click.argument("image", metavar="IMAGE|MEDIUM")
+@click.option("--name", help="The VM's name (default: the image's).")
+@launching
+@click.option("--wait/--no-wait", default=True, help="Wait until ssh answers.")
+@click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait.")
+@GROUP
+@POOL
+@changing
+def launch(
+    image: str, name: str | None, written: Mapping[str, Any], wait: bool, timeout: float, group: int | None, pool: int
+) -> None:
+    """Make a VM of an image, start it, and wait until one can log in.
+
+    IMAGE is one of `velocity media catalogue`: it is fetched once into the pool, and each VM has a copy of it. Or it is
+    a MEDIUM that is there. Called again, it goes on with what it has begun.
+    """
+    client = connection.connect()
+    gid = where.here(client, group)
+    known = {one.name: one for one in client.list_images().images}
+    entry = known.get(image)
+    medium = None if entry else _medium(client, gid, image)
+    wanted = Wanted(name or image, gid, pool, entry, medium)
+    settings = _settings(client, wanted, written)
+    with contextlib.suppress(PlanOnly):
+        vmid = _find(client, wanted)
+        if vmid is None:
+            mid = _disk(client, wanted)
+            made = client.create_vm(
+                name=wanted.name, gid=gid, media=[Attachment(mid=mid, mode="BLOCK")], **settings
+            )  # fmt: skip
+            vmid = made.vmid
+            click.echo(f"created VM {clean(wanted.name)} (vmid {vmid}) in {where.path(client, gid)}", err=True)
+        if client.vm_state(vmid=vmid).state is not State.RUNNING:
+            client.set_vm_state(vmid=vmid, state="RUNNING")
+        _end(client, vmid, timeout if wait else None)
+        return
+    unplanned("what follows is not checked in advance: the VM's disk is copied, the VM is made, and started")
+
+
+def _medium(client: Client, gid: int, word: str) -> UUID:
+    try:
+        return resolve.medium(client, gid, word, beyond=True).id
+    except NameNotFound as error:
+        raise NameNotFound(
+            f"{error.message}; nor is it an image of the catalogue: `{program()} media catalogue` lists those"
+        ) from None
+
+
+def _settings(client: Client, wanted: Wanted, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the VM. Who may log in is the image's own user, where nobody else is named."""
+    settings = read(MediaScope(client, wanted.gid, beyond=True), written)
+    given = settings.get("cloud_init", CloudInit())
+    if wanted.image is not None and given.user is UNSET and given.user_data is UNSET:
+        settings["cloud_init"] = structs.replace(given, user=wanted.image.user)
+    return settings
+
+
+def _find(client: Client, wanted: Wanted) -> int | None:
+    """The VM that was made before. Raises `ClickException` for another one of that name."""
+    found = next((one for one in client.list_vms(gid=wanted.gid).vms if one.name == wanted.name), None)
+    if found is None:
+        return None
+    info = client.show_vm(vmid=found.vmid)
+    mids = {one.mid for one in info.media}
+    if any(one.mid in mids for one in _disks(client, wanted)):
+        click.echo(f"VM {clean(wanted.name)} is there: going on with it, as it is", err=True)
+        return found.vmid
+    raise click.ClickException(f"there is another VM {clean(wanted.name)} already: choose another --name")
+
+
+def _disks(client: Client, wanted: Wanted) -> list[MediumInfo]:
+    """Media that are the VM's disk, made by an earlier call."""
+    origin = UNSET if wanted.image is None else wanted.image.origin
+    return [one for one in client.list_media(gid=wanted.gid, shared=False).media
+            if one.name == wanted.disk and (wanted.image is None or one.origin == origin)]  # fmt: skip
+
+
+def _disk(client: Client, wanted: Wanted) -> UUID:
+    """The VM's own copy of the image."""
+    for one in _disks(client, wanted):
+        if not one.used_by:
+            return one.mid
+    source = wanted.medium if wanted.image is None else _base(client, wanted, wanted.image)
+    assert source is not None, "it is of the catalogue, or there"
+    return _task(client, client.clone_medium(mid=source, gid=wanted.gid, mpid=wanted.pool, name=wanted.disk).tid)
+
+
+def _base(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID:
+    """The image in the pool: the one that is there, or else fetched, by one call of many at once."""
+    if (found := _cached(client, wanted, image)) is not None:
+        return found
+    click.echo(f"fetching {clean(image.title)} from {clean(image.server)} ({trust(image)})", err=True)
+    for name in (image.name, f"{image.name}-{image.origin[:8]}"):
+        try:
+            started = client.fetch_medium(
+                image=image.name, gid=wanted.gid, mpid=wanted.pool, name=name, readonly=True, type="DISK"
+            )
+        except ApiError as error:
+            if error.code != NAME_TAKEN:
+                raise
+            if (found := _of_others(client, wanted, image, name)) is not None:
+                return found
+        else:
+            return _task(client, started.tid)
+    raise click.ClickException(f"media of the names {image.name} and {name} are of other images: delete one")
+
+
+def _cached(client: Client, wanted: Wanted, image: CatalogueImage) -> UUID | None:
+    """Of the VM's group, or else of another one that shows its media."""
+    for gid in dict.fromkeys((wanted.gid, *where.paths(client))):
+        with contextlib.suppress(ApiError):
+            media = client.list_media(gid=gid, shared=False).media
+            found = [one for one in media if one.origin == image.origin and one.readonly and one.missing is UNSET]
+            here = [one for one in found if one.mpid == wanted.pool]
+            if here or (found and gid != wanted.gid):
+                return (here or found)[0].mid
+    return None
+
+
+def _of_others(client: Client, wanted: Wanted, image: CatalogueImage, name: str) -> UUID | None:
+    """What somebody else is fetching under that name, once it is there; None: it is another image."""
+    end = time.monotonic() + OTHERS_SECONDS
+    while time.monotonic() < end:
+        if (found := _cached(client, wanted, image)) is not None:
+            return found
+        if any(one.name == name for one in client.list_media(gid=wanted.gid, shared=False).media):
+            return None
+        tasks = client.list_tasks(gid=wanted.gid).tasks
+        mine = [one for one in tasks if one.name == name and one.state is TaskState.RUNNING]
+        if mine:
+            click.echo(f"somebody else is fetching {clean(name)}: waiting", err=True)
+            watch(client, mine[0].tid)
+        time.sleep(LOOK)
+    return None
+
+
+def _task(client: Client, tid: int) -> UUID:
+    """What it has made."""
+    one = watch(client, tid)
+    check_done(one)
+    assert isinstance(one.mid, UUID), "it is done"
+    return one.mid
+
+
+def _end(client: Client, vmid: int, seconds: float | None) -> None:
+    """Wait for ssh, and say how to log in."""
+    info = client.show_vm(vmid=vmid)
+    address = login.address(info)
+    if address is not None and seconds is not None and not login.answers(address, seconds):
+        raise click.ClickException(
+            f"VM {clean(info.name)} runs, and ssh has not answered at {address} within {seconds:.0f} s: see its "
+            f"console, `{program()} vm log id:{vmid}`"
+        )
+    if as_json():
+        show_json(info)
+    elif address is None:
+        click.echo(f"VM {clean(info.name)} runs. {login.unreachable(info)}", err=True)
+    else:
+        click.echo(_line(info, address))
+
+
+def _line(info: VmInfo, address: str) -> str:
+    who = f"{info.cloud_init.user}@" if info.cloud_init.user else ""
+    return f"{program()} vm ssh {shlex.quote(clean(info.name))}    # or: ssh {who}{address}"

@@ -1,0 +1,107 @@
+"""`velocity vm ssh`: into a guest, as the user that cloud-init was told, at the address that the host gives it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import click
+
+from velocity.cli import connection, resolve
+from velocity.cli.waiting import waiting
+from velocity.cli.which import which
+from velocity.cli.words import clean, program
+from velocity.client import Client
+from velocity.contract.machines import State, VmInfo
+
+PORT = 22
+TRY = 2.0
+"""Seconds for one try to connect, and at most between two."""
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@which
+@click.option("--user", metavar="NAME", help="Log in as this user (default: the one that cloud-init was told).")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(vm_: str, group: int | None, user: str | None, command: tuple[str, ...]) -> None:
+    """Log in to VM by ssh, from the host that it runs on; with COMMAND, run that there.
+
+    The guest's key is accepted at the first time, and kept in a file of Velocity's own under the VM's id, which no
+    other VM is ever given.
+    """
+    client = connection.connect()
+    info = client.show_vm(vmid=resolve.vmid(client, group, vm_))
+    found = address(info)
+    if found is None:
+        raise click.ClickException(unreachable(info))
+    if shutil.which("ssh") is None:
+        raise click.ClickException("there is no `ssh` here: install OpenSSH's client")
+    words = line(client, info, found, user, known_hosts())
+    os.execvp(words[0], [*words, *(("--", *command) if command else ())])  # noqa: S606 - no shell is in between
+
+
+def line(client: Client, info: VmInfo, found: str, user: str | None, known: Path) -> list[str]:
+    """The command that logs in."""
+    login = user or info.cloud_init.user
+    return [
+        "ssh",
+        *("-o", f"HostKeyAlias=vm-{info.vmid}.{_server(client)}"),
+        *("-o", f'UserKnownHostsFile="{str(known).replace("%", "%%")}"'),
+        *("-o", "StrictHostKeyChecking=accept-new"),
+        *(("-l", login) if login else ()),
+        found,
+    ]
+
+
+def _server(client: Client) -> str:
+    """What tells the server whose VM this is from others."""
+    return "".join(one if one.isalnum() or one in ".-" else "-" for one in client.server.partition("//")[2])
+
+
+def known_hosts() -> Path:
+    """The file with the keys of guests; its directory is made."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "velocity"
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return state / "known_hosts"
+
+
+def address(info: VmInfo) -> str | None:
+    """The first that the host gives one of its NICs."""
+    return next((address for one in info.interfaces for address in one.addresses or ()), None)
+
+
+def unreachable(info: VmInfo) -> str:
+    """Why it has no address, and what to do."""
+    name = clean(info.name)
+    if not info.nics:
+        return f"VM {name} has no NIC: `{program()} vm set id:{info.vmid} --nic nat`, then start it"
+    if info.state is State.STOPPED:
+        return f"VM {name} is STOPPED: `{program()} vm start id:{info.vmid}`"
+    return (
+        f"no address of VM {name} is known: the host gives addresses to NAT NICs only where the server runs as root; "
+        f"log in on its console: `{program()} vm console id:{info.vmid}`"
+    )
+
+
+def answers(address: str, seconds: float) -> bool:
+    """Wait until something there speaks as ssh does."""
+    end = time.monotonic() + seconds
+    with waiting(f"waiting until ssh answers at {address}"):
+        while True:
+            begun = time.monotonic()
+            if _speaks(address):
+                return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(max(0.1, min(TRY - (time.monotonic() - begun), end - time.monotonic())))
+
+
+def _speaks(address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, PORT), timeout=TRY) as connected:
+        connected.settimeout(TRY)
+        return connected.recv(4) == b"SSH-"
+    return False

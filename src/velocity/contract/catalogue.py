@@ -1,0 +1,46 @@
+"""Route 40: the images that the server knows by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from velocity.contract.operation import Method, Nothing, Operation, SignedIn, Wire
+
+
+class CatalogueImage(Wire, frozen=True):
+    """PUT /m/media/fetch takes its `name` as `image`."""
+
+    name: str
+    title: str
+    version: str
+    architecture: str
+    server: Annotated[str, Meta(description="the host that it is fetched from")]
+    user: Annotated[str, Meta(description="the user that the image is made with")]
+    trust: Annotated[
+        Literal["pinned", "tls"],
+        Meta(description="pinned: the SHA-256 of its bytes is known; tls: it is what the server has, as TLS proves it"),
+    ]
+    tried: Annotated[bool, Meta(description="whether the catalogue says that it was fetched and booted")]
+    origin: Annotated[str, Meta(description="which image this is; media that are made of it have the same")]
+
+
+class Catalogue(Wire, frozen=True):
+    images: list[CatalogueImage]
+
+
+LIST = Operation(
+    name="list_images",
+    summary="List the images that can be fetched by name",
+    method=Method.POST,
+    path="/m/catalogue",
+    route=40,
+    request=Nothing,
+    response=Catalogue,
+    needs=SignedIn("what is public, and the same for everybody"),
+    failures=(),
+    ours=True,
+)
+
+OPERATIONS = (LIST,)

@@ -1,0 +1,112 @@
+"""Images that are known by name: which there are, how they are fetched, and how media of them are told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.images import qemu_img, wait
+from tests.api.origin import Origin, answers, origin
+from tests.api.world import World, world
+from velocity.media.catalogue import BUILT_IN, CatalogueError, load
+
+pytestmark = pytest.mark.anyio
+
+
+def entry(url: str, **more: Any) -> str:
+    values = {"name": "small-1", "title": "Small 1", "version": "1", "url": url, "user": "small", **more}
+    lines = (f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}" for name, value in values.items())
+    return "\n".join(["[[images]]", *lines, ""])
+
+
+@pytest.fixture
+async def o() -> AsyncIterator[Origin]:
+    async with origin() as made:
+        yield made
+
+
+@pytest.mark.holds("IMAGE-42")
+async def test_an_image_is_fetched_by_its_name_and_what_is_made_of_it_is_told(tmp_path: Path, o: Origin) -> None:
+    (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
+    qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
+    content = (tmp_path / "qcow2").read_bytes()
+    o.files["/a"] = answers("200 OK", body=content)
+    file = tmp_path / "more.toml"
+    file.write_text(entry(o.url("/a?key=secret"), sha256=hashlib.sha256(content).hexdigest()))
+    async with world(tmp_path / "data", catalogues=[str(file)]) as w:
+        bob = await w.user("bob")
+        images = {one["name"]: one for one in (await w.ok("POST", "/m/catalogue", bob))["images"]}
+        small = images["small-1"]
+        assert (small["trust"], small["server"], small["user"], small["tried"]) == (
+            "pinned",
+            "127.0.0.1",
+            "small",
+            False,
+        )
+        assert "secret" not in str(images) and {"debian-13", "ubuntu-24.04", "fedora-43", "alpine-3.23"} < set(images)
+        request = {"gid": 0, "mpid": 1, "name": "base", "image": "small-1", "readonly": True}
+        await wait(w, await w.ok("PUT", "/m/media/fetch", **request))
+        (base,) = (await w.ok("POST", "/m/media/list", gid=0))["media"]
+        assert (base["origin"], base["format"], base["size"]) == (small["origin"], "qcow2", 1 << 20)
+        await wait(w, await w.ok("PUT", "/m/media/clone", mid=base["mid"], gid=0, mpid=1, name="disk"))
+        await w.medium("other")
+        media = {one["name"]: one.get("origin") for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]}
+        assert media == {"base": small["origin"], "disk": small["origin"], "other": None}
+        await w.ok("DELETE", "/m/media", mid=base["mid"])
+        (item,) = (await w.ok("POST", "/t/trash/list"))["items"]
+        await w.ok("PUT", "/t/trash", trid=item["trid"])
+        key = w.key
+    async with world(tmp_path / "data", catalogues=[str(file)]) as w:
+        w.key = key
+        found = {one["name"]: one.get("origin") for one in (await w.ok("POST", "/m/media/list", gid=0))["media"]}
+        assert found == media, "it is kept, in the trash too"
+
+
+@pytest.mark.holds("IMAGE-42")
+async def test_what_is_no_image_and_what_says_two_things_is_refused(w: World) -> None:
+    request = {"gid": 0, "mpid": 1, "name": "a"}
+    for more, field in (
+        ({}, "url"), ({"image": "nothing"}, "image"), ({"image": "debian-13", "url": "https://a/b"}, "url"),
+        ({"image": "debian-13", "sha256": "0" * 64}, "sha256"),
+    ):  # fmt: skip
+        answer = await w.call("PUT", "/m/media/fetch", **request, **more)
+        assert (answer.status, answer["field"]) == (400, field)
+    assert (await w.ok("POST", "/m/media/list", gid=0))["media"] == []
+
+
+@pytest.mark.holds("IMAGE-43")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[images]]", "name"),
+        (entry("http://host/a"), "http:// needs the `sha256`"),
+        (entry("https://user@host/a"), "a user or a password"),
+        (entry("https://host/a", sha256="0"), "sha256"),
+        (entry("https://host/a", name="A B"), "name"),
+        (entry("https://host/a", checksum="x"), "checksum"),
+        ("[[images", "more.toml"),
+    ],
+)
+def test_a_catalogue_that_is_wrong_is_named_with_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "more.toml"
+    file.write_text(text)
+    with pytest.raises(CatalogueError, match=r"more\.toml") as wrong:
+        load([file])
+    assert said in str(wrong.value)
+
+
+@pytest.mark.holds("IMAGE-43")
+def test_one_of_the_same_name_takes_the_place_of_another_and_has_another_origin(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="cannot be read"):
+        load([tmp_path / "none.toml"])
+    plain, file = load([]).known, tmp_path / "more.toml"
+    file.write_text(entry("https://host/a", name="debian-13"))
+    changed = load([file]).known
+    assert set(changed) == set(plain) and changed["debian-13"].origin != plain["debian-13"].origin
+    text = BUILT_IN.read_text()
+    assert "sha256 =" not in text and "tried =" not in text, "nobody has fetched one of these, so nothing is claimed"
+    assert all(one.url.startswith("https://") for one in plain.values())

@@ -1,0 +1,186 @@
+"""`velocity launch` and `velocity vm ssh`: from the name of an image to the line that logs in."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import pytest
+
+from tests.api.images import qemu_img
+from tests.api.test_catalogue import entry
+from tests.cli.test_plan import planned
+from tests.host import Host, hosting
+from tests.patience import PATIENCE
+from velocity.cli import ssh
+from velocity.client import Client
+from velocity.hypervisor.fake import FACTS, FakeHypervisor
+from velocity.hypervisor.port import HardwareProfile
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7kZ0qS me@here"
+BRIDGED = dataclasses.replace(
+    FACTS, hardware=(HardwareProfile("2", "", nat_bridge=True),), nat_networks=("127.9.16.0/28",)
+)
+"""Its guests have addresses on which the tests can answer."""
+
+
+class Served:
+    """A server with one image, that counts who asks for it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.asked, self.turn = 0, Lock()
+        self.sends = Event()
+        self.sends.set()
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with served.turn:
+                    served.asked += 1
+                served.sends.wait(PATIENCE)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *_arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
+    qemu_img("convert", "-O", "qcow2", tmp_path / "raw", tmp_path / "qcow2")
+    content = (tmp_path / "qcow2").read_bytes()
+    made = Served(content)
+    url = f"http://127.0.0.1:{made.server.server_port}/a.qcow2"
+    (tmp_path / "more.toml").write_text(entry(url, sha256=hashlib.sha256(content).hexdigest()))
+    with made.server:
+        Thread(target=made.server.serve_forever, args=(0.05,), daemon=True).start()
+        yield made
+        made.server.shutdown()
+
+
+@pytest.fixture
+def bridged(tmp_path: Path, served: Served) -> Iterator[Host]:
+    with hosting(tmp_path / "data", FakeHypervisor(BRIDGED), catalogues=[str(tmp_path / "more.toml")]) as made:
+        yield made
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Something speaks as ssh does, at every address of this host."""
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        monkeypatch.setattr(ssh, "PORT", listener.getsockname()[1])
+
+        def answer() -> None:
+            while True:
+                try:
+                    connected, _ = listener.accept()
+                except OSError:
+                    return
+                with connected:
+                    connected.sendall(b"SSH-2.0-test\r\n")
+
+        Thread(target=answer, daemon=True).start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def media(host: Host) -> dict[str, Any]:
+    return {one["name"]: one for one in json.loads(host.ok("media", "list", "--json"))["media"]}
+
+
+@pytest.mark.holds("CLI-31")
+@pytest.mark.usefixtures("answering")
+def test_an_image_becomes_a_vm_that_one_logs_in_to(bridged: Host, served: Served) -> None:
+    steps = planned(bridged, "launch", "small-1", "--name", "web", "--ssh-key", KEY)
+    assert steps == ["would create medium small-1 in group 0"] and media(bridged) == {} and served.asked == 0
+    said = bridged.ok("launch", "small-1", "--name", "web", "--ssh-key", KEY, "--memory", "64M")
+    info = json.loads(bridged.ok("vm", "show", "web", "--json"))
+    (address,) = info["interfaces"][0]["addresses"]
+    assert said.split("#")[0].strip() == "velocity vm ssh web" and f"ssh small@{address}" in said
+    assert (info["state"], info["cloud_init"]) == ("RUNNING", {"user": "small", "ssh_keys": [KEY], "secrets": []})
+    found = media(bridged)
+    assert {name: one["readonly"] for name, one in found.items()} == {"small-1": True, "web-disk": False}
+    assert [one["mid"] for one in info["media"]] == [found["web-disk"]["mid"]]
+    assert bridged.ok("launch", "small-1", "--name", "web", "--ssh-key", KEY) == said, "it goes on with what is there"
+    bridged.ok("launch", "small-1", "--name", "db", "--memory", "64M", "--user", "ann", "--no-wait")
+    assert served.asked == 1, "the image is fetched once"
+    assert json.loads(bridged.ok("vm", "show", "db", "--json"))["cloud_init"]["user"] == "ann"
+    bridged.ok("vm", "create", "old", "--memory", "64M")
+    refused = bridged.run("launch", "small-1", "--name", "old")
+    assert refused.exit_code == 1 and "another VM old" in refused.stderr
+    copied = json.loads(
+        bridged.ok("launch", f"id:{found['small-1']['mid']}", "--name", "c", "--memory", "64M", "--no-wait", "--json")
+    )
+    assert copied["state"] == "RUNNING" and "user" not in copied["cloud_init"]
+    refused = bridged.run("launch", "nothing")
+    assert refused.exit_code == 4 and "media catalogue" in refused.stderr
+
+
+@pytest.mark.holds("CLI-31")
+@pytest.mark.usefixtures("answering")
+def test_two_launches_at_once_fetch_the_image_once(bridged: Host, served: Served, tmp_path: Path) -> None:
+    served.sends.clear()
+    command = [sys.executable, "-m", "velocity", "launch", "small-1", "--memory", "64M", "--no-wait", "--name"]
+    files = [(tmp_path / name).open("w+") for name in ("a", "b")]
+    running = [
+        subprocess.Popen([*command, Path(file.name).name], env={**os.environ, **bridged.environment}, stderr=file)
+        for file in files
+    ]
+    end = time.monotonic() + PATIENCE
+    while not any("somebody else is fetching" in Path(file.name).read_text() for file in files):
+        assert time.monotonic() < end, "one of them waits for the other"
+        time.sleep(0.05)
+    served.sends.set()
+    assert [one.wait(PATIENCE) for one in running] == [0, 0]
+    for file in files:
+        file.close()
+    assert served.asked == 1 and set(media(bridged)) == {"small-1", "a-disk", "b-disk"}
+
+
+@pytest.mark.holds("CLI-31")
+def test_a_launch_that_was_cut_short_goes_on_where_it_stood(bridged: Host, served: Served) -> None:
+    bridged.ok("media", "fetch", "small-1", "--readonly")
+    bridged.ok("media", "clone", "small-1", "web-disk")
+    bridged.ok("launch", "small-1", "--name", "web", "--memory", "64M", "--no-wait")
+    assert served.asked == 1 and set(media(bridged)) == {"small-1", "web-disk"}
+
+
+@pytest.mark.holds("CLI-31")
+def test_without_an_address_the_console_is_named(host: Host, tmp_path: Path, served: Served) -> None:
+    host.ok("media", "create", "disk", "--size", "1M")
+    said = host.run("launch", "disk", "--name", "web", "--memory", "64M")
+    assert said.exit_code == 0 and "velocity vm console" in said.stderr and "as root" in said.stderr
+    refused = host.run("vm", "ssh", "web")
+    assert refused.exit_code == 1 and "velocity vm console" in refused.stderr
+    host.ok("vm", "stop", "web", "--force")
+    assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
+
+
+@pytest.mark.holds("CLI-32")
+def test_ssh_keeps_the_keys_of_guests_by_vm_and_server(bridged: Host, tmp_path: Path) -> None:
+    bridged.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat", "--user", "ann")
+    with Client(bridged.settings.base_url, authkey=bridged.key) as client:
+        info = client.show_vm(vmid=1)
+        words = ssh.line(client, info, "10.0.0.2", None, tmp_path / "known %h")
+        other = ssh.line(client, info, "10.0.0.2", "bob", tmp_path / "known")
+    said = dict(word.split("=", 1) for word in words if "=" in word)
+    assert said["HostKeyAlias"] == f"vm-1.{bridged.settings.listen.replace(':', '-')}"
+    assert said["StrictHostKeyChecking"] == "accept-new"
+    assert said["UserKnownHostsFile"] == f'"{tmp_path}/known %%h"'
+    assert words[-3:] == ["-l", "ann", "10.0.0.2"] and other[-3:] == ["-l", "bob", "10.0.0.2"]
