@@ -88,6 +88,32 @@ def test_notes_of_a_vm_are_edited_and_shown(host: Host, root: Person) -> None:
     host.ok("vm", "rm", "noted")
 
 
+@pytest.mark.holds("PAGE-44")
+def test_cloud_init_is_set_on_the_page_and_its_secrets_are_not_shown_again(host: Host, root: Person) -> None:
+    page, hashed = root.page, "$6$saltsalt$SECRETSECRET"
+    host.ok("vm", "create", "cloud", "--memory", "64M", "--user", "ann", "--timezone", "UTC")
+    vmid = json.loads(host.ok("vm", "show", "cloud", "--json"))["vmid"]
+    root.go(f"/vms/{vmid}/settings")
+    expect(page.get_by_label("User", exact=True)).to_have_value("ann")
+    page.get_by_label("SSH keys").fill("-----BEGIN OPENSSH PRIVATE KEY-----")
+    expect(page.get_by_text("This is a private key")).to_be_visible()
+    page.get_by_label("SSH keys").fill("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@here")
+    page.get_by_label("Password hash").fill(hashed)
+    page.get_by_label("Time zone").fill("")
+    page.get_by_role("button", name="Review and save…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("user ann, 1 key, password (not shown)")
+    assert "SECRET" not in dialog.inner_text()
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_text("It is set, and not shown.")).to_be_visible()
+    assert json.loads(host.ok("vm", "show", "cloud", "--json"))["cloud_init"] == {
+        "user": "ann", "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@here"], "secrets": ["password_hash"],
+    }  # fmt: skip
+    assert "SECRET" not in page.content()
+    host.ok("vm", "rm", "cloud")
+
+
 @pytest.mark.holds("PAGE-4")
 def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Person) -> None:
     root.go("/vms")

@@ -3,7 +3,7 @@ import type { AlterVm, VmInfo } from "@/api/schema";
 
 export type Setting = Exclude<
   keyof AlterVm,
-  "vmid" | "name" | "revision" | "plan" | "firmware" | "machine_type" | "hardware"
+  "vmid" | "name" | "revision" | "plan" | "firmware" | "machine_type" | "hardware" | "new_instance"
 >;
 export type VmSettings = Pick<VmInfo, Setting>;
 
@@ -29,6 +29,7 @@ export const SETTINGS: Record<Setting, Words> = {
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
   balloon: { title: "Gives freed memory back", word: "the balloon", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
+  cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };
 
 /** The settings alone. */

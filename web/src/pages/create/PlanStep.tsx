@@ -5,7 +5,7 @@ import { useGroupPath } from "@/ui/groups";
 import { PlanSummary } from "@/ui/PlanSummary";
 import { SameAs } from "@/ui/SameAs";
 import { type Draft, makesDisk } from "./draft";
-import { commandLines, createVm, type Image, makeDisk } from "./requests";
+import { commandLines, createVm, type Image, makeDisk, shownVm } from "./requests";
 
 export function PlanStep({
   draft,
@@ -75,7 +75,7 @@ export function PlanStep({
       {disk && <SameAs title="The disk" request={{ method: "put", ...disk }} />}
       <SameAs
         title="The VM; the id of its disk is in the previous response"
-        request={{ method: "put", path: "/v/vm/efi", body: shown }}
+        request={{ method: "put", path: "/v/vm/efi", body: shownVm(shown) }}
       />
     </div>
   );

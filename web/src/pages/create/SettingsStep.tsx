@@ -11,6 +11,7 @@ import { scarceWords } from "../media/rules";
 import type { Available } from "./available";
 import { DISKS, DISPLAYS, type Disk, type Draft, makesDisk, type Problems, type Role, sizeOf } from "./draft";
 import { Field, TextField } from "./Field";
+import { LoginFields } from "./LoginFields";
 
 const DISK_WORDS: Record<Disk, string> = {
   new: "A new, empty disk",
@@ -174,6 +175,7 @@ export function SettingsStep({
           </Field>
         </div>
       </FormSection>
+      {(role === "disk" || role === "packed") && <LoginFields draft={draft} problems={problems} onChange={onChange} />}
       <ExpandableSection toggleText="More">
         {makesDisk(draft) && (
           <div className="v-create-row">

@@ -2,6 +2,7 @@
 import { Display } from "@/api/limits";
 import { IMAGE_ENDINGS, IMPORTED, IMPORTED_FILE } from "@/pages/media/content";
 import { DISK_HELP, diskBytes, MEMORY_HELP, memoryMib } from "@/ui/amounts";
+import { hashProblem, keysOf, keysProblem, userProblem } from "@/ui/cloudInit";
 import { bytes, mib } from "@/ui/format";
 import { nameProblem } from "@/ui/problems";
 
@@ -30,6 +31,10 @@ export interface Draft {
   nic: string;
   autostart: boolean;
   start: boolean;
+  /** For cloud-init, of an image that is a disk: who may log in, keys one a line, and a password's hash. */
+  user: string;
+  sshKeys: string;
+  passwordHash: string;
 }
 
 export interface Left {
@@ -68,6 +73,9 @@ export function proposed(gid: number, left: Left, poolLeft: number | undefined):
     nic: "nat",
     autostart: false,
     start: true,
+    user: "",
+    sshKeys: "",
+    passwordHash: "",
   };
 }
 
@@ -94,7 +102,18 @@ export function suggestName(image: string | undefined, taken: ReadonlySet<string
   for (let number = 2; ; number += 1) if (!taken.has(`${base}-${number}`)) return `${base}-${number}`;
 }
 
-export type Field = "gid" | "name" | "cpus" | "memory" | "diskSize" | "diskName" | "display" | "nic";
+export type Field =
+  | "gid"
+  | "name"
+  | "cpus"
+  | "memory"
+  | "diskSize"
+  | "diskName"
+  | "display"
+  | "nic"
+  | "user"
+  | "sshKeys"
+  | "passwordHash";
 export type Problems = Partial<Record<Field, string>>;
 
 const freshNameProblem = (name: string, taken: ReadonlySet<string>, what: string): string | undefined =>
@@ -130,6 +149,9 @@ export function problems(draft: Draft, known: Known): Problems {
     else if (known.poolLeft !== undefined && size > known.poolLeft)
       addProblem("diskSize", `The quota has ${bytes(known.poolLeft)} left.`);
   }
+  addProblem("user", userProblem(draft.user.trim()));
+  addProblem("sshKeys", keysProblem(keysOf(draft.sshKeys)));
+  addProblem("passwordHash", hashProblem(draft.passwordHash.trim()));
   if (draft.display !== "none" && !sizeOf(draft.display))
     addProblem("display", `Enter width and height, such as 1280x800; each ${SIDE.minimum} to ${SIDE.maximum}.`);
   return found;

@@ -12,4 +12,6 @@ export interface Kept {
 const key = () => `create.${session.present?.uid ?? ""}`;
 
 export const readDraft = (): Kept => readTab<Kept>(key(), { typed: {} });
-export const keepDraft = (kept: Kept): void => writeTab(key(), kept);
+/** But for the password's hash, which is typed again. */
+export const keepDraft = ({ typed: { passwordHash: _, ...typed }, ...kept }: Kept): void =>
+  writeTab(key(), { ...kept, typed });

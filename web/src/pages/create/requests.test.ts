@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { proposed } from "./draft";
-import { commandLines, createVm, makeDisk } from "./requests";
+import { commandLines, createVm, makeDisk, shownVm } from "./requests";
 
 const ISO = { mid: "iso-1", name: "debian 12.iso", gid: 0, isCdrom: true };
 const DRAFT = { ...proposed(0, {}, undefined), mpid: 1, name: "web", diskName: "web-disk" };
@@ -60,4 +60,18 @@ test("what a name would not name is named by its id, or with its group", () => {
   const lines = commandLines({ ...DRAFT, gid: 4 }, ISO, "team", undefined);
   expect(lines[1]).toContain("--media id:iso-1:ro");
   expect(commandLines({ ...DRAFT, name: "7" }, ISO, "/", undefined)[2]).toBe("velocity vm start 7 --group /");
+});
+
+test("who may log in goes to an image that is a disk, and a password's hash is shown nowhere", () => {
+  const login = { user: " ann ", sshKeys: "# mine\nssh-ed25519 AAAA me\n\n", passwordHash: "$6$salt$SECRETSECRET" };
+  const draft = { ...DRAFT, disk: "copy" as const, ...login };
+  const body = createVm(draft, { ...ISO, isCdrom: false }, "d");
+  const said = { user: "ann", ssh_keys: ["ssh-ed25519 AAAA me"] };
+  expect(body.cloud_init).toEqual({ ...said, password_hash: "$6$salt$SECRETSECRET" });
+  expect(shownVm(body).cloud_init).toMatchObject(said);
+  const lines = commandLines(draft, { ...ISO, isCdrom: false }, "/", undefined).join("\n");
+  expect(lines).toContain("--user ann --ssh-key 'ssh-ed25519 AAAA me' --password-hash");
+  expect(lines + JSON.stringify(shownVm(body))).not.toContain("SECRET");
+  expect(createVm(draft, ISO, "d").cloud_init).toBeUndefined();
+  expect(createVm({ ...DRAFT, disk: "copy" }, { ...ISO, isCdrom: false }, "d").cloud_init).toBeUndefined();
 });

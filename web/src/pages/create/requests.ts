@@ -1,6 +1,7 @@
 /** The requests that a draft stands for, and the command lines that do the same. */
 import type { Body } from "@/api/call";
 import { diskBytes, memoryMib } from "@/ui/amounts";
+import { HIDDEN, keysOf, masked } from "@/ui/cloudInit";
 import { groupOption, idWord, MISREAD } from "@/ui/vmCli";
 import { shell } from "../../ui/format";
 import { type Draft, sizeOf } from "./draft";
@@ -51,8 +52,28 @@ export function createVm(draft: Draft, image: Image | undefined, disk: string | 
     media,
     nics: nicsOf(draft.nic),
     autostart: draft.autostart,
+    ...loginOf(draft, image),
   };
 }
+
+/** What cloud-init is told; an installer has none. */
+function loginOf(draft: Draft, image: Image | undefined): Pick<CreateVm, "cloud_init"> {
+  const user = draft.user.trim();
+  const ssh_keys = keysOf(draft.sshKeys);
+  const password_hash = draft.passwordHash.trim();
+  if (!image || image.isCdrom || !(user || ssh_keys.length > 0 || password_hash)) return {};
+  return {
+    cloud_init: {
+      ...(user && { user }),
+      ...(ssh_keys.length > 0 && { ssh_keys }),
+      ...(password_hash && { password_hash }),
+    },
+  };
+}
+
+/** For what is shown and copied: without secrets. */
+export const shownVm = (body: CreateVm): CreateVm =>
+  body.cloud_init ? { ...body, cloud_init: masked(body.cloud_init) } : body;
 
 function nicsOf(nic: string): NonNullable<CreateVm["nics"]> {
   if (nic === "none") return [];
@@ -109,6 +130,10 @@ export function commandLines(
   if (image?.isCdrom) vm.push("--media", `${word}${draft.imageMode === "USB" ? ":usb" : ""}:ro`);
   if (draft.nic !== "none") vm.push("--nic", draft.nic);
   if (draft.autostart) vm.push("--autostart");
+  const login = loginOf(draft, image).cloud_init;
+  if (login?.user) vm.push("--user", login.user);
+  for (const key of login?.ssh_keys ?? []) vm.push("--ssh-key", key);
+  if (login?.password_hash) vm.push("--password-hash", HIDDEN);
   lines.push([...vm, ...where]);
   const there = MISREAD.test(draft.name) ? ["--group", draft.gid === 0 ? "/" : group] : where;
   if (draft.start) lines.push(["velocity", "vm", "start", draft.name, ...there]);

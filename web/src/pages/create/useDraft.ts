@@ -34,6 +34,9 @@ const FIELDS: Record<string, Field> = {
   gid: "gid",
   displays: "display",
   nics: "nic",
+  "cloud_init.user": "user",
+  "cloud_init.ssh_keys": "sshKeys",
+  "cloud_init.password_hash": "passwordHash",
 };
 
 export function useDraft() {
@@ -206,7 +209,8 @@ function withServer(local: Problems, ...errors: unknown[]): { found: Problems; r
   let refused: string | undefined;
   for (const error of errors) {
     if (!(error instanceof ApiError) || error.status === 0) continue;
-    const field = FIELDS[(error.field ?? "").split(/[[.]/)[0] ?? ""];
+    const named = (error.field ?? "").replace(/\[.*/, "");
+    const field = FIELDS[named] ?? FIELDS[named.split(".")[0] ?? ""];
     if (field) found[field] ??= messageOf(error);
     else refused ??= messageOf(error);
   }

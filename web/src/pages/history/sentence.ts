@@ -212,6 +212,7 @@ const SIGHTS: Record<string, string> = {
   explain: "who may do what",
   list_groups: "the groups",
   list_history: "the history",
+  list_images: "the catalogue of images",
   list_media: "the media",
   list_nics: "the NICs of the host",
   list_pools: "the pools",

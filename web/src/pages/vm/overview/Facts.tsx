@@ -3,6 +3,7 @@ import { Card, CardBody, CardHeader, CardTitle, DescriptionList } from "@pattern
 import { Link } from "react-router";
 import type { Vm } from "@/api/live";
 import type { VmInfo } from "@/api/schema";
+import { cloudInitWords } from "@/ui/cloudInit";
 import { Fact } from "@/ui/Fact";
 import { mib, moment, uptime } from "@/ui/format";
 import { word } from "@/ui/labels";
@@ -44,6 +45,9 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
             </Fact>
           )}
           <Fact name="Starts with the server">{info.autostart ? "Yes" : "No"}</Fact>
+          {cloudInitWords(info.cloud_init) !== "none" && (
+            <Fact name="Log in (cloud-init)">{cloudInitWords(info.cloud_init)}</Fact>
+          )}
           {info.notes && (
             <Fact name="Notes">
               <span className="v-breaks v-lines-kept">{info.notes}</span>

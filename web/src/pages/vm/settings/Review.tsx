@@ -8,12 +8,13 @@ import type { Vm } from "@/api/live";
 import type { Interface, Plan, VmInfo } from "@/api/schema";
 import { showToast } from "@/ui/actions";
 import { useAttachable } from "@/ui/attachable";
+import { type CloudInitDraft, cloudInitWords } from "@/ui/cloudInit";
 import { mib } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { quotaWords } from "@/ui/PlanSummary";
 import type { Refusal } from "@/ui/RefusalAlert";
 import { SameAs } from "@/ui/SameAs";
-import { cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
+import { bodyOf, cliOf, type Field, isAtOnce, type Settings, titleOf } from "./draft";
 import { MODES } from "./modes";
 import { nicText } from "./nicText";
 
@@ -35,7 +36,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
   const [busy, setBusy] = useState(false);
   const words = useWords(vm.gid, base.interfaces);
   const fields = Object.keys(changes) as Field[];
-  const body = { vmid: vm.vmid, revision: base.revision, ...changes };
+  const body = { vmid: vm.vmid, revision: base.revision, ...bodyOf(changes) };
   const fail = (error: unknown) => {
     if (error instanceof ApiError && error.code === OLD_REVISION) onStale();
     else {
@@ -86,7 +87,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
               <Tr key={field}>
                 <Td dataLabel="Setting">{titleOf(field)}</Td>
                 <Td dataLabel="From" modifier="breakWord">
-                  {words(field, base[field])}
+                  {words(field, (base as Settings)[field])}
                 </Td>
                 <Td dataLabel="To" modifier="breakWord">
                   {words(field, changes[field])}
@@ -102,7 +103,7 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
         {planned && <Takes planned={planned} />}
         <SameAs
           cli={cliOf(vm, changes)}
-          request={{ method: "patch", path: "/v/vm", body: { vmid: vm.vmid, ...changes } }}
+          request={{ method: "patch", path: "/v/vm", body: { vmid: vm.vmid, ...bodyOf(changes, true) } }}
         />
       </ModalBody>
       <ModalFooter>
@@ -145,6 +146,8 @@ function useWords(
   const media = useAttachable(gid);
   return (field, value) => {
     if (field === "memory_mib") return mib(value as number);
+    if (field === "cloud_init") return cloudInitWords(value as CloudInitDraft);
+    if (value === undefined) return "no";
     if (typeof value === "boolean") return value ? "yes" : "no";
     if (!Array.isArray(value)) return String(value);
     if (value.length === 0) return "none";

@@ -7,6 +7,7 @@ import { Failed } from "@/ui/Failed";
 import { Loading } from "@/ui/Loading";
 import { incomplete, type Refusal, RefusalAlert } from "@/ui/RefusalAlert";
 import { useVmInfo } from "../useVmInfo";
+import { CloudInitFields } from "./CloudInitFields";
 import { DisplayFields } from "./DisplayFields";
 import { changesOf, type Draft, differences, draftOf, type Field, problemsOf, rebased, titleOf } from "./draft";
 import { GeneralFields } from "./GeneralFields";
@@ -101,6 +102,7 @@ function Editor({ vm, now, onStale }: { vm: Vm; now: VmInfo; onStale: () => void
       <MediaFields {...fields} vmid={vm.vmid} gid={vm.gid} />
       <DisplayFields {...fields} />
       <NicFields {...fields} gid={vm.gid} interfaces={base.interfaces} />
+      <CloudInitFields {...fields} />
       {mayAlter && (
         <div className="v-settings-actions">
           <RefusalAlert refusal={refused} title="It was not saved" form={form} />

@@ -1,6 +1,17 @@
 import { expect, it } from "vitest";
 import { memoryMib } from "@/ui/amounts";
-import { changesOf, cliOf, differences, draftOf, memoryText, moved, problemsOf, rebased, type Settings } from "./draft";
+import {
+  bodyOf,
+  changesOf,
+  cliOf,
+  differences,
+  draftOf,
+  memoryText,
+  moved,
+  problemsOf,
+  rebased,
+  type Settings,
+} from "./draft";
 import { nicsOf, nicText } from "./nicText";
 
 const BASE: Settings = {
@@ -20,6 +31,7 @@ const BASE: Settings = {
   rosetta: false,
   balloon: true,
   notes: "",
+  cloud_init: { secrets: [] },
 };
 
 it("memory is read as people write it, and written whole", () => {
@@ -140,4 +152,25 @@ it("what is set of a disk beside its mode stays, differs and stands in the comma
     expect(
       Object.keys(changesOf(base, { ...draft, media: draft.media.map((one, at) => (at ? one : { ...one, ...part })) })),
     ).toEqual(["media"]);
+});
+
+it("what is set for cloud-init is changed field by field, and what is secret is sent only when it was typed", () => {
+  const base: Settings = { ...BASE, cloud_init: { user: "ann", ssh_keys: [], secrets: ["password_hash"] } };
+  const same = { user: "ann", hostname: "", secrets: ["password_hash"] };
+  expect(changesOf(base, { ...draftOf(base), cloud_init: same })).toEqual({});
+  const typed = { ...same, user: "", password_hash: "$6$salt$SECRETSECRET", secrets: ["password_hash"] };
+  const changes = changesOf(base, { ...draftOf(base), cloud_init: typed, new_instance: true });
+  const rest = { ssh_keys: [], hostname: "", packages: [], timezone: "" };
+  expect(bodyOf(changes)).toEqual({
+    new_instance: true,
+    cloud_init: { user: "", password_hash: "$6$salt$SECRETSECRET", ...rest },
+  });
+  expect(JSON.stringify(bodyOf(changes, true))).not.toContain("SECRET");
+  expect(cliOf({ name: "web", gid: 0, vmid: 1 }, changes)).toBeUndefined();
+  expect(bodyOf(changesOf(base, { ...draftOf(base), cloud_init: { ...same, password_hash: "" } }))).toEqual({
+    cloud_init: { user: "ann", password_hash: "", ...rest },
+  });
+  expect(
+    Object.keys(problemsOf({ ...draftOf(base), cloud_init: { ...same, user: "A b", password_hash: "x" } })),
+  ).toEqual(["cloud_init.user", "cloud_init.password_hash"]);
 });

@@ -1,25 +1,37 @@
 /** The settings of a VM while they are edited: what differs, what somebody else has changed meanwhile, what is wrong. */
 import { Display as DisplayLimits, CreateVm as Limits } from "@/api/limits";
+import type { AlterVm } from "@/api/schema";
 import { memoryMib } from "@/ui/amounts";
+import { type CloudInitDraft, canonicalCloudInit, cloudInitBody, cloudInitProblems, masked } from "@/ui/cloudInit";
 import { nameProblem } from "@/ui/problems";
 import { vmWords } from "@/ui/vmCli";
 import { pickSettings, SETTINGS, type Setting, type VmSettings } from "@/ui/vmSettings";
 
-export type Settings = VmSettings & { name: string };
+export type Settings = Omit<VmSettings, "cloud_init"> & {
+  name: string;
+  cloud_init: CloudInitDraft;
+  /** Asked for with the next save. */
+  new_instance?: true | undefined;
+};
 export type Field = keyof Settings;
 /** The memory is there as typed: "2 GiB". */
 export type Draft = Omit<Settings, "memory_mib"> & { memory: string };
 
-const FIELDS = ["name", ...Object.keys(SETTINGS)] as readonly Field[];
+const FIELDS = ["name", ...Object.keys(SETTINGS), "new_instance"] as readonly Field[];
 
-export const titleOf = (field: Field): string => (field === "name" ? "Name" : SETTINGS[field].title);
+export const titleOf = (field: Field): string => {
+  if (field === "new_instance") return "Configure the guest anew";
+  return field === "name" ? "Name" : SETTINGS[field].title;
+};
 
 /** Whether it takes effect at once also while it runs. */
-export const isAtOnce = (field: Field): boolean => field === "name" || !SETTINGS[field as Setting].waits;
+export const isAtOnce = (field: Field): boolean =>
+  field === "name" || (field !== "new_instance" && !SETTINGS[field as Setting].waits);
 
 export function draftOf(settings: Settings): Draft {
   const { memory_mib, ...others } = pickSettings(settings);
-  return { ...others, name: settings.name, memory: memoryText(memory_mib) };
+  const kept = { ...others, name: settings.name, memory: memoryText(memory_mib) };
+  return settings.new_instance ? { ...kept, new_instance: true } : kept;
 }
 
 /** Whole, so that nothing is lost by looking at it: 1536 MiB, 2 GiB. */
@@ -37,7 +49,7 @@ export function changesOf(base: Settings, draft: Draft): Partial<Settings> {
 
 /** The fields of `after` that `before` has otherwise. */
 export function differences(before: Settings, after: Settings): Partial<Settings> {
-  const found = FIELDS.filter((field) => canonical(before[field]) !== canonical(after[field]));
+  const found = FIELDS.filter((field) => canonical(field, before[field]) !== canonical(field, after[field]));
   return Object.fromEntries(found.map((field) => [field, after[field]]));
 }
 
@@ -45,7 +57,8 @@ export function differences(before: Settings, after: Settings): Partial<Settings
 const LIMITS = ["iops", "read_iops", "write_iops", "bytes", "read_bytes", "write_bytes"] as const;
 
 /** Equal to the server is equal here: what is absent has its default. */
-function canonical(value: Settings[Field]): string {
+function canonical(field: Field, value: Settings[Field]): string | undefined {
+  if (field === "cloud_init") return canonicalCloudInit(value as CloudInitDraft);
   if (!Array.isArray(value)) return JSON.stringify(value);
   return JSON.stringify(
     value.map((one) => {
@@ -59,6 +72,14 @@ function canonical(value: Settings[Field]): string {
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
   );
+}
+
+/** The body of a request that makes these changes; `shown`: for people, without secrets. */
+export function bodyOf(changes: Partial<Settings>, shown = false): Partial<AlterVm> {
+  const { cloud_init, ...others } = changes;
+  if (!cloud_init) return others;
+  const body = cloudInitBody(cloud_init);
+  return { ...others, cloud_init: shown ? masked(body) : body };
 }
 
 /** The draft over what is there now: own changes stay, all else is as it has become. */
@@ -82,6 +103,7 @@ export function problemsOf(draft: Draft): Record<string, string> {
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
+  Object.assign(problems, cloudInitProblems(draft.cloud_init));
   if (new TextEncoder().encode(draft.notes).length > Limits.notes.maxBytes)
     problems.notes = "Notes can have at most 8 KiB.";
   const seen = new Set<string>();
@@ -108,7 +130,8 @@ export function cliOf(
   vm: { name: string; gid: number; vmid: number },
   changes: Partial<Settings>,
 ): string[] | undefined {
-  if (changes.rosetta !== undefined || changes.displays?.some((one) => (one.ppi ?? 96) !== 96)) return undefined;
+  if (changes.cloud_init || changes.rosetta !== undefined || changes.displays?.some((one) => (one.ppi ?? 96) !== 96))
+    return undefined;
   const line: string[] = [];
   const add = (option: string, words: string[] | undefined) => {
     for (const word of words?.length === 0 ? ["none"] : (words ?? [])) line.push(option, word);
@@ -146,6 +169,7 @@ export function cliOf(
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
   if (changes.notes !== undefined) line.push("--notes", changes.notes);
+  if (changes.new_instance) line.push("--new-instance");
   return ["velocity", "vm", "set", ...vmWords(vm, line)];
 }
 
