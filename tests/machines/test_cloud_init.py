@@ -30,7 +30,9 @@ def seed(name: str = "web", **wanted: Any) -> SeedSpec | None:
 def config(**wanted: Any) -> Any:
     text = cloud_init.user_data(CloudInit(**wanted))
     assert text.startswith("#cloud-config\n"), "by its first line cloud-init knows it"
-    return yaml.safe_load(text)
+    said = yaml.safe_load(text)
+    assert said.pop("manage_etc_hosts") == "localhost", "sudo finds the guest's name"
+    return said
 
 
 @pytest.mark.holds("MORE-11")
@@ -45,7 +47,7 @@ def test_the_short_form_becomes_user_data_in_cloud_inits_words() -> None:
     assert config(packages=["git", "vim"], timezone="Europe/Berlin") == {
         "timezone": "Europe/Berlin", "package_update": True, "packages": ["git", "vim"],
     }  # fmt: skip
-    assert config(hostname="db") is None, "the name is in the meta-data"
+    assert config(hostname="db") == {}, "the name is in the meta-data"
     tricky = f"{KEY} - {{a: [*x]}} # \U0001f600 'quoted\""
     assert config(ssh_keys=[tricky])["user"]["ssh_authorized_keys"] == [tricky]
 

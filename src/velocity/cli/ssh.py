@@ -26,8 +26,9 @@ TRY = 2.0
 @click.command(context_settings={"ignore_unknown_options": True})
 @which
 @click.option("--user", metavar="NAME", help="Log in as this user (default: the one that cloud-init was told).")
+@click.option("-i", "--identity", type=click.Path(dir_okay=False), metavar="FILE", help="The private key to use.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def ssh(vm_: str, group: int | None, user: str | None, command: tuple[str, ...]) -> None:
+def ssh(vm_: str, group: int | None, user: str | None, identity: str | None, command: tuple[str, ...]) -> None:
     """Log in to VM by ssh, from the host that it runs on; with COMMAND, run that there.
 
     The guest's key is accepted at the first time, and kept in a file of Velocity's own under the VM's id, which no
@@ -40,12 +41,13 @@ def ssh(vm_: str, group: int | None, user: str | None, command: tuple[str, ...])
         raise click.ClickException(unreachable(info))
     if shutil.which("ssh") is None:
         raise click.ClickException("there is no `ssh` here: install OpenSSH's client")
-    words = line(client, info, found, user, known_hosts())
-    os.execvp(words[0], [*words, *(("--", *command) if command else ())])  # noqa: S606 - no shell is in between
+    words = line(client, info, user, known_hosts())
+    words += ["-i", identity] if identity else []
+    os.execvp(words[0], [*words, "--", found, *command])  # noqa: S606 - no shell is in between
 
 
-def line(client: Client, info: VmInfo, found: str, user: str | None, known: Path) -> list[str]:
-    """The command that logs in."""
+def line(client: Client, info: VmInfo, user: str | None, known: Path) -> list[str]:
+    """The command that logs in, but for the address."""
     login = user or info.cloud_init.user
     return [
         "ssh",
@@ -53,7 +55,6 @@ def line(client: Client, info: VmInfo, found: str, user: str | None, known: Path
         *("-o", f'UserKnownHostsFile="{str(known).replace("%", "%%")}"'),
         *("-o", "StrictHostKeyChecking=accept-new"),
         *(("-l", login) if login else ()),
-        found,
     ]
 
 

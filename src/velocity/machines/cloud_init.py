@@ -162,7 +162,7 @@ def user_data(wanted: CloudInit) -> str:
     """The short form, in cloud-init's words.
 
     The user stands in the place of the one of the image, with its groups, shell and right to sudo. A password is for
-    ssh too only where there is no key.
+    ssh too only where there is no key. The guest's own name is in its /etc/hosts, where sudo looks for it.
     """
     user: dict[str, Any] = {}
     if wanted.user:
@@ -171,14 +171,14 @@ def user_data(wanted: CloudInit) -> str:
         user["ssh_authorized_keys"] = wanted.ssh_keys
     if wanted.password_hash:
         user |= {"hashed_passwd": wanted.password_hash, "lock_passwd": False}
-    config: dict[str, Any] = {"user": user} if user else {}
+    config: dict[str, Any] = {"manage_etc_hosts": "localhost"} | ({"user": user} if user else {})
     if wanted.password_hash and not wanted.ssh_keys:
         config["ssh_pwauth"] = True
     if wanted.timezone:
         config["timezone"] = wanted.timezone
     if wanted.packages:
         config |= {"package_update": True, "packages": wanted.packages}
-    return f"{CLOUD_CONFIG}\n{_dump(config) if config else ''}"
+    return f"{CLOUD_CONFIG}\n{_dump(config)}"
 
 
 def _load(text: str) -> dict[str, Any]:
