@@ -39,7 +39,7 @@ def velocity(server: Server, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.holds("CLI-311", "CLI-312")
+@pytest.mark.holds("CLI-31", "CLI-32")
 def test_a_guest_is_launched_by_name_and_logged_in_to(tmp_path: Path, start_server: StartServer, whole: bool) -> None:
     lacks = lacking()
     if not whole or os.geteuid() or lacks or shutil.which("ssh") is None:
