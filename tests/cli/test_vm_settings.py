@@ -245,3 +245,22 @@ def test_files_that_are_no_public_keys_are_refused_and_sent_nowhere(host: Host, 
         refused = host.run("vm", "create", "web", option, str(word))
         assert refused.exit_code == 2 and said in refused.stderr
     assert json.loads(host.ok("vm", "list", "--json"))["vms"] == []
+
+
+@pytest.mark.holds("GUEST-61", "GUEST-62", "GUEST-64")
+def test_maxima_and_cables_are_written_shown_and_applied(host: Host, tmp_path: Path) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat:link=down", "--max-cpus", "4")
+    shown = host.ok("vm", "show", "web")
+    assert "link down" in shown and "max cpus      4" in shown and "max memory" not in shown
+    host.ok("vm", "set", "web", "--max-memory", "1G", "--max-cpus", "0", "--nic", "nat:id=1:link=UP")
+    info = json.loads(host.ok("vm", "show", "web", "--json"))
+    assert (info["max_cpus"], info["max_memory_mib"]) == (0, 1024)
+    assert info["nics"] == [{"type": "NAT", "id": 1, "link": "up"}]
+    file = tmp_path / "file.toml"
+    text = '[[vms]]\nname = "web"\nmemory = "64M"\nnics = ["nat"]\nmax-cpus = 2\nmax-memory = "0"\n'
+    file.write_text(text)
+    assert "change VM web in /: max_cpus, max_memory_mib" in host.ok("apply", str(file), "--yes")
+    assert "change" not in host.ok("apply", str(file), "--yes")
+    file.write_text(text.replace('"nat"', '"nat:link=down"'))
+    assert "change VM web in /: nics" in host.ok("apply", str(file), "--yes")
+    assert "nat:link=sideways" in host.run("vm", "set", "web", "--nic", "nat:link=sideways").stderr

@@ -80,7 +80,7 @@ def namespace() -> Iterator[str]:
         shutil.rmtree(directory)
 
 
-@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6")
+@pytest.mark.holds("ISOLATION-10", "ISOLATION-14", "NAT-6", "GUEST-63", "GUEST-64", "GUEST-65")
 def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest
 ) -> None:
@@ -122,6 +122,8 @@ def test_a_bridged_guest_is_on_the_host_nic_and_poses_as_nobody(
         assert isolation["unfiltered_nics"] == []
         assert set(filters(namespace)) == ours
         its_traffic_is_counted(server, namespace, terminal)
+        its_nics_come_and_move_and_go(server, namespace, terminal, vmid)
+        assert links(namespace) - HOST_NICS - {bridge} == ours
         reaches_no_service_of_the_host_alone(namespace, terminal, here)
         says_nothing_in_the_name_of_others(namespace, terminal)
         takes_no_neighbours_mac(namespace, terminal)
@@ -151,6 +153,47 @@ def its_traffic_is_counted(server: Server, namespace: str, terminal: Terminal) -
         assert time.monotonic() < end
         time.sleep(0.5)
     assert server.measured("velocity_vm_network_received_bytes_total") < before["received"] + 200_000
+
+
+def its_nics_come_and_move_and_go(server: Server, namespace: str, terminal: Terminal, vmid: int) -> None:
+    """A fourth one: plugged in, its cable out and in, from NAT to the bridge and back, and out, seen from inside."""
+    shown = server.ok("POST", "/v/vm", vmid=vmid)
+    cold = [{**nic, "id": one["id"]} for nic, one in zip(shown["nics"], shown["interfaces"], strict=True)]
+    before = links(namespace)
+    nat: dict[str, object] = {"type": "NAT"}
+    assert altered(server, vmid, [*cold, nat]) == {}
+    one = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"][3]
+    at_last(lambda: one["mac"] in terminal.run("cat /sys/class/net/*/address"), "the NIC")
+    leases(terminal, f"{one['addresses'][0]}/")
+    there = {"id": one["id"]}
+    for link, carrier in (("down", "0"), ("up", "1")):
+        assert altered(server, vmid, [*cold, {**nat, **there, "link": link}]) == {}
+        at_last(lambda is_=f"IS{carrier}.": is_ in terminal.run("echo IS$(cat /sys/class/net/eth3/carrier)."), link)  # type: ignore[misc]
+    for wanted in ({"type": "BRIDGE", "host": 7}, nat):
+        assert altered(server, vmid, [*cold, {**wanted, **there}]) == {}
+        now = server.ok("POST", "/v/vm", vmid=vmid)["interfaces"][3]
+        leases(terminal, f"{now['addresses'][0]}/" if "addresses" in now else "198.51.100.")
+        assert one["mac"] in terminal.run("cat /sys/class/net/eth3/address")
+        isolation = server.ok("POST", "/v/vm", vmid=vmid)["isolation"]
+        assert (isolation["unfiltered_nics"], isolation["nat_reaches_host_loopback"]) == ([], False)
+    elsewhere = [cold[0], {**cold[1], "host": 7}, cold[2], {**nat, **there}]
+    assert "between bridges" in altered(server, vmid, elsewhere)["nics"]
+    assert altered(server, vmid, [*cold, {**nat, **there}]) == {}
+    assert len(links(namespace)) == len(before) + 1
+    assert altered(server, vmid, cold) == {}
+    assert "eth3" not in terminal.run("echo $(ls /sys/class/net)").splitlines()[-2]
+    assert links(namespace) == before
+
+
+def altered(server: Server, vmid: int, nics: list[dict[str, object]]) -> dict[str, str]:
+    """What of it waits, and why."""
+    return dict(server.ok("PATCH", "/v/vm", vmid=vmid, nics=nics).get("waits", {}))
+
+
+def leases(terminal: Terminal, network: str) -> None:
+    """Its fourth NIC has an address there, and nothing of where it was."""
+    terminal.run("ip address flush dev eth3; ip link set eth3 up; udhcpc -q -n -t 8 -T 1 -i eth3 -s /bin/dhcp")
+    assert f"inet {network}" in terminal.run("ip -4 address show eth3")
 
 
 def reaches_no_service_of_the_host_alone(namespace: str, terminal: Terminal, host: str) -> None:

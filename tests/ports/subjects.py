@@ -93,6 +93,9 @@ class Subject(Protocol):
     def provide(self, ref: MediaRef) -> None:
         """Have the bytes of a disk there."""
 
+    def cling(self) -> None:
+        """Guests let go of nothing, as those do that have not booted."""
+
     async def close(self) -> None: ...
 
 
@@ -125,6 +128,10 @@ class FakeSubject:
 
     def provide(self, ref: MediaRef) -> None:
         """Nothing has bytes here."""
+
+    def cling(self) -> None:
+        for run in self._fake.runs.values():
+            run.devices.lets_go = False
 
     async def close(self) -> None:
         await self.hypervisor.machines.close()
@@ -223,6 +230,9 @@ class QemuSubject:
 
     def hold_starts(self) -> None:
         (prepared() / "held").touch()
+
+    def cling(self) -> None:
+        """They have not booted."""
 
     def provide(self, ref: MediaRef) -> None:
         with tempfile.TemporaryFile() as blank:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 from msgspec import UNSET
@@ -93,8 +93,12 @@ def differs(info: VmInfo, field: str, wanted: Any) -> bool:
 
 
 def _says(wanted: Nic, has: Nic, one: Interface) -> bool:
-    alike = (wanted.type, wanted.host, wanted.trusted is True) == (has.type, has.host, has.trusted is True)
-    return alike and wanted.id in (UNSET, one.id) and (wanted.mac is UNSET or wanted.mac.lower() == one.mac)
+    same = wanted.id in (UNSET, one.id) and (wanted.mac is UNSET or wanted.mac.lower() == one.mac)
+    return same and _alike(wanted) == _alike(has)
+
+
+def _alike(nic: Nic) -> tuple[object, ...]:
+    return nic.type, nic.host, nic.trusted is True, nic.link == "down"
 
 
 def _options(command: Function, options: Mapping[str, tuple[str, Options]], *, some: bool = False) -> Function:
@@ -129,19 +133,23 @@ def to_nic(place: MediaScope, text: str) -> Nic:
     host = None if match is None or match[2] is None else resolve.nicid(place.client, match[2])
     if match is None or (match[2] is not None and host is None):
         raise click.BadParameter(
-            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N or :mac=MAC behind"
+            f"{text!r} is not a NIC: write nat, bridge:NIC, or bridge:NIC:trusted, with :id=N, :link=down or :mac=MAC "
+            "behind"
         )
     return Nic(
         type=match[1].upper(),
         host=UNSET if host is None else host,
         trusted=True if match[3] else UNSET,
         id=int(match[4]) if match[4] else UNSET,
-        mac=match[5] or UNSET,
+        link=_LINKS[match[5].lower()] if match[5] else UNSET,
+        mac=match[6] or UNSET,
     )
 
 
+_LINKS: Mapping[str, Literal["up", "down"]] = {"up": "up", "down": "down"}
 _NIC_FORM = re.compile(
-    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::mac=(.+))?", re.IGNORECASE | re.ASCII
+    r"([^:]*)(?::((?:id:)?[^:=]+?))?(:trusted)?(?::id=(\d+))?(?::link=(up|down))?(?::mac=(.+))?",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -150,10 +158,12 @@ _MEDIA: Options = {"multiple": True, "metavar": "MEDIUM[:OPTION]..."}
 _MEDIA_WORDS = f"OPTION is one of {attachments.KNOWN}"
 _DRIVE: Options = {"multiple": True, "type": click.Choice(["usb", "virtio"])}
 _NIC: Options = {"multiple": True, "metavar": "nat|bridge:NIC[:trusted]"}
-_NIC_WORDS = "Behind it, :mac=ADDRESS chooses its MAC address"
+_NIC_WORDS = "Behind it, :link=down unplugs its cable, and :mac=ADDRESS chooses its MAC address"
 INPUTS = ("virtio", "ps2", "usb")
 _INPUT = "Keyboard and pointer; `usb` for Windows and what else has no virtio driver."
 _CPU = "What its CPUs can: best, host, or a model of QEMU's that this host can give."
+_MAX_CPUS = "CPUs that it can be given while it runs; 0: no more than at its start."
+_MAX_MEMORY = "Memory that it can be given while it runs; 0: no more than at its start."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Memory that the guest frees goes back to the host (hardware 2 and newer)."
 
@@ -176,6 +186,25 @@ WORDS = (
         read=lambda _, text: to_mebibytes(str(text)),
         label="memory",
         show=lambda _, mib: [size(mib << 20)],
+    ),
+    Word(
+        field="max_cpus",
+        name="max_cpus",
+        option="--max-cpus",
+        create={"type": int, "default": 0, "help": _MAX_CPUS},
+        alter={"type": int, "help": _MAX_CPUS},
+        label="max cpus",
+        show=lambda _, cpus: [str(cpus)] if cpus else [],
+    ),
+    Word(
+        field="max_memory_mib",
+        name="max_memory",
+        option="--max-memory",
+        create={"metavar": "SIZE", "default": "0", "help": _MAX_MEMORY},
+        alter={"metavar": "SIZE", "help": _MAX_MEMORY},
+        read=lambda _, text: to_mebibytes(str(text)),
+        label="max memory",
+        show=lambda _, mib: [size(mib << 20)] if mib else [],
     ),
     Word(
         field="displays",
@@ -219,6 +248,7 @@ WORDS = (
             nic.type
             + (f" on host NIC {nic.host}" if isinstance(nic.host, int) else "")
             + (", trusted" if nic.trusted is True else "")
+            + (", link down" if nic.link == "down" else "")
             + f", id {one.id}, {one.mac}"
             + "".join(f", {address}" for address in one.addresses or ())
             + (", in QEMU's user network" if one.nat is NatKind.USER else "")

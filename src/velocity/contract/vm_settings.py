@@ -47,6 +47,12 @@ Trusted = Annotated[
 ]
 
 
+LinkState = Annotated[
+    Literal["up", "down"],
+    Meta(description='whether its cable is plugged in, as the guest sees it; set at once while it runs; absent: "up"'),
+]
+
+
 class Display(Wire, frozen=True):
     name: Name
     width: Pixels
@@ -116,6 +122,7 @@ class Nic(Wire, frozen=True):
     trusted: Trusted | UnsetType = UNSET
     id: NicId | UnsetType = UNSET
     mac: Mac | UnsetType = UNSET
+    link: LinkState | UnsetType = UNSET
 
 
 class Interface(Wire, frozen=True):
@@ -169,6 +176,20 @@ Cpu = Annotated[
 ]
 
 
+MaxCpus = Annotated[
+    int,
+    Meta(ge=0, le=2**31 - 1, description="up to so many `cpus` can be had while it runs; 0: no more than at its start"),
+]
+MaxMemory = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**31 - 1,
+        description="up to so many MiB in `memory_mib` can be had while it runs; 0: no more than at its start",
+    ),
+]
+
+
 class VmSettings(Wire, frozen=True, kw_only=True):
     """What is set of a VM beside its name. Requests, answers and stored rows have it from here.
 
@@ -185,6 +206,8 @@ class VmSettings(Wire, frozen=True, kw_only=True):
     cpu: Cpu = "best"
     rosetta: bool = False
     balloon: fields.Balloon = True
+    max_cpus: MaxCpus = 0
+    max_memory_mib: MaxMemory = 0
     autostart: Annotated[bool, Setting(waits=False)] = False
     notes: Annotated[Notes, Setting(waits=False)] = ""
     cloud_init: Annotated[CloudInit | UnsetType, Setting(shown=CloudInitInfo)] = UNSET

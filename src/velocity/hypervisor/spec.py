@@ -75,12 +75,14 @@ class Input(enum.Enum):
 class NatSpec(Value, frozen=True):
     """A NIC with a private address, DHCP, DNS and the way out. `nic` is its id, which its machine gives but once.
 
-    `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own.
+    `place` is where its addresses are in the host's `nat_networks`; 0: it is in a network of the machine's own. `up`:
+    its cable is plugged in.
     """
 
     nic: int
     mac: str
     place: int = 0
+    up: bool = True
 
 
 class BridgeSpec(Value, frozen=True):
@@ -90,6 +92,7 @@ class BridgeSpec(Value, frozen=True):
     mac: str
     identifier: str
     trusted: bool = False
+    up: bool = True
 
 
 NicSpec = NatSpec | BridgeSpec
@@ -115,6 +118,7 @@ class MachineSpec(Value, frozen=True):
     `held` asks for a machine that is loaded and paused before its first instruction. `hardware` names one of the
     host's `HardwareProfile`s. `balloon`: memory that the guest frees goes back to the host, where the profile can.
     `cpu` is best, host, or one of the host's `cpu_models`. `drives` are the buses of CD-ROM drives without a medium.
+    `max_cpus` and `max_memory` are what `cpus` and `memory` may become while it runs; 0: nothing above them.
     """
 
     name: str
@@ -132,6 +136,8 @@ class MachineSpec(Value, frozen=True):
     cpu: str = "host"
     drives: tuple[Bus, ...] = ()
     seed: SeedSpec | None = None
+    max_cpus: int = 0
+    max_memory: int = 0
 
 
 class HardwareProfile(Value, frozen=True):

@@ -102,6 +102,7 @@ class Builder:
         self._check_trusted(caller, gid, interfaces.trusted(spec, has), "a trusted NIC", "trusted")
         self._check_trusted(caller, gid, interfaces.chosen(uuid, spec, has), "a chosen MAC address on BRIDGE", "mac")
         rules.check_host(spec, has, self._hosts.about(self._host))
+        rules.check_maxima(spec, self._hosts.about(self._host))
         rules.check_words(spec)
         disks.check(spec, media)
         names = [visible_name(self._directory, "medium", one.name, one.gid) for one in media]
@@ -136,8 +137,11 @@ class Builder:
                 if not attachment.readonly and not self.writers.never(attachment.mid):
                     writable.setdefault(attachment.mid, number)
                     makers.setdefault(attachment.mid, attached_by(spec, attachment.mid))
+        coming = [spec.coming for spec in specs if spec.coming is not UNSET]
         macs = dict.fromkeys(one.mac for spec in specs for one in spec.interfaces)
-        places = frozenset(place for spec in specs for place in spec.nat_places.values())
+        macs |= dict.fromkeys(mac for one in coming for mac in one.macs)
+        places = {place for spec in specs for place in spec.nat_places.values()}
+        places.update(place for one in coming for place in one.places)
         return Claim(
             line=self._directory.line(machine.gid),
             name=machine.name,
@@ -146,7 +150,7 @@ class Builder:
             writable=writable,
             attached_by=makers,
             macs=tuple(macs),
-            places=places,
+            places=frozenset(places),
         )
 
     def may_write(self, claim: Claim, mid: UUID) -> bool:
@@ -227,6 +231,8 @@ class Builder:
             balloon=spec.balloon,
             input=Input(spec.input),
             cpu=spec.cpu,
+            max_cpus=spec.max_cpus,
+            max_memory=spec.max_memory_mib,
             disks=disks,
             drives=tuple(Bus(one.mode) for one in spec.drives),
             displays=tuple(DisplaySpec(one.name, one.width, one.height) for one in spec.displays),
@@ -272,12 +278,18 @@ class Builder:
             if facts.nat_lacking and rules.wants_bridge(spec, facts):
                 raise Refused(Problem.HYPERVISOR, facts.nat_lacking)
             place = spec.nat_places.get(one.id, 0) if rules.on_bridge(spec, facts) else 0
-            return NatSpec(nic=one.id, mac=one.mac, place=place)
+            return NatSpec(nic=one.id, mac=one.mac, place=place, up=nic.link != "down")
         if not isinstance(nic.host, int) or nic.host not in self._nics:
             raise Refused(
                 Problem.HYPERVISOR, f"host NIC {nic.host} is no longer declared: add it to the settings again"
             )
-        return BridgeSpec(nic=one.id, mac=one.mac, identifier=self._nics[nic.host], trusted=nic.trusted is True)
+        return BridgeSpec(
+            nic=one.id,
+            mac=one.mac,
+            identifier=self._nics[nic.host],
+            trusted=nic.trusted is True,
+            up=nic.link != "down",
+        )
 
     def _written_by(self, gid: int, spec: Spec) -> Iterator[tuple[int, Attachment]]:
         """What it may write to, with its place in the list."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from velocity.hypervisor.port import HostFacts
-from velocity.machines import disks, rules
+from velocity.machines import disks, growth, rules
 from velocity.machines.rules import Spec
 
 COLD = {
@@ -19,9 +19,8 @@ COLD = {
     "input": "keyboard and pointer are made at a start",
     "displays": "displays are made at a start",
     "balloon": "the balloon is made at a start",
-    "nics": "NICs are connected at a start",
-    "cpus": "CPUs are given at a start",
-    "memory_mib": "memory is given at a start",
+    "max_cpus": "a maximum is given at a start",
+    "max_memory_mib": "a maximum is given at a start",
     "rosetta": "it is chosen at a start",
 }
 """What waits for the next start, and why."""
@@ -29,7 +28,12 @@ COLD = {
 Why = Callable[[Spec, Spec, HostFacts], str]
 """What keeps a field of a run from becoming as it is to be; empty: nothing that is known."""
 
-LIVE: Mapping[str, Why] = {"media": disks.what_waits}
+LIVE: Mapping[str, Why] = {
+    "media": disks.what_waits,
+    "nics": growth.nics_wait,
+    "cpus": growth.cpus_wait,
+    "memory_mib": growth.memory_waits,
+}
 """What can be changed in a run, at least in part."""
 
 

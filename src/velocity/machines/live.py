@@ -18,7 +18,7 @@ from velocity.contract.machines import Attachment, EmptyDrive, State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.disks import matched
 from velocity.hypervisor.port import Altered, Bus, HypervisorError, Machines, MachineSpec, NotRunning, Unknown
-from velocity.machines import rules
+from velocity.machines import growth, rules
 from velocity.machines.builder import Asked, Builder
 from velocity.machines.forecast import COLD
 from velocity.machines.port import MachineStore
@@ -82,7 +82,7 @@ class LiveChanges:
                 return []
             keeper.waits = dict.fromkeys(rules.waiting(spec, run), str(error))
             return [f"its devices cannot be changed while it runs ({error}): {AT_LAST}"]
-        await self._keep(keeper, run, run_after(run, asked, altered.spec))
+        await self._keep(keeper, run, run_after(run, spec, asked, altered.spec))
         keeper.waits = _waits(spec, keeper.progress.run, self._told(altered), asked)
         return []
 
@@ -126,7 +126,7 @@ def _waits(spec: Spec, run: Spec | None, told: dict[str, str], asked: Asked) -> 
     return {field: known.get(field, LATER) for field in rules.waiting(spec, run)}
 
 
-def run_after(run: Spec, asked: Asked, made: MachineSpec) -> Spec:
+def run_after(run: Spec, spec: Spec, asked: Asked, made: MachineSpec) -> Spec:
     """What is kept of a run of which the hypervisor says that it is made so."""
     blocks = {disk.media.medium for disk in made.disks if disk.bus is Bus.BLOCK}
     started = {one.mid for one in run.media} - {*run.plugged}
@@ -137,6 +137,7 @@ def run_after(run: Spec, asked: Asked, made: MachineSpec) -> Spec:
         drives=[EmptyDrive(cast("Any", bus.value)) for bus in made.drives],
         plugged=tuple(sorted(blocks - started)),
         writes=sorted({disk.media.medium for disk in made.disks if not disk.readonly}),
+        **growth.after(run, spec, asked.spec, made),
     )
 
 

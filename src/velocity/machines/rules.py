@@ -35,6 +35,10 @@ class Coming(Struct, frozen=True):
 
     media: list[Attachment] = []
     writes: list[UUID] = []
+    macs: list[str] = []
+    places: list[int] = []
+    cpus: int = 0
+    memory_mib: int = 0
 
 
 @settings.with_settings(VmSettings, settings.Form.KEPT)
@@ -147,7 +151,7 @@ def _effective(spec: Spec, name: str) -> object:
     if name != "nics":
         return getattr(spec, name)
     return sorted(
-        (one.id, one.mac, nic.type, -1 if nic.host is UNSET else nic.host, nic.trusted is True)
+        (one.id, one.mac, nic.type, -1 if nic.host is UNSET else nic.host, nic.trusted is True, nic.link == "down")
         for nic, one in zip(spec.nics, spec.interfaces, strict=True)
     )
 
@@ -175,7 +179,14 @@ def coming(spec: Spec, run: Spec, asked: MachineSpec) -> Coming:
     """What a run may have once it is asked to become so, with what an earlier change may have brought."""
     before = Coming() if run.coming is UNSET else run.coming
     writes = {disk.media.medium for disk in asked.disks if not disk.readonly}
-    return Coming(media=[*before.media, *spec.media], writes=sorted({*before.writes, *writes}))
+    return Coming(
+        media=[*before.media, *spec.media],
+        writes=sorted({*before.writes, *writes}),
+        macs=sorted({*before.macs, *(nic.mac for nic in asked.nics)}),
+        places=sorted({*before.places, *spec.nat_places.values()}),
+        cpus=max(before.cpus, asked.cpus),
+        memory_mib=max(before.memory_mib, asked.memory),
+    )
 
 
 def media_of(spec: Spec) -> list[Attachment]:
@@ -233,8 +244,11 @@ def noticed(old: Spec, new: Spec, facts: HostFacts) -> list[str]:
 
 
 def amount(specs: Sequence[Spec]) -> Amount:
-    """What a machine takes of its quotas: the most of what it is and what it runs with."""
-    return Amount(cpus=max([one.cpus for one in specs]), memory_mib=max([one.memory_mib for one in specs]), vms=1)
+    """What a machine takes of its quotas: the most of what it is, what it runs with, and what that may be by now."""
+    coming = [one.coming for one in specs if one.coming is not UNSET]
+    cpus = [*(one.cpus for one in specs), *(one.cpus for one in coming)]
+    memory = [*(one.memory_mib for one in specs), *(one.memory_mib for one in coming)]
+    return Amount(cpus=max(cpus), memory_mib=max(memory), vms=1)
 
 
 def name_of_copy(medium: str, vm: str, clone: str) -> str:
@@ -261,6 +275,21 @@ def check_host(request: Spec, has: Spec | None, facts: HostFacts) -> None:
             f"memory_mib is {request.memory_mib}: a VM on this host can have 1 to {facts.memory}",
             field="memory_mib",
         )
+
+
+def check_maxima(request: Spec, facts: HostFacts) -> None:
+    """Refuse a maximum below what the VM has, or above what this host could give."""
+    for problem, name, has, most in (
+        (Problem.CPU_LIMIT, "max_cpus", request.cpus, facts.max_cpus),
+        (Problem.MEMORY_LIMIT, "max_memory_mib", request.memory_mib, facts.memory),
+    ):
+        asked = getattr(request, name)
+        if asked and not has <= asked <= most:
+            raise Refused(
+                problem,
+                f"{name} is {asked}: this VM can have {has} to {most} here, or 0 for no more than at its start",
+                field=name,
+            )
 
 
 def _check_cpu_model(name: str, facts: HostFacts) -> None:

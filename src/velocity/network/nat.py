@@ -80,7 +80,7 @@ class Nat:
                 self.ensure()
                 with self._turn:
                     self._names.reserve(nic.mac, nic.addresses)
-                undo.callback(self._release, nic)
+                undo.callback(self.release, nic)
                 descriptors = taps.open_tap(Path("/dev/net/tun"), nic.link, queues)
                 undo.callback(taps.disconnect_nic, nic.link)  # not before it is ours
                 for descriptor in descriptors:
@@ -92,12 +92,28 @@ class Nat:
             undo.pop_all()
         return Link(tuple(descriptors))
 
+    def take_over(self, nic: NatNic) -> None:
+        """Take a tap that is elsewhere, with its filter. Raises `CannotConnect`: it may be on no bridge now."""
+        with contextlib.ExitStack() as undo:
+            try:
+                self.ensure()
+                with self._turn:
+                    self._names.reserve(nic.mac, nic.addresses)
+                undo.callback(self.release, nic)
+                _ip(f"link set {nic.link} nomaster")
+                self.filter(nic)
+                self._attach([nic.link])
+            except (CannotNat, nft.CannotFilter, OSError) as error:
+                raise CannotConnect(f"NAT is not possible now: {error}") from None
+            undo.pop_all()
+
     def disconnect(self, nic: NatNic) -> None:
         """Remove what is left of it without its tap; done already is success."""
         taps.disconnect_nic(nic.link)
-        self._release(nic)
+        self.release(nic)
 
-    def _release(self, nic: NatNic) -> None:
+    def release(self, nic: NatNic) -> None:
+        """Its addresses are not its own here any more; done already is success."""
         with self._turn:
             self._used = time.monotonic()
             self._names.release(nic.mac, nic.addresses)

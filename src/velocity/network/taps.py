@@ -76,10 +76,23 @@ def disconnect_nic(device: str) -> None:
         nft.change(nic_filter.removal(device))
 
 
+def move(link: str, bridge: str, mac: str, *, trusted: bool) -> None:
+    """Take a tap from the bridge that it is on to another, behind its filter there. Raises `CannotConnect`."""
+    _ip("link", "set", link, "nomaster")
+    _filter(link, mac, bridge, trusted)
+    mtu = (_SYS / bridge / "mtu").read_text().strip()
+    _ip("link", "set", link, "mtu", mtu, "master", bridge, "up")
+
+
+def is_tap(link: str) -> bool:
+    """Whether a link of ours is one, which a bridge can have; else it is a macvtap, or gone."""
+    return (_SYS / link / "tun_flags").exists()
+
+
 def filter_again(link: str, mac: str, *, trusted: bool) -> None:
     """Set the packet filter of a link that is in use; one that is gone needs none. Raises `CannotConnect`."""
     if (_SYS / link).exists():
-        _filter(link, mac, _carrier(link), trusted)
+        _filter(link, mac, carrier(link), trusted)
 
 
 def remove_orphans() -> None:
@@ -183,7 +196,7 @@ def _filter(link: str, mac: str, carrier: str | None, trusted: bool) -> None:
         raise CannotConnect(f"{NEEDS_FILTER}: {error}") from None
 
 
-def _carrier(link: str) -> str | None:
+def carrier(link: str) -> str | None:
     """The host NIC that a link of ours is on; None: it has been taken off."""
     below = [path.name.removeprefix("lower_") for path in (_SYS / link).glob("lower_*")]  # of a macvtap
     master = _SYS / link / "master"

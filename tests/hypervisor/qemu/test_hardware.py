@@ -66,3 +66,17 @@ def test_a_guest_reports_what_it_frees_where_its_hardware_and_its_settings_have_
     without = replace(plan, spec=msgspec.structs.replace(plan.spec, balloon=False))
     assert balloons(plan, "2") == ["virtio-balloon-pci,free-page-reporting=on,addr=0x11"]
     assert [balloons(plan, "1"), balloons(without, "2"), balloons(without, "1")] == [[], [], []]
+
+
+@pytest.mark.holds("GUEST-61", "GUEST-62")
+@pytest.mark.parametrize("profile", ["1", "2"])
+def test_a_maximum_adds_to_what_a_guest_finds_and_without_one_all_is_as_before(profile: str) -> None:
+    plan = KINDS["nothing"]
+    grows = replace(plan, spec=msgspec.structs.replace(plan.spec, max_cpus=8, max_memory=plan.spec.memory + 33))
+    more = [word for word in of(grows, profile) if word not in of(plan, profile)]
+    assert [word for word in more if word.startswith("virtio-mem")] == [
+        "virtio-mem-pci,id=memory,memdev=more,requested-size=0,addr=0x12"
+    ]
+    assert f"{plan.spec.memory}M,maxmem={plan.spec.memory + 32}M" in more, "in blocks of 2 MiB"
+    assert any(word.startswith(f"{plan.spec.cpus},maxcpus=8") for word in more)
+    assert len(of(grows, profile)) == len(of(plan, profile)) + 4

@@ -109,6 +109,8 @@ class VmEntry(FileEntry, frozen=True):
     notes: str | None = None
     balloon: bool | None = None
     cloud_init: CloudInitEntry | None = None
+    max_cpus: int | None = None
+    max_memory: int | str | None = None
     state: Literal["RUNNING", "STOPPED"] | None = None
 
 

@@ -28,7 +28,7 @@ COMMAND_LINE = "console=tty0 console=ttyS0 quiet loglevel=3 panic=-1 tsc=reliabl
 MODULES = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "xhci_pci", "usb_storage", "uas", "virtio_net",
     "virtio_gpu", "virtio_input", "usbhid", "hid_generic", "button", "evdev", "virtio_console", "virtio_rng",
-    "pvpanic_mmio", "i6300esb", "isofs", "virtio_balloon",
+    "pvpanic_mmio", "i6300esb", "isofs", "virtio_balloon", "virtio_mem",
 )  # fmt: skip
 """What the guest drives; one that is built into the kernel has no file and needs none."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from velocity.hypervisor.disks import Key, keyed
+from velocity.hypervisor.fake import growth
 from velocity.hypervisor.port import Bus, DiskSpec, HypervisorError, MachineSpec, Wait
 from velocity.storage.port import MediaRef
 
@@ -30,7 +31,7 @@ class FakeDevices:
     """The devices of one run. `lets_go`: whether the guest lets go of what is taken out."""
 
     def __init__(self, spec: MachineSpec) -> None:
-        self.spec = structs.replace(spec, held=False)
+        self.spec = self._begun = structs.replace(spec, held=False)
         self.lets_go = True
         self._slots = [Slot(one.bus, one.cdrom, one, cold=True) for one in spec.disks]
         self._slots += [Slot(bus, True, None, cold=True) for bus in spec.drives]
@@ -40,6 +41,7 @@ class FakeDevices:
 
     def let_go(self) -> None:
         """Of what was to be taken out, whether it is wanted again or not."""
+        self.lets_go = True
         self._slots = [one for one in self._slots if not one.leaving]
         self.spec = structs.replace(self.spec, disks=tuple(self._disks))
 
@@ -69,7 +71,9 @@ class FakeDevices:
         for bus in (Counter(asked.drives) - Counter(self._empty)).elements():
             self._slots.append(Slot(bus, True, None))
         self._set(wanted)
-        self.spec = structs.replace(self.spec, disks=tuple(self._disks), drives=tuple(self._empty))
+        grown, waits = growth.become(self._begun, self.spec, asked, clings=not self.lets_go)
+        self._waits += waits
+        self.spec = structs.replace(grown, disks=tuple(self._disks), drives=tuple(self._empty))
         return self.spec, tuple(self._waits)
 
     @property

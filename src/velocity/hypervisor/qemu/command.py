@@ -103,6 +103,7 @@ def arguments(plan: LaunchSpec) -> list[str]:
         *_nics(plan),
         *_spare_ports(plan.hardware),
         *_balloon(plan),
+        *_more_memory(plan),
         # Its standard input and output: it never waits for a file, and none has to be opened by its path.
         *("-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"),
         *("-chardev", f"socket,id=qmp,fd={plan.sockets.qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
@@ -127,8 +128,8 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-accel", plan.accelerator),
         *("-cpu", _cpu(plan)),
         *("-object", f"memory-backend-ram,id=ram,size={spec.memory}M"),
-        *("-m", f"{spec.memory}M"),
-        *("-smp", f"{spec.cpus},sockets=1,cores={spec.cpus},threads=1" if plan.hardware.one_socket else str(spec.cpus)),
+        *("-m", f"{spec.memory}M" + (f",maxmem={spec.memory + more}M" if (more := more_memory(spec)) else "")),
+        *("-smp", _cpus(spec, one_socket=plan.hardware.one_socket)),
         *("-object", "rng-builtin,id=rng"),
         *("-device", f"virtio-rng-pci,rng=rng,addr={plan.hardware.slots.entropy:#x}"),
         # On the ISA bus, as libvirt has it: more guests know it there, and it starts sooner.
@@ -137,6 +138,12 @@ def _base(plan: LaunchSpec) -> list[str]:
         *("-rtc", "base=utc"),
         *("-display", "none"),
     ]
+
+
+def _cpus(spec: MachineSpec, *, one_socket: bool) -> str:
+    most = max(spec.cpus, spec.max_cpus)
+    text = str(spec.cpus) if most == spec.cpus else f"{spec.cpus},maxcpus={most}"
+    return f"{text},sockets=1,cores={most},threads=1" if one_socket else text
 
 
 def _cpu(plan: LaunchSpec) -> str:
@@ -282,13 +289,28 @@ def _nics(plan: LaunchSpec) -> Iterator[str]:
         place = slot(nic.nic)
         match nic:
             case NatDevice():
-                yield from ("-netdev", f"user,id=net{place}")
+                yield from ("-netdev", f"user,id={netdev(nic.nic)}")
             case TapDevice():
-                yield from ("-netdev", f"tap,id=net{place},{_queues(nic)}")
-        about = f"id=nic{nic.nic},netdev=net{place},mac={nic.mac},romfile="
-        if isinstance(nic, TapDevice) and len(nic.fds) > 1:  # an interrupt for each direction of each queue, and two
-            about += f",mq=on,vectors={2 * len(nic.fds) + 2}"
+                yield from ("-netdev", f"tap,id={netdev(nic.nic)},{_queues(nic)}")
+        about = f"id={nic_device(nic.nic)},netdev={netdev(nic.nic)},mac={nic.mac},romfile="
+        if isinstance(nic, TapDevice) and len(nic.fds) > 1:
+            about += f",mq=on,vectors={vectors(len(nic.fds))}"
         yield from ("-device", f"virtio-net-pci,{about},{address(first, place)}")
+
+
+def nic_device(nic: int) -> str:
+    """What QEMU calls the NIC with that id."""
+    return f"nic{nic}"
+
+
+def netdev(nic: int) -> str:
+    """What QEMU calls the other end of the NIC with that id."""
+    return f"net{slot(nic)}"
+
+
+def vectors(queues: int) -> int:
+    """Interrupts of a NIC with several queues: for each direction of each, and two."""
+    return 2 * queues + 2
 
 
 def _spare_ports(hardware: Hardware) -> Iterator[str]:
@@ -302,6 +324,25 @@ def _balloon(plan: LaunchSpec) -> Iterator[str]:
     """Never inflated: a guest reports what it has freed, and QEMU gives that back to the host."""
     if plan.hardware.balloon and plan.spec.balloon:
         yield from ("-device", f"virtio-balloon-pci,free-page-reporting=on,addr={plan.hardware.slots.balloon:#x}")
+
+
+MEMORY_STEP = 2
+"""MiB: the guest gets and gives back memory in blocks of so many."""
+MEMORY_DEVICE = "memory"
+"""The id of the device whose memory comes and goes while the guest runs."""
+
+
+def more_memory(spec: MachineSpec) -> int:
+    """MiB that a guest can get beside what it starts with."""
+    return max(0, spec.max_memory - spec.memory) // MEMORY_STEP * MEMORY_STEP
+
+
+def _more_memory(plan: LaunchSpec) -> Iterator[str]:
+    """The host gives it when the guest touches it."""
+    if more := more_memory(plan.spec):
+        yield from ("-object", f"memory-backend-ram,id=more,size={more}M")
+        about = f"id={MEMORY_DEVICE},memdev=more,requested-size=0"
+        yield from ("-device", f"virtio-mem-pci,{about},addr={plan.hardware.slots.memory:#x}")
 
 
 def _queues(nic: TapDevice) -> str:

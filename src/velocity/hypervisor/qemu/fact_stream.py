@@ -23,9 +23,11 @@ class FactStream:
         self._lowest: dict[UUID, int] = {}
         self._queue: asyncio.Queue[FactReport] = asyncio.Queue()
 
-    def make_fact(self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "") -> FactReport:
+    def make_fact(
+        self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "", *, devices: bool = False
+    ) -> FactReport:
         """A fact that is an answer, and no news."""
-        return FactReport(who, fact, why, detail, self.next_number())
+        return FactReport(who, fact, why, detail, self.next_number(), devices)
 
     def next_number(self) -> int:
         self.number += 1
@@ -34,7 +36,7 @@ class FactStream:
     def publish_fact(
         self, who: Incarnation, fact: Fact, why: FactCause, detail: str = "", *, devices: bool = False
     ) -> FactReport:
-        changed = FactReport(who, fact, why, detail, self.next_number(), devices)
+        changed = self.make_fact(who, fact, why, detail, devices=devices)
         self.told = changed.number
         self._queue.put_nowait(changed)
         return changed

@@ -29,6 +29,7 @@ class Slots:
     blocks: int = 0xC
     spare_ports: int = 0x10
     balloon: int = 0x11
+    memory: int = 0x12
     seed: int = 0x13
 
 

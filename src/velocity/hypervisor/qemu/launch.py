@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -145,12 +145,17 @@ def cleared(place: HostDirectories, run: Run) -> None:
     if run.end is not None:
         place.runs.note_end(run)
     for link in run.links:
-        nic = run.nic(link)
-        if place.nat is not None and nic.addresses:
-            place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
-        else:
-            taps.disconnect_nic(link)
+        disconnect(place, run, link)
     place.runs.end(run)
+
+
+def disconnect(place: HostDirectories, run: Run, link: str) -> None:
+    """Remove the host's end of a NIC. Done already is success. Raises `CannotConnect`."""
+    nic = run.nic(link)
+    if place.nat is not None and nic.addresses:
+        place.nat.disconnect(NatNic(link, nic.mac, nic.addresses))
+    else:
+        taps.disconnect_nic(link)
 
 
 def recovered(place: HostDirectories, who: Incarnation, run: Run) -> None:
@@ -193,16 +198,13 @@ def _launch(
         files = _open_files(place, who, spec, copies)
         writable = [file for file, disk in zip(files.disks, spec.disks, strict=True) if not disk.readonly]
         largest = filesizes.largest(writable)
-        most_memory = scopes.most_memory(spec) + (filesizes.in_memory(writable) >> 20)
-        run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds))
+        in_memory = filesizes.in_memory(writable) >> 20
+        run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds), disks_in_memory=in_memory)
         place.runs.write(run)  # before there is a process that writes so
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
-        with_links = [nic for nic in spec.nics if isinstance(nic, BridgeSpec) or nic.place]
-        linked = {link_name("vt", run.uid, nic.nic): nic for nic in with_links}
-        if linked:  # noted before they are made: after a crash in between, what is not there needs no removing
-            trusted = tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted)
-            nics = {link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()}
-            run = msgspec.structs.replace(run, links=tuple(linked), trusted=trusted, nics=nics)
+        if any(map(has_link, spec.nics)):
+            # Noted before they are made: after a crash in between, what is not there needs no removing.
+            run = with_links(place, run, spec.nics)
             place.runs.write(run)
             undo.callback(clear, run)
         plan = LaunchSpec(
@@ -222,7 +224,7 @@ def _launch(
         undo.callback(end, pid)
     run = msgspec.structs.replace(_made(run, spec), pid=pid, started=start_time(pid) or 0)
     place.runs.write(run)
-    scopes.enter(pid, who, most_memory)
+    scopes.enter(pid, who, scopes.most_memory(spec) + in_memory)
     _check(overtaken)
     return run
 
@@ -296,6 +298,22 @@ def _listen(path: Path, copies: contextlib.ExitStack) -> int:
     return listener.fileno()
 
 
+def has_link(nic: NicSpec) -> bool:
+    """Whether the host has an end of it."""
+    return isinstance(nic, BridgeSpec) or nic.place > 0
+
+
+def with_links(place: HostDirectories, run: Run, nics: Sequence[NicSpec]) -> Run:
+    """With the links of these NICs and no others. Raises `CannotConnect`."""
+    linked = {link_name("vt", run.uid, nic.nic): nic for nic in nics if has_link(nic)}
+    return msgspec.structs.replace(
+        run,
+        links=tuple(linked),
+        trusted=tuple(link for link, nic in linked.items() if isinstance(nic, BridgeSpec) and nic.trusted),
+        nics={link: RunNic(nic.nic, nic.mac, _addresses(place, nic)) for link, nic in linked.items()},
+    )
+
+
 def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
     """Those that a NAT NIC is given on the bridge. Raises `CannotConnect`."""
     if isinstance(nic, BridgeSpec):
@@ -308,21 +326,23 @@ def _addresses(place: HostDirectories, nic: NicSpec) -> tuple[str, ...]:
 def _connect_nics(
     place: HostDirectories, run: Run, spec: MachineSpec, copies: contextlib.ExitStack
 ) -> list[NatDevice | TapDevice]:
-    nics: list[NatDevice | TapDevice] = []
-    queues = vhost.queues(spec)
-    for nic in spec.nics:
-        name = link_name("vt", run.uid, nic.nic)
-        if isinstance(nic, BridgeSpec):
-            link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
-        elif nic.place and place.nat is not None:
-            link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
-        else:
-            nics.append(NatDevice(nic.nic, nic.mac))
-            continue
-        for descriptor in link.fds:
-            copies.callback(os.close, descriptor)
-        nics.append(TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies)))
-    return nics
+    return [connect_nic(place, run, spec, nic, copies) for nic in spec.nics]
+
+
+def connect_nic(
+    place: HostDirectories, run: Run, spec: MachineSpec, nic: NicSpec, copies: contextlib.ExitStack
+) -> NatDevice | TapDevice:
+    """Connect one; its descriptors are closed with `copies`. Raises `CannotConnect`, `OSError`."""
+    name, queues = link_name("vt", run.uid, nic.nic), vhost.queues(spec)
+    if isinstance(nic, BridgeSpec):
+        link = taps.connect_nic(nic.identifier, nic.mac, name, trusted=nic.trusted, queues=queues)
+    elif nic.place and place.nat is not None:
+        link = place.nat.connect(NatNic(name, nic.mac, run.nics[name].addresses), queues)
+    else:
+        return NatDevice(nic.nic, nic.mac)
+    for descriptor in link.fds:
+        copies.callback(os.close, descriptor)
+    return TapDevice(nic.nic, nic.mac, link.fds, vhost.opened(spec, place.accelerator, len(link.fds), copies))
 
 
 def _spawn(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from velocity.hypervisor.port import NotRunning, Traffic, Unknown, Usage
-from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.network import taps
 
@@ -23,23 +22,24 @@ PATIENCE = 3600.0
 class Meter:
     """Measures the machine of one session."""
 
-    def __init__(self, session: WatchedRun, run: Run) -> None:
+    def __init__(self, session: WatchedRun, started: int) -> None:
+        """`started` as in `Run`."""
         self._session = session
-        self._run = run
+        self._started = started
         self._open: asyncio.Task[Any] | None = None
 
-    async def measure(self, deadline: float) -> Usage:
-        """Keeps `velocity.hypervisor.port.Meters`."""
+    async def measure(self, deadline: float, links: Sequence[str]) -> Usage:
+        """Keeps `velocity.hypervisor.port.Meters`; `links` are those that it has now."""
         if trouble := self._session.monitor.trouble:
             raise Unknown(trouble)
         devices = await self._blocks(deadline)
-        cpu, memory, age = process(self._session.pid, self._run.started)
+        cpu, memory, age = process(self._session.pid, self._started)
         return Usage(
             cpu=cpu,
             memory=memory,
             disk_read=total(devices, "rd_bytes"),
             disk_written=total(devices, "wr_bytes"),
-            net=traffic(self._run.links),
+            net=traffic(links),
             age=age,
         )
 

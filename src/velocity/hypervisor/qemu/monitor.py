@@ -183,6 +183,13 @@ class Monitor:
         the next command takes it, so nothing is awaited before that is on its way.
         """
         into = {} if fdset is None else {"fdset-id": fdset}
+        return int((await self._give(descriptor, "add-fd", deadline, opaque=name, **into))["fdset-id"])
+
+    async def give(self, descriptor: int, name: str, *, deadline: float) -> None:
+        """Give QEMU a copy of a descriptor, which the next command that takes one of that name keeps."""
+        await self._give(descriptor, "getfd", deadline, fdname=name)
+
+    async def _give(self, descriptor: int, command: str, deadline: float, **arguments: Any) -> Any:
         async with self._lending:
             if not self._live() or self._stuck():
                 raise Unknown(self.trouble)
@@ -196,7 +203,7 @@ class Monitor:
                     socket.send_fds(copy, [b" "], [descriptor])
             except OSError as error:
                 raise HypervisorError(f"QEMU's monitor accepts no data: {error.strerror}") from None
-            return int((await self.execute("add-fd", deadline=deadline, opaque=name, **into))["fdset-id"])
+            return await self.execute(command, deadline=deadline, **arguments)
 
     def end(self) -> None:
         """QEMU has ended: whoever waits is told."""

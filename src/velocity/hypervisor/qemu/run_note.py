@@ -52,6 +52,8 @@ class Run(Struct, frozen=True):
     """By their links; one that is not there: an earlier version started it."""
     made: MachineSpec | None = None
     """What it is made of by now; None: an earlier version started it, or that is not known."""
+    disks_in_memory: int = 0
+    """MiB of the host's memory that its disks may take."""
     drives: tuple[Drive, ...] = ()
     """Its disks and CD-ROM drives that are, or may be, there."""
     nodes: dict[int, DiskSpec] = {}

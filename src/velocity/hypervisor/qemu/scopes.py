@@ -61,22 +61,39 @@ def enter(pid: int, who: Incarnation, memory: int, booted: Path = BOOTED) -> Non
 
     What fails is logged, and `isolation` says what does not hold then.
     """
-    if not booted.is_dir():
-        return
-    try:
-        done = subprocess.run(
-            _command(pid, who, memory),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
-        trouble = done.stderr.strip() if done.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        trouble = str(error)
-    if trouble:
+    if booted.is_dir() and (trouble := _call(*_beginning(pid, who, memory))):
         log.warning("machine %s: systemd gave its process no scope, and so no bounds: %s", who.machine, trouble)
 
 
-def _command(pid: int, who: Incarnation, memory: int) -> list[str]:
-    """busctl(1). The server's manager is the user's where that has begun it, or the server is no root."""
+def bound(who: Incarnation, memory: int, booted: Path = BOOTED) -> None:
+    """Let the processes of its scope take so many MiB from here on. What fails is logged: it is bounded as before."""
+    words = ("SetUnitProperties", "sba(sv)", _scope(who), "true", "1", "MemoryMax", "t", str(memory << 20))
+    if booted.is_dir() and (trouble := _call(*words)):
+        log.warning("machine %s: systemd did not change the bound of its memory: %s", who.machine, trouble)
+
+
+def _scope(who: Incarnation) -> str:
+    return f"velocity-{who.machine}-{who.epoch}.scope"
+
+
+def _call(*words: str) -> str:
+    """A method of systemd's manager, which is the user's where that has begun the server, or it is no root. busctl(1)
+
+    What went wrong, in words.
+    """
+    manager = "--user" if os.geteuid() or "MANAGERPID" in os.environ else "--system"
+    to = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+    try:
+        done = subprocess.run(
+            ["busctl", manager, "--quiet", f"--timeout={PATIENCE}", "call", *to, *words],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return done.stderr.strip() if done.returncode else ""
+
+
+def _beginning(pid: int, who: Incarnation, memory: int) -> list[str]:
     properties = [
         ("Description", "s", f"Velocity's machine {who.machine}"),
         ("Slice", "s", SLICE),
@@ -87,11 +104,8 @@ def _command(pid: int, who: Incarnation, memory: int) -> list[str]:
         ("TasksMax", "t", str(THREADS)),
         ("CPUWeight", "t", str(WEIGHT)),
     ]
-    manager = "--user" if os.geteuid() or "MANAGERPID" in os.environ else "--system"
-    method = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
     return [
-        *("busctl", manager, "--quiet", f"--timeout={PATIENCE}", "call", *method, "StartTransientUnit"),
-        *("ssa(sv)a(sa(sv))", f"velocity-{who.machine}-{who.epoch}.scope", "fail", str(len(properties))),
+        *("StartTransientUnit", "ssa(sv)a(sa(sv))", _scope(who), "fail", str(len(properties))),
         *(word for one in properties for word in one),
         "0",
     ]

@@ -103,7 +103,8 @@ class Starts:
             raise HypervisorError(f"its process cannot be watched: {error.strerror}") from None
         try:
             limits = {place: disk.limits for place, disk in enumerate(spec.disks) if disk.limits != DiskLimits()}
-            await session.begin(limits, held=spec.held, deadline=until - loop.time())
+            unplugged = {nic.nic: nic.up for nic in spec.nics if not nic.up}
+            await session.begin(limits, unplugged, held=spec.held, deadline=until - loop.time())
         except BaseException as error:
             session.kill()
             await session.cleared.wait()

@@ -13,4 +13,5 @@ class QemuMeters:
         self._adoption = adoption
 
     async def measure(self, who: Incarnation, *, deadline: float) -> Usage:
-        return await self._adoption.running(who).meter.measure(deadline)
+        watched = self._adoption.running(who)
+        return await watched.meter.measure(deadline, watched.run.links)

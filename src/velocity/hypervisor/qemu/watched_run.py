@@ -30,6 +30,7 @@ from velocity.hypervisor.qemu.departures import Departures
 from velocity.hypervisor.qemu.disk_limits import limit
 from velocity.hypervisor.qemu.event_interpreter import EventInterpreter, plain
 from velocity.hypervisor.qemu.fact_stream import FactStream
+from velocity.hypervisor.qemu.links import set_links
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Monitor
 from velocity.hypervisor.qemu.qemu_log import QemuLog, said
 from velocity.hypervisor.qemu.runs import RunEnd
@@ -75,6 +76,7 @@ class WatchedRun:
         name = f"vm-{str(who.machine)[:8]}"
         self.monitor = Monitor(name, qmp, self._hear, self._connected, self._lost)
         self.lend = self.monitor.lend
+        self.give = self.monitor.give
         self.status = StatusQuery(self.monitor, self.observed, news, self._do)
         self.screens = Screendumps(self)
         self.departures = Departures(self._tell_devices)
@@ -104,8 +106,10 @@ class WatchedRun:
 
     # Its beginning here
 
-    async def begin(self, limits: Mapping[int, DiskLimits], *, held: bool, deadline: float) -> None:
-        """Bring a start to its end; `limits` are those of disks, by their places.
+    async def begin(
+        self, limits: Mapping[int, DiskLimits], links: Mapping[int, bool], *, held: bool, deadline: float
+    ) -> None:
+        """Bring a start to its end; `limits` are those of disks, by their places; `links` of NICs, by their ids.
 
         Raises `HypervisorError`, `NotRunning`, `Unknown`, `OSError`.
         """
@@ -119,6 +123,7 @@ class WatchedRun:
         self.monitor.keep()
         await self.serial.connect()
         await limit(self.execute, limits, deadline)
+        await set_links(self.execute, links, deadline)
         await self.execute("query-status" if held else "cont", deadline=deadline)
         if self.gone:
             raise NotRunning("it ended immediately")

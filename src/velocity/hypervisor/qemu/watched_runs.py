@@ -117,7 +117,7 @@ class WatchedRuns:
 
         session.on_asked = lambda: self._note_asked(session)
         session.on_end = ended
-        self._watched[who.machine] = RunEntry(session, Meter(session, run), run)
+        self._watched[who.machine] = RunEntry(session, Meter(session, run.started), run)
         return session
 
     def _words(self, who: Incarnation, run: Run) -> QemuLog | None:

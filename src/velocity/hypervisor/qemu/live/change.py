@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from velocity.hypervisor.port import DiskSpec, MachineSpec, Wait
+from velocity.hypervisor.qemu import scopes
 from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.hardware import Hardware, profile
 from velocity.hypervisor.qemu.launch import HostDirectories
@@ -61,6 +62,15 @@ class Change:
         """Write down what it is made of now, with these fields of its `Run`. Raises `OSError`."""
         self._entry.run = structs.replace(self._entry.run, made=self.made, **more)
         await asyncio.to_thread(self.place.runs.write, self._entry.run)
+
+    def keep(self, run: Run) -> None:
+        """Write down another note of it, in a thread. Raises `OSError`."""
+        self.place.runs.write(run)
+        self._entry.run = run
+
+    async def bound_memory(self, most: int) -> None:
+        """Let its process take so many MiB, and what its disks take of the host's memory."""
+        await asyncio.to_thread(scopes.bound, self.session.who, most + self.run.disks_in_memory)
 
     def free_port(self) -> int | None:
         """A spare PCI port with nothing in it; None: there is none."""

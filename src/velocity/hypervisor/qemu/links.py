@@ -1,0 +1,17 @@
+"""Cables of NICs: whether a guest sees them plugged in, which QEMU changes while the guest runs, and keeps over resets.
+
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (set_link)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from velocity.hypervisor.qemu.command import nic_device
+from velocity.hypervisor.qemu.disk_limits import Execute
+
+
+async def set_links(execute: Execute, up: Mapping[int, bool], deadline: float) -> None:
+    """Plug them in or out, by the ids of NICs. Raises `HypervisorError`."""
+    for nic, plugged in up.items():
+        await execute("set_link", deadline=deadline, name=nic_device(nic), up=plugged)

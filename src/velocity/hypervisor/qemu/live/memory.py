@@ -1,0 +1,95 @@
+"""Memory of a machine that runs: by virtio-mem, up to the maximum that it was started with, and back.
+
+The guest takes and gives back as it likes; what it has taken may come back late, or never.
+https://virtio-mem.gitlab.io/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from msgspec import structs
+
+from velocity.hypervisor.qemu.command import MEMORY_DEVICE, MEMORY_STEP
+from velocity.hypervisor.qemu.facts import memory_free_mib
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.qemu.scopes import most_memory
+from velocity.hypervisor.waits import MORE_MEMORY
+
+MIB = 1 << 20
+PATIENCE = 3.0
+"""Seconds that a guest gets before what it has not given back waits."""
+LOOK = 0.1
+
+
+async def alter(change: Change) -> None:
+    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    wanted, has = change.asked.memory, change.made.memory
+    if wanted == has:
+        return
+    if not change.made.max_memory:
+        change.wait("memory", MORE_MEMORY)
+        return
+    device = await _device(change)
+    if device is None:
+        change.wait("memory", MORE_MEMORY)
+        return
+    start, most = has_at_start(await change.execute("query-memory-size-summary")), device["max-size"] // MIB
+    more = max(0, min(wanted - start, most)) // MEMORY_STEP * MEMORY_STEP
+    asked = device["requested-size"] // MIB
+    if more > asked and more - asked > (free := memory_free_mib()):
+        change.wait("memory", f"the host has {free} MiB of memory free: stop another VM, or take less")
+        return
+    if more > asked:
+        await change.bound_memory(most_memory(structs.replace(change.made, memory=start + more)))
+    await change.execute("qom-set", path=f"/machine/peripheral/{MEMORY_DEVICE}", property="requested-size",
+                         value=more * MIB)  # fmt: skip
+    plugged = await _settled(change, more) if more < asked else more
+    change.made = structs.replace(change.made, memory=_told(wanted, start, more, max(more, plugged)))
+    await change.note()
+    await change.bound_memory(most_memory(change.made))
+    _say(change, wanted, start, plugged - more)
+
+
+def _told(wanted: int, start: int, more: int, plugged: int) -> int:
+    """What it has, in the words of whoever asked: an odd MiB, which no block has, is not told apart."""
+    exact = plugged == more and start <= wanted < start + more + MEMORY_STEP
+    return wanted if exact else start + plugged
+
+
+def _say(change: Change, wanted: int, start: int, over: int) -> None:
+    if change.made.memory == wanted:
+        return
+    if over > 0:
+        change.wait("memory", f"the guest has not given back {over} MiB yet")
+    elif wanted < start:
+        change.wait("memory", f"it was started with {start} MiB, and gives back only what came after that")
+    else:
+        change.wait("memory", MORE_MEMORY)
+
+
+def has_at_start(answer: Any) -> int:
+    """MiB that a guest was started with."""
+    return int(answer["base-memory"]) // MIB
+
+
+async def _device(change: Change) -> dict[str, Any] | None:
+    for one in await change.execute("query-memory-devices"):
+        if one.get("type") == "virtio-mem" and one["data"].get("id") == MEMORY_DEVICE:
+            return dict(one["data"])
+    return None
+
+
+async def _settled(change: Change, more: int) -> int:
+    """MiB that the guest has of it, once that is what it is to have, or after a while."""
+    until = asyncio.get_running_loop().time() + min(PATIENCE, change.left / 2)
+    while True:
+        device = await _device(change)
+        plugged = 0 if device is None else int(device["size"]) // MIB
+        if plugged <= more:
+            return plugged
+        if asyncio.get_running_loop().time() >= until:
+            change.session.departures.tell_later(MEMORY_DEVICE)
+            return plugged
+        await asyncio.sleep(LOOK)

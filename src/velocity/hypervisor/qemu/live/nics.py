@@ -1,0 +1,215 @@
+"""NICs of a machine that runs: plugged in and out of spare PCI ports, unplugged from the network, moved to another.
+
+A NIC that was there at the start is on the bus itself, which lets go of none.
+https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html (netdev_add, device_add, device_del, set_link)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import structs
+
+from velocity import sandbox
+from velocity.hypervisor.port import HypervisorError, NicSpec, Unknown
+from velocity.hypervisor.qemu import launch
+from velocity.hypervisor.qemu.command import NatDevice, TapDevice, netdev, nic_device, vectors
+from velocity.hypervisor.qemu.links import set_links
+from velocity.hypervisor.qemu.live import moves, removal
+from velocity.hypervisor.qemu.live.change import Change
+from velocity.hypervisor.waits import COLD_NIC, NEEDS_PORTS, NO_PORT, SAME_MAC, USER_NETWORK
+from velocity.network.rules import link_name, slot
+from velocity.network.taps import CannotConnect
+
+FIELD = "nics"
+
+
+async def alter(change: Change) -> None:
+    """Keeps `velocity.hypervisor.qemu.live.Kind`."""
+    asked = {nic.nic: nic for nic in change.asked.nics}
+    await _sweep(change, asked)
+    for nic in change.made.nics:
+        wanted = asked.get(nic.nic)
+        if wanted is None:
+            await _remove(change, nic)
+        elif wanted != nic:
+            await _become(change, nic, wanted)
+    has = {nic.nic for nic in change.made.nics}
+    for nic in change.asked.nics:
+        if nic.nic not in has:
+            await _add(change, nic)
+
+
+async def _become(change: Change, nic: NicSpec, wanted: NicSpec) -> None:
+    if wanted.mac != nic.mac:
+        change.wait(FIELD, SAME_MAC)
+        wanted = structs.replace(wanted, mac=nic.mac)
+    if structs.replace(wanted, up=nic.up) != nic:
+        nic = await _move(change, nic, wanted)
+    if nic.up != wanted.up:
+        await _plug(change, nic.nic, up=wanted.up)
+        nic = structs.replace(nic, up=wanted.up)
+    await _note(change, nic)
+
+
+async def _move(change: Change, nic: NicSpec, wanted: NicSpec) -> NicSpec:
+    """To another network, its cable out meanwhile, so that the guest looks where it is. What it is then."""
+    if why := moves.keeps_from(change.run, nic, wanted):
+        change.wait(FIELD, why)
+        return nic
+    quiet = moves.is_quiet(nic, wanted)
+    if nic.up and not quiet:
+        await _plug(change, nic.nic, up=False)
+    try:
+        run = await asyncio.to_thread(moves.move, change.place, change.run, nic, wanted, change.keep)
+    except (CannotConnect, OSError) as error:
+        change.wait(FIELD, str(error))
+        wanted = nic
+    else:
+        await change.note(links=run.links, trusted=run.trusted, nics=run.nics)
+    if nic.up and not quiet:
+        await _plug(change, nic.nic, up=True)
+    return structs.replace(wanted, up=nic.up)
+
+
+async def _plug(change: Change, nic: int, *, up: bool) -> None:
+    await set_links(change.session.execute, {nic: up}, change.left)
+
+
+async def _note(change: Change, nic: NicSpec, **more: Any) -> None:
+    """It is so now."""
+    order = {one.nic: place for place, one in enumerate(change.asked.nics)}
+    others = [one for one in change.made.nics if one.nic != nic.nic]
+    nics = sorted([*others, nic], key=lambda one: order.get(one.nic, len(order)))
+    change.made = structs.replace(change.made, nics=tuple(nics))
+    await change.note(**more)
+
+
+# Out
+
+
+async def _sweep(change: Change, asked: Mapping[int, NicSpec]) -> None:
+    """Finish, or take out, what a server had begun to plug in that was killed meanwhile."""
+    for number in _plugged(change) - {nic.nic for nic in change.made.nics}:
+        there, wanted = await removal.is_there(change, nic_device(number)), asked.get(number)
+        if there and wanted is not None:
+            await _plug(change, number, up=wanted.up)
+            await _note(change, wanted)
+        elif there and not await removal.let_go(change, nic_device(number)):
+            change.wait(FIELD, removal.NOT_YET)
+        else:
+            await _forget(change, number)
+
+
+def _plugged(change: Change) -> set[int]:
+    """The NICs that are, or may be, in spare ports."""
+    return {int(one.removeprefix("nic")) for one in change.run.plugged if one.startswith("nic")}
+
+
+async def _remove(change: Change, nic: NicSpec) -> None:
+    """Off the network at once, whatever the guest does; what is of it elsewhere goes when the guest lets go of it."""
+    device = nic_device(nic.nic)
+    plugged = device in change.run.plugged
+    if not plugged or await removal.is_there(change, device):
+        if nic.up:
+            await _plug(change, nic.nic, up=False)
+            await _note(change, structs.replace(nic, up=False))
+        if not plugged or not await removal.let_go(change, device):
+            change.wait(FIELD, removal.NOT_YET if plugged else COLD_NIC)
+            return
+    change.made = structs.replace(change.made, nics=tuple(one for one in change.made.nics if one.nic != nic.nic))
+    await _forget(change, nic.nic)
+
+
+async def _forget(change: Change, nic: int) -> None:
+    """The other end of a NIC that is no more, and what the host has of it."""
+    await removal.quietly(change, "netdev_del", netdev(nic))
+    run = change.run
+    link = link_name("vt", run.uid, nic)
+    if link in run.links:
+        await asyncio.to_thread(launch.disconnect, change.place, run, link)
+    await change.note(
+        links=tuple(one for one in run.links if one != link),
+        trusted=None if run.trusted is None else tuple(one for one in run.trusted if one != link),
+        nics={one: about for one, about in run.nics.items() if one != link},
+        plugged={one: port for one, port in run.plugged.items() if one != nic_device(nic)},
+    )
+
+
+# In
+
+
+async def _add(change: Change, nic: NicSpec) -> None:
+    port = change.free_port()
+    if why := _keeps_out(change, nic, port):
+        change.wait(FIELD, why)
+        return
+    assert port is not None
+    try:
+        await _note_coming(change, nic, port)
+        with contextlib.ExitStack() as copies:
+            made = await asyncio.to_thread(
+                launch.connect_nic, change.place, change.run, change.made, nic, copies
+            )  # fmt: skip
+            await _give(change, made)
+        await change.execute("device_add", **_device(made, port))
+    except (CannotConnect, HypervisorError, OSError) as error:
+        if isinstance(error, Unknown):
+            raise
+        await _forget(change, nic.nic)
+        change.wait(FIELD, str(error))
+        return
+    if not nic.up:
+        await _plug(change, nic.nic, up=False)
+    await _note(change, nic)
+
+
+def _keeps_out(change: Change, nic: NicSpec, port: int | None) -> str:
+    run = change.run
+    if not change.hardware.spare_ports:
+        return NEEDS_PORTS
+    taken = {one.nic for one in change.made.nics} | _plugged(change)
+    if port is None or slot(nic.nic) in map(slot, taken):
+        return NO_PORT
+    alone = change.place.privileged and not sandbox.missing() and not run.nat
+    return USER_NETWORK if alone and not launch.has_link(nic) else ""
+
+
+async def _note_coming(change: Change, nic: NicSpec, port: int) -> None:
+    """Before there is anything of it, so that whoever comes next finds it."""
+    run = change.run
+    one = launch.with_links(change.place, run, [nic])
+    await change.note(
+        links=(*run.links, *one.links),
+        trusted=None if run.trusted is None else (*run.trusted, *(one.trusted or ())),
+        nics={**run.nics, **one.nics},
+        plugged={**run.plugged, nic_device(nic.nic): port},
+    )
+
+
+async def _give(change: Change, made: NatDevice | TapDevice) -> None:
+    """Its other end, with copies of the descriptors of its link."""
+    if isinstance(made, NatDevice):
+        await change.execute("netdev_add", type="user", id=netdev(made.nic))
+        return
+    names: dict[str, str] = {}
+    for kind, descriptors in (("fd", made.fds), ("vhostfd", made.vhost)):
+        for place, descriptor in enumerate(descriptors):
+            name = f"{netdev(made.nic)}-{kind}{place}"
+            await change.session.give(descriptor, name, deadline=change.left)
+            names[kind] = f"{names[kind]}:{name}" if kind in names else name
+    several = "s" if len(made.fds) > 1 else ""
+    about: dict[str, Any] = {f"{kind}{several}": name for kind, name in names.items()}
+    if made.vhost:
+        about["vhost"] = True
+    await change.execute("netdev_add", type="tap", id=netdev(made.nic), **about)
+
+
+def _device(made: NatDevice | TapDevice, port: int) -> dict[str, Any]:
+    about: dict[str, Any] = {"mac": made.mac, "romfile": "", "bus": f"spare{port}"}
+    if isinstance(made, TapDevice) and len(made.fds) > 1:
+        about |= {"mq": True, "vectors": vectors(len(made.fds))}
+    return {"driver": "virtio-net-pci", "id": nic_device(made.nic), "netdev": netdev(made.nic), **about}

@@ -1,0 +1,13 @@
+"""Why a change of a machine that runs waits for its next start, in words: told before it is tried, and after."""
+
+from __future__ import annotations
+
+LESS_CPUS = "CPUs are not taken out of a guest that runs"
+MORE_CPUS = "more CPUs than at its start need max_cpus, which is set for a start"
+MORE_MEMORY = "other memory than at its start needs max_memory_mib, which is set for a start"
+NEEDS_PORTS = "NICs are plugged in while it runs from hardware 2 on: `velocity vm set VM --hardware latest`"
+NO_PORT = "no PCI port is free in it"
+COLD_NIC = "a NIC that was there at its start is unplugged now, and goes then"
+SAME_MAC = "the MAC address of a NIC is given at a start"
+USER_NETWORK = "a NIC comes into QEMU's user network, and leaves it, at a start"
+NO_BRIDGE = "a NIC moves between bridges while it runs; to or from another host NIC it goes at a start"

@@ -1,0 +1,77 @@
+"""NICs, CPUs and memory of a VM that runs: what of a change waits, and what is kept of the run after it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from velocity.contract.machines import Interface, Nic, NicType
+from velocity.hypervisor.port import HostFacts, MachineSpec, NatSpec
+from velocity.hypervisor.waits import COLD_NIC, LESS_CPUS, MORE_CPUS, MORE_MEMORY, NEEDS_PORTS, SAME_MAC, USER_NETWORK
+from velocity.machines import interfaces
+from velocity.machines.rules import Spec, on_bridge
+
+
+def cpus_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """Keeps `velocity.machines.forecast.Why`."""
+    if spec.cpus < run.cpus:
+        return LESS_CPUS
+    return MORE_CPUS if spec.cpus > max(run.cpus, run.max_cpus) else ""
+
+
+def memory_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """Keeps `velocity.machines.forecast.Why`."""
+    return MORE_MEMORY if spec.memory_mib > run.max_memory_mib or not run.max_memory_mib else ""
+
+
+def nics_wait(spec: Spec, run: Spec, facts: HostFacts) -> str:
+    """Keeps `velocity.machines.forecast.Why`."""
+    return next(_whys(spec, run, facts), "")
+
+
+def _whys(spec: Spec, run: Spec, facts: HostFacts) -> Iterator[str]:
+    had = {one.id: (nic, one) for nic, one in interfaces.pairs(run)}
+    wanted = {one.id: (nic, one) for nic, one in interfaces.pairs(spec)}
+    if any(nic <= run.last_nic for nic in had.keys() - wanted.keys()):
+        yield COLD_NIC
+    ports = next((one.spare_ports for one in facts.hardware if one.name == run.hardware), 0)
+    for number, (nic, one) in wanted.items():
+        if number not in had:
+            if not ports:
+                yield NEEDS_PORTS
+            continue
+        before, has = had[number]
+        if has.mac != one.mac:
+            yield SAME_MAC
+        if _in_user_network(before, number in run.nat_places) != _in_user_network(nic, on_bridge(spec, facts)):
+            yield USER_NETWORK
+
+
+def _in_user_network(nic: Nic, on_bridge: bool) -> bool:
+    return nic.type == NicType.NAT.value and not on_bridge
+
+
+def after(run: Spec, spec: Spec, asked: MachineSpec, made: MachineSpec) -> dict[str, Any]:
+    """The fields of a run of which the hypervisor says that it is made so.
+
+    Its `last_nic` stays: NICs with a higher id were plugged in while it ran.
+    """
+    as_asked = {one.nic: one for one in asked.nics}
+    had = {one.id: (nic, one) for nic, one in interfaces.pairs(run)}
+    wanted = {one.id: (nic, one) for nic, one in interfaces.pairs(spec)}
+    found: list[tuple[Nic, Interface]] = []
+    for one in made.nics:
+        if as_asked.get(one.nic) == one:
+            found.append(wanted[one.nic])
+            continue
+        nic, interface = had.get(one.nic) or wanted[one.nic]
+        found.append((structs.replace(nic, link=UNSET if one.up else "down"), interface))
+    return {
+        "nics": [nic for nic, _ in found],
+        "interfaces": tuple(one for _, one in found),
+        "nat_places": {one.nic: one.place for one in made.nics if isinstance(one, NatSpec) and one.place},
+        "cpus": made.cpus,
+        "memory_mib": made.memory,
+    }
