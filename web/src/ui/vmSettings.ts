@@ -28,6 +28,8 @@ export const SETTINGS: Record<Setting, Words> = {
   autostart: { title: "Start when the server starts", word: "start with the server", waits: false },
   rosetta: { title: "Rosetta", word: "Rosetta", waits: true },
   balloon: { title: "Gives freed memory back", word: "the balloon", waits: true },
+  max_cpus: { title: "CPUs while it runs, at most", word: "the maximum of CPUs", waits: true },
+  max_memory_mib: { title: "Memory while it runs, at most", word: "the maximum of memory", waits: true },
   notes: { title: "Notes", word: "notes", waits: false },
   cloud_init: { title: "Log in (cloud-init)", word: "cloud-init", waits: true },
 };

@@ -32,8 +32,13 @@ export function Facts({ vm, info, since }: { vm: Vm; info: VmInfo; since: number
               ))}
             </Fact>
           )}
-          <Fact name="CPUs">{info.cpus}</Fact>
-          <Fact name="Memory">{mib(info.memory_mib)}</Fact>
+          <Fact name="CPUs">
+            {info.max_cpus > info.cpus ? `${info.cpus}, up to ${info.max_cpus} while it runs` : info.cpus}
+          </Fact>
+          <Fact name="Memory">
+            {mib(info.memory_mib)}
+            {info.max_memory_mib > info.memory_mib && `, up to ${mib(info.max_memory_mib)} while it runs`}
+          </Fact>
           {vm.waiting.length > 0 && (
             <Fact name="At the next start">
               {waitingWords(vm.waiting)}

@@ -35,6 +35,23 @@ export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fi
         />
         <Problem text={problems.cpus} />
       </FormGroup>
+      <FormGroup label="CPUs while it runs, at most" fieldId="max_cpus">
+        <NumberInput
+          inputProps={{ id: "max_cpus" }}
+          inputAriaLabel="CPUs while it runs, at most"
+          minusBtnAriaLabel="One CPU less at most"
+          plusBtnAriaLabel="One CPU more at most"
+          value={Number.isNaN(draft.max_cpus) ? "" : draft.max_cpus}
+          min={0}
+          onMinus={() => change({ max_cpus: draft.max_cpus - 1 })}
+          onPlus={() => change({ max_cpus: (draft.max_cpus || draft.cpus) + 1 })}
+          onChange={(event) => change({ max_cpus: event.currentTarget.valueAsNumber })}
+          validated={problems.max_cpus ? "error" : "default"}
+          isDisabled={disabled}
+          widthChars={4}
+        />
+        <Problem text={problems.max_cpus} help="0: no more than it is started with." />
+      </FormGroup>
       <FormGroup label="Memory" fieldId="memory" isRequired>
         <TextInput
           id="memory"
@@ -45,6 +62,17 @@ export function GeneralFields({ draft, change, problems, disabled, rosetta }: Fi
           className="v-memory"
         />
         <Problem text={problems.memory_mib} help={MEMORY_HELP} />
+      </FormGroup>
+      <FormGroup label="Memory while it runs, at most" fieldId="max_memory">
+        <TextInput
+          id="max_memory"
+          value={draft.maxMemory}
+          onChange={(_event, maxMemory) => change({ maxMemory })}
+          validated={problems.max_memory_mib ? "error" : "default"}
+          isDisabled={disabled}
+          className="v-memory"
+        />
+        <Problem text={problems.max_memory_mib} help="Nothing: no more than it is started with." />
       </FormGroup>
       <Checkbox
         id="autostart"

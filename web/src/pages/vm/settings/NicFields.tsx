@@ -1,5 +1,5 @@
 /** The NICs: behind the server's own NAT, or bridged to a NIC of the host. */
-import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption } from "@patternfly/react-core";
+import { Button, Checkbox, FormGroup, FormSection, FormSelect, FormSelectOption, Switch } from "@patternfly/react-core";
 import { PlusCircleIcon, TrashIcon } from "@patternfly/react-icons";
 import { AlterVm } from "@/api/limits";
 import { useMay, useObjects } from "@/api/live";
@@ -40,7 +40,9 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
                 onChange={(_event, type) =>
                   change({
                     nics: nics.map((one, at) =>
-                      at === index ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac } : one,
+                      at === index
+                        ? { ...nicOf(type, known[0]?.nicid), id: one.id, mac: one.mac, link: one.link }
+                        : one,
                     ),
                   })
                 }
@@ -89,6 +91,13 @@ export function NicFields({ draft, change, problems, disabled, gid, interfaces }
                 <Problem text={problems[`${field}.trusted`]} />
               </div>
             )}
+            <Switch
+              id={`nic-${index}-link`}
+              label="Cable plugged in"
+              isChecked={nic.link !== "down"}
+              isDisabled={disabled}
+              onChange={(_event, up) => change({ nics: replaced(nics, index, { link: up ? "up" : "down" }) })}
+            />
             <div className="v-subtle v-breaks">{mac?.toLowerCase() ?? "a new MAC address"}</div>
             <Problem text={problems[`${field}.mac`] ?? problems[`${field}.id`]} />
             {!disabled && (

@@ -118,12 +118,14 @@ export function Review({ vm, base, changes, onClose, onSaved, onRefused, onStale
   );
 }
 
-/** As the server's plan says; what it does not name changes nothing in the guest. */
+/** As the server plans it for a VM that runs. */
 function takesEffect(field: Field, planned: Plan | undefined): string {
-  const [step] = planned?.steps ?? [];
+  if (isAtOnce(field)) return "at once";
+  if (!planned) return "";
+  const step = planned.steps.find((one) => one.do === "change");
+  if (step?.live?.includes(field)) return "at once";
   const why = step?.waits?.[field];
-  if (why !== undefined) return why ? `at the next start: ${why}` : "at the next start";
-  return planned || isAtOnce(field) ? "at once" : "";
+  return why ? `at the next start: ${why}` : "at the next start";
 }
 
 function Takes({ planned }: { planned: Plan }) {
@@ -145,7 +147,10 @@ function useWords(
 ): (field: Field, value: Settings[Field] | undefined) => string {
   const media = useAttachable(gid);
   return (field, value) => {
-    if (field === "memory_mib") return mib(value as number);
+    if (field === "max_cpus" || field === "max_memory_mib") {
+      if (!value) return "none";
+    }
+    if (field === "memory_mib" || field === "max_memory_mib") return mib(value as number);
     if (field === "cloud_init") return cloudInitWords(value as CloudInitDraft);
     if (value === undefined) return "no";
     if (typeof value === "boolean") return value ? "yes" : "no";

@@ -30,6 +30,8 @@ const BASE: Settings = {
   cpu: "best",
   rosetta: false,
   balloon: true,
+  max_cpus: 0,
+  max_memory_mib: 0,
   notes: "",
   cloud_init: { secrets: [] },
 };
@@ -173,4 +175,28 @@ it("what is set for cloud-init is changed field by field, and what is secret is 
   expect(
     Object.keys(problemsOf({ ...draftOf(base), cloud_init: { ...same, user: "A b", password_hash: "x" } })),
   ).toEqual(["cloud_init.user", "cloud_init.password_hash"]);
+});
+
+it("a maximum is a number or none, and at least what the VM has", () => {
+  const draft = draftOf({ ...BASE, max_cpus: 4, max_memory_mib: 4096 });
+  expect(draft.maxMemory).toBe("4 GiB");
+  expect(changesOf(BASE, draft)).toEqual({ max_cpus: 4, max_memory_mib: 4096 });
+  expect(changesOf(BASE, { ...draft, max_cpus: 0, maxMemory: " " })).toEqual({});
+  expect(problemsOf(draft)).toEqual({});
+  expect(Object.keys(problemsOf({ ...draft, max_cpus: 1, maxMemory: "1 GiB" }))).toEqual([
+    "max_cpus",
+    "max_memory_mib",
+  ]);
+  expect(Object.keys(problemsOf({ ...draft, maxMemory: "x" }))).toEqual(["max_memory_mib"]);
+  expect(cliOf({ name: "web", gid: 0, vmid: 7 }, { max_cpus: 4, max_memory_mib: 0 })?.slice(-4)).toEqual([
+    ...["--max-cpus", "4", "--max-memory", "0M"],
+  ]);
+});
+
+it("a cable that is out is a change, and one that is in is none", () => {
+  const nics: Settings["nics"] = [{ type: "NAT", link: "up" }];
+  expect(changesOf(BASE, { ...draftOf(BASE), nics })).toEqual({});
+  const out: Settings["nics"] = [{ type: "NAT", link: "down" }];
+  expect(changesOf(BASE, { ...draftOf(BASE), nics: out })).toEqual({ nics: out });
+  expect(nicText({ type: "NAT", link: "down" }, [])).toBe("NAT, unplugged (new)");
 });

@@ -14,8 +14,8 @@ export type Settings = Omit<VmSettings, "cloud_init"> & {
   new_instance?: true | undefined;
 };
 export type Field = keyof Settings;
-/** The memory is there as typed: "2 GiB". */
-export type Draft = Omit<Settings, "memory_mib"> & { memory: string };
+/** Memory is there as typed: "2 GiB"; no maximum is no text. */
+export type Draft = Omit<Settings, "memory_mib" | "max_memory_mib"> & { memory: string; maxMemory: string };
 
 const FIELDS = ["name", ...Object.keys(SETTINGS), "new_instance"] as readonly Field[];
 
@@ -29,8 +29,9 @@ export const isAtOnce = (field: Field): boolean =>
   field === "name" || (field !== "new_instance" && !SETTINGS[field as Setting].waits);
 
 export function draftOf(settings: Settings): Draft {
-  const { memory_mib, ...others } = pickSettings(settings);
-  const kept = { ...others, name: settings.name, memory: memoryText(memory_mib) };
+  const { memory_mib, max_memory_mib, ...others } = pickSettings(settings);
+  const maxMemory = max_memory_mib ? memoryText(max_memory_mib) : "";
+  const kept = { ...others, name: settings.name, memory: memoryText(memory_mib), maxMemory };
   return settings.new_instance ? { ...kept, new_instance: true } : kept;
 }
 
@@ -38,8 +39,9 @@ export function draftOf(settings: Settings): Draft {
 export const memoryText = (mib: number): string => (mib % 1024 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`);
 
 const settingsOf = (draft: Draft): Settings => {
-  const { memory, ...others } = draft;
-  return { ...others, memory_mib: memoryMib(memory) ?? Number.NaN };
+  const { memory, maxMemory, ...others } = draft;
+  const max_memory_mib = maxMemory.trim() === "" ? 0 : (memoryMib(maxMemory) ?? Number.NaN);
+  return { ...others, memory_mib: memoryMib(memory) ?? Number.NaN, max_memory_mib };
 };
 
 /** What the draft has otherwise than `base`: the body of the change. */
@@ -67,7 +69,11 @@ function canonical(field: Field, value: Settings[Field]): string | undefined {
           ...[one.mid, one.mode, one.readonly ?? false, one.cache ?? null, one.detect_zeroes ?? false],
           ...[one.sector_size ?? null, LIMITS.map((it) => one.limits?.[it] ?? 0)],
         ];
-      if ("type" in one) return [one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null];
+      if ("type" in one)
+        return [
+          ...[one.type, one.host ?? null, one.trusted ?? false, one.id ?? null, one.mac ?? null],
+          one.link ?? "up",
+        ];
       if (!("name" in one)) return [one.mode];
       return [one.name, one.width, one.height, one.ppi ?? 96];
     }),
@@ -100,6 +106,10 @@ export function problemsOf(draft: Draft): Record<string, string> {
   if (name) problems.name = name;
   if (!Number.isInteger(draft.cpus) || draft.cpus < Limits.cpus.minimum) problems.cpus = "A VM has at least 1 CPU.";
   if (memoryMib(draft.memory) === undefined) problems.memory_mib = "Enter an amount such as 512 MiB or 2 GiB.";
+  if (draft.max_cpus !== 0 && !(draft.max_cpus >= draft.cpus)) problems.max_cpus = "At least as many as it has, or 0.";
+  const { memory_mib, max_memory_mib } = settingsOf(draft);
+  if (max_memory_mib !== 0 && !(max_memory_mib >= memory_mib))
+    problems.max_memory_mib = "At least as much as it has, such as 4 GiB, or nothing.";
   const note = (index: number, field: string, problem: string | undefined) => {
     if (problem) problems[`displays[${index}].${field}`] = problem;
   };
@@ -139,6 +149,8 @@ export function cliOf(
   if (changes.name !== undefined) line.push("--name", changes.name);
   if (changes.cpus !== undefined) line.push("--cpus", String(changes.cpus));
   if (changes.memory_mib !== undefined) line.push("--memory", `${changes.memory_mib}M`);
+  if (changes.max_cpus !== undefined) line.push("--max-cpus", String(changes.max_cpus));
+  if (changes.max_memory_mib !== undefined) line.push("--max-memory", `${changes.max_memory_mib}M`);
   add(
     "--display",
     changes.displays?.map((one) => `${one.name}=${one.width}x${one.height}`),
@@ -164,7 +176,8 @@ export function cliOf(
     changes.nics?.map((one) => {
       const what =
         one.type === "BRIDGE" ? `bridge:${one.host}${one.trusted ? ":trusted" : ""}` : one.type.toLowerCase();
-      return `${what}${one.id ? `:id=${one.id}` : ""}${one.mac ? `:mac=${one.mac}` : ""}`;
+      const link = one.link === "down" ? ":link=down" : "";
+      return `${what}${one.id ? `:id=${one.id}` : ""}${link}${one.mac ? `:mac=${one.mac}` : ""}`;
     }),
   );
   if (changes.autostart !== undefined) line.push(changes.autostart ? "--autostart" : "--no-autostart");
