@@ -264,3 +264,18 @@ def test_maxima_and_cables_are_written_shown_and_applied(host: Host, tmp_path: P
     file.write_text(text.replace('"nat"', '"nat:link=down"'))
     assert "change VM web in /: nics" in host.ok("apply", str(file), "--yes")
     assert "nat:link=sideways" in host.run("vm", "set", "web", "--nic", "nat:link=sideways").stderr
+
+
+@pytest.mark.holds("GUEST-64")
+def test_the_cable_of_one_nic_is_pulled_and_all_else_stays(host: Host) -> None:
+    host.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat")
+    assert "NIC 1 of web" in host.ok("vm", "link", "web", "down")
+    host.ok("vm", "set", "web", "--nic", "nat:id=1:link=down", "--nic", "nat")
+    host.ok("vm", "start", "web")
+    host.ok("vm", "link", "web", "up", "--nic", "1")
+    host.ok("vm", "link", "web", "down", "--nic", "2")
+    (run,) = host.hypervisor.runs.values()
+    assert [(one.nic, one.up) for one in run.spec.nics] == [(1, True), (2, False)]
+    for words in (("web", "up"), ("web", "up", "--nic", "3")):
+        refused = host.run("vm", "link", *words)
+        assert refused.exit_code != 0 and "one of 1, 2" in refused.stderr

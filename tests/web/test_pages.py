@@ -114,6 +114,27 @@ def test_cloud_init_is_set_on_the_page_and_its_secrets_are_not_shown_again(host:
     host.ok("vm", "rm", "cloud")
 
 
+@pytest.mark.holds("GUEST-61", "GUEST-64")
+def test_the_review_says_what_of_a_change_comes_at_once_and_why_the_rest_waits(host: Host, root: Person) -> None:
+    host.ok("vm", "create", "grows", "--memory", "64M", "--max-cpus", "4", "--nic", "nat")
+    host.ok("vm", "start", "grows")
+    vmid = json.loads(host.ok("vm", "show", "grows", "--json"))["vmid"]
+    root.go(f"/vms/{vmid}/settings")
+    root.page.get_by_role("button", name="One CPU more", exact=True).click()
+    root.page.get_by_role("textbox", name="Memory", exact=True).fill("128 MiB")
+    root.page.get_by_text("Cable plugged in").click()
+    root.page.get_by_role("button", name="Review and save…").click()
+    dialog = root.page.get_by_role("dialog")
+    for name, when in (("CPUs", "at once"), ("NICs", "at once"), ("Memory", "max_memory_mib")):
+        expect(dialog.get_by_role("row").filter(has=root.page.get_by_text(name, exact=True))).to_contain_text(when)
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(dialog).to_have_count(0)
+    shown = json.loads(host.ok("vm", "show", "grows", "--json"))
+    assert (shown["cpus"], shown["nics"][0]["link"], shown["waiting"]) == (2, "down", ["memory_mib"])
+    host.ok("vm", "stop", "--force", "grows")
+    host.ok("vm", "rm", "grows")
+
+
 @pytest.mark.holds("PAGE-4")
 def test_what_the_command_line_does_is_on_the_page_at_once(host: Host, root: Person) -> None:
     root.go("/vms")
