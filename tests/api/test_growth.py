@@ -91,14 +91,18 @@ async def test_what_a_run_may_have_by_now_is_counted_until_it_is_known(w: World)
     vmid, run = await running(w, **GROWS)
     w.hypervisor.faults.answers.append(Ends.LOST)
     w.hypervisor.faults.hang(run.who.machine)
-    altered = await w.ok("PATCH", VM, vmid=vmid, cpus=4, memory_mib=256)
-    assert altered["waiting"] == ["cpus", "memory_mib"]
-    await w.ok("PATCH", VM, vmid=vmid, cpus=1, memory_mib=64)
+    own = [{**NAT, "mac": "02:00:00:00:00:0a"}]
+    altered = await w.ok("PATCH", VM, vmid=vmid, cpus=4, memory_mib=256, nics=own)
+    assert altered["waiting"] == ["cpus", "memory_mib", "nics"]
+    await w.ok("PATCH", VM, vmid=vmid, cpus=1, memory_mib=64, nics=[])
     assert await used(w) == (4, 256)
+    other = {"name": "other", "gid": 0, "cpus": 1, "memory_mib": 64, "nics": own}
+    assert (await w.call("PUT", "/v/vm/efi", **other)).code == 12229, "the run may have that MAC address"
     w.hypervisor.faults.wake(run.who.machine)
     await w.settle()
     assert await waits(w, vmid) == {}
     assert await used(w) == (1, 64)
+    await w.ok("PUT", "/v/vm/efi", **other)
 
 
 @pytest.mark.holds("GUEST-63", "GUEST-64")
