@@ -7,7 +7,6 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 from starlette.types import ASGIApp
@@ -33,6 +32,9 @@ from velocity.fetching.source import HttpSource
 from velocity.history.service import History
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.idempotency.service import Idempotency
+from velocity.installation import CannotStart as CannotStart
+from velocity.installation import InUse as InUse
+from velocity.installation import check_first, database_of, leadership, open_database
 from velocity.local_key import local_key
 from velocity.machines.builder import Builder
 from velocity.machines.cloning import Cloning, made
@@ -58,6 +60,7 @@ from velocity.media.loading import known_objects
 from velocity.media.loading import load as load_media
 from velocity.media.pools import Pools
 from velocity.media.quotas import PoolQuotas
+from velocity.media.relocation import Relocation
 from velocity.media.reservations import Reservations
 from velocity.media.restoration import Restoration
 from velocity.media.resumable import Resumables
@@ -76,10 +79,9 @@ from velocity.storage.directory.storage import DirectoryStorage, open_directorie
 from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
-from velocity.store.errors import DatabaseError
 from velocity.store.history import SqlHistory
 from velocity.store.idempotency import SqlIdempotency
-from velocity.store.leadership import Busy, FileLock
+from velocity.store.leadership import FileLock
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
 from velocity.store.tasks import SqlTasks
@@ -92,14 +94,6 @@ from velocity.trash.service import Trash
 
 HOST = HostId(1)
 """This host; the first schema has one row for it."""
-
-
-class CannotStart(Exception):
-    """The server cannot start over this data; the message has the cure."""
-
-
-class InUse(CannotStart):
-    """Another server works on the same data directory, or on the same database."""
 
 
 @dataclass
@@ -326,6 +320,23 @@ def compose(
         tasks=tasks,
         conversions=conversions,
         images=images,
+        relocation=Relocation(
+            media,
+            storage.jobs,
+            trash,
+            directory,
+            updates,
+            library,
+            attachments,
+            assignments,
+            states,
+            room,
+            sources,
+            reservations,
+            conversions,
+            usage,
+            tasks,
+        ),
         fetching=Fetching(
             source, images, blobs, directory, assignments, states, room, reservations, creation, conversions, tasks
         ),
@@ -360,47 +371,3 @@ def compose(
         return password
 
     return services, load
-
-
-def leadership(data_dir: Path) -> FileLock:
-    """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
-    lock = FileLock(data_dir / "lock")
-    try:
-        lock.take()
-    except Busy:
-        raise InUse("another Velocity server uses this data directory: stop it first") from None
-    return lock
-
-
-def database_of(settings: Settings) -> Database:
-    """Not opened yet. Raises `CannotStart`."""
-    try:
-        return Database(settings.database_url)
-    except DatabaseError as error:
-        raise CannotStart(str(error)) from None
-
-
-def open_database(database: Database, begin: Callable[[str], None] = lambda what: None) -> None:
-    """Raises `CannotStart`. `begin`: see `Database.open`."""
-    try:
-        database.open(begin)
-    except Busy:
-        raise InUse("another Velocity server uses this database: stop it first") from None
-    except DatabaseError as error:
-        raise CannotStart(str(error)) from None
-
-
-def check_first(settings: Settings, what: str) -> None:
-    """A new installation is begun in an empty data directory only. Raises `CannotStart`.
-
-    Beside what an installation has left, an empty database is a lost one: to begin anew would empty the pools' trash.
-    """
-    places = [settings.data_dir / name for name in ("machines", "pools")]
-    left = [place for place in places if place.is_dir() and any(place.iterdir())]
-    left += [settings.key_file] if settings.key_file.exists() else []
-    if left:
-        raise CannotStart(
-            f"{what}, but there is data of an installation: {', '.join(map(str, left))}: restore the database from "
-            "its backup (velocity db import FILE), or correct the setting `database`; to start over, move that data "
-            "away"
-        )

@@ -270,6 +270,25 @@ async def alter_medium_to_what_it_is(w: World) -> Case:
     return Case({"mid": await w.medium(), "name": "disk", "size": 1 << 20, "readonly": False}, [])
 
 
+@of("move_medium")
+async def move_medium(w: World) -> Case:
+    gid = await w.group("a")
+    await w.ok("PUT", "/m/pool/assign", gid=gid, mpid=1, write=True, manage=True)
+    mid = await w.medium("disk", gid=gid)
+    moved = [{"gid": 0, "mpid": 1, "bytes": 1 << 20}, {"gid": gid, "mpid": 1, "bytes": -(1 << 20)}]
+    return Case({"mid": mid, "gid": 0}, [("change", "medium", "disk")], moved)
+
+
+@of("move_medium")
+async def move_medium_to_where_it_is(w: World) -> Case:
+    return Case({"mid": await w.medium(), "gid": 0, "mpid": 1}, [])
+
+
+@of("convert_medium")
+async def convert_medium(w: World) -> Case:
+    return Case({"mid": await w.medium(), "format": "qcow2"}, [("change", "medium", "disk")])
+
+
 @of("create_vm")
 async def create_vm(_: World) -> Case:
     return Case(VM, [("create", "vm", "vm")], [{"gid": 0, "cpus": 1, "memory_mib": 64, "vms": 1}])

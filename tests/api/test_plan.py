@@ -53,7 +53,7 @@ async def objects(w: World) -> dict[tuple[str, str], dict[str, Any]]:
         for vm in (await w.ok("POST", "/v/vm/list", gid=gid))["vms"]:
             found["vm", str(vm["vmid"])] = (await w.ok("POST", "/v/vm", vmid=vm["vmid"])).body
         for medium in (await w.ok("POST", "/m/media/list", gid=gid))["media"]:
-            found["medium", medium["mid"]] = medium
+            found["medium", medium["mid"]] = medium | {"gid": gid}
         for pool in (await w.ok("POST", "/m/pool/list", gid=gid))["pools"]:
             del pool["free"]  # what else is on the disk of the test
             found["pool", f"{pool['mpid']} of {gid}"] = pool
@@ -209,7 +209,7 @@ def counted(
                 if gid == parents[gid]:
                     break
                 gid = parents[gid]
-    assert {key: count for key, count in expected.items() if key in after} == {
+    assert {key: count for key, count in expected.items() if count and key in after} == {
         key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)
     }
 

@@ -51,6 +51,7 @@ EXPECTED = {
     ("POST", "/m/pool/list"): (403, 7100), ("PUT", "/m/media/create"): (403, 8200),
     ("POST", "/m/media/list"): (403, 10100), ("DELETE", "/m/media"): (403, 14300),
     ("POST", "/m/media"): (403, 14101), ("PATCH", "/m/media"): (403, 14400),
+    ("PUT", "/m/media/move"): (403, 43200), ("PUT", "/m/media/convert"): (403, 42200),
     ("PUT", "/m/media/import"): (403, 21200), ("PUT", "/m/media/clone"): (403, 22200),
     ("PUT", "/m/media/fetch"): (403, 49200),
     ("POST", "/t/task"): (403, 23100), ("DELETE", "/t/task"): (403, 23300), ("POST", "/t/task/list"): (403, 24100),
@@ -86,7 +87,7 @@ def body(
     return ids | {
         "permission": "velocity.vm.view", "name": "x", "size": 1, "cpus": 1, "memory_mib": 64,
         "state": "RUNNING", "kind": "serial", "span": "hour", "password": "long enough",
-        "url": "https://cloud.example/disk",
+        "url": "https://cloud.example/disk", "format": "raw",
     }  # fmt: skip
 
 

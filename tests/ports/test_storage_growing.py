@@ -1,4 +1,4 @@
-"""The law of `Blobs.grow`, for the fake, for directories, and for both behind an encode and decode."""
+"""The law of `Blobs.grow` and of compact clones, for the fake and for directories, each also behind a wire."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import struct
 import pytest
 
 from tests.ports.storages import DEADLINE, Subject, ref, until
-from tests.ports.test_storage import DATA, content, put
+from tests.ports.test_storage import DATA, content, made, put
 from tests.ports.test_storage import subject as subject
 from velocity.contract.problems import Refused
-from velocity.storage.port import Belongs, MediaRef, Storage
+from velocity.storage.port import Belongs, Clone, MediaRef, Storage
 
 pytestmark = pytest.mark.anyio
 
@@ -61,3 +61,20 @@ async def test_what_is_not_there_or_whose_pool_is_away_is_refused(subject: Subje
         return await disk_size(storage, one) == 8192
 
     await until(grown)
+
+
+@pytest.mark.holds("DUR-75")
+async def test_a_compact_copy_may_take_the_place_of_what_it_was_made_of(subject: Subject) -> None:
+    storage, one = subject.storage, ref()
+    await put(storage, one, DATA.ljust(1 << 20, b"\0"))
+    (before,) = await storage.blobs.stat(one.pool, (one,), deadline=DEADLINE)
+    assert (await made(storage, Clone(one, one, compact=True))).size == 1 << 20
+    assert await content(storage, one) == DATA.ljust(1 << 20, b"\0")
+    (after,) = await storage.blobs.stat(one.pool, (one,), deadline=DEADLINE)
+    assert before is not None and after is not None and after.allocated <= before.allocated
+    prepared = await storage.jobs.prepare(Clone(one, one, compact=True), deadline=DEADLINE)
+    await storage.jobs.start(one, prepared.size, deadline=DEADLINE)
+    await storage.jobs.cancel(one, deadline=DEADLINE)
+    assert await content(storage, one) == DATA.ljust(1 << 20, b"\0"), "what is cancelled leaves it alone"
+    await subject.restart(kept=(one,))
+    assert await content(subject.storage, one) == DATA.ljust(1 << 20, b"\0")

@@ -17,6 +17,7 @@ class Lossy:
     def __init__(self, database: Database) -> None:
         self._engine = database.engine
         self._lose = ""
+        self._changes = False
         self.silent = False
         self.begun = 0
         """Transactions of SQLite that were to write, whether or not it let them."""
@@ -25,20 +26,22 @@ class Lossy:
         sa.event.listen(self._engine, "commit", self._commit)
 
     def lose(self, how: str) -> None:
-        """The answer to the next commit: one that is `made`, or `undone`; `silent` afterwards, too."""
+        """The answer to the next commit of a change: one that is `made`, or `undone`; `silent` afterwards, too."""
         self._lose = how
 
     def _count(self, _connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
         self.begun += statement == "BEGIN IMMEDIATE"
+        self._changes |= statement.split(maxsplit=1)[0].upper() in ("INSERT", "UPDATE", "DELETE")
 
     def _begin(self, _connection: sa.Connection) -> None:
+        self._changes = False
         if self.silent:
             raise self._error("begin")
 
     def _commit(self, connection: sa.Connection) -> None:
-        how, self._lose = self._lose, ""
-        if not how:
+        if not self._lose or not self._changes:
             return
+        how, self._lose = self._lose, ""
         driver: Any = connection.connection.dbapi_connection
         if "made" in how:
             driver.execute("COMMIT")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from velocity import app
+from velocity import installation
 from velocity.cli.words import clean
 from velocity.config import ConfigError, Settings, load
 from velocity.store import transfer
@@ -69,9 +69,9 @@ def import_(file: Path, config: Path | None) -> None:
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
 
     def work(database: Database) -> int:
-        lock = app.leadership(settings.data_dir)
+        lock = installation.leadership(settings.data_dir)
         try:
-            app.open_database(database)
+            installation.open_database(database)
             return transfer.load(database, data.splitlines())
         finally:
             lock.close()
@@ -108,10 +108,10 @@ def _settings(config: Path | None) -> Settings:
 
 def _with(settings: Settings, work: Callable[[Database], T]) -> T:
     try:
-        database = app.database_of(settings)
+        database = installation.database_of(settings)
         try:
             return work(database)
         finally:
             asyncio.run(database.close())
-    except (app.CannotStart, DatabaseError) as error:
+    except (installation.CannotStart, DatabaseError) as error:
         raise click.ClickException(str(error)) from None

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from velocity import app
+from velocity import installation
 from velocity.access.passwords import Passwords
 from velocity.cli import password
 from velocity.cli.words import clean
@@ -30,15 +30,15 @@ def passwd(name: str, password_stdin: bool) -> None:
         )
     try:
         asyncio.run(_set(settings, name, chosen))
-    except app.CannotStart as error:
+    except installation.CannotStart as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"the password of {clean(name)} is set; all sessions of the user have ended", err=True)
 
 
 async def _set(settings: Settings, name: str, chosen: str) -> None:
-    lock = app.leadership(settings.data_dir)
-    database = app.database_of(settings)
-    app.open_database(database)
+    lock = installation.leadership(settings.data_dir)
+    database = installation.database_of(settings)
+    installation.open_database(database)
     store = SqlAccess(database)
     try:
         found = [user for user in store.load().users if user.name == name]

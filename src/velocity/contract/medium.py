@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.fields import Bytes, MediaType, Name, Revision, SeenRevision, UnixTime, Warnings
+from velocity.contract.fields import Bytes, Gid, MediaType, Mpid, Name, Revision, SeenRevision, UnixTime, Warnings
 from velocity.contract.media import MediumRequest, MediumView
 from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem
+from velocity.contract.tasks import TaskStarted, Tid
 
 
 class Qcow2Layout(Wire, frozen=True):
@@ -54,6 +55,25 @@ class MediumAltered(Wire, frozen=True):
         Meta(description="the fields whose changes a VM that runs with the medium sees at its next start"),
     ]
     warnings: Warnings | UnsetType = UNSET
+
+
+class MoveMedium(Change, frozen=True, kw_only=True):
+    mid: UUID
+    gid: Annotated[Gid, Meta(description="its new group; absent: the one that it has")] | UnsetType = UNSET
+    mpid: Annotated[Mpid, Meta(description="its new pool; absent: the one that it has")] | UnsetType = UNSET
+
+
+class MediumMoved(Wire, frozen=True):
+    mid: UUID
+    tid: Annotated[Tid, Meta(description="the task that moves its bytes; absent: it is moved")] | UnsetType = UNSET
+
+
+class ConvertMedium(Change, frozen=True, kw_only=True):
+    mid: UUID
+    format: Annotated[
+        Literal["raw", "qcow2"],
+        Meta(description="the one that it has: its file is written anew without what is zero or freed in it"),
+    ]
 
 
 SHOW = Operation(
@@ -106,4 +126,56 @@ ALTER = Operation(
     ours=True,
 )
 
-OPERATIONS = (SHOW, ALTER)
+MOVE = Operation(
+    name="move_medium",
+    summary="Move a medium to another group, to another pool as a task, or both; the VMs that use it keep it",
+    method=Method.PUT,
+    path="/m/media/move",
+    route=43,
+    request=MoveMedium,
+    response=MediumMoved,
+    needs=Holds(Permission.MEDIA_REMOVE, On.MEDIUM),
+    failures=(
+        Failure(
+            43200,
+            403,
+            Problem.NO_PERMISSION,
+            "velocity.media.remove is needed on the medium's group, and velocity.media.create on the new one",
+        ),
+        Failure(43201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        Failure(43210, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+        Failure(43211, 404, Problem.GROUP_NOT_FOUND, "no such group"),
+        Failure(43212, 404, Problem.POOL_NOT_FOUND, "no such pool for the group"),
+        Failure(43220, 409, Problem.MEDIUM_NAME_TAKEN, "the group already has a medium with that name in this pool"),
+        Failure(43221, 406, Problem.POOL_QUOTA, "the quota or the free space of the pool does not suffice"),
+        Failure(43222, 406, Problem.POOL_AWAY, "one of the two pools is away or read-only"),
+        Failure(43223, 409, Problem.MEDIUM_IN_USE, "a VM runs with it, or it is being copied or changed"),
+        Failure(43224, 409, Problem.MEDIUM_ATTACHED, "it is attached to a VM that could not use it in the new group"),
+    ),
+    ours=True,
+)
+
+CONVERT = Operation(
+    name="convert_medium",
+    summary="Convert a medium in place, or write its file anew so that it takes less space; its VMs keep it",
+    method=Method.PUT,
+    path="/m/media/convert",
+    route=42,
+    request=ConvertMedium,
+    response=TaskStarted,
+    needs=Holds(Permission.MEDIA_CREATE, On.MEDIUM),
+    failures=(
+        Failure(42200, 403, Problem.NO_PERMISSION, "velocity.media.create is needed on the medium's group"),
+        Failure(42201, 403, Problem.POOL_NOT_MANAGED, "the group may not manage media in this pool"),
+        Failure(42210, 404, Problem.MEDIUM_NOT_FOUND, "no such medium"),
+        Failure(42211, 404, Problem.GROUP_NOT_FOUND, "the medium's group is being deleted"),
+        Failure(42212, 404, Problem.POOL_NOT_FOUND, "the medium's pool is not one of its group's"),
+        Failure(42221, 406, Problem.POOL_QUOTA, "the free space of the pool does not suffice"),
+        Failure(42222, 406, Problem.POOL_AWAY, "the pool is away or read-only"),
+        Failure(42223, 409, Problem.MEDIUM_IN_USE, "a VM runs with it, or it is being copied or changed"),
+        Failure(42224, 406, Problem.NOT_AN_IMAGE, "it holds an image or a packed file, which is to be imported first"),
+    ),
+    ours=True,
+)
+
+OPERATIONS = (SHOW, ALTER, MOVE, CONVERT)

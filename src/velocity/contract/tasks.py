@@ -27,10 +27,14 @@ class TaskState(enum.Enum):
 
 class TaskInfo(Wire, frozen=True):
     tid: Tid
-    kind: Annotated[str, Meta(description="fetch, import, clone, clone_vm or empty (the trash)")]
+    kind: Annotated[
+        str, Meta(description="fetch, import, clone, clone_vm, move, convert, compact or empty (the trash)")
+    ]
     uid: Annotated[int, Meta(description="the user who started it")]
     gid: Gid
-    name: Annotated[str, Meta(description="the name of the medium or VM that it makes; `trash` of kind `empty`")]
+    name: Annotated[
+        str, Meta(description="the name of the medium or VM that it makes or changes; `trash` of kind `empty`")
+    ]
     state: TaskState
     done: Annotated[int, Meta(description="the progress so far, in its unit")]
     total: Annotated[int, Meta(description="the total, in its unit; 0: not known")]
@@ -41,7 +45,7 @@ class TaskInfo(Wire, frozen=True):
         Annotated[str, Meta(description="why it failed; of kind `empty`, what was removed, and what was not and why")]
         | UnsetType
     ) = UNSET
-    mid: Annotated[UUID, Meta(description="the medium that it made")] | UnsetType = UNSET
+    mid: Annotated[UUID, Meta(description="the medium that it made or changed")] | UnsetType = UNSET
     vmid: Annotated[Vmid, Meta(description="the VM that it made")] | UnsetType = UNSET
     done_bytes: Annotated[int, Meta(description="the progress in bytes, while it runs")] | UnsetType = UNSET
     """Where the unit is another."""

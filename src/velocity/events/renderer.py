@@ -118,13 +118,18 @@ class EventRenderer:
             self._set(audience, events.SetVm(object=view))
 
     def _medium(self, mid: object, line: GroupPath) -> None:
-        audience = HoldersUpward(Permission.MEDIA_LIST.bit, line)
-        medium = self._library.find(mid)
+        bit, medium = Permission.MEDIA_LIST.bit, self._library.find(mid)
         if medium is None:
             self._media.pop(mid, None)
-            self._gone("medium", mid, audience)
-        elif _put(self._media, mid, shown := self._shown(medium)):
+            self._gone("medium", mid, HoldersUpward(bit, line))
+            return
+        had, shown = self._media.get(mid), self._shown(medium)
+        if had is not None and had.view.gid != medium.gid:  # who sees both groups is told anew at once
+            left = self._directory.line(self._directory.existing(had.view.gid))
+            self._gone("medium", mid, HoldersUpward(bit, tuple(left)))
+        if _put(self._media, mid, shown):
             length = len(encode(shown.view))
+            audience = HoldersUpward(bit, tuple(self._directory.line(self._directory.existing(medium.gid))))
             self._emit(audience, b"set", ByReader(lambda held: encode(events.SetMedium(object=shown.to(held))), length))
 
     def _shown(self, medium: Medium) -> ShownMedium:

@@ -289,6 +289,6 @@ class _Parts:
 
 def made(library: Library, fleet: Fleet, uuid: UUID) -> Made:
     """What a task was to make, if it is there."""
-    if library.find(uuid) is not None:
-        return uuid
+    if (mid := library.made(uuid)) is not None:
+        return mid
     return next((keeper.machine.vmid for keeper in fleet.all() if keeper.machine.uuid == uuid), None)

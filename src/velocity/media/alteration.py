@@ -22,7 +22,7 @@ from velocity.media.attachments import AttachedVm, Attachments
 from velocity.media.library import Library
 from velocity.media.port import MediaStore
 from velocity.media.reservations import Reservations
-from velocity.media.rules import CALL_DEADLINE, Medium, described, grows_not
+from velocity.media.rules import CALL_DEADLINE, Medium, described, grows_not, written_by_nobody
 from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 from velocity.media.usage import DiskUsage
@@ -98,7 +98,7 @@ class Alteration:
             waiting, warnings = _waiting(old, new, runs), await self._warnings(old, new)
             plan.warns(warnings)
             new, late = await self._carry_out(old, new, keep, in_run=bool(runs))
-            if _written_by_nobody(old) != _written_by_nobody(new):
+            if written_by_nobody(old) != written_by_nobody(new):
                 self._reclaim(new.mid)
         await self._usage.measure([new])
         return new, waiting, [*warnings, *late]
@@ -131,7 +131,7 @@ class Alteration:
             vm = self._attachments.visible_name(runs[0])
             words = f"{vm} only reads {mine}, and would not see it grow: stop it first"
             raise Refused(Problem.MEDIUM_IN_USE, words, field="size")
-        was, becomes = _written_by_nobody(old), _written_by_nobody(new)
+        was, becomes = written_by_nobody(old), written_by_nobody(new)
         field = "readonly" if new.readonly != old.readonly else "type"
         writer = next((one for one in runs if one.writing), None)
         if becomes and not was and writer is not None:
@@ -239,10 +239,6 @@ class Alteration:
         with self._sources.changing(medium, "being changed", alone=not runs):
             await self._grow(medium, in_run=bool(runs))
             self._library.add(await self._grown(replace(medium, growing=False)))
-
-
-def _written_by_nobody(medium: Medium) -> bool:
-    return medium.readonly or medium.is_iso
 
 
 def _waiting(old: Medium, new: Medium, runs: list[AttachedVm]) -> list[str]:

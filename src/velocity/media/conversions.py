@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID, uuid4
@@ -127,6 +127,10 @@ class Conversions:
         """Make it: it waits out of sight, to be committed and settled. Whatever goes wrong, nothing of it remains."""
         async with self._turns[copy.source.mpid, copy.medium.mpid].place(caller.uid):
             return await self._fill(copy.medium, copy.reservation, progress, right)
+
+    def turn(self, caller: Caller, source: int, target: int) -> AbstractAsyncContextManager[None]:
+        """A place among those who read in one pool and write in the other, within."""
+        return self._turns[source, target].place(caller.uid)
 
     async def import_fetched(
         self, caller: Caller, file: Medium, medium: Medium, reservation: Reservation, progress: TaskProgress,

@@ -37,6 +37,10 @@ class Library:
     def find(self, mid: object) -> Medium | None:
         return self._media.get(mid) if isinstance(mid, UUID) else None
 
+    def made(self, uuid: UUID) -> UUID | None:
+        """The medium that a task was to make, or to bring to a `Medium.place`; None: it is not there."""
+        return next((one.mid for one in self._media.values() if uuid in (one.mid, one.place)), None)
+
     def all(self) -> list[Medium]:
         return list(self._media.values())
 

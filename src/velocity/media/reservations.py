@@ -111,7 +111,9 @@ class Reservations:
         if takes and size:
             self._quotas.take(takes, new.mpid, size)
         self._names.add(_name(new))
-        if moves and frees:
+        if moves:
+            if not takes:
+                plan.consumes(new.gid, {"bytes": size}, mpid=new.mpid)
             plan.consumes(old.gid, {"bytes": -old.size}, mpid=old.mpid)
         kept = False
 

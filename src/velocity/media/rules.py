@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import UNSET
@@ -60,6 +60,11 @@ class Medium:
     @cached_property
     def ref(self) -> MediaRef:
         return MediaRef(self.mpid, self.mid, self.format)
+
+    @property
+    def place(self) -> UUID:
+        """Another one wherever its bytes are: by it a task is known that was to bring them there."""
+        return uuid5(self.mid, f"{self.mpid} {self.format}")
 
     @property
     def is_iso(self) -> bool:
@@ -144,6 +149,11 @@ def boot_warning(medium: Medium, called: str | None = None) -> str | None:
     """What a person should know before trying to boot from it here, or None. `called`: what the caller may call it."""
     called = called or repr(medium.name)
     return _unfit(medium, called) or _boots_not(medium, called)
+
+
+def written_by_nobody(medium: Medium) -> bool:
+    """Whatever rights and pools permit."""
+    return medium.readonly or medium.is_iso
 
 
 def is_blank(medium: Medium, takes: Callable[[UUID], int]) -> bool:

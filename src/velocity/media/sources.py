@@ -45,13 +45,14 @@ class Sources:
         """What tasks do with each, in words, and what they make."""
         self._downloads: dict[UUID, set[Download]] = {}
         self._changes: dict[UUID, tuple[Does, bool]] = {}
-        """What is done with each, and whether its bytes are kept from others meanwhile."""
+        """What is done with each, and whether VMs are kept from it meanwhile."""
 
     @contextmanager
     def changing(self, medium: Medium, does: Does, *, alone: bool) -> Iterator[None]:
-        """Within, nobody else changes or deletes it and, with `alone`, nobody reads it and no VM starts with it.
+        """Within, nobody else changes or deletes it and, with `alone`, no VM starts with it.
 
-        Raises `Refused(MEDIUM_IN_USE)`, with `alone` also while a VM runs with it or a task reads it.
+        Raises `Refused(MEDIUM_IN_USE)`, with `alone` also while a VM runs with it or a task reads it. What is being
+        changed is read by nobody meanwhile; what is moved or converted stays as it is until that is done.
         """
         self.check_unchanged(medium)
         if alone:
@@ -67,13 +68,18 @@ class Sources:
         found = self._changes.get(mid)
         return found and found[0]
 
-    def check_unchanged(self, medium: Medium, *, reads: bool = False) -> None:
-        """Raises `Refused(MEDIUM_IN_USE)` while it is changed. `reads`: while its bytes are kept from others."""
-        does, alone = self._changes.get(medium.mid, ("", False))
-        if does and (alone or not reads):
+    def check_unchanged(self, medium: Medium) -> None:
+        """Raises `Refused(MEDIUM_IN_USE)` while it is changed, moved or converted."""
+        if (does := self.change_of(medium.mid)) is not None:
             mine = self._library.visible_name(medium)
             cure = "try again" if does == "being changed" else "cancel that task (`velocity task list`)"
             raise Refused(Problem.MEDIUM_IN_USE, f"{mine} is {does}: wait until that has ended, or {cure}", field="mid")
+
+    def _check_readable(self, medium: Medium) -> None:
+        self.check_unwritten(medium)
+        self._states.check_declared(medium)
+        if self._changes.get(medium.mid) == ("being changed", True):
+            self.check_unchanged(medium)
 
     def _check_unused(self, medium: Medium) -> None:
         mine = self._library.visible_name(medium)
@@ -94,9 +100,7 @@ class Sources:
     @contextmanager
     def reading(self, medium: Medium, does: Literal["cloned to", "imported as"], made: Medium) -> Iterator[None]:
         """A task reads it within, on also when it is deleted. Raises `Refused(MEDIUM_IN_USE)`."""
-        self.check_unwritten(medium)
-        self.check_unchanged(medium, reads=True)
-        self._states.check_declared(medium)
+        self._check_readable(medium)
         reader = does, made
         readers = self._readers.setdefault(medium.mid, [])
         readers.append(reader)
@@ -112,9 +116,7 @@ class Sources:
         """A client reads it within, as long as what is yielded does not refuse: to be asked about each piece that was
         read, before it is sent. Raises `Refused(MEDIUM_IN_USE)`.
         """
-        self.check_unwritten(medium)
-        self.check_unchanged(medium, reads=True)
-        self._states.check_declared(medium)
+        self._check_readable(medium)
         download = Download(medium)
         downloads = self._downloads.setdefault(medium.mid, set())
         downloads.add(download)
@@ -148,7 +150,8 @@ class Sources:
         `writes`; None: nobody can write to it.
         """
         medium = self._library.get(mid)
-        self.check_unchanged(medium, reads=True)
+        if self._changes.get(mid, ("", False))[1]:
+            self.check_unchanged(medium)
         if writes is None:
             return
         mine = self._library.visible_name(medium)

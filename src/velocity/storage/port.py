@@ -215,10 +215,14 @@ class Import(Value, frozen=True):
 
 
 class Clone(Value, frozen=True):
-    """Make the same of another object, of the same bytes if it has the same format."""
+    """Make the same of another object, of the same bytes if it has the same format, unless it is to be `compact`.
+
+    A compact one has no space for what is zero, or that nothing refers to; it may be the same object, anew.
+    """
 
     source: MediaRef
     target: MediaRef
+    compact: bool = False
 
 
 Job = Import | Clone

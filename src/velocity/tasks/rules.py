@@ -11,6 +11,8 @@ KEPT = 24 * 3600
 """Seconds for which a task that has ended is kept."""
 EMPTY = "empty"
 """The kind of what empties the trash; the others make a medium, or a VM."""
+CHANGING = frozenset({"move", "convert", "compact"})
+"""But for these, which change one."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Task:
 
 def interrupted(kind: str) -> str:
     """Why it failed, of a task that a restart of the server has ended."""
+    if kind in CHANGING:
+        return "interrupted by a restart of the server; the medium is as it was: start it again"
     if kind == EMPTY:
         return "interrupted by a restart of the server: start it again for what is left"
     return "interrupted by a restart of the server; nothing was kept: start it again"

@@ -37,6 +37,7 @@ from velocity.media.fetching import Fetching
 from velocity.media.library import Library
 from velocity.media.pools import Pools
 from velocity.media.quotas import PoolQuotas
+from velocity.media.relocation import Relocation
 from velocity.media.reservations import Reservations
 from velocity.media.resumable import Resumables
 from velocity.media.sources import Sources
@@ -84,6 +85,7 @@ class Services:
     screens: VmScreens
     tasks: Tasks
     conversions: Conversions
+    relocation: Relocation
     fetching: Fetching
     images: Images
     resumables: Resumables

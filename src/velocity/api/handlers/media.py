@@ -145,6 +145,17 @@ async def alter(call: Call[medium.AlterMedium]) -> medium.MediumAltered:
     return medium.MediumAltered(mid=one.mid, revision=one.revision, waiting=waiting, warnings=warnings or UNSET)
 
 
+@handles(medium.MOVE)
+async def move(call: Call[medium.MoveMedium]) -> medium.MediumMoved:
+    tid = await call.services.relocation.move(call.caller, call.request)
+    return medium.MediumMoved(mid=call.request.mid, tid=UNSET if tid is None else tid)
+
+
+@handles(medium.CONVERT)
+async def convert(call: Call[medium.ConvertMedium]) -> TaskStarted:
+    return TaskStarted(tid=await call.services.relocation.convert(call.caller, call.request))
+
+
 @handles(media.DELETE)
 async def delete(call: Call[media.DeleteMedium]) -> Nothing:
     await call.services.deletion.delete(call.caller, call.request, purge=call.purges(call.request.purge))

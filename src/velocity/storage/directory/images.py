@@ -78,13 +78,14 @@ class Conversion:
     """From `kind` to `format`, of a disk of `size` bytes.
 
     A `foreign` image is one that somebody has brought: it is looked at again in the step before, as it waited for its
-    turn.
+    turn. One that is to be `compact` is written anew, whatever its format.
     """
 
     kind: str
     format: str
     size: int
     foreign: bool
+    compact: bool = False
 
 
 class Images:
@@ -153,7 +154,7 @@ class Images:
     ) -> None:
         kind, format_, size = conversion.kind, conversion.format, conversion.size
         length = (await source.do(os.fstat)).st_size
-        same = kind == format_ and length <= most(size)
+        same = kind == format_ and length <= most(size) and not conversion.compact
         if conversion.foreign:
             if await self._look(source, kind, uid) != size:
                 raise refused("it has changed since it was inspected: import it again")

@@ -102,9 +102,13 @@ class RunningJob:
     def _pools(self) -> tuple[int, int]:
         return self._job.source.pool, self._job.target.pool
 
+    @property
+    def _is_compact(self) -> bool:
+        return isinstance(self._job, Clone) and self._job.compact
+
     def _is_shared(self, source: int) -> bool:
         """Whether the file system needs no bytes for the same once more. In a thread."""
-        if self._job.source.format != self._job.target.format:
+        if self._job.source.format != self._job.target.format or self._is_compact:
             return False
         try:
             probe = os.open(self._pool.places.moving, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -200,7 +204,7 @@ class RunningJob:
     async def _convert(self, image: ImageFile, kind: str, *, foreign: bool) -> int:
         self._done, self._total = 0, self._size
         format_ = self._job.target.format
-        conversion = Conversion(kind, format_, self._size, foreign)
+        conversion = Conversion(kind, format_, self._size, foreign, self._is_compact)
         async with self._target(self._size, format_) as target:
             await self._images.convert(image, target, conversion, self._pools, self._tell)
         return self._size

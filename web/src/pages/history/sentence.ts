@@ -170,6 +170,13 @@ function phrase({ operation, gid: at, uid: by, permissions }: Told, target: Targ
       return ["downloaded", "download", medium()];
     case "end_upload":
       return ["ended the upload of", "end the upload of", medium()];
+    case "move_medium": {
+      const pooled = target.mpid === undefined ? [] : [" to ", pool()];
+      const grouped = target.gid === undefined ? [] : [" to ", group()];
+      return ["moved", "move", medium(), ...pooled, ...grouped];
+    }
+    case "convert_medium":
+      return ["began to convert", "convert", medium()];
     case "alter_medium":
       return ["changed", "change", medium()];
     case "delete_medium":

@@ -5,6 +5,9 @@ import { bytes, duration } from "@/ui/format";
 const DOING: Record<string, string> = {
   import: "Importing",
   clone: "Making the clone",
+  move: "Moving",
+  convert: "Converting",
+  compact: "Compacting",
   clone_vm: "Making the VM",
   fetch: "Fetching",
   empty: "Emptying the",
@@ -12,6 +15,9 @@ const DOING: Record<string, string> = {
 const WORK: Record<string, string> = {
   import: "Import of",
   clone: "Clone",
+  move: "Move of",
+  convert: "Conversion of",
+  compact: "Compaction of",
   clone_vm: "VM",
   fetch: "Fetch of",
   empty: "Emptying of the",

@@ -1,0 +1,63 @@
+"""An installation before a server is wired over it: its data directory, and its database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from velocity.config import Settings
+from velocity.store.database import Database
+from velocity.store.errors import DatabaseError
+from velocity.store.leadership import Busy, FileLock
+
+
+class CannotStart(Exception):
+    """The server cannot start over this data; the message has the cure."""
+
+
+class InUse(CannotStart):
+    """Another server works on the same data directory, or on the same database."""
+
+
+def leadership(data_dir: Path) -> FileLock:
+    """A lock that dies with its holder: one server on a data directory. Raises `InUse`."""
+    lock = FileLock(data_dir / "lock")
+    try:
+        lock.take()
+    except Busy:
+        raise InUse("another Velocity server uses this data directory: stop it first") from None
+    return lock
+
+
+def database_of(settings: Settings) -> Database:
+    """Not opened yet. Raises `CannotStart`."""
+    try:
+        return Database(settings.database_url)
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+
+
+def open_database(database: Database, begin: Callable[[str], None] = lambda what: None) -> None:
+    """Raises `CannotStart`. `begin`: see `Database.open`."""
+    try:
+        database.open(begin)
+    except Busy:
+        raise InUse("another Velocity server uses this database: stop it first") from None
+    except DatabaseError as error:
+        raise CannotStart(str(error)) from None
+
+
+def check_first(settings: Settings, what: str) -> None:
+    """A new installation is begun in an empty data directory only. Raises `CannotStart`.
+
+    Beside what an installation has left, an empty database is a lost one: to begin anew would empty the pools' trash.
+    """
+    places = [settings.data_dir / name for name in ("machines", "pools")]
+    left = [place for place in places if place.is_dir() and any(place.iterdir())]
+    left += [settings.key_file] if settings.key_file.exists() else []
+    if left:
+        raise CannotStart(
+            f"{what}, but there is data of an installation: {', '.join(map(str, left))}: restore the database from "
+            "its backup (velocity db import FILE), or correct the setting `database`; to start over, move that data "
+            "away"
+        )

@@ -1,0 +1,241 @@
+"""How a medium is moved to another group or pool, and how it is converted and compacted in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from msgspec import UNSET
+
+from velocity import plan
+from velocity.access.directory import Directory
+from velocity.access.lasting import Check, WhileAllowed, check_admitted, still_holds
+from velocity.access.sessions import Caller
+from velocity.access.updates import DirectoryWriter
+from velocity.contract.medium import ConvertMedium, MoveMedium
+from velocity.contract.permissions import Permission
+from velocity.contract.problems import OutcomeUnknown, Problem, Refused
+from velocity.media.assignments import Assignments
+from velocity.media.attachments import Attachments
+from velocity.media.conversions import Conversions
+from velocity.media.creation import still_creates
+from velocity.media.library import Library
+from velocity.media.port import MediaStore
+from velocity.media.reservations import Reservations
+from velocity.media.room import Room
+from velocity.media.rules import CALL_DEADLINE, Medium, grows_not, written_by_nobody
+from velocity.media.sources import Does, Sources
+from velocity.media.states import PoolStates
+from velocity.media.usage import DiskUsage
+from velocity.storage.formats import refused
+from velocity.storage.port import Belongs, Clone, JobProgress, Jobs, Trash
+from velocity.tasks.service import TaskProgress, Tasks
+from velocity.uninterrupted import whole
+
+DOES: dict[str, Does] = {"move": "being moved", "convert": "being converted", "compact": "being compacted"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one medium to the same at another place, or in another file; `kind` is its task's."""
+
+    kind: str
+    old: Medium
+    new: Medium
+
+    @property
+    def job(self) -> Clone:
+        return Clone(self.old.ref, self.new.ref, compact=self.kind == "compact")
+
+
+class Relocation:
+    """Moves and converts media, which their VMs keep: they are known by their ids.
+
+    Bytes are made anew beside the old ones, out of sight. The database then says which count, and the others go: a
+    crash leaves the one or the other.
+    """
+
+    def __init__(
+        self,
+        store: MediaStore,
+        jobs: Jobs,
+        trash: Trash,
+        directory: Directory,
+        updates: DirectoryWriter,
+        library: Library,
+        attachments: Attachments,
+        assignments: Assignments,
+        states: PoolStates,
+        room: Room,
+        sources: Sources,
+        reservations: Reservations,
+        conversions: Conversions,
+        usage: DiskUsage,
+        tasks: Tasks,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._trash = trash
+        self._directory = directory
+        self._updates = updates
+        self._library = library
+        self._attachments = attachments
+        self._assignments = assignments
+        self._states = states
+        self._room = room
+        self._sources = sources
+        self._reservations = reservations
+        self._conversions = conversions
+        self._usage = usage
+        self._tasks = tasks
+
+    async def move(self, caller: Caller, request: MoveMedium) -> int | None:
+        """The task that moves its bytes; None: it is done. Raises `Refused`, before anything has begun."""
+        old = self._library.get(request.mid)
+        gid = old.gid if request.gid is UNSET else request.gid
+        mpid = old.mpid if request.mpid is UNSET else request.mpid
+        self._check_creates(caller, gid)
+        self._assignments.check_managed(caller, gid, mpid)
+        for one in {old.mpid, mpid} if old.mpid != mpid else ():
+            await self._states.check(one)
+        check_admitted()
+        self._check_creates(caller, gid)
+        old = self._library.get(request.mid)
+        new = replace(old, gid=gid, mpid=mpid)
+        self._states.check_declared(old)
+        self._check_attached(old, new)
+        changes = {field: (getattr(old, field), getattr(new, field)) for field in ("gid", "mpid")}
+        plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes=changes)
+        if old == new:
+            return None
+        if old.mpid != new.mpid:
+            return await self._begin(caller, Change("move", old, new))
+        with self._sources.changing(old, "being changed", alone=False), self._reservations.change(old, new) as keep:
+            await whole(self._keep(new, keep, check_admitted))
+        return None
+
+    async def convert(self, caller: Caller, request: ConvertMedium) -> int:
+        """The task. Raises `Refused`, before it has begun."""
+        old = self._library.get(request.mid)
+        self._assignments.check_managed(caller, old.gid, old.mpid)
+        await self._states.check(old.mpid)
+        check_admitted()
+        old = self._library.get(request.mid)
+        self._states.check_declared(old)
+        kind = "compact" if request.format == old.format else "convert"
+        if kind == "convert" and (why := grows_not(old)):
+            raise refused(why, done="converted")
+        new = replace(old, format=request.format)
+        plan.step("change", "medium", old.name, id=old.mid, gid=old.gid, changes={"format": (old.format, new.format)})
+        return await self._begin(caller, Change(kind, old, new))
+
+    def _check_creates(self, caller: Caller, gid: int) -> None:
+        """Of the new group: one that is not there counts as group 0, as everywhere."""
+        if not self._directory.holds(caller.uid, Permission.MEDIA_CREATE, self._directory.existing(gid)):
+            raise Refused(
+                Problem.NO_PERMISSION,
+                f"you need {Permission.MEDIA_CREATE.value} on {self._directory.called(caller.uid, gid)}, where it "
+                "is to go: ask someone who can assign it there",
+                field="gid",
+            )
+
+    def _check_attached(self, old: Medium, new: Medium) -> None:
+        """Raises `Refused` where a VM has it that could not use it as before: only its own group's may it write to."""
+        for holder in self._attachments.attached_vms(old.mid) if old.gid != new.gid else ():
+            shared = written_by_nobody(old) and new.gid in self._directory.line(holder.gid)
+            if holder.gid != new.gid and not shared:
+                mine, vm = self._library.visible_name(old), self._attachments.visible_name(holder)
+                raise Refused(
+                    Problem.MEDIUM_ATTACHED,
+                    f"{mine} is attached to {vm}, which is not in the new group and could no longer use it as it does: "
+                    "detach it there first",
+                    field="gid",
+                )
+
+    async def _begin(self, caller: Caller, change: Change) -> int:
+        old, new = change.old, change.new
+        check = self._still_allowed(caller, change)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._sources.changing(old, DOES[change.kind], alone=True))
+            keep = stack.enter_context(self._reservations.change(old, new))
+            prepared = await self._jobs.prepare(change.job, deadline=CALL_DEADLINE)
+            stack.push_async_callback(self._jobs.cancel, new.ref, deadline=CALL_DEADLINE)
+            held = stack.pop_all()
+
+        async def work(progress: TaskProgress) -> UUID:
+            turn = self._conversions.turn(caller, old.mpid, new.mpid)
+            async with held, WhileAllowed(check) as right, turn:
+                await self._fill(change, progress, right)
+                await whole(self._commit(change, keep, right.settle))
+            return new.mid
+
+        async def prepare() -> None:
+            await self._room.find(new.gid, new.mpid, prepared.takes)
+
+        goal = None if change.kind == "compact" else new.place
+        try:
+            return await self._tasks.begin(
+                caller, change.kind, old.gid, old.name, goal, work, lambda: self._frees(change), prepare
+            )
+        except BaseException:
+            await whole(held.aclose())
+            raise
+
+    def _still_allowed(self, caller: Caller, change: Change) -> Check:
+        old, new = change.old, change.new
+        check_creates = still_creates(self._directory, self._assignments, caller, new)
+        if change.kind != "move":
+            return check_creates
+        check_removes = still_holds(self._directory, caller.uid, Permission.MEDIA_REMOVE, old.gid)
+
+        def check() -> None:
+            check_removes()
+            check_creates()
+            self._check_attached(old, new)
+
+        return check
+
+    def _frees(self, change: Change) -> None:
+        """Tell a plan what a cancellation gives back."""
+        if change.kind == "move":
+            plan.consumes(change.new.gid, {"bytes": -change.new.size}, mpid=change.new.mpid)
+
+    async def _fill(self, change: Change, progress: TaskProgress, right: WhileAllowed) -> None:
+        """Make its bytes anew, out of sight."""
+        target = change.new.ref
+        await self._jobs.start(target, change.new.size, deadline=CALL_DEADLINE)
+        async for now in self._jobs.watch(target):
+            right.check()
+            if isinstance(now, JobProgress):
+                progress.total, progress.done = now.total, now.done
+
+    async def _commit(self, change: Change, keep: Callable[[], None], settle: Check) -> None:
+        """From here on the new bytes count, or nothing of them remains."""
+        old, new = change.old, change.new
+        moves = old.ref != new.ref
+        try:
+            if moves:
+                await self._trash.lift(old.ref, deadline=CALL_DEADLINE)
+            await self._keep(new, keep, settle)
+        except OutcomeUnknown:
+            raise  # the next start asks the database
+        except BaseException:
+            if moves:
+                await self._trash.settle(old.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
+            await self._trash.settle(new.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+            raise
+        await self._trash.settle(new.ref, Belongs.KEPT, deadline=CALL_DEADLINE)
+        if moves:
+            await self._trash.settle(old.ref, Belongs.NOWHERE, deadline=CALL_DEADLINE)
+        await self._usage.measure([new])
+
+    async def _keep(self, new: Medium, keep: Callable[[], None], settle: Check) -> None:
+        """Commit, then show: in turn with groups that are deleted, so that it goes with the one that it is in."""
+        async with self._updates.changing:
+            self._directory.group(new.gid)
+            settle()
+            await self._store.update(new)
+            keep()
+            self._library.add(new)
