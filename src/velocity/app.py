@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from starlette.types import ASGIApp

@@ -120,7 +120,6 @@ def test_what_is_not_as_the_file_says_and_cannot_be_changed_is_told(
     for old, new, file_name, content, words in (
         ("10M", "5M", "", b"", "medium sys in / is 10.0 MiB, and the file says 5.0 MiB"),
         ("10M", "10485759", "", b"", "is 10485760 bytes, and the file says 10485759 bytes"),
-        ("qcow2", "raw", "", b"", "has the format qcow2, and the file says raw"),
         ("", "", "a.iso", IMAGE * 2, "is 2.0 KiB, and the file says 4.0 KiB"),
         ("", "", "a.iso", IMAGE[::-1], "has another content than a.iso"),
         ("", "", "b.img", IMAGE[::-1], "has another content than b.img"),
@@ -151,13 +150,18 @@ def test_a_medium_grows_and_gets_the_type_that_the_file_says(host: Host, tmp_pat
     assert "nothing to do" in host.ok("apply", file)
 
 
-def test_a_medium_in_another_pool_is_told(tmp_path: Path) -> None:
+@pytest.mark.holds("CLI-27")
+def test_a_medium_moves_to_the_pool_that_the_file_says_and_is_converted(tmp_path: Path) -> None:
     pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "default"), (2, "fast"))]
     with hosting(tmp_path / "data", pools=pools) as host:
         host.ok("media", "create", "sys", "--size", "1M", "--pool", "fast")
-        file = written(tmp_path, '[[media]]\nname = "sys"\nsize = "1M"\n')
-        told = host.run("apply", file, "--yes")
-        assert told.exit_code == 1 and "lies in pool fast (2), and the file says default (1)" in told.stdout
+        mid = json.loads(host.ok("media", "show", "sys", "--json"))["mid"]
+        file = written(tmp_path, '[[media]]\nname = "sys"\nsize = "1M"\npool = "default"\nformat = "raw"\n')
+        assert "change medium sys in /: pool default, format raw" in host.ok("apply", file, "--plan")
+        host.ok("apply", file, "--yes")
+        one = json.loads(host.ok("media", "show", "sys", "--json"))
+        assert (one["mid"], one["mpid"], one["format"]) == (mid, 1, "raw")
+        assert "nothing to do" in host.ok("apply", file)
         both = written(tmp_path, "".join(f'[[media]]\nname = "sys"\nsize = "1M"\npool = {one}\n' for one in (1, 2)))
         host.ok("apply", both, "--yes")
         assert "nothing to do" in host.ok("apply", both)

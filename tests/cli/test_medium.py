@@ -1,12 +1,14 @@
-"""`velocity media show` and `set`."""
+"""`velocity media show`, `set`, `move`, `convert` and `compact`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.host import Host
+from tests.host import Host, hosting
+from velocity.config import PoolSetting
 
 
 @pytest.mark.holds("CLI-28")
@@ -32,3 +34,21 @@ def test_a_medium_is_shown_renamed_and_grown(host: Host) -> None:
     assert "it is read-only" in host.ok("media", "show", "system")
     host.ok("media", "set", "system", "--writable")
     assert json.loads(host.ok("media", "set", "system", "--writable", "--json"))["waiting"] == []
+
+
+@pytest.mark.holds("CLI-33")
+def test_a_medium_is_moved_converted_and_compacted(tmp_path: Path) -> None:
+    pools = [PoolSetting(mpid=one, name=name, path=tmp_path / name) for one, name in ((1, "default"), (2, "fast"))]
+    with hosting(tmp_path / "data", pools=pools) as host:
+        host.ok("media", "create", "sys", "--size", "1M")
+        mid = json.loads(host.ok("media", "show", "sys", "--json"))["mid"]
+        assert host.run("media", "move", "sys").exit_code == 2
+        assert host.ok("media", "move", "sys", "--to-pool", "fast").split() == [mid]
+        assert "fast (2)" in host.ok("media", "show", "sys")
+        host.ok("group", "create", "team")
+        host.ok("pool", "assign", "fast", "team", "--write", "--manage")
+        host.ok("media", "move", "sys", "--to", "team")
+        host.ok("media", "convert", "sys", "raw", "--group", "team")
+        assert "raw" in host.ok("media", "show", "sys")
+        host.ok("media", "compact", "sys")
+        assert host.ok("media", "convert", "sys", "qcow2", "--detach").strip().isdigit()

@@ -44,6 +44,9 @@ VERBS = {
     "set": "velocity.cli.media_change:set_",
     "fetch": "velocity.cli.fetching:fetch",
     "catalogue": "velocity.cli.fetching:catalogue",
+    "move": "velocity.cli.media_change:move",
+    "convert": "velocity.cli.media_change:convert",
+    "compact": "velocity.cli.media_change:compact",
 }
 """Those that are elsewhere."""
 

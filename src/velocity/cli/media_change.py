@@ -1,16 +1,18 @@
-"""`velocity media show` and `set`: the verbs about one medium."""
+"""`velocity media show`, `set`, `move`, `convert` and `compact`: the verbs about one medium."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import click
 from msgspec import UNSET
 
 from velocity.cli import connection, resolve, where
 from velocity.cli.amounts import SIZE, to_bytes
-from velocity.cli.output import as_json, json_option, show_json, warn
+from velocity.cli.output import as_json, done, json_option, show_json, warn
 from velocity.cli.plan import changing
+from velocity.cli.task import follow
 from velocity.cli.where import GROUP
 from velocity.cli.words import clean
 from velocity.client import Client
@@ -92,3 +94,55 @@ def set_(
     warn(answer.warnings or [])
     waits = f"; VMs that run see at their next start: {', '.join(answer.waiting)}" if answer.waiting else ""
     click.echo(f"{found.label} is changed{waits}")
+
+
+@click.command()
+@MEDIUM
+@click.option("--to", type=where.TYPE, metavar="GROUP", help="Its new group.")
+@click.option("--to-pool", type=resolve.POOL, metavar="POOL", help="Its new pool.")
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@GROUP
+@changing
+def move(medium: str, to: int | None, to_pool: int | None, detach: bool, group: int | None) -> None:
+    """Move MEDIUM to another group, another pool, or both. The VMs that use it keep it, and are stopped meanwhile."""
+    if to is None and to_pool is None:
+        raise click.UsageError("say where to: --to GROUP, --to-pool POOL, or both")
+    client = connection.connect()
+    found = resolve.medium(client, group, medium)
+    moved = client.move_medium(
+        mid=found.id, gid=UNSET if to is None else to, mpid=UNSET if to_pool is None else to_pool
+    )
+    if isinstance(moved.tid, int):
+        follow(client, moved.tid, detach)
+    else:
+        done(f"{found.label} is moved")
+
+
+@click.command()
+@MEDIUM
+@click.argument("format_", metavar="FORMAT", type=click.Choice(["raw", "qcow2"]))
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@GROUP
+@changing
+def convert(medium: str, format_: str, detach: bool, group: int | None) -> None:
+    """Convert MEDIUM to FORMAT (raw or qcow2) in its place. The VMs that use it keep it, and are stopped meanwhile."""
+    client = connection.connect()
+    found = resolve.medium(client, group, medium)
+    _convert(client, found.id, format_, detach)
+
+
+@click.command()
+@MEDIUM
+@click.option("--detach", is_flag=True, help="Do not wait until it is done: print the task.")
+@GROUP
+@changing
+def compact(medium: str, detach: bool, group: int | None) -> None:
+    """Write MEDIUM's file anew, without what is zero or freed in it. The VMs that use it are stopped meanwhile."""
+    client = connection.connect()
+    found = resolve.medium(client, group, medium)
+    _convert(client, found.id, client.show_medium(mid=found.id).format, detach)
+
+
+def _convert(client: Client, mid: UUID, format_: str, detach: bool) -> None:
+    started = client.convert_medium(mid=mid, format="raw" if format_ == "raw" else "qcow2")
+    follow(client, started.tid, detach)

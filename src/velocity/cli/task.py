@@ -22,7 +22,7 @@ TASK = click.argument("tid", metavar="TASK", type=resolve.TASK)
 
 @click.group()
 def task() -> None:
-    """Tasks: fetches, imports, clones, emptying the trash. TASK is the name of what it makes, or its id (`id:4`)."""
+    """Tasks: fetches, imports, clones, moves, emptying the trash. TASK is the name of what it is about, or `id:4`."""
 
 
 @task.command("list")

@@ -63,8 +63,7 @@ class MediaSteps:
         named = {self.mpid(one.pool) for one in others if self._place(one) == self._place(entry)}
         moved = next((one for one in there if one.mpid not in named), None)
         if moved is not None:
-            pools = [resolve.pool_label(self._client, one) for one in (moved.mpid, mpid)]
-            self.differences.append(f"{label} lies in pool {pools[0]}, and the file says {pools[1]}: {_CURE}")
+            self._changes[key] = moved.mid, {"pool": mpid, **dict(_changes(entry, moved, wanted))}
             return False
         self.planned.add(self._place(entry))
         return True
@@ -75,7 +74,12 @@ class MediaSteps:
 
     def change(self, entry: MediumEntry) -> None:
         mid, changes = self._change(entry)
-        self._client.alter_medium(mid=mid, **changes)
+        if altered := {field: value for field, value in changes.items() if field in ("size", "type")}:
+            self._client.alter_medium(mid=mid, **altered)
+        if "pool" in changes and isinstance(tid := self._client.move_medium(mid=mid, mpid=changes["pool"]).tid, int):
+            check_done(watch(self._client, tid))
+        if "format" in changes:
+            check_done(watch(self._client, self._client.convert_medium(mid=mid, format=changes["format"]).tid))
 
     def _change(self, entry: MediumEntry) -> tuple[UUID, dict[str, Any]]:
         return self._changes.get((self._places.key(entry.group), self.mpid(entry.pool), entry.name), (UUID(int=0), {}))
@@ -105,8 +109,6 @@ class MediaSteps:
             yield f"is {has}, and the file says {says}: {_CURE}"
         elif entry.file is not None and self._is_other(found, self._base / entry.file):
             yield f"has another content than {clean(entry.file)}: {_CURE}"
-        if entry.format is not None and entry.format != found.format:
-            yield f"has the format {found.format}, and the file says {entry.format}: {_CURE}"
 
     def _is_other(self, medium: MediumInfo, file: Path) -> bool:
         """Whether its bytes are not those of a file as long. What VMs may write to is theirs, and not compared."""
@@ -183,6 +185,8 @@ def _changes(entry: MediumEntry, found: MediumInfo, wanted: int | None) -> Itera
         yield "size", wanted
     if entry.type is not None and entry.type.casefold() != found.type.casefold():
         yield "type", entry.type
+    if entry.format is not None and entry.format != found.format:
+        yield "format", entry.format
 
 
 _CURE = "this cannot be changed; make a medium of another name, or remove this one first"
