@@ -148,6 +148,12 @@ async def test_what_cannot_change_while_it_runs_waits_with_its_reason(subject: S
     await subject.hypervisor.machines.start(other, old, deadline=DEADLINE)
     altered = await becomes(subject, other, old, disk(2, Bus.BLOCK))
     assert altered.spec.disks == () and "needs hardware 2" in altered.waits[0].why
+    usb = msgspec.structs.replace(old, disks=(disk(2, Bus.USB), disk(3)))
+    third = machine()
+    await subject.hypervisor.machines.start(third, usb, deadline=DEADLINE)
+    added = (disk(2, Bus.USB), disk(3), disk(4, Bus.USB), disk(5))
+    altered = await becomes(subject, third, usb, *added)
+    assert (altered.spec.disks, altered.waits) == (added, ()), "by the controllers that are there"
 
 
 @pytest.mark.holds("GUEST-59")

@@ -518,6 +518,45 @@ class AsyncMethods(abc.ABC):
             medium.AlterMedium(mid=mid, name=name, type=type, size=size, readonly=readonly, revision=revision),
         )
 
+    async def move_medium(
+        self, *, mid: UUID, gid: int | UnsetType = UNSET, mpid: int | UnsetType = UNSET
+    ) -> medium.MediumMoved:
+        """Move a medium to another group, to another pool as a task, or both; the VMs that use it keep it.
+
+        Refused with:
+        403 43200: velocity.media.remove is needed on the medium's group, and velocity.media.create on the new one
+        403 43201: the group may not manage media in this pool
+        404 43210: no such medium
+        404 43211: no such group
+        404 43212: no such pool for the group
+        409 43220: the group already has a medium with that name in this pool
+        406 43221: the quota or the free space of the pool does not suffice
+        406 43222: one of the two pools is away or read-only
+        409 43223: a VM runs with it, or it is being copied or changed
+        409 43224: it is attached to a VM that could not use it in the new group
+        """
+        from velocity.contract import medium
+
+        return await self.call(medium.MOVE, medium.MoveMedium(mid=mid, gid=gid, mpid=mpid))
+
+    async def convert_medium(self, *, mid: UUID, format: Literal["raw", "qcow2"]) -> tasks.TaskStarted:
+        """Convert a medium in place, or write its file anew so that it takes less space; its VMs keep it.
+
+        Refused with:
+        403 42200: velocity.media.create is needed on the medium's group
+        403 42201: the group may not manage media in this pool
+        404 42210: no such medium
+        404 42211: the medium's group is being deleted
+        404 42212: the medium's pool is not one of its group's
+        406 42221: the free space of the pool does not suffice
+        406 42222: the pool is away or read-only
+        409 42223: a VM runs with it, or it is being copied or changed
+        406 42224: it holds an image or a packed file, which is to be imported first
+        """
+        from velocity.contract import medium
+
+        return await self.call(medium.CONVERT, medium.ConvertMedium(mid=mid, format=format))
+
     async def list_uploads(
         self, *, gid: int, limit: int | UnsetType = UNSET, before: UUID | UnsetType = UNSET
     ) -> uploads.Uploads:

@@ -32,7 +32,7 @@ class Blank(NoMedia):
             return super().open(media, readonly=readonly)
         path = self.data_dir / f"{media.medium}"
         with path.open("ab") as file:
-            file.truncate(1 << 20)
+            file.truncate(max(1 << 20, file.tell()))
         return os.open(path, os.O_RDONLY if readonly else os.O_RDWR)
 
     def direct_lacks(self, media: MediaRef, descriptor: int, *, readonly: bool) -> str:
@@ -65,9 +65,9 @@ def disks(**more: Any) -> tuple[DiskSpec, ...]:
     )
 
 
-async def started(driver: QemuHypervisor, *all_disks: DiskSpec) -> Incarnation:
+async def started(driver: QemuHypervisor, *all_disks: DiskSpec, **more: Any) -> Incarnation:
     who = machine()
-    wanted = msgspec.structs.replace(spec(driver, held=True, displays=0), disks=all_disks)
+    wanted = msgspec.structs.replace(spec(driver, held=True, displays=0), disks=all_disks, **more)
     await driver.machines.start(who, wanted, deadline=DEADLINE)
     return who
 

@@ -1,90 +1,90 @@
-"""NICs that a server had begun to plug in when it was killed; and what bounds a process that grows."""
+"""What QEMU itself says of devices that change while it runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
-from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
-from velocity.hypervisor.port import Incarnation, MachineSpec, NatSpec, NicSpec
-from velocity.hypervisor.qemu import scopes
-from velocity.hypervisor.qemu.live import removal
-from velocity.hypervisor.waits import NO_PORT
+from tests.hypervisor.qemu.test_disks import driver, started
+from tests.ports.subjects import DEADLINE, spec
+from velocity.hypervisor.port import FIRST_HARDWARE, Bus, DiskSpec, MachineSpec, Stop
+from velocity.hypervisor.qemu import filesizes
+from velocity.hypervisor.qemu.driver import QemuHypervisor
+from velocity.storage.port import MediaRef
 
+__all__ = ["driver"]
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
-FIRST, SECOND, NINTH = (NatSpec(nic, f"52:54:00:00:00:{nic:02x}") for nic in (1, 2, 10))
+RESOURCE = 24
+"""CAP_SYS_RESOURCE. capabilities(7)"""
 
 
-async def runs(qemu: QemuSubject, *nics: NicSpec) -> tuple[Incarnation, MachineSpec]:
-    who = machine()
-    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), nics=nics)
-    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
-    return who, made
+def disk(number: int, bus: Bus = Bus.USB, **more: Any) -> DiskSpec:
+    return DiskSpec(MediaRef(1, UUID(int=number + 1), "raw"), bus, readonly=False, cdrom=False, **more)
 
 
-async def killed_while_it_plugged(qemu: QemuSubject, who: Incarnation, made: MachineSpec, *, there: bool) -> None:
-    """Before or after QEMU had the second NIC; nothing says so but that it was to come."""
-    if there:
-        await qemu.driver.machines.alter(who, msgspec.structs.replace(made, nics=(FIRST, SECOND)), deadline=DEADLINE)
-    entry = qemu.driver.sessions.running(who)
-    entry.run = msgspec.structs.replace(entry.run, made=made, plugged={"nic2": 0})
+def wanted(driver: QemuHypervisor, *disks: DiskSpec, **more: Any) -> MachineSpec:
+    return msgspec.structs.replace(spec(driver, displays=0), disks=disks, **more)
 
 
-async def devices(qemu: QemuSubject, who: Incarnation) -> set[str]:
-    found = await qemu.driver.sessions.running(who).session.execute(
-        "qom-list", deadline=DEADLINE, path="/machine/peripheral"
-    )
-    return {one["name"] for one in found if one["name"].startswith("nic")}
+def may_raise_limits() -> bool:
+    (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("CapEff"))
+    return bool(int(line.split()[1], 16) >> RESOURCE & 1)
 
 
-@pytest.mark.holds("GUEST-63")
-@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
-async def test_a_nic_that_a_killed_server_had_begun_to_plug_in_is_there_once(qemu: QemuSubject, there: bool) -> None:
-    who, made = await runs(qemu, FIRST)
-    await killed_while_it_plugged(qemu, who, made, there=there)
-    both = msgspec.structs.replace(made, nics=(FIRST, SECOND))
-    altered = await qemu.driver.machines.alter(who, both, deadline=DEADLINE)
-    assert (altered.spec.nics, altered.waits) == ((FIRST, SECOND), ())
-    assert await devices(qemu, who) == {"nic1", "nic2"}
-    assert qemu.driver.sessions.running(who).run.plugged == {"nic2": 0}
+@pytest.mark.holds("GUEST-66")
+async def test_no_hub_comes_between_a_usb_disk_and_its_controller(driver: QemuHypervisor) -> None:
+    """Of hardware 1, the last port of a controller is taken by its number; of hardware 2, there is another one."""
+    for hardware in (FIRST_HARDWARE, "2"):
+        who = await started(driver, disk(0), hardware=hardware)
+        asked = wanted(driver, disk(0), disk(1), hardware=hardware)
+        assert (await driver.machines.alter(who, asked, deadline=DEADLINE)).waits == ()
+        line = "info usb"
+        execute = driver.adoption.running(who).session.execute
+        said = await execute("human-monitor-command", deadline=DEADLINE, **{"command-line": line})
+        assert said.count("Device ") == 2 and "Hub" not in said, said
+        await driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
 
 
-@pytest.mark.holds("GUEST-63")
-@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
-async def test_and_where_it_is_not_wanted_any_more_it_goes_and_nothing_takes_its_place(
-    qemu: QemuSubject, there: bool
+@pytest.mark.holds("GUEST-66")
+async def test_a_larger_disk_may_be_written_to_its_end_or_waits_where_nobody_can_permit_that(
+    driver: QemuHypervisor, tmp_path: Path
 ) -> None:
-    """The guest has not booted, and so lets go of nothing that is there. The other is of the same slot."""
-    who, made = await runs(qemu, FIRST)
-    await killed_while_it_plugged(qemu, who, made, there=there)
-    other = msgspec.structs.replace(made, nics=(FIRST, NINTH))
-    altered = await qemu.driver.machines.alter(who, other, deadline=DEADLINE)
-    assert altered.spec.nics == ((FIRST,) if there else (FIRST, NINTH))
-    assert [one.why for one in altered.waits] == ([removal.NOT_YET, NO_PORT] if there else [])
-    assert await devices(qemu, who) == ({"nic1", "nic2"} if there else {"nic1", "nic10"})
+    who = await started(driver, disk(0))
+    large = tmp_path / str(disk(1).media.medium)
+    with large.open("wb") as file:
+        file.truncate(8 << 30)
+    altered = await driver.machines.alter(who, wanted(driver, disk(0), disk(1)), deadline=DEADLINE)
+    bound = filesizes.of_process(driver.adoption.running(who).session.pid)
+    assert bound is not None
+    if may_raise_limits():
+        assert (altered.waits, bound) == ((), (8 << 30) + filesizes.SLACK)
+    else:
+        assert "CAP_SYS_RESOURCE" in altered.waits[0].why and bound < 8 << 30
+        assert altered.spec.disks == (disk(0),)
 
 
-@pytest.mark.holds("GUEST-62")
-async def test_what_bounds_its_memory_follows_before_it_grows_and_after_it_has_shrunk(
-    qemu: QemuSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a busctl that notes what it is asked."""
-    asked = tmp_path / "asked"
-    (tmp_path / "busctl").write_text(f'#!/bin/sh\necho "$@" >>{asked}\n')
-    (tmp_path / "busctl").chmod(0o755)
-    who = machine()
-    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), max_cpus=2, max_memory=128)
-    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
-    monkeypatch.setattr(scopes.bound, "__defaults__", (tmp_path,))
-    for memory, cpus in ((128, 1), (64, 2)):
-        wanted = msgspec.structs.replace(made, memory=memory, cpus=cpus)
-        await qemu.driver.machines.alter(who, wanted, deadline=DEADLINE)
-    most = [int(line.split()[-1]) >> 20 for line in asked.read_text().splitlines()]
-    sizes = [msgspec.structs.replace(made, memory=memory, cpus=cpus) for memory, cpus in ((128, 1), (128, 2), (64, 2))]
-    grown, both, shrunk = map(scopes.most_memory, sizes)
-    assert [most[0], most[-2], most[-1]] == [grown, both, shrunk]
-    assert all(f"velocity-{who.machine}-{who.epoch}.scope" in line for line in asked.read_text().splitlines())
+@pytest.mark.holds("GUEST-66")
+async def test_what_a_server_that_was_killed_has_left_half_done_is_closed(driver: QemuHypervisor) -> None:
+    """A node without a device, a descriptor without a node, and a note of a disk that never came."""
+    who = await started(driver, disk(0))
+    entry = driver.sessions.running(who)
+    asked = wanted(driver, disk(0))
+    both = await driver.machines.alter(who, wanted(driver, disk(0), disk(1)), deadline=DEADLINE)
+    assert both.waits == ()
+    await entry.session.execute("device_del", deadline=DEADLINE, id=entry.run.drives[1].outer)
+    with Path("/dev/null").open("rb") as lent:
+        await entry.session.lend(lent.fileno(), "disk9", deadline=DEADLINE)
+    ghost = msgspec.structs.replace(entry.run.drives[1], number=7)
+    entry.run = msgspec.structs.replace(entry.run, drives=(*entry.run.drives, ghost))
+    altered = await driver.machines.alter(who, asked, deadline=DEADLINE)
+    assert (altered.spec.disks, altered.waits) == ((disk(0),), ())
+    nodes = await entry.session.execute("query-named-block-nodes", deadline=DEADLINE, flat=True)
+    assert sorted(one["node-name"] for one in nodes if one["node-name"].startswith("disk")) == ["disk0"]
+    sets = await entry.session.execute("query-fdsets", deadline=DEADLINE)
+    assert not any(str(fd.get("opaque", "")).startswith("disk") for one in sets for fd in one["fds"])
+    assert [one.number for one in entry.run.drives] == [0]

@@ -191,9 +191,9 @@ async def _plug_drive(change: Change, found: Found, bus: Bus) -> None:
 
 async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpec | None) -> None:
     where = f"bus={drive.at}" if drive.bus is Bus.BLOCK else f"bus={drive.at}.0"
-    for text in devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware)):
+    for place, text in enumerate(devices(drive, disk, where, BOOT + drive.number, thread_of(change.hardware))):
         try:
-            await change.execute("device_add", **as_arguments(text))
+            await _add_device(change, text, places.ports_to_try(change, drive) if place == 0 else [""])
         except (Unknown, NotRunning):
             raise
         except HypervisorError:
@@ -203,6 +203,20 @@ async def _add_devices(change: Change, found: Found, drive: Drive, disk: DiskSpe
         found.devices.add(as_arguments(text)["id"])
     if disk is not None and drive.cdrom:
         found.media[drive.device] = drive.number
+
+
+async def _add_device(change: Change, text: str, ports: Sequence[str]) -> None:
+    """At the first of these ports that is free."""
+    for port in ports:
+        try:
+            await change.execute("device_add", **as_arguments(text + port))
+        except (Unknown, NotRunning):
+            raise
+        except HypervisorError as error:
+            if port == ports[-1] or "port" not in str(error):
+                raise
+        else:
+            return
 
 
 def _next(change: Change, found: Found) -> int:

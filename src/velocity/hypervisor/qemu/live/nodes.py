@@ -9,7 +9,6 @@ import resource
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import Cache, DiskSpec, HypervisorError, NotRunning, Unknown
 from velocity.hypervisor.qemu import filesizes
-from velocity.hypervisor.qemu.command import FIRST_SET
 from velocity.hypervisor.qemu.disk_options import as_arguments, node, node_name
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found
@@ -83,6 +82,6 @@ async def sweep(change: Change, found: Found, used: set[int]) -> None:
     opened = set(found.nodes.values())
     for one in await change.execute("query-fdsets"):
         fdset = one["fdset-id"]
-        ours = fdset >= FIRST_SET and any(str(fd.get("opaque", "")).startswith("disk") for fd in one["fds"])
+        ours = any(str(fd.get("opaque", "")).startswith("disk") for fd in one["fds"])
         if ours and fdset not in opened:
             await change.execute("remove-fd", **{"fdset-id": fdset})

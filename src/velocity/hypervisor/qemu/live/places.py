@@ -57,9 +57,10 @@ async def _thread(change: Change, found: Found) -> None:
 
 
 async def _usb(change: Change, found: Found) -> str:
-    """A controller with a port to spare, as QEMU puts a slow hub of its own before who would take the last one."""
-    for controller, ports in change.run.usb.items():
-        if controller in found.devices and _taken(change, controller) < ports - 1:
+    """A controller with a free port: one that keeps another, if there is such or can be plugged."""
+    there = {one: ports - _taken(change, one) for one, ports in change.run.usb.items() if one in found.devices}
+    for controller, free in sorted(there.items(), key=lambda one: one[1], reverse=True):
+        if free > 1 or (free == 1 and change.free_port() is None):
             return controller
     number = next(one for one in range(len(change.run.usb) + 1) if f"xhci{one}" not in change.run.usb)
     controller = f"xhci{number}"
@@ -73,6 +74,17 @@ async def _usb(change: Change, found: Found) -> str:
 def _taken(change: Change, controller: str) -> int:
     disks = sum(one.at == controller for one in change.drives)
     return disks + (len(usb_inputs(change.made)) if controller == "xhci0" else 0)
+
+
+def ports_to_try(change: Change, drive: Drive) -> list[str]:
+    """What is said of a USB device's port: nothing, but of one that takes the last of its controller.
+
+    Before such a one QEMU puts a slow hub of its own, unless it is told the port, and it alone knows which is free.
+    """
+    ports = change.run.usb.get(drive.at, 0)
+    if drive.bus is not Bus.USB or _taken(change, drive.at) < ports:
+        return [""]
+    return [f",port={port}" for port in range(ports, 0, -1)]
 
 
 async def _plug(change: Change, text: str) -> None:

@@ -1,0 +1,90 @@
+"""NICs that a server had begun to plug in when it was killed; and what bounds a process that grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.ports.subjects import DEADLINE, QemuSubject, machine, spec
+from velocity.hypervisor.port import Incarnation, MachineSpec, NatSpec, NicSpec
+from velocity.hypervisor.qemu import scopes
+from velocity.hypervisor.qemu.live import removal
+from velocity.hypervisor.waits import NO_PORT
+
+pytestmark = [pytest.mark.anyio, pytest.mark.guest]
+
+FIRST, SECOND, NINTH = (NatSpec(nic, f"52:54:00:00:00:{nic:02x}") for nic in (1, 2, 10))
+
+
+async def runs(qemu: QemuSubject, *nics: NicSpec) -> tuple[Incarnation, MachineSpec]:
+    who = machine()
+    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), nics=nics)
+    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
+    return who, made
+
+
+async def killed_while_it_plugged(qemu: QemuSubject, who: Incarnation, made: MachineSpec, *, there: bool) -> None:
+    """Before or after QEMU had the second NIC; nothing says so but that it was to come."""
+    if there:
+        await qemu.driver.machines.alter(who, msgspec.structs.replace(made, nics=(FIRST, SECOND)), deadline=DEADLINE)
+    entry = qemu.driver.sessions.running(who)
+    entry.run = msgspec.structs.replace(entry.run, made=made, plugged={"nic2": 0})
+
+
+async def devices(qemu: QemuSubject, who: Incarnation) -> set[str]:
+    found = await qemu.driver.sessions.running(who).session.execute(
+        "qom-list", deadline=DEADLINE, path="/machine/peripheral"
+    )
+    return {one["name"] for one in found if one["name"].startswith("nic")}
+
+
+@pytest.mark.holds("GUEST-63")
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+async def test_a_nic_that_a_killed_server_had_begun_to_plug_in_is_there_once(qemu: QemuSubject, there: bool) -> None:
+    who, made = await runs(qemu, FIRST)
+    await killed_while_it_plugged(qemu, who, made, there=there)
+    both = msgspec.structs.replace(made, nics=(FIRST, SECOND))
+    altered = await qemu.driver.machines.alter(who, both, deadline=DEADLINE)
+    assert (altered.spec.nics, altered.waits) == ((FIRST, SECOND), ())
+    assert await devices(qemu, who) == {"nic1", "nic2"}
+    assert qemu.driver.sessions.running(who).run.plugged == {"nic2": 0}
+
+
+@pytest.mark.holds("GUEST-63")
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+async def test_and_where_it_is_not_wanted_any_more_it_goes_and_nothing_takes_its_place(
+    qemu: QemuSubject, there: bool
+) -> None:
+    """The guest has not booted, and so lets go of nothing that is there. The other is of the same slot."""
+    who, made = await runs(qemu, FIRST)
+    await killed_while_it_plugged(qemu, who, made, there=there)
+    other = msgspec.structs.replace(made, nics=(FIRST, NINTH))
+    altered = await qemu.driver.machines.alter(who, other, deadline=DEADLINE)
+    assert altered.spec.nics == ((FIRST,) if there else (FIRST, NINTH))
+    assert [one.why for one in altered.waits] == ([removal.NOT_YET, NO_PORT] if there else [])
+    assert await devices(qemu, who) == ({"nic1", "nic2"} if there else {"nic1", "nic10"})
+
+
+@pytest.mark.holds("GUEST-62")
+async def test_what_bounds_its_memory_follows_before_it_grows_and_after_it_has_shrunk(
+    qemu: QemuSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a busctl that notes what it is asked."""
+    asked = tmp_path / "asked"
+    (tmp_path / "busctl").write_text(f'#!/bin/sh\necho "$@" >>{asked}\n')
+    (tmp_path / "busctl").chmod(0o755)
+    who = machine()
+    made = msgspec.structs.replace(spec(qemu.driver, held=True, displays=0), max_cpus=2, max_memory=128)
+    await qemu.driver.machines.start(who, made, deadline=DEADLINE)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+    monkeypatch.setattr(scopes.bound, "__defaults__", (tmp_path,))
+    for memory, cpus in ((128, 1), (64, 2)):
+        wanted = msgspec.structs.replace(made, memory=memory, cpus=cpus)
+        await qemu.driver.machines.alter(who, wanted, deadline=DEADLINE)
+    most = [int(line.split()[-1]) >> 20 for line in asked.read_text().splitlines()]
+    sizes = [msgspec.structs.replace(made, memory=memory, cpus=cpus) for memory, cpus in ((128, 1), (128, 2), (64, 2))]
+    grown, both, shrunk = map(scopes.most_memory, sizes)
+    assert [most[0], most[-2], most[-1]] == [grown, both, shrunk]
+    assert all(f"velocity-{who.machine}-{who.epoch}.scope" in line for line in asked.read_text().splitlines())
