@@ -72,6 +72,7 @@ async def test_a_larger_disk_may_be_written_to_its_end_or_waits_where_nobody_can
 async def test_what_a_server_that_was_killed_has_left_half_done_is_closed(driver: QemuHypervisor) -> None:
     """A node without a device, a descriptor without a node, and a note of a disk that never came."""
     who = await started(driver, disk(0))
+    await driver.machines.resume(who, deadline=DEADLINE)  # one that is halted closes descriptors when it goes on
     entry = driver.sessions.running(who)
     asked = wanted(driver, disk(0))
     both = await driver.machines.alter(who, wanted(driver, disk(0), disk(1)), deadline=DEADLINE)
