@@ -112,7 +112,7 @@ async def test_a_disk_grows_and_never_becomes_smaller(w: World) -> None:
         assert await w.refused("PATCH", MEDIUM, mid=mid, size=MIB) == (406, 14425)
 
 
-@pytest.mark.holds("IMAGE-41")
+@pytest.mark.holds("IMAGE-46")
 async def test_a_disk_grows_in_the_vm_that_runs_with_it(w: World) -> None:
     mid = await w.medium("disk", size=2 * MIB)
     writer = await w.vm("writer", media=[{"mid": mid, "mode": "BLOCK"}])
@@ -130,7 +130,7 @@ async def test_a_disk_grows_in_the_vm_that_runs_with_it(w: World) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.holds("IMAGE-41")
+@pytest.mark.holds("IMAGE-46")
 async def test_what_a_vm_only_reads_does_not_grow_while_it_runs(w: World) -> None:
     mid = await w.medium("disk", size=2 * MIB)
     reader = await w.vm("reader", media=[{"mid": mid, "mode": "BLOCK", "readonly": True}])
