@@ -21,35 +21,32 @@ class Outcome:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self.patience = patience
-        self._doubt: asyncio.Future[None] | None = None
-        """Done as long as it is unknown."""
         self._found: asyncio.Future[None] | None = None
+        """To be done when it is known; None: it is."""
+        self._waiting: dict[asyncio.Future[Any], Callable[[], bool]] = {}
+        """Those who wait for what they have asked for, and whether they are ready to be told that it is unknown."""
 
     @property
     def unknown(self) -> bool:
-        return self._doubt is not None and self._doubt.done()
+        return self._found is not None
 
     async def check(self) -> None:
         """Raises `Refused(UNAVAILABLE)` when nothing can be written soon, so that nobody waits for that in vain."""
         if self._found is not None:
-            await asyncio.wait({self._found}, timeout=min(BRIEF, self.patience))
+            await asyncio.wait({self._found}, timeout=min(BRIEF, self.patience / 2))
         if self.unknown:
             raise Refused(Problem.UNAVAILABLE, "the database does not respond; nothing was changed: try again later")
 
     def is_lost(self) -> None:
-        if not self.unknown:
-            self._future().set_result(None)
+        if self._found is None:
             self._found = asyncio.get_running_loop().create_future()
+            for told in self._waiting:
+                self._tell_later(told)
 
     def is_found(self) -> None:
         if self._found is not None:
             self._found.set_result(None)
-            self._found = self._doubt = None
-
-    def _future(self) -> asyncio.Future[None]:
-        if self._doubt is None:
-            self._doubt = asyncio.get_running_loop().create_future()
-        return self._doubt
+            self._found = None
 
     async def await_commit(self, work: Coroutine[Any, Any, T], ready: Callable[[], bool] = lambda: True) -> T:
         """What `work` gives. Raises `OutcomeUnknown` when it stands still for want of an outcome.
@@ -57,29 +54,44 @@ class Outcome:
         The work goes on then, and what it shows is the truth when that is found out. Before it is `ready`, as long as
         it waits for the client, it is let be.
         """
-        doing = asyncio.ensure_future(work)
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting[told] = ready
+        if self.unknown:
+            self._tell_later(told)
+        doing = asyncio.ensure_future(_do(work, told))
         try:
-            while not doing.done():
-                doubt: asyncio.Future[Any] = self._future()
-                await asyncio.wait({doing, doubt}, return_when=asyncio.FIRST_COMPLETED)
-                if not doing.done():
-                    await asyncio.wait({doing}, timeout=self.patience)
-                if not doing.done() and self.unknown and ready():
-                    raise OutcomeUnknown(OutcomeUnknown.message)
+            return await told
         except asyncio.CancelledError:
             doing.cancel()
             await asyncio.wait({doing})
             raise
-        except OutcomeUnknown:
-            doing.add_done_callback(_seen)
-            raise
-        try:
-            return doing.result()
         finally:
-            del doing  # its failure holds it by this frame: a cycle, which only the collector would find
+            del self._waiting[told]
+            del told  # a failure in it holds it by this frame: a cycle, which only the collector would find
+
+    def _tell_later(self, told: asyncio.Future[Any]) -> None:
+        asyncio.get_running_loop().call_later(self.patience, self._tell, told)
+
+    def _tell(self, told: asyncio.Future[Any]) -> None:
+        if not self.unknown or told.done():
+            return
+        if self._waiting[told]():
+            told.set_exception(OutcomeUnknown(OutcomeUnknown.message))
+        else:
+            self._tell_later(told)
 
 
-def _seen(done: asyncio.Future[Any]) -> None:
-    """Nobody waits for it any more: its failure is no fault."""
-    if not done.cancelled():
-        done.exception()
+async def _do(work: Coroutine[Any, Any, T], told: asyncio.Future[T]) -> None:
+    """Do it, and tell in the very step of the loop. That nobody waits for it any more is no fault."""
+    try:
+        result = await work
+    except asyncio.CancelledError:
+        told.cancel()
+    except Exception as error:
+        if not told.done():
+            told.set_exception(error)
+    else:
+        if not told.done():
+            told.set_result(result)
+    finally:
+        del told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from velocity.contract.operation import Wire
 from velocity.contract.trash import TrashItem
@@ -13,6 +14,7 @@ NAMED = ("uid", "gid", "parent_gid", "vmid", "mid", "mpid", "tid", "trid", "sid"
 """The fields of requests that say what it was about. A field that is not here is never written down."""
 ID = {"vm": "vmid", "medium": "mid", "group": "gid"}
 """By the kind of an item of the trash."""
+PLAIN = re.compile(r"[\w.:@+-]+")
 MOST = 200
 """Characters of a text from outside."""
 
@@ -45,16 +47,21 @@ def target(request: Wire, answer: Wire | None = None) -> str:
 
     A text that is no plain word is quoted, as JSON does it: none looks like a field of its own.
     """
-    found = ((name, getattr(request, name, None)) for name in NAMED)
+    found = ((name, getattr(request, name)) for name in _named(type(request)))
     told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     if isinstance(answer, TrashItem):
         told += [(ID[answer.kind], answer.id), ("name", answer.name)]
     return short(" ".join(f"{name}={_quoted(value)}" for name, value in told))
 
 
+@cache
+def _named(request: type[Wire]) -> tuple[str, ...]:
+    return tuple(name for name in NAMED if hasattr(request, name))
+
+
 def _quoted(value: object) -> str:
     text = str(value)
-    return text if re.fullmatch(r"[\w.:@+-]+", text) else json.dumps(text, ensure_ascii=False)
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def vmid(*told: Wire | None) -> int | None:

@@ -90,7 +90,8 @@ class Claims:
             self._writers.setdefault(mid, set()).add(uuid)
         for mac in claim.macs:
             self._macs.setdefault(mac, set()).add(uuid)
-        self._places.update(claim.places)
+        for place in claim.places:
+            self._places[place] += 1
         self.last_place = max([self.last_place, *claim.places])
         self._attachments.attach(uuid, claim.media, partial(self._holder, uuid, claim))
         self._quotas.count(claim.line, claim.amount)
@@ -113,7 +114,8 @@ class Claims:
             self._macs[mac].discard(uuid)
             if not self._macs[mac]:
                 del self._macs[mac]
-        self._places.subtract(claim.places)
+        for place in claim.places:
+            self._places[place] -= 1
         self._attachments.detach(uuid, claim.media)
         self._quotas.count(claim.line, NOTHING - claim.amount)
 

@@ -103,7 +103,7 @@ class Provisioning:
         except Refused:  # it came too late to be deletion with its group
             await self._store.remove(vmid)
             raise
-        return replace(draft, vmid=vmid)
+        return Machine(vmid, draft.uuid, draft.gid, draft.name, draft.spec)
 
     async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
         """Its keeper, and what will not work as one might expect."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import ip_network
 from itertools import chain
 from uuid import UUID
@@ -24,7 +25,7 @@ def made_macs(machine: UUID, nic: int) -> Iterator[str]:
     for attempt in range(ATTEMPTS):
         salt = (nic - 1).to_bytes(4, "big") + (bytes((attempt,)) if attempt else b"")
         tail = hashlib.sha256(machine.bytes + salt).digest()[:3]
-        yield ":".join(f"{byte:02x}" for byte in b"\x52\x54\x00" + tail)
+        yield f"52:54:00:{tail.hex(':')}"
 
 
 def slot(nic: int) -> int:
@@ -66,11 +67,15 @@ def next_place(last: int, networks: Sequence[str], taken: Callable[[int], bool])
 
 def places(networks: Sequence[str]) -> int:
     """The first place that is not in them, as IPv4's last address is for all; where there are none, as many as ever."""
-    return min([ip_network(one).num_addresses - 1 for one in networks], default=2**16)
+    return min([_network(one).num_addresses - 1 for one in networks], default=2**16)
 
 
 def addresses(networks: Sequence[str], place: int) -> tuple[str, ...]:
     """Those of the NIC at that place; none where it does not fit."""
     if not FIRST_PLACE <= place < places(networks):
         return ()
-    return tuple(str(ip_network(one)[place]) for one in networks)
+    return tuple(str(_network(one)[place]) for one in networks)
+
+
+_network = lru_cache(ip_network)
+"""A host has few, and to read one takes as long as to find a place in it."""
