@@ -184,23 +184,21 @@ def _launch(
     overtaken: threading.Event,
 ) -> Run:
     prepare_state(place, who, spec)
-    nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
-    try:
-        run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=place.bounds)
-    except FileExistsError:
-        raise  # another run's
-    except OSError:
-        clear(Run(machine=who.machine, epoch=who.epoch, boot=""))
-        raise
-    undo.callback(clear, run)
     # Our copies end with this block: a lock and a listening socket live as long as any copy of them.
     with contextlib.ExitStack() as copies:
         files = _open_files(place, who, spec, copies)
         writable = [file for file, disk in zip(files.disks, spec.disks, strict=True) if not disk.readonly]
         largest = filesizes.largest(writable)
         in_memory = filesizes.in_memory(writable) >> 20
-        run = msgspec.structs.replace(run, spool=spool.below(largest, place.bounds), disks_in_memory=in_memory)
-        place.runs.write(run)  # before there is a process that writes so
+        nat = any(isinstance(nic, NatSpec) and not nic.place for nic in spec.nics)
+        try:
+            run = place.runs.begin(who.machine, who.epoch, nat=nat, spool=spool.below(largest, place.bounds))
+        except FileExistsError:
+            raise  # another run's
+        except OSError:
+            clear(Run(machine=who.machine, epoch=who.epoch, boot=""))
+            raise
+        undo.callback(clear, run)
         sockets = ListeningSockets(qmp=_listen(place.qmp(who), copies))
         if any(map(has_link, spec.nics)):
             # Noted before they are made: after a crash in between, what is not there needs no removing.
@@ -222,7 +220,7 @@ def _launch(
         _check(overtaken)
         pid = _spawn(place, who, plan, run, largest, copies)
         undo.callback(end, pid)
-    run = msgspec.structs.replace(_made(run, spec), pid=pid, started=start_time(pid) or 0)
+    run = msgspec.structs.replace(_made(run, spec), pid=pid, disks_in_memory=in_memory, started=start_time(pid) or 0)
     place.runs.write(run)
     scopes.enter(pid, who, scopes.most_memory(spec) + in_memory)
     _check(overtaken)

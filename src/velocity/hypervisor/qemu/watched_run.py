@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class WatchedRun:
         self.cleared = asyncio.Event()
         self.noted = False
         """It is on record that it was asked to end."""
-        self.on_asked: Callable[[], Awaitable[None]] = _nothing
+        self.on_asked: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_end: Callable[[RunEnd | None], Awaitable[None]] = _nothing
         self._pidfd = os.pidfd_open(pid)
         self.observed = EventInterpreter(self._tell)
@@ -199,10 +199,10 @@ class WatchedRun:
         until = asyncio.get_running_loop().time() + deadline
         self._asked_to_end = True
         if not self.monitor.hangs and self.begun:
+            self._do(self.on_asked())
             with contextlib.suppress(TimeoutError, HypervisorError):
                 async with asyncio.timeout(min(QUIT_PATIENCE, deadline / 2)):
                     await self.monitor.execute("quit", deadline=None)
-                    await self.on_asked()
                     await self.ended.wait()
         self.kill()
         if not await self._ends_within(until - asyncio.get_running_loop().time()):
