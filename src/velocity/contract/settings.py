@@ -64,8 +64,7 @@ def with_settings(settings: type[Wire], form: Form, *, after: str | None = None)
 
 def settings_of(settings: type[Wire], value: object) -> dict[str, Any]:
     """The settings that `value` has: all, or those that are not absent."""
-    found = ((name, getattr(value, name)) for name in settings.__struct_fields__)
-    return {name: one for name, one in found if one is not UNSET}
+    return {name: one for name in settings.__struct_fields__ if (one := getattr(value, name)) is not UNSET}
 
 
 def waiting(settings: type[Wire]) -> Iterator[str]:

@@ -47,7 +47,7 @@ def target(request: Wire, answer: Wire | None = None) -> str:
 
     A text that is no plain word is quoted, as JSON does it: none looks like a field of its own.
     """
-    found = ((name, getattr(request, name)) for name in _named(type(request)))
+    found = [(name, getattr(request, name)) for name in _named(type(request))]
     told = [(name, value) for name, value in found if isinstance(value, int | str) or hasattr(value, "hex")]
     if isinstance(answer, TrashItem):
         told += [(ID[answer.kind], answer.id), ("name", answer.name)]

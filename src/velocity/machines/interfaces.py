@@ -14,6 +14,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.machines.rules import Spec
 from velocity.network.rules import addresses, made_macs, next_nic, next_place
 
+BRIDGE, NAT = NicType.BRIDGE.value, NicType.NAT.value
 Fits = Callable[[Nic, Nic, Interface], bool]
 """Whether a NIC that was sent is one that the VM has."""
 
@@ -46,7 +47,7 @@ def assigned(machine: UUID, spec: Spec, has: Spec | None, taken: Taken, networks
         macs[place] = macs[place] or _made(machine, ids[place], macs, taken.has_mac)
     interfaces = tuple(Interface(id=nic, mac=mac) for nic, mac in zip(ids, macs, strict=True))
     had = has.nat_places if has else {}
-    nat = [nic for nic, sent in zip(ids, spec.nics, strict=True) if sent.type == NicType.NAT.value]
+    nat = [nic for nic, sent in zip(ids, spec.nics, strict=True) if sent.type == NAT]
     places = _placed(nat, had, taken, networks)
     return msgspec.structs.replace(spec, interfaces=interfaces, last_nic=last, nat_places=places)
 
@@ -67,7 +68,7 @@ def shown(spec: Spec, run: Spec | None, has_nat: bool, networks: Sequence[str]) 
     at = dict(spec.nat_places) if has_nat else {}
     if run is not None:
         at |= {one.id: run.nat_places.get(one.id, 0) for one in run.interfaces}
-    return [_shown(one, at, networks) if nic.type == NicType.NAT.value else one for nic, one in pairs(spec)]
+    return [_shown(one, at, networks) if nic.type == NAT else one for nic, one in pairs(spec)]
 
 
 def _shown(one: Interface, places: Mapping[int, int], networks: Sequence[str]) -> Interface:
@@ -110,6 +111,8 @@ def found(nics: Sequence[Nic], has: Spec | None) -> dict[int, Interface]:
     """
     old = pairs(has)
     by_place = _by_id(nics, [one for _, one in old])
+    if not old:
+        return {}
     in_place = [(place, place) for place in range(len(nics))] if len(nics) == len(old) else []
     in_order = [(place, at) for place in range(len(nics)) for at in range(len(old))]
     for fits in _FITS:
@@ -159,20 +162,27 @@ _FITS: tuple[Fits, ...] = (
 
 def chosen(machine: UUID, spec: Spec, has: Spec | None) -> list[int]:
     """The places of BRIDGE NICs whose MAC address somebody has chosen, and that were not so before."""
-    bridged = NicType.BRIDGE.value
-    before = {(nic.host, one) for nic, one in pairs(has) if nic.type == bridged}
+    bridged = [place for place, nic in enumerate(spec.nics) if nic.type == BRIDGE]
+    if not bridged:
+        return []
+    before = {(nic.host, one) for nic, one in pairs(has) if nic.type == BRIDGE}
+    now = pairs(spec)
     return [
         place
-        for place, (nic, one) in enumerate(pairs(spec))
-        if nic.type == bridged and (nic.host, one) not in before and one.mac not in made_macs(machine, one.id)
+        for place, (nic, one) in [(place, now[place]) for place in bridged]
+        if (nic.host, one) not in before and one.mac not in made_macs(machine, one.id)
     ]
 
 
 def trusted(spec: Spec, has: Spec | None) -> list[int]:
     """The places of trusted NICs that were not so before, on that host NIC."""
+    places = [place for place, nic in enumerate(spec.nics) if nic.trusted is True]
+    if not places:
+        return []
     before = {(one.id, nic.type, nic.host) for nic, one in pairs(has) if nic.trusted is True}
+    now = pairs(spec)
     return [
         place
-        for place, (nic, one) in enumerate(pairs(spec))
-        if nic.trusted is True and (one.id, nic.type, nic.host) not in before
+        for place, (nic, one) in [(place, now[place]) for place in places]
+        if (one.id, nic.type, nic.host) not in before
     ]
