@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from typing import Any
 import pytest
 
 from tests.api.images import qemu_img, wait
-from tests.api.origin import Origin, answers, origin
+from tests.api.origin import Origin, answers, origin, redirects
 from tests.api.world import World, world
+from tests.certificates import certificate
+from tests.patience import PATIENCE
+from velocity.media import checksums
 from velocity.media.catalogue import BUILT_IN, CatalogueError, load
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +71,63 @@ async def test_an_image_is_fetched_by_its_name_and_what_is_made_of_it_is_told(tm
         assert found == media, "it is kept, in the trash too"
 
 
+@pytest.mark.holds("IMAGE-47")
+async def test_an_image_has_the_checksum_that_its_distribution_publishes(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(b"a disk".ljust(1 << 20, b"\0"))
+    content = (tmp_path / "raw").read_bytes()
+    authority = certificate("an authority", authority=True)
+    cert, key = certificate("127.0.0.1", by=authority).write(tmp_path / "served")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    async with origin(context=context) as o, origin() as mirror:
+        url = o.url("/a.raw", scheme="https")
+        o.files["/a.raw"] = redirects(mirror.url("/a.raw"))
+        mirror.files["/a.raw"] = answers("200 OK", body=content)
+        file = tmp_path / "more.toml"
+        file.write_text(entry(url, checksums=o.url("/SUMS", scheme="https")))
+        more: dict[str, Any] = {"catalogues": [str(file)], "fetch_ca": str(tmp_path / "ca.pem")}
+        async with world(tmp_path / "data", **more) as w:
+            (small,) = [one for one in (await w.ok("POST", "/m/catalogue"))["images"] if one["name"] == "small-1"]
+            assert small["trust"] == "checksums"
+            right = hashlib.sha512(content).hexdigest()
+            for sums, said in (
+                (f"{'0' * 128}  a.raw\n", "not the one in the checksums of 127.0.0.1"),
+                (f"{right}  b.raw\n", "a.raw does not stand there"),
+                ("x" * (1 << 20) + "x", "too large"),
+                (f"{right}  a.raw\n", None),
+            ):
+                o.files["/SUMS"] = answers("200 OK", body=sums.encode())
+                request = {"gid": 0, "mpid": 1, "name": "a", "image": "small-1", "format": "raw"}
+                started = await w.ok("PUT", "/m/media/fetch", **request)
+                async with asyncio.timeout(PATIENCE):
+                    await w.server.services.tasks.settle()
+                task = await w.ok("POST", "/t/task", tid=started["tid"])
+                assert (task["state"], said or "") == ("FAILED" if said else "DONE", said or "")
+                assert said is None or said in task["message"]
+                media = (await w.ok("POST", "/m/media/list", gid=0))["media"]
+                assert len(media) == (0 if said else 1), "with other bytes nothing is kept"
+
+
+@pytest.mark.holds("IMAGE-47")
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        (f"{'a' * 128}  x.img\n{'b' * 128}  a.img\n", "b" * 128),
+        (f"{'B' * 64} *a.img\n", "b" * 64),
+        (f"-----BEGIN PGP SIGNED MESSAGE-----\n# a.img: 5 bytes\nSHA256 (a.img) = {'b' * 64}\n", "b" * 64),
+        (f"{'b' * 128}\n", "b" * 128),
+        (f"{'b' * 96}  a.img\n", None),
+        (f"{'b' * 64}  aXimg\n{'b' * 64}  b/a.img\n", None),
+        ("", None),
+    ],
+)
+def test_checksums_are_found_in_every_form_that_distributions_have(text: str, digits: str | None) -> None:
+    found = checksums.find(text, "a.img", "there")
+    assert (found and found.digits) == digits
+    assert found is None or found.algorithm == {64: "sha256", 128: "sha512"}[len(found.digits)]
+
+
 @pytest.mark.holds("IMAGE-42")
 async def test_what_is_no_image_and_what_says_two_things_is_refused(w: World) -> None:
     request = {"gid": 0, "mpid": 1, "name": "a"}
@@ -86,6 +148,8 @@ async def test_what_is_no_image_and_what_says_two_things_is_refused(w: World) ->
         (entry("http://host/a"), "http:// needs the `sha256`"),
         (entry("https://user@host/a"), "a user or a password"),
         (entry("https://host/a", sha256="0"), "sha256"),
+        (entry("https://host/a", checksums="http://host/b"), "http:// needs"),
+        (entry("https://host/a", checksums="https://host/b", sha256="0" * 64), "exclude each other"),
         (entry("https://host/a", name="A B"), "name"),
         (entry("https://host/a", checksum="x"), "checksum"),
         ("[[images", "more.toml"),

@@ -94,10 +94,12 @@ def catalogue() -> None:
     )
 
 
+TRUST = {"pinned": "pinned by SHA-256", "checksums": "by its distribution's checksums", "tls": "over TLS only"}
+
+
 def trust(image: CatalogueImage) -> str:
     """In words."""
-    how = "pinned by SHA-256" if image.trust == "pinned" else "over TLS only"
-    return how if image.tried else f"{how}; not tried yet"
+    return TRUST[image.trust] if image.tried else f"{TRUST[image.trust]}; not tried yet"
 
 
 def file_at(url: str) -> str:

@@ -19,8 +19,11 @@ class CatalogueImage(Wire, frozen=True):
     server: Annotated[str, Meta(description="the host that it is fetched from")]
     user: Annotated[str, Meta(description="the user that the image is made with")]
     trust: Annotated[
-        Literal["pinned", "tls"],
-        Meta(description="pinned: the SHA-256 of its bytes is known; tls: it is what the server has, as TLS proves it"),
+        Literal["pinned", "checksums", "tls"],
+        Meta(
+            description="pinned: the SHA-256 of its bytes is known; checksums: it is looked up, when it is fetched, in "
+            "the file of checksums that its distribution has; tls: it is what the server has; both as TLS proves it"
+        ),
     ]
     tried: Annotated[bool, Meta(description="whether the catalogue says that it was fetched and booted")]
     origin: Annotated[str, Meta(description="which image this is; media that are made of it have the same")]

@@ -33,6 +33,8 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(max_length=4096)]
     user: Annotated[str, Meta(pattern=LOGIN_PATTERN)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
+    checksums: Annotated[str, Meta(max_length=4096)] | None = None
+    """The URL of a file in which its checksum stands."""
     tried: bool = False
 
     @property
@@ -72,10 +74,16 @@ def _read(file: Path) -> list[Image]:
     except (ValueError, msgspec.ValidationError) as error:
         raise CatalogueError(f"the catalogue {file}: {str(error).replace('`$.', '`')}") from None
     for one in images:
-        try:
-            secure = urls.parse(one.url).scheme == "https"
-        except Refused as refused:
-            raise CatalogueError(f"the catalogue {file}: {one.name}: {refused.message}") from None
-        if not secure and one.sha256 is None:
-            raise CatalogueError(f"the catalogue {file}: {one.name}: http:// needs the `sha256` of the file")
+        if (wrong := _wrong(one)) is not None:
+            raise CatalogueError(f"the catalogue {file}: {one.name}: {wrong}")
     return images
+
+
+def _wrong(one: Image) -> str | None:
+    try:
+        plain = [url for url in (one.url, one.checksums) if url and urls.parse(url).scheme != "https"]
+    except Refused as refused:
+        return refused.message
+    if one.sha256 is not None and one.checksums is not None:
+        return "`sha256` and `checksums` exclude each other: with the first, the second says nothing more"
+    return "http:// needs the `sha256` of the file" if plain and one.sha256 is None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -20,8 +20,9 @@ from velocity.fair import FairGate
 from velocity.fetching import urls
 from velocity.fetching.port import Permitted, Source
 from velocity.fetching.urls import Url
+from velocity.media import checksums
 from velocity.media.assignments import Assignments
-from velocity.media.catalogue import Images
+from velocity.media.catalogue import Image, Images
 from velocity.media.conversions import Conversions
 from velocity.media.creation import Creation, still_creates
 from velocity.media.reservations import Reservation, Reservations
@@ -45,6 +46,7 @@ class _Fetch:
     request: FetchMedium
     url: Url
     permitted: Permitted
+    checksums: str | None
     progress: TaskProgress
     right: WhileAllowed
 
@@ -81,13 +83,13 @@ class Fetching:
 
     async def fetch(self, caller: Caller, request: FetchMedium) -> int:
         """The task. Raises `Refused`, before it begins; the other server is asked within the task only."""
-        request, origin = self._resolved(request)
+        request, image = self._resolved(request)
         url, permitted = urls.parse(str(request.url)), self._permitted(caller, request)
         self._source.check_literal(url, permitted)
         medium = Medium(
             mid=uuid4(), mpid=request.mpid, gid=request.gid, name=request.name, type=request.type, size=0,
             readonly=request.readonly, format="raw" if request.format is UNSET else request.format,
-            content=Content(format="unknown"), origin=origin,
+            content=Content(format="unknown"), origin=None if image is None else image.origin,
         )  # fmt: skip
         self._assignments.check_managed(caller, medium.gid, medium.mpid)
         await self._states.check(medium.mpid)
@@ -99,7 +101,8 @@ class Fetching:
 
         async def work(progress: TaskProgress) -> UUID:
             async with held, WhileAllowed(still) as right, self._gate.place(caller.uid):
-                fetch = _Fetch(caller, request, url, permitted, progress, right)
+                published = None if image is None else image.checksums
+                fetch = _Fetch(caller, request, url, permitted, published, progress, right)
                 if request.format is UNSET:
                     return await self._store(fetch, medium, reservation)
                 return await self._import(fetch, medium, reservation, taken)
@@ -118,8 +121,8 @@ class Fetching:
             await whole(held.aclose())
             raise
 
-    def _resolved(self, request: FetchMedium) -> tuple[FetchMedium, str | None]:
-        """With the URL of an image of the catalogue, and which one that is."""
+    def _resolved(self, request: FetchMedium) -> tuple[FetchMedium, Image | None]:
+        """With the URL of an image of the catalogue, and that image."""
         if request.image is UNSET:
             if request.url is UNSET:
                 raise Refused(Problem.MALFORMED, "url: this field is missing, or `image` in its place", field="url")
@@ -131,7 +134,7 @@ class Fetching:
         image = self._images.get(request.image)
         format_ = "qcow2" if request.format is UNSET else request.format
         sha256 = UNSET if image.sha256 is None else image.sha256
-        return structs.replace(request, url=image.url, sha256=sha256, format=format_), image.origin
+        return structs.replace(request, url=image.url, sha256=sha256, format=format_), image
 
     def _permitted(self, caller: Caller, request: FetchMedium) -> Permitted:
         def private() -> bool:
@@ -142,7 +145,7 @@ class Fetching:
     async def _store(self, fetch: _Fetch, medium: Medium, reservation: Reservation) -> UUID:
         """The bytes as they are."""
         async with AsyncExitStack() as held:
-            transfer = self._transfer(fetch, medium, reservation, held)
+            transfer = await self._transfer(fetch, medium, reservation, held)
             content = await transfer.run()
             medium = described(replace(medium, size=transfer.size), content)
             await whole(self._creation.keep(medium, fetch.right.settle))  # from here on the database decides
@@ -152,18 +155,43 @@ class Fetching:
         """The disk in them; they themselves wait beside it, and go."""
         file = replace(medium, mid=uuid4(), format="raw")
         async with AsyncExitStack() as held:
-            transfer = self._transfer(fetch, file, taken, held)
+            transfer = await self._transfer(fetch, file, taken, held)
             file = replace(file, content=await transfer.run(), size=transfer.size)
             held.push_async_callback(lambda: whole(self._creation.drop(file)))
             return await self._conversions.import_fetched(
                 fetch.caller, file, medium, reservation, fetch.progress, fetch.right
             )
 
-    def _transfer(self, fetch: _Fetch, medium: Medium, reservation: Reservation, held: AsyncExitStack) -> Transfer:
-        sha256 = None if fetch.request.sha256 is UNSET else fetch.request.sha256.lower()
+    async def _transfer(
+        self, fetch: _Fetch, medium: Medium, reservation: Reservation, held: AsyncExitStack
+    ) -> Transfer:
+        wanted = None if fetch.request.sha256 is UNSET else checksums.pinned(fetch.request.sha256)
+        if fetch.checksums is not None:
+            wanted = await self._published(fetch, fetch.checksums)
+        permitted = replace(fetch.permitted, plain=wanted is not None)
         transfer = Transfer(
-            self._source, self._blobs, self._room, fetch.url, fetch.permitted, medium, reservation, fetch.progress,
-            fetch.right.check, sha256,
+            self._source, self._blobs, self._room, fetch.url, permitted, medium, reservation, fetch.progress,
+            fetch.right.check, wanted,
         )  # fmt: skip
         held.push_async_callback(lambda: whole(transfer.close()))
         return transfer
+
+    async def _published(self, fetch: _Fetch, where: str) -> checksums.Checksum:
+        """The checksum of the file, as its distribution has it now. Raises `Refused`."""
+        url, read = urls.parse(where), b""
+        async with self._source.open(url, fetch.permitted, None) as answer, aclosing(answer.pieces) as pieces:
+            async for piece in pieces:
+                fetch.right.check()
+                read += piece
+                if len(read) > checksums.LARGEST:
+                    raise _no_checksum(url, "it is too large for a file of checksums")
+        name = fetch.url.target.partition("?")[0].rpartition("/")[2]
+        found = checksums.find(read.decode("utf-8", "replace"), name, f"the checksums of {url.host}")
+        if found is None:
+            raise _no_checksum(url, f"{name} does not stand there")
+        return found
+
+
+def _no_checksum(url: Url, why: str) -> Refused:
+    words = f"the checksum that {url.host} publishes for the file is not known: {why}; tell whoever keeps the catalogue"
+    return Refused(Problem.WRONG_CHECKSUM, words, field="image")

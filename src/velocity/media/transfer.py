@@ -15,6 +15,7 @@ from velocity.contract.media import Content
 from velocity.contract.problems import Problem, Refused
 from velocity.fetching.port import Answer, Broken, Changed, NotServed, Permitted, Rest, Source
 from velocity.fetching.urls import Url
+from velocity.media.checksums import Checksum
 from velocity.media.reservations import Reservation
 from velocity.media.room import Room
 from velocity.media.rules import CALL_DEADLINE, Medium
@@ -67,7 +68,7 @@ class Transfer:
         reservation: Reservation,
         progress: TaskProgress,
         check: Check,
-        sha256: str | None,
+        wanted: Checksum | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -79,10 +80,10 @@ class Transfer:
         self._reservation = reservation
         self._progress = progress
         self._check = check
-        self._wanted_sum = sha256
+        self._wanted_sum = wanted
         self._clock = clock
         self._incoming: Incoming | None = None
-        self._sum = hashlib.sha256()
+        self._sum = self._new_sum()
         self._done = self._most = self._begun = 0
         """Bytes that have come; the most there ever were; how often it began."""
         self._size: int | None = None
@@ -120,6 +121,9 @@ class Transfer:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         raise AssertionError("the last try ends it")
+
+    def _new_sum(self) -> hashlib._Hash:
+        return hashlib.new("sha256" if self._wanted_sum is None else self._wanted_sum.algorithm)
 
     async def close(self) -> None:
         """Nothing remains of what `run` has not given."""
@@ -161,7 +165,7 @@ class Transfer:
             )
         await self.close()
         self._incoming = await self._blobs.put(self._medium.ref, deadline=CALL_DEADLINE)
-        self._sum, self._done, self._size = hashlib.sha256(), 0, None
+        self._sum, self._done, self._size = self._new_sum(), 0, None
         self._validator = answer.validator
 
     async def _expect(self, size: int) -> None:
@@ -212,11 +216,12 @@ class Transfer:
         if not self._done or self._incoming is None:
             raise Refused(Problem.UNAVAILABLE, f"the file at {self._at.host} is empty: check the URL", field="url")
         self._progress.total = self._progress.done = self._done
-        found = self._sum.hexdigest()
-        if self._wanted_sum not in (None, found):
+        wanted, found = self._wanted_sum, self._sum.hexdigest()
+        if wanted is not None and wanted.digits != found:
+            called = wanted.algorithm.upper().replace("SHA", "SHA-")
             raise Refused(
                 Problem.WRONG_CHECKSUM,
-                f"the SHA-256 of the file at {self._at.host} is {found}, not the one in `sha256`: check both",
+                f"the {called} of the file at {self._at.host} is {found}, not the one in {wanted.where}: check both",
                 field="sha256",
             )
         self._reservation.fit(self._done)

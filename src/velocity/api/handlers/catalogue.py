@@ -1,9 +1,18 @@
 """The images that are known by name."""
 
+from typing import Literal
+
 from velocity.api.handlers.base import Call, handles
 from velocity.contract import catalogue
 from velocity.contract.operation import Nothing
 from velocity.fetching import urls
+from velocity.media.catalogue import Image
+
+
+def _trust(one: Image) -> Literal["pinned", "checksums", "tls"]:
+    if one.sha256 is not None:
+        return "pinned"
+    return "tls" if one.checksums is None else "checksums"
 
 
 @handles(catalogue.LIST)
@@ -17,7 +26,7 @@ async def list_images(call: Call[Nothing]) -> catalogue.Catalogue:
                 architecture=one.architecture,
                 server=urls.parse(one.url).host,
                 user=one.user,
-                trust="tls" if one.sha256 is None else "pinned",
+                trust=_trust(one),
                 tried=one.tried,
                 origin=one.origin,
             )
