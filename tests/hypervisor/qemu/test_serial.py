@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,24 +123,46 @@ async def hear(server: SerialHub) -> None:
         await server.keep()
 
 
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A directory on a disk: in memory, a file that was full to its last byte is not written to again."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.holds("BOUND-1")
-def test_a_capped_file_takes_what_it_may_and_no_byte_more(run: Path, limits: SpoolRange) -> None:
+def test_a_capped_file_takes_what_it_may_and_no_byte_more(disk: Path) -> None:
+    limits = bounds(disk)
     assert CAP <= limits.room < CAP + (2 << 20)
     small = SpoolRange(limits.begin + limits.room - (1 << 16), 1 << 16)
-    writer = create(run / "out", small)
-    reader = SpoolReader(run / "out", small)
+    writer = create(disk / "out", small)
+    reader = SpoolReader(disk / "out", small)
     for _ in range(16):
         assert os.write(writer, b"x" * 4096) == 4096
     with pytest.raises(OSError, match=r"large|Invalid"):
         os.write(writer, b"y")
     assert (reader.size, reader.read(65535, 10)) == (1 << 16, b"x")
     assert small.full(reader.size)
-    assert (run / "out").stat().st_blocks * 512 <= 1 << 17, "it takes no more of the disk than was written"
+    assert (disk / "out").stat().st_blocks * 512 <= 1 << 17, "it takes no more of the disk than was written"
     reader.truncate()
     assert os.write(writer, b"again") == 5
     assert reader.read(0, 10) == b"again"
     reader.remove()
     os.close(writer)
+
+
+def test_a_full_file_is_read_to_its_end_in_memory_too() -> None:
+    """As /run is: there it ends at the largest number that a position in a file can be."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        limits = bounds(Path(directory))
+        small = SpoolRange(limits.begin + limits.room - 4096, 4096)
+        writer, reader = create(Path(directory) / "out", small), SpoolReader(Path(directory) / "out", small)
+        assert os.write(writer, b"x" * 4096) == 4096
+        with pytest.raises(OSError, match=r"large|Invalid"):
+            os.write(writer, b"y")
+        assert reader.read(4000, 1 << 20) == b"x" * 96
+        reader.remove()
+        os.close(writer)
 
 
 async def test_nothing_is_lost_or_doubled_over_a_server_that_stands_still_and_one_that_is_killed(

@@ -94,7 +94,8 @@ class SpoolReader:
 
     def read(self, offset: int, most: int) -> bytes:
         """What has come from there on; empty: nothing yet."""
-        return os.pread(self._descriptor, most, self._begin + offset)
+        begin = self._begin + offset
+        return os.pread(self._descriptor, min(most, LARGEST - begin), begin)  # else EINVAL, on a file system in memory
 
     def truncate(self) -> None:
         """It begins anew. What comes between a read and this is lost."""
